@@ -1,0 +1,140 @@
+//! Names that people choose, parsed once at the rim into types that cannot be wrong.
+
+use crate::{Error, Result};
+use std::fmt;
+
+/// Longest account id, in bytes.
+pub const ACCOUNT_ID_BYTES_MAX: usize = 256;
+/// Longest bucket name, in bytes.
+pub const BUCKET_NAME_BYTES_MAX: usize = 256;
+/// Longest key, in bytes (the limit of S3 and of Swift).
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// First path segments that belong to the server on hosts that name no bucket: a closed list, so
+/// none of them can be a bucket. `-` is the parent of everything that comes later.
+pub const RESERVED_BUCKET_NAMES: [&str; 13] = [
+    "-", "rest", "cdmi", "auth", "info", "healthcheck", "crossdomain.xml", "metrics", "healthz",
+    "readyz", "v1", "v1.0", "v3",
+];
+
+/// The flat, unique id of an account: 1–256 bytes of UTF-8 without `/`, `:`, `~` and control
+/// characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(String);
+
+/// The name of a bucket in the one global index: 1–256 bytes of UTF-8 without `/`, `:` and control
+/// characters, not starting with `~`, not `.` or `..`, not one of [`RESERVED_BUCKET_NAMES`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketName(String);
+
+/// What names an object in its bucket: 1–1024 bytes of UTF-8 with no further rule; `/`, `.` and
+/// `..` are ordinary.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+fn bounded(what: &str, text: &str, bytes_max: usize) -> Result<()> {
+    if text.is_empty() || text.len() > bytes_max {
+        return Err(Error::invalid(format!(
+            "{what} must be 1 to {bytes_max} bytes long, not {}",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+fn without(what: &str, text: &str, forbidden: &[char]) -> Result<()> {
+    match text.chars().find(|c| forbidden.contains(c) || c.is_control()) {
+        Some(c) => Err(Error::invalid(format!("{what} must not contain {c:?}"))),
+        None => Ok(()),
+    }
+}
+
+impl AccountId {
+    /// Parses an account id, or says which rule it breaks.
+    pub fn parse(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        bounded("an account id", &text, ACCOUNT_ID_BYTES_MAX)?;
+        without("an account id", &text, &['/', ':', '~'])?;
+        Ok(AccountId(text))
+    }
+}
+
+impl BucketName {
+    /// Parses a bucket name, or says which rule it breaks.
+    pub fn parse(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        bounded("a bucket name", &text, BUCKET_NAME_BYTES_MAX)?;
+        without("a bucket name", &text, &['/', ':'])?;
+        if text.starts_with('~') {
+            return Err(Error::invalid("a bucket name must not start with '~'"));
+        }
+        if text == "." || text == ".." {
+            return Err(Error::invalid("a bucket name must not be '.' or '..'"));
+        }
+        if RESERVED_BUCKET_NAMES.contains(&text.as_str()) {
+            return Err(Error::invalid(format!("the bucket name {text:?} is reserved")));
+        }
+        Ok(BucketName(text))
+    }
+}
+
+impl Key {
+    /// Parses a key, or says which rule it breaks.
+    pub fn parse(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        bounded("a key", &text, KEY_BYTES_MAX)?;
+        Ok(Key(text))
+    }
+}
+
+macro_rules! texts {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+texts!(AccountId, BucketName, Key);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_names_follow_the_rules_of_the_global_index() {
+        for good in ["a", "My Bucket", "été", "a.b_c-d", &"x".repeat(256)] {
+            assert_eq!(BucketName::parse(good).unwrap().as_str(), good);
+        }
+        let long = "x".repeat(257);
+        for bad in ["", "a/b", "a:b", "~a", ".", "..", "rest", "v1.0", "-", "a\0b", "a\nb", &long] {
+            assert!(BucketName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys_take_any_text_up_to_the_limit() {
+        for good in ["/", "..", "a//b", "\u{1}", &"é".repeat(512)] {
+            assert!(Key::parse(good).is_ok(), "{good:?}");
+        }
+        assert!(Key::parse("").is_err());
+        assert!(Key::parse("x".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn account_ids_are_flat() {
+        assert!(AccountId::parse("research-2").is_ok());
+        for bad in ["", "a/b", "a:b", "~a", "a~", "\u{7f}"] {
+            assert!(AccountId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The two ports of a storage engine, and what every engine shares.
+//!
+//! [`Meta`] is an ordered, transactional key-value store; [`Data`] is a byte store. A write streams
+//! its bytes into `Data`, gets a durability [`Token`], and names it in the one `Meta` commit that
+//! makes the bytes reachable. An engine knows neither objects nor HTTP: keys, values and owners
+//! are bytes to it.
+
+pub mod contract;
+pub mod data;
+pub mod memory;
+pub mod meta;
+
+pub use data::{Data, DataWriter, Extent, Token, Written};
+pub use meta::{
+    BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem, Urgency,
+    Write,
+};
+
+use std::sync::Arc;
+
+/// An engine: both ports over one durable whole.
+#[derive(Clone)]
+pub struct Engine {
+    /// The ordered key-value store.
+    pub meta: Arc<dyn Meta>,
+    /// The byte store.
+    pub data: Arc<dyn Data>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}

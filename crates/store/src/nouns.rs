@@ -1,0 +1,201 @@
+//! What verbs take and give.
+
+use bytes::Bytes;
+use trestle_core::*;
+
+/// A bucket as its record tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bucket {
+    /// Its id, which row keys carry.
+    pub id: BucketId,
+    /// Its name in the global index.
+    pub name: BucketName,
+    /// Who owns it.
+    pub owner: Owner,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// Exact counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketUsage {
+    /// Number of objects.
+    pub objects: u64,
+    /// Sum of their sizes in bytes.
+    pub bytes: u64,
+}
+
+/// What a key names, without its bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// The object's id, kept across overwrites.
+    pub id: ObjectId,
+    /// The id of the version, new with every write.
+    pub version: VersionId,
+    /// How often this version's record was changed since it was written.
+    pub change: u64,
+    /// Its key.
+    pub key: Key,
+    /// Who owns it.
+    pub owner: Owner,
+    /// When the key was first written.
+    pub created: Timestamp,
+    /// When it was last modified; grows with every change of the key.
+    pub modified: Timestamp,
+    /// What it holds.
+    pub content: Content,
+    /// Digests of the bytes.
+    pub digests: Digests,
+    /// How the bytes are to be represented.
+    pub representation: Representation,
+    /// The user's metadata.
+    pub metadata: Metadata,
+}
+
+/// The variants of content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Bytes.
+    Data {
+        /// How many.
+        length: u64,
+        /// Where they are: attached to the record when absent.
+        layer: Option<LayerId>,
+    },
+}
+
+impl Object {
+    /// Size in bytes.
+    pub fn length(&self) -> u64 {
+        match self.content {
+            Content::Data { length, .. } => length,
+        }
+    }
+
+    /// The revision of what a reader sees: new whenever bytes, representation or metadata change.
+    /// Unique among all revisions of all objects.
+    pub fn revision(&self) -> String {
+        format!("{}-{}", self.version, self.change)
+    }
+}
+
+/// How a dialect derives its entity tag from a record.
+pub type TagOf = fn(&Object) -> String;
+
+/// A write of a whole object.
+#[derive(Clone, Debug)]
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// What must hold of the current object, compared with `tag_of`.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// How the bytes are to be represented.
+    pub representation: Representation,
+    /// The user's metadata.
+    pub metadata: Metadata,
+    /// Digests that the bytes must have; `DigestMismatch` otherwise.
+    pub expected_digests: Vec<Digest>,
+    /// The length that the body declared, if it did: a different one is `IncompleteBody`.
+    pub declared_length: Option<u64>,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug)]
+pub struct PutOutcome {
+    /// The object as it is now.
+    pub object: Object,
+    /// Whether the key held nothing before.
+    pub created: bool,
+}
+
+/// A read of an object's bytes.
+#[derive(Clone, Debug)]
+pub struct ReadObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+}
+
+/// A delete of an object.
+#[derive(Clone, Debug)]
+pub struct DeleteObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// What must hold of the current object.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+}
+
+/// The one listing of keys.
+#[derive(Clone, Debug)]
+pub struct ListObjects {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that start with this (may be empty).
+    pub prefix: String,
+    /// Fold keys that share the run from the prefix up to this; not empty.
+    pub delimiter: Option<String>,
+    /// Only keys and common prefixes after this one (before it, when reversed), excluded. A common
+    /// prefix here skips all that it folds.
+    pub after: Option<String>,
+    /// Only keys before this one (after it, when reversed), excluded.
+    pub until: Option<String>,
+    /// From the last to the first.
+    pub reverse: bool,
+    /// At most so many items, 0 to 10,000.
+    pub limit: usize,
+}
+
+/// One item of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListingItem {
+    /// An object.
+    Object(Box<Object>),
+    /// A common prefix: ends with the delimiter.
+    Prefix(String),
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// In order of keys and prefixes as bytes.
+    pub items: Vec<ListingItem>,
+    /// What to give as `after` for the next page; absent when this was the last.
+    pub next: Option<String>,
+}
+
+/// The listing of an account's buckets, by name.
+#[derive(Clone, Debug)]
+pub struct ListBuckets {
+    /// The account.
+    pub account: AccountId,
+    /// Only names that start with this.
+    pub prefix: String,
+    /// Only names after this one.
+    pub after: Option<String>,
+    /// At most so many, 0 to 10,000.
+    pub limit: usize,
+}
+
+/// An open object: its record, and its bytes on demand. Both are of one moment.
+pub struct ObjectReader {
+    pub(crate) object: Object,
+}
+
+impl ObjectReader {
+    /// The record.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+}
+
+/// The next bytes of a body that is being received.
+pub type BodyItem = Result<Bytes>;
