@@ -104,7 +104,7 @@ impl Precondition {
                 return Verdict::Failed;
             }
         } else if let Some(limit) = self.if_unmodified_since
-            && !current.is_some_and(|c| c.modified.seconds() <= limit)
+            && current.is_none_or(|c| c.modified.seconds() > limit)
         {
             return Verdict::Failed;
         }
