@@ -5,9 +5,21 @@
 //! action and resource. A write streams its bytes into the data port and ends in one commit; before
 //! that commit nothing is visible, after it nothing is missing.
 
+mod bucket;
+mod delete;
+mod layer;
+mod list;
 mod nouns;
+mod put;
+mod read;
+mod record;
+mod row_key;
+mod store;
 
 pub use nouns::{
-    Bucket, BucketUsage, Content, DeleteObject, ListBuckets, ListObjects, Listing, ListingItem, Object,
-    ObjectReader, PutObject, PutOutcome, ReadObject, TagOf,
+    AccountUsage, Bucket, BucketUsage, Content, DeleteObject, ListBuckets, ListObjects, Listing,
+    ListingItem, Object, PutObject, PutOutcome, ReadObject, TagOf,
 };
+pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, OBJECT_BYTES_MAX, REPRESENTATION_BYTES_MAX};
+pub use read::{ObjectReader, ObjectStream};
+pub use store::Store;

@@ -1,6 +1,5 @@
 //! What verbs take and give.
 
-use bytes::Bytes;
 use trestle_core::*;
 
 /// A bucket as its record tells.
@@ -20,6 +19,17 @@ pub struct Bucket {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketUsage {
     /// Number of objects.
+    pub objects: u64,
+    /// Sum of their sizes in bytes.
+    pub bytes: u64,
+}
+
+/// Exact counters of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountUsage {
+    /// Number of buckets.
+    pub buckets: u64,
+    /// Number of objects in them.
     pub objects: u64,
     /// Sum of their sizes in bytes.
     pub bytes: u64,
@@ -69,6 +79,13 @@ impl Object {
     pub fn length(&self) -> u64 {
         match self.content {
             Content::Data { length, .. } => length,
+        }
+    }
+
+    /// The layer that holds the bytes, if they are not in the record's row.
+    pub(crate) fn layer(&self) -> Option<LayerId> {
+        match self.content {
+            Content::Data { layer, .. } => layer,
         }
     }
 
@@ -184,18 +201,3 @@ pub struct ListBuckets {
     /// At most so many, 0 to 10,000.
     pub limit: usize,
 }
-
-/// An open object: its record, and its bytes on demand. Both are of one moment.
-pub struct ObjectReader {
-    pub(crate) object: Object,
-}
-
-impl ObjectReader {
-    /// The record.
-    pub fn object(&self) -> &Object {
-        &self.object
-    }
-}
-
-/// The next bytes of a body that is being received.
-pub type BodyItem = Result<Bytes>;

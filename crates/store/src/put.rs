@@ -1,0 +1,374 @@
+//! Writing a whole object: its bytes stream into the data port, then one commit makes them the
+//! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
+
+use crate::layer::{self, Former};
+use crate::nouns::{Content, Object, PutObject, PutOutcome};
+use crate::record::{ObjectRecord, Record, metadata_text};
+use crate::row_key;
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use std::sync::Arc;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{
+    DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, ObjectId, Owner, Result, VersionId,
+};
+use trestle_engine::{Commit, Data, DataWriter, Expectation, Extent, Token, Urgency, Write};
+
+/// Largest object, in bytes.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+/// Largest metadata of an object, in bytes of JSON text.
+pub const METADATA_BYTES_MAX: usize = 64 << 10;
+/// Deepest nesting of arrays and maps within metadata.
+pub const METADATA_DEPTH_MAX: usize = 32;
+/// Largest representation of an object: the bytes of all its names and values.
+pub const REPRESENTATION_BYTES_MAX: usize = 16 << 10;
+
+impl Store {
+    /// Creates or replaces an object.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`; `PreconditionFailed`; `IncompleteBody` and `DigestMismatch` for a body
+    /// that is not what was declared; `TooLarge`; `InvalidInput`; `NoSpace`; `Conflict` when
+    /// concurrent writes of the key keep winning; `Forbidden`; the body's own errors.
+    pub async fn put<B>(&self, grant: &Grant, put: PutObject, body: B) -> Result<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let resource = Resource::Object(put.bucket.clone(), put.key.clone());
+        store::require(grant, Action::WriteObject, &resource)?;
+        let owner = store::owner(grant)?;
+        check_limits(&put)?;
+        // Refuses what will be refused before the body is read; the commit decides.
+        let read = self.snapshot().await?;
+        let bucket = store::find_bucket(&*read, &put.bucket).await?.bucket;
+        let current = store::find_object(&*read, bucket.id, &put.key).await?;
+        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
+        drop(read);
+        let mut received = self.receive(&put, body).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(outcome) = self.try_put(&put, &owner, &mut received).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// Takes the body in: hashes it, checks it against what was declared, and stores what does not
+    /// fit into the object's row.
+    async fn receive<B>(&self, put: &PutObject, mut body: B) -> Result<Received>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let mut algorithms = vec![DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme];
+        algorithms.extend(put.expected_digests.iter().map(|digest| digest.algorithm));
+        let mut hasher = Hasher::new(&algorithms);
+        let mut sink = Sink {
+            store: self,
+            collected: BytesMut::new(),
+            writer: None,
+        };
+        let mut length = 0u64;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            length = length.saturating_add(chunk.len() as u64);
+            if length > OBJECT_BYTES_MAX {
+                return Err(store::too_large("an object", OBJECT_BYTES_MAX));
+            }
+            if put
+                .declared_length
+                .is_some_and(|declared| length > declared)
+            {
+                return Err(incomplete("the body is longer than it was declared"));
+            }
+            hasher.update(&chunk);
+            sink.append(chunk).await?;
+        }
+        if put
+            .declared_length
+            .is_some_and(|declared| length != declared)
+        {
+            return Err(incomplete("the body ended before its declared length"));
+        }
+        let digests = hasher.finish();
+        for expected in &put.expected_digests {
+            if digests.get(expected.algorithm) != Some(expected) {
+                return Err(Error::new(
+                    ErrorKind::DigestMismatch,
+                    format!("the body does not have the expected digest {expected:?}"),
+                ));
+            }
+        }
+        let (body, layer) = sink.finish().await?;
+        Ok(Received {
+            length,
+            digests,
+            body,
+            layer,
+        })
+    }
+
+    /// One attempt to commit; none when a concurrent change won.
+    async fn try_put(
+        &self,
+        put: &PutObject,
+        owner: &Owner,
+        received: &mut Received,
+    ) -> Result<Option<PutOutcome>> {
+        let read = self.snapshot().await?;
+        let bucket = store::find_bucket(&*read, &put.bucket).await?;
+        let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
+        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
+        let former = Former::load(&*read, current.as_ref().and_then(|c| c.object.layer())).await?;
+        drop(read);
+        let object = self.new_object(put, owner, received, current.as_ref());
+        let commit = commit(&bucket, &object, current.as_ref(), received, former.deletes)?;
+        if let Some(layer) = &mut received.layer {
+            // From here on the engine alone knows whether the extents are named.
+            layer.unnamed.armed = false;
+        }
+        match self.engine.meta.commit(commit).await {
+            Ok(_) => {
+                if !former.extents.is_empty() {
+                    self.engine.data.release(former.extents);
+                }
+                Ok(Some(PutOutcome {
+                    object,
+                    created: current.is_none(),
+                }))
+            }
+            Err(error) => {
+                if let Some(layer) = &mut received.layer {
+                    layer.unnamed.armed = surely_not_applied(error.kind());
+                }
+                if error.kind() == ErrorKind::Conflict {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    fn new_object(
+        &self,
+        put: &PutObject,
+        owner: &Owner,
+        received: &Received,
+        current: Option<&FoundObject>,
+    ) -> Object {
+        let now = self.host.clock.now();
+        let modified = current.map_or(now, |c| now.after(c.object.modified));
+        Object {
+            id: current.map_or_else(|| ObjectId(self.host.id()), |c| c.object.id),
+            version: VersionId(self.host.id()),
+            change: 0,
+            key: put.key.clone(),
+            owner: owner.clone(),
+            created: current.map_or(modified, |c| c.object.created),
+            modified,
+            content: Content::Data {
+                length: received.length,
+                layer: received.layer.as_ref().map(|layer| layer.id),
+            },
+            digests: received.digests.clone(),
+            representation: put.representation.clone(),
+            metadata: put.metadata.clone(),
+        }
+    }
+}
+
+/// The one commit of a write.
+fn commit(
+    bucket: &FoundBucket,
+    object: &Object,
+    current: Option<&FoundObject>,
+    received: &Received,
+    removals: Vec<Write>,
+) -> Result<Commit> {
+    let key = row_key::object(bucket.bucket.id, &object.key);
+    let mut expectations = bucket.expectations();
+    let mut writes = removals;
+    match current {
+        Some(current) => {
+            expectations.push(Expectation::Revision(key.clone(), current.revision));
+        }
+        None => {
+            expectations.push(Expectation::Absent(key.clone()));
+            // What the index says is what follows the table byte of the object's row key.
+            let place = key.slice(1..);
+            writes.push(Write::Put {
+                key: row_key::object_id(object.id),
+                value: place,
+                body: None,
+            });
+        }
+    }
+    let mut tokens = Vec::new();
+    if let Some(layer) = &received.layer {
+        writes.extend(layer::rows(layer.id, &key, &layer.unnamed.extents)?);
+        tokens.push(layer.token.clone());
+    }
+    let value = ObjectRecord::new(object)?.to_value()?;
+    writes.push(Write::Put {
+        key,
+        value,
+        body: received.body.clone(),
+    });
+    let former_length = current.map_or(0, |c| c.object.length());
+    let bytes = store::signed(object.length()) - store::signed(former_length);
+    writes.extend(store::count(
+        &bucket.bucket,
+        i64::from(current.is_none()),
+        bytes,
+    ));
+    Ok(Commit {
+        expectations,
+        writes,
+        tokens,
+        urgency: Urgency::Normal,
+    })
+}
+
+/// A body that was taken in.
+struct Received {
+    length: u64,
+    digests: Digests,
+    /// The bytes, when they go into the row.
+    body: Option<Bytes>,
+    /// Where they are, when they do not.
+    layer: Option<ReceivedLayer>,
+}
+
+struct ReceivedLayer {
+    id: LayerId,
+    unnamed: Unnamed,
+    token: Token,
+}
+
+/// Extents that no commit names yet: given up when dropped while armed.
+struct Unnamed {
+    data: Arc<dyn Data>,
+    extents: Vec<Extent>,
+    armed: bool,
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if self.armed {
+            self.data.release(std::mem::take(&mut self.extents));
+        }
+    }
+}
+
+/// Whether a commit that ended so is known not to have happened. Otherwise its extents are left to
+/// the engine's sweep.
+fn surely_not_applied(kind: ErrorKind) -> bool {
+    use ErrorKind::*;
+    matches!(kind, Conflict | TooLarge | InvalidInput | NoSpace)
+}
+
+/// Collects a small body, and streams a large one into the data port.
+struct Sink<'a> {
+    store: &'a Store,
+    collected: BytesMut,
+    writer: Option<(LayerId, Box<dyn DataWriter>)>,
+}
+
+impl Sink<'_> {
+    async fn append(&mut self, chunk: Bytes) -> Result<()> {
+        if let Some((_, writer)) = &mut self.writer {
+            return if chunk.is_empty() {
+                Ok(())
+            } else {
+                writer.append(chunk).await
+            };
+        }
+        let data = &self.store.engine.data;
+        if self.collected.len() + chunk.len() <= data.body_bytes_max() {
+            self.collected.extend_from_slice(&chunk);
+            return Ok(());
+        }
+        let layer = LayerId(self.store.host.id());
+        let mut writer = data.write(layer).await?;
+        let collected = std::mem::take(&mut self.collected).freeze();
+        if !collected.is_empty() {
+            writer.append(collected).await?;
+        }
+        writer.append(chunk).await?;
+        self.writer = Some((layer, writer));
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<(Option<Bytes>, Option<ReceivedLayer>)> {
+        let Some((id, writer)) = self.writer else {
+            let body = self.collected.freeze();
+            return Ok(((!body.is_empty()).then_some(body), None));
+        };
+        let written = writer.finish().await?;
+        let data = Arc::clone(&self.store.engine.data);
+        let unnamed = Unnamed {
+            data,
+            extents: written.extents,
+            armed: true,
+        };
+        Ok((
+            None,
+            Some(ReceivedLayer {
+                id,
+                unnamed,
+                token: written.token,
+            }),
+        ))
+    }
+}
+
+fn incomplete(message: &str) -> Error {
+    Error::new(ErrorKind::IncompleteBody, message)
+}
+
+/// Refuses what exceeds a limit before anything is read.
+fn check_limits(put: &PutObject) -> Result<()> {
+    if put
+        .declared_length
+        .is_some_and(|length| length > OBJECT_BYTES_MAX)
+    {
+        return Err(store::too_large("an object", OBJECT_BYTES_MAX));
+    }
+    let representation: usize = put
+        .representation
+        .iter()
+        .map(|(n, v)| n.len() + v.len())
+        .sum();
+    if representation > REPRESENTATION_BYTES_MAX {
+        return Err(store::too_large(
+            "a representation",
+            REPRESENTATION_BYTES_MAX as u64,
+        ));
+    }
+    // The depth comes first: it bounds the recursion of everything that follows.
+    if put
+        .metadata
+        .values()
+        .any(|value| is_deeper(value, METADATA_DEPTH_MAX))
+    {
+        return Err(Error::invalid(format!(
+            "metadata may be nested at most {METADATA_DEPTH_MAX} deep"
+        )));
+    }
+    if metadata_text(&put.metadata)?.len() > METADATA_BYTES_MAX {
+        return Err(store::too_large("metadata", METADATA_BYTES_MAX as u64));
+    }
+    Ok(())
+}
+
+/// Whether a value nests arrays and maps more than `levels` deep.
+fn is_deeper(value: &serde_json::Value, levels: usize) -> bool {
+    use serde_json::Value;
+    let mut inner: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(fields) => Box::new(fields.values()),
+        _ => return false,
+    };
+    levels == 0 || inner.any(|value| is_deeper(value, levels - 1))
+}

@@ -1,0 +1,190 @@
+//! Reading an object: its record first, then any range of its bytes, verified.
+
+use crate::layer::LayerReader;
+use crate::nouns::{Content, Object, ReadObject};
+use crate::store::{self, FoundObject, Store};
+use bytes::Bytes;
+use futures::Stream;
+use futures::stream::{self, BoxStream, StreamExt};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{BucketName, Error, Key, Noun, ResolvedRange, Result};
+use trestle_engine::data::READ_BYTES_MAX;
+use trestle_engine::{BodyRef, Data, Engine, MetaRead};
+
+impl Store {
+    /// An object's record.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden`.
+    pub async fn head(&self, grant: &Grant, bucket: &BucketName, key: &Key) -> Result<Object> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        store::require(grant, Action::ReadObjectMetadata, &resource)?;
+        let read = self.snapshot().await?;
+        Ok(find(&*read, bucket, key).await?.object)
+    }
+
+    /// Opens an object for reading.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden`.
+    pub async fn open_object(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
+        let resource = Resource::Object(read.bucket.clone(), read.key.clone());
+        store::require(grant, Action::ReadObject, &resource)?;
+        let snapshot = self.snapshot().await?;
+        let FoundObject { object, body, .. } = find(&*snapshot, &read.bucket, &read.key).await?;
+        Ok(ObjectReader {
+            engine: self.engine.clone(),
+            snapshot,
+            object,
+            body,
+        })
+    }
+}
+
+async fn find(read: &dyn MetaRead, bucket: &BucketName, key: &Key) -> Result<FoundObject> {
+    let bucket = store::find_bucket(read, bucket).await?.bucket;
+    store::find_object(read, bucket.id, key)
+        .await?
+        .ok_or_else(|| Error::not_found(Noun::Object, key))
+}
+
+/// An open object: its record, and its bytes on demand. Both are of one moment. To be used at
+/// once: it holds a snapshot.
+pub struct ObjectReader {
+    engine: Engine,
+    snapshot: Box<dyn MetaRead>,
+    object: Object,
+    body: Option<BodyRef>,
+}
+
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ObjectReader").field(&self.object).finish()
+    }
+}
+
+impl ObjectReader {
+    /// The record.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Streams `range`. The first chunk has been read and verified when this returns; an error
+    /// later in the stream ends it, and the bytes before it are right.
+    ///
+    /// # Errors
+    /// `Corrupt`; `Conflict` when the object was replaced or deleted meanwhile and its bytes are
+    /// gone; `InvalidInput` for a range beyond the end.
+    pub async fn into_stream(self, range: ResolvedRange) -> Result<ObjectStream> {
+        if range.start > range.end || range.end > self.object.length() {
+            return Err(Error::invalid("the range does not lie within the object"));
+        }
+        let content = open_content(
+            &self.engine,
+            &*self.snapshot,
+            &self.object,
+            self.body,
+            range,
+        );
+        let mut chunks = content.await?;
+        let first = chunks.next().await?;
+        drop(self.snapshot);
+        let Some(first) = first else {
+            return Ok(ObjectStream(stream::empty().boxed()));
+        };
+        let rest = stream::unfold(Some(chunks), |chunks| async {
+            let mut chunks = chunks?;
+            match chunks.next().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(chunks))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(ObjectStream(stream::iter([Ok(first)]).chain(rest).boxed()))
+    }
+}
+
+/// The bytes of a range; ends with them, or with an error, never short.
+pub struct ObjectStream(BoxStream<'static, Result<Bytes>>);
+
+impl std::fmt::Debug for ObjectStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ObjectStream")
+    }
+}
+
+impl Stream for ObjectStream {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+/// The chunks of a range, wherever they are.
+pub(crate) enum Chunks {
+    /// Of a small content: read whole, so that no snapshot outlives the request for it.
+    Body(VecDeque<Bytes>),
+    /// Of a layer.
+    Layer(LayerReader),
+}
+
+impl Chunks {
+    /// The next bytes; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Chunks::Body(chunks) => Ok(chunks.pop_front()),
+            Chunks::Layer(layer) => layer.next().await,
+        }
+    }
+}
+
+/// Opens a range of an object's content. `body` is that of the object's row in `read`.
+pub(crate) async fn open_content(
+    engine: &Engine,
+    read: &dyn MetaRead,
+    object: &Object,
+    body: Option<BodyRef>,
+    range: ResolvedRange,
+) -> Result<Chunks> {
+    let Content::Data { length, layer } = object.content;
+    if let Some(layer) = layer {
+        let ResolvedRange { start, end } = range;
+        let reader = LayerReader::open(engine.clone(), read, layer, start, end).await?;
+        return Ok(Chunks::Layer(reader));
+    }
+    if body.as_ref().map_or(0, |body| u64::from(body.length)) != length {
+        return Err(Error::corrupt(
+            "an object's bytes are not as many as its record says",
+        ));
+    }
+    let chunks = match body {
+        Some(body) => read_body(&*engine.data, &body, range).await?,
+        None => VecDeque::new(),
+    };
+    Ok(Chunks::Body(chunks))
+}
+
+async fn read_body(
+    data: &dyn Data,
+    body: &BodyRef,
+    range: ResolvedRange,
+) -> Result<VecDeque<Bytes>> {
+    let mut chunks = VecDeque::new();
+    let mut position = range.start;
+    while position < range.end {
+        let end = range.end.min(position + READ_BYTES_MAX);
+        let chunk = data.read_body(body, position..end).await?;
+        if chunk.len() as u64 != end - position {
+            return Err(Error::corrupt(
+                "an object's bytes are fewer than its record says",
+            ));
+        }
+        chunks.push_back(chunk);
+        position = end;
+    }
+    Ok(chunks)
+}

@@ -1,0 +1,185 @@
+//! Row keys: one table byte, then what sorts rows as their readers walk them.
+//!
+//! Owns every byte of every key; `docs/src/format-records.md` repeats them for readers of the
+//! format. Ids and names that something follows are of fixed length or end with a byte that they
+//! cannot contain, so no key is ever a prefix of another row's meaning.
+
+use bytes::Bytes;
+use std::ops::Bound;
+use trestle_core::{AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId};
+use trestle_engine::meta::prefix_end;
+
+/// `01 | name`: a setting of the store.
+pub(crate) const SETTING: u8 = 0x01;
+/// `10 | account id`: an account.
+pub(crate) const ACCOUNT: u8 = 0x10;
+/// `20 | bucket name`: the global index of bucket names.
+pub(crate) const BUCKET_NAME: u8 = 0x20;
+/// `21 | bucket id`: a bucket.
+pub(crate) const BUCKET: u8 = 0x21;
+/// `22 | account id | 00 | bucket name`: the buckets of an account.
+pub(crate) const ACCOUNT_BUCKET: u8 = 0x22;
+/// `30 | bucket id | key`: the current object of a key, and nothing else.
+pub(crate) const OBJECT: u8 = 0x30;
+/// `33 | object id`: where an object is.
+pub(crate) const OBJECT_ID: u8 = 0x33;
+/// `40 | layer id`: a layer.
+pub(crate) const LAYER: u8 = 0x40;
+/// `41 | layer id | offset`: an extent of a layer.
+pub(crate) const EXTENT: u8 = 0x41;
+/// `60 | scope | …`: a counter.
+pub(crate) const COUNTER: u8 = 0x60;
+
+const SCOPE_ACCOUNT: u8 = 0x01;
+const SCOPE_BUCKET: u8 = 0x02;
+
+/// What a counter counts; the last byte of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Count {
+    /// Objects.
+    Objects = 1,
+    /// Bytes of their contents.
+    Bytes = 2,
+    /// Buckets, of an account.
+    Buckets = 3,
+}
+
+fn key(table: u8, parts: &[&[u8]]) -> Bytes {
+    let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
+    let mut key = Vec::with_capacity(length);
+    key.push(table);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key.into()
+}
+
+pub(crate) fn setting(name: &str) -> Bytes {
+    key(SETTING, &[name.as_bytes()])
+}
+
+pub(crate) fn account(id: &AccountId) -> Bytes {
+    key(ACCOUNT, &[id.as_str().as_bytes()])
+}
+
+pub(crate) fn bucket_name(name: &BucketName) -> Bytes {
+    key(BUCKET_NAME, &[name.as_str().as_bytes()])
+}
+
+pub(crate) fn bucket(id: BucketId) -> Bytes {
+    key(BUCKET, &[id.0.as_bytes()])
+}
+
+/// Start of the keys of an account's buckets whose names start with `prefix`.
+pub(crate) fn account_buckets(id: &AccountId, prefix: &str) -> Bytes {
+    key(
+        ACCOUNT_BUCKET,
+        &[id.as_str().as_bytes(), &[0], prefix.as_bytes()],
+    )
+}
+
+pub(crate) fn account_bucket(id: &AccountId, name: &BucketName) -> Bytes {
+    account_buckets(id, name.as_str())
+}
+
+/// Start of the keys of a bucket's objects whose keys start with `prefix`.
+pub(crate) fn objects(id: BucketId, prefix: &str) -> Bytes {
+    key(OBJECT, &[id.0.as_bytes(), prefix.as_bytes()])
+}
+
+pub(crate) fn object(id: BucketId, object_key: &Key) -> Bytes {
+    objects(id, object_key.as_str())
+}
+
+pub(crate) fn object_id(id: ObjectId) -> Bytes {
+    key(OBJECT_ID, &[id.0.as_bytes()])
+}
+
+pub(crate) fn layer(id: LayerId) -> Bytes {
+    key(LAYER, &[id.0.as_bytes()])
+}
+
+/// Start of the keys of all extents of a layer.
+pub(crate) fn extents(id: LayerId) -> Bytes {
+    key(EXTENT, &[id.0.as_bytes()])
+}
+
+pub(crate) fn extent(id: LayerId, offset: u64) -> Bytes {
+    key(EXTENT, &[id.0.as_bytes(), &offset.to_be_bytes()])
+}
+
+pub(crate) fn account_counter(id: &AccountId, count: Count) -> Bytes {
+    key(
+        COUNTER,
+        &[&[SCOPE_ACCOUNT], id.as_str().as_bytes(), &[0, count as u8]],
+    )
+}
+
+pub(crate) fn bucket_counter(id: BucketId, count: Count) -> Bytes {
+    key(COUNTER, &[&[SCOPE_BUCKET], id.0.as_bytes(), &[count as u8]])
+}
+
+/// The range of all keys that start with `prefix`, which never is all `ff` here.
+pub(crate) fn under(prefix: &Bytes) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(prefix.clone()), end(prefix))
+}
+
+/// The upper bound of the keys that start with `prefix`.
+pub(crate) fn end(prefix: &[u8]) -> Bound<Bytes> {
+    prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The id that follows the table byte, and what follows it.
+pub(crate) fn split_id(row_key: &[u8]) -> Option<(Id, &[u8])> {
+    let (id, rest) = row_key.get(1..)?.split_at_checked(16)?;
+    Some((Id::from_slice(id)?, rest))
+}
+
+/// The bucket and key of an object's row key.
+pub(crate) fn split_object(row_key: &[u8]) -> Option<(BucketId, Key)> {
+    let (id, key) = split_id(row_key)?;
+    Some((
+        BucketId(id),
+        Key::parse(std::str::from_utf8(key).ok()?).ok()?,
+    ))
+}
+
+/// The layer and offset of an extent's row key.
+pub(crate) fn split_extent(row_key: &[u8]) -> Option<(LayerId, u64)> {
+    let (id, offset) = split_id(row_key)?;
+    Some((LayerId(id), u64::from_be_bytes(offset.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_their_documented_bytes() {
+        let id = Id([7; 16]);
+        let account_id = AccountId::parse("ab").unwrap();
+        let name = BucketName::parse("photos").unwrap();
+        let seven = [7u8; 16];
+        assert_eq!(&setting("x")[..], b"\x01x");
+        assert_eq!(&account(&account_id)[..], b"\x10ab");
+        assert_eq!(&bucket_name(&name)[..], b"\x20photos");
+        assert_eq!(&account_bucket(&account_id, &name)[..], b"\x22ab\0photos");
+        assert_eq!(bucket(BucketId(id))[..], [&[0x21][..], &seven].concat());
+        let k = object(BucketId(id), &Key::parse("a/b").unwrap());
+        assert_eq!(k[..], [&[0x30][..], &seven, b"a/b"].concat());
+        assert_eq!(
+            split_object(&k),
+            Some((BucketId(id), Key::parse("a/b").unwrap()))
+        );
+        assert_eq!(object_id(ObjectId(id))[..], [&[0x33][..], &seven].concat());
+        assert_eq!(layer(LayerId(id))[..], [&[0x40][..], &seven].concat());
+        let e = extent(LayerId(id), 258);
+        assert_eq!(
+            e[..],
+            [&[0x41][..], &seven, &[0, 0, 0, 0, 0, 0, 1, 2]].concat()
+        );
+        assert_eq!(split_extent(&e), Some((LayerId(id), 258)));
+        let c = account_counter(&account_id, Count::Buckets);
+        assert_eq!(&c[..], b"\x60\x01ab\0\x03");
+        let c = bucket_counter(BucketId(id), Count::Bytes);
+        assert_eq!(c[..], [&[0x60, 2][..], &seven, &[2]].concat());
+    }
+}

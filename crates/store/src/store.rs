@@ -1,0 +1,317 @@
+//! The store itself: opening it, its settings and accounts, and what all verbs share.
+
+use crate::nouns::{AccountUsage, Bucket, Object};
+use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
+use crate::row_key::{self, Count};
+use bytes::Bytes;
+use std::sync::Arc;
+use trestle_access::{Action, Grant, Principal, Resource};
+use trestle_core::{
+    AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
+    Sequence, Validators, Verdict,
+};
+use trestle_engine::{BodyRef, Commit, Engine, Expectation, MetaRead, Write};
+use trestle_host::Host;
+
+/// Tries of one commit against concurrent changes before the caller learns of the conflict.
+pub(crate) const ATTEMPTS_MAX: usize = 100;
+/// Longest name of a setting, in bytes.
+const SETTING_NAME_BYTES_MAX: usize = 256;
+/// Largest setting, in bytes.
+const SETTING_BYTES_MAX: usize = 64 << 10;
+
+/// The verbs over one engine.
+///
+/// A verb should run to its end: dropped during its commit, it cannot give back the space of what
+/// the commit replaces.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) engine: Engine,
+    pub(crate) host: Host,
+}
+
+/// A bucket and the revisions that a commit must still find.
+pub(crate) struct FoundBucket {
+    pub(crate) bucket: Bucket,
+    index_revision: Sequence,
+    revision: Sequence,
+}
+
+impl FoundBucket {
+    /// The bucket still is what its name means, and is unchanged.
+    pub(crate) fn expectations(&self) -> Vec<Expectation> {
+        let Bucket { id, name, .. } = &self.bucket;
+        vec![
+            Expectation::Revision(row_key::bucket_name(name), self.index_revision),
+            Expectation::Revision(row_key::bucket(*id), self.revision),
+        ]
+    }
+}
+
+/// A current object and the revision that a commit must still find.
+pub(crate) struct FoundObject {
+    pub(crate) object: Object,
+    pub(crate) revision: Sequence,
+    pub(crate) body: Option<BodyRef>,
+}
+
+impl Store {
+    /// Opens the store over an engine; makes the root account on first use.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn open(engine: Engine, host: Host, root_account: AccountId) -> Result<Arc<Store>> {
+        let store = Store { engine, host };
+        let key = row_key::account(&root_account);
+        let record = AccountRecord {
+            created: store.host.clock.now().0,
+        };
+        let read = store.snapshot().await?;
+        if let Some(row) = read.get(&key).await? {
+            AccountRecord::from_value(&row.value)?;
+        } else {
+            let commit = Commit {
+                expectations: vec![Expectation::Absent(key.clone())],
+                writes: vec![Write::Put {
+                    key,
+                    value: record.to_value()?,
+                    body: None,
+                }],
+                ..Commit::default()
+            };
+            // On a conflict somebody else has just made it.
+            store.try_commit(commit).await?;
+        }
+        drop(read);
+        Ok(Arc::new(store))
+    }
+
+    /// Flushes what makes the next start fast; refuses writes from then on.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn close(&self) -> Result<()> {
+        self.engine.meta.close().await
+    }
+
+    /// A setting of the store itself.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad name.
+    pub async fn setting(&self, name: &str) -> Result<Option<Bytes>> {
+        check_setting_name(name)?;
+        let row = self.snapshot().await?.get(&row_key::setting(name)).await?;
+        Ok(row.map(|row| row.value))
+    }
+
+    /// Writes a setting of the store itself.
+    ///
+    /// # Errors
+    /// `Conflict` when it exists and `expect_absent` is set; `TooLarge`.
+    pub async fn set_setting(&self, name: &str, value: Bytes, expect_absent: bool) -> Result<()> {
+        check_setting_name(name)?;
+        if value.len() > SETTING_BYTES_MAX {
+            return Err(too_large("a setting", SETTING_BYTES_MAX as u64));
+        }
+        let key = row_key::setting(name);
+        let absent = expect_absent.then(|| Expectation::Absent(key.clone()));
+        let commit = Commit {
+            expectations: absent.into_iter().collect(),
+            writes: vec![Write::Put {
+                key,
+                value,
+                body: None,
+            }],
+            ..Commit::default()
+        };
+        self.engine.meta.commit(commit).await.map(drop)
+    }
+
+    /// The exact counters of an account.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`.
+    pub async fn account_usage(&self, grant: &Grant, account: &AccountId) -> Result<AccountUsage> {
+        require(
+            grant,
+            Action::ListBuckets,
+            &Resource::Account(account.clone()),
+        )?;
+        let read = self.snapshot().await?;
+        find_account(&*read, account).await?;
+        let count = |count| row_key::account_counter(account, count);
+        Ok(AccountUsage {
+            buckets: counter(&*read, &count(Count::Buckets)).await?,
+            objects: counter(&*read, &count(Count::Objects)).await?,
+            bytes: counter(&*read, &count(Count::Bytes)).await?,
+        })
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<Box<dyn MetaRead>> {
+        self.engine.meta.snapshot().await
+    }
+
+    /// Whether the commit was applied; not, when an expectation did not hold.
+    pub(crate) async fn try_commit(&self, commit: Commit) -> Result<bool> {
+        match self.engine.meta.commit(commit).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn check_setting_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > SETTING_NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a setting's name must be 1 to {SETTING_NAME_BYTES_MAX} bytes long"
+        )));
+    }
+    Ok(())
+}
+
+/// The account's record, with the expectation that it is unchanged.
+pub(crate) async fn find_account(read: &dyn MetaRead, id: &AccountId) -> Result<Expectation> {
+    let key = row_key::account(id);
+    let row = read
+        .get(&key)
+        .await?
+        .ok_or_else(|| Error::not_found(Noun::Account, id))?;
+    AccountRecord::from_value(&row.value)?;
+    Ok(Expectation::Revision(key, row.revision))
+}
+
+pub(crate) async fn find_bucket(read: &dyn MetaRead, name: &BucketName) -> Result<FoundBucket> {
+    let not_found = || Error::not_found(Noun::Bucket, name);
+    let index = read
+        .get(&row_key::bucket_name(name))
+        .await?
+        .ok_or_else(not_found)?;
+    let id = bucket_id(&index.value)?;
+    let row = read.get(&row_key::bucket(id)).await?.ok_or_else(|| {
+        Error::corrupt(format!(
+            "the bucket name {name} leads to a bucket that does not exist"
+        ))
+    })?;
+    let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    Ok(FoundBucket {
+        bucket,
+        index_revision: index.revision,
+        revision: row.revision,
+    })
+}
+
+/// The bucket id that an index row holds.
+pub(crate) fn bucket_id(value: &[u8]) -> Result<BucketId> {
+    Id::from_slice(value)
+        .map(BucketId)
+        .ok_or_else(|| Error::corrupt("an index row does not hold a bucket id"))
+}
+
+pub(crate) async fn find_object(
+    read: &dyn MetaRead,
+    bucket: BucketId,
+    key: &Key,
+) -> Result<Option<FoundObject>> {
+    let Some(row) = read.get(&row_key::object(bucket, key)).await? else {
+        return Ok(None);
+    };
+    let object = ObjectRecord::from_value(&row.value)?.into_object(key.clone())?;
+    Ok(Some(FoundObject {
+        object,
+        revision: row.revision,
+        body: row.body,
+    }))
+}
+
+/// A counter's value; a missing one is 0.
+pub(crate) async fn counter(read: &dyn MetaRead, key: &[u8]) -> Result<u64> {
+    read.get(key).await?.map_or(Ok(0), |row| {
+        <[u8; 8]>::try_from(&row.value[..])
+            .ok()
+            .and_then(|value| u64::try_from(i64::from_be_bytes(value)).ok())
+            .ok_or_else(|| Error::corrupt("a counter is malformed or negative"))
+    })
+}
+
+/// What a change of a bucket's content adds to the counters; nothing for zero.
+pub(crate) fn count(bucket: &Bucket, objects: i64, bytes: i64) -> Vec<Write> {
+    let account = &bucket.owner.account;
+    [
+        (row_key::bucket_counter(bucket.id, Count::Objects), objects),
+        (row_key::bucket_counter(bucket.id, Count::Bytes), bytes),
+        (row_key::account_counter(account, Count::Objects), objects),
+        (row_key::account_counter(account, Count::Bytes), bytes),
+    ]
+    .into_iter()
+    .filter(|(_, delta)| *delta != 0)
+    .map(|(key, delta)| Write::Add { key, delta })
+    .collect()
+}
+
+/// A length as a counter takes it; every length is far below the limit of both.
+pub(crate) fn signed(length: u64) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// Refuses a grant for anything but this action on this resource.
+pub(crate) fn require(grant: &Grant, action: Action, resource: &Resource) -> Result<()> {
+    if grant.action() == action && grant.resource() == resource {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Forbidden,
+        "the grant is for another action or resource",
+    ))
+}
+
+/// The owner of what a principal makes.
+pub(crate) fn owner(grant: &Grant) -> Result<Owner> {
+    match grant.principal() {
+        Principal::Root { user, account } => Ok(Owner {
+            account: account.clone(),
+            user: user.clone(),
+            domain: None,
+        }),
+        Principal::Anonymous => Err(Error::new(
+            ErrorKind::Forbidden,
+            "an anonymous principal cannot own anything",
+        )),
+    }
+}
+
+/// Evaluates a write's precondition against the current object.
+pub(crate) fn check_precondition(
+    precondition: &Precondition,
+    tag_of: crate::TagOf,
+    current: Option<&FoundObject>,
+) -> Result<()> {
+    if precondition.is_none() {
+        return Ok(());
+    }
+    let validators = current.map(|found| Validators {
+        tag: tag_of(&found.object),
+        modified: found.object.modified,
+    });
+    match precondition.for_write(validators.as_ref()) {
+        Verdict::Proceed => Ok(()),
+        Verdict::Failed | Verdict::NotModified => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "the precondition does not hold",
+        )),
+    }
+}
+
+pub(crate) fn conflict() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "concurrent changes of the same name kept winning",
+    )
+}
+
+pub(crate) fn too_large(what: &str, bytes_max: u64) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("{what} is limited to {bytes_max} bytes"),
+    )
+}
