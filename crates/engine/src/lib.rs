@@ -5,10 +5,12 @@
 //! makes the bytes reachable. An engine knows neither objects nor HTTP: keys, values and owners
 //! are bytes to it.
 
+pub mod check;
 pub mod contract;
 pub mod data;
 pub mod memory;
 pub mod meta;
+pub mod walk;
 
 pub use data::{Data, DataWriter, Extent, Token, Written};
 pub use meta::{

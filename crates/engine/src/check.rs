@@ -1,0 +1,53 @@
+//! What every engine checks of a commit before it looks at any row.
+
+use crate::meta::{COMMIT_BYTES_MAX, Commit, ROW_KEY_BYTES_MAX, ROW_VALUE_BYTES_MAX, Write};
+use std::collections::HashSet;
+use trestle_core::{Error, ErrorKind, Result};
+
+/// Checks the limits of a commit, and that it changes each key at most once.
+///
+/// # Errors
+/// `TooLarge`, `InvalidInput`.
+pub fn validate(commit: &Commit) -> Result<()> {
+    let mut total = 0usize;
+    let mut keys = HashSet::with_capacity(commit.writes.len());
+    for write in &commit.writes {
+        let key = write.key();
+        if key.is_empty() || key.len() > ROW_KEY_BYTES_MAX {
+            return Err(Error::new(ErrorKind::TooLarge, "a row key is empty or too long"));
+        }
+        if !keys.insert(key) {
+            return Err(Error::invalid("a commit changes a row twice"));
+        }
+        let (value, body) = match write {
+            Write::Put { value, body, .. } => (value.len(), body.as_ref().map_or(0, |b| b.len())),
+            Write::Delete { .. } => (0, 0),
+            Write::Add { .. } => (8, 0),
+        };
+        if value > ROW_VALUE_BYTES_MAX {
+            return Err(Error::new(ErrorKind::TooLarge, "a row is too large"));
+        }
+        total = total.saturating_add(key.len() + value).saturating_add(body);
+    }
+    if total > COMMIT_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a commit of more than {COMMIT_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+/// A counter's next value: `value` is a big-endian `i64`, or nothing for 0.
+///
+/// # Errors
+/// `Corrupt` when the row is no counter, `InvalidInput` when the result leaves `i64`.
+pub fn add(value: Option<&[u8]>, delta: i64) -> Result<i64> {
+    let current = match value {
+        None => 0,
+        Some(bytes) => i64::from_be_bytes(
+            bytes.try_into().map_err(|_| Error::corrupt("a counter's row is not 8 bytes"))?,
+        ),
+    };
+    current.checked_add(delta).ok_or_else(|| Error::invalid("a counter would overflow"))
+}
