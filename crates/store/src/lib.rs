@@ -6,6 +6,7 @@
 //! that commit nothing is visible, after it nothing is missing.
 
 mod bucket;
+mod check;
 mod delete;
 mod layer;
 mod list;
@@ -16,6 +17,7 @@ mod record;
 mod row_key;
 mod store;
 
+pub use check::{CheckSummary, Finding};
 pub use nouns::{
     AccountUsage, Bucket, BucketUsage, Content, DeleteObject, ListBuckets, ListObjects, Listing,
     ListingItem, Object, PutObject, PutOutcome, ReadObject, TagOf,

@@ -1,0 +1,404 @@
+//! The offline check: one walk over every row, in key order, that believes none of them.
+//!
+//! Every record is decoded, every byte read and hashed, every reference followed in both
+//! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
+
+use crate::nouns::{Bucket, Object};
+use crate::read::open_content;
+use crate::record::{AccountRecord, BucketRecord, ExtentRecord, LayerRecord, ObjectRecord, Record};
+use crate::row_key::{self, Count};
+use crate::store::{self, Store};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use trestle_core::{
+    BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
+};
+use trestle_engine::{MetaRead, Row, Scan, ScanItem, Write};
+
+/// Rows that are read at once.
+const PAGE_ROWS: usize = 256;
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The bucket that it concerns, when it concerns one.
+    pub bucket: Option<BucketName>,
+    /// The key that it concerns, when it concerns one.
+    pub key: Option<Key>,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+/// What a check went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckSummary {
+    /// Buckets.
+    pub buckets: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Bytes of objects that were read back whole.
+    pub bytes: u64,
+    /// Findings; the store is sound when there are none.
+    pub findings: u64,
+}
+
+impl Store {
+    /// Checks everything, and hands every finding to `report`.
+    ///
+    /// # Errors
+    /// Only when the walk itself cannot go on; what is wrong with the data is a finding.
+    pub async fn check(&self, report: &mut (dyn FnMut(Finding) + Send)) -> Result<CheckSummary> {
+        let mut check = Check {
+            store: self,
+            report,
+            summary: CheckSummary::default(),
+            buckets: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        };
+        if check.walk().await? {
+            check.missing_counters();
+        }
+        Ok(check.summary)
+    }
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    report: &'a mut (dyn FnMut(Finding) + Send),
+    summary: CheckSummary,
+    buckets: BTreeMap<BucketId, Bucket>,
+    /// What the counter rows must hold, by their keys.
+    counts: BTreeMap<Bytes, i64>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Default)]
+struct Place {
+    bucket: Option<BucketName>,
+    key: Option<Key>,
+}
+
+impl Check<'_> {
+    fn found(&mut self, place: Place, message: impl Into<String>) {
+        self.summary.findings += 1;
+        let Place { bucket, key } = place;
+        (self.report)(Finding {
+            bucket,
+            key,
+            message: message.into(),
+        });
+    }
+
+    /// Whether all rows were seen.
+    async fn walk(&mut self) -> Result<bool> {
+        let mut scan = Scan {
+            from: Bound::Unbounded,
+            until: Bound::Unbounded,
+            reverse: false,
+            limit: PAGE_ROWS,
+            collapse: None,
+        };
+        loop {
+            let read = self.store.snapshot().await?;
+            let page = match read.scan(&scan).await {
+                Ok(page) => page,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let message = format!("rows from {:?} on cannot be read", scan.from);
+                    self.found(Place::default(), because(&message, &error));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            let more = page.len() == PAGE_ROWS;
+            for item in page {
+                let ScanItem::Row(key, row) = item else {
+                    continue;
+                };
+                scan.from = Bound::Excluded(key.clone());
+                self.row(&*read, &key, &row).await;
+            }
+            if !more {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn row(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) {
+        let table = key.first().copied().unwrap_or_default();
+        let result = match table {
+            row_key::SETTING => Ok(()),
+            row_key::ACCOUNT => AccountRecord::from_value(&row.value).map(drop),
+            row_key::BUCKET_NAME => self.bucket_name(read, key, row).await,
+            row_key::BUCKET => self.bucket(read, key, row).await,
+            row_key::ACCOUNT_BUCKET => self.account_bucket(read, key, row).await,
+            row_key::OBJECT => {
+                self.object(read, key, row).await;
+                Ok(())
+            }
+            row_key::OBJECT_ID => self.object_id(read, key, row).await,
+            row_key::LAYER => self.layer(read, key, row).await,
+            row_key::EXTENT => self.extent(read, key, row).await,
+            row_key::COUNTER => self.counter(key, row),
+            _ => Err(Error::corrupt("a row of an unknown table")),
+        };
+        if let Err(error) = result {
+            let place = self.place(key);
+            self.found(place, because(&format!("row {}", hex(key)), &error));
+        }
+    }
+
+    /// What a row key tells about where it belongs.
+    fn place(&self, key: &[u8]) -> Place {
+        let id = match (key.first(), key.get(1)) {
+            (Some(&row_key::COUNTER), Some(2)) => key.get(1..).and_then(row_key::split_id),
+            (Some(&(row_key::OBJECT | row_key::BUCKET)), _) => row_key::split_id(key),
+            _ => None,
+        };
+        Place {
+            bucket: id
+                .and_then(|(id, _)| self.buckets.get(&BucketId(id)))
+                .map(|b| b.name.clone()),
+            key: match key.first() {
+                Some(&row_key::OBJECT) => row_key::split_object(key).map(|(_, key)| key),
+                _ => None,
+            },
+        }
+    }
+
+    async fn bucket_name(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
+        let bucket = referred_bucket(read, row).await?;
+        if name != Some(bucket.name.as_str()) {
+            return Err(Error::corrupt(
+                "a bucket name leads to a bucket of another name",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn bucket(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let (id, _) = row_key::split_id(key)
+            .filter(|(_, rest)| rest.is_empty())
+            .ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let id = BucketId(id);
+        let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+        self.summary.buckets += 1;
+        let account = &bucket.owner.account;
+        *self
+            .counts
+            .entry(row_key::account_counter(account, Count::Buckets))
+            .or_default() += 1;
+        let index = [
+            row_key::bucket_name(&bucket.name),
+            row_key::account_bucket(account, &bucket.name),
+        ];
+        let owner = read.get(&row_key::account(account)).await?;
+        let name = bucket.name.clone();
+        self.buckets.insert(id, bucket);
+        if owner.is_none() {
+            return Err(Error::corrupt(
+                "the account that owns the bucket does not exist",
+            ));
+        }
+        for key in index {
+            if read
+                .get(&key)
+                .await?
+                .is_none_or(|row| row.value[..] != id.0.as_bytes()[..])
+            {
+                return Err(Error::corrupt(format!(
+                    "an index does not lead to bucket {name}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn account_bucket(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let bucket = referred_bucket(read, row).await?;
+        if row_key::account_bucket(&bucket.owner.account, &bucket.name) != *key {
+            return Err(Error::corrupt(
+                "an account's list holds a bucket that is not its own",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn object(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) {
+        let place = self.place(key);
+        self.summary.objects += 1;
+        let object = match decode_object(key, row) {
+            Ok(object) => object,
+            Err(error) => return self.found(place, because("the record", &error)),
+        };
+        let bucket = row_key::split_id(key).and_then(|(id, _)| self.buckets.get(&BucketId(id)));
+        match bucket {
+            Some(bucket) => {
+                for write in store::count(bucket, 1, store::signed(object.length())) {
+                    if let Write::Add { key, delta } = write {
+                        *self.counts.entry(key).or_default() += delta;
+                    }
+                }
+            }
+            None => self.found(place.clone(), "an object of a bucket that does not exist"),
+        }
+        match read.get(&row_key::object_id(object.id)).await {
+            Ok(Some(index)) if Some(&index.value[..]) == key.get(1..) => {}
+            Ok(_) => self.found(place.clone(), "the index of object ids does not lead to it"),
+            Err(error) => self.found(place.clone(), because("the index of object ids", &error)),
+        }
+        if let Some(layer) = object.layer()
+            && let Err(error) = check_header(read, key, &object, layer).await
+        {
+            self.found(place.clone(), because("the layer", &error));
+        }
+        match self.read_whole(read, &object, row).await {
+            Ok(()) => self.summary.bytes += object.length(),
+            Err(error) => self.found(place, because("the bytes", &error)),
+        }
+    }
+
+    /// Reads all bytes of an object and takes its digests again.
+    async fn read_whole(&self, read: &dyn MetaRead, object: &Object, row: &Row) -> Result<()> {
+        let range = ResolvedRange {
+            start: 0,
+            end: object.length(),
+        };
+        let engine = &self.store.engine;
+        let mut chunks = open_content(engine, read, object, row.body.clone(), range).await?;
+        let algorithms: Vec<_> = object
+            .digests
+            .iter()
+            .map(|digest| digest.algorithm)
+            .collect();
+        let mut hasher = Hasher::new(&algorithms);
+        while let Some(chunk) = chunks.next().await? {
+            hasher.update(&chunk);
+        }
+        if hasher.finish() != object.digests {
+            return Err(Error::corrupt(
+                "they do not have the digests that were recorded",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn object_id(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let place = [&[row_key::OBJECT], &row.value[..]].concat();
+        let dangling = || Error::corrupt("an object id leads to no object of that id");
+        let object = read.get(&place).await?.ok_or_else(dangling)?;
+        // An object that cannot be decoded was a finding when its own row was seen.
+        if let Ok(object) = decode_object(&place, &object)
+            && row_key::object_id(object.id) != *key
+        {
+            return Err(dangling());
+        }
+        Ok(())
+    }
+
+    async fn layer(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let header = LayerRecord::from_value(&row.value)?;
+        let orphan = || Error::corrupt("a layer that belongs to no object");
+        let owner = read.get(&header.owner).await?.ok_or_else(orphan)?;
+        if let Ok(object) = decode_object(&header.owner, &owner)
+            && object.layer().map(row_key::layer).as_ref() != Some(key)
+        {
+            return Err(orphan());
+        }
+        Ok(())
+    }
+
+    async fn extent(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let extent = ExtentRecord::from_value(&row.value)?;
+        let (layer, offset) =
+            row_key::split_extent(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let header = read
+            .get(&row_key::layer(layer))
+            .await?
+            .ok_or_else(|| Error::corrupt("an extent of a layer that does not exist"))?;
+        if let Ok(header) = LayerRecord::from_value(&header.value)
+            && offset
+                .checked_add(extent.length)
+                .is_none_or(|end| end > header.length)
+        {
+            return Err(Error::corrupt("an extent beyond the end of its layer"));
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, key: &Bytes, row: &Row) -> Result<()> {
+        let expected = self.counts.remove(key).unwrap_or(0);
+        let value = <[u8; 8]>::try_from(&row.value[..])
+            .ok()
+            .map(i64::from_be_bytes);
+        if value != Some(expected) {
+            return Err(Error::corrupt(format!(
+                "the counter says {} where the rows say {expected}",
+                value.map_or_else(|| "nothing readable".to_owned(), |value| value.to_string())
+            )));
+        }
+        Ok(())
+    }
+
+    /// Counters that should have been seen.
+    fn missing_counters(&mut self) {
+        for (key, expected) in std::mem::take(&mut self.counts) {
+            if expected != 0 {
+                let place = self.place(&key);
+                let message = format!("counter {} is missing; it should say {expected}", hex(&key));
+                self.found(place, message);
+            }
+        }
+    }
+}
+
+fn decode_object(key: &[u8], row: &Row) -> Result<Object> {
+    let (_, key) = row_key::split_object(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+    ObjectRecord::from_value(&row.value)?.into_object(key)
+}
+
+async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {
+    let id = store::bucket_id(&row.value)?;
+    let row = read
+        .get(&row_key::bucket(id))
+        .await?
+        .ok_or_else(|| Error::corrupt("an index leads to a bucket that does not exist"))?;
+    BucketRecord::from_value(&row.value)?.into_bucket(id)
+}
+
+/// Checks that an object's layer is there and its own.
+async fn check_header(
+    read: &dyn MetaRead,
+    key: &Bytes,
+    object: &Object,
+    layer: LayerId,
+) -> Result<()> {
+    let row = read
+        .get(&row_key::layer(layer))
+        .await?
+        .ok_or_else(|| Error::corrupt("it does not exist"))?;
+    let header = LayerRecord::from_value(&row.value)?;
+    if header.owner[..] != key[..] || header.references != 1 {
+        return Err(Error::corrupt("it belongs to another record"));
+    }
+    if header.length != object.length() {
+        return Err(Error::corrupt("its length is not the object's"));
+    }
+    Ok(())
+}
+
+/// A message with all causes of an error.
+fn because(what: &str, error: &Error) -> String {
+    let mut message = format!("{what}: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    message
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

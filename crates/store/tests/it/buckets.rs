@@ -1,0 +1,138 @@
+use crate::fixture::*;
+use trestle_access::{Action, Resource};
+use trestle_core::*;
+use trestle_store::ListBuckets;
+
+#[tokio::test]
+async fn a_bucket_lives_from_create_to_delete() {
+    let f = Fixture::new().await;
+    let bucket = f.create("photos").await.unwrap();
+    assert_eq!(bucket.created, START);
+    assert_eq!(bucket.owner.account, account());
+    let read = on_bucket(Action::ReadBucket, "photos");
+    let (found, usage) = f.store.bucket(&read, &name("photos")).await.unwrap();
+    assert_eq!(found, bucket);
+    assert_eq!((usage.objects, usage.bytes), (0, 0));
+    assert_eq!(
+        kind(f.create("photos").await),
+        ErrorKind::AlreadyExists(Noun::Bucket)
+    );
+    assert_eq!(f.account_usage().await.buckets, 2);
+    f.delete_bucket("photos").await.unwrap();
+    assert_eq!(
+        kind(f.delete_bucket("photos").await),
+        ErrorKind::NotFound(Noun::Bucket)
+    );
+    let gone = f.store.bucket(&read, &name("photos")).await;
+    assert_eq!(kind(gone), ErrorKind::NotFound(Noun::Bucket));
+    assert_eq!(f.account_usage().await.buckets, 1);
+    let again = f.create("photos").await.unwrap();
+    assert_ne!(again.id, bucket.id);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn only_an_empty_bucket_is_deleted() {
+    let f = Fixture::new().await;
+    f.put("k", b"x").await.unwrap();
+    assert_eq!(kind(f.delete_bucket("b").await), ErrorKind::NotEmpty);
+    f.delete("k").await.unwrap();
+    f.delete_bucket("b").await.unwrap();
+    assert_eq!(
+        kind(f.put("k", b"x").await),
+        ErrorKind::NotFound(Noun::Bucket)
+    );
+    for table in [0x20, 0x21, 0x22, 0x30, 0x33] {
+        assert_eq!(f.rows(table).await, []);
+    }
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn buckets_are_listed_by_name() {
+    let f = Fixture::new().await;
+    for n in ["a2", "a1", "c", "a3"] {
+        f.create(n).await.unwrap();
+    }
+    let grant = grant(Action::ListBuckets, Resource::Account(account()));
+    let page = async |prefix: &str, after: Option<&str>, limit| {
+        let after = after.map(str::to_owned);
+        let list = ListBuckets {
+            account: account(),
+            prefix: prefix.into(),
+            after,
+            limit,
+        };
+        let (buckets, next) = f.store.list_buckets(&grant, &list).await.unwrap();
+        let names: Vec<_> = buckets.iter().map(|b| b.name.to_string()).collect();
+        (names.join(" "), next)
+    };
+    assert_eq!(page("", None, 100).await, ("a1 a2 a3 b c".into(), None));
+    assert_eq!(
+        page("a", None, 2).await,
+        ("a1 a2".into(), Some("a2".into()))
+    );
+    assert_eq!(page("a", Some("a2"), 2).await, ("a3".into(), None));
+    assert_eq!(page("a", None, 3).await, ("a1 a2 a3".into(), None));
+    assert_eq!(page("c", Some("a"), 3).await, ("c".into(), None));
+    assert_eq!(page("a", Some("b"), 3).await, (String::new(), None));
+    assert_eq!(page("", None, 0).await, (String::new(), None));
+    let list = ListBuckets {
+        account: account(),
+        prefix: String::new(),
+        after: None,
+        limit: 10_001,
+    };
+    assert_eq!(
+        kind(f.store.list_buckets(&grant, &list).await),
+        ErrorKind::InvalidInput
+    );
+}
+
+#[tokio::test]
+async fn a_grant_serves_only_its_action_and_resource() {
+    let f = Fixture::new().await;
+    let other = on_bucket(Action::CreateBucket, "other");
+    assert_eq!(
+        kind(f.store.create_bucket(&other, &name("x")).await),
+        ErrorKind::Forbidden
+    );
+    let action = on_bucket(Action::ReadBucket, "x");
+    assert_eq!(
+        kind(f.store.create_bucket(&action, &name("x")).await),
+        ErrorKind::Forbidden
+    );
+    let head = on_object(Action::ReadObjectMetadata, "b", "k");
+    let put = f.store.put(&head, a_put("b", "k"), body(b"x")).await;
+    assert_eq!(kind(put), ErrorKind::Forbidden);
+    assert_eq!(
+        kind(f.store.head(&head, &name("b"), &key("l")).await),
+        ErrorKind::Forbidden
+    );
+}
+
+#[tokio::test]
+async fn settings_are_kept() {
+    let f = Fixture::new().await;
+    assert_eq!(f.store.setting("enterprise").await.unwrap(), None);
+    f.store
+        .set_setting("enterprise", "1".into(), true)
+        .await
+        .unwrap();
+    let taken = f.store.set_setting("enterprise", "2".into(), true).await;
+    assert_eq!(kind(taken), ErrorKind::Conflict);
+    f.store
+        .set_setting("enterprise", "3".into(), false)
+        .await
+        .unwrap();
+    assert_eq!(
+        f.store.setting("enterprise").await.unwrap(),
+        Some("3".into())
+    );
+    assert_eq!(kind(f.store.setting("").await), ErrorKind::InvalidInput);
+    let large = f
+        .store
+        .set_setting("x", vec![0; 65_537].into(), false)
+        .await;
+    assert_eq!(kind(large), ErrorKind::TooLarge);
+}

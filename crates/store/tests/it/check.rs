@@ -1,0 +1,136 @@
+use crate::fixture::*;
+use bytes::Bytes;
+use trestle_core::ErrorKind;
+use trestle_engine::{Commit, Write};
+
+async fn apply(f: &Fixture, write: Write) {
+    f.engine
+        .meta
+        .commit(Commit {
+            writes: vec![write],
+            ..Commit::default()
+        })
+        .await
+        .unwrap();
+}
+
+/// A store with a small object `s` and a large one `l`.
+async fn sound() -> Fixture {
+    let f = Fixture::new().await;
+    f.put("s", b"small").await.unwrap();
+    f.put("l", &pattern(3 << 20, 4)).await.unwrap();
+    f.assert_sound().await;
+    f
+}
+
+#[tokio::test]
+async fn every_lost_row_is_found() {
+    let counts = sound().await;
+    for table in [0x10, 0x20, 0x21, 0x22, 0x30, 0x33, 0x40, 0x41, 0x60] {
+        for row in 0..counts.rows(table).await.len() {
+            let f = sound().await;
+            let (key, _) = f.rows(table).await.swap_remove(row);
+            apply(&f, Write::Delete { key: key.clone() }).await;
+            let (_, findings) = f.check().await;
+            assert!(!findings.is_empty(), "{key:x}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_damaged_record_is_found_and_named() {
+    for table in [0x10, 0x20, 0x21, 0x22, 0x30, 0x33, 0x40, 0x41, 0x60] {
+        let f = sound().await;
+        for (key, value) in f.rows(table).await {
+            let value = value.slice(..value.len() - 1);
+            apply(
+                &f,
+                Write::Put {
+                    key,
+                    value,
+                    body: None,
+                },
+            )
+            .await;
+        }
+        let (_, findings) = f.check().await;
+        assert!(!findings.is_empty(), "table {table:#x}");
+        if table == 0x30 {
+            let keys: Vec<_> = findings.iter().filter_map(|f| f.key.as_ref()).collect();
+            assert!(keys.contains(&&key("s")) && keys.contains(&&key("l")));
+            assert!(findings.iter().any(|f| f.bucket == Some(name("b"))));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_extent_is_corruption_and_never_zeros() {
+    let f = sound().await;
+    let (key, _) = f.rows(0x41).await.remove(0);
+    apply(&f, Write::Delete { key }).await;
+    assert_eq!(kind(f.read("l").await), ErrorKind::Corrupt);
+    assert_eq!(kind(f.read_range("l", 5, 6).await), ErrorKind::Corrupt);
+    let (_, findings) = f.check().await;
+    assert_eq!(
+        findings
+            .iter()
+            .filter(|f| f.key == Some(crate::fixture::key("l")))
+            .count(),
+        1
+    );
+    // A damaged object can be deleted.
+    f.delete("l").await.unwrap();
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_those_of_the_record_are_found() {
+    let f = sound().await;
+    let rows = f.rows(0x30).await;
+    let (key, value) = rows
+        .into_iter()
+        .find(|(key, _)| key.ends_with(b"s"))
+        .unwrap();
+    let other = Some(Bytes::from_static(b"smaIl"));
+    apply(
+        &f,
+        Write::Put {
+            key: key.clone(),
+            value: value.clone(),
+            body: other,
+        },
+    )
+    .await;
+    let (_, findings) = f.check().await;
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].key, Some(crate::fixture::key("s")));
+    apply(
+        &f,
+        Write::Put {
+            key,
+            value,
+            body: None,
+        },
+    )
+    .await;
+    assert_eq!(kind(f.read("s").await), ErrorKind::Corrupt);
+    assert_eq!(f.check().await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_counter_and_an_unknown_row_are_found() {
+    let f = sound().await;
+    let (key, _) = f.rows(0x60).await.remove(0);
+    apply(&f, Write::Add { key, delta: 1 }).await;
+    let key = Bytes::from_static(b"\xf0x");
+    apply(
+        &f,
+        Write::Put {
+            key,
+            value: Bytes::new(),
+            body: None,
+        },
+    )
+    .await;
+    assert_eq!(f.check().await.1.len(), 2);
+}

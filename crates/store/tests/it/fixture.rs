@@ -1,0 +1,230 @@
+//! A store over the in-memory engine, and short spellings of its verbs.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use std::sync::Arc;
+use trestle_access::{Action, Authority, Grant, Principal, Resource};
+use trestle_core::*;
+use trestle_engine::Engine;
+use trestle_host::{Host, ManualClock};
+use trestle_store::*;
+
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000);
+
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Engine,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+pub(crate) fn name(text: &str) -> BucketName {
+    BucketName::parse(text).unwrap()
+}
+
+pub(crate) fn key(text: &str) -> Key {
+    Key::parse(text).unwrap()
+}
+
+pub(crate) fn account() -> AccountId {
+    AccountId::parse("root-account").unwrap()
+}
+
+pub(crate) fn grant(action: Action, resource: Resource) -> Grant {
+    let root = Principal::Root {
+        user: "root".into(),
+        account: account(),
+    };
+    Authority.authorize(&root, action, resource).unwrap()
+}
+
+pub(crate) fn on_bucket(action: Action, bucket: &str) -> Grant {
+    grant(action, Resource::Bucket(name(bucket)))
+}
+
+pub(crate) fn on_object(action: Action, bucket: &str, k: &str) -> Grant {
+    grant(action, Resource::Object(name(bucket), key(k)))
+}
+
+pub(crate) fn tag(object: &Object) -> String {
+    object.revision()
+}
+
+pub(crate) fn a_put(bucket: &str, k: &str) -> PutObject {
+    PutObject {
+        bucket: name(bucket),
+        key: key(k),
+        precondition: Precondition::none(),
+        tag_of: tag,
+        representation: Representation::new(),
+        metadata: Metadata::new(),
+        expected_digests: Vec::new(),
+        declared_length: None,
+    }
+}
+
+/// Bytes that differ from place to place.
+pub(crate) fn pattern(length: usize, seed: u8) -> Vec<u8> {
+    (0..length)
+        .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0] ^ seed)
+        .collect()
+}
+
+/// A body in chunks of an odd size.
+pub(crate) fn body(
+    bytes: &[u8],
+) -> impl futures::Stream<Item = Result<Bytes>> + Send + Unpin + use<> {
+    let chunks: Vec<_> = bytes
+        .chunks(10_007)
+        .map(|c| Ok(Bytes::copy_from_slice(c)))
+        .collect();
+    futures::stream::iter(chunks)
+}
+
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+impl Fixture {
+    /// A store with one bucket, `b`.
+    pub(crate) async fn new() -> Fixture {
+        let clock = Arc::new(ManualClock::at(START));
+        let host = Host {
+            clock: clock.clone(),
+            ..Host::real()
+        };
+        let engine = crate::memory::engine();
+        let store = Store::open(engine.clone(), host, account()).await.unwrap();
+        let fixture = Fixture {
+            store,
+            engine,
+            clock,
+        };
+        fixture.create("b").await.unwrap();
+        fixture
+    }
+
+    pub(crate) async fn create(&self, bucket: &str) -> Result<Bucket> {
+        let grant = on_bucket(Action::CreateBucket, bucket);
+        self.store.create_bucket(&grant, &name(bucket)).await
+    }
+
+    pub(crate) async fn delete_bucket(&self, bucket: &str) -> Result<()> {
+        let grant = on_bucket(Action::DeleteBucket, bucket);
+        self.store.delete_bucket(&grant, &name(bucket)).await
+    }
+
+    pub(crate) async fn usage(&self, bucket: &str) -> (u64, u64) {
+        let grant = on_bucket(Action::ReadBucket, bucket);
+        let (_, usage) = self.store.bucket(&grant, &name(bucket)).await.unwrap();
+        (usage.objects, usage.bytes)
+    }
+
+    pub(crate) async fn account_usage(&self) -> AccountUsage {
+        let grant = grant(Action::ListBuckets, Resource::Account(account()));
+        self.store.account_usage(&grant, &account()).await.unwrap()
+    }
+
+    pub(crate) async fn put_with(&self, put: PutObject, bytes: &[u8]) -> Result<PutOutcome> {
+        let resource = Resource::Object(put.bucket.clone(), put.key.clone());
+        let grant = grant(Action::WriteObject, resource);
+        self.store.put(&grant, put, body(bytes)).await
+    }
+
+    pub(crate) async fn put(&self, k: &str, bytes: &[u8]) -> Result<PutOutcome> {
+        self.put_with(a_put("b", k), bytes).await
+    }
+
+    pub(crate) async fn head(&self, k: &str) -> Result<Object> {
+        let grant = on_object(Action::ReadObjectMetadata, "b", k);
+        self.store.head(&grant, &name("b"), &key(k)).await
+    }
+
+    pub(crate) async fn open(&self, k: &str) -> Result<ObjectReader> {
+        let read = ReadObject {
+            bucket: name("b"),
+            key: key(k),
+        };
+        self.store
+            .open_object(&on_object(Action::ReadObject, "b", k), &read)
+            .await
+    }
+
+    pub(crate) async fn read_range(&self, k: &str, start: u64, end: u64) -> Result<Vec<u8>> {
+        let stream = self
+            .open(k)
+            .await?
+            .into_stream(ResolvedRange { start, end })
+            .await?;
+        collect(stream).await
+    }
+
+    pub(crate) async fn read(&self, k: &str) -> Result<Vec<u8>> {
+        let reader = self.open(k).await?;
+        let range = ResolvedRange {
+            start: 0,
+            end: reader.object().length(),
+        };
+        collect(reader.into_stream(range).await?).await
+    }
+
+    pub(crate) async fn delete_if(&self, k: &str, precondition: Precondition) -> Result<Object> {
+        let delete = DeleteObject {
+            bucket: name("b"),
+            key: key(k),
+            precondition,
+            tag_of: tag,
+        };
+        self.store
+            .delete(&on_object(Action::DeleteObject, "b", k), delete)
+            .await
+    }
+
+    pub(crate) async fn delete(&self, k: &str) -> Result<Object> {
+        self.delete_if(k, Precondition::none()).await
+    }
+
+    pub(crate) async fn list(&self, list: &ListObjects) -> Result<Listing> {
+        self.store
+            .list(&on_bucket(Action::ListObjects, "b"), list)
+            .await
+    }
+
+    pub(crate) async fn check(&self) -> (CheckSummary, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let summary = self
+            .store
+            .check(&mut |finding| findings.push(finding))
+            .await
+            .unwrap();
+        assert_eq!(summary.findings, findings.len() as u64);
+        (summary, findings)
+    }
+
+    pub(crate) async fn assert_sound(&self) -> CheckSummary {
+        let (summary, findings) = self.check().await;
+        assert_eq!(findings, []);
+        summary
+    }
+
+    /// All rows of a table.
+    pub(crate) async fn rows(&self, table: u8) -> Vec<(Bytes, Bytes)> {
+        let read = self.engine.meta.snapshot().await.unwrap();
+        let scan = trestle_engine::Scan::prefix(vec![table], 10_000);
+        let items = read.scan(&scan).await.unwrap();
+        items
+            .into_iter()
+            .map(|item| match item {
+                trestle_engine::ScanItem::Row(key, row) => (key, row.value),
+                trestle_engine::ScanItem::Prefix(_) => unreachable!(),
+            })
+            .collect()
+    }
+}
+
+pub(crate) async fn collect(mut stream: ObjectStream) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,17 @@
+//! The verbs over the in-memory engine: every outcome, races, listings against a naive model, and
+//! the offline check.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
+mod buckets;
+mod check;
+mod concurrency;
+mod fixture;
+mod listing;
+mod memory;
+mod objects;

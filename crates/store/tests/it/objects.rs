@@ -1,0 +1,251 @@
+use crate::fixture::*;
+use bytes::Bytes;
+use serde_json::json;
+use std::time::Duration;
+use trestle_core::*;
+
+fn md5(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(&[DigestAlgorithm::Md5]);
+    hasher.update(bytes);
+    hasher.finish().get(DigestAlgorithm::Md5).unwrap().clone()
+}
+
+fn if_match(tag: &str) -> Precondition {
+    let tags = TagMatch::Tags(vec![Tag {
+        opaque: tag.into(),
+        weak: false,
+    }]);
+    Precondition {
+        if_match: Some(tags),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_is_read_back_at_every_size() {
+    let f = Fixture::new().await;
+    let max = f.engine.data.body_bytes_max();
+    let mib = 1 << 20;
+    for size in [
+        0,
+        1,
+        max - 1,
+        max,
+        max + 1,
+        mib - 1,
+        mib,
+        mib + 1,
+        5 * mib + 17,
+    ] {
+        let bytes = pattern(size, 3);
+        let put = f.put("k", &bytes).await.unwrap();
+        assert_eq!(put.object.length(), size as u64);
+        assert_eq!(
+            put.object.digests.get(DigestAlgorithm::Md5),
+            Some(&md5(&bytes))
+        );
+        assert!(put.object.digests.get(DigestAlgorithm::Crc64Nvme).is_some());
+        assert_eq!(f.head("k").await.unwrap(), put.object);
+        assert_eq!(f.read("k").await.unwrap(), bytes);
+        let n = size as u64;
+        for (start, end) in [(0, n / 2), (n / 2, n), (n / 3, n / 3), (n / 3, n), (n, n)] {
+            let read = f.read_range("k", start, end).await.unwrap();
+            assert_eq!(
+                read,
+                bytes[start as usize..end as usize],
+                "{size}: {start}..{end}"
+            );
+        }
+        assert_eq!(
+            kind(f.read_range("k", 0, n + 1).await),
+            ErrorKind::InvalidInput
+        );
+        assert_eq!(f.usage("b").await, (1, n));
+    }
+    // Each overwrite removed the rows of the layer before it.
+    assert_eq!(f.rows(0x40).await.len(), 1);
+    let summary = f.assert_sound().await;
+    assert_eq!((summary.buckets, summary.objects), (1, 1));
+    f.delete("k").await.unwrap();
+    for table in [0x30, 0x33, 0x40, 0x41] {
+        assert_eq!(f.rows(table).await, []);
+    }
+    assert_eq!(f.usage("b").await, (0, 0));
+}
+
+#[tokio::test]
+async fn an_overwrite_keeps_the_id_and_time_only_grows() {
+    let f = Fixture::new().await;
+    let first = f.put("k", b"one").await.unwrap();
+    assert!(first.created);
+    f.clock.set(Timestamp(5));
+    let second = f.put("k", b"second").await.unwrap();
+    assert!(!second.created);
+    assert_eq!(second.object.id, first.object.id);
+    assert_ne!(second.object.version, first.object.version);
+    assert_eq!(second.object.created, first.object.created);
+    assert_eq!(second.object.modified, Timestamp(START.0 + 1));
+    f.clock.set(START);
+    f.clock.advance(Duration::from_secs(60));
+    let third = f.put("k", b"").await.unwrap();
+    assert_eq!(third.object.modified, Timestamp(START.0 + 60_000_000));
+    assert_eq!(f.usage("b").await, (1, 0));
+    assert_eq!(f.delete("k").await.unwrap(), third.object);
+    assert_eq!(kind(f.delete("k").await), ErrorKind::NotFound(Noun::Object));
+    assert_eq!(kind(f.head("k").await), ErrorKind::NotFound(Noun::Object));
+    assert_eq!(kind(f.open("k").await), ErrorKind::NotFound(Noun::Object));
+    assert_ne!(f.put("k", b"").await.unwrap().object.id, first.object.id);
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn preconditions_guard_writes_and_deletes() {
+    let f = Fixture::new().await;
+    let failed = ErrorKind::PreconditionFailed;
+    let put = |precondition| trestle_store::PutObject {
+        precondition,
+        ..a_put("b", "k")
+    };
+    assert_eq!(kind(f.put_with(put(if_match("x")), b"").await), failed);
+    assert_eq!(kind(f.delete_if("k", if_match("x")).await), failed);
+    let first = f.put_with(put(Precondition::absent()), b"1").await.unwrap();
+    assert_eq!(
+        kind(f.put_with(put(Precondition::absent()), b"2").await),
+        failed
+    );
+    let tag = first.object.revision();
+    f.put_with(put(if_match(&tag)), b"3").await.unwrap();
+    assert_eq!(kind(f.put_with(put(if_match(&tag)), b"4").await), failed);
+    assert_eq!(kind(f.delete_if("k", if_match(&tag)).await), failed);
+    assert_eq!(f.read("k").await.unwrap(), b"3");
+    let tag = f.head("k").await.unwrap().revision();
+    f.delete_if("k", if_match(&tag)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failing_precondition_leaves_the_body_unread() {
+    let f = Fixture::new().await;
+    f.put("k", b"1").await.unwrap();
+    let grant = on_object(trestle_access::Action::WriteObject, "b", "k");
+    let put = trestle_store::PutObject {
+        precondition: Precondition::absent(),
+        ..a_put("b", "k")
+    };
+    let unread = futures::stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes>>> {
+        panic!("the body was read")
+    });
+    assert_eq!(
+        kind(f.store.put(&grant, put, unread).await),
+        ErrorKind::PreconditionFailed
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_declared_leaves_nothing() {
+    let f = Fixture::new().await;
+    let max = f.engine.data.body_bytes_max();
+    for size in [10, max, max + 1, 3 << 20] {
+        let bytes = pattern(size, 1);
+        for declared in [size as u64 - 1, size as u64 + 1] {
+            let put = trestle_store::PutObject {
+                declared_length: Some(declared),
+                ..a_put("b", "k")
+            };
+            assert_eq!(
+                kind(f.put_with(put, &bytes).await),
+                ErrorKind::IncompleteBody
+            );
+        }
+        let wrong = trestle_store::PutObject {
+            expected_digests: vec![md5(b"other")],
+            ..a_put("b", "k")
+        };
+        assert_eq!(
+            kind(f.put_with(wrong, &bytes).await),
+            ErrorKind::DigestMismatch
+        );
+        let grant = on_object(trestle_access::Action::WriteObject, "b", "k");
+        let broken = Error::new(ErrorKind::IncompleteBody, "the client went away");
+        let torn = vec![Ok(Bytes::from(bytes.clone())), Err(broken)];
+        let put = f
+            .store
+            .put(&grant, a_put("b", "k"), futures::stream::iter(torn))
+            .await;
+        assert_eq!(kind(put), ErrorKind::IncompleteBody);
+        let right = trestle_store::PutObject {
+            expected_digests: vec![md5(&bytes)],
+            declared_length: Some(size as u64),
+            ..a_put("b", "right")
+        };
+        f.put_with(right, &bytes).await.unwrap();
+        f.delete("right").await.unwrap();
+    }
+    let put = trestle_store::PutObject {
+        declared_length: Some(6 << 40),
+        ..a_put("b", "k")
+    };
+    assert_eq!(kind(f.put_with(put, b"").await), ErrorKind::TooLarge);
+    for table in [0x30, 0x33, 0x40, 0x41] {
+        assert_eq!(f.rows(table).await, []);
+    }
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn metadata_comes_back_and_is_limited() {
+    let f = Fixture::new().await;
+    let mut put = a_put("b", "k");
+    put.metadata.insert(
+        "a".into(),
+        json!({"nested": [1, 2.5, true, null, {"deep": "é"}]}),
+    );
+    put.representation
+        .insert("content-type".into(), "text/plain".into());
+    f.put_with(put.clone(), b"x").await.unwrap();
+    let object = f.head("k").await.unwrap();
+    assert_eq!(object.metadata, put.metadata);
+    assert_eq!(object.representation, put.representation);
+
+    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+    let with = |value| {
+        let mut put = a_put("b", "k");
+        put.metadata.insert("a".into(), value);
+        put
+    };
+    f.put_with(with(nested(32)), b"x").await.unwrap();
+    assert_eq!(
+        kind(f.put_with(with(nested(33)), b"x").await),
+        ErrorKind::InvalidInput
+    );
+    // {"a":"…"}
+    f.put_with(with(json!("x".repeat((64 << 10) - 8))), b"x")
+        .await
+        .unwrap();
+    let large = with(json!("x".repeat((64 << 10) - 7)));
+    assert_eq!(kind(f.put_with(large, b"x").await), ErrorKind::TooLarge);
+    let mut large = a_put("b", "k");
+    large
+        .representation
+        .insert("content-type".into(), "x".repeat(16 << 10));
+    assert_eq!(kind(f.put_with(large, b"x").await), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn a_read_never_ends_short_when_the_object_is_replaced() {
+    let f = Fixture::new().await;
+    let bytes = pattern(200 << 20, 9);
+    f.put("k", &bytes).await.unwrap();
+    let reader = f.open("k").await.unwrap();
+    let range = ResolvedRange {
+        start: 0,
+        end: reader.object().length(),
+    };
+    let stream = reader.into_stream(range).await.unwrap();
+    f.put("k", b"new").await.unwrap();
+    // What the engine still has may come; what it has not is an error, never an early end.
+    match collect(stream).await {
+        Ok(read) => assert!(read == bytes),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+    }
+    assert_eq!(f.read("k").await.unwrap(), b"new");
+}
