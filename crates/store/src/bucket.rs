@@ -11,8 +11,8 @@ use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Wri
 
 /// Most items of one page of any listing.
 pub(crate) const LIST_LIMIT_MAX: usize = 10_000;
-/// Rows that one scan of a listing takes.
-pub(crate) const LIST_SCAN_ROWS: usize = 1000;
+/// Rows that one scan of a listing takes: rich metadata makes each as large as 80 KiB.
+pub(crate) const LIST_SCAN_ROWS: usize = 256;
 
 impl Store {
     /// Creates an empty bucket of the principal's account.

@@ -14,7 +14,7 @@ use std::ops::Bound;
 use trestle_core::{
     BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
 };
-use trestle_engine::{MetaRead, Row, Scan, ScanItem, Write};
+use trestle_engine::{Engine, MetaRead, Row, Scan, ScanItem, Write};
 
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 256;
@@ -253,35 +253,10 @@ impl Check<'_> {
         {
             self.found(place.clone(), because("the layer", &error));
         }
-        match self.read_whole(read, &object, row).await {
+        match read_whole(&self.store.engine, read, &object, row).await {
             Ok(()) => self.summary.bytes += object.length(),
             Err(error) => self.found(place, because("the bytes", &error)),
         }
-    }
-
-    /// Reads all bytes of an object and takes its digests again.
-    async fn read_whole(&self, read: &dyn MetaRead, object: &Object, row: &Row) -> Result<()> {
-        let range = ResolvedRange {
-            start: 0,
-            end: object.length(),
-        };
-        let engine = &self.store.engine;
-        let mut chunks = open_content(engine, read, object, row.body.clone(), range).await?;
-        let algorithms: Vec<_> = object
-            .digests
-            .iter()
-            .map(|digest| digest.algorithm)
-            .collect();
-        let mut hasher = Hasher::new(&algorithms);
-        while let Some(chunk) = chunks.next().await? {
-            hasher.update(&chunk);
-        }
-        if hasher.finish() != object.digests {
-            return Err(Error::corrupt(
-                "they do not have the digests that were recorded",
-            ));
-        }
-        Ok(())
     }
 
     async fn object_id(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
@@ -356,6 +331,35 @@ impl Check<'_> {
 fn decode_object(key: &[u8], row: &Row) -> Result<Object> {
     let (_, key) = row_key::split_object(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
     ObjectRecord::from_value(&row.value)?.into_object(key)
+}
+
+/// Reads all bytes of an object and takes its digests again.
+async fn read_whole(
+    engine: &Engine,
+    read: &dyn MetaRead,
+    object: &Object,
+    row: &Row,
+) -> Result<()> {
+    let range = ResolvedRange {
+        start: 0,
+        end: object.length(),
+    };
+    let mut chunks = open_content(engine, read, object, row.body.clone(), range).await?;
+    let algorithms: Vec<_> = object
+        .digests
+        .iter()
+        .map(|digest| digest.algorithm)
+        .collect();
+    let mut hasher = Hasher::new(&algorithms);
+    while let Some(chunk) = chunks.next().await? {
+        hasher.update(&chunk);
+    }
+    if hasher.finish() != object.digests {
+        return Err(Error::corrupt(
+            "they do not have the digests that were recorded",
+        ));
+    }
+    Ok(())
 }
 
 async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {

@@ -160,10 +160,10 @@ pub struct ListObjects {
     pub prefix: String,
     /// Fold keys that share the run from the prefix up to this; not empty.
     pub delimiter: Option<String>,
-    /// Only keys and common prefixes after this one (before it, when reversed), excluded. A common
-    /// prefix here skips all that it folds.
+    /// Only keys after this one (before it, when reversed), excluded; keys are compared before they
+    /// are folded. A common prefix of this very listing skips all that it folds.
     pub after: Option<String>,
-    /// Only keys before this one (after it, when reversed), excluded.
+    /// Only keys before this one (after it, when reversed), excluded; the same rules.
     pub until: Option<String>,
     /// From the last to the first.
     pub reverse: bool,

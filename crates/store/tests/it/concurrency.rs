@@ -34,6 +34,7 @@ async fn of_many_creators_one_wins() {
     }
     assert_eq!(f.usage("b").await.0, 20);
     f.assert_sound().await;
+    f.assert_nothing_leaked().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -63,6 +64,7 @@ async fn counters_stay_exact_under_mixed_writes() {
         task.await.unwrap();
     }
     let summary = f.assert_sound().await;
+    f.assert_nothing_leaked().await;
     assert_eq!(f.usage("b").await, (summary.objects, summary.bytes));
     let account = f.account_usage().await;
     assert_eq!(
@@ -111,4 +113,5 @@ async fn of_many_buckets_of_one_name_one_is_made() {
     }
     assert_eq!(made, 1);
     f.assert_sound().await;
+    f.assert_nothing_leaked().await;
 }

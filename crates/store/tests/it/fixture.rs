@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use std::sync::Arc;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use trestle_access::{Action, Authority, Grant, Principal, Resource};
 use trestle_core::*;
-use trestle_engine::Engine;
+use trestle_engine::{BodyRef, Data, DataWriter, Engine, Extent, Written};
 use trestle_host::{Host, ManualClock};
 use trestle_store::*;
 
@@ -15,6 +18,7 @@ pub(crate) struct Fixture {
     pub(crate) store: Arc<Store>,
     pub(crate) engine: Engine,
     pub(crate) clock: Arc<ManualClock>,
+    held: Arc<Held>,
 }
 
 pub(crate) fn name(text: &str) -> BucketName {
@@ -93,11 +97,20 @@ impl Fixture {
             ..Host::real()
         };
         let engine = crate::memory::engine();
+        let held = Arc::new(Held {
+            data: engine.data,
+            extents: Arc::default(),
+        });
+        let engine = Engine {
+            meta: engine.meta,
+            data: held.clone(),
+        };
         let store = Store::open(engine.clone(), host, account()).await.unwrap();
         let fixture = Fixture {
             store,
             engine,
             clock,
+            held,
         };
         fixture.create("b").await.unwrap();
         fixture
@@ -206,6 +219,20 @@ impl Fixture {
         summary
     }
 
+    /// Whether the extents that were written and not released are those that rows name.
+    pub(crate) async fn assert_nothing_leaked(&self) {
+        let held: i64 = self.held.extents.lock().unwrap().values().sum();
+        assert!(
+            self.held
+                .extents
+                .lock()
+                .unwrap()
+                .values()
+                .all(|count| *count >= 0)
+        );
+        assert_eq!(held, self.rows(0x41).await.len() as i64);
+    }
+
     /// All rows of a table.
     pub(crate) async fn rows(&self, table: u8) -> Vec<(Bytes, Bytes)> {
         let read = self.engine.meta.snapshot().await.unwrap();
@@ -227,4 +254,74 @@ pub(crate) async fn collect(mut stream: ObjectStream) -> Result<Vec<u8>> {
         bytes.extend_from_slice(&chunk?);
     }
     Ok(bytes)
+}
+
+/// A byte store that counts for each extent how often it was finished less how often released.
+struct Held {
+    data: Arc<dyn Data>,
+    extents: Arc<Mutex<BTreeMap<Bytes, i64>>>,
+}
+
+struct HeldWriter {
+    writer: Box<dyn DataWriter>,
+    extents: Arc<Mutex<BTreeMap<Bytes, i64>>>,
+}
+
+impl DataWriter for HeldWriter {
+    fn append(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        self.writer.append(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
+        Box::pin(async move {
+            let written = self.writer.finish().await?;
+            for extent in &written.extents {
+                *self
+                    .extents
+                    .lock()
+                    .unwrap()
+                    .entry(extent.handle.clone())
+                    .or_default() += 1;
+            }
+            Ok(written)
+        })
+    }
+}
+
+impl Data for Held {
+    fn write(&self, owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
+        Box::pin(async move {
+            let writer = self.data.write(owner).await?;
+            let extents = self.extents.clone();
+            Ok(Box::new(HeldWriter { writer, extents }) as Box<dyn DataWriter>)
+        })
+    }
+
+    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
+        self.data.read(extent, range)
+    }
+
+    fn read_body<'a>(
+        &'a self,
+        body: &'a BodyRef,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        self.data.read_body(body, range)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.data.body_bytes_max()
+    }
+
+    fn release(&self, extents: Vec<Extent>) {
+        for extent in &extents {
+            *self
+                .extents
+                .lock()
+                .unwrap()
+                .entry(extent.handle.clone())
+                .or_default() -= 1;
+        }
+        self.data.release(extents);
+    }
 }

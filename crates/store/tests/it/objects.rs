@@ -65,6 +65,7 @@ async fn what_was_put_is_read_back_at_every_size() {
     // Each overwrite removed the rows of the layer before it.
     assert_eq!(f.rows(0x40).await.len(), 1);
     let summary = f.assert_sound().await;
+    f.assert_nothing_leaked().await;
     assert_eq!((summary.buckets, summary.objects), (1, 1));
     f.delete("k").await.unwrap();
     for table in [0x30, 0x33, 0x40, 0x41] {
@@ -96,6 +97,7 @@ async fn an_overwrite_keeps_the_id_and_time_only_grows() {
     assert_eq!(kind(f.open("k").await), ErrorKind::NotFound(Noun::Object));
     assert_ne!(f.put("k", b"").await.unwrap().object.id, first.object.id);
     f.assert_sound().await;
+    f.assert_nothing_leaked().await;
 }
 
 #[tokio::test]
@@ -189,6 +191,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
         assert_eq!(f.rows(table).await, []);
     }
     f.assert_sound().await;
+    f.assert_nothing_leaked().await;
 }
 
 #[tokio::test]
@@ -248,4 +251,22 @@ async fn a_read_never_ends_short_when_the_object_is_replaced() {
         Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
     }
     assert_eq!(f.read("k").await.unwrap(), b"new");
+    f.assert_nothing_leaked().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_can_run_on_any_thread() {
+    let f = std::sync::Arc::new(Fixture::new().await);
+    let run = async move {
+        f.put("k", b"x").await.unwrap();
+        f.read("k").await.unwrap();
+        f.head("k").await.unwrap();
+        f.usage("b").await;
+        f.account_usage().await;
+        f.delete("k").await.unwrap();
+        f.assert_sound().await;
+        f.delete_bucket("b").await.unwrap();
+        f.store.close().await.unwrap();
+    };
+    tokio::spawn(run).await.unwrap();
 }
