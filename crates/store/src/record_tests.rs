@@ -116,3 +116,15 @@ fn an_older_record_is_converted() {
     let value = First { wholes: 4 }.to_value().unwrap();
     assert_eq!(Second::from_value(&value).unwrap(), Second { halves: 8 });
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_flipped_byte_never_panics(at in 0..200usize, flip in 1..=255u8) {
+        let mut value = ObjectRecord::new(&object(None)).unwrap().to_value().unwrap().to_vec();
+        let at = at % value.len();
+        value[at] ^= flip;
+        if let Ok(record) = ObjectRecord::from_value(&value) {
+            let _any = record.into_object(Key::parse("k").unwrap());
+        }
+    }
+}
