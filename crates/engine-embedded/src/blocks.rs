@@ -1,0 +1,138 @@
+//! Runs of bytes on disk, cut into blocks that each have a checksum.
+//!
+//! A run is what a row's body and an extent of a large content have in common: a file, an offset, a
+//! length and a CRC-32C for each block of [`BLOCK_BYTES`]. Nothing is ever read from a run without
+//! verifying each block that the range touches.
+
+use crate::codec::{Fields, crc32c};
+use bytes::Bytes;
+use std::ops::Range;
+use trestle_core::{Error, Result};
+use trestle_host::{File, Host};
+
+use std::sync::Arc;
+
+/// Bytes under one checksum. The last block of a run may be shorter.
+pub(crate) const BLOCK_BYTES: usize = 64 << 10;
+
+/// A checksummed run of bytes in a segment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The segment.
+    pub(crate) segment: u64,
+    /// Offset of the first byte in its file.
+    pub(crate) offset: u64,
+    /// Length in bytes.
+    pub(crate) length: u32,
+    /// CRC-32C of each block.
+    pub(crate) checksums: Vec<u32>,
+}
+
+/// The checksums of `bytes`, one for each block.
+pub(crate) fn checksums(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks(BLOCK_BYTES).map(crc32c)
+}
+
+/// How many blocks `length` bytes have.
+pub(crate) fn block_count(length: u32) -> usize {
+    (length as usize).div_ceil(BLOCK_BYTES)
+}
+
+impl Run {
+    /// Appends `segment u64, offset u64, length u32, checksums u32…`.
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.segment.to_be_bytes());
+        to.extend_from_slice(&self.offset.to_be_bytes());
+        to.extend_from_slice(&self.length.to_be_bytes());
+        for checksum in &self.checksums {
+            to.extend_from_slice(&checksum.to_be_bytes());
+        }
+    }
+
+    /// The inverse of [`Run::encode`].
+    pub(crate) fn decode(fields: &mut Fields<'_>) -> Option<Self> {
+        let segment = fields.u64()?;
+        let offset = fields.u64()?;
+        let length = fields.u32()?;
+        let checksums = (0..block_count(length)).map(|_| fields.u32()).collect::<Option<_>>()?;
+        Some(Run { segment, offset, length, checksums })
+    }
+
+    /// As an opaque handle.
+    pub(crate) fn handle(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(20 + self.checksums.len() * 4);
+        self.encode(&mut bytes);
+        bytes.into()
+    }
+
+    /// From an opaque handle, which must hold nothing else.
+    pub(crate) fn from_handle(handle: &[u8]) -> Result<Self> {
+        let mut fields = Fields(handle);
+        Run::decode(&mut fields)
+            .filter(|_| fields.0.is_empty())
+            .ok_or_else(|| Error::corrupt("a locator of stored bytes cannot be decoded"))
+    }
+
+    /// Reads `range` of the run, verifying every block that it touches.
+    pub(crate) async fn read(
+        &self,
+        host: &Host,
+        file: Arc<dyn File>,
+        range: Range<u64>,
+    ) -> Result<Bytes> {
+        if range.start > range.end || range.end > u64::from(self.length) {
+            return Err(Error::invalid("the range lies outside the stored bytes"));
+        }
+        let block = BLOCK_BYTES as u64;
+        let first = range.start / block;
+        let start = first * block;
+        let end = range.end.div_ceil(block).saturating_mul(block).min(u64::from(self.length));
+        if start >= end {
+            return Ok(Bytes::new());
+        }
+        let mut buffer = vec![0; (end - start) as usize];
+        let at = self.offset + start;
+        match file.read_at_if_cached(&mut buffer, at) {
+            Ok(true) => {}
+            Ok(false) => buffer = read_blocking(host, file, buffer, at).await?,
+            Err(error) => return Err(unreadable(error)),
+        }
+        let expected = self.checksums.iter().skip(first as usize);
+        let blocks = buffer.chunks(BLOCK_BYTES);
+        let verified = crate::canary::active(crate::Canary::RangeWithoutChecksum)
+            || blocks.len() <= expected.len()
+                && blocks.zip(expected).all(|(bytes, expected)| crc32c(bytes) == *expected);
+        if !verified {
+            return Err(Error::corrupt(format!(
+                "stored bytes do not match their checksum (segment {:016x}, offset {at})",
+                self.segment
+            )));
+        }
+        let wanted = (range.start - start) as usize..(range.end - start) as usize;
+        Ok(Bytes::from(buffer).slice(wanted))
+    }
+}
+
+async fn read_blocking(
+    host: &Host,
+    file: Arc<dyn File>,
+    mut buffer: Vec<u8>,
+    at: u64,
+) -> Result<Vec<u8>> {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let call = move || {
+        let outcome = file.read_at(&mut buffer, at).map(|()| buffer);
+        // The reader may have gone away; then nobody wants the bytes.
+        let _unread = send.send(outcome);
+    };
+    host.spawn.blocking(Box::new(call)).await;
+    receive.await.map_err(|_| Error::corrupt("a read did not run"))?.map_err(unreadable)
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        Error::corrupt("stored bytes are missing: their file is shorter").with_source(error)
+    } else {
+        Error::from(error)
+    }
+}

@@ -1,0 +1,62 @@
+//! Known bugs, planted on purpose to test the tests.
+//!
+//! Compiled only with the feature `canary`, for the reliability bench; without it [`active`] is
+//! constant and every planted branch vanishes.
+
+/// A bug that a test bench must catch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Canary {
+    /// Answers a commit before its sync.
+    AcknowledgeBeforeSync = 1,
+    /// Never syncs the log.
+    SkipSync,
+    /// Shows a group to readers before its sync.
+    ShowBeforeSync,
+    /// Calls sync again after it failed, and believes the second answer.
+    RetryFailedSync,
+    /// Ignores the expectations of a commit.
+    IgnoreExpectations,
+    /// Goes on in the segment that the last run left, so that a stale tail can come back.
+    ReplayStaleTail,
+    /// Skips the row after a deleted one in a scan.
+    ScanSkipsAfterDelete,
+    /// Serves bytes whose checksum does not match.
+    RangeWithoutChecksum,
+}
+
+impl Canary {
+    /// All of them.
+    pub const ALL: [Canary; 8] = [
+        Canary::AcknowledgeBeforeSync,
+        Canary::SkipSync,
+        Canary::ShowBeforeSync,
+        Canary::RetryFailedSync,
+        Canary::IgnoreExpectations,
+        Canary::ReplayStaleTail,
+        Canary::ScanSkipsAfterDelete,
+        Canary::RangeWithoutChecksum,
+    ];
+}
+
+#[cfg(feature = "canary")]
+static ACTIVE: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
+
+/// Plants one bug in every engine of this process, or none.
+#[cfg(feature = "canary")]
+pub fn plant(canary: Option<Canary>) {
+    let number = canary.map_or(0, |canary| canary as u8);
+    ACTIVE.store(number, std::sync::atomic::Ordering::SeqCst);
+}
+
+/// Whether `canary` is planted.
+#[cfg(feature = "canary")]
+pub(crate) fn active(canary: Canary) -> bool {
+    ACTIVE.load(std::sync::atomic::Ordering::SeqCst) == canary as u8
+}
+
+/// Whether `canary` is planted: never, in a product build.
+#[cfg(not(feature = "canary"))]
+pub(crate) const fn active(_canary: Canary) -> bool {
+    false
+}

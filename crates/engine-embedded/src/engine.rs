@@ -1,0 +1,271 @@
+//! The embedded engine behind the two ports.
+
+use crate::blocks::{BLOCK_BYTES, Run};
+use crate::committer::{
+    Checkpoint, CheckpointOrder, Committer, Message, Poison, Request, commit_bytes_max, unavailable,
+};
+use crate::data::DataSegments;
+use crate::index::Index;
+use crate::layout::Layout;
+use crate::memtable::Memtable;
+use crate::recovery;
+use crate::view::{CurrentView, View};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use trestle_core::{Error, ErrorKind, LayerId, Result};
+use trestle_engine::data::READ_BYTES_MAX;
+use trestle_engine::meta::COMMIT_BYTES_MAX;
+use trestle_engine::{
+    BodyRef, Commit, Committed, Data, DataWriter, Engine, Extent, Meta, MetaRead,
+};
+use trestle_host::{File, Host, OpenMode};
+
+/// Commits that wait for the committer.
+const QUEUE_COMMITS: usize = 4096;
+/// Open segment files kept for reading.
+const OPEN_FILES_MAX: usize = 256;
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Memory for pages of the index, in bytes.
+    pub index_cache_bytes: usize,
+    /// Rows in memory before a checkpoint starts, in bytes.
+    pub memtable_bytes: usize,
+    /// Bytes of commits that may wait at once, at least 32 MiB.
+    pub commit_bytes_in_flight: usize,
+    /// Largest body that travels with its row, in bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            index_cache_bytes: 64 << 20,
+            memtable_bytes: 32 << 20,
+            commit_bytes_in_flight: 64 << 20,
+            body_bytes_max: 2 * BLOCK_BYTES,
+        }
+    }
+}
+
+struct Embedded {
+    host: Host,
+    layout: Layout,
+    view: Arc<CurrentView>,
+    inbox: mpsc::Sender<Message>,
+    in_flight: Arc<Semaphore>,
+    data: Arc<DataSegments>,
+    files: Mutex<BTreeMap<(Kind, u64), Arc<dyn File>>>,
+    body_bytes_max: usize,
+    /// Held for as long as the engine lives.
+    _lock: Arc<dyn File>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Log,
+    Data,
+}
+
+/// Opens the data folder `dir`, making it when it is new; recovers what an interrupted run left.
+///
+/// # Errors
+/// `Unavailable` when another process has it open or its format is newer; `Corrupt`, naming the
+/// place, when something that was durable is damaged or missing; `NoSpace`.
+pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
+    let layout = Layout::new(dir);
+    let lock = layout.lock(host)?;
+    let (store, _new) = layout.open_store(host)?;
+    let fresh = layout.segments(host)?.is_empty();
+    let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
+    let active = Arc::new(Memtable::default());
+    let recovered = recovery::recover(host, &layout, store, index.redo_point()?, &active)?;
+    index.set_redo_point(recovered.redo)?;
+    let view = Arc::new(RwLock::new(View {
+        sequence: recovered.sequence,
+        active,
+        frozen: None,
+        base: Arc::new(index.rows()?),
+    }));
+    let poison = Arc::new(Poison::default());
+    let data = Arc::new(DataSegments::open(host, &layout, store, &poison)?);
+    let (inbox, messages) = mpsc::channel(QUEUE_COMMITS);
+    let (checkpoints, orders) = mpsc::unbounded_channel();
+    let committer = Committer {
+        log: recovered.log,
+        view: view.clone(),
+        next: recovered.next,
+        poison,
+        tokens: data.tokens.clone(),
+        checkpoints,
+        running: None,
+        memtable_bytes: settings.memtable_bytes,
+        log_bytes_since_checkpoint: 0,
+        waiting: None,
+    };
+    let checkpointer = Checkpointer { host: host.clone(), dir: dir.to_owned(), index, view: view.clone() };
+    host.spawn.worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
+    // The lock outlives the last handle for as long as the committer may still write.
+    let held = lock.clone();
+    host.spawn.worker(
+        "committer",
+        Box::pin(async move {
+            committer.run(messages).await;
+            drop(held);
+        }),
+    )?;
+    let engine = Arc::new(Embedded {
+        host: host.clone(),
+        layout,
+        view,
+        inbox,
+        in_flight: Arc::new(Semaphore::new(settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX))),
+        data,
+        files: Mutex::new(BTreeMap::new()),
+        body_bytes_max: settings.body_bytes_max,
+        _lock: lock,
+    });
+    Ok(Engine { meta: engine.clone(), data: engine })
+}
+
+/// Verifies every group of the log in the data folder `dir`, which nobody else may have open.
+/// Calls `finding` for each damage; returns the number of groups that were read.
+pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> Result<u64> {
+    let layout = Layout::new(dir);
+    let _lock = layout.lock(host)?;
+    let (store, _new) = layout.open_store(host)?;
+    recovery::verify_log(host, &layout, store, finding)
+}
+
+/// Writes frozen tables into the index, one after the other.
+struct Checkpointer {
+    host: Host,
+    dir: std::path::PathBuf,
+    index: Index,
+    view: Arc<CurrentView>,
+}
+
+impl Checkpointer {
+    async fn run(self, mut orders: mpsc::UnboundedReceiver<Checkpoint>) {
+        while let Some((order, done)) = orders.recv().await {
+            // The committer only goes away when the process does.
+            let _gone = done.send(self.checkpoint(&order));
+        }
+    }
+
+    fn checkpoint(&self, order: &CheckpointOrder) -> Result<()> {
+        // A page for each row is the worst case; the index must never meet a full disk half-way.
+        let needed = (order.frozen.bytes() as u64).saturating_mul(4) + (8 << 20);
+        if self.host.disk.free_bytes(&self.dir)? < needed {
+            return Err(Error::new(ErrorKind::NoSpace, "the index has no space to grow"));
+        }
+        self.index.checkpoint(&order.frozen, order.redo)?;
+        let base = Arc::new(self.index.rows()?);
+        let mut view = self.view.write();
+        view.base = base;
+        view.frozen = None;
+        Ok(())
+    }
+}
+
+impl Embedded {
+    fn file(&self, kind: Kind, segment: u64) -> Result<Arc<dyn File>> {
+        if let Some(file) = self.files.lock().get(&(kind, segment)) {
+            return Ok(file.clone());
+        }
+        let opened = match kind {
+            Kind::Log => self.layout.open_segment(&self.host, segment, OpenMode::Read),
+            Kind::Data => self.layout.open_data_segment(&self.host, segment),
+        };
+        let file = opened.map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            if missing {
+                Error::corrupt(format!("segment {segment:016x} is missing")).with_source(error)
+            } else {
+                Error::from(error)
+            }
+        })?;
+        let mut files = self.files.lock();
+        if files.len() >= OPEN_FILES_MAX {
+            files.pop_first();
+        }
+        files.insert((kind, segment), file.clone());
+        Ok(file)
+    }
+
+    async fn read_run(&self, kind: Kind, handle: &[u8], range: Range<u64>) -> Result<Bytes> {
+        if range.end.saturating_sub(range.start) > READ_BYTES_MAX {
+            return Err(Error::invalid("a read of more than its limit"));
+        }
+        let run = Run::from_handle(handle)?;
+        let file = self.file(kind, run.segment)?;
+        run.read(&self.host, file, range).await
+    }
+}
+
+impl Meta for Embedded {
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn MetaRead>>> {
+        let view: Box<dyn MetaRead> = Box::new(self.view.read().clone());
+        Box::pin(std::future::ready(Ok(view)))
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>> {
+        Box::pin(async move {
+            let bytes = commit_bytes_max(&commit);
+            if bytes > 2 * COMMIT_BYTES_MAX {
+                return Err(Error::new(ErrorKind::TooLarge, "a commit is too large"));
+            }
+            let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let permit = self
+                .in_flight
+                .clone()
+                .acquire_many_owned(permits)
+                .await
+                .map_err(|_| unavailable())?;
+            let (reply, answer) = oneshot::channel();
+            let request = Request { commit, reply, _permit: permit };
+            self.inbox.send(Message::Commit(request)).await.map_err(|_| unavailable())?;
+            answer.await.unwrap_or_else(|_| Err(unavailable()))
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.inbox.send(Message::Close(reply)).await.map_err(|_| unavailable())?;
+            answer.await.unwrap_or_else(|_| Err(unavailable()))
+        })
+    }
+}
+
+impl Data for Embedded {
+    fn write(&self, owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
+        Box::pin(self.data.writer(owner))
+    }
+
+    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(self.read_run(Kind::Data, &extent.handle, range))
+    }
+
+    fn read_body<'a>(
+        &'a self,
+        body: &'a BodyRef,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(self.read_run(Kind::Log, &body.handle, range))
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.body_bytes_max
+    }
+
+    /// Space is not yet reused: the bytes stay until the segments are reclaimed.
+    fn release(&self, _extents: Vec<Extent>) {}
+}

@@ -1,0 +1,180 @@
+//! The index: one redb file that holds every row up to its last checkpoint.
+//!
+//! It is written only by checkpoints, each one durable transaction that moves the redo point with
+//! the rows, so the file is always exactly the log up to some group. What came after is in memory
+//! and comes back by replaying the log.
+
+use crate::codec::Fields;
+use crate::memtable::Memtable;
+use redb::{Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+use std::io;
+use std::sync::Arc;
+use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_host::File;
+
+const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
+const STATE: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("state");
+const REDO: &str = "redo";
+
+/// The rows of the index at one checkpoint.
+pub(crate) type RowTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// Where replay starts: everything before it is in the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RedoPoint {
+    /// The segment.
+    pub(crate) segment: u64,
+    /// Offset after its last group that the index holds.
+    pub(crate) offset: u64,
+    /// That group's checksum.
+    pub(crate) checksum: u64,
+    /// The last sequence that the index holds.
+    pub(crate) sequence: Sequence,
+    /// A segment that must exist: the one in use when the index was last written.
+    pub(crate) active: u64,
+}
+
+impl RedoPoint {
+    fn encode(&self) -> Vec<u8> {
+        [self.segment, self.offset, self.checksum, self.sequence.0, self.active]
+            .iter()
+            .flat_map(|field| field.to_be_bytes())
+            .collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some(RedoPoint {
+            segment: fields.u64()?,
+            offset: fields.u64()?,
+            checksum: fields.u64()?,
+            sequence: Sequence(fields.u64()?),
+            active: fields.u64()?,
+        })
+    }
+}
+
+/// A host file as redb's medium. Growth is allocated at once, so that a full disk shows before
+/// anything is written.
+struct Medium(Arc<dyn File>);
+
+impl std::fmt::Debug for Medium {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Medium")
+    }
+}
+
+impl StorageBackend for Medium {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(out, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let now = self.0.len()?;
+        if length > now { self.0.allocate(now, length - now) } else { self.0.set_len(length) }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(data, offset)
+    }
+}
+
+/// The open index.
+pub(crate) struct Index {
+    database: Database,
+}
+
+fn failed(what: &str, error: impl Into<redb::Error>) -> Error {
+    let error = error.into();
+    let kind = match &error {
+        redb::Error::Io(io) if io.kind() == io::ErrorKind::StorageFull => ErrorKind::NoSpace,
+        redb::Error::Corrupted(_) => ErrorKind::Corrupt,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, format!("the index failed to {what}: {error}")).with_source(error)
+}
+
+/// An error while reading rows.
+pub(crate) fn read_failed(error: redb::StorageError) -> Error {
+    failed("read", error)
+}
+
+impl Index {
+    /// Opens the index in `file`, making its tables when the file is empty.
+    pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
+        let database = redb::Builder::new()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(Medium(file))
+            .map_err(|error| failed("open", error))?;
+        let index = Index { database };
+        index.transact(|_| Ok(()), None)?;
+        Ok(index)
+    }
+
+    /// The state as of the last checkpoint.
+    pub(crate) fn rows(&self) -> Result<RowTable> {
+        let read = self.database.begin_read().map_err(|error| failed("read", error))?;
+        read.open_table(ROWS).map_err(|error| failed("read", error))
+    }
+
+    /// The redo point; none before the first checkpoint.
+    pub(crate) fn redo_point(&self) -> Result<Option<RedoPoint>> {
+        let read = self.database.begin_read().map_err(|error| failed("read", error))?;
+        let table = read.open_table(STATE).map_err(|error| failed("read", error))?;
+        let Some(value) = table.get(REDO).map_err(read_failed)? else { return Ok(None) };
+        RedoPoint::decode(value.value())
+            .map(Some)
+            .ok_or_else(|| Error::corrupt("the index's redo point cannot be decoded"))
+    }
+
+    /// Moves the redo point alone, durably.
+    pub(crate) fn set_redo_point(&self, redo: RedoPoint) -> Result<()> {
+        self.transact(|_| Ok(()), Some(redo))
+    }
+
+    /// Writes the newest rows of `memtable` and moves the redo point, in one durable transaction.
+    pub(crate) fn checkpoint(&self, memtable: &Memtable, redo: RedoPoint) -> Result<()> {
+        self.transact(
+            |rows| {
+                memtable.newest(|key, state| {
+                    match state {
+                        Some(row) => rows.insert(key.as_ref(), row.encode(key).as_slice()),
+                        None => rows.remove(key.as_ref()),
+                    }
+                    .map(drop)
+                })
+            },
+            Some(redo),
+        )
+    }
+
+    fn transact(
+        &self,
+        change: impl FnOnce(
+            &mut redb::Table<'_, &'static [u8], &'static [u8]>,
+        ) -> std::result::Result<(), redb::StorageError>,
+        redo: Option<RedoPoint>,
+    ) -> Result<()> {
+        let mut write = self.database.begin_write().map_err(|error| failed("write", error))?;
+        write.set_quick_repair(true);
+        {
+            let mut rows = write.open_table(ROWS).map_err(|error| failed("write", error))?;
+            change(&mut rows).map_err(|error| failed("write", error))?;
+            let mut state = write.open_table(STATE).map_err(|error| failed("write", error))?;
+            if let Some(redo) = redo {
+                state
+                    .insert(REDO, redo.encode().as_slice())
+                    .map_err(|error| failed("write", error))?;
+            }
+        }
+        write.commit().map_err(|error| failed("commit", error))
+    }
+}

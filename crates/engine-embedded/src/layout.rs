@@ -1,0 +1,223 @@
+//! The data folder: which file is where, and the two small files that guard it.
+//!
+//! Every file name is made from a number; no name that a client chose ever becomes a path.
+
+use crate::codec::{Fields, crc64};
+use crate::format::FORMAT_VERSION;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_host::{Disk, File, Host, OpenMode};
+
+const STORE_MAGIC: [u8; 8] = *b"TRESTLE1";
+const STORE_BYTES: usize = 36;
+
+/// Paths in a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Layout { root: root.to_owned() }
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    fn segment(&self, segment: u64) -> PathBuf {
+        self.log_dir().join(format!("{segment:016x}.log"))
+    }
+
+    fn data_segment(&self, segment: u64) -> PathBuf {
+        self.data_dir().join(format!("{segment:016x}.dat"))
+    }
+
+    pub(crate) fn create_segment(&self, host: &Host, segment: u64) -> Result<Arc<dyn File>> {
+        Ok(host.disk.open(&self.segment(segment), OpenMode::CreateNew)?)
+    }
+
+    pub(crate) fn open_segment(
+        &self,
+        host: &Host,
+        segment: u64,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn File>> {
+        host.disk.open(&self.segment(segment), mode)
+    }
+
+    /// Removes a segment that no group was ever written to.
+    pub(crate) fn remove_segment(&self, host: &Host, segment: u64) -> Result<()> {
+        match host.disk.remove(&self.segment(segment)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => self.sync_log_dir(host),
+        }
+    }
+
+    pub(crate) fn sync_log_dir(&self, host: &Host) -> Result<()> {
+        Ok(host.disk.sync_dir(&self.log_dir())?)
+    }
+
+    /// The ids of all log segments, in order.
+    pub(crate) fn segments(&self, host: &Host) -> Result<Vec<u64>> {
+        numbered(&*host.disk, &self.log_dir(), "log")
+    }
+
+    /// The ids of all data segments, in order.
+    pub(crate) fn data_segments(&self, host: &Host) -> Result<Vec<u64>> {
+        numbered(&*host.disk, &self.data_dir(), "dat")
+    }
+
+    /// Makes a data segment and its name durable.
+    pub(crate) fn create_data_segment(
+        &self,
+        host: &Host,
+        segment: u64,
+        header: &[u8],
+    ) -> Result<Arc<dyn File>> {
+        let file = host.disk.open(&self.data_segment(segment), OpenMode::CreateNew)?;
+        file.write_at(header, 0)?;
+        file.sync_data()?;
+        host.disk.sync_dir(&self.data_dir())?;
+        Ok(file)
+    }
+
+    pub(crate) fn open_data_segment(&self, host: &Host, segment: u64) -> io::Result<Arc<dyn File>> {
+        host.disk.open(&self.data_segment(segment), OpenMode::Read)
+    }
+
+    /// Opens the index file, made empty when it is missing and `create` is set.
+    pub(crate) fn open_index(&self, host: &Host, create: bool) -> Result<Arc<dyn File>> {
+        let path = self.root.join("index.redb");
+        match host.disk.open(&path, OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+                let file = host.disk.open(&path, OpenMode::CreateNew)?;
+                host.disk.sync_dir(&self.root)?;
+                Ok(file)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::corrupt("the index file is missing"))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Takes the folder's lock, making the folder when it is missing.
+    pub(crate) fn lock(&self, host: &Host) -> Result<Arc<dyn File>> {
+        host.disk.create_dir_all(&self.root)?;
+        let path = self.root.join("LOCK");
+        let file = match host.disk.open(&path, OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                host.disk.open(&path, OpenMode::CreateNew)
+            }
+            other => other,
+        }?;
+        file.try_lock().map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("the data folder {} is in use by another process", self.root.display()),
+            )
+            .with_source(error)
+        })?;
+        Ok(file)
+    }
+
+    /// The store's id, chosen now when the folder is new. The second value says that it is.
+    pub(crate) fn open_store(&self, host: &Host) -> Result<([u8; 16], bool)> {
+        let path = self.root.join("STORE");
+        match host.disk.open(&path, OpenMode::Read) {
+            Ok(file) => return Ok((self.read_store(&*file)?, false)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        for dir in [self.log_dir(), self.data_dir()] {
+            host.disk.create_dir_all(&dir)?;
+            if !host.disk.list(&dir)?.is_empty() {
+                return Err(Error::corrupt(format!(
+                    "{} holds segments but no STORE file",
+                    self.root.display()
+                )));
+            }
+        }
+        let store = host.id().0;
+        let mut bytes = Vec::with_capacity(STORE_BYTES);
+        bytes.extend_from_slice(&STORE_MAGIC);
+        bytes.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
+        bytes.extend_from_slice(&store);
+        let checksum = crc64(&bytes);
+        bytes.extend_from_slice(&checksum.to_be_bytes());
+        let new = self.root.join("STORE.new");
+        match host.disk.remove(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = host.disk.open(&new, OpenMode::CreateNew)?;
+        file.write_at(&bytes, 0)?;
+        file.sync_data()?;
+        host.disk.rename(&new, &path)?;
+        host.disk.sync_dir(&self.root)?;
+        if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            host.disk.sync_dir(parent)?;
+        }
+        Ok((store, true))
+    }
+
+    fn read_store(&self, file: &dyn File) -> Result<[u8; 16]> {
+        let mut bytes = [0; STORE_BYTES];
+        let name = self.root.display();
+        if file.len()? != STORE_BYTES as u64 {
+            return Err(Error::corrupt(format!("{name}/STORE has the wrong length")));
+        }
+        file.read_at(&mut bytes, 0)?;
+        let mut fields = Fields(&bytes);
+        let decoded = (|| {
+            let magic = fields.bytes(8)?;
+            let version = fields.u32()?;
+            let store = fields.id()?;
+            Some((magic == STORE_MAGIC, version, store, fields.u64()?))
+        })();
+        let Some((true, version, store, checksum)) = decoded else {
+            return Err(Error::corrupt(format!("{name} is not a Trestle data folder")));
+        };
+        if version > FORMAT_VERSION {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "{name} has format {version}, written by a newer Trestle; \
+                     this one knows formats up to {FORMAT_VERSION}"
+                ),
+            ));
+        }
+        if bytes.get(..STORE_BYTES - 8).map(crc64) != Some(checksum) {
+            return Err(Error::corrupt(format!("{name}/STORE does not match its checksum")));
+        }
+        Ok(store)
+    }
+}
+
+fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for path in disk.list(dir)? {
+        let number = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .filter(|stem| stem.len() == 16)
+            .and_then(|stem| u64::from_str_radix(stem, 16).ok())
+            .filter(|_| path.extension().is_some_and(|found| found == extension));
+        match number {
+            Some(number) => numbers.push(number),
+            None => {
+                return Err(Error::corrupt(format!("{} is not a segment's name", path.display())));
+            }
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}

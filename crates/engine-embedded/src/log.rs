@@ -1,0 +1,246 @@
+//! The log's writing end: the active segment, appending groups, sync, rotation.
+//!
+//! Used by the committer alone. It never appends to a segment that an earlier run left behind.
+
+use crate::canary::{self, Canary};
+use crate::format::{
+    Changes, GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY, SegmentHeader,
+    encode_changes,
+};
+use crate::layout::Layout;
+use std::sync::Arc;
+use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_host::{File, Host};
+
+/// A segment takes no further group beyond this length.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+/// Space is allocated in steps of this.
+const ALLOCATION_BYTES: u64 = 8 << 20;
+/// The smallest step, for small disks.
+const ALLOCATION_BYTES_MIN: u64 = 1 << 20;
+/// Allocated space that only commits which free something may use.
+pub(crate) const RESERVE_BYTES: u64 = 2 << 20;
+
+/// Where the log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogPosition {
+    /// The active segment.
+    pub(crate) segment: u64,
+    /// Where the next group goes.
+    pub(crate) offset: u64,
+    /// Checksum of the last group.
+    pub(crate) checksum: u64,
+}
+
+/// The active segment.
+pub(crate) struct Log {
+    host: Host,
+    layout: Layout,
+    store: [u8; 16],
+    file: Arc<dyn File>,
+    position: LogPosition,
+    allocated: u64,
+    synced: Sequence,
+    written: Sequence,
+    sealed: bool,
+}
+
+/// A group that was written and awaits its sync.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Offset of the group.
+    pub(crate) offset: u64,
+    /// The group's bytes, for locating bodies in it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Log {
+    /// Makes a new segment after `predecessor` and makes it the active one. Its header and name are
+    /// durable when this returns.
+    pub(crate) fn create(
+        host: &Host,
+        layout: &Layout,
+        header: &SegmentHeader,
+        synced: Sequence,
+    ) -> Result<Self> {
+        let (file, allocated) = create_segment(host, layout, header)?;
+        Ok(Log {
+            host: host.clone(),
+            layout: layout.clone(),
+            store: header.store,
+            file,
+            position: LogPosition {
+                segment: header.segment,
+                offset: GROUPS_START,
+                checksum: header.previous_checksum,
+            },
+            allocated,
+            synced,
+            written: synced,
+            sealed: false,
+        })
+    }
+
+    pub(crate) fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    /// How many bytes of groups fit now, for commits that may use the reserve and for those that
+    /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them.
+    pub(crate) fn room(&mut self, wanted: u64) -> (u64, u64) {
+        let needed = self.position.offset + wanted + RESERVE_BYTES;
+        let mut step = ALLOCATION_BYTES;
+        while self.allocated < needed && step >= ALLOCATION_BYTES_MIN {
+            let length = step.max(needed - self.allocated);
+            match self.file.allocate(self.allocated, length) {
+                Ok(()) => self.allocated += length,
+                // Full, or nearly: a smaller step may still fit.
+                Err(_) => step /= 2,
+            }
+        }
+        let all = self.allocated.saturating_sub(self.position.offset);
+        (all, all.saturating_sub(RESERVE_BYTES))
+    }
+
+    /// Writes a group of commits. Nothing is durable yet; a failed write leaves the log where it
+    /// was.
+    pub(crate) fn write_changes(
+        &mut self,
+        changes: &Changes,
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<Written> {
+        let mut group = vec![0; GROUP_HEADER_BYTES];
+        encode_changes(changes, &mut group);
+        let written = self.write_group(GroupKind::Commits, group, first, last)?;
+        self.written = last;
+        self.sealed = false;
+        Ok(written)
+    }
+
+    fn write_group(
+        &mut self,
+        kind: GroupKind,
+        mut group: Vec<u8>,
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<Written> {
+        let payload_bytes = u32::try_from(group.len() - GROUP_HEADER_BYTES)
+            .map_err(|_| Error::new(ErrorKind::TooLarge, "a group of commits is too large"))?;
+        let header = GroupHeader {
+            kind,
+            segment: self.position.segment,
+            payload_bytes,
+            first,
+            last,
+            synced: self.synced,
+            previous_checksum: self.position.checksum,
+        };
+        let checksum = header.complete(&mut group);
+        let offset = self.position.offset;
+        self.file.write_at(&group, offset)?;
+        self.position.offset = offset + header.group_bytes();
+        self.position.checksum = checksum;
+        Ok(Written { offset, bytes: group })
+    }
+
+    /// Makes every written group durable.
+    ///
+    /// # Errors
+    /// Then nobody knows what is durable, and the log must not be used again.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        if !canary::active(Canary::SkipSync) {
+            let mut outcome = self.file.sync_data();
+            if outcome.is_err() && canary::active(Canary::RetryFailedSync) {
+                outcome = self.file.sync_data();
+            }
+            outcome?;
+        }
+        self.synced = self.written;
+        Ok(())
+    }
+
+    /// Writes down that everything so far is synced, for a restart to tell a torn tail from a
+    /// rotten middle. Not itself synced.
+    pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.sealed || self.synced != self.written || self.room(0).0 < 2 * GROUP_HEADER_BYTES as u64
+        {
+            return Ok(());
+        }
+        self.write_group(GroupKind::Seal, vec![0; GROUP_HEADER_BYTES], self.written, self.written)?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Whether the segment has reached its length.
+    pub(crate) fn is_full(&self) -> bool {
+        self.position.offset >= SEGMENT_BYTES
+    }
+
+    /// Goes on in a new segment: makes it, names it in the old one, syncs that. `NoSpace` leaves
+    /// the old one in use.
+    pub(crate) fn rotate(&mut self) -> Result<()> {
+        let segment = self.position.segment + 1;
+        let mut group = vec![0; GROUP_HEADER_BYTES];
+        group.extend_from_slice(&segment.to_be_bytes());
+        let end = self.position.offset + (group.len() as u64).next_multiple_of(8);
+        // The successor's header carries the checksum of the group that names it.
+        let mut named = group.clone();
+        let checksum = GroupHeader {
+            kind: GroupKind::Successor,
+            segment: self.position.segment,
+            payload_bytes: 8,
+            first: self.written,
+            last: self.written,
+            synced: self.synced,
+            previous_checksum: self.position.checksum,
+        }
+        .complete(&mut named);
+        if self.room(named.len() as u64).0 < named.len() as u64 {
+            return Err(Error::new(ErrorKind::NoSpace, "no room to name the next log segment"));
+        }
+        let header = SegmentHeader {
+            store: self.store,
+            segment,
+            first_sequence: self.written.0 + 1,
+            predecessor: self.position.segment,
+            predecessor_end: end,
+            previous_checksum: checksum,
+        };
+        let (file, allocated) = match create_segment(&self.host, &self.layout, &header) {
+            Ok(made) => made,
+            Err(error) => {
+                self.layout.remove_segment(&self.host, segment)?;
+                return Err(error);
+            }
+        };
+        self.write_group(GroupKind::Successor, group, self.written, self.written)?;
+        let old = std::mem::replace(&mut self.file, file);
+        old.sync_data().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the sync of a finished log segment failed")
+                .with_source(error)
+        })?;
+        // Only what was allocated ahead goes; the groups end before it.
+        old.set_len(end)?;
+        self.position = LogPosition { segment, offset: GROUPS_START, checksum };
+        self.allocated = allocated;
+        self.sealed = false;
+        Ok(())
+    }
+}
+
+fn create_segment(
+    host: &Host,
+    layout: &Layout,
+    header: &SegmentHeader,
+) -> Result<(Arc<dyn File>, u64)> {
+    let file = layout.create_segment(host, header.segment)?;
+    let allocated = GROUPS_START + RESERVE_BYTES;
+    file.allocate(0, allocated)?;
+    let bytes = header.encode();
+    file.write_at(&bytes, 0)?;
+    file.write_at(&bytes, HEADER_COPY)?;
+    file.sync_data()?;
+    layout.sync_log_dir(host)?;
+    Ok((file, allocated))
+}

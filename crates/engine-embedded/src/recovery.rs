@@ -1,0 +1,388 @@
+//! Start-up: replays the log after the index's redo point, and tells a torn tail from a rotten
+//! middle.
+//!
+//! A group at or below the highest sequence that any group claims as synced must be whole, or the
+//! start is refused. What lies above it was promised to nobody: its valid groups are copied into a
+//! fresh segment and synced before anything is served, the rest is cut. Running it twice, or being
+//! interrupted anywhere and run again, ends in the same state.
+
+use crate::canary::{self, Canary};
+use crate::format::{
+    Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind,
+    HEADER_COPY, SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
+};
+use crate::index::RedoPoint;
+use crate::layout::Layout;
+use crate::log::{Log, Written};
+use crate::memtable::{Memtable, State};
+use crate::row::StoredRow;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use trestle_core::{Error, Result, Sequence};
+use trestle_host::{File, Host, OpenMode};
+
+/// Sequences that a start leaves out: more than can ever be in flight, so that none is used twice.
+const SEQUENCES_SKIPPED: u64 = 1 << 20;
+
+/// The log after a start.
+pub(crate) struct Recovered {
+    /// Ready to append to.
+    pub(crate) log: Log,
+    /// The newest commit.
+    pub(crate) sequence: Sequence,
+    /// The next commit's sequence.
+    pub(crate) next: Sequence,
+    /// What to write into the index before serving.
+    pub(crate) redo: RedoPoint,
+}
+
+struct Replay<'a> {
+    host: &'a Host,
+    layout: &'a Layout,
+    memtable: &'a Memtable,
+    headers: BTreeMap<u64, SegmentHeader>,
+    sequence: Sequence,
+    checksum: u64,
+    claimed: Sequence,
+}
+
+/// Where a group of the last segment lies.
+struct Place {
+    start: usize,
+    end: usize,
+    checksum: u64,
+    last: Sequence,
+    kind: GroupKind,
+}
+
+fn damaged(segment: u64, offset: u64, what: &str) -> Error {
+    Error::corrupt(format!("log segment {segment:016x} is damaged at offset {offset}: {what}"))
+}
+
+/// Brings `memtable` to the newest state and makes a fresh segment.
+pub(crate) fn recover(
+    host: &Host,
+    layout: &Layout,
+    store: [u8; 16],
+    redo: Option<RedoPoint>,
+    memtable: &Memtable,
+) -> Result<Recovered> {
+    let segments = layout.segments(host)?;
+    let newest = segments.last().copied().unwrap_or(0);
+    let mut headers = BTreeMap::new();
+    for segment in &segments {
+        if let Some(header) = read_header(host, layout, store, *segment)? {
+            headers.insert(*segment, header);
+        }
+    }
+    let active = redo.map_or(0, |redo| redo.active);
+    if active != 0 && !headers.contains_key(&active) {
+        return Err(damaged(active, 0, "its header cannot be read, and it was in use"));
+    }
+    let redo = redo.unwrap_or(RedoPoint {
+        segment: 1,
+        offset: GROUPS_START,
+        ..RedoPoint::default()
+    });
+    let mut replay = Replay {
+        host,
+        layout,
+        memtable,
+        headers,
+        sequence: redo.sequence,
+        checksum: redo.checksum,
+        claimed: redo.sequence,
+    };
+    let unreadable: Vec<u64> =
+        segments.iter().copied().filter(|s| !replay.headers.contains_key(s)).collect();
+    if unreadable.iter().any(|segment| *segment != newest) {
+        return Err(damaged(unreadable.first().copied().unwrap_or(0), 0, "its header cannot be read"));
+    }
+    let (last, places, bytes) = replay.run(redo)?;
+    // An unreadable newest segment that nothing names is a start or a rotation cut short.
+    for segment in unreadable {
+        layout.remove_segment(host, segment)?;
+    }
+    replay.begin_segment(store, newest + 1, last, redo, &places, &bytes)
+}
+
+fn read_header(
+    host: &Host,
+    layout: &Layout,
+    store: [u8; 16],
+    segment: u64,
+) -> Result<Option<SegmentHeader>> {
+    let file = layout.open_segment(host, segment, OpenMode::Read)?;
+    for offset in [0, HEADER_COPY] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        match file.read_at(&mut bytes, offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(header) = SegmentHeader::decode(&bytes) {
+            if header.store != store || header.segment != segment {
+                return Err(damaged(segment, offset, "it belongs to another store or place"));
+            }
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
+}
+
+fn read_from(file: &dyn File, offset: u64, end: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(0)];
+    file.read_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+impl Replay<'_> {
+    /// Replays every segment from the redo point. Returns the last segment (0 in a new store), the
+    /// places of its groups, and its bytes from the start of the file.
+    fn run(&mut self, redo: RedoPoint) -> Result<(u64, Vec<Place>, Vec<u8>)> {
+        let mut segment = redo.segment;
+        let mut offset = redo.offset;
+        if !self.headers.contains_key(&segment) {
+            if redo.active == 0 && self.headers.is_empty() {
+                return Ok((0, Vec::new(), Vec::new()));
+            }
+            return Err(damaged(segment, 0, "it is missing, and the log starts in it"));
+        }
+        loop {
+            let file = self.layout.open_segment(self.host, segment, OpenMode::Read)?;
+            let next = self.headers.range(segment + 1..).next().map(|(_, header)| header.clone());
+            let length = file.len()?;
+            let Some(next) = next else {
+                let bytes = read_from(&*file, 0, length)?;
+                let places = self.last_segment(segment, offset, &bytes)?;
+                return Ok((segment, places, bytes));
+            };
+            if next.predecessor != segment || next.predecessor_end > length {
+                return Err(damaged(next.segment, 0, "it does not continue the segment before it"));
+            }
+            let bytes = read_from(&*file, offset, next.predecessor_end)?;
+            let mut at = 0;
+            while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+                let place = offset + at as u64;
+                let group = self
+                    .group(rest, segment)
+                    .ok_or_else(|| damaged(segment, place, "a group is not whole"))?;
+                self.accept(&group);
+                self.apply(group.payload, segment, place)?;
+                at += group.header.group_bytes() as usize;
+            }
+            if self.checksum != next.previous_checksum {
+                return Err(damaged(segment, next.predecessor_end, "its end is not the one named"));
+            }
+            segment = next.segment;
+            offset = GROUPS_START;
+        }
+    }
+
+    /// The group at the start of `rest`, if it is whole and follows the one before it.
+    fn group<'b>(&self, rest: &'b [u8], segment: u64) -> Option<Group<'b>> {
+        read_group(rest, segment).filter(|group| group.header.previous_checksum == self.checksum)
+    }
+
+    fn accept(&mut self, group: &Group<'_>) {
+        self.checksum = group.checksum;
+        self.claimed = self.claimed.max(group.header.synced);
+        self.sequence = self.sequence.max(group.header.last);
+    }
+
+    /// Finds the groups of the last segment, and refuses it when one that was claimed as synced is
+    /// not whole.
+    fn last_segment(&mut self, segment: u64, offset: u64, bytes: &[u8]) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        let mut at = usize::try_from(offset).unwrap_or(usize::MAX);
+        while let Some(group) = bytes.get(at..).and_then(|rest| self.group(rest, segment)) {
+            self.accept(&group);
+            let end = at + group.header.group_bytes() as usize;
+            places.push(Place {
+                start: at,
+                end,
+                checksum: group.checksum,
+                last: group.header.last,
+                kind: group.header.kind,
+            });
+            if group.header.kind == GroupKind::Successor {
+                return Err(damaged(segment, at as u64, "the segment that it names is missing"));
+            }
+            at = end;
+        }
+        if at > bytes.len().next_multiple_of(GROUP_ALIGN as usize) {
+            return Err(damaged(segment, at as u64, "the file is shorter than the index says"));
+        }
+        let mut later = at + GROUP_ALIGN as usize;
+        while let Some(rest) = bytes.get(later..).filter(|rest| rest.len() >= GROUP_MAGIC.len()) {
+            if rest.starts_with(&GROUP_MAGIC)
+                && read_group(rest, segment).is_some_and(|g| g.header.synced > self.sequence)
+            {
+                return Err(damaged(segment, at as u64, "a group that was synced is not whole"));
+            }
+            later += GROUP_ALIGN as usize;
+        }
+        Ok(places)
+    }
+
+    /// Applies a group's rows with their bodies where they lie.
+    fn apply(&self, payload: &[u8], segment: u64, offset: u64) -> Result<()> {
+        let rows = located_rows(payload, segment, offset)?;
+        self.memtable.apply(rows);
+        Ok(())
+    }
+
+    /// Makes the fresh segment, with the tail that was never claimed copied into it.
+    fn begin_segment(
+        self,
+        store: [u8; 16],
+        segment: u64,
+        last: u64,
+        mut redo: RedoPoint,
+        places: &[Place],
+        bytes: &[u8],
+    ) -> Result<Recovered> {
+        let kept = if canary::active(Canary::ReplayStaleTail) {
+            places.len()
+        } else {
+            let promised =
+                |place: &Place| place.kind != GroupKind::Commits || place.last <= self.claimed;
+            places.iter().position(|place| !promised(place)).unwrap_or(places.len())
+        };
+        let (kept, tail) = places.split_at_checked(kept).unwrap_or((places, &[]));
+        let payload = |place: &Place| {
+            bytes
+                .get(place.start + crate::format::GROUP_HEADER_BYTES..)
+                .zip(bytes.get(place.start..place.end))
+                .and_then(|(_, group)| read_group(group, last))
+                .ok_or_else(|| damaged(last, place.start as u64, "a group changed while read"))
+        };
+        for place in kept.iter().filter(|place| place.kind == GroupKind::Commits) {
+            self.apply(payload(place)?.payload, last, place.start as u64)?;
+        }
+        let (end, checksum) = kept.last().map_or_else(
+            || {
+                if last == redo.segment {
+                    (redo.offset, redo.checksum)
+                } else {
+                    let named = self.headers.get(&last).map_or(0, |h| h.previous_checksum);
+                    (GROUPS_START, named)
+                }
+            },
+            |place| (place.end as u64, place.checksum),
+        );
+        let floor = self.headers.get(&last).map_or(0, |header| header.first_sequence);
+        let first_sequence = self.sequence.0.max(floor) + SEQUENCES_SKIPPED;
+        let header = SegmentHeader {
+            store,
+            segment,
+            first_sequence,
+            predecessor: last,
+            predecessor_end: if last == 0 { 0 } else { end },
+            previous_checksum: if last == 0 { 0 } else { checksum },
+        };
+        let mut log = Log::create(self.host, self.layout, &header, self.claimed)?;
+        for place in tail.iter().filter(|place| place.kind == GroupKind::Commits) {
+            let group = payload(place)?;
+            let needed = (place.end - place.start) as u64;
+            if log.room(needed).0 < needed {
+                return Err(Error::new(
+                    trestle_core::ErrorKind::NoSpace,
+                    "no space to copy the end of the log into a fresh segment",
+                ));
+            }
+            let changes = changes(group.payload, last, place.start as u64)?;
+            let Written { offset, bytes } =
+                log.write_changes(&changes, group.header.first, group.header.last)?;
+            let copy = bytes.get(crate::format::GROUP_HEADER_BYTES..).unwrap_or_default();
+            self.memtable.apply(located_rows(copy, segment, offset)?);
+        }
+        log.sync()?;
+        if last != 0 {
+            let old = self.layout.open_segment(self.host, last, OpenMode::ReadWrite)?;
+            if old.len()? > end && kept.len() == places.len() {
+                old.set_len(end)?;
+            }
+        }
+        redo.active = segment;
+        if last == 0 {
+            redo = RedoPoint { segment, offset: GROUPS_START, active: segment, ..redo };
+        }
+        Ok(Recovered { log, sequence: self.sequence, next: Sequence(first_sequence), redo })
+    }
+}
+
+/// The rows of a group at `offset`, as the memtable takes them.
+pub(crate) fn located_rows(
+    payload: &[u8],
+    segment: u64,
+    offset: u64,
+) -> Result<Vec<(Bytes, Sequence, State)>> {
+    let entries = decode_entries(payload, segment, offset)
+        .ok_or_else(|| damaged(segment, offset, "a row cannot be decoded"))?;
+    let row = |entry: crate::format::Entry<'_>| {
+        let state = entry.put.map(|put| StoredRow {
+            revision: entry.sequence,
+            body: put.body.map(|(run, _)| run),
+            value: Bytes::copy_from_slice(put.value),
+        });
+        (Bytes::copy_from_slice(entry.key), entry.sequence, state)
+    };
+    Ok(entries.into_iter().map(row).collect())
+}
+
+fn changes(payload: &[u8], segment: u64, offset: u64) -> Result<Changes> {
+    let entries = decode_entries(payload, segment, offset)
+        .ok_or_else(|| damaged(segment, offset, "a row cannot be decoded"))?;
+    let change = |entry: crate::format::Entry<'_>| {
+        let change = entry.put.map_or(Change::Delete, |put| Change::Put {
+            value: Bytes::copy_from_slice(put.value),
+            body: put.body.map(|(_, bytes)| Bytes::copy_from_slice(bytes)),
+        });
+        (Bytes::copy_from_slice(entry.key), (entry.sequence, change))
+    };
+    Ok(entries.into_iter().map(change).collect())
+}
+
+/// Verifies every group of every segment. Calls `finding` for each damage.
+pub(crate) fn verify_log(
+    host: &Host,
+    layout: &Layout,
+    store: [u8; 16],
+    finding: &mut dyn FnMut(String),
+) -> Result<u64> {
+    let mut groups = 0;
+    let mut headers = Vec::new();
+    for segment in layout.segments(host)? {
+        match read_header(host, layout, store, segment)? {
+            Some(header) => headers.push(header),
+            None => finding(format!("log segment {segment:016x}: its header cannot be read")),
+        }
+    }
+    for (i, header) in headers.iter().enumerate() {
+        let segment = header.segment;
+        let file = layout.open_segment(host, segment, OpenMode::Read)?;
+        let end = match headers.get(i + 1) {
+            Some(next) if next.predecessor == segment => next.predecessor_end,
+            _ => file.len()?,
+        };
+        let last = i + 1 == headers.len();
+        let bytes = read_from(&*file, 0, end.min(file.len()?))?;
+        let mut at = GROUPS_START as usize;
+        let mut checksum = header.previous_checksum;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(group) =
+                read_group(rest, segment).filter(|g| g.header.previous_checksum == checksum)
+            else {
+                if !last {
+                    finding(damaged(segment, at as u64, "a group is not whole").to_string());
+                }
+                break;
+            };
+            checksum = group.checksum;
+            at += group.header.group_bytes() as usize;
+            groups += 1;
+        }
+    }
+    Ok(groups)
+}
