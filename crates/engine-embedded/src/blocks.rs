@@ -54,8 +54,15 @@ impl Run {
         let segment = fields.u64()?;
         let offset = fields.u64()?;
         let length = fields.u32()?;
-        let checksums = (0..block_count(length)).map(|_| fields.u32()).collect::<Option<_>>()?;
-        Some(Run { segment, offset, length, checksums })
+        let checksums = (0..block_count(length))
+            .map(|_| fields.u32())
+            .collect::<Option<_>>()?;
+        Some(Run {
+            segment,
+            offset,
+            length,
+            checksums,
+        })
     }
 
     /// As an opaque handle.
@@ -86,7 +93,11 @@ impl Run {
         let block = BLOCK_BYTES as u64;
         let first = range.start / block;
         let start = first * block;
-        let end = range.end.div_ceil(block).saturating_mul(block).min(u64::from(self.length));
+        let end = range
+            .end
+            .div_ceil(block)
+            .saturating_mul(block)
+            .min(u64::from(self.length));
         if start >= end {
             return Ok(Bytes::new());
         }
@@ -101,7 +112,9 @@ impl Run {
         let blocks = buffer.chunks(BLOCK_BYTES);
         let verified = crate::canary::active(crate::Canary::RangeWithoutChecksum)
             || blocks.len() <= expected.len()
-                && blocks.zip(expected).all(|(bytes, expected)| crc32c(bytes) == *expected);
+                && blocks
+                    .zip(expected)
+                    .all(|(bytes, expected)| crc32c(bytes) == *expected);
         if !verified {
             return Err(Error::corrupt(format!(
                 "stored bytes do not match their checksum (segment {:016x}, offset {at})",
@@ -126,7 +139,10 @@ async fn read_blocking(
         let _unread = send.send(outcome);
     };
     host.spawn.blocking(Box::new(call)).await;
-    receive.await.map_err(|_| Error::corrupt("a read did not run"))?.map_err(unreadable)
+    receive
+        .await
+        .map_err(|_| Error::corrupt("a read did not run"))?
+        .map_err(unreadable)
 }
 
 fn unreadable(error: std::io::Error) -> Error {

@@ -62,7 +62,11 @@ impl Poison {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
+        if self.0.load(Ordering::SeqCst) {
+            Err(unavailable())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -213,7 +217,10 @@ impl Committer {
         unsynced: bool,
     ) -> std::result::Result<(), Failure> {
         let segment = self.log.position().segment;
-        let written = match self.log.write_changes(&forming.changes, first, forming.last) {
+        let written = match self
+            .log
+            .write_changes(&forming.changes, first, forming.last)
+        {
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::NoSpace => return Err(Failure::NoSpace),
             Err(error) => return Err(self.fail(&error)),
@@ -235,11 +242,7 @@ impl Committer {
         Ok(())
     }
 
-    fn show(
-        &self,
-        rows: Vec<(Bytes, Sequence, crate::memtable::State)>,
-        sequence: Sequence,
-    ) {
+    fn show(&self, rows: Vec<(Bytes, Sequence, crate::memtable::State)>, sequence: Sequence) {
         // Readers filter by the view's sequence, so the rows may go in first.
         let active = self.view.read().active.clone();
         active.apply(rows);
@@ -256,7 +259,11 @@ impl Committer {
     async fn maintain(&mut self) -> Result<()> {
         if let Some(running) = &mut self.running {
             let over = self.view.read().active.bytes() > 2 * self.memtable_bytes;
-            let outcome = if over { Some(received(running).await) } else { finished(running) };
+            let outcome = if over {
+                Some(received(running).await)
+            } else {
+                finished(running)
+            };
             if let Some(outcome) = outcome {
                 self.running = None;
                 self.checkpointed(outcome)?;
@@ -412,9 +419,10 @@ impl Forming {
         let mut resulting = Vec::with_capacity(commit.writes.len());
         for write in &commit.writes {
             let change = match write {
-                Write::Put { value, body, .. } => {
-                    Change::Put { value: value.clone(), body: body.clone() }
-                }
+                Write::Put { value, body, .. } => Change::Put {
+                    value: value.clone(),
+                    body: body.clone(),
+                },
                 Write::Delete { .. } => Change::Delete,
                 Write::Add { key, delta } => {
                     let value = check::add(self.value(key)?.as_deref(), *delta)?;
@@ -454,7 +462,10 @@ impl Forming {
         if holds {
             Ok(())
         } else {
-            Err(Error::new(ErrorKind::Conflict, "a concurrent change came first"))
+            Err(Error::new(
+                ErrorKind::Conflict,
+                "a concurrent change came first",
+            ))
         }
     }
 
@@ -470,6 +481,9 @@ impl Forming {
             return Ok(false);
         }
         // Rows of the range were deleted in this group: wait for it, then look again.
-        Err(Error::new(ErrorKind::Conflict, "a concurrent change came first"))
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "a concurrent change came first",
+        ))
     }
 }

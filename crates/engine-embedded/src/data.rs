@@ -52,7 +52,10 @@ impl Tokens {
         if tokens.iter().all(|token| live.contains(&token.0)) {
             Ok(())
         } else {
-            Err(Error::new(ErrorKind::Conflict, "a stream's durability token has expired"))
+            Err(Error::new(
+                ErrorKind::Conflict,
+                "a stream's durability token has expired",
+            ))
         }
     }
 
@@ -145,7 +148,11 @@ impl DataSegments {
             layout.create_data_segment(&host, id, &header)
         })
         .await?;
-        Ok(Segment { id, file, end: ALIGN })
+        Ok(Segment {
+            id,
+            file,
+            end: ALIGN,
+        })
     }
 
     fn give_back(&self, segment: Segment) {
@@ -224,7 +231,9 @@ impl Stream {
 
     /// Writes the trailer that says whose bytes these are, for salvage.
     fn end_extent(&mut self) -> Result<()> {
-        let Some(run) = self.extent.take() else { return Ok(()) };
+        let Some(run) = self.extent.take() else {
+            return Ok(());
+        };
         let mut trailer = Vec::new();
         trailer.extend_from_slice(&TRAILER_MAGIC);
         trailer.extend_from_slice(&self.owner.0.0);
@@ -235,7 +244,10 @@ impl Stream {
         self.file.write_at(&trailer, self.at)?;
         self.at = (self.at + trailer.len() as u64).next_multiple_of(ALIGN);
         self.length += u64::from(run.length);
-        self.extents.push(Extent { length: u64::from(run.length), handle: run.handle() });
+        self.extents.push(Extent {
+            length: u64::from(run.length),
+            handle: run.handle(),
+        });
         Ok(())
     }
 
@@ -270,7 +282,10 @@ impl Writer {
     }
 
     /// Starts a call on the stream, away from the asynchronous threads.
-    fn start(&mut self, call: impl FnOnce(&mut Stream) -> Result<()> + Send + 'static) -> Result<()> {
+    fn start(
+        &mut self,
+        call: impl FnOnce(&mut Stream) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
         let mut stream = self.stream.take().ok_or_else(stopped)?;
         let poison = self.segments.poison.clone();
         self.running = Some(start_blocking(&self.segments.host, move || {
@@ -294,7 +309,10 @@ impl DataWriter for Writer {
         Box::pin(async move {
             self.pending.extend_from_slice(&bytes);
             while self.pending.len() >= WRITE_BYTES {
-                let now = self.pending.split_to(WRITE_BYTES / BLOCK_BYTES * BLOCK_BYTES).freeze();
+                let now = self
+                    .pending
+                    .split_to(WRITE_BYTES / BLOCK_BYTES * BLOCK_BYTES)
+                    .freeze();
                 self.settle().await?;
                 self.start(move |stream| stream.write(&now))?;
             }
@@ -320,7 +338,10 @@ impl DataWriter for Writer {
                 file: stream.file,
                 end: stream.at,
             });
-            Ok(Written { extents, token: self.segments.tokens.issue() })
+            Ok(Written {
+                extents,
+                token: self.segments.tokens.issue(),
+            })
         })
     }
 }
@@ -330,7 +351,11 @@ impl Drop for Writer {
     /// write still runs, the segment is left alone instead.
     fn drop(&mut self) {
         if let (Some(stream), None) = (self.stream.take(), &self.running) {
-            let segment = Segment { id: stream.segment, file: stream.file, end: self.start };
+            let segment = Segment {
+                id: stream.segment,
+                file: stream.file,
+                end: self.start,
+            };
             self.segments.give_back(segment);
         }
     }

@@ -110,8 +110,14 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         log_bytes_since_checkpoint: 0,
         waiting: None,
     };
-    let checkpointer = Checkpointer { host: host.clone(), dir: dir.to_owned(), index, view: view.clone() };
-    host.spawn.worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
+    let checkpointer = Checkpointer {
+        host: host.clone(),
+        dir: dir.to_owned(),
+        index,
+        view: view.clone(),
+    };
+    host.spawn
+        .worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
     // The lock outlives the last handle for as long as the committer may still write.
     let held = lock.clone();
     host.spawn.worker(
@@ -126,13 +132,18 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         layout,
         view,
         inbox,
-        in_flight: Arc::new(Semaphore::new(settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX))),
+        in_flight: Arc::new(Semaphore::new(
+            settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX),
+        )),
         data,
         files: Mutex::new(BTreeMap::new()),
         body_bytes_max: settings.body_bytes_max,
         _lock: lock,
     });
-    Ok(Engine { meta: engine.clone(), data: engine })
+    Ok(Engine {
+        meta: engine.clone(),
+        data: engine,
+    })
 }
 
 /// Verifies every group of the log in the data folder `dir`, which nobody else may have open.
@@ -164,7 +175,10 @@ impl Checkpointer {
         // A page for each row is the worst case; the index must never meet a full disk half-way.
         let needed = (order.frozen.bytes() as u64).saturating_mul(4) + (8 << 20);
         if self.host.disk.free_bytes(&self.dir)? < needed {
-            return Err(Error::new(ErrorKind::NoSpace, "the index has no space to grow"));
+            return Err(Error::new(
+                ErrorKind::NoSpace,
+                "the index has no space to grow",
+            ));
         }
         self.index.checkpoint(&order.frozen, order.redo)?;
         let base = Arc::new(self.index.rows()?);
@@ -181,7 +195,9 @@ impl Embedded {
             return Ok(file.clone());
         }
         let opened = match kind {
-            Kind::Log => self.layout.open_segment(&self.host, segment, OpenMode::Read),
+            Kind::Log => self
+                .layout
+                .open_segment(&self.host, segment, OpenMode::Read),
             Kind::Data => self.layout.open_data_segment(&self.host, segment),
         };
         let file = opened.map_err(|error| {
@@ -230,8 +246,15 @@ impl Meta for Embedded {
                 .await
                 .map_err(|_| unavailable())?;
             let (reply, answer) = oneshot::channel();
-            let request = Request { commit, reply, _permit: permit };
-            self.inbox.send(Message::Commit(request)).await.map_err(|_| unavailable())?;
+            let request = Request {
+                commit,
+                reply,
+                _permit: permit,
+            };
+            self.inbox
+                .send(Message::Commit(request))
+                .await
+                .map_err(|_| unavailable())?;
             answer.await.unwrap_or_else(|_| Err(unavailable()))
         })
     }
@@ -239,7 +262,10 @@ impl Meta for Embedded {
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.inbox.send(Message::Close(reply)).await.map_err(|_| unavailable())?;
+            self.inbox
+                .send(Message::Close(reply))
+                .await
+                .map_err(|_| unavailable())?;
             answer.await.unwrap_or_else(|_| Err(unavailable()))
         })
     }

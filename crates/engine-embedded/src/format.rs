@@ -125,7 +125,12 @@ impl GroupHeader {
         to.extend_from_slice(&self.segment.to_be_bytes());
         to.extend_from_slice(&self.payload_bytes.to_be_bytes());
         to.extend_from_slice(&[0; 4]);
-        for field in [self.first.0, self.last.0, self.synced.0, self.previous_checksum] {
+        for field in [
+            self.first.0,
+            self.last.0,
+            self.synced.0,
+            self.previous_checksum,
+        ] {
             to.extend_from_slice(&field.to_be_bytes());
         }
         to.extend_from_slice(&[0; 8]);
@@ -195,7 +200,11 @@ pub(crate) fn read_group(bytes: &[u8], segment: u64) -> Option<Group<'_>> {
     digest.update(head);
     digest.update(&[0; 8]);
     digest.update(payload);
-    (digest.finalize() == checksum).then_some(Group { header, checksum, payload })
+    (digest.finalize() == checksum).then_some(Group {
+        header,
+        checksum,
+        payload,
+    })
 }
 
 /// A row as a group sets it.
@@ -225,7 +234,10 @@ pub(crate) fn encode_changes(changes: &Changes, to: &mut Vec<u8>) {
         let (kind, value, body) = match change {
             Change::Delete => (ENTRY_DELETE, &Bytes::new(), None),
             Change::Put { value, body: None } => (ENTRY_PUT, value, None),
-            Change::Put { value, body: Some(body) } => (ENTRY_PUT_WITH_BODY, value, Some(body)),
+            Change::Put {
+                value,
+                body: Some(body),
+            } => (ENTRY_PUT_WITH_BODY, value, Some(body)),
         };
         to.push(kind);
         to.extend_from_slice(&sequence.0.to_be_bytes());
@@ -275,7 +287,11 @@ pub(crate) fn decode_entries<'a>(
         let sequence = Sequence(fields.u64()?);
         let key_bytes = fields.u16()? as usize;
         let value_bytes = fields.u32()? as usize;
-        let body_bytes = if kind == ENTRY_PUT_WITH_BODY { fields.u32()? } else { 0 };
+        let body_bytes = if kind == ENTRY_PUT_WITH_BODY {
+            fields.u32()?
+        } else {
+            0
+        };
         let key = fields.bytes(key_bytes)?;
         let value = fields.bytes(value_bytes)?;
         let body = if kind == ENTRY_PUT_WITH_BODY {
@@ -284,7 +300,15 @@ pub(crate) fn decode_entries<'a>(
                 .collect::<Option<_>>()?;
             let offset = payload_offset + (payload.len() - fields.0.len()) as u64;
             let bytes = fields.bytes(body_bytes as usize)?;
-            Some((Run { segment, offset, length: body_bytes, checksums }, bytes))
+            Some((
+                Run {
+                    segment,
+                    offset,
+                    length: body_bytes,
+                    checksums,
+                },
+                bytes,
+            ))
         } else {
             None
         };

@@ -36,10 +36,16 @@ pub(crate) struct RedoPoint {
 
 impl RedoPoint {
     fn encode(&self) -> Vec<u8> {
-        [self.segment, self.offset, self.checksum, self.sequence.0, self.active]
-            .iter()
-            .flat_map(|field| field.to_be_bytes())
-            .collect()
+        [
+            self.segment,
+            self.offset,
+            self.checksum,
+            self.sequence.0,
+            self.active,
+        ]
+        .iter()
+        .flat_map(|field| field.to_be_bytes())
+        .collect()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -75,7 +81,11 @@ impl StorageBackend for Medium {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let now = self.0.len()?;
-        if length > now { self.0.allocate(now, length - now) } else { self.0.set_len(length) }
+        if length > now {
+            self.0.allocate(now, length - now)
+        } else {
+            self.0.set_len(length)
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -121,15 +131,25 @@ impl Index {
 
     /// The state as of the last checkpoint.
     pub(crate) fn rows(&self) -> Result<RowTable> {
-        let read = self.database.begin_read().map_err(|error| failed("read", error))?;
+        let read = self
+            .database
+            .begin_read()
+            .map_err(|error| failed("read", error))?;
         read.open_table(ROWS).map_err(|error| failed("read", error))
     }
 
     /// The redo point; none before the first checkpoint.
     pub(crate) fn redo_point(&self) -> Result<Option<RedoPoint>> {
-        let read = self.database.begin_read().map_err(|error| failed("read", error))?;
-        let table = read.open_table(STATE).map_err(|error| failed("read", error))?;
-        let Some(value) = table.get(REDO).map_err(read_failed)? else { return Ok(None) };
+        let read = self
+            .database
+            .begin_read()
+            .map_err(|error| failed("read", error))?;
+        let table = read
+            .open_table(STATE)
+            .map_err(|error| failed("read", error))?;
+        let Some(value) = table.get(REDO).map_err(read_failed)? else {
+            return Ok(None);
+        };
         RedoPoint::decode(value.value())
             .map(Some)
             .ok_or_else(|| Error::corrupt("the index's redo point cannot be decoded"))
@@ -163,12 +183,19 @@ impl Index {
         ) -> std::result::Result<(), redb::StorageError>,
         redo: Option<RedoPoint>,
     ) -> Result<()> {
-        let mut write = self.database.begin_write().map_err(|error| failed("write", error))?;
+        let mut write = self
+            .database
+            .begin_write()
+            .map_err(|error| failed("write", error))?;
         write.set_quick_repair(true);
         {
-            let mut rows = write.open_table(ROWS).map_err(|error| failed("write", error))?;
+            let mut rows = write
+                .open_table(ROWS)
+                .map_err(|error| failed("write", error))?;
             change(&mut rows).map_err(|error| failed("write", error))?;
-            let mut state = write.open_table(STATE).map_err(|error| failed("write", error))?;
+            let mut state = write
+                .open_table(STATE)
+                .map_err(|error| failed("write", error))?;
             if let Some(redo) = redo {
                 state
                     .insert(REDO, redo.encode().as_slice())

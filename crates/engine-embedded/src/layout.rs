@@ -21,7 +21,9 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(root: &Path) -> Self {
-        Layout { root: root.to_owned() }
+        Layout {
+            root: root.to_owned(),
+        }
     }
 
     fn log_dir(&self) -> PathBuf {
@@ -41,7 +43,9 @@ impl Layout {
     }
 
     pub(crate) fn create_segment(&self, host: &Host, segment: u64) -> Result<Arc<dyn File>> {
-        Ok(host.disk.open(&self.segment(segment), OpenMode::CreateNew)?)
+        Ok(host
+            .disk
+            .open(&self.segment(segment), OpenMode::CreateNew)?)
     }
 
     pub(crate) fn open_segment(
@@ -82,7 +86,9 @@ impl Layout {
         segment: u64,
         header: &[u8],
     ) -> Result<Arc<dyn File>> {
-        let file = host.disk.open(&self.data_segment(segment), OpenMode::CreateNew)?;
+        let file = host
+            .disk
+            .open(&self.data_segment(segment), OpenMode::CreateNew)?;
         file.write_at(header, 0)?;
         file.sync_data()?;
         host.disk.sync_dir(&self.data_dir())?;
@@ -122,7 +128,10 @@ impl Layout {
         file.try_lock().map_err(|error| {
             Error::new(
                 ErrorKind::Unavailable,
-                format!("the data folder {} is in use by another process", self.root.display()),
+                format!(
+                    "the data folder {} is in use by another process",
+                    self.root.display()
+                ),
             )
             .with_source(error)
         })?;
@@ -163,7 +172,11 @@ impl Layout {
         file.sync_data()?;
         host.disk.rename(&new, &path)?;
         host.disk.sync_dir(&self.root)?;
-        if let Some(parent) = self.root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = self
+            .root
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             host.disk.sync_dir(parent)?;
         }
         Ok((store, true))
@@ -184,7 +197,9 @@ impl Layout {
             Some((magic == STORE_MAGIC, version, store, fields.u64()?))
         })();
         let Some((true, version, store, checksum)) = decoded else {
-            return Err(Error::corrupt(format!("{name} is not a Trestle data folder")));
+            return Err(Error::corrupt(format!(
+                "{name} is not a Trestle data folder"
+            )));
         };
         if version > FORMAT_VERSION {
             return Err(Error::new(
@@ -196,7 +211,9 @@ impl Layout {
             ));
         }
         if bytes.get(..STORE_BYTES - 8).map(crc64) != Some(checksum) {
-            return Err(Error::corrupt(format!("{name}/STORE does not match its checksum")));
+            return Err(Error::corrupt(format!(
+                "{name}/STORE does not match its checksum"
+            )));
         }
         Ok(store)
     }
@@ -214,7 +231,10 @@ fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
         match number {
             Some(number) => numbers.push(number),
             None => {
-                return Err(Error::corrupt(format!("{} is not a segment's name", path.display())));
+                return Err(Error::corrupt(format!(
+                    "{} is not a segment's name",
+                    path.display()
+                )));
             }
         }
     }

@@ -141,7 +141,10 @@ impl Log {
         self.file.write_at(&group, offset)?;
         self.position.offset = offset + header.group_bytes();
         self.position.checksum = checksum;
-        Ok(Written { offset, bytes: group })
+        Ok(Written {
+            offset,
+            bytes: group,
+        })
     }
 
     /// Makes every written group durable.
@@ -163,11 +166,18 @@ impl Log {
     /// Writes down that everything so far is synced, for a restart to tell a torn tail from a
     /// rotten middle. Not itself synced.
     pub(crate) fn seal(&mut self) -> Result<()> {
-        if self.sealed || self.synced != self.written || self.room(0).0 < 2 * GROUP_HEADER_BYTES as u64
+        if self.sealed
+            || self.synced != self.written
+            || self.room(0).0 < 2 * GROUP_HEADER_BYTES as u64
         {
             return Ok(());
         }
-        self.write_group(GroupKind::Seal, vec![0; GROUP_HEADER_BYTES], self.written, self.written)?;
+        self.write_group(
+            GroupKind::Seal,
+            vec![0; GROUP_HEADER_BYTES],
+            self.written,
+            self.written,
+        )?;
         self.sealed = true;
         Ok(())
     }
@@ -197,7 +207,10 @@ impl Log {
         }
         .complete(&mut named);
         if self.room(named.len() as u64).0 < named.len() as u64 {
-            return Err(Error::new(ErrorKind::NoSpace, "no room to name the next log segment"));
+            return Err(Error::new(
+                ErrorKind::NoSpace,
+                "no room to name the next log segment",
+            ));
         }
         let header = SegmentHeader {
             store: self.store,
@@ -217,12 +230,19 @@ impl Log {
         self.write_group(GroupKind::Successor, group, self.written, self.written)?;
         let old = std::mem::replace(&mut self.file, file);
         old.sync_data().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the sync of a finished log segment failed")
-                .with_source(error)
+            Error::new(
+                ErrorKind::Unavailable,
+                "the sync of a finished log segment failed",
+            )
+            .with_source(error)
         })?;
         // Only what was allocated ahead goes; the groups end before it.
         old.set_len(end)?;
-        self.position = LogPosition { segment, offset: GROUPS_START, checksum };
+        self.position = LogPosition {
+            segment,
+            offset: GROUPS_START,
+            checksum,
+        };
         self.allocated = allocated;
         self.sealed = false;
         Ok(())

@@ -25,7 +25,11 @@ pub(crate) struct Memtable {
 }
 
 fn at(states: &[(Sequence, State)], sequence: Sequence) -> Option<&State> {
-    states.iter().rev().find(|(written, _)| *written <= sequence).map(|(_, state)| state)
+    states
+        .iter()
+        .rev()
+        .find(|(written, _)| *written <= sequence)
+        .map(|(_, state)| state)
 }
 
 impl Memtable {
@@ -37,7 +41,11 @@ impl Memtable {
             added += ENTRY_OVERHEAD_BYTES
                 + key.len()
                 + state.as_ref().map_or(0, |row| {
-                    row.value.len() + row.body.as_ref().map_or(0, |run| 24 + run.checksums.len() * 4)
+                    row.value.len()
+                        + row
+                            .body
+                            .as_ref()
+                            .map_or(0, |run| 24 + run.checksums.len() * 4)
                 });
             map.entry(key).or_default().push((sequence, state));
         }

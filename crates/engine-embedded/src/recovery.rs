@@ -8,8 +8,8 @@
 
 use crate::canary::{self, Canary};
 use crate::format::{
-    Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind,
-    HEADER_COPY, SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
+    Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, HEADER_COPY,
+    SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
@@ -56,7 +56,9 @@ struct Place {
 }
 
 fn damaged(segment: u64, offset: u64, what: &str) -> Error {
-    Error::corrupt(format!("log segment {segment:016x} is damaged at offset {offset}: {what}"))
+    Error::corrupt(format!(
+        "log segment {segment:016x} is damaged at offset {offset}: {what}"
+    ))
 }
 
 /// Brings `memtable` to the newest state and makes a fresh segment.
@@ -77,7 +79,11 @@ pub(crate) fn recover(
     }
     let active = redo.map_or(0, |redo| redo.active);
     if active != 0 && !headers.contains_key(&active) {
-        return Err(damaged(active, 0, "its header cannot be read, and it was in use"));
+        return Err(damaged(
+            active,
+            0,
+            "its header cannot be read, and it was in use",
+        ));
     }
     let redo = redo.unwrap_or(RedoPoint {
         segment: 1,
@@ -93,10 +99,17 @@ pub(crate) fn recover(
         checksum: redo.checksum,
         claimed: redo.sequence,
     };
-    let unreadable: Vec<u64> =
-        segments.iter().copied().filter(|s| !replay.headers.contains_key(s)).collect();
+    let unreadable: Vec<u64> = segments
+        .iter()
+        .copied()
+        .filter(|s| !replay.headers.contains_key(s))
+        .collect();
     if unreadable.iter().any(|segment| *segment != newest) {
-        return Err(damaged(unreadable.first().copied().unwrap_or(0), 0, "its header cannot be read"));
+        return Err(damaged(
+            unreadable.first().copied().unwrap_or(0),
+            0,
+            "its header cannot be read",
+        ));
     }
     let (last, places, bytes) = replay.run(redo)?;
     // An unreadable newest segment that nothing names is a start or a rotation cut short.
@@ -122,7 +135,11 @@ fn read_header(
         }
         if let Some(header) = SegmentHeader::decode(&bytes) {
             if header.store != store || header.segment != segment {
-                return Err(damaged(segment, offset, "it belongs to another store or place"));
+                return Err(damaged(
+                    segment,
+                    offset,
+                    "it belongs to another store or place",
+                ));
             }
             return Ok(Some(header));
         }
@@ -146,11 +163,21 @@ impl Replay<'_> {
             if redo.active == 0 && self.headers.is_empty() {
                 return Ok((0, Vec::new(), Vec::new()));
             }
-            return Err(damaged(segment, 0, "it is missing, and the log starts in it"));
+            return Err(damaged(
+                segment,
+                0,
+                "it is missing, and the log starts in it",
+            ));
         }
         loop {
-            let file = self.layout.open_segment(self.host, segment, OpenMode::Read)?;
-            let next = self.headers.range(segment + 1..).next().map(|(_, header)| header.clone());
+            let file = self
+                .layout
+                .open_segment(self.host, segment, OpenMode::Read)?;
+            let next = self
+                .headers
+                .range(segment + 1..)
+                .next()
+                .map(|(_, header)| header.clone());
             let length = file.len()?;
             let Some(next) = next else {
                 let bytes = read_from(&*file, 0, length)?;
@@ -158,7 +185,11 @@ impl Replay<'_> {
                 return Ok((segment, places, bytes));
             };
             if next.predecessor != segment || next.predecessor_end > length {
-                return Err(damaged(next.segment, 0, "it does not continue the segment before it"));
+                return Err(damaged(
+                    next.segment,
+                    0,
+                    "it does not continue the segment before it",
+                ));
             }
             let bytes = read_from(&*file, offset, next.predecessor_end)?;
             let mut at = 0;
@@ -172,7 +203,11 @@ impl Replay<'_> {
                 at += group.header.group_bytes() as usize;
             }
             if self.checksum != next.previous_checksum {
-                return Err(damaged(segment, next.predecessor_end, "its end is not the one named"));
+                return Err(damaged(
+                    segment,
+                    next.predecessor_end,
+                    "its end is not the one named",
+                ));
             }
             segment = next.segment;
             offset = GROUPS_START;
@@ -206,19 +241,34 @@ impl Replay<'_> {
                 kind: group.header.kind,
             });
             if group.header.kind == GroupKind::Successor {
-                return Err(damaged(segment, at as u64, "the segment that it names is missing"));
+                return Err(damaged(
+                    segment,
+                    at as u64,
+                    "the segment that it names is missing",
+                ));
             }
             at = end;
         }
         if at > bytes.len().next_multiple_of(GROUP_ALIGN as usize) {
-            return Err(damaged(segment, at as u64, "the file is shorter than the index says"));
+            return Err(damaged(
+                segment,
+                at as u64,
+                "the file is shorter than the index says",
+            ));
         }
         let mut later = at + GROUP_ALIGN as usize;
-        while let Some(rest) = bytes.get(later..).filter(|rest| rest.len() >= GROUP_MAGIC.len()) {
+        while let Some(rest) = bytes
+            .get(later..)
+            .filter(|rest| rest.len() >= GROUP_MAGIC.len())
+        {
             if rest.starts_with(&GROUP_MAGIC)
                 && read_group(rest, segment).is_some_and(|g| g.header.synced > self.sequence)
             {
-                return Err(damaged(segment, at as u64, "a group that was synced is not whole"));
+                return Err(damaged(
+                    segment,
+                    at as u64,
+                    "a group that was synced is not whole",
+                ));
             }
             later += GROUP_ALIGN as usize;
         }
@@ -247,7 +297,10 @@ impl Replay<'_> {
         } else {
             let promised =
                 |place: &Place| place.kind != GroupKind::Commits || place.last <= self.claimed;
-            places.iter().position(|place| !promised(place)).unwrap_or(places.len())
+            places
+                .iter()
+                .position(|place| !promised(place))
+                .unwrap_or(places.len())
         };
         let (kept, tail) = places.split_at_checked(kept).unwrap_or((places, &[]));
         let payload = |place: &Place| {
@@ -271,7 +324,10 @@ impl Replay<'_> {
             },
             |place| (place.end as u64, place.checksum),
         );
-        let floor = self.headers.get(&last).map_or(0, |header| header.first_sequence);
+        let floor = self
+            .headers
+            .get(&last)
+            .map_or(0, |header| header.first_sequence);
         let first_sequence = self.sequence.0.max(floor) + SEQUENCES_SKIPPED;
         let header = SegmentHeader {
             store,
@@ -294,21 +350,35 @@ impl Replay<'_> {
             let changes = changes(group.payload, last, place.start as u64)?;
             let Written { offset, bytes } =
                 log.write_changes(&changes, group.header.first, group.header.last)?;
-            let copy = bytes.get(crate::format::GROUP_HEADER_BYTES..).unwrap_or_default();
+            let copy = bytes
+                .get(crate::format::GROUP_HEADER_BYTES..)
+                .unwrap_or_default();
             self.memtable.apply(located_rows(copy, segment, offset)?);
         }
         log.sync()?;
         if last != 0 {
-            let old = self.layout.open_segment(self.host, last, OpenMode::ReadWrite)?;
+            let old = self
+                .layout
+                .open_segment(self.host, last, OpenMode::ReadWrite)?;
             if old.len()? > end && kept.len() == places.len() {
                 old.set_len(end)?;
             }
         }
         redo.active = segment;
         if last == 0 {
-            redo = RedoPoint { segment, offset: GROUPS_START, active: segment, ..redo };
+            redo = RedoPoint {
+                segment,
+                offset: GROUPS_START,
+                active: segment,
+                ..redo
+            };
         }
-        Ok(Recovered { log, sequence: self.sequence, next: Sequence(first_sequence), redo })
+        Ok(Recovered {
+            log,
+            sequence: self.sequence,
+            next: Sequence(first_sequence),
+            redo,
+        })
     }
 }
 
@@ -356,7 +426,9 @@ pub(crate) fn verify_log(
     for segment in layout.segments(host)? {
         match read_header(host, layout, store, segment)? {
             Some(header) => headers.push(header),
-            None => finding(format!("log segment {segment:016x}: its header cannot be read")),
+            None => finding(format!(
+                "log segment {segment:016x}: its header cannot be read"
+            )),
         }
     }
     for (i, header) in headers.iter().enumerate() {

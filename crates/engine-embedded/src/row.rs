@@ -52,7 +52,11 @@ impl StoredRow {
                 1 => Some(Run::decode(&mut fields)?),
                 _ => return None,
             };
-            Some(StoredRow { revision, body, value: Bytes::copy_from_slice(fields.0) })
+            Some(StoredRow {
+                revision,
+                body,
+                value: Bytes::copy_from_slice(fields.0),
+            })
         })();
         decoded.ok_or_else(|| Error::corrupt("a row of the index does not match its checksum"))
     }
@@ -61,7 +65,10 @@ impl StoredRow {
         Row {
             value: self.value,
             revision: self.revision,
-            body: self.body.map(|run| BodyRef { length: run.length, handle: run.handle() }),
+            body: self.body.map(|run| BodyRef {
+                length: run.length,
+                handle: run.handle(),
+            }),
         }
     }
 }

@@ -104,7 +104,11 @@ impl<'a> MemtableCursor<'a> {
             self.chunk = (self.chunk * 4).min(CHUNK_ROWS_MAX);
             if let Some((key, _)) = rows.last() {
                 let end = Bound::Excluded(key.clone());
-                if reverse { self.until = end } else { self.from = end }
+                if reverse {
+                    self.until = end
+                } else {
+                    self.from = end
+                }
                 // An inverted range would be refused by the map.
                 self.done |= crossed(&self.from, &self.until);
             }
@@ -138,12 +142,24 @@ struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     fn new(view: &'a View) -> Self {
-        Merge { view, tables: Vec::new(), base: None, base_next: None, reverse: false }
+        Merge {
+            view,
+            tables: Vec::new(),
+            base: None,
+            base_next: None,
+            reverse: false,
+        }
     }
 
     fn advance_base(&mut self) -> Result<()> {
-        let Some(range) = &mut self.base else { return Ok(()) };
-        let item = if self.reverse { range.next_back() } else { range.next() };
+        let Some(range) = &mut self.base else {
+            return Ok(());
+        };
+        let item = if self.reverse {
+            range.next_back()
+        } else {
+            range.next()
+        };
         self.base_next = match item {
             Some(item) => {
                 let (key, value) = item.map_err(read_failed)?;
@@ -169,8 +185,12 @@ impl Cursor for Merge<'_> {
                 done: false,
             })
             .collect();
-        self.base =
-            Some(self.view.base.range::<&[u8]>((from, until)).map_err(read_failed)?);
+        self.base = Some(
+            self.view
+                .base
+                .range::<&[u8]>((from, until))
+                .map_err(read_failed)?,
+        );
         self.advance_base()
     }
 
@@ -180,7 +200,9 @@ impl Cursor for Merge<'_> {
             let mut nearest = self.base_next.as_ref().map(|(key, _)| key.clone());
             for table in &mut self.tables {
                 if let Some(key) = table.peek(sequence, reverse)
-                    && nearest.as_ref().is_none_or(|n| if reverse { key > n } else { key < n })
+                    && nearest
+                        .as_ref()
+                        .is_none_or(|n| if reverse { key > n } else { key < n })
                 {
                     nearest = Some(key.clone());
                 }
@@ -193,7 +215,11 @@ impl Cursor for Merge<'_> {
                     state = state.or(popped.map(|(_, found)| found));
                 }
             }
-            if self.base_next.as_ref().is_some_and(|(found, _)| *found == key) {
+            if self
+                .base_next
+                .as_ref()
+                .is_some_and(|(found, _)| *found == key)
+            {
                 if state.is_none()
                     && let Some((_, value)) = &self.base_next
                 {
