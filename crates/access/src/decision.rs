@@ -91,12 +91,15 @@ impl Authority {
         resource: Resource,
     ) -> Result<Grant> {
         match principal {
-            Principal::Root { .. } => {
-                Ok(Grant { principal: principal.clone(), action, resource })
-            }
-            Principal::Anonymous => {
-                Err(Error::new(ErrorKind::Forbidden, "anonymous access is not allowed"))
-            }
+            Principal::Root { .. } => Ok(Grant {
+                principal: principal.clone(),
+                action,
+                resource,
+            }),
+            Principal::Anonymous => Err(Error::new(
+                ErrorKind::Forbidden,
+                "anonymous access is not allowed",
+            )),
         }
     }
 }

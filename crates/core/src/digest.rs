@@ -26,9 +26,13 @@ impl DigestAlgorithm {
 
     /// The algorithm of a record's number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme, DigestAlgorithm::Sha256]
-            .into_iter()
-            .find(|algorithm| algorithm.number() == number)
+        [
+            DigestAlgorithm::Md5,
+            DigestAlgorithm::Crc64Nvme,
+            DigestAlgorithm::Sha256,
+        ]
+        .into_iter()
+        .find(|algorithm| algorithm.number() == number)
     }
 
     /// Length of its value in bytes.
@@ -53,7 +57,10 @@ pub struct Digest {
 impl Digest {
     /// The value in lower-case hexadecimal.
     pub fn hex(&self) -> String {
-        self.value.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.value
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -132,7 +139,10 @@ impl Hasher {
             insert(DigestAlgorithm::Md5, md5.finalize().to_vec());
         }
         if let Some(crc64) = self.crc64 {
-            insert(DigestAlgorithm::Crc64Nvme, crc64.finalize().to_be_bytes().to_vec());
+            insert(
+                DigestAlgorithm::Crc64Nvme,
+                crc64.finalize().to_be_bytes().to_vec(),
+            );
         }
         if let Some(sha256) = self.sha256 {
             insert(DigestAlgorithm::Sha256, sha256.finalize().to_vec());
@@ -147,21 +157,34 @@ mod tests {
 
     #[test]
     fn digests_have_their_published_check_values() {
-        let all = [DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme, DigestAlgorithm::Sha256];
+        let all = [
+            DigestAlgorithm::Md5,
+            DigestAlgorithm::Crc64Nvme,
+            DigestAlgorithm::Sha256,
+        ];
         let mut hasher = Hasher::new(&all);
         hasher.update(b"1234");
         hasher.update(b"56789");
         let digests = hasher.finish();
         let hex = |a| digests.get(a).unwrap().hex();
-        assert_eq!(hex(DigestAlgorithm::Md5), "25f9e794323b453885f5181f1b624d0b");
+        assert_eq!(
+            hex(DigestAlgorithm::Md5),
+            "25f9e794323b453885f5181f1b624d0b"
+        );
         assert_eq!(hex(DigestAlgorithm::Crc64Nvme), "ae8b14860a799888");
         assert_eq!(
             hex(DigestAlgorithm::Sha256),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
         );
         for algorithm in all {
-            assert_eq!(DigestAlgorithm::from_number(algorithm.number()), Some(algorithm));
-            assert_eq!(digests.get(algorithm).unwrap().value.len(), algorithm.length());
+            assert_eq!(
+                DigestAlgorithm::from_number(algorithm.number()),
+                Some(algorithm)
+            );
+            assert_eq!(
+                digests.get(algorithm).unwrap().value.len(),
+                algorithm.length()
+            );
         }
     }
 }

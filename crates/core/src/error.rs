@@ -77,7 +77,11 @@ pub struct Error {
 impl Error {
     /// An error of `kind`; `message` is for a person and carries no secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None }
+        Error {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Attaches the cause.
@@ -102,7 +106,10 @@ impl Error {
 
     /// Shorthand for [`ErrorKind::NotFound`].
     pub fn not_found(noun: Noun, name: impl fmt::Display) -> Self {
-        Error::new(ErrorKind::NotFound(noun), format!("{noun} {name} does not exist"))
+        Error::new(
+            ErrorKind::NotFound(noun),
+            format!("{noun} {name} does not exist"),
+        )
     }
 
     /// What the receiver can do about it.

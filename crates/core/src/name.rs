@@ -13,8 +13,19 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// First path segments that belong to the server on hosts that name no bucket: a closed list, so
 /// none of them can be a bucket. `-` is the parent of everything that comes later.
 pub const RESERVED_BUCKET_NAMES: [&str; 13] = [
-    "-", "rest", "cdmi", "auth", "info", "healthcheck", "crossdomain.xml", "metrics", "healthz",
-    "readyz", "v1", "v1.0", "v3",
+    "-",
+    "rest",
+    "cdmi",
+    "auth",
+    "info",
+    "healthcheck",
+    "crossdomain.xml",
+    "metrics",
+    "healthz",
+    "readyz",
+    "v1",
+    "v1.0",
+    "v3",
 ];
 
 /// The flat, unique id of an account: 1–256 bytes of UTF-8 without `/`, `:`, `~` and control
@@ -43,7 +54,10 @@ fn bounded(what: &str, text: &str, bytes_max: usize) -> Result<()> {
 }
 
 fn without(what: &str, text: &str, forbidden: &[char]) -> Result<()> {
-    match text.chars().find(|c| forbidden.contains(c) || c.is_control()) {
+    match text
+        .chars()
+        .find(|c| forbidden.contains(c) || c.is_control())
+    {
         Some(c) => Err(Error::invalid(format!("{what} must not contain {c:?}"))),
         None => Ok(()),
     }
@@ -72,7 +86,9 @@ impl BucketName {
             return Err(Error::invalid("a bucket name must not be '.' or '..'"));
         }
         if RESERVED_BUCKET_NAMES.contains(&text.as_str()) {
-            return Err(Error::invalid(format!("the bucket name {text:?} is reserved")));
+            return Err(Error::invalid(format!(
+                "the bucket name {text:?} is reserved"
+            )));
         }
         Ok(BucketName(text))
     }
@@ -116,7 +132,9 @@ mod tests {
             assert_eq!(BucketName::parse(good).unwrap().as_str(), good);
         }
         let long = "x".repeat(257);
-        for bad in ["", "a/b", "a:b", "~a", ".", "..", "rest", "v1.0", "-", "a\0b", "a\nb", &long] {
+        for bad in [
+            "", "a/b", "a:b", "~a", ".", "..", "rest", "v1.0", "-", "a\0b", "a\nb", &long,
+        ] {
             assert!(BucketName::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -79,7 +79,10 @@ impl Precondition {
 
     /// Only if nothing exists under the name.
     pub fn absent() -> Self {
-        Precondition { if_none_match: Some(TagMatch::Any), ..Precondition::default() }
+        Precondition {
+            if_none_match: Some(TagMatch::Any),
+            ..Precondition::default()
+        }
     }
 
     /// Whether there is no condition.
@@ -110,7 +113,11 @@ impl Precondition {
         }
         if let Some(unwanted) = &self.if_none_match {
             if current.is_some_and(|c| unwanted.matches_weakly(&c.tag)) {
-                return if read { Verdict::NotModified } else { Verdict::Failed };
+                return if read {
+                    Verdict::NotModified
+                } else {
+                    Verdict::Failed
+                };
             }
         } else if read
             && let Some(since) = self.if_modified_since
@@ -128,48 +135,83 @@ mod tests {
 
     fn tags(list: &[(&str, bool)]) -> Option<TagMatch> {
         Some(TagMatch::Tags(
-            list.iter().map(|(t, weak)| Tag { opaque: (*t).into(), weak: *weak }).collect(),
+            list.iter()
+                .map(|(t, weak)| Tag {
+                    opaque: (*t).into(),
+                    weak: *weak,
+                })
+                .collect(),
         ))
     }
 
     fn current() -> Validators {
-        Validators { tag: "a".into(), modified: Timestamp(10_500_000) }
+        Validators {
+            tag: "a".into(),
+            modified: Timestamp(10_500_000),
+        }
     }
 
     #[test]
     fn if_match_is_strong_and_needs_something_to_exist() {
-        let p = Precondition { if_match: tags(&[("a", false)]), ..Default::default() };
+        let p = Precondition {
+            if_match: tags(&[("a", false)]),
+            ..Default::default()
+        };
         assert_eq!(p.for_write(Some(&current())), Verdict::Proceed);
         assert_eq!(p.for_write(None), Verdict::Failed);
-        let weak = Precondition { if_match: tags(&[("a", true)]), ..Default::default() };
+        let weak = Precondition {
+            if_match: tags(&[("a", true)]),
+            ..Default::default()
+        };
         assert_eq!(weak.for_write(Some(&current())), Verdict::Failed);
-        let any = Precondition { if_match: Some(TagMatch::Any), ..Default::default() };
+        let any = Precondition {
+            if_match: Some(TagMatch::Any),
+            ..Default::default()
+        };
         assert_eq!(any.for_write(None), Verdict::Failed);
         assert_eq!(any.for_write(Some(&current())), Verdict::Proceed);
     }
 
     #[test]
     fn if_none_match_reads_as_not_modified_and_writes_as_failed() {
-        let p = Precondition { if_none_match: tags(&[("b", false), ("a", true)]), ..Default::default() };
+        let p = Precondition {
+            if_none_match: tags(&[("b", false), ("a", true)]),
+            ..Default::default()
+        };
         assert_eq!(p.for_read(Some(&current())), Verdict::NotModified);
         assert_eq!(p.for_write(Some(&current())), Verdict::Failed);
         assert_eq!(p.for_read(None), Verdict::Proceed);
         assert_eq!(Precondition::absent().for_write(None), Verdict::Proceed);
-        assert_eq!(Precondition::absent().for_write(Some(&current())), Verdict::Failed);
+        assert_eq!(
+            Precondition::absent().for_write(Some(&current())),
+            Verdict::Failed
+        );
     }
 
     #[test]
     fn dates_count_in_whole_seconds_and_yield_to_tags() {
-        let since = |s| Precondition { if_modified_since: Some(s), ..Default::default() };
+        let since = |s| Precondition {
+            if_modified_since: Some(s),
+            ..Default::default()
+        };
         assert_eq!(since(10).for_read(Some(&current())), Verdict::NotModified);
         assert_eq!(since(9).for_read(Some(&current())), Verdict::Proceed);
         assert_eq!(since(10).for_write(Some(&current())), Verdict::Proceed);
-        let until = |s| Precondition { if_unmodified_since: Some(s), ..Default::default() };
+        let until = |s| Precondition {
+            if_unmodified_since: Some(s),
+            ..Default::default()
+        };
         assert_eq!(until(10).for_write(Some(&current())), Verdict::Proceed);
         assert_eq!(until(9).for_write(Some(&current())), Verdict::Failed);
-        let both = Precondition { if_match: tags(&[("a", false)]), ..until(9) };
+        let both = Precondition {
+            if_match: tags(&[("a", false)]),
+            ..until(9)
+        };
         assert_eq!(both.for_write(Some(&current())), Verdict::Proceed);
-        let none_match = Precondition { if_none_match: tags(&[("z", false)]), ..since(10) };
+        let none_match = Precondition {
+            if_none_match: tags(&[("z", false)]),
+            ..since(10)
+        };
         assert_eq!(none_match.for_read(Some(&current())), Verdict::Proceed);
     }
 }

@@ -48,14 +48,19 @@ impl ByteRange {
     pub fn resolve(&self, length: u64) -> Result<ResolvedRange> {
         let range = match *self {
             ByteRange::Inclusive { first, last } if first < length && first <= last => {
-                Some(ResolvedRange { start: first, end: last.saturating_add(1).min(length) })
+                Some(ResolvedRange {
+                    start: first,
+                    end: last.saturating_add(1).min(length),
+                })
             }
-            ByteRange::From(first) if first < length => {
-                Some(ResolvedRange { start: first, end: length })
-            }
-            ByteRange::Suffix(count) if count > 0 && length > 0 => {
-                Some(ResolvedRange { start: length.saturating_sub(count), end: length })
-            }
+            ByteRange::From(first) if first < length => Some(ResolvedRange {
+                start: first,
+                end: length,
+            }),
+            ByteRange::Suffix(count) if count > 0 && length > 0 => Some(ResolvedRange {
+                start: length.saturating_sub(count),
+                end: length,
+            }),
             _ => None,
         };
         range.ok_or_else(|| {
@@ -80,8 +85,26 @@ mod tests {
         use ByteRange::*;
         assert_eq!(resolve(Inclusive { first: 0, last: 0 }, 10), Some((0, 1)));
         assert_eq!(resolve(Inclusive { first: 9, last: 99 }, 10), Some((9, 10)));
-        assert_eq!(resolve(Inclusive { first: 0, last: u64::MAX }, 10), Some((0, 10)));
-        assert_eq!(resolve(Inclusive { first: 10, last: 10 }, 10), None);
+        assert_eq!(
+            resolve(
+                Inclusive {
+                    first: 0,
+                    last: u64::MAX
+                },
+                10
+            ),
+            Some((0, 10))
+        );
+        assert_eq!(
+            resolve(
+                Inclusive {
+                    first: 10,
+                    last: 10
+                },
+                10
+            ),
+            None
+        );
         assert_eq!(resolve(From(3), 10), Some((3, 10)));
         assert_eq!(resolve(From(10), 10), None);
         assert_eq!(resolve(Suffix(4), 10), Some((6, 10)));

@@ -14,7 +14,10 @@ pub fn validate(commit: &Commit) -> Result<()> {
     for write in &commit.writes {
         let key = write.key();
         if key.is_empty() || key.len() > ROW_KEY_BYTES_MAX {
-            return Err(Error::new(ErrorKind::TooLarge, "a row key is empty or too long"));
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "a row key is empty or too long",
+            ));
         }
         if !keys.insert(key) {
             return Err(Error::invalid("a commit changes a row twice"));
@@ -46,8 +49,12 @@ pub fn add(value: Option<&[u8]>, delta: i64) -> Result<i64> {
     let current = match value {
         None => 0,
         Some(bytes) => i64::from_be_bytes(
-            bytes.try_into().map_err(|_| Error::corrupt("a counter's row is not 8 bytes"))?,
+            bytes
+                .try_into()
+                .map_err(|_| Error::corrupt("a counter's row is not 8 bytes"))?,
         ),
     };
-    current.checked_add(delta).ok_or_else(|| Error::invalid("a counter would overflow"))
+    current
+        .checked_add(delta)
+        .ok_or_else(|| Error::invalid("a counter would overflow"))
 }

@@ -57,8 +57,11 @@ pub trait Data: Send + Sync {
     fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>>;
 
     /// Reads a range within the bytes attached to a row; the same rules.
-    fn read_body<'a>(&'a self, body: &'a BodyRef, range: Range<u64>)
-    -> BoxFuture<'a, Result<Bytes>>;
+    fn read_body<'a>(
+        &'a self,
+        body: &'a BodyRef,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes>>;
 
     /// Bytes up to which a content is attached to its row rather than streamed.
     fn body_bytes_max(&self) -> usize;

@@ -14,8 +14,8 @@ pub mod walk;
 
 pub use data::{Data, DataWriter, Extent, Token, Written};
 pub use meta::{
-    BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem, Urgency,
-    Write,
+    BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem,
+    Urgency, Write,
 };
 
 use std::sync::Arc;

@@ -206,6 +206,12 @@ impl Scan {
     pub fn prefix(prefix: impl Into<Bytes>, limit: usize) -> Self {
         let prefix = prefix.into();
         let until = prefix_end(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        Scan { from: Bound::Included(prefix), until, reverse: false, limit, collapse: None }
+        Scan {
+            from: Bound::Included(prefix),
+            until,
+            reverse: false,
+            limit,
+            collapse: None,
+        }
     }
 }

@@ -40,9 +40,15 @@ fn is_empty(from: Bound<&[u8]>, until: Bound<&[u8]>) -> bool {
 /// `InvalidInput` when the limit is out of bounds or the delimiter empty; what the cursor reports.
 pub fn walk(cursor: &mut dyn Cursor, scan: &Scan) -> Result<Vec<ScanItem>> {
     if scan.limit == 0 || scan.limit > SCAN_ROWS_MAX {
-        return Err(Error::invalid(format!("a scan takes 1 to {SCAN_ROWS_MAX} rows")));
+        return Err(Error::invalid(format!(
+            "a scan takes 1 to {SCAN_ROWS_MAX} rows"
+        )));
     }
-    if scan.collapse.as_ref().is_some_and(|collapse| collapse.delimiter.is_empty()) {
+    if scan
+        .collapse
+        .as_ref()
+        .is_some_and(|collapse| collapse.delimiter.is_empty())
+    {
         return Err(Error::invalid("a delimiter must not be empty"));
     }
     let (mut from, mut until) = (scan.from.clone(), scan.until.clone());
@@ -52,7 +58,9 @@ pub fn walk(cursor: &mut dyn Cursor, scan: &Scan) -> Result<Vec<ScanItem>> {
     }
     cursor.seek(as_ref(&from), as_ref(&until), scan.reverse)?;
     while items.len() < scan.limit {
-        let Some((key, row)) = cursor.next()? else { break };
+        let Some((key, row)) = cursor.next()? else {
+            break;
+        };
         let Some(prefix) = common_prefix(scan, &key) else {
             items.push(ScanItem::Row(key, row));
             continue;
@@ -82,6 +90,8 @@ fn common_prefix(scan: &Scan, key: &Bytes) -> Option<Bytes> {
     let collapse = scan.collapse.as_ref()?;
     let tail = key.get(collapse.skip..)?;
     let length = collapse.delimiter.len();
-    let at = tail.windows(length).position(|window| window == collapse.delimiter)?;
+    let at = tail
+        .windows(length)
+        .position(|window| window == collapse.delimiter)?;
     Some(key.slice(..collapse.skip + at + length))
 }

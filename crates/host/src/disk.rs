@@ -34,7 +34,10 @@ pub trait Disk: Send + Sync {
 }
 
 /// An open file. Offsets and lengths are in bytes. Calls may block.
-#[expect(clippy::len_without_is_empty, reason = "nobody asks a file whether it is empty")]
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a file whether it is empty"
+)]
 pub trait File: Send + Sync {
     /// Current length.
     fn len(&self) -> io::Result<u64>;

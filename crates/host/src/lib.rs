@@ -53,7 +53,10 @@ impl Host {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes);
         let milliseconds = self.clock.now().0 / 1000;
-        for (to, from) in bytes.iter_mut().zip(milliseconds.to_be_bytes().into_iter().skip(2)) {
+        for (to, from) in bytes
+            .iter_mut()
+            .zip(milliseconds.to_be_bytes().into_iter().skip(2))
+        {
             *to = from;
         }
         Id(bytes)

@@ -35,7 +35,9 @@ pub struct SeededRandom {
 impl SeededRandom {
     /// The sequence of `seed`.
     pub fn new(seed: u64) -> Self {
-        SeededRandom { state: Mutex::new(seed) }
+        SeededRandom {
+            state: Mutex::new(seed),
+        }
     }
 
     /// The next 64 bits.

@@ -23,12 +23,16 @@ impl Disk for RealDisk {
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(dir)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?
+            .map(|entry| entry.map(|e| e.path()))
+            .collect::<Result<_, _>>()?;
         paths.sort();
         Ok(paths)
     }
@@ -88,7 +92,11 @@ impl File for RealFile {
             // Without the call, grow the file: space is then claimed by the writes themselves.
             Err(rustix::io::Errno::OPNOTSUPP) => {
                 let end = offset.saturating_add(length);
-                if self.len()? < end { self.set_len(end) } else { Ok(()) }
+                if self.len()? < end {
+                    self.set_len(end)
+                } else {
+                    Ok(())
+                }
             }
             other => Ok(other?),
         }
@@ -103,7 +111,10 @@ impl File for RealFile {
     }
 
     fn try_lock(&self) -> io::Result<()> {
-        rustix::fs::flock(&self.0, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(io::Error::from)
+        rustix::fs::flock(
+            &self.0,
+            rustix::fs::FlockOperation::NonBlockingLockExclusive,
+        )
+        .map_err(io::Error::from)
     }
 }
