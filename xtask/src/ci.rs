@@ -1,0 +1,54 @@
+//! `cargo xtask ci`: every check in turn, cheapest first, stopping at the first that fails.
+//!
+//! Nothing is skipped, whatever the environment says: what a test needs is installed by `.ci/run`.
+
+use crate::workspace::{cargo, metadata, text};
+use crate::{report, supply, tidy};
+use std::path::Path;
+use std::process::Command;
+
+/// Runs everything.
+pub fn run() -> Result<(), String> {
+    step("fmt", cargo().args(["fmt", "--all", "--check"]))?;
+    step(
+        "clippy",
+        cargo()
+            .args(["clippy", "--locked", "--workspace", "--all-targets"])
+            .args(["--", "-D", "warnings"]),
+    )?;
+    println!("== tidy");
+    report(tidy::check()?)?;
+    println!("== supply");
+    report(supply::check()?)?;
+    step(
+        "doc",
+        cargo()
+            .args(["doc", "--locked", "--no-deps", "--workspace"])
+            .env("RUSTDOCFLAGS", "-Dwarnings"),
+    )?;
+    step(
+        "build",
+        cargo().args(["build", "--locked", "--release", "-p", "trestle-server"]),
+    )?;
+    let binary = Path::new(text(&metadata(false)?, "target_directory")).join("release/trestle");
+    step(
+        "test",
+        cargo()
+            .args(["test", "--locked", "--workspace"])
+            .env("TRESTLE_BIN", binary),
+    )?;
+    println!("== all passed");
+    Ok(())
+}
+
+fn step(name: &str, command: &mut Command) -> Result<(), String> {
+    println!("== {name}");
+    let status = command
+        .status()
+        .map_err(|error| format!("{name} does not start: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{name} failed: {status}"))
+    }
+}
