@@ -1,5 +1,5 @@
-//! Licences and sources of everything that is built: the part of cargo-deny that this project
-//! needs, over `cargo metadata`, because building cargo-deny takes longer than all the tests.
+//! Licences, sources and bans of everything that is built: the part of cargo-deny that this project
+//! needs, over `cargo metadata`, so that a fresh machine need not build cargo-deny first.
 
 use crate::workspace::{list, metadata, text};
 
