@@ -5,5 +5,7 @@
 //! an authority, and a malformed credential is never anonymous.
 
 mod decision;
+mod password;
 
 pub use decision::{Action, Authority, Grant, Principal, Resource};
+pub use password::{PasswordCache, hash_secret, verify_secret};

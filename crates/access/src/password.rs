@@ -1,0 +1,156 @@
+//! Passwords: argon2id to keep, a keyed MAC to remember that one was just verified.
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use hmac::{Hmac, Mac};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use std::collections::HashMap;
+use std::time::Duration;
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_host::{Host, Random};
+
+/// How long a verified password is remembered.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// How many are remembered at once.
+const REMEMBERED_MAX: usize = 1024;
+
+/// Hashes a secret with argon2id into a PHC string, under a fresh salt.
+///
+/// # Errors
+/// `Internal` when the secret is longer than argon2 takes.
+pub fn hash_secret(secret: &str, random: &dyn Random) -> Result<String> {
+    let mut salt = [0; 16];
+    random.fill(&mut salt);
+    let failed = |_| Error::new(ErrorKind::Internal, "a secret could not be hashed");
+    let salt = SaltString::encode_b64(&salt).map_err(failed)?;
+    Ok(Argon2::default()
+        .hash_password(secret.as_bytes(), &salt)
+        .map_err(failed)?
+        .to_string())
+}
+
+/// Whether `secret` is the one that `hash` was made of. Slow on purpose.
+///
+/// # Errors
+/// `Corrupt` when `hash` is no PHC string.
+pub fn verify_secret(secret: &str, hash: &str) -> Result<bool> {
+    let hash = PasswordHash::new(hash)
+        .map_err(|_| Error::corrupt("a stored password hash cannot be decoded"))?;
+    Ok(Argon2::default()
+        .verify_password(secret.as_bytes(), &hash)
+        .is_ok())
+}
+
+/// Remembers verified passwords for a while, as MACs under a key that only this process has, so
+/// that argon2 does not run on each request.
+pub struct PasswordCache {
+    key: [u8; 32],
+    verified: Mutex<HashMap<[u8; 32], Duration>>,
+}
+
+impl std::fmt::Debug for PasswordCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordCache")
+    }
+}
+
+impl PasswordCache {
+    /// An empty cache under a fresh key.
+    pub fn new(random: &dyn Random) -> Self {
+        let mut key = [0; 32];
+        random.fill(&mut key);
+        PasswordCache {
+            key,
+            verified: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn mac(&self, user: &str, password: &str) -> Result<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .map_err(|_| Error::new(ErrorKind::Internal, "a MAC key has the wrong length"))?;
+        mac.update(&(user.len() as u64).to_be_bytes());
+        mac.update(user.as_bytes());
+        mac.update(password.as_bytes());
+        Ok(mac.finalize().into_bytes().into())
+    }
+
+    /// Whether `password` is that of `user`, whose hash is `hash`; argon2 runs away from the
+    /// asynchronous threads, and only when the answer is not remembered.
+    ///
+    /// # Errors
+    /// `Corrupt` for an undecodable hash; `Internal` when the check could not run.
+    pub async fn verify(
+        &self,
+        host: &Host,
+        user: &str,
+        password: &str,
+        hash: &str,
+    ) -> Result<bool> {
+        // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
+        let mac = self.mac(user, password)?;
+        let now = host.clock.monotonic();
+        if self
+            .verified
+            .lock()
+            .get(&mac)
+            .is_some_and(|until| now < *until)
+        {
+            return Ok(true);
+        }
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let (password, hash) = (password.to_owned(), hash.to_owned());
+        host.spawn
+            .blocking(Box::new(move || {
+                // The receiver lives until this call has ended.
+                let _unread = send.send(verify_secret(&password, &hash));
+            }))
+            .await;
+        let verified = receive
+            .try_recv()
+            .map_err(|_| Error::new(ErrorKind::Internal, "a password check did not run"))??;
+        if verified {
+            let mut remembered = self.verified.lock();
+            if remembered.len() >= REMEMBERED_MAX {
+                remembered.retain(|_, until| now < *until);
+            }
+            if remembered.len() < REMEMBERED_MAX {
+                remembered.insert(mac, now + REMEMBERED);
+            }
+        }
+        Ok(verified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trestle_host::SeededRandom;
+
+    #[test]
+    fn a_hash_verifies_its_secret_only_and_never_contains_it() {
+        let hash = hash_secret("correct horse", &SeededRandom::new(1)).unwrap();
+        assert!(hash.starts_with("$argon2id$") && !hash.contains("horse"));
+        assert!(verify_secret("correct horse", &hash).unwrap());
+        assert!(!verify_secret("correct horsf", &hash).unwrap());
+        assert!(verify_secret("x", "not a hash").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_remembered_password_is_that_user_s_alone() {
+        let host = Host::real();
+        let hash = hash_secret("secret", &*host.random).unwrap();
+        let cache = PasswordCache::new(&*host.random);
+        for _ in 0..2 {
+            assert!(cache.verify(&host, "ann", "secret", &hash).await.unwrap());
+            assert!(!cache.verify(&host, "ann", "secreT", &hash).await.unwrap());
+        }
+        assert_eq!(cache.verified.lock().len(), 1);
+        assert!(
+            !cache
+                .verified
+                .lock()
+                .contains_key(&cache.mac("anns", "ecret").unwrap())
+        );
+    }
+}
