@@ -1,0 +1,458 @@
+//! The framing guard: what a connection must look like before the HTTP implementation sees it.
+//!
+//! Bytes go in, bytes come out, and a head comes out only whole and unambiguous: CRLF line ends, no
+//! folded lines, no space before a colon, one Host, one reading of where the body ends
+//! (RFC 9112 §2.2, §3.2, §5, §6.3). Anything else ends the connection after one 400, so nothing
+//! that a proxy reads differently can ever be smuggled. No I/O; the state is bounded by one head.
+
+use bytes::{Buf, BytesMut};
+
+/// Largest request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Most header lines in a request.
+pub const HEADERS_MAX: usize = 100;
+/// Longest line of a chunked body's framing, in bytes.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Most bytes of trailers.
+const TRAILER_BYTES_MAX: usize = 8 << 10;
+
+/// Why a connection is refused; the text is for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation(pub &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Head,
+    /// So many bytes of a body with a length.
+    Body(u64),
+    ChunkLine,
+    /// So many bytes of a chunk, then its CRLF.
+    Chunk(u64),
+    ChunkEnd,
+    /// So many bytes of trailers went by.
+    Trailers(usize),
+}
+
+/// Follows the framing of one connection.
+#[derive(Debug)]
+pub struct Guard {
+    state: State,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Guard { state: State::Head }
+    }
+}
+
+/// How a body's end is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+impl Guard {
+    /// Moves what may pass from `received` to `passed`; the rest waits for more bytes.
+    ///
+    /// # Errors
+    /// The violation. Everything before it has passed; nothing may pass after it.
+    pub fn pass(
+        &mut self,
+        received: &mut BytesMut,
+        passed: &mut BytesMut,
+    ) -> Result<(), Violation> {
+        while !received.is_empty() {
+            let before = (received.len(), self.state);
+            match self.state {
+                State::Head => self.head(received, passed)?,
+                State::Body(left) => {
+                    let left = forward(received, passed, left);
+                    self.state = if left == 0 {
+                        State::Head
+                    } else {
+                        State::Body(left)
+                    };
+                }
+                State::Chunk(left) => {
+                    let left = forward(received, passed, left);
+                    self.state = if left == 0 {
+                        State::ChunkEnd
+                    } else {
+                        State::Chunk(left)
+                    };
+                }
+                State::ChunkLine | State::ChunkEnd | State::Trailers(_) => {
+                    let Some(line) = line(received)? else {
+                        return Ok(());
+                    };
+                    self.chunk_framing(&line)?;
+                    passed.extend_from_slice(&line);
+                    passed.extend_from_slice(b"\r\n");
+                }
+            }
+            if (received.len(), self.state) == before {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the connection stands between two requests.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Head
+    }
+
+    fn head(&mut self, received: &mut BytesMut, passed: &mut BytesMut) -> Result<(), Violation> {
+        // One empty line before a request is tolerated (RFC 9112 §2.2) and goes no further.
+        if received.starts_with(b"\r\n") {
+            received.advance(2);
+            return Ok(());
+        }
+        let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
+            if received.len() > HEAD_BYTES_MAX {
+                return Err(Violation("the request's head is too large"));
+            }
+            // Refuse at once what no further byte can mend.
+            return bare_line_end(received.strip_suffix(b"\r").unwrap_or(received));
+        };
+        if end + 4 > HEAD_BYTES_MAX {
+            return Err(Violation("the request's head is too large"));
+        }
+        let head = received.split_to(end + 4);
+        let framing = check_head(head.get(..end).unwrap_or_default())?;
+        passed.extend_from_slice(&head);
+        self.state = match framing {
+            Framing::Length(0) => State::Head,
+            Framing::Length(length) => State::Body(length),
+            Framing::Chunked => State::ChunkLine,
+        };
+        Ok(())
+    }
+
+    fn chunk_framing(&mut self, line: &[u8]) -> Result<(), Violation> {
+        self.state = match self.state {
+            State::ChunkEnd if line.is_empty() => State::ChunkLine,
+            State::ChunkEnd => return Err(Violation("a chunk is longer than it says")),
+            State::Trailers(_) if line.is_empty() => State::Head,
+            State::Trailers(seen) if seen + line.len() <= TRAILER_BYTES_MAX => {
+                field(line)?;
+                State::Trailers(seen + line.len())
+            }
+            State::Trailers(_) => return Err(Violation("the trailers are too large")),
+            _ => match chunk_size(line)? {
+                0 => State::Trailers(0),
+                size => State::Chunk(size),
+            },
+        };
+        Ok(())
+    }
+}
+
+fn forward(received: &mut BytesMut, passed: &mut BytesMut, left: u64) -> u64 {
+    let now = usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(received.len());
+    if passed.is_empty() {
+        *passed = received.split_to(now);
+    } else {
+        passed.extend_from_slice(&received.split_to(now));
+    }
+    left - now as u64
+}
+
+/// Takes a line without its CRLF.
+fn line(received: &mut BytesMut) -> Result<Option<BytesMut>, Violation> {
+    match received.iter().position(|byte| *byte == b'\n') {
+        Some(end) if end > CHUNK_LINE_BYTES_MAX + TRAILER_BYTES_MAX => {
+            Err(Violation("a line of a chunked body is too long"))
+        }
+        Some(end) => {
+            let mut line = received.split_to(end + 1);
+            line.truncate(end);
+            if line.last() != Some(&b'\r') {
+                return Err(Violation("a line of a chunked body does not end in CRLF"));
+            }
+            line.truncate(end - 1);
+            bare_line_end(&line)?;
+            Ok(Some(line))
+        }
+        None if received.len() > CHUNK_LINE_BYTES_MAX + TRAILER_BYTES_MAX => {
+            Err(Violation("a line of a chunked body is too long"))
+        }
+        None => Ok(None),
+    }
+}
+
+fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
+    if line.len() > CHUNK_LINE_BYTES_MAX {
+        return Err(Violation("a chunk's size line is too long"));
+    }
+    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let valid =
+        !digits.is_empty() && digits.len() <= 15 && digits.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(digits).unwrap_or_default();
+    match u64::from_str_radix(text, 16) {
+        Ok(size) if valid => Ok(size),
+        _ => Err(Violation("a chunk's size is not a hexadecimal number")),
+    }
+}
+
+/// Refuses CR without LF, LF without CR, and NUL.
+fn bare_line_end(bytes: &[u8]) -> Result<(), Violation> {
+    let mut previous = 0;
+    for byte in bytes {
+        if (*byte == b'\n') != (previous == b'\r') {
+            return Err(Violation("a line does not end in CRLF"));
+        }
+        if *byte == 0 {
+            return Err(Violation("the request's head contains NUL"));
+        }
+        previous = *byte;
+    }
+    if previous == b'\r' {
+        Err(Violation("a line does not end in CRLF"))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+fn field(line: &[u8]) -> Result<(String, &[u8]), Violation> {
+    if line
+        .first()
+        .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
+    {
+        return Err(Violation("a header line is folded"));
+    }
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or(Violation("a header line has no colon"))?;
+    let (name, value) = line.split_at(colon);
+    if name.is_empty() || !name.iter().all(is_token) {
+        return Err(Violation(
+            "a header's name is not a token directly before its colon",
+        ));
+    }
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
+}
+
+/// Checks a head without its last two line ends, and says how the body is framed.
+fn check_head(head: &[u8]) -> Result<Framing, Violation> {
+    bare_line_end(head)?;
+    let mut lines = head
+        .split(|byte| *byte == b'\n')
+        .map(|l| l.strip_suffix(b"\r").unwrap_or(l));
+    let request = lines.next().unwrap_or_default();
+    let parts: Vec<&[u8]> = request.split(|byte| *byte == b' ').collect();
+    let [method, target, version] = parts.as_slice() else {
+        return Err(Violation("the request line is not method, target, version"));
+    };
+    if method.is_empty() || !method.iter().all(is_token) {
+        return Err(Violation("the method is not a token"));
+    }
+    let old = match *version {
+        b"HTTP/1.1" => false,
+        b"HTTP/1.0" => true,
+        _ => return Err(Violation("only HTTP/1.1 and HTTP/1.0 are spoken here")),
+    };
+    if target
+        .iter()
+        .any(|byte| byte.is_ascii_control() || !byte.is_ascii())
+    {
+        return Err(Violation(
+            "the request's target has bytes that must be escaped",
+        ));
+    }
+    let (mut hosts, mut lengths, mut codings) = (Vec::new(), Vec::new(), Vec::new());
+    for (count, line) in lines.enumerate() {
+        if count >= HEADERS_MAX {
+            return Err(Violation("the request has too many headers"));
+        }
+        let (name, value) = field(line)?;
+        match name.as_str() {
+            "host" => hosts.push(value),
+            "content-length" => lengths.push(value),
+            "transfer-encoding" => codings.push(value),
+            _ => {}
+        }
+    }
+    check_host(&hosts, target, old)?;
+    match (lengths.as_slice(), codings.as_slice()) {
+        ([], []) => Ok(Framing::Length(0)),
+        ([length], []) => content_length(length).map(Framing::Length),
+        ([], [coding]) if !old && coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+        ([], _) => Err(Violation(
+            "the only transfer coding taken is one chunked, in HTTP/1.1",
+        )),
+        (_, []) => Err(Violation("Content-Length is repeated")),
+        _ => Err(Violation(
+            "Content-Length and Transfer-Encoding exclude each other",
+        )),
+    }
+}
+
+fn content_length(value: &[u8]) -> Result<u64, Violation> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let parsed = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    parsed
+        .filter(|_| digits)
+        .ok_or(Violation("Content-Length is not a number"))
+}
+
+fn check_host(hosts: &[&[u8]], target: &[u8], old: bool) -> Result<(), Violation> {
+    let host = match hosts {
+        [] if old => return Ok(()),
+        [host] => *host,
+        [] => return Err(Violation("the Host header is missing")),
+        _ => return Err(Violation("the Host header is repeated")),
+    };
+    let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte);
+    if !host.iter().all(valid) {
+        return Err(Violation("the Host header is not a host"));
+    }
+    let authority = target
+        .strip_prefix(b"http://".as_slice())
+        .or_else(|| target.strip_prefix(b"https://".as_slice()))
+        .map(|rest| {
+            rest.split(|byte| matches!(byte, b'/' | b'?'))
+                .next()
+                .unwrap_or_default()
+        });
+    match authority {
+        Some(authority) if !authority.eq_ignore_ascii_case(host) => Err(Violation(
+            "the target and the Host header name different hosts",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `input` in pieces of `step` bytes; what passed, and the violation.
+    fn feed(input: &[u8], step: usize) -> (Vec<u8>, Option<Violation>) {
+        let (mut guard, mut received, mut all) = (Guard::default(), BytesMut::new(), Vec::new());
+        for piece in input.chunks(step) {
+            received.extend_from_slice(piece);
+            let mut passed = BytesMut::new();
+            let outcome = guard.pass(&mut received, &mut passed);
+            all.extend_from_slice(&passed);
+            if let Err(violation) = outcome {
+                return (all, Some(violation));
+            }
+        }
+        (all, None)
+    }
+
+    fn check(input: &str) -> Option<Violation> {
+        let (passed, whole) = feed(input.as_bytes(), usize::MAX);
+        for step in [1, 2, 7] {
+            assert_eq!(
+                feed(input.as_bytes(), step),
+                (passed.clone(), whole),
+                "{input:?}"
+            );
+        }
+        whole
+    }
+
+    #[test]
+    fn well_formed_connections_pass_unchanged() {
+        let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\nPUT /x HTTP/1.1\r\nHost: a:80\r\n\
+            Content-Length: 5\r\n\r\nhelloPUT /y HTTP/1.1\r\nHost: [::1]\r\n\
+            transfer-encoding: Chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: v\r\n\r\n\
+            GET http://a/ HTTP/1.1\r\nhost: A\r\n\r\nGET / HTTP/1.0\r\n\r\n";
+        assert_eq!(check(requests), None);
+        assert_eq!(feed(requests.as_bytes(), 3).0, requests.as_bytes());
+    }
+
+    #[test]
+    fn ambiguous_framing_never_passes() {
+        let bad = [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length : 5\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding\x0b: chunked\r\n",
+            " Transfer-Encoding: chunked\r\n",
+            "X: a\r\n b\r\n",
+            "X: a\nY: b\r\n",
+            "X: a\rY: b\r\n",
+            "X: a\0\r\n",
+            "no colon\r\n",
+            ": empty\r\n",
+            "Host: b\r\n",
+            "X\u{e9}: a\r\n",
+        ];
+        for lines in bad {
+            let request = format!("PUT / HTTP/1.1\r\nHost: a\r\n{lines}\r\nhello");
+            assert!(check(&request).is_some(), "{lines:?}");
+        }
+        for request in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
+            assert!(check(request).is_some(), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn bad_chunks_end_the_connection() {
+        let head = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for body in [
+            "\r\n",
+            "g\r\n",
+            "-1\r\n",
+            "0x1\r\n",
+            "1 \r\n",
+            "5\nhello",
+            "2\r\nhello\r\n",
+            "1000000000000000\r\n",
+        ] {
+            assert!(check(&format!("{head}{body}")).is_some(), "{body:?}");
+        }
+        let long = format!("{head}1;{}\r\n", "x".repeat(300));
+        assert!(check(&long).is_some());
+        let trailers = format!("{head}0\r\n{}\r\n", "T: v\r\n".repeat(3000));
+        assert!(check(&trailers).is_some());
+    }
+
+    #[test]
+    fn heads_are_bounded() {
+        let many = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "X: y\r\n".repeat(HEADERS_MAX)
+        );
+        assert!(check(&many).is_some());
+        let (_, endless) = feed(&[b'a'; HEAD_BYTES_MAX + 2], 1000);
+        assert!(endless.is_some());
+    }
+}

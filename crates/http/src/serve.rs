@@ -1,0 +1,299 @@
+//! Connections: accept, guard, hand requests to a service, drain at the end.
+
+use crate::body::Body;
+use crate::guard::{Guard, Violation};
+use crate::problem::Problem;
+use bytes::{Buf, BytesMut};
+use futures::future::BoxFuture;
+use http::header::HeaderValue;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use trestle_host::Host;
+
+/// How long a client may take for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Open connections.
+const CONNECTIONS_MAX: usize = 4096;
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 << 10;
+/// How long the accept loop rests after a failure such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The id of a request: in the log, and in the answer's `x-request-id`.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Answers one request.
+pub type Handler =
+    dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync + 'static;
+
+/// What to serve with.
+#[derive(Clone)]
+pub struct Service {
+    /// The machine.
+    pub host: Host,
+    /// The answers.
+    pub handler: Arc<Handler>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+/// Serves a listener until `stop` becomes true, then lets requests in progress end for at most
+/// `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    service: Service,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            _ = stop.wait_for(|stopped| *stopped) => break,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let (service, stop) = (service.clone(), stop.clone());
+                tokio::spawn(async move {
+                    connection(stream, service, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    if tokio::time::timeout(drain, places.acquire_many(all))
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still in progress when the time to drain was over");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _peer): (TcpStream, SocketAddr) = listener.accept().await?;
+    // Small answers must not wait for the peer's delayed acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiver<bool>) {
+    let io = Guarded {
+        stream,
+        guard: Guard::default(),
+        received: BytesMut::new(),
+        passed: BytesMut::new(),
+        ended: None,
+    };
+    let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let answered = answer(service.clone(), request);
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(answered.await) })
+    });
+    let mut connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        // What was asked before a violation is still answered.
+        .half_close(true)
+        .serve_connection(TokioIo::new(io), answer);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            outcome = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "a connection ended early");
+                    return;
+                }
+                break;
+            }
+            _ = stop.wait_for(|stopped| *stopped), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    }
+    let mut io = connection.into_parts().io.into_inner();
+    if let Some(Ended::Refused(violation)) = io.ended {
+        tracing::info!(reason = violation.0, status = 400, "request refused");
+        let refused = tokio::time::timeout(HEAD_TIMEOUT, refuse(&mut io.stream, violation)).await;
+        if let Ok(Err(error)) = refused {
+            tracing::debug!(%error, "a refusal could not be sent");
+        }
+    }
+}
+
+/// Sends the one answer to a request that was not let in.
+async fn refuse(stream: &mut TcpStream, violation: Violation) -> io::Result<()> {
+    let response = Problem::new(StatusCode::BAD_REQUEST, violation.0).into_response();
+    let mut bytes = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n".to_vec();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    if let Body::Full(document) = response.into_body() {
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", document.len()).as_bytes());
+        bytes.extend_from_slice(&document);
+    }
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    // Unread bytes would turn the close into a reset that can overtake the answer.
+    let mut scratch = vec![0; READ_BYTES];
+    for _ in 0..16 {
+        if tokio::io::AsyncReadExt::read(stream, &mut scratch).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn answer(service: Service, request: Request<Incoming>) -> Response<Body> {
+    let started = service.host.clock.monotonic();
+    let id = service.host.id().to_string();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut request = request;
+    request.extensions_mut().insert(RequestId(id.clone()));
+    // A task of its own: a client that goes away does not cancel a verb half-way.
+    let handled = tokio::spawn((service.handler)(request)).await;
+    let mut response = handled.unwrap_or_else(|_panic| {
+        tracing::error!(request = %id, "a request handler failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed").into_response()
+    });
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    let milliseconds = (service.host.clock.monotonic() - started).as_secs_f64() * 1e3;
+    let bytes = http_body::Body::size_hint(response.body())
+        .exact()
+        .unwrap_or(0);
+    tracing::info!(
+        request = %id, %method, path, status = response.status().as_u16(), bytes,
+        milliseconds, "request"
+    );
+    response
+}
+
+/// A socket whose bytes pass the guard. After a violation it reads as ended.
+struct Guarded {
+    stream: TcpStream,
+    guard: Guard,
+    received: BytesMut,
+    passed: BytesMut,
+    ended: Option<Ended>,
+}
+
+/// Why nothing more is read.
+enum Ended {
+    /// A head was refused between two requests: it is still to be answered.
+    Refused(Violation),
+    /// A body's framing broke: its request answers for it.
+    Broken,
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            if !this.passed.is_empty() {
+                let now = this.passed.len().min(buffer.remaining());
+                buffer.put_slice(this.passed.get(..now).unwrap_or_default());
+                this.passed.advance(now);
+                return Poll::Ready(Ok(()));
+            }
+            if this.ended.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            this.received.reserve(READ_BYTES);
+            let stream = Pin::new(&mut this.stream);
+            let read = read_available(stream, context, &mut this.received);
+            if ready!(read)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(violation) = this.guard.pass(&mut this.received, &mut this.passed) {
+                this.ended = Some(if this.guard.is_idle() {
+                    Ended::Refused(violation)
+                } else {
+                    Ended::Broken
+                });
+            }
+        }
+    }
+}
+
+/// Reads what the socket has, at most [`READ_BYTES`], to the end of `buffer`.
+fn read_available(
+    stream: Pin<&mut TcpStream>,
+    context: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let start = buffer.len();
+    buffer.resize(start + READ_BYTES, 0);
+    let mut room = ReadBuf::new(buffer.get_mut(start..).unwrap_or_default());
+    let outcome = stream.poll_read(context, &mut room);
+    let filled = room.filled().len();
+    buffer.truncate(start + filled);
+    outcome.map_ok(|()| filled)
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
