@@ -61,6 +61,7 @@ struct Embedded {
     view: Arc<CurrentView>,
     inbox: mpsc::Sender<Message>,
     in_flight: Arc<Semaphore>,
+    poison: Arc<Poison>,
     data: Arc<DataSegments>,
     files: Mutex<BTreeMap<(Kind, u64), Arc<dyn File>>>,
     body_bytes_max: usize,
@@ -102,7 +103,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         log: recovered.log,
         view: view.clone(),
         next: recovered.next,
-        poison,
+        poison: poison.clone(),
         tokens: data.tokens.clone(),
         checkpoints,
         running: None,
@@ -132,6 +133,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         layout,
         view,
         inbox,
+        poison,
         in_flight: Arc::new(Semaphore::new(
             settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX),
         )),
@@ -257,6 +259,10 @@ impl Meta for Embedded {
                 .map_err(|_| unavailable())?;
             answer.await.unwrap_or_else(|_| Err(unavailable()))
         })
+    }
+
+    fn writable(&self) -> Result<()> {
+        self.poison.check()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -186,6 +186,12 @@ pub trait Meta: Send + Sync {
     /// twice; `NoSpace`; `Unavailable` after a failed flush, when nobody can know whether it happened.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>>;
 
+    /// Whether commits are taken.
+    ///
+    /// # Errors
+    /// `Unavailable` when they are refused until the store is opened again.
+    fn writable(&self) -> Result<()>;
+
     /// Flushes what makes the next start fast, and refuses commits from then on.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -30,6 +30,19 @@ pub struct Finding {
     pub message: String,
 }
 
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(bucket) = &self.bucket {
+            write!(f, "bucket {bucket:?}", bucket = bucket.as_str())?;
+            if let Some(key) = &self.key {
+                write!(f, " key {key:?}", key = key.as_str())?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 /// What a check went through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckSummary {

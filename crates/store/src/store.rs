@@ -94,6 +94,14 @@ impl Store {
         self.engine.meta.close().await
     }
 
+    /// Whether writes are taken.
+    ///
+    /// # Errors
+    /// `Unavailable` when they are refused until the store is opened again.
+    pub fn writable(&self) -> Result<()> {
+        self.engine.meta.writable()
+    }
+
     /// A setting of the store itself.
     ///
     /// # Errors

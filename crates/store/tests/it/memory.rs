@@ -118,6 +118,9 @@ impl Meta for Memory {
             Ok(Committed { sequence: revision })
         })
     }
+    fn writable(&self) -> Result<()> {
+        Ok(())
+    }
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }
