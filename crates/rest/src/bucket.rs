@@ -1,0 +1,195 @@
+//! Buckets as collections: create, delete, list.
+
+use crate::object::{no_query, path_of, tag_of, timestamp};
+use crate::route::Call;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+use trestle_access::{Action, Resource};
+use trestle_core::{BucketName, Error, Result};
+use trestle_http::{Body, query};
+use trestle_store::{ListBuckets, ListObjects, ListingItem};
+
+/// Items of a page unless the request says otherwise.
+const LIMIT_DEFAULT: usize = 1000;
+
+fn document(document: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::full(document.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The parameters of a listing, each at most once and all known.
+#[derive(Default)]
+struct Parameters {
+    prefix: String,
+    delimiter: Option<String>,
+    after: Option<String>,
+    until: Option<String>,
+    reverse: bool,
+    limit: Option<usize>,
+}
+
+fn parameters(text: Option<&str>, known: &[&str]) -> Result<Parameters> {
+    let mut parameters = Parameters::default();
+    let mut seen = Vec::new();
+    for (name, value) in query(text)? {
+        if !known.contains(&name.as_str()) {
+            return Err(Error::invalid(format!(
+                "the parameter {name:?} is not known here"
+            )));
+        }
+        if seen.contains(&name) {
+            return Err(Error::invalid(format!(
+                "the parameter {name:?} is given twice"
+            )));
+        }
+        match name.as_str() {
+            "prefix" => parameters.prefix = value,
+            "delimiter" => parameters.delimiter = Some(value).filter(|value| !value.is_empty()),
+            "after" => parameters.after = Some(value).filter(|value| !value.is_empty()),
+            "until" => parameters.until = Some(value).filter(|value| !value.is_empty()),
+            "reverse" => {
+                parameters.reverse = match value.as_str() {
+                    "" | "true" => true,
+                    "false" => false,
+                    _ => return Err(Error::invalid("reverse is true or false")),
+                }
+            }
+            _ => {
+                let limit = value.parse().ok().filter(|limit| *limit <= 10_000);
+                let wrong = || Error::invalid("limit is a number from 0 to 10000");
+                parameters.limit = Some(limit.ok_or_else(wrong)?);
+            }
+        }
+        seen.push(name);
+    }
+    Ok(parameters)
+}
+
+/// The query of the next page: the same parameters, from another place.
+fn next_query(text: Option<&str>, after: &str) -> Result<String> {
+    let mut pairs: Vec<(String, String)> = query(text)?
+        .into_iter()
+        .filter(|(name, _)| name != "after")
+        .collect();
+    pairs.push(("after".to_owned(), after.to_owned()));
+    let escape = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect();
+    Ok(format!("?{}", pairs.join("&")))
+}
+
+fn page(mut content: Value, call: &Call<'_>, next: Option<String>) -> Result<Response<Body>> {
+    let link = match next {
+        Some(after) => {
+            let target = format!(
+                "{}{}",
+                call.request.uri().path(),
+                next_query(call.request.uri().query(), &after)?
+            );
+            if let Some(content) = content.as_object_mut() {
+                content.insert("next".into(), json!(target));
+            }
+            Some(target)
+        }
+        None => None,
+    };
+    let mut response = document(&content);
+    if let Some(Ok(value)) = link.map(|l| HeaderValue::from_str(&format!("<{l}>; rel=\"next\""))) {
+        response.headers_mut().insert(LINK, value);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
+    let parameters = parameters(call.request.uri().query(), &["prefix", "after", "limit"])?;
+    let account = call.account()?.clone();
+    let grant = call.grant(Action::ListBuckets, Resource::Account(account.clone()))?;
+    let list = ListBuckets {
+        account,
+        prefix: parameters.prefix,
+        after: parameters.after,
+        limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
+    };
+    let (buckets, next) = call.rest.store.list_buckets(&grant, &list).await?;
+    let buckets: Vec<Value> = buckets
+        .iter()
+        .map(|bucket| {
+            json!({
+                "name": bucket.name.as_str(),
+                "created": timestamp(bucket.created),
+                "href": path_of(&bucket.name, None),
+            })
+        })
+        .collect();
+    page(json!({ "buckets": buckets }), &call, next)
+}
+
+pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
+    let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
+    let parameters = parameters(call.request.uri().query(), &known)?;
+    let grant = call.grant(Action::ReadBucket, Resource::Bucket(name.clone()))?;
+    let (_bucket, usage) = call.rest.store.bucket(&grant, &name).await?;
+    let grant = call.grant(Action::ListObjects, Resource::Bucket(name.clone()))?;
+    let list = ListObjects {
+        bucket: name.clone(),
+        prefix: parameters.prefix,
+        delimiter: parameters.delimiter,
+        after: parameters.after,
+        until: parameters.until,
+        reverse: parameters.reverse,
+        limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
+    };
+    let listing = call.rest.store.list(&grant, &list).await?;
+    let items: Vec<Value> = listing
+        .items
+        .iter()
+        .map(|item| match item {
+            ListingItem::Prefix(prefix) => json!({ "prefix": prefix }),
+            ListingItem::Object(object) => json!({
+                "key": object.key.as_str(),
+                "size": object.length(),
+                "etag": tag_of(object),
+                "modified": timestamp(object.modified),
+                "content_type": object.representation.get("content-type"),
+                "href": path_of(&name, Some(object.key.as_str())),
+            }),
+        })
+        .collect();
+    let content = json!({
+        "bucket": name.as_str(),
+        "objects": usage.objects,
+        "bytes": usage.bytes,
+        "items": items,
+    });
+    page(content, &call, listing.next)
+}
+
+pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
+    no_query(&call)?;
+    crate::object::no_body(&call)?;
+    let grant = call.grant(Action::CreateBucket, Resource::Bucket(name.clone()))?;
+    call.rest.store.create_bucket(&grant, &name).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::from_str(&path_of(&name, None)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
+    no_query(&call)?;
+    let grant = call.grant(Action::DeleteBucket, Resource::Bucket(name.clone()))?;
+    call.rest.store.delete_bucket(&grant, &name).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}

@@ -1,0 +1,146 @@
+//! Which resource a URL names, who asks, and which methods it has.
+
+use crate::error::{answer, unauthorized};
+use crate::{bucket, object};
+use futures::future::BoxFuture;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use trestle_access::{Action, Authority, Grant, Principal, Resource};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Result};
+use trestle_http::{BasicCredentials, Body, Problem, decode};
+use trestle_store::Store;
+
+/// Says who presents these credentials; none when they are wrong.
+pub type Authenticate =
+    dyn Fn(BasicCredentials) -> BoxFuture<'static, Result<Option<Principal>>> + Send + Sync;
+
+/// The dialect.
+pub struct Rest {
+    pub(crate) store: Arc<Store>,
+    pub(crate) authority: Authority,
+    authenticate: Arc<Authenticate>,
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rest")
+    }
+}
+
+/// One authenticated request.
+pub(crate) struct Call<'a> {
+    pub(crate) rest: &'a Rest,
+    pub(crate) principal: Principal,
+    pub(crate) request: Request<Incoming>,
+}
+
+impl Call<'_> {
+    pub(crate) fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        self.rest
+            .authority
+            .authorize(&self.principal, action, resource)
+    }
+
+    pub(crate) fn account(&self) -> Result<&AccountId> {
+        match &self.principal {
+            Principal::Root { account, .. } => Ok(account),
+            Principal::Anonymous => Err(Error::new(
+                ErrorKind::Forbidden,
+                "anonymous access is not allowed",
+            )),
+        }
+    }
+}
+
+/// What a path names.
+enum Target {
+    Service,
+    Bucket(BucketName),
+    Object(BucketName, Key),
+}
+
+fn target(path: &str) -> Result<Target> {
+    let rest = path.strip_prefix("/rest").unwrap_or_default();
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    let Some((bucket, key)) = rest.split_once('/') else {
+        if rest.is_empty() {
+            return Ok(Target::Service);
+        }
+        return Ok(Target::Bucket(BucketName::parse(decode(rest)?)?));
+    };
+    let bucket = BucketName::parse(decode(bucket)?)?;
+    if key.is_empty() {
+        return Ok(Target::Bucket(bucket));
+    }
+    Ok(Target::Object(bucket, Key::parse(decode(key)?)?))
+}
+
+/// 405 with the methods that the resource has.
+fn not_allowed(allowed: &'static str) -> Response<Body> {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the resource does not have this method",
+    )
+    .with_header(ALLOW, HeaderValue::from_static(allowed))
+    .into_response()
+}
+
+impl Rest {
+    /// The dialect over a store.
+    pub fn new(store: Arc<Store>, authority: Authority, authenticate: Arc<Authenticate>) -> Self {
+        Rest {
+            store,
+            authority,
+            authenticate,
+        }
+    }
+
+    /// Answers a request whose path is `/rest` or lies below it.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let presented = match BasicCredentials::presented(request.headers()) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return unauthorized("credentials are needed"),
+            Err(error) => return unauthorized(error.message()),
+        };
+        match (self.authenticate)(presented).await {
+            Ok(Some(principal)) => self.route(principal, request).await,
+            Ok(None) => unauthorized("the user or the password is wrong"),
+            Err(error) => answer(&error),
+        }
+    }
+
+    async fn route(&self, principal: Principal, request: Request<Incoming>) -> Response<Body> {
+        let target = match target(request.uri().path()) {
+            Ok(target) => target,
+            Err(error) => return answer(&error),
+        };
+        let method = request.method().clone();
+        let call = Call {
+            rest: self,
+            principal,
+            request,
+        };
+        let answered = match target {
+            Target::Service => match method {
+                Method::GET | Method::HEAD => bucket::list_buckets(call).await,
+                _ => return not_allowed("GET, HEAD"),
+            },
+            Target::Bucket(name) => match method {
+                Method::GET | Method::HEAD => bucket::list(call, name).await,
+                Method::PUT => bucket::create(call, name).await,
+                Method::DELETE => bucket::delete(call, name).await,
+                _ => return not_allowed("GET, HEAD, PUT, DELETE"),
+            },
+            Target::Object(bucket, key) => match method {
+                Method::GET => object::get(call, bucket, key).await,
+                Method::HEAD => object::head(call, bucket, key).await,
+                Method::PUT => object::put(call, bucket, key).await,
+                Method::DELETE => object::delete(call, bucket, key).await,
+                _ => return not_allowed("GET, HEAD, PUT, DELETE"),
+            },
+        };
+        answered.unwrap_or_else(|error| answer(&error))
+    }
+}
