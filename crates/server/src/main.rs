@@ -1,1 +1,98 @@
-fn main() {}
+//! The `trestle` binary: the command line, and nothing else.
+
+mod check;
+mod config;
+mod credentials;
+mod serve;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Serves objects over HTTP, durably, from one binary.
+#[derive(Parser)]
+#[command(name = "trestle", version, about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until stopped.
+    Serve(ConfigArgs),
+    /// Verify every record, byte and counter of a data folder that is not in use.
+    Check {
+        /// The data folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say whether the configuration is valid.
+    Check(ConfigArgs),
+    /// Show each value and where it came from; secrets are hidden.
+    Show(ConfigArgs),
+}
+
+/// Flags win over the environment, which wins over the file.
+#[derive(Args, Clone, Default)]
+struct ConfigArgs {
+    /// The data folder [default: ./trestle-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The address to listen on; port 0 picks a free one [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// A TOML file [default: ./trestle.toml when it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TRESTLE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the runtime could not start: {error}")),
+    };
+    let outcome = match command_line.command {
+        Command::Serve(args) => {
+            config::load(&args).and_then(|config| runtime.block_on(serve::run(&config)))
+        }
+        Command::Check { data } => runtime.block_on(check::run(&data)),
+        Command::Config {
+            command: ConfigCommand::Check(args),
+        } => config::load(&args).map(|_| {
+            println!("the configuration is valid");
+            ExitCode::SUCCESS
+        }),
+        Command::Config {
+            command: ConfigCommand::Show(args),
+        } => config::load(&args).map(|config| {
+            print!("{}", config.show());
+            ExitCode::SUCCESS
+        }),
+    };
+    outcome.unwrap_or_else(|message| failed(&message))
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("trestle: {message}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,182 @@
+//! `trestle serve`: opens the store, listens, and stops cleanly.
+
+use crate::config::Config;
+use crate::credentials::{self, Fresh, RootRecord};
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use trestle_access::{Authority, PasswordCache, Principal};
+use trestle_core::{AccountId, Result};
+use trestle_engine_embedded::Settings;
+use trestle_host::Host;
+use trestle_http::{BasicCredentials, Body, Problem, Service};
+use trestle_rest::{Authenticate, Rest};
+use trestle_store::Store;
+
+/// The account of the root user.
+const ROOT_ACCOUNT: &str = "root";
+/// How long requests in progress may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String> {
+    let host = Host::real();
+    let dir = config.data();
+    let opening =
+        |error: trestle_core::Error| format!("{} cannot be opened: {error}", dir.display());
+    // The signals count from the start, so that none is lost while the store opens.
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
+        signal(SignalKind::interrupt()).map_err(|error| error.to_string())?,
+    );
+    let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
+        .await
+        .map_err(opening)?;
+    let account = AccountId::parse(ROOT_ACCOUNT).map_err(opening)?;
+    let store = Store::open(engine, host.clone(), account.clone())
+        .await
+        .map_err(opening)?;
+    let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
+    let listener = TcpListener::bind(config.listen())
+        .await
+        .map_err(|error| format!("{} cannot be listened on: {error}", config.listen()))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let url = format!("http://{address}");
+    if let Some(fresh) = &fresh {
+        introduce(
+            fresh,
+            &url,
+            &dir.join("root-credentials").display().to_string(),
+        );
+    }
+    println!("listening on {url}");
+    let service = Service {
+        host: host.clone(),
+        handler: handler(host, store.clone(), root, account),
+    };
+    let (stopping, stop) = watch::channel(false);
+    let serving = tokio::spawn(trestle_http::serve(listener, service, stop, DRAIN));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in progress may end");
+    stopping.send_replace(true);
+    serving.await.map_err(|error| error.to_string())?;
+    store
+        .close()
+        .await
+        .map_err(|error| format!("the store did not close cleanly: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the credentials, once, with something to paste.
+fn introduce(fresh: &Fresh, url: &str, file: &str) {
+    println!(
+        "\nThe root user was made. These are shown once, and kept in {file}:\n\
+         \n    user        {}\n    password    {}\n    access key  {}\n    secret key  {}\n\
+         \nTry:\n\
+         \n    curl -u '{user}:{password}' -X PUT {url}/rest/photos/\
+         \n    curl -u '{user}:{password}' -T README.md {url}/rest/photos/readme\
+         \n    curl -u '{user}:{password}' {url}/rest/photos/readme\
+         \n    curl -u '{user}:{password}' {url}/rest/photos/\n",
+        fresh.user,
+        fresh.password,
+        fresh.access_key,
+        fresh.secret_key,
+        user = fresh.user,
+        password = fresh.password,
+    );
+}
+
+/// Routes by the first segment: each prefix belongs to one dialect.
+fn handler(
+    host: Host,
+    store: Arc<Store>,
+    root: RootRecord,
+    account: AccountId,
+) -> Arc<trestle_http::Handler> {
+    let rest = Arc::new(Rest::new(
+        store.clone(),
+        Authority,
+        authenticate(host, root, account),
+    ));
+    Arc::new(
+        move |request: Request<Incoming>| -> BoxFuture<'static, Response<Body>> {
+            let (rest, store) = (rest.clone(), store.clone());
+            Box::pin(async move {
+                let path = request.uri().path();
+                match path.split('/').nth(1) {
+                    Some("rest") => rest.answer(request).await,
+                    Some("healthz" | "readyz") if path.matches('/').count() == 1 => {
+                        health(request.method(), path == "/readyz", &store).await
+                    }
+                    _ => Problem::new(StatusCode::NOT_FOUND, "nothing is served here")
+                        .into_response(),
+                }
+            })
+        },
+    )
+}
+
+/// `/healthz`: the process answers. `/readyz`: the store takes writes.
+async fn health(method: &Method, ready: bool, store: &Store) -> Response<Body> {
+    if method != Method::GET && method != Method::HEAD {
+        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
+            .with_header(
+                http::header::ALLOW,
+                http::HeaderValue::from_static("GET, HEAD"),
+            )
+            .into_response();
+    }
+    if ready && store.writable().is_err() {
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store does not take writes",
+        )
+        .into_response();
+    }
+    let mut response = Response::new(Body::full("ok\n"));
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain"),
+    );
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-store"),
+    );
+    response
+}
+
+fn authenticate(host: Host, root: RootRecord, account: AccountId) -> Arc<Authenticate> {
+    let cache = Arc::new(PasswordCache::new(&*host.random));
+    Arc::new(
+        move |presented: BasicCredentials| -> BoxFuture<'static, Result<Option<Principal>>> {
+            let (host, root, account, cache) =
+                (host.clone(), root.clone(), account.clone(), cache.clone());
+            Box::pin(async move {
+                // An unknown user costs the same argon2 run as a wrong password.
+                let verified = cache
+                    .verify(
+                        &host,
+                        &presented.user,
+                        &presented.password,
+                        &root.password_hash,
+                    )
+                    .await?;
+                let known = presented.user == root.user;
+                Ok((verified && known).then_some(Principal::Root {
+                    user: root.user,
+                    account,
+                }))
+            })
+        },
+    )
+}
