@@ -211,7 +211,11 @@ async fn the_last_synced_commit_is_not_mistaken_for_a_torn_tail() {
     let index = dir.path().join("index.redb");
     let log = segment_files(dir.path(), "log").pop().unwrap();
     // Without the checkpoint of the close, the seal alone protects the last group.
-    let empty = std::fs::OpenOptions::new().write(true).truncate(true).open(&index).unwrap();
+    let empty = std::fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(&index)
+        .unwrap();
     drop(empty);
     flip(&log, find(&log, b"treasure"));
     let error = open(&Host::real(), dir.path(), Settings::default())

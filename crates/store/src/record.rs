@@ -1,6 +1,6 @@
 //! Records: what row values hold, as a version byte followed by CBOR (RFC 8949).
 //!
-//! Owns every field number; `docs/src/format-records.md` repeats them. Each record is a map with
+//! Owns every field number; `docs/format-records.md` repeats them. Each record is a map with
 //! integer keys, so fields can be added; a field number is never reused. The version byte grows
 //! when a reader of the former shape would misread or lose something: `from_value` converts older
 //! versions, one step after another, and refuses newer ones.

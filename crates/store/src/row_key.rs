@@ -1,6 +1,6 @@
 //! Row keys: one table byte, then what sorts rows as their readers walk them.
 //!
-//! Owns every byte of every key; `docs/src/format-records.md` repeats them for readers of the
+//! Owns every byte of every key; `docs/format-records.md` repeats them for readers of the
 //! format. Ids and names that something follows are of fixed length or end with a byte that they
 //! cannot contain, so no key is ever a prefix of another row's meaning.
 
