@@ -117,16 +117,14 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         index,
         view: view.clone(),
     };
-    host.spawn
-        .worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
-    // The lock outlives the last handle for as long as the committer may still write.
-    let held = lock.clone();
+    // Whoever may still write holds the lock: it is free only when every file is closed.
+    host.spawn.worker(
+        "checkpointer",
+        Box::pin(holding(lock.clone(), checkpointer.run(orders))),
+    )?;
     host.spawn.worker(
         "committer",
-        Box::pin(async move {
-            committer.run(messages).await;
-            drop(held);
-        }),
+        Box::pin(holding(lock.clone(), committer.run(messages))),
     )?;
     let engine = Arc::new(Embedded {
         host: host.clone(),
@@ -146,6 +144,12 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         meta: engine.clone(),
         data: engine,
     })
+}
+
+/// Runs a worker to its end, and lets go of the lock after it.
+async fn holding(lock: Arc<dyn File>, work: impl Future<Output = ()>) {
+    work.await;
+    drop(lock);
 }
 
 /// Verifies every group of the log in the data folder `dir`, which nobody else may have open.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use trestle_core::{ErrorKind, LayerId, Sequence};
 use trestle_engine::{Commit, Engine, Expectation, Scan, ScanItem, Write};
-use trestle_host::Host;
+use trestle_host::{Host, OpenMode};
 
 fn put(key: &str, value: &str, body: Option<Vec<u8>>) -> Commit {
     let write = Write::Put {
@@ -31,6 +31,17 @@ async fn reopen(dir: &Path) -> Engine {
         }
     }
     panic!("the lock was never given up");
+}
+
+/// Waits until the engine that was dropped has closed its files.
+fn closed(dir: &Path) {
+    let lock = Host::real()
+        .disk
+        .open(&dir.join("LOCK"), OpenMode::ReadWrite)
+        .unwrap();
+    while lock.try_lock().is_err() {
+        std::thread::yield_now();
+    }
 }
 
 async fn get(engine: &Engine, key: &str) -> Option<String> {
@@ -167,6 +178,7 @@ async fn a_rotten_middle_is_refused_and_a_torn_tail_is_cut() {
         .unwrap();
     drop(engine);
     drop(reopen(dir.path()).await);
+    closed(dir.path());
     let logs = segment_files(dir.path(), "log");
     let rotten = find(&logs[0], b"value-1");
     flip(&logs[0], rotten);
@@ -208,6 +220,7 @@ async fn the_last_synced_commit_is_not_mistaken_for_a_torn_tail() {
         .unwrap();
     engine.meta.close().await.unwrap();
     drop(engine);
+    closed(dir.path());
     let index = dir.path().join("index.redb");
     let log = segment_files(dir.path(), "log").pop().unwrap();
     // Without the checkpoint of the close, the seal alone protects the last group.
