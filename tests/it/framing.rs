@@ -49,7 +49,7 @@ fn broken_chunks_store_nothing() {
     let created = connection.try_request("PUT", "/rest/b/", "", b"").unwrap();
     assert_eq!(created.status, 201);
     for body in [
-        "5\r\nhelloX",
+        "5\r\nhelloX\r\n",
         "zz\r\n",
         "5\nhello\r\n0\r\n\r\n",
         "-5\r\nhello\r\n0\r\n\r\n",

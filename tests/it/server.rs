@@ -51,6 +51,7 @@ impl Server {
         Server::from(command(data))
     }
 
+    #[expect(clippy::zombie_processes, reason = "dropping the server waits for it")]
     pub(crate) fn from(mut command: Command) -> Server {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
