@@ -4,9 +4,11 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The repository's root.
+/// The repository's root: of the checkout that cargo runs in, since several may share one target
+/// folder and with it this binary.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default()
