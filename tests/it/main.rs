@@ -1,9 +1,90 @@
-//! Black-box tests: the real binary, driven with curl and with a client that sends what curl will
-//! not.
-#![expect(clippy::disallowed_methods, reason = "tests use the machine directly")]
+//! Black-box tests: the real binary, driven from outside.
 
-mod client;
+mod faults;
 mod framing;
-mod life;
-mod rest;
-mod server;
+mod keys;
+mod lifecycle;
+mod listing;
+mod main_job;
+mod objects;
+
+use tempfile::TempDir;
+use trestle_tests::{Client, Launch, Response, Server};
+
+/// A server of its own for one test, with a bucket `b`.
+struct Fixture {
+    // Dropped in this order: the server ends before its folder goes.
+    server: Option<Server>,
+    folder: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let server = Launch::new(folder.path().join("data")).start();
+        let mut client = server.client();
+        assert_eq!(send(&mut client, "PUT", "/rest/b/").status, 201);
+        Fixture {
+            server: Some(server),
+            folder,
+        }
+    }
+
+    fn launch(&self) -> Launch {
+        Launch::new(self.folder.path().join("data"))
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    fn client(&self) -> Client {
+        self.server().client()
+    }
+
+    fn kill(&mut self) {
+        self.server.take().unwrap().kill().unwrap();
+    }
+
+    fn stop(&mut self) {
+        let status = self.server.take().unwrap().stop().unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    fn start(&mut self) {
+        self.server = Some(self.launch().start());
+    }
+}
+
+/// A request without headers and body.
+fn send(client: &mut Client, method: &str, target: &str) -> Response {
+    client.send(method, target, &[], &[]).unwrap()
+}
+
+fn put(client: &mut Client, target: &str, body: &[u8]) -> Response {
+    client.send("PUT", target, &[], body).unwrap()
+}
+
+fn json(response: &Response) -> serde_json::Value {
+    serde_json::from_slice(&response.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", response.text()))
+}
+
+/// An error answer says what is wrong as RFC 9457 has it, and is not to be cached.
+fn assert_problem(response: &Response, status: u16) {
+    assert_eq!(response.status, status, "{}", response.text());
+    assert_eq!(
+        response.header("content-type").as_deref(),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        response.header("cache-control").as_deref(),
+        Some("no-store")
+    );
+    let problem = json(response);
+    assert_eq!(problem["status"], status);
+    assert!(
+        problem["title"].is_string() && problem["detail"].is_string(),
+        "{problem}"
+    );
+}

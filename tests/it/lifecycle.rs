@@ -1,0 +1,281 @@
+//! Starting, stopping, starting again; who the root user is; what is in force.
+
+use crate::{Fixture, put, send};
+use std::os::unix::fs::PermissionsExt as _;
+use tempfile::TempDir;
+use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::{Client, Launch, tree};
+
+fn errors(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_first_start_makes_the_root_user_and_says_so_once() {
+    let folder = TempDir::new().unwrap();
+    let unset = Launch::new(folder.path().join("data"))
+        .variable("TRESTLE_ROOT_USER", "")
+        .variable("TRESTLE_ROOT_PASSWORD", "");
+    let server = unset.start();
+    let path = folder.path().join("data/root-credentials");
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let value = |name: &str| {
+        let line = kept
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_else(|| panic!("{name} is not kept: {kept}"))
+            .to_owned()
+    };
+    let (user, password) = (value("TRESTLE_ROOT_USER"), value("TRESTLE_ROOT_PASSWORD"));
+    for name in ["TRESTLE_ROOT_ACCESS_KEY", "TRESTLE_ROOT_SECRET_KEY"] {
+        assert!(
+            server.greeting.contains(&value(name)),
+            "{name} is not shown"
+        );
+    }
+    assert!(
+        server.greeting.contains(&password),
+        "the password is not shown"
+    );
+
+    // The examples are ready to paste.
+    let examples: Vec<&str> = server
+        .greeting
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    assert!(examples.len() > 2, "{}", server.greeting);
+    std::fs::write(folder.path().join("README.md"), "a file to upload").unwrap();
+    for example in examples {
+        let run = std::process::Command::new("sh")
+            .args(["-c", &example.replacen("curl ", "curl -fsS ", 1)])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{example}: {}", errors(&run));
+    }
+    assert!(
+        !server.log().contains(&password),
+        "the log has the password"
+    );
+    assert!(server.stop().unwrap().success());
+
+    let again = unset.start();
+    assert!(
+        !again.greeting.contains(&password),
+        "shown again: {}",
+        again.greeting
+    );
+    let mut client = Client::new(again.address, &user, &password);
+    assert_eq!(send(&mut client, "GET", "/rest/").status, 200);
+}
+
+#[test]
+fn root_credentials_may_be_given_again_but_not_changed_in_passing() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    fixture.start();
+    assert_eq!(send(&mut fixture.client(), "GET", "/rest/b/").status, 200);
+    fixture.stop();
+    for (name, value) in [
+        ("TRESTLE_ROOT_USER", "admin"),
+        ("TRESTLE_ROOT_PASSWORD", "another password"),
+        ("TRESTLE_ROOT_ACCESS_KEY", "ANOTHERKEY"),
+        ("TRESTLE_ROOT_SECRET_KEY", "another secret"),
+    ] {
+        let refused = fixture.launch().variable(name, value).refused();
+        let text = errors(&refused);
+        let setting = name.trim_start_matches("TRESTLE_").to_lowercase();
+        assert!(text.contains(&setting), "does not name {setting}: {text}");
+        assert!(
+            !text.contains(value) || name.ends_with("USER"),
+            "shows a secret: {text}"
+        );
+    }
+    fixture.start();
+    let address = fixture.server().address;
+    assert_eq!(
+        send(&mut Client::new(address, USER, PASSWORD), "GET", "/rest/").status,
+        200
+    );
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let fixture = Fixture::new();
+    put(&mut fixture.client(), "/rest/b/k", b"v");
+    let text = errors(&fixture.launch().refused());
+    assert!(
+        text.contains("data") && (text.contains("use") || text.contains("lock")),
+        "{text}"
+    );
+    let data = fixture.folder.path().join("data").display().to_string();
+    let check = fixture.launch().run(&["check", "--data", &data]);
+    assert!(
+        !check.status.success(),
+        "check, too, works on a folder that nobody uses"
+    );
+    assert_eq!(send(&mut fixture.client(), "GET", "/rest/b/k").text(), "v");
+}
+
+#[test]
+fn a_restart_keeps_everything() {
+    let mut fixture = Fixture::new();
+    let sizes = [0, 1, 70_000, 200_000, 6 << 20];
+    let mut tags = Vec::new();
+    for size in sizes {
+        let client = &mut fixture.client();
+        let headers = [("content-type", "text/x-test")];
+        let body = tree::noise(size as u64, size);
+        let put = client
+            .send("PUT", &format!("/rest/b/{size}"), &headers, &body)
+            .unwrap();
+        tags.push(put.header("etag"));
+    }
+    for round in ["stop", "kill", "stop"] {
+        if round == "stop" {
+            fixture.stop();
+        } else {
+            fixture.kill();
+        }
+        fixture.start();
+        let client = &mut fixture.client();
+        for (size, tag) in sizes.into_iter().zip(&tags) {
+            let read = send(client, "GET", &format!("/rest/b/{size}"));
+            assert!(
+                read.body == tree::noise(size as u64, size),
+                "{size} after a {round}"
+            );
+            assert_eq!(&read.header("etag"), tag);
+            assert_eq!(read.header("content-type").as_deref(), Some("text/x-test"));
+        }
+        let page = crate::json(&send(client, "GET", "/rest/b/"));
+        assert_eq!(
+            (&page["objects"], &page["bytes"]),
+            (&5.into(), &sizes.iter().sum::<usize>().into())
+        );
+    }
+    fixture.stop();
+    let data = fixture.folder.path().join("data").display().to_string();
+    let check = fixture.launch().run(&["check", "--data", &data]);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+}
+
+#[test]
+fn a_stop_lets_requests_in_progress_end() {
+    use std::io::{Read as _, Write as _};
+    let mut fixture = Fixture::new();
+    let credentials = trestle_tests::client::base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "PUT /rest/b/slow HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\
+         Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let mut stream = std::net::TcpStream::connect(fixture.server().address).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    stream.write_all(b"first").unwrap();
+    let answer = std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| fixture.stop());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stream.write_all(b"again").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        stopping.join().unwrap();
+        answer
+    });
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    fixture.start();
+    assert_eq!(
+        send(&mut fixture.client(), "GET", "/rest/b/slow").text(),
+        "firstagain"
+    );
+}
+
+#[test]
+fn the_strongest_source_of_a_setting_wins() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("trestle.toml");
+    std::fs::write(
+        &file,
+        "data = '/file'\nlisten = '127.0.0.1:1'\nroot_password = 'hush'\n",
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    let launch = Launch::new(folder.path().join("data"))
+        .variable("TRESTLE_ROOT_PASSWORD", "")
+        .variable("TRESTLE_LISTEN", "127.0.0.1:2");
+    let shown = launch.run(&["config", "show", "--config", &file, "--data", "/flag"]);
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.status.success(), "{}", errors(&shown));
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        line("data").contains("/flag") && line("data").contains("flag"),
+        "{text}"
+    );
+    assert!(line("listen").contains("127.0.0.1:2"), "{text}");
+    assert!(line("listen").contains("TRESTLE_LISTEN"), "{text}");
+    assert!(
+        line("root_password").contains(&file) && !text.contains("hush"),
+        "{text}"
+    );
+    assert!(line("root_user").contains("TRESTLE_ROOT_USER"), "{text}");
+
+    assert!(
+        launch
+            .run(&["config", "check", "--config", &file])
+            .status
+            .success()
+    );
+    std::fs::write(&file, "dta = 'x'\n").unwrap();
+    let wrong = launch.run(&["config", "check", "--config", &file]);
+    assert!(
+        !wrong.status.success() && errors(&wrong).contains("dta"),
+        "{}",
+        errors(&wrong)
+    );
+    let missing = launch.run(&["config", "check", "--config", "/nowhere.toml"]);
+    assert!(!missing.status.success());
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("data"), "a file, no folder").unwrap();
+    assert!(errors(&Launch::new(folder.path().join("data")).refused()).contains("data"));
+
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    // A data folder of a newer format: its version is at offset 8, its checksum behind it.
+    let store = fixture.folder.path().join("data/STORE");
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes[11] += 1;
+    std::fs::write(&store, &bytes).unwrap();
+    assert!(!errors(&fixture.launch().refused()).is_empty());
+}
+
+#[test]
+fn every_request_leaves_one_line_with_its_id() {
+    let mut fixture = Fixture::new();
+    let response = put(&mut fixture.client(), "/rest/b/logged", b"v");
+    let id = response.header("x-request-id").unwrap();
+    let log = fixture.server().log();
+    fixture.stop();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(&id)).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in ["PUT", "/rest/b/logged", "201"] {
+        assert!(lines[0].contains(part), "{}", lines[0]);
+    }
+}
