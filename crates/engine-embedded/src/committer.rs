@@ -134,15 +134,16 @@ impl Committer {
                 let _gone = reply.send(outcome);
                 return;
             }
+            // Before the seal: a redo point lies after a group that is synced.
+            if let Err(error) = self.maintain().await {
+                tracing::error!(%error, "the store refuses writes from now on");
+                self.poison.set();
+            }
             if inbox.is_empty() && self.poison.check().is_ok() {
                 // The claim only helps a later start; if it cannot be written, the next group carries it.
                 if let Err(error) = self.log.seal() {
                     tracing::warn!(%error, "a seal could not be written");
                 }
-            }
-            if let Err(error) = self.maintain().await {
-                tracing::error!(%error, "the store refuses writes from now on");
-                self.poison.set();
             }
         }
     }

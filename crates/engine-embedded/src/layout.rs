@@ -99,15 +99,20 @@ impl Layout {
         host.disk.open(&self.data_segment(segment), OpenMode::Read)
     }
 
-    /// Opens the index file, made empty when it is missing and `create` is set.
-    pub(crate) fn open_index(&self, host: &Host, create: bool) -> Result<Arc<dyn File>> {
+    /// Opens the index file. In a folder without a log nothing depends on it, so it is made anew:
+    /// what is there may be half made.
+    pub(crate) fn open_index(&self, host: &Host, fresh: bool) -> Result<Arc<dyn File>> {
         let path = self.root.join("index.redb");
-        match host.disk.open(&path, OpenMode::ReadWrite) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
-                let file = host.disk.open(&path, OpenMode::CreateNew)?;
-                host.disk.sync_dir(&self.root)?;
-                Ok(file)
+        if fresh {
+            match host.disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
             }
+            let file = host.disk.open(&path, OpenMode::CreateNew)?;
+            host.disk.sync_dir(&self.root)?;
+            return Ok(file);
+        }
+        match host.disk.open(&path, OpenMode::ReadWrite) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::corrupt("the index file is missing"))
             }

@@ -55,15 +55,15 @@ pub(crate) struct Written {
 }
 
 impl Log {
-    /// Makes a new segment after `predecessor` and makes it the active one. Its header and name are
-    /// durable when this returns.
+    /// Makes a new segment and makes it the active one. It is not part of the log before
+    /// [`Log::publish`]: until then a start finds no header, and throws it away.
     pub(crate) fn create(
         host: &Host,
         layout: &Layout,
         header: &SegmentHeader,
         synced: Sequence,
     ) -> Result<Self> {
-        let (file, allocated) = create_segment(host, layout, header)?;
+        let (file, allocated) = make_segment(host, layout, header.segment)?;
         Ok(Log {
             host: host.clone(),
             layout: layout.clone(),
@@ -79,6 +79,13 @@ impl Log {
             written: synced,
             sealed: false,
         })
+    }
+
+    /// Makes the new segment part of the log, after what was copied into it is durable: a header
+    /// that could be read before would stand for the groups that are still missing.
+    pub(crate) fn publish(&mut self, header: &SegmentHeader) -> Result<()> {
+        self.sync()?;
+        write_header(&self.host, &self.layout, &*self.file, header)
     }
 
     pub(crate) fn position(&self) -> LogPosition {
@@ -220,7 +227,11 @@ impl Log {
             predecessor_end: end,
             previous_checksum: checksum,
         };
-        let (file, allocated) = match create_segment(&self.host, &self.layout, &header) {
+        let made = make_segment(&self.host, &self.layout, segment).and_then(|made| {
+            write_header(&self.host, &self.layout, &*made.0, &header)?;
+            Ok(made)
+        });
+        let (file, allocated) = match made {
             Ok(made) => made,
             Err(error) => {
                 self.layout.remove_segment(&self.host, segment)?;
@@ -249,18 +260,24 @@ impl Log {
     }
 }
 
-fn create_segment(
-    host: &Host,
-    layout: &Layout,
-    header: &SegmentHeader,
-) -> Result<(Arc<dyn File>, u64)> {
-    let file = layout.create_segment(host, header.segment)?;
+/// An empty segment without a header, and how much of it is allocated.
+fn make_segment(host: &Host, layout: &Layout, segment: u64) -> Result<(Arc<dyn File>, u64)> {
+    let file = layout.create_segment(host, segment)?;
     let allocated = GROUPS_START + RESERVE_BYTES;
     file.allocate(0, allocated)?;
+    Ok((file, allocated))
+}
+
+/// Writes both copies of a header, and makes them and the segment's name durable.
+fn write_header(
+    host: &Host,
+    layout: &Layout,
+    file: &dyn File,
+    header: &SegmentHeader,
+) -> Result<()> {
     let bytes = header.encode();
     file.write_at(&bytes, 0)?;
     file.write_at(&bytes, HEADER_COPY)?;
     file.sync_data()?;
-    layout.sync_log_dir(host)?;
-    Ok((file, allocated))
+    layout.sync_log_dir(host)
 }

@@ -295,12 +295,10 @@ impl Replay<'_> {
         let kept = if canary::active(Canary::ReplayStaleTail) {
             places.len()
         } else {
+            // A seal at the end was never synced, so the kept part ends with a promised commit.
             let promised =
-                |place: &Place| place.kind != GroupKind::Commits || place.last <= self.claimed;
-            places
-                .iter()
-                .position(|place| !promised(place))
-                .unwrap_or(places.len())
+                |place: &Place| place.kind == GroupKind::Commits && place.last <= self.claimed;
+            places.iter().rposition(promised).map_or(0, |last| last + 1)
         };
         let (kept, tail) = places.split_at_checked(kept).unwrap_or((places, &[]));
         let payload = |place: &Place| {
@@ -355,7 +353,7 @@ impl Replay<'_> {
                 .unwrap_or_default();
             self.memtable.apply(located_rows(copy, segment, offset)?);
         }
-        log.sync()?;
+        log.publish(&header)?;
         if last != 0 {
             let old = self
                 .layout
