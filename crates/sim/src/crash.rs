@@ -1,0 +1,386 @@
+//! The crash lane: commits in flight, a stop at any operation, a crash or a kill, a start (which may
+//! be stopped, too), and the question whether every promise was kept.
+//!
+//! Each commit writes a row of its own, overwrites or deletes a shared one, and adds to a counter,
+//! so atomicity, order and loss all show. What a start has shown must stay, acknowledged or not.
+
+use crate::disk::SimDisk;
+use crate::spawn::SimSpawn;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use trestle_core::{ErrorKind, LayerId, Sequence, Timestamp};
+use trestle_engine::{Commit, Engine, Expectation, Extent, Scan, ScanItem, Write};
+use trestle_engine_embedded::{Settings, open};
+use trestle_host::{Host, ManualClock, SeededRandom};
+
+/// What a lane went through.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Crashes and kills.
+    pub states: u64,
+    /// Commits that were acknowledged and verified.
+    pub commits: u64,
+}
+
+struct Lane {
+    disk: SimDisk,
+    spawn: Arc<SimSpawn>,
+    host: Host,
+    random: SeededRandom,
+    /// Rows that must be there, by number: acknowledged, or seen after a start.
+    promised: BTreeMap<u64, Sequence>,
+    next: u64,
+    newest: Sequence,
+    outcome: Outcome,
+}
+
+type Verdict = Result<(), String>;
+
+const DIR: &str = "/store";
+
+fn own_key(number: u64) -> Bytes {
+    format!("own/{number:08}").into()
+}
+
+fn shared_key(number: u64) -> Bytes {
+    format!("shared/{}", number % 5).into()
+}
+
+/// Bytes that only this number has.
+fn body_of(number: u64) -> Vec<u8> {
+    let length = [0, 9, 700, 70_000][number as usize % 4];
+    format!("{number} ").bytes().cycle().take(length).collect()
+}
+
+fn stream_of(number: u64) -> Vec<u8> {
+    format!("stream {number} ")
+        .bytes()
+        .cycle()
+        .take(200_000)
+        .collect()
+}
+
+/// Whether the commit also streams bytes into a data segment.
+fn streams(number: u64) -> bool {
+    number % 7 == 3
+}
+
+/// Runs the lane of `seed` through `reboots` reboots.
+///
+/// # Errors
+/// The promise that was broken.
+pub fn run(seed: u64, reboots: u64) -> Result<Outcome, String> {
+    let (disk, spawn) = (SimDisk::new(), Arc::new(SimSpawn::default()));
+    let host = Host {
+        clock: Arc::new(ManualClock::at(Timestamp(1_700_000_000_000_000))),
+        random: Arc::new(SeededRandom::new(seed ^ 0x5eed)),
+        spawn: spawn.clone(),
+        disk: Arc::new(disk.clone()),
+    };
+    let random = SeededRandom::new(seed);
+    let mut lane = Lane {
+        disk,
+        spawn,
+        host,
+        random,
+        promised: BTreeMap::new(),
+        next: 0,
+        newest: Sequence(0),
+        outcome: Outcome::default(),
+    };
+    let outcome = (0..reboots)
+        .try_for_each(|_| lane.life())
+        .and_then(|()| lane.last_look());
+    outcome
+        .map(|()| lane.outcome)
+        .map_err(|error| format!("seed {seed}: {error}"))
+}
+
+impl Lane {
+    fn chance(&self, one_in: u64) -> bool {
+        self.random.next_u64() % one_in == 0
+    }
+
+    fn end(&mut self) {
+        self.outcome.states += 1;
+        if self.chance(4) {
+            self.disk.kill();
+        } else {
+            self.disk.crash(&self.random);
+        }
+        self.spawn.kill();
+    }
+
+    fn open(&self) -> Result<Engine, trestle_core::Error> {
+        let settings = Settings {
+            memtable_bytes: 8 << 10,
+            index_cache_bytes: 1 << 20,
+            ..Settings::default()
+        };
+        let opened = self.spawn.run(open(&self.host, Path::new(DIR), settings));
+        opened.unwrap_or_else(|| Err(trestle_core::Error::new(ErrorKind::Internal, "deadlock")))
+    }
+
+    /// Starts, up to three times interrupted; then works until the machine stops.
+    fn life(&mut self) -> Verdict {
+        for _ in 0..3 {
+            if !self.chance(3) {
+                break;
+            }
+            self.disk.stop_after(Some(self.random.next_u64() % 60));
+            drop(self.open());
+            self.end();
+        }
+        self.disk.stop_after(None);
+        let engine = self
+            .open()
+            .map_err(|error| format!("cannot be opened: {error}"))?;
+        self.verify(&engine)?;
+        if self.chance(6) {
+            self.disk.fail_sync_after(Some(self.random.next_u64() % 12));
+        }
+        self.disk.stop_after(Some(self.random.next_u64() % 400));
+        while self.batch(&engine)? {}
+        self.end();
+        drop(engine);
+        Ok(())
+    }
+
+    /// A few commits at once; false when the machine has stopped.
+    fn batch(&mut self, engine: &Engine) -> Result<bool, String> {
+        let count = 1 + self.random.next_u64() % 5;
+        let numbers: Vec<u64> = (self.next..self.next + count).collect();
+        self.next += count;
+        let (spawn, host) = (self.spawn.clone(), self.host.clone());
+        let work =
+            futures::future::join_all(numbers.iter().map(|number| commit(engine, &host, *number)));
+        let outcomes = spawn.run(work).ok_or("the engine stands still")?;
+        let mut alive = true;
+        for (number, outcome) in numbers.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(sequence) => {
+                    if sequence <= self.newest && self.promised.values().any(|s| *s == sequence) {
+                        return Err(format!("sequence {sequence} was used twice"));
+                    }
+                    self.newest = self.newest.max(sequence);
+                    self.promised.insert(number, sequence);
+                    self.outcome.commits += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    return Err(format!("commit {number} conflicts with nothing"));
+                }
+                Err(_) => alive = false,
+            }
+        }
+        let wins = self.contend(engine)?;
+        alive &= engine.meta.writable().is_ok();
+        if alive && wins == 0 && self.disk_runs() {
+            return Err("no creation of a row succeeded".to_owned());
+        }
+        if self.chance(4) && self.disk_runs() {
+            // A reader beside it must see nothing that is not durable: the next start checks that.
+            self.observe(engine)?;
+        }
+        Ok(alive && self.disk_runs())
+    }
+
+    fn disk_runs(&self) -> bool {
+        trestle_host::Disk::free_bytes(&self.disk, Path::new(DIR)).is_ok()
+            && trestle_host::Disk::list(&self.disk, Path::new("/store/log")).is_ok()
+    }
+
+    /// Several creations of one row: exactly one may win.
+    fn contend(&mut self, engine: &Engine) -> Result<usize, String> {
+        let key: Bytes = format!("contended/{:08}", self.next).into();
+        let attempts = (0..3).map(|i| {
+            engine.meta.commit(Commit {
+                expectations: vec![Expectation::Absent(key.clone())],
+                writes: vec![Write::Put {
+                    key: key.clone(),
+                    value: vec![i].into(),
+                    body: None,
+                }],
+                ..Commit::default()
+            })
+        });
+        let outcomes = self.spawn.run(futures::future::join_all(attempts));
+        let outcomes = outcomes.ok_or("the engine stands still")?;
+        let wins = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        if wins > 1 {
+            Err(format!("{wins} creations of one row succeeded"))
+        } else {
+            Ok(wins)
+        }
+    }
+
+    /// Notes every row that a reader sees now: it must never vanish.
+    fn observe(&mut self, engine: &Engine) -> Verdict {
+        for (number, revision) in self.own_rows(engine)? {
+            self.promised.entry(number).or_insert(revision);
+        }
+        Ok(())
+    }
+
+    fn own_rows(&self, engine: &Engine) -> Result<Vec<(u64, Sequence)>, String> {
+        let read = async {
+            let snapshot = engine.meta.snapshot().await?;
+            snapshot.scan(&Scan::prefix("own/", 10_000)).await
+        };
+        let items = self.spawn.run(read).ok_or("a scan stands still")?;
+        let items = items.map_err(|error| format!("a scan failed: {error}"))?;
+        items
+            .into_iter()
+            .map(|item| {
+                let ScanItem::Row(key, row) = item else {
+                    return Err("not a row".to_owned());
+                };
+                let number = std::str::from_utf8(&key)
+                    .ok()
+                    .and_then(|key| key.get(4..)?.parse().ok());
+                Ok((number.ok_or("a strange key")?, row.revision))
+            })
+            .collect()
+    }
+
+    /// Checks every promise after a start.
+    fn verify(&mut self, engine: &Engine) -> Verdict {
+        let rows = self.own_rows(engine)?;
+        let found: BTreeMap<u64, Sequence> = rows.into_iter().collect();
+        for (number, sequence) in &self.promised {
+            if found.get(number) != Some(sequence) {
+                return Err(format!("commit {number} (sequence {sequence}) was lost"));
+            }
+        }
+        let spawn = self.spawn.clone();
+        spawn
+            .run(verify_rows(engine, &found))
+            .ok_or("verification stands still")??;
+        for sequence in found.values() {
+            self.newest = self.newest.max(*sequence);
+        }
+        self.promised = found;
+        Ok(())
+    }
+
+    /// Two clean starts at the end show the same.
+    fn last_look(&mut self) -> Verdict {
+        for _ in 0..2 {
+            let engine = self
+                .open()
+                .map_err(|error| format!("cannot be opened: {error}"))?;
+            self.verify(&engine)?;
+            let closed = self
+                .spawn
+                .run(engine.meta.close())
+                .ok_or("close stands still")?;
+            closed.map_err(|error| format!("cannot be closed: {error}"))?;
+            drop(engine);
+            self.spawn.settle();
+        }
+        Ok(())
+    }
+}
+
+async fn commit(engine: &Engine, host: &Host, number: u64) -> trestle_core::Result<Sequence> {
+    let mut commit = Commit::default();
+    let mut value = Vec::new();
+    if streams(number) {
+        let mut writer = engine.data.write(LayerId(host.id())).await?;
+        writer.append(stream_of(number).into()).await?;
+        let written = writer.finish().await?;
+        commit.tokens.push(written.token);
+        for extent in written.extents {
+            value.extend_from_slice(&extent.length.to_be_bytes());
+            value.extend_from_slice(&extent.handle);
+        }
+    }
+    let body = Some(Bytes::from(body_of(number)));
+    commit.writes.push(Write::Put {
+        key: own_key(number),
+        value: value.into(),
+        body,
+    });
+    commit.writes.push(if number % 11 == 0 {
+        Write::Delete {
+            key: shared_key(number),
+        }
+    } else {
+        let value = number.to_be_bytes().to_vec().into();
+        Write::Put {
+            key: shared_key(number),
+            value,
+            body: None,
+        }
+    });
+    commit.writes.push(Write::Add {
+        key: Bytes::from_static(b"count"),
+        delta: 1,
+    });
+    Ok(engine.meta.commit(commit).await?.sequence)
+}
+
+async fn verify_rows(engine: &Engine, found: &BTreeMap<u64, Sequence>) -> Verdict {
+    let text = |error: trestle_core::Error| format!("a read failed: {error}");
+    let snapshot = engine.meta.snapshot().await.map_err(text)?;
+    let count = snapshot
+        .get(b"count")
+        .await
+        .map_err(text)?
+        .map_or(0, |row| {
+            row.value.as_ref().try_into().map_or(-1, i64::from_be_bytes)
+        });
+    if count != found.len() as i64 {
+        return Err(format!(
+            "{} commits are there, and the counter says {count}",
+            found.len()
+        ));
+    }
+    let mut shared: BTreeMap<Bytes, (Sequence, u64)> = BTreeMap::new();
+    for (number, sequence) in found {
+        let row = snapshot
+            .get(&own_key(*number))
+            .await
+            .map_err(text)?
+            .ok_or("a row vanished")?;
+        let body = row.body.ok_or("a body vanished")?;
+        let length = u64::from(body.length);
+        let bytes = engine
+            .data
+            .read_body(&body, 0..length)
+            .await
+            .map_err(text)?;
+        if bytes != body_of(*number) {
+            return Err(format!(
+                "the body of commit {number} is not what was written"
+            ));
+        }
+        if streams(*number) {
+            let (length, handle) = row.value.split_at_checked(8).ok_or("an extent is cut")?;
+            let length = u64::from_be_bytes(length.try_into().map_err(|_| "an extent is cut")?);
+            let extent = Extent {
+                length,
+                handle: Bytes::copy_from_slice(handle),
+            };
+            let bytes = engine.data.read(&extent, 0..length).await.map_err(text)?;
+            if bytes != stream_of(*number) {
+                return Err(format!(
+                    "the stream of commit {number} is not what was written"
+                ));
+            }
+        }
+        let newest = shared.entry(shared_key(*number)).or_default();
+        *newest = (*newest).max((*sequence, *number));
+    }
+    for (key, (_, number)) in shared {
+        let row = snapshot.get(&key).await.map_err(text)?.map(|row| row.value);
+        let expected = (number % 11 != 0).then(|| number.to_be_bytes().to_vec().into());
+        if row != expected {
+            return Err(format!(
+                "{key:?} is not what commit {number}, its newest, made it"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The crash lane at its commit budget, then each planted bug: one test, since a planted bug is
+//! planted in the whole process.
+
+use std::time::Instant;
+use trestle_engine_embedded::{Canary, plant};
+use trestle_sim::crash;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time until a bug is caught is a result"
+)]
+fn promises_survive_crashes_and_planted_bugs_do_not() {
+    let first = number("TRESTLE_SEED", 1);
+    let wanted = number("TRESTLE_STATES", 150);
+    let started = Instant::now();
+    let (mut states, mut commits, mut seed) = (0, 0, first);
+    while states < wanted {
+        let outcome = crash::run(seed, 8).unwrap_or_else(|broken| panic!("{broken}"));
+        states += outcome.states;
+        commits += outcome.commits;
+        seed += 1;
+    }
+    println!(
+        "{states} crash states, {commits} commits, {:.1?}",
+        started.elapsed()
+    );
+
+    let caught_by_other_tests = [Canary::RangeWithoutChecksum, Canary::ScanSkipsAfterDelete];
+    for canary in Canary::ALL
+        .into_iter()
+        .filter(|c| !caught_by_other_tests.contains(c))
+    {
+        plant(Some(canary));
+        let started = Instant::now();
+        let caught = (first..first + 300).find_map(|seed| crash::run(seed, 8).err());
+        plant(None);
+        let caught = caught.unwrap_or_else(|| panic!("{canary:?} was not caught"));
+        println!(
+            "{canary:?} caught after {:.1?}: {caught}",
+            started.elapsed()
+        );
+    }
+}
