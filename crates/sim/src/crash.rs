@@ -50,7 +50,12 @@ fn shared_key(number: u64) -> Bytes {
 
 /// Bytes that only this number has.
 fn body_of(number: u64) -> Vec<u8> {
-    let length = [0, 9, 700, 70_000][number as usize % 4];
+    let length = match number % 4 {
+        0 => 0,
+        1 => 9,
+        2 => 700,
+        _ => 70_000,
+    };
     format!("{number} ").bytes().cycle().take(length).collect()
 }
 
@@ -100,7 +105,7 @@ pub fn run(seed: u64, reboots: u64) -> Result<Outcome, String> {
 
 impl Lane {
     fn chance(&self, one_in: u64) -> bool {
-        self.random.next_u64() % one_in == 0
+        self.random.next_u64().is_multiple_of(one_in)
     }
 
     fn end(&mut self) {
@@ -302,7 +307,7 @@ async fn commit(engine: &Engine, host: &Host, number: u64) -> trestle_core::Resu
         value: value.into(),
         body,
     });
-    commit.writes.push(if number % 11 == 0 {
+    commit.writes.push(if number.is_multiple_of(11) {
         Write::Delete {
             key: shared_key(number),
         }
@@ -375,7 +380,7 @@ async fn verify_rows(engine: &Engine, found: &BTreeMap<u64, Sequence>) -> Verdic
     }
     for (key, (_, number)) in shared {
         let row = snapshot.get(&key).await.map_err(text)?.map(|row| row.value);
-        let expected = (number % 11 != 0).then(|| number.to_be_bytes().to_vec().into());
+        let expected = (!number.is_multiple_of(11)).then(|| number.to_be_bytes().to_vec().into());
         if row != expected {
             return Err(format!(
                 "{key:?} is not what commit {number}, its newest, made it"

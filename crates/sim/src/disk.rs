@@ -170,7 +170,7 @@ impl SimDisk {
                         // Torn: each sector for itself.
                         let mut at = *offset;
                         for sector in written.chunks(SECTOR_BYTES) {
-                            if random.next_u64() % 2 == 0 {
+                            if random.next_u64().is_multiple_of(2) {
                                 apply(&mut inode.durable, &Pending::Write(at, sector.to_vec()));
                             }
                             at += sector.len() as u64;
