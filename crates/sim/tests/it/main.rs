@@ -6,7 +6,12 @@ use trestle_engine_embedded::{Canary, plant};
 use trestle_sim::crash;
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number")),
+        Err(_) => default,
+    }
 }
 
 #[test]
