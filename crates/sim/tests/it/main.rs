@@ -1,5 +1,6 @@
 //! The crash lane at its commit budget, then each planted bug: one test, since a planted bug is
 //! planted in the whole process.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Instant;
 use trestle_engine_embedded::{Canary, plant};
