@@ -2,9 +2,8 @@
 //!
 //! Nothing is skipped, whatever the environment says: what a test needs is installed by `.ci/run`.
 
-use crate::workspace::{cargo, metadata, text};
+use crate::workspace::{cargo, release_binary};
 use crate::{report, supply, tidy};
-use std::path::Path;
 use std::process::Command;
 
 /// Runs everything.
@@ -30,12 +29,11 @@ pub fn run() -> Result<(), String> {
         "build",
         cargo().args(["build", "--locked", "--release", "-p", "trestle-server"]),
     )?;
-    let binary = Path::new(text(&metadata(false)?, "target_directory")).join("release/trestle");
     step(
         "test",
         cargo()
             .args(["test", "--locked", "--workspace"])
-            .env("TRESTLE_BIN", binary),
+            .env("TRESTLE_BIN", release_binary()?),
     )?;
     println!("== all passed");
     Ok(())

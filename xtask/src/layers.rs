@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
@@ -39,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("tests", &[]),
+    ("bench", &["tests"]),
     ("xtask", &[]),
 ];
 
@@ -46,7 +47,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
 const FOR_TESTS: [&str; 3] = ["sim", "engine", "engine-embedded"];
 
 /// Only these crates may know the libraries that speak HTTP.
-const SPEAK_HTTP: [&str; 3] = ["http", "rest", "server"];
+const SPEAK_HTTP: [&str; 4] = ["http", "rest", "server", "bench"];
 const HTTP_LIBRARIES: [&str; 6] = [
     "http",
     "http-body",

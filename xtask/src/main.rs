@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask ci | tidy | supply`.
+//! Development tasks: `cargo xtask ci | tidy | supply | mainjob | bench`.
 //!
 //! Each check reads the repository and returns the list of what is wrong, so that it runs as a
 //! command and as a test.
@@ -10,12 +10,14 @@ mod supply;
 mod tidy;
 mod workspace;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <task>
   ci      everything that has to pass before a change lands
   tidy    the rules that the compiler and clippy do not know
-  supply  licences and sources of all dependencies";
+  supply  licences and sources of all dependencies
+  mainjob a real tree of files in and out, with a kill in between
+  bench   the server against its ceilings, as the tables of docs/performance.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
+        [task @ ("mainjob" | "bench"), ..] => measure(task, &args[1..]),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
@@ -32,6 +35,29 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds the server and the bench in release mode, and runs a task of the bench.
+fn measure(task: &str, flags: &[String]) -> Result<(), String> {
+    let run = |command: &mut Command| match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{task} failed: {status}")),
+        Err(error) => Err(format!("{task} does not start: {error}")),
+    };
+    let build = ["build", "--locked", "--release", "-p", "trestle-server"];
+    run(workspace::cargo().args(build))?;
+    run(workspace::cargo()
+        .args([
+            "run",
+            "--locked",
+            "--release",
+            "-p",
+            "trestle-bench",
+            "--",
+            task,
+        ])
+        .args(flags)
+        .env("TRESTLE_BIN", workspace::release_binary()?))
 }
 
 /// Turns what a check found into its outcome.

@@ -50,7 +50,7 @@ pub fn check() -> Result<Vec<String>, String> {
 fn files() -> Result<Vec<String>, String> {
     let root = root();
     let mut found = Vec::new();
-    for folder in ["crates", "tests", "xtask"] {
+    for folder in ["bench", "crates", "tests", "xtask"] {
         for path in rust_files(&root.join(folder))? {
             let name = path.strip_prefix(&root).unwrap_or(&path);
             found.extend(file(name, &read(&path)?));

@@ -37,6 +37,11 @@ pub fn metadata(dependencies: bool) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
+/// Where a release build leaves the server.
+pub fn release_binary() -> Result<PathBuf, String> {
+    Ok(Path::new(text(&metadata(false)?, "target_directory")).join("release/trestle"))
+}
+
 /// A text field of cargo's JSON, empty when it is absent.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()

@@ -1,0 +1,55 @@
+//! `cargo xtask mainjob` and `cargo xtask bench`: the server on real input, and against ceilings.
+//!
+//! Everything is measured over HTTP with the release binary as a child process. The load client and
+//! the bare server are this same binary, each in a process and on a core of its own.
+
+mod arguments;
+mod bare;
+mod listing;
+mod load;
+mod machine;
+mod main_job;
+mod nginx;
+mod throughput;
+
+use arguments::Arguments;
+use std::process::ExitCode;
+
+/// What fails, as one sentence.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
+       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list]";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let task = words.next().unwrap_or_default();
+    let outcome = Arguments::parse(words).and_then(|arguments| match task.as_str() {
+        "mainjob" => main_job::run(&arguments),
+        "bench" => bench(&arguments),
+        "load" => load::run(&arguments),
+        "bare" => bare::run(&arguments),
+        _ => Err(USAGE.into()),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{task}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All parts, each as a table for `docs/performance.md`.
+fn bench(arguments: &Arguments) -> Result<()> {
+    let only = arguments.text("only", "put,get,list")?;
+    let wants = |part: &str| only.split(',').any(|other| other == part);
+    println!("{}\n", machine::describe());
+    if wants("put") || wants("get") {
+        throughput::run(arguments, &wants)?;
+    }
+    if wants("list") {
+        listing::run(arguments)?;
+    }
+    Ok(())
+}
