@@ -269,7 +269,7 @@ fn make_segment(host: &Host, layout: &Layout, segment: u64) -> Result<(Arc<dyn F
 }
 
 /// Writes both copies of a header, and makes them and the segment's name durable.
-fn write_header(
+pub(crate) fn write_header(
     host: &Host,
     layout: &Layout,
     file: &dyn File,

@@ -13,7 +13,7 @@ use crate::format::{
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
-use crate::log::{Log, Written};
+use crate::log::{Log, Written, write_header};
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
@@ -85,8 +85,10 @@ pub(crate) fn recover(
             "its header cannot be read, and it was in use",
         ));
     }
+    // Before the first checkpoint the log starts with the segment that follows none.
+    let first = headers.values().find(|header| header.predecessor == 0);
     let redo = redo.unwrap_or(RedoPoint {
-        segment: 1,
+        segment: first.map_or(1, |header| header.segment),
         offset: GROUPS_START,
         ..RedoPoint::default()
     });
@@ -335,6 +337,17 @@ impl Replay<'_> {
             predecessor_end: if last == 0 { 0 } else { end },
             previous_checksum: if last == 0 { 0 } else { checksum },
         };
+        // A start that was killed may have written the last segment's header and not synced it.
+        let old = match self.headers.get(&last) {
+            Some(found) => {
+                let file = self
+                    .layout
+                    .open_segment(self.host, last, OpenMode::ReadWrite)?;
+                write_header(self.host, self.layout, &*file, found)?;
+                Some(file)
+            }
+            None => None,
+        };
         let mut log = Log::create(self.host, self.layout, &header, self.claimed)?;
         for place in tail.iter().filter(|place| place.kind == GroupKind::Commits) {
             let group = payload(place)?;
@@ -354,13 +367,12 @@ impl Replay<'_> {
             self.memtable.apply(located_rows(copy, segment, offset)?);
         }
         log.publish(&header)?;
-        if last != 0 {
-            let old = self
-                .layout
-                .open_segment(self.host, last, OpenMode::ReadWrite)?;
-            if old.len()? > end && kept.len() == places.len() {
-                old.set_len(end)?;
-            }
+        if let Some(old) = old
+            && tail.is_empty()
+            && old.len()? > end
+        {
+            // Only what was allocated ahead goes; the groups end before it.
+            old.set_len(end)?;
         }
         redo.active = segment;
         if last == 0 {

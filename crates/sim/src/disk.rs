@@ -26,6 +26,8 @@ struct Inode {
     durable: Vec<u8>,
     current: Vec<u8>,
     pending: Vec<Pending>,
+    /// A failed sync dropped pages that are still cached.
+    lost: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +66,13 @@ struct SimFile {
     inode: usize,
     run: u64,
     holds_lock: AtomicBool,
+}
+
+impl Inode {
+    /// Whether the page cache may hold anything else than the device.
+    fn differs(&self) -> bool {
+        self.lost || !self.pending.is_empty()
+    }
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Pending) {
@@ -162,7 +171,7 @@ impl SimDisk {
     pub fn crash(&self, random: &SeededRandom) {
         self.kill();
         let mut state = self.state.lock();
-        for inode in &mut state.inodes {
+        for inode in state.inodes.iter_mut().filter(|inode| inode.differs()) {
             for change in std::mem::take(&mut inode.pending) {
                 match (random.next_u64() % 3, &change) {
                     (0, _) => {}
@@ -180,6 +189,7 @@ impl SimDisk {
                 }
             }
             inode.current = inode.durable.clone();
+            inode.lost = false;
         }
         let pending = std::mem::take(&mut state.pending_names);
         let kept = random.next_u64() as usize % (pending.len() + 1);
@@ -341,6 +351,7 @@ impl File for SimFile {
         let inode = state.inode(self.inode)?;
         let pending = std::mem::take(&mut inode.pending);
         if fails {
+            inode.lost = true;
             // The pages are marked clean and lost, but stay readable until they are evicted.
             return Err(io::Error::other("the device refused a flush"));
         }
