@@ -31,6 +31,8 @@ struct Lane {
     random: SeededRandom,
     /// Rows that must be there, by number: acknowledged, or seen after a start.
     promised: BTreeMap<u64, Sequence>,
+    /// Contended rows, and which of the creators won.
+    won: BTreeMap<Bytes, u8>,
     next: u64,
     newest: Sequence,
     outcome: Outcome,
@@ -67,6 +69,13 @@ fn stream_of(number: u64) -> Vec<u8> {
         .collect()
 }
 
+fn moving_key(number: u64) -> Bytes {
+    format!("moving/{number:08}").into()
+}
+
+/// Each commit takes the row of the one that came so many before it away.
+const MOVES: u64 = 2;
+
 /// Whether the commit also streams bytes into a data segment.
 fn streams(number: u64) -> bool {
     number % 7 == 3
@@ -91,6 +100,7 @@ pub fn run(seed: u64, reboots: u64) -> Result<Outcome, String> {
         host,
         random,
         promised: BTreeMap::new(),
+        won: BTreeMap::new(),
         next: 0,
         newest: Sequence(0),
         outcome: Outcome::default(),
@@ -143,8 +153,8 @@ impl Lane {
             .open()
             .map_err(|error| format!("cannot be opened: {error}"))?;
         self.verify(&engine)?;
-        if self.chance(6) {
-            self.disk.fail_sync_after(Some(self.random.next_u64() % 12));
+        if self.chance(3) {
+            self.disk.fail_sync_after(Some(self.random.next_u64() % 40));
         }
         self.disk.stop_after(Some(self.random.next_u64() % 400));
         while self.batch(&engine)? {}
@@ -212,12 +222,17 @@ impl Lane {
         });
         let outcomes = self.spawn.run(futures::future::join_all(attempts));
         let outcomes = outcomes.ok_or("the engine stands still")?;
-        let wins = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        if wins > 1 {
-            Err(format!("{wins} creations of one row succeeded"))
-        } else {
-            Ok(wins)
+        let winners: Vec<u8> = (0..)
+            .zip(&outcomes)
+            .filter(|(_, o)| o.is_ok())
+            .map(|(i, _)| i)
+            .collect();
+        if winners.len() > 1 {
+            return Err(format!("{} creations of one row succeeded", winners.len()));
         }
+        self.won
+            .extend(winners.first().map(|winner| (key, *winner)));
+        Ok(winners.len())
     }
 
     /// Notes every row that a reader sees now: it must never vanish.
@@ -260,13 +275,45 @@ impl Lane {
         }
         let spawn = self.spawn.clone();
         spawn
-            .run(verify_rows(engine, &found))
+            .run(verify_rows(engine, &found, &self.won))
             .ok_or("verification stands still")??;
         for sequence in found.values() {
             self.newest = self.newest.max(*sequence);
         }
         self.promised = found;
         Ok(())
+    }
+
+    /// A flipped bit of a body must be refused, never served.
+    fn damage(&self, engine: &Engine) -> Verdict {
+        let mut with_body = self
+            .promised
+            .keys()
+            .filter(|number| body_of(**number).len() > 600);
+        let Some(number) = with_body.next_back() else {
+            return Ok(());
+        };
+        let body = body_of(*number);
+        let mut damaged = body.clone();
+        if let Some(byte) = damaged.get_mut(body.len() / 2) {
+            *byte ^= 0x10;
+        }
+        self.disk.damage(&body, &damaged);
+        let read = async {
+            let snapshot = engine.meta.snapshot().await?;
+            let row = snapshot.get(&own_key(*number)).await?;
+            let stored = row
+                .and_then(|row| row.body)
+                .ok_or_else(|| trestle_core::Error::new(ErrorKind::Internal, "a body vanished"))?;
+            engine.data.read_body(&stored, 0..10).await
+        };
+        let outcome = self.spawn.run(read).ok_or("a read stands still")?;
+        self.disk.damage(&damaged, &body);
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(()),
+            Err(error) => Err(format!("damage is answered by: {error}")),
+            Ok(_) => Err("damaged bytes were served".to_owned()),
+        }
     }
 
     /// Two clean starts at the end show the same.
@@ -276,6 +323,7 @@ impl Lane {
                 .open()
                 .map_err(|error| format!("cannot be opened: {error}"))?;
             self.verify(&engine)?;
+            self.damage(&engine)?;
             let closed = self
                 .spawn
                 .run(engine.meta.close())
@@ -319,6 +367,16 @@ async fn commit(engine: &Engine, host: &Host, number: u64) -> trestle_core::Resu
             body: None,
         }
     });
+    commit.writes.push(Write::Put {
+        key: moving_key(number),
+        value: Bytes::new(),
+        body: None,
+    });
+    if let Some(former) = number.checked_sub(MOVES) {
+        commit.writes.push(Write::Delete {
+            key: moving_key(former),
+        });
+    }
     commit.writes.push(Write::Add {
         key: Bytes::from_static(b"count"),
         delta: 1,
@@ -326,7 +384,41 @@ async fn commit(engine: &Engine, host: &Host, number: u64) -> trestle_core::Resu
     Ok(engine.meta.commit(commit).await?.sequence)
 }
 
-async fn verify_rows(engine: &Engine, found: &BTreeMap<u64, Sequence>) -> Verdict {
+/// The rows that commits put and later ones took away, by one scan.
+async fn verify_moving(engine: &Engine, found: &BTreeMap<u64, Sequence>) -> Verdict {
+    let text = |error: trestle_core::Error| format!("a scan failed: {error}");
+    let snapshot = engine.meta.snapshot().await.map_err(text)?;
+    let items = snapshot
+        .scan(&Scan::prefix("moving/", 10_000))
+        .await
+        .map_err(text)?;
+    let seen: Vec<&Bytes> = items.iter().map(ScanItem::key).collect();
+    let taken = |number: u64, sequence: &Sequence| {
+        found
+            .get(&(number + MOVES))
+            .is_some_and(|later| later > sequence)
+    };
+    let expected: Vec<Bytes> = found
+        .iter()
+        .filter(|(number, sequence)| !taken(**number, sequence))
+        .map(|(number, _)| moving_key(*number))
+        .collect();
+    if seen.len() != expected.len() || seen.iter().zip(&expected).any(|(a, b)| *a != b) {
+        return Err(format!(
+            "a scan shows {} rows of {}",
+            seen.len(),
+            expected.len()
+        ));
+    }
+    Ok(())
+}
+
+async fn verify_rows(
+    engine: &Engine,
+    found: &BTreeMap<u64, Sequence>,
+    won: &BTreeMap<Bytes, u8>,
+) -> Verdict {
+    verify_moving(engine, found).await?;
     let text = |error: trestle_core::Error| format!("a read failed: {error}");
     let snapshot = engine.meta.snapshot().await.map_err(text)?;
     let count = snapshot
@@ -341,6 +433,12 @@ async fn verify_rows(engine: &Engine, found: &BTreeMap<u64, Sequence>) -> Verdic
             "{} commits are there, and the counter says {count}",
             found.len()
         ));
+    }
+    for (key, winner) in won {
+        let row = snapshot.get(key).await.map_err(text)?;
+        if row.is_none_or(|row| row.value != [*winner].as_slice()) {
+            return Err(format!("{key:?} is not what its creator made it"));
+        }
     }
     let mut shared: BTreeMap<Bytes, (Sequence, u64)> = BTreeMap::new();
     for (number, sequence) in found {

@@ -158,6 +158,20 @@ impl SimDisk {
         state.fail_sync_at = count.map(|count| state.syncs + count);
     }
 
+    /// Puts `new` in every place of `old`, on the device and in the page cache; the same length.
+    pub fn damage(&self, old: &[u8], new: &[u8]) {
+        for inode in &mut self.state.lock().inodes {
+            for image in [&mut inode.durable, &mut inode.current] {
+                let places: Vec<usize> = memchr::memmem::find_iter(image, old).collect();
+                for start in places {
+                    if let Some(place) = image.get_mut(start..start + new.len()) {
+                        place.copy_from_slice(new);
+                    }
+                }
+            }
+        }
+    }
+
     /// The process ends; the page cache stays.
     pub fn kill(&self) {
         let mut state = self.state.lock();

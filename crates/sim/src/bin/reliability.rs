@@ -1,0 +1,85 @@
+//! The lanes for as long as one likes: `reliability crash --seed N --minutes M --out FILE`.
+//!
+//! Prints a line a minute, and writes one JSON object with seed, counts and rate. Ends with status 1
+//! at the first broken promise, whose seed replays it.
+#![expect(clippy::disallowed_methods, reason = "a lane is bounded by real time")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use trestle_sim::crash;
+
+/// Reboots of one history.
+const REBOOTS: u64 = 8;
+
+struct Options {
+    seed: u64,
+    minutes: u64,
+    out: Option<String>,
+}
+
+fn options(arguments: &[String]) -> Result<Options, String> {
+    let mut options = Options { seed: 1, minutes: 1, out: None };
+    let mut rest = arguments.iter();
+    while let Some(name) = rest.next() {
+        let value = rest.next().ok_or(format!("{name} needs a value"))?;
+        let number = || value.parse().map_err(|_| format!("{name} needs a number"));
+        match name.as_str() {
+            "--seed" => options.seed = number()?,
+            "--minutes" => options.minutes = number()?,
+            "--out" => options.out = Some(value.clone()),
+            _ => return Err(format!("{name} is not an option")),
+        }
+    }
+    Ok(options)
+}
+
+/// Crashes until the time is over.
+fn crashes(options: &Options) -> Result<String, String> {
+    let started = Instant::now();
+    let until = Duration::from_secs(options.minutes * 60);
+    let mut said = Duration::ZERO;
+    let (mut states, mut commits, mut seed) = (0, 0, options.seed);
+    while started.elapsed() < until {
+        let outcome = crash::run(seed, REBOOTS)?;
+        states += outcome.states;
+        commits += outcome.commits;
+        seed += 1;
+        if started.elapsed() > said + Duration::from_secs(60) {
+            said = started.elapsed();
+            println!("{states} states, {commits} commits, seed {seed}, {} s", said.as_secs());
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(format!(
+        "{{\"part\":\"crash\",\"first_seed\":{},\"histories\":{},\"states\":{states},\
+         \"commits\":{commits},\"broken\":0,\"seconds\":{seconds:.0},\"states_per_hour\":{:.0}}}",
+        options.seed,
+        seed - options.seed,
+        states as f64 / seconds * 3600.0
+    ))
+}
+
+fn run() -> Result<(), String> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (part, rest) = arguments.split_first().ok_or("which part? crash")?;
+    let options = options(rest)?;
+    let result = match part.as_str() {
+        "crash" => crashes(&options)?,
+        _ => return Err(format!("{part} is not a part: crash")),
+    };
+    println!("{result}");
+    if let Some(out) = &options.out {
+        std::fs::write(out, result + "\n").map_err(|error| format!("{out}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("reliability: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
