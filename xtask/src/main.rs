@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask ci | tidy | supply | mainjob | bench`.
+//! Development tasks: `cargo xtask ci | tidy | supply | mainjob | bench | reliability`.
 //!
 //! Each check reads the repository and returns the list of what is wrong, so that it runs as a
 //! command and as a test.
@@ -17,7 +17,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   tidy    the rules that the compiler and clippy do not know
   supply  licences and sources of all dependencies
   mainjob a real tree of files in and out, with a kill in between
-  bench   the server against its ceilings, as the tables of docs/performance.md";
+  bench   the server against its ceilings, as the tables of docs/performance.md
+  reliability crash [--seed N] [--minutes M] [--out FILE]
+          crashes on a simulated disk, for as long as one likes";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench"), ..] => measure(task, &args[1..]),
+        ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
@@ -34,6 +37,25 @@ fn main() -> ExitCode {
             eprintln!("{message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a lane of the simulator, in release mode.
+fn reliability(flags: &[String]) -> Result<(), String> {
+    let lane = [
+        "run",
+        "--locked",
+        "--release",
+        "-p",
+        "trestle-sim",
+        "--bin",
+        "reliability",
+        "--",
+    ];
+    match workspace::cargo().args(lane).args(flags).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the lane failed: {status}")),
+        Err(error) => Err(format!("the lane does not start: {error}")),
     }
 }
 

@@ -18,7 +18,11 @@ struct Options {
 }
 
 fn options(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options { seed: 1, minutes: 1, out: None };
+    let mut options = Options {
+        seed: 1,
+        minutes: 1,
+        out: None,
+    };
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         let value = rest.next().ok_or(format!("{name} needs a value"))?;
@@ -46,7 +50,10 @@ fn crashes(options: &Options) -> Result<String, String> {
         seed += 1;
         if started.elapsed() > said + Duration::from_secs(60) {
             said = started.elapsed();
-            println!("{states} states, {commits} commits, seed {seed}, {} s", said.as_secs());
+            println!(
+                "{states} states, {commits} commits, seed {seed}, {} s",
+                said.as_secs()
+            );
         }
     }
     let seconds = started.elapsed().as_secs_f64();
