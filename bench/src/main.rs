@@ -19,7 +19,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
-       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list]";
+       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);

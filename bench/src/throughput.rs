@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments, wants: &dyn Fn(&str) -> bool) -> Result
     let bench = Bench {
         trestle: Launch::new(folder.join("data"))
             .under(&["taskset", "-c", "0"])
+            .variable("TRESTLE_LOG", &arguments.text("log", "info")?)
             .start(),
         bare: Bare::start(&folder.join("bare"))?,
         nginx: Nginx::start(&folder.join("nginx"), &SIZES)?,
