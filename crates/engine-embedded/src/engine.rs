@@ -65,6 +65,8 @@ struct Embedded {
     data: Arc<DataSegments>,
     files: Mutex<BTreeMap<(Kind, u64), Arc<dyn File>>>,
     body_bytes_max: usize,
+    /// The index, when no checkpointer has it.
+    _index: Option<Index>,
     /// Held for as long as the engine lives.
     _lock: Arc<dyn File>,
 }
@@ -83,12 +85,19 @@ enum Kind {
 pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
     let layout = Layout::new(dir);
     let lock = layout.lock(host)?;
-    let (store, _new) = layout.open_store(host)?;
+    let store = layout.open_store(host)?;
     let fresh = layout.segments(host)?.is_empty();
     let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
     let active = Arc::new(Memtable::default());
-    let recovered = recovery::recover(host, &layout, store, index.redo_point()?, &active)?;
+    let replay = recovery::replay(host, &layout, store, index.redo_point()?, &active)?;
+    let recovered = replay.begin_segment()?;
     index.set_redo_point(recovered.redo)?;
+    if let Some((file, end)) = recovered.finished
+        && file.len()? > end
+    {
+        // The index names the fresh segment now, so what lay behind the end of this one may go.
+        file.set_len(end)?;
+    }
     let view = Arc::new(RwLock::new(View {
         sequence: recovered.sequence,
         active,
@@ -126,24 +135,40 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         "committer",
         Box::pin(holding(lock.clone(), committer.run(messages))),
     )?;
-    let engine = Arc::new(Embedded {
-        host: host.clone(),
-        layout,
-        view,
+    Ok(Embedded {
         inbox,
-        poison,
-        in_flight: Arc::new(Semaphore::new(
-            settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX),
-        )),
-        data,
-        files: Mutex::new(BTreeMap::new()),
-        body_bytes_max: settings.body_bytes_max,
-        _lock: lock,
-    });
-    Ok(Engine {
-        meta: engine.clone(),
-        data: engine,
-    })
+        ..Embedded::new(host, layout, view, data, poison, lock, &settings)
+    }
+    .ports())
+}
+
+/// Opens the data folder `dir` for reading alone: nothing in it changes, and commits are refused.
+///
+/// # Errors
+/// As [`open`]; `Corrupt` also when there is no store in the folder.
+pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
+    let layout = Layout::new(dir);
+    let lock = layout.lock(host)?;
+    let store = layout.existing_store(host)?;
+    let file = layout.open_index(host, false)?;
+    let index = Index::open_unchanged(file, settings.index_cache_bytes)?;
+    let active = Arc::new(Memtable::default());
+    let replay = recovery::replay(host, &layout, store, index.redo_point()?, &active)?;
+    let view = Arc::new(RwLock::new(View {
+        sequence: replay.show()?,
+        active,
+        frozen: None,
+        base: Arc::new(index.rows()?),
+    }));
+    let poison = Arc::new(Poison::default());
+    poison.set();
+    let data = Arc::new(DataSegments::open(host, &layout, store, &poison)?);
+    let embedded = Embedded::new(host, layout, view, data, poison, lock, &settings);
+    Ok(Embedded {
+        _index: Some(index),
+        ..embedded
+    }
+    .ports())
 }
 
 /// Runs a worker to its end, and lets go of the lock after it.
@@ -157,7 +182,7 @@ async fn holding(lock: Arc<dyn File>, work: impl Future<Output = ()>) {
 pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> Result<u64> {
     let layout = Layout::new(dir);
     let _lock = layout.lock(host)?;
-    let (store, _new) = layout.open_store(host)?;
+    let store = layout.existing_store(host)?;
     recovery::verify_log(host, &layout, store, finding)
 }
 
@@ -196,6 +221,40 @@ impl Checkpointer {
 }
 
 impl Embedded {
+    /// An engine whose commits go nowhere.
+    fn new(
+        host: &Host,
+        layout: Layout,
+        view: Arc<CurrentView>,
+        data: Arc<DataSegments>,
+        poison: Arc<Poison>,
+        lock: Arc<dyn File>,
+        settings: &Settings,
+    ) -> Self {
+        let in_flight = settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX);
+        Embedded {
+            host: host.clone(),
+            layout,
+            view,
+            inbox: mpsc::channel(1).0,
+            poison,
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            data,
+            files: Mutex::new(BTreeMap::new()),
+            body_bytes_max: settings.body_bytes_max,
+            _index: None,
+            _lock: lock,
+        }
+    }
+
+    fn ports(self) -> Engine {
+        let engine = Arc::new(self);
+        Engine {
+            meta: engine.clone(),
+            data: engine,
+        }
+    }
+
     fn file(&self, kind: Kind, segment: u64) -> Result<Arc<dyn File>> {
         if let Some(file) = self.files.lock().get(&(kind, segment)) {
             return Ok(file.clone());

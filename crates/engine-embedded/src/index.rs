@@ -6,7 +6,9 @@
 
 use crate::codec::Fields;
 use crate::memtable::Memtable;
+use parking_lot::RwLock;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
@@ -97,6 +99,101 @@ impl StorageBackend for Medium {
     }
 }
 
+/// Reads a host file and keeps what redb writes, its repairs above all, in memory.
+struct Unchanged {
+    file: Arc<dyn File>,
+    image: RwLock<Image>,
+}
+
+/// What was written: pieces by page, and the length.
+#[derive(Default)]
+struct Image {
+    pages: BTreeMap<u64, Vec<u8>>,
+    length: u64,
+}
+
+/// redb's own pages are multiples of this.
+const PAGE_BYTES: u64 = 4096;
+
+impl std::fmt::Debug for Unchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unchanged")
+    }
+}
+
+impl Unchanged {
+    /// One page, as written or as on disk; zeros beyond the file.
+    fn page(&self, image: &Image, number: u64) -> io::Result<Vec<u8>> {
+        if let Some(page) = image.pages.get(&number) {
+            return Ok(page.clone());
+        }
+        let mut page = vec![0; PAGE_BYTES as usize];
+        let offset = number * PAGE_BYTES;
+        let there = self.file.len()?.saturating_sub(offset).min(PAGE_BYTES);
+        if let Some(found) = page.get_mut(..there as usize) {
+            self.file.read_at(found, offset)?;
+        }
+        Ok(page)
+    }
+
+    /// Calls `each` with the pages of a range: page number, where in it, where in the range.
+    fn pieces(
+        offset: u64,
+        length: usize,
+        mut each: impl FnMut(u64, std::ops::Range<usize>, std::ops::Range<usize>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut done = 0;
+        while done < length {
+            let at = offset + done as u64;
+            let start = (at % PAGE_BYTES) as usize;
+            let count = (PAGE_BYTES as usize - start).min(length - done);
+            each(at / PAGE_BYTES, start..start + count, done..done + count)?;
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+impl StorageBackend for Unchanged {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.image.read().length)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let image = self.image.read();
+        Unchanged::pieces(offset, out.len(), |number, inside, range| {
+            let page = self.page(&image, number)?;
+            if let (Some(to), Some(from)) = (out.get_mut(range), page.get(inside)) {
+                to.copy_from_slice(from);
+            }
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut image = self.image.write();
+        image.pages.retain(|number, _| number * PAGE_BYTES < length);
+        image.length = length;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut image = self.image.write();
+        Unchanged::pieces(offset, data.len(), |number, inside, range| {
+            let mut page = self.page(&image, number)?;
+            if let (Some(to), Some(from)) = (page.get_mut(inside), data.get(range)) {
+                to.copy_from_slice(from);
+            }
+            image.pages.insert(number, page);
+            Ok(())
+        })
+    }
+}
+
 /// The open index.
 pub(crate) struct Index {
     database: Database,
@@ -120,9 +217,28 @@ pub(crate) fn read_failed(error: redb::StorageError) -> Error {
 impl Index {
     /// Opens the index in `file`, making its tables when the file is empty.
     pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
+        Index::over(Medium(file), cache_bytes)
+    }
+
+    /// Opens the index without ever changing its file.
+    pub(crate) fn open_unchanged(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
+        let image = Image {
+            length: file.len()?,
+            ..Image::default()
+        };
+        Index::over(
+            Unchanged {
+                file,
+                image: RwLock::new(image),
+            },
+            cache_bytes,
+        )
+    }
+
+    fn over(medium: impl StorageBackend, cache_bytes: usize) -> Result<Self> {
         let database = redb::Builder::new()
             .set_cache_size(cache_bytes)
-            .create_with_backend(Medium(file))
+            .create_with_backend(medium)
             .map_err(|error| failed("open", error))?;
         let index = Index { database };
         index.transact(|_| Ok(()), None)?;

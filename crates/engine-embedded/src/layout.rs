@@ -143,13 +143,28 @@ impl Layout {
         Ok(file)
     }
 
-    /// The store's id, chosen now when the folder is new. The second value says that it is.
-    pub(crate) fn open_store(&self, host: &Host) -> Result<([u8; 16], bool)> {
-        let path = self.root.join("STORE");
-        match host.disk.open(&path, OpenMode::Read) {
-            Ok(file) => return Ok((self.read_store(&*file)?, false)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
+    /// The id of the store in the folder.
+    pub(crate) fn existing_store(&self, host: &Host) -> Result<[u8; 16]> {
+        self.find_store(host)?.ok_or_else(|| {
+            Error::corrupt(format!(
+                "{} is not a Trestle data folder",
+                self.root.display()
+            ))
+        })
+    }
+
+    fn find_store(&self, host: &Host) -> Result<Option<[u8; 16]>> {
+        match host.disk.open(&self.root.join("STORE"), OpenMode::Read) {
+            Ok(file) => self.read_store(&*file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The store's id, chosen now when the folder is new.
+    pub(crate) fn open_store(&self, host: &Host) -> Result<[u8; 16]> {
+        if let Some(store) = self.find_store(host)? {
+            return Ok(store);
         }
         for dir in [self.log_dir(), self.data_dir()] {
             host.disk.create_dir_all(&dir)?;
@@ -175,7 +190,7 @@ impl Layout {
         let file = host.disk.open(&new, OpenMode::CreateNew)?;
         file.write_at(&bytes, 0)?;
         file.sync_data()?;
-        host.disk.rename(&new, &path)?;
+        host.disk.rename(&new, &self.root.join("STORE"))?;
         host.disk.sync_dir(&self.root)?;
         if let Some(parent) = self
             .root
@@ -184,7 +199,7 @@ impl Layout {
         {
             host.disk.sync_dir(parent)?;
         }
-        Ok((store, true))
+        Ok(store)
     }
 
     fn read_store(&self, file: &dyn File) -> Result<[u8; 16]> {

@@ -25,4 +25,4 @@ mod tests;
 pub use canary::Canary;
 #[cfg(feature = "canary")]
 pub use canary::plant;
-pub use engine::{Settings, open, verify_log};
+pub use engine::{Settings, open, open_read_only, verify_log};

@@ -18,6 +18,7 @@ use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trestle_core::{Error, Result, Sequence};
 use trestle_host::{File, Host, OpenMode};
 
@@ -34,13 +35,28 @@ pub(crate) struct Recovered {
     pub(crate) next: Sequence,
     /// What to write into the index before serving.
     pub(crate) redo: RedoPoint,
+    /// The segment before, and where its groups end: what lies behind may go when the index names
+    /// the fresh segment.
+    pub(crate) finished: Option<(Arc<dyn File>, u64)>,
 }
 
-struct Replay<'a> {
+/// The log as it was found, its rows up to the last segment in the memtable.
+pub(crate) struct Replay<'a> {
     host: &'a Host,
     layout: &'a Layout,
     memtable: &'a Memtable,
+    store: [u8; 16],
     headers: BTreeMap<u64, SegmentHeader>,
+    /// The newest segment's id, readable or not.
+    newest: u64,
+    /// A newest segment without a header: a start or a rotation that was cut short.
+    unreadable: Option<u64>,
+    redo: RedoPoint,
+    /// The last readable segment, 0 in a new store.
+    last: u64,
+    /// Its groups, and its bytes from the start of the file.
+    places: Vec<Place>,
+    bytes: Vec<u8>,
     sequence: Sequence,
     checksum: u64,
     claimed: Sequence,
@@ -61,14 +77,15 @@ fn damaged(segment: u64, offset: u64, what: &str) -> Error {
     ))
 }
 
-/// Brings `memtable` to the newest state and makes a fresh segment.
-pub(crate) fn recover(
-    host: &Host,
-    layout: &Layout,
+/// Reads and verifies the log from the redo point, changing nothing on disk. The last segment's rows
+/// are not in the memtable yet: [`Replay::begin_segment`] or [`Replay::show`] brings them there.
+pub(crate) fn replay<'a>(
+    host: &'a Host,
+    layout: &'a Layout,
     store: [u8; 16],
     redo: Option<RedoPoint>,
-    memtable: &Memtable,
-) -> Result<Recovered> {
+    memtable: &'a Memtable,
+) -> Result<Replay<'a>> {
     let segments = layout.segments(host)?;
     let newest = segments.last().copied().unwrap_or(0);
     let mut headers = BTreeMap::new();
@@ -96,29 +113,26 @@ pub(crate) fn recover(
         host,
         layout,
         memtable,
+        store,
         headers,
+        newest,
+        unreadable: None,
+        redo,
+        last: 0,
+        places: Vec::new(),
+        bytes: Vec::new(),
         sequence: redo.sequence,
         checksum: redo.checksum,
         claimed: redo.sequence,
     };
-    let unreadable: Vec<u64> = segments
-        .iter()
-        .copied()
-        .filter(|s| !replay.headers.contains_key(s))
-        .collect();
-    if unreadable.iter().any(|segment| *segment != newest) {
-        return Err(damaged(
-            unreadable.first().copied().unwrap_or(0),
-            0,
-            "its header cannot be read",
-        ));
+    for segment in segments.iter().filter(|s| !replay.headers.contains_key(s)) {
+        if *segment != newest {
+            return Err(damaged(*segment, 0, "its header cannot be read"));
+        }
+        replay.unreadable = Some(newest);
     }
-    let (last, places, bytes) = replay.run(redo)?;
-    // An unreadable newest segment that nothing names is a start or a rotation cut short.
-    for segment in unreadable {
-        layout.remove_segment(host, segment)?;
-    }
-    replay.begin_segment(store, newest + 1, last, redo, &places, &bytes)
+    (replay.last, replay.places, replay.bytes) = replay.run(redo)?;
+    Ok(replay)
 }
 
 fn read_header(
@@ -284,39 +298,59 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Makes the fresh segment, with the tail that was never claimed copied into it.
-    fn begin_segment(
-        self,
-        store: [u8; 16],
-        segment: u64,
-        last: u64,
-        mut redo: RedoPoint,
-        places: &[Place],
-        bytes: &[u8],
-    ) -> Result<Recovered> {
-        let kept = if canary::active(Canary::ReplayStaleTail) {
-            places.len()
-        } else {
-            // A seal at the end was never synced, so the kept part ends with a promised commit.
-            let promised =
-                |place: &Place| place.kind == GroupKind::Commits && place.last <= self.claimed;
-            places.iter().rposition(promised).map_or(0, |last| last + 1)
-        };
-        let (kept, tail) = places.split_at_checked(kept).unwrap_or((places, &[]));
-        let payload = |place: &Place| {
-            bytes
-                .get(place.start + crate::format::GROUP_HEADER_BYTES..)
-                .zip(bytes.get(place.start..place.end))
-                .and_then(|(_, group)| read_group(group, last))
-                .ok_or_else(|| damaged(last, place.start as u64, "a group changed while read"))
-        };
-        for place in kept.iter().filter(|place| place.kind == GroupKind::Commits) {
-            self.apply(payload(place)?.payload, last, place.start as u64)?;
+    /// The group at a place of the last segment.
+    fn group_at(&self, place: &Place) -> Result<Group<'_>> {
+        self.bytes
+            .get(place.start..place.end)
+            .and_then(|group| read_group(group, self.last))
+            .ok_or_else(|| damaged(self.last, place.start as u64, "a group changed while read"))
+    }
+
+    fn apply_places(&self, places: &[Place]) -> Result<()> {
+        for place in places
+            .iter()
+            .filter(|place| place.kind == GroupKind::Commits)
+        {
+            self.apply(self.group_at(place)?.payload, self.last, place.start as u64)?;
         }
+        Ok(())
+    }
+
+    /// Shows everything where it lies, for reading alone; returns the newest sequence.
+    pub(crate) fn show(self) -> Result<Sequence> {
+        self.apply_places(&self.places)?;
+        Ok(self.sequence)
+    }
+
+    /// How many of the last segment's groups stay in it. A seal at its end was never synced, so the
+    /// kept part ends with a promised commit.
+    fn kept(&self) -> usize {
+        if canary::active(Canary::ReplayStaleTail) {
+            return self.places.len();
+        }
+        let promised =
+            |place: &Place| place.kind == GroupKind::Commits && place.last <= self.claimed;
+        self.places
+            .iter()
+            .rposition(promised)
+            .map_or(0, |last| last + 1)
+    }
+
+    /// Makes the fresh segment, with the tail that was never claimed copied into it.
+    pub(crate) fn begin_segment(self) -> Result<Recovered> {
+        if let Some(segment) = self.unreadable {
+            self.layout.remove_segment(self.host, segment)?;
+        }
+        let (last, segment) = (self.last, self.newest + 1);
+        let (kept, tail) = self
+            .places
+            .split_at_checked(self.kept())
+            .unwrap_or((&self.places, &[]));
+        self.apply_places(kept)?;
         let (end, checksum) = kept.last().map_or_else(
             || {
-                if last == redo.segment {
-                    (redo.offset, redo.checksum)
+                if last == self.redo.segment {
+                    (self.redo.offset, self.redo.checksum)
                 } else {
                     let named = self.headers.get(&last).map_or(0, |h| h.previous_checksum);
                     (GROUPS_START, named)
@@ -330,7 +364,7 @@ impl Replay<'_> {
             .map_or(0, |header| header.first_sequence);
         let first_sequence = self.sequence.0.max(floor) + SEQUENCES_SKIPPED;
         let header = SegmentHeader {
-            store,
+            store: self.store,
             segment,
             first_sequence,
             predecessor: last,
@@ -350,7 +384,7 @@ impl Replay<'_> {
         };
         let mut log = Log::create(self.host, self.layout, &header, self.claimed)?;
         for place in tail.iter().filter(|place| place.kind == GroupKind::Commits) {
-            let group = payload(place)?;
+            let group = self.group_at(place)?;
             let needed = (place.end - place.start) as u64;
             if log.room(needed).0 < needed {
                 return Err(Error::new(
@@ -367,27 +401,19 @@ impl Replay<'_> {
             self.memtable.apply(located_rows(copy, segment, offset)?);
         }
         log.publish(&header)?;
-        if let Some(old) = old
-            && tail.is_empty()
-            && old.len()? > end
-        {
-            // Only what was allocated ahead goes; the groups end before it.
-            old.set_len(end)?;
-        }
-        redo.active = segment;
+        let mut redo = RedoPoint {
+            active: segment,
+            ..self.redo
+        };
         if last == 0 {
-            redo = RedoPoint {
-                segment,
-                offset: GROUPS_START,
-                active: segment,
-                ..redo
-            };
+            (redo.segment, redo.offset) = (segment, GROUPS_START);
         }
         Ok(Recovered {
             log,
             sequence: self.sequence,
             next: Sequence(first_sequence),
             redo,
+            finished: old.map(|old| (old, end)),
         })
     }
 }

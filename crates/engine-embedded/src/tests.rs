@@ -1,6 +1,6 @@
 //! The engine on the real file system: what one process sees, and what the next one finds.
 
-use crate::{Settings, open};
+use crate::{Settings, open, open_read_only};
 use bytes::Bytes;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -103,6 +103,61 @@ async fn commits_survive_a_clean_and_an_abrupt_end() {
     );
     let second = engine.meta.commit(put("d", "4", None)).await.unwrap();
     assert!(second.sequence > first.sequence);
+}
+
+/// Every file of the folder with its bytes.
+fn image(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for folder in [dir.to_owned(), dir.join("log"), dir.join("data")] {
+        for path in Host::real().disk.list(&folder).unwrap() {
+            if path.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                files.push((path, bytes));
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn reading_alone_shows_everything_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(
+        open_read_only(&Host::real(), dir.path(), Settings::default())
+            .await
+            .is_err()
+    );
+    let engine = reopen(dir.path()).await;
+    engine.meta.commit(put("a", "1", None)).await.unwrap();
+    engine.meta.close().await.unwrap();
+    drop(engine);
+    let engine = reopen(dir.path()).await;
+    engine
+        .meta
+        .commit(put("b", "2", Some(vec![9; 1000])))
+        .await
+        .unwrap();
+    drop(engine);
+    closed(dir.path());
+    let before = image(dir.path());
+    let engine = open_read_only(&Host::real(), dir.path(), Settings::default())
+        .await
+        .unwrap();
+    assert_eq!(get(&engine, "a").await.as_deref(), Some("1"));
+    let snapshot = engine.meta.snapshot().await.unwrap();
+    let body = snapshot.get(b"b").await.unwrap().unwrap().body.unwrap();
+    assert_eq!(
+        engine.data.read_body(&body, 0..1000).await.unwrap(),
+        vec![9; 1000]
+    );
+    let refused = engine.meta.commit(put("c", "3", None)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    drop((snapshot, engine));
+    assert!(image(dir.path()) == before, "a reader changed the folder");
+    assert_eq!(
+        get(&reopen(dir.path()).await, "b").await.as_deref(),
+        Some("2")
+    );
 }
 
 #[tokio::test]

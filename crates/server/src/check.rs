@@ -21,7 +21,7 @@ pub(crate) async fn run(data: &Path) -> Result<ExitCode, String> {
     })
     .map_err(cannot)?;
     let settings = trestle_engine_embedded::Settings::default();
-    let opened = trestle_engine_embedded::open(&host, data, settings).await;
+    let opened = trestle_engine_embedded::open_read_only(&host, data, settings).await;
     let engine = match opened {
         Ok(engine) => engine,
         Err(error) => {
@@ -38,7 +38,6 @@ pub(crate) async fn run(data: &Path) -> Result<ExitCode, String> {
         })
         .await
         .map_err(cannot)?;
-    store.close().await.map_err(cannot)?;
     println!("{groups} log groups and {summary:?} checked: {findings} findings");
     Ok(ExitCode::from(u8::from(findings > 0)))
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trestle_core::{ErrorKind, LayerId, Sequence, Timestamp};
 use trestle_engine::{Commit, Engine, Expectation, Extent, Scan, ScanItem, Write};
-use trestle_engine_embedded::{Settings, open};
+use trestle_engine_embedded::{Settings, open, open_read_only};
 use trestle_host::{Host, ManualClock, SeededRandom};
 
 /// What a lane went through.
@@ -41,6 +41,14 @@ struct Lane {
 type Verdict = Result<(), String>;
 
 const DIR: &str = "/store";
+
+fn settings() -> Settings {
+    Settings {
+        memtable_bytes: 8 << 10,
+        index_cache_bytes: 1 << 20,
+        ..Settings::default()
+    }
+}
 
 fn own_key(number: u64) -> Bytes {
     format!("own/{number:08}").into()
@@ -129,13 +137,26 @@ impl Lane {
     }
 
     fn open(&self) -> Result<Engine, trestle_core::Error> {
-        let settings = Settings {
-            memtable_bytes: 8 << 10,
-            index_cache_bytes: 1 << 20,
-            ..Settings::default()
-        };
-        let opened = self.spawn.run(open(&self.host, Path::new(DIR), settings));
-        opened.unwrap_or_else(|| Err(trestle_core::Error::new(ErrorKind::Internal, "deadlock")))
+        self.opened(open(&self.host, Path::new(DIR), settings()))
+    }
+
+    fn opened(
+        &self,
+        opening: impl Future<Output = trestle_core::Result<Engine>>,
+    ) -> trestle_core::Result<Engine> {
+        let deadlock = || Err(trestle_core::Error::new(ErrorKind::Internal, "deadlock"));
+        self.spawn.run(opening).unwrap_or_else(deadlock)
+    }
+
+    /// What a reader that changes nothing finds must be what the next start shows.
+    fn look(&mut self) -> Verdict {
+        if self.promised.is_empty() || !self.chance(3) {
+            return Ok(());
+        }
+        let engine = self
+            .opened(open_read_only(&self.host, Path::new(DIR), settings()))
+            .map_err(|error| format!("cannot be opened for reading: {error}"))?;
+        self.verify(&engine)
     }
 
     /// Starts, up to three times interrupted; then works until the machine stops.
@@ -149,6 +170,7 @@ impl Lane {
             self.end();
         }
         self.disk.stop_after(None);
+        self.look()?;
         let engine = self
             .open()
             .map_err(|error| format!("cannot be opened: {error}"))?;
