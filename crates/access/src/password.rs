@@ -6,7 +6,9 @@ use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_host::{Host, Random};
 
@@ -47,6 +49,8 @@ pub fn verify_secret(secret: &str, hash: &str) -> Result<bool> {
 pub struct PasswordCache {
     key: [u8; 32],
     verified: Mutex<HashMap<[u8; 32], Duration>>,
+    /// Each run of argon2 holds 19 MiB, and anybody may ask for one: one for each core at once.
+    runs: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for PasswordCache {
@@ -63,7 +67,17 @@ impl PasswordCache {
         PasswordCache {
             key,
             verified: Mutex::new(HashMap::new()),
+            runs: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            )),
         }
+    }
+
+    fn is_remembered(&self, mac: &[u8; 32], now: Duration) -> bool {
+        self.verified
+            .lock()
+            .get(mac)
+            .is_some_and(|until| now < *until)
     }
 
     fn mac(&self, user: &str, password: &str) -> Result<[u8; 32]> {
@@ -89,13 +103,14 @@ impl PasswordCache {
     ) -> Result<bool> {
         // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
         let mac = self.mac(user, password)?;
+        if self.is_remembered(&mac, host.clock.monotonic()) {
+            return Ok(true);
+        }
+        let stopped = |_| Error::new(ErrorKind::Internal, "a password check did not run");
+        let run = self.runs.clone().acquire_owned().await.map_err(stopped)?;
+        // Those who waited for a run of the same password need none of their own.
         let now = host.clock.monotonic();
-        if self
-            .verified
-            .lock()
-            .get(&mac)
-            .is_some_and(|until| now < *until)
-        {
+        if self.is_remembered(&mac, now) {
             return Ok(true);
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
@@ -104,6 +119,8 @@ impl PasswordCache {
             .blocking(Box::new(move || {
                 // The receiver lives until this call has ended.
                 let _unread = send.send(verify_secret(&password, &hash));
+                // Held by the call itself, which goes on when its caller is dropped.
+                drop(run);
             }))
             .await;
         let verified = receive
@@ -125,6 +142,8 @@ impl PasswordCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
     use trestle_host::SeededRandom;
 
     #[test]
@@ -134,6 +153,46 @@ mod tests {
         assert!(verify_secret("correct horse", &hash).unwrap());
         assert!(!verify_secret("correct horsf", &hash).unwrap());
         assert!(verify_secret("x", "not a hash").is_err());
+    }
+
+    /// A pool that holds its calls until a test takes them.
+    #[derive(Default)]
+    struct Held(Arc<Mutex<Vec<trestle_host::BlockingCall>>>);
+
+    impl trestle_host::Spawn for Held {
+        fn worker(&self, _: &str, _: BoxFuture<'static, ()>) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
+
+        fn blocking(&self, call: trestle_host::BlockingCall) -> BoxFuture<'static, ()> {
+            self.0.lock().push(call);
+            Box::pin(futures::future::pending())
+        }
+    }
+
+    #[test]
+    fn a_flood_of_wrong_passwords_runs_argon2_a_few_at_a_time() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let mut host = Host::real();
+        host.spawn = Arc::new(Held(calls.clone()));
+        let hash = hash_secret("secret", &*host.random).unwrap();
+        let cache = PasswordCache {
+            runs: Arc::new(Semaphore::new(2)),
+            ..PasswordCache::new(&*host.random)
+        };
+        let flood = || {
+            let asked = (0..16).map(|_| cache.verify(&host, "ann", "wrong", &hash));
+            assert!(futures::future::join_all(asked).now_or_never().is_none());
+        };
+        flood();
+        assert_eq!(calls.lock().len(), 2);
+        // The callers are gone, their calls are not: no room for others yet.
+        flood();
+        assert_eq!(calls.lock().len(), 2);
+        let ended = calls.lock().pop().unwrap();
+        ended();
+        flood();
+        assert_eq!(calls.lock().len(), 2);
     }
 
     #[tokio::test]
