@@ -42,11 +42,12 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     let store = Store::open(engine, host.clone(), account.clone())
         .await
         .map_err(opening)?;
-    let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
+    // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listener = TcpListener::bind(config.listen())
         .await
         .map_err(|error| format!("{} cannot be listened on: {error}", config.listen()))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
     let url = format!("http://{address}");
     if let Some(fresh) = &fresh {
         introduce(
