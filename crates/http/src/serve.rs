@@ -106,6 +106,7 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiver<bool>) {
+    let host = service.host.clone();
     let io = Guarded {
         stream,
         guard: Guard::default(),
@@ -141,8 +142,10 @@ async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiv
     }
     let mut io = connection.into_parts().io.into_inner();
     if let Some(Ended::Refused(violation)) = io.ended {
-        tracing::info!(reason = violation.0, status = 400, "request refused");
-        let refused = tokio::time::timeout(HEAD_TIMEOUT, refuse(&mut io.stream, violation)).await;
+        let id = host.id().to_string();
+        tracing::info!(request = %id, reason = violation.0, status = 400, "request refused");
+        let refusal = refuse(&mut io.stream, violation, &id);
+        let refused = tokio::time::timeout(HEAD_TIMEOUT, refusal).await;
         if let Ok(Err(error)) = refused {
             tracing::debug!(%error, "a refusal could not be sent");
         }
@@ -150,9 +153,11 @@ async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiv
 }
 
 /// Sends the one answer to a request that was not let in.
-async fn refuse(stream: &mut TcpStream, violation: Violation) -> io::Result<()> {
+async fn refuse(stream: &mut TcpStream, violation: Violation, id: &str) -> io::Result<()> {
     let response = Problem::new(StatusCode::BAD_REQUEST, violation.0).into_response();
-    let mut bytes = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n".to_vec();
+    let mut bytes =
+        format!("HTTP/1.1 400 Bad Request\r\nconnection: close\r\nx-request-id: {id}\r\n")
+            .into_bytes();
     for (name, value) in response.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
