@@ -1,7 +1,7 @@
 //! Passwords: argon2id to keep, a keyed MAC to remember that one was just verified.
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{Output, PasswordHash, PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
@@ -16,6 +16,8 @@ use trestle_host::{Host, Random};
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// How many are remembered at once.
 const REMEMBERED_MAX: usize = 1024;
+/// Most runs of argon2 at once, on any number of cores: each keeps 19 MiB.
+const RUNS_MAX: usize = 4;
 
 /// Hashes a secret with argon2id into a PHC string, under a fresh salt.
 ///
@@ -35,13 +37,31 @@ pub fn hash_secret(secret: &str, random: &dyn Random) -> Result<String> {
 /// Whether `secret` is the one that `hash` was made of. Slow on purpose.
 ///
 /// # Errors
-/// `Corrupt` when `hash` is no PHC string.
+/// `Corrupt` when `hash` is no PHC string of argon2.
 pub fn verify_secret(secret: &str, hash: &str) -> Result<bool> {
-    let hash = PasswordHash::new(hash)
-        .map_err(|_| Error::corrupt("a stored password hash cannot be decoded"))?;
-    Ok(Argon2::default()
-        .verify_password(secret.as_bytes(), &hash)
-        .is_ok())
+    verify_in(secret, hash, &mut Vec::new())
+}
+
+/// Verifies within `memory`, which grows to what the hash asks for.
+fn verify_in(secret: &str, hash: &str, memory: &mut Vec<Block>) -> Result<bool> {
+    let undecodable = || Error::corrupt("a stored password hash cannot be decoded");
+    let hash = PasswordHash::new(hash).map_err(|_| undecodable())?;
+    let algorithm = Algorithm::try_from(hash.algorithm).map_err(|_| undecodable())?;
+    let version = hash.version.map(Version::try_from).transpose();
+    let version = version.map_err(|_| undecodable())?.unwrap_or_default();
+    let params = Params::try_from(&hash).map_err(|_| undecodable())?;
+    let (salt, expected) = hash.salt.zip(hash.hash).ok_or_else(undecodable)?;
+    let mut room = [0; 64];
+    let salt = salt.decode_b64(&mut room).map_err(|_| undecodable())?;
+    memory.resize(params.block_count(), Block::default());
+    // A secret that argon2 cannot take was never hashed.
+    let found = Output::init_with(expected.len(), |out| {
+        Argon2::new(algorithm, version, params)
+            .hash_password_into_with_memory(secret.as_bytes(), salt, out, &mut *memory)
+            .map_err(Into::into)
+    });
+    // Outputs compare in constant time.
+    Ok(found.is_ok_and(|found| found == expected))
 }
 
 /// Remembers verified passwords for a while, as MACs under a key that only this process has, so
@@ -49,8 +69,11 @@ pub fn verify_secret(secret: &str, hash: &str) -> Result<bool> {
 pub struct PasswordCache {
     key: [u8; 32],
     verified: Mutex<HashMap<[u8; 32], Duration>>,
-    /// Each run of argon2 holds 19 MiB, and anybody may ask for one: one for each core at once.
+    /// Anybody may ask for a run of argon2: one for each core at once.
     runs: Arc<Semaphore>,
+    /// The memory of runs that ended, for the next ones: allocators keep what is freed for each
+    /// thread that had it, which adds up.
+    memories: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 impl std::fmt::Debug for PasswordCache {
@@ -68,8 +91,9 @@ impl PasswordCache {
             key,
             verified: Mutex::new(HashMap::new()),
             runs: Arc::new(Semaphore::new(
-                std::thread::available_parallelism().map_or(1, usize::from),
+                std::thread::available_parallelism().map_or(1, |cores| cores.get().min(RUNS_MAX)),
             )),
+            memories: Arc::default(),
         }
     }
 
@@ -115,10 +139,14 @@ impl PasswordCache {
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let (password, hash) = (password.to_owned(), hash.to_owned());
+        let memories = self.memories.clone();
         host.spawn
             .blocking(Box::new(move || {
-                // The receiver lives until this call has ended.
-                let _unread = send.send(verify_secret(&password, &hash));
+                let mut memory = memories.lock().pop().unwrap_or_default();
+                let verified = verify_in(&password, &hash, &mut memory);
+                memories.lock().push(memory);
+                // Nobody receives when the caller was dropped.
+                let _unread = send.send(verified);
                 // Held by the call itself, which goes on when its caller is dropped.
                 drop(run);
             }))
@@ -142,6 +170,7 @@ impl PasswordCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argon2::password_hash::PasswordVerifier;
     use futures::FutureExt;
     use futures::future::BoxFuture;
     use trestle_host::SeededRandom;
@@ -152,7 +181,19 @@ mod tests {
         assert!(hash.starts_with("$argon2id$") && !hash.contains("horse"));
         assert!(verify_secret("correct horse", &hash).unwrap());
         assert!(!verify_secret("correct horsf", &hash).unwrap());
-        assert!(verify_secret("x", "not a hash").is_err());
+        let mut memory = Vec::new();
+        for _ in 0..2 {
+            assert!(!verify_in("wrong", &hash, &mut memory).unwrap());
+            assert!(verify_in("correct horse", &hash, &mut memory).unwrap());
+        }
+        // The reference implementation agrees with what is assembled here.
+        let parsed = PasswordHash::new(&hash).unwrap();
+        let reference = |secret: &[u8]| Argon2::default().verify_password(secret, &parsed);
+        assert!(reference(b"correct horse").is_ok() && reference(b"wrong").is_err());
+        let without_salt = "$argon2id$v=19$m=19456,t=2,p=1";
+        for bad in ["not a hash", "", "$scrypt$ln=1$c2FsdHNhbHQ", without_salt] {
+            assert!(verify_secret("x", bad).is_err(), "{bad:?}");
+        }
     }
 
     /// A pool that holds its calls until a test takes them.
