@@ -3,19 +3,20 @@
 use crate::body::Body;
 use crate::guard::{Guard, Violation};
 use crate::problem::Problem;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use futures::future::BoxFuture;
 use http::header::HeaderValue;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use trestle_host::Host;
@@ -242,8 +243,9 @@ impl AsyncRead for Guarded {
                 return Poll::Ready(Ok(()));
             }
             this.received.reserve(READ_BYTES);
-            let stream = Pin::new(&mut this.stream);
-            let read = read_available(stream, context, &mut this.received);
+            let mut room = (&mut this.received).limit(READ_BYTES);
+            // Into memory that is not cleared first: that would cost more than the rest of this.
+            let read = pin!(this.stream.read_buf(&mut room)).poll(context);
             if ready!(read)? == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -256,21 +258,6 @@ impl AsyncRead for Guarded {
             }
         }
     }
-}
-
-/// Reads what the socket has, at most [`READ_BYTES`], to the end of `buffer`.
-fn read_available(
-    stream: Pin<&mut TcpStream>,
-    context: &mut Context<'_>,
-    buffer: &mut BytesMut,
-) -> Poll<io::Result<usize>> {
-    let start = buffer.len();
-    buffer.resize(start + READ_BYTES, 0);
-    let mut room = ReadBuf::new(buffer.get_mut(start..).unwrap_or_default());
-    let outcome = stream.poll_read(context, &mut room);
-    let filled = room.filled().len();
-    buffer.truncate(start + filled);
-    outcome.map_ok(|()| filled)
 }
 
 impl AsyncWrite for Guarded {
