@@ -218,25 +218,25 @@ impl Committer {
         unsynced: bool,
     ) -> std::result::Result<(), Failure> {
         let segment = self.log.position().segment;
-        let written = match self
+        let offset = match self
             .log
             .write_changes(&forming.changes, first, forming.last)
         {
-            Ok(written) => written,
+            Ok(offset) => offset,
             Err(error) if error.kind() == ErrorKind::NoSpace => return Err(Failure::NoSpace),
             Err(error) => return Err(self.fail(&error)),
         };
         // Whatever happens now, these sequences were written down once.
         self.next = forming.last.next();
-        let payload = written.bytes.get(GROUP_HEADER_BYTES..).unwrap_or_default();
-        let rows = located_rows(payload, segment, written.offset).map_err(|e| self.fail(&e))?;
+        self.log_bytes_since_checkpoint += self.log.payload().len() as u64;
+        let rows =
+            located_rows(self.log.payload(), segment, offset).map_err(|error| self.fail(&error))?;
         if canary::active(Canary::ShowBeforeSync) {
             self.show(rows.clone(), forming.last);
         }
         if !unsynced {
             self.log.sync().map_err(|error| self.fail(&error))?;
         }
-        self.log_bytes_since_checkpoint += written.bytes.len() as u64;
         if !canary::active(Canary::ShowBeforeSync) {
             self.show(rows, forming.last);
         }

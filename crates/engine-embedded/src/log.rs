@@ -21,6 +21,9 @@ const ALLOCATION_BYTES_MIN: u64 = 1 << 20;
 /// Allocated space that only commits which free something may use.
 pub(crate) const RESERVE_BYTES: u64 = 2 << 20;
 
+/// Memory that is kept from one group to the next, in bytes.
+const GROUP_BYTES_KEPT: usize = 4 << 20;
+
 /// Where the log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogPosition {
@@ -43,15 +46,8 @@ pub(crate) struct Log {
     synced: Sequence,
     written: Sequence,
     sealed: bool,
-}
-
-/// A group that was written and awaits its sync.
-#[derive(Debug)]
-pub(crate) struct Written {
-    /// Offset of the group.
-    pub(crate) offset: u64,
-    /// The group's bytes, for locating bodies in it.
-    pub(crate) bytes: Vec<u8>,
+    /// The bytes of the last group that was written; its memory serves the next one.
+    group: Vec<u8>,
 }
 
 impl Log {
@@ -78,6 +74,7 @@ impl Log {
             synced,
             written: synced,
             sealed: false,
+            group: Vec::new(),
         })
     }
 
@@ -109,48 +106,56 @@ impl Log {
         (all, all.saturating_sub(RESERVE_BYTES))
     }
 
-    /// Writes a group of commits. Nothing is durable yet; a failed write leaves the log where it
-    /// was.
+    /// Writes a group of commits, and returns where. Nothing is durable yet; a failed write leaves
+    /// the log where it was.
     pub(crate) fn write_changes(
         &mut self,
         changes: &Changes,
         first: Sequence,
         last: Sequence,
-    ) -> Result<Written> {
-        let mut group = vec![0; GROUP_HEADER_BYTES];
-        encode_changes(changes, &mut group);
-        let written = self.write_group(GroupKind::Commits, group, first, last)?;
+    ) -> Result<u64> {
+        self.group.clear();
+        self.group.shrink_to(GROUP_BYTES_KEPT);
+        self.group.resize(GROUP_HEADER_BYTES, 0);
+        encode_changes(changes, &mut self.group);
+        let offset = self.write_group(GroupKind::Commits, first, last)?;
         self.written = last;
         self.sealed = false;
-        Ok(written)
+        Ok(offset)
     }
 
-    fn write_group(
-        &mut self,
+    /// The payload of the last group that was written.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.group.get(GROUP_HEADER_BYTES..).unwrap_or_default()
+    }
+
+    /// Writes what stands in `group` after room for the header.
+    fn write_group(&mut self, kind: GroupKind, first: Sequence, last: Sequence) -> Result<u64> {
+        let header = self.header(kind, self.payload().len(), first, last)?;
+        let checksum = header.complete(&mut self.group);
+        let offset = self.position.offset;
+        self.file.write_at(&self.group, offset)?;
+        self.position.offset = offset + header.group_bytes();
+        self.position.checksum = checksum;
+        Ok(offset)
+    }
+
+    fn header(
+        &self,
         kind: GroupKind,
-        mut group: Vec<u8>,
+        payload_bytes: usize,
         first: Sequence,
         last: Sequence,
-    ) -> Result<Written> {
-        let payload_bytes = u32::try_from(group.len() - GROUP_HEADER_BYTES)
-            .map_err(|_| Error::new(ErrorKind::TooLarge, "a group of commits is too large"))?;
-        let header = GroupHeader {
+    ) -> Result<GroupHeader> {
+        Ok(GroupHeader {
             kind,
             segment: self.position.segment,
-            payload_bytes,
+            payload_bytes: u32::try_from(payload_bytes)
+                .map_err(|_| Error::new(ErrorKind::TooLarge, "a group of commits is too large"))?,
             first,
             last,
             synced: self.synced,
             previous_checksum: self.position.checksum,
-        };
-        let checksum = header.complete(&mut group);
-        let offset = self.position.offset;
-        self.file.write_at(&group, offset)?;
-        self.position.offset = offset + header.group_bytes();
-        self.position.checksum = checksum;
-        Ok(Written {
-            offset,
-            bytes: group,
         })
     }
 
@@ -179,12 +184,9 @@ impl Log {
         {
             return Ok(());
         }
-        self.write_group(
-            GroupKind::Seal,
-            vec![0; GROUP_HEADER_BYTES],
-            self.written,
-            self.written,
-        )?;
+        self.group.clear();
+        self.group.resize(GROUP_HEADER_BYTES, 0);
+        self.write_group(GroupKind::Seal, self.written, self.written)?;
         self.sealed = true;
         Ok(())
     }
@@ -198,22 +200,15 @@ impl Log {
     /// the old one in use.
     pub(crate) fn rotate(&mut self) -> Result<()> {
         let segment = self.position.segment + 1;
-        let mut group = vec![0; GROUP_HEADER_BYTES];
-        group.extend_from_slice(&segment.to_be_bytes());
-        let end = self.position.offset + (group.len() as u64).next_multiple_of(8);
-        // The successor's header carries the checksum of the group that names it.
-        let mut named = group.clone();
-        let checksum = GroupHeader {
-            kind: GroupKind::Successor,
-            segment: self.position.segment,
-            payload_bytes: 8,
-            first: self.written,
-            last: self.written,
-            synced: self.synced,
-            previous_checksum: self.position.checksum,
-        }
-        .complete(&mut named);
-        if self.room(named.len() as u64).0 < named.len() as u64 {
+        self.group.clear();
+        self.group.resize(GROUP_HEADER_BYTES, 0);
+        self.group.extend_from_slice(&segment.to_be_bytes());
+        // The successor's header carries the checksum of the group that names it, so that is made
+        // before it is written.
+        let group = self.header(GroupKind::Successor, 8, self.written, self.written)?;
+        let checksum = group.complete(&mut self.group);
+        let end = self.position.offset + group.group_bytes();
+        if self.room(group.group_bytes()).0 < group.group_bytes() {
             return Err(Error::new(
                 ErrorKind::NoSpace,
                 "no room to name the next log segment",
@@ -238,7 +233,7 @@ impl Log {
                 return Err(error);
             }
         };
-        self.write_group(GroupKind::Successor, group, self.written, self.written)?;
+        self.write_group(GroupKind::Successor, self.written, self.written)?;
         let old = std::mem::replace(&mut self.file, file);
         old.sync_data().map_err(|error| {
             Error::new(

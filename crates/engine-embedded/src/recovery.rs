@@ -13,7 +13,7 @@ use crate::format::{
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
-use crate::log::{Log, Written, write_header};
+use crate::log::{Log, write_header};
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
@@ -393,12 +393,9 @@ impl Replay<'_> {
                 ));
             }
             let changes = changes(group.payload, last, place.start as u64)?;
-            let Written { offset, bytes } =
-                log.write_changes(&changes, group.header.first, group.header.last)?;
-            let copy = bytes
-                .get(crate::format::GROUP_HEADER_BYTES..)
-                .unwrap_or_default();
-            self.memtable.apply(located_rows(copy, segment, offset)?);
+            let offset = log.write_changes(&changes, group.header.first, group.header.last)?;
+            self.memtable
+                .apply(located_rows(log.payload(), segment, offset)?);
         }
         log.publish(&header)?;
         let mut redo = RedoPoint {

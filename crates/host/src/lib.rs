@@ -42,7 +42,7 @@ impl Host {
     pub fn real() -> Self {
         Host {
             clock: Arc::new(SystemClock::new()),
-            random: Arc::new(SystemRandom),
+            random: Arc::new(SystemRandom::default()),
             spawn: Arc::new(ThreadSpawn),
             disk: Arc::new(RealDisk),
         }

@@ -8,20 +8,61 @@ pub trait Random: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// The operating system's generator.
-#[derive(Debug)]
-pub struct SystemRandom;
+/// The operating system's generator, asked for many bytes at once: ids are made for each request.
+#[derive(Default)]
+pub struct SystemRandom {
+    ahead: Mutex<Ahead>,
+}
+
+impl std::fmt::Debug for SystemRandom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SystemRandom")
+    }
+}
+
+/// Bytes that were fetched and not yet given out.
+struct Ahead {
+    bytes: [u8; 1024],
+    used: usize,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Ahead {
+            bytes: [0; 1024],
+            used: 1024,
+        }
+    }
+}
 
 impl Random for SystemRandom {
     fn fill(&self, buffer: &mut [u8]) {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
-                Ok(count) => filled += count,
-                Err(rustix::io::Errno::INTR) => {}
-                // Ids and secrets must never be predictable: without randomness nothing is safe.
-                Err(_) => std::process::abort(),
-            }
+        if buffer.len() > 64 {
+            return fetch(buffer);
+        }
+        let mut ahead = self.ahead.lock();
+        if ahead.bytes.len() - ahead.used < buffer.len() {
+            fetch(&mut ahead.bytes);
+            ahead.used = 0;
+        }
+        let start = ahead.used;
+        ahead.used += buffer.len();
+        if let Some(given) = ahead.bytes.get_mut(start..start + buffer.len()) {
+            buffer.copy_from_slice(given);
+            // What was given out must not be found here later.
+            given.fill(0);
+        }
+    }
+}
+
+fn fetch(buffer: &mut [u8]) {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            // Ids and secrets must never be predictable: without randomness nothing is safe.
+            Err(_) => std::process::abort(),
         }
     }
 }
@@ -58,5 +99,25 @@ impl Random for SeededRandom {
                 *to = from;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_byte_is_given_twice() {
+        let random = SystemRandom::default();
+        let mut seen = std::collections::HashSet::new();
+        for length in [16, 24, 40, 64, 65, 200].into_iter().cycle().take(600) {
+            let mut bytes = vec![0; length];
+            random.fill(&mut bytes);
+            assert!(
+                seen.insert(bytes.split_off(length - 16)),
+                "random bytes came twice"
+            );
+        }
+        assert!(seen.iter().all(|bytes| bytes.iter().any(|byte| *byte != 0)));
     }
 }

@@ -188,12 +188,16 @@ async fn answer(service: Service, request: Request<Incoming>) -> Response<Body> 
     let path = request.uri().path().to_owned();
     let mut request = request;
     request.extensions_mut().insert(RequestId(id.clone()));
-    // A task of its own: a client that goes away does not cancel a verb half-way.
-    let handled = tokio::spawn((service.handler)(request)).await;
-    let mut response = handled.unwrap_or_else(|_panic| {
-        tracing::error!(request = %id, "a request handler failed");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed").into_response()
-    });
+    let handling = (service.handler)(request);
+    let mut response = if method.is_safe() {
+        handling.await
+    } else {
+        // A task of its own: a client that goes away does not cancel a change half-way.
+        tokio::spawn(handling).await.unwrap_or_else(|_panic| {
+            tracing::error!(request = %id, "a request handler failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed").into_response()
+        })
+    };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }

@@ -16,7 +16,7 @@ use trestle_core::{
 use trestle_http::{
     Body, Problem, RangeHeader, http_date, incoming, parse_precondition, parse_range,
 };
-use trestle_store::{DeleteObject, Object, PutObject, ReadObject};
+use trestle_store::{DeleteObject, Object, ObjectBytes, PutObject, ReadObject};
 
 /// The representation fields that are kept and sent back.
 const KEPT: [HeaderName; 5] = [
@@ -189,7 +189,10 @@ pub(crate) async fn get(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
     let range = wanted_range(call.request.headers(), object);
     let (mut response, range) = head_of(object, range)?;
     let length = range.len();
-    *response.body_mut() = Body::stream(length, reader.into_stream(range).await?);
+    *response.body_mut() = match reader.into_bytes(range).await? {
+        ObjectBytes::Whole(bytes) => Body::full(bytes),
+        ObjectBytes::Stream(stream) => Body::stream(length, stream),
+    };
     Ok(response)
 }
 

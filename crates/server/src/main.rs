@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod credentials;
+mod log;
 mod serve;
 
 use clap::{Args, Parser, Subcommand};
@@ -60,12 +61,19 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRESTLE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let writer = log::LogWriter::default();
+    let lines = writer.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || lines.clone())
+        .with_ansi(false)
         // A full disk under the log must not end requests: reporting a lost line there panics.
         .log_internal_errors(false)
         .init();
+    let _log = match writer.start() {
+        Ok(thread) => thread,
+        Err(error) => return failed(&format!("the log could not start: {error}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -23,5 +23,5 @@ pub use nouns::{
     ListingItem, Object, PutObject, PutOutcome, ReadObject, TagOf,
 };
 pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, OBJECT_BYTES_MAX, REPRESENTATION_BYTES_MAX};
-pub use read::{ObjectReader, ObjectStream};
+pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use store::Store;

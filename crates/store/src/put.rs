@@ -39,19 +39,31 @@ impl Store {
         store::require(grant, Action::WriteObject, &resource)?;
         let owner = store::owner(grant)?;
         check_limits(&put)?;
-        // Refuses what will be refused before the body is read; the commit decides.
-        let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, &put.bucket).await?.bucket;
-        let current = store::find_object(&*read, bucket.id, &put.key).await?;
-        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
-        drop(read);
+        // Refuses what will be refused before the body is read. The commit decides: it expects the
+        // rows to be as they were found.
+        let mut found = self.look_up(&put).await?;
         let mut received = self.receive(&put, body).await?;
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(outcome) = self.try_put(&put, &owner, &mut received).await? {
+            if let Some(outcome) = self.try_put(&put, &owner, found, &mut received).await? {
                 return Ok(outcome);
             }
+            found = self.look_up(&put).await?;
         }
         Err(store::conflict())
+    }
+
+    /// What a write is going to replace, with its precondition checked.
+    async fn look_up(&self, put: &PutObject) -> Result<Replaced> {
+        let read = self.snapshot().await?;
+        let bucket = store::find_bucket(&*read, &put.bucket).await?;
+        let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
+        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
+        let former = Former::load(&*read, current.as_ref().and_then(|c| c.object.layer())).await?;
+        Ok(Replaced {
+            bucket,
+            current,
+            former,
+        })
     }
 
     /// Takes the body in: hashes it, checks it against what was declared, and stores what does not
@@ -65,7 +77,12 @@ impl Store {
         let mut hasher = Hasher::new(&algorithms);
         let mut sink = Sink {
             store: self,
-            collected: BytesMut::new(),
+            collected: BytesMut::with_capacity(
+                // As much as it says, and no more than is kept here: the claim may be false.
+                usize::try_from(put.declared_length.unwrap_or(0))
+                    .unwrap_or(usize::MAX)
+                    .min(self.engine.data.body_bytes_max()),
+            ),
             writer: None,
         };
         let mut length = 0u64;
@@ -113,14 +130,14 @@ impl Store {
         &self,
         put: &PutObject,
         owner: &Owner,
+        found: Replaced,
         received: &mut Received,
     ) -> Result<Option<PutOutcome>> {
-        let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, &put.bucket).await?;
-        let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
-        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
-        let former = Former::load(&*read, current.as_ref().and_then(|c| c.object.layer())).await?;
-        drop(read);
+        let Replaced {
+            bucket,
+            current,
+            former,
+        } = found;
         let object = self.new_object(put, owner, received, current.as_ref());
         let commit = commit(&bucket, &object, current.as_ref(), received, former.deletes)?;
         if let Some(layer) = &mut received.layer {
@@ -228,6 +245,13 @@ fn commit(
         tokens,
         urgency: Urgency::Normal,
     })
+}
+
+/// What a write found under its key.
+struct Replaced {
+    bucket: FoundBucket,
+    current: Option<FoundObject>,
+    former: Former,
 }
 
 /// A body that was taken in.

@@ -72,13 +72,13 @@ impl ObjectReader {
         &self.object
     }
 
-    /// Streams `range`. The first chunk has been read and verified when this returns; an error
+    /// The bytes of `range`. The first chunk has been read and verified when this returns; an error
     /// later in the stream ends it, and the bytes before it are right.
     ///
     /// # Errors
     /// `Corrupt`; `Conflict` when the object was replaced or deleted meanwhile and its bytes are
     /// gone; `InvalidInput` for a range beyond the end.
-    pub async fn into_stream(self, range: ResolvedRange) -> Result<ObjectStream> {
+    pub async fn into_bytes(self, range: ResolvedRange) -> Result<ObjectBytes> {
         if range.start > range.end || range.end > self.object.length() {
             return Err(Error::invalid("the range does not lie within the object"));
         }
@@ -92,9 +92,11 @@ impl ObjectReader {
         let mut chunks = content.await?;
         let first = chunks.next().await?;
         drop(self.snapshot);
-        let Some(first) = first else {
-            return Ok(ObjectStream(stream::empty().boxed()));
+        let whole = first.as_ref().map_or(0, |first| first.len() as u64) == range.len();
+        let (Some(first), false) = (&first, whole) else {
+            return Ok(ObjectBytes::Whole(first.unwrap_or_default()));
         };
+        let first = first.clone();
         let rest = stream::unfold(Some(chunks), |chunks| async {
             let mut chunks = chunks?;
             match chunks.next().await {
@@ -103,8 +105,19 @@ impl ObjectReader {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(ObjectStream(stream::iter([Ok(first)]).chain(rest).boxed()))
+        Ok(ObjectBytes::Stream(ObjectStream(
+            stream::iter([Ok(first)]).chain(rest).boxed(),
+        )))
     }
+}
+
+/// The bytes of a range.
+#[derive(Debug)]
+pub enum ObjectBytes {
+    /// All of them, at hand.
+    Whole(Bytes),
+    /// As they are read.
+    Stream(ObjectStream),
 }
 
 /// The bytes of a range; ends with them, or with an error, never short.

@@ -166,7 +166,7 @@ impl Fixture {
         let stream = self
             .open(k)
             .await?
-            .into_stream(ResolvedRange { start, end })
+            .into_bytes(ResolvedRange { start, end })
             .await?;
         collect(stream).await
     }
@@ -177,7 +177,7 @@ impl Fixture {
             start: 0,
             end: reader.object().length(),
         };
-        collect(reader.into_stream(range).await?).await
+        collect(reader.into_bytes(range).await?).await
     }
 
     pub(crate) async fn delete_if(&self, k: &str, precondition: Precondition) -> Result<Object> {
@@ -248,7 +248,11 @@ impl Fixture {
     }
 }
 
-pub(crate) async fn collect(mut stream: ObjectStream) -> Result<Vec<u8>> {
+pub(crate) async fn collect(bytes: ObjectBytes) -> Result<Vec<u8>> {
+    let mut stream = match bytes {
+        ObjectBytes::Whole(bytes) => return Ok(bytes.to_vec()),
+        ObjectBytes::Stream(stream) => stream,
+    };
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk?);

@@ -243,7 +243,7 @@ async fn a_read_never_ends_short_when_the_object_is_replaced() {
         start: 0,
         end: reader.object().length(),
     };
-    let stream = reader.into_stream(range).await.unwrap();
+    let stream = reader.into_bytes(range).await.unwrap();
     f.put("k", b"new").await.unwrap();
     // What the engine still has may come; what it has not is an error, never an early end.
     match collect(stream).await {
