@@ -240,7 +240,12 @@ impl Server {
         self.child.id()
     }
 
-    /// What it logged.
+    /// Where it logs; whole only when it has stopped.
+    pub fn log_file(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

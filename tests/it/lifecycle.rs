@@ -271,8 +271,9 @@ fn every_request_leaves_one_line_with_its_id() {
     let mut fixture = Fixture::new();
     let response = put(&mut fixture.client(), "/rest/b/logged", b"v");
     let id = response.header("x-request-id").unwrap();
-    let log = fixture.server().log();
+    let file = fixture.server().log_file();
     fixture.stop();
+    let log = std::fs::read_to_string(file).unwrap();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(&id)).collect();
     assert_eq!(lines.len(), 1, "{log}");
     for part in ["PUT", "/rest/b/logged", "201"] {
