@@ -389,3 +389,21 @@ async fn one_of_many_concurrent_creations_wins_and_counters_add_up() {
         1i64.to_be_bytes()
     );
 }
+
+#[tokio::test]
+async fn it_keeps_the_contract_with_rows_in_every_table() {
+    // A table in memory of almost nothing: rows soon lie in the active one, the frozen one and the
+    // index.
+    let settings = Settings {
+        memtable_bytes: 2 << 10,
+        ..Settings::default()
+    };
+    let mut folders = Vec::new();
+    trestle_engine::contract::all(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, settings) = (dir.path().to_owned(), settings.clone());
+        folders.push(dir);
+        Box::pin(async move { open(&Host::real(), &path, settings).await.unwrap() })
+    })
+    .await;
+}

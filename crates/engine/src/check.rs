@@ -4,20 +4,30 @@ use crate::meta::{COMMIT_BYTES_MAX, Commit, ROW_KEY_BYTES_MAX, ROW_VALUE_BYTES_M
 use std::collections::HashSet;
 use trestle_core::{Error, ErrorKind, Result};
 
+/// Most expectations, and most tokens, of one commit: three for each verb of a transaction of 1,000,
+/// and room.
+pub const EXPECTATIONS_MAX: usize = 10_000;
+
 /// Checks the limits of a commit, and that it changes each key at most once.
 ///
 /// # Errors
 /// `TooLarge`, `InvalidInput`.
 pub fn validate(commit: &Commit) -> Result<()> {
+    if commit.expectations.len() > EXPECTATIONS_MAX || commit.tokens.len() > EXPECTATIONS_MAX {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            "a commit expects or names too much",
+        ));
+    }
     let mut total = 0usize;
     let mut keys = HashSet::with_capacity(commit.writes.len());
     for write in &commit.writes {
         let key = write.key();
-        if key.is_empty() || key.len() > ROW_KEY_BYTES_MAX {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "a row key is empty or too long",
-            ));
+        if key.is_empty() {
+            return Err(Error::invalid("a row key is empty"));
+        }
+        if key.len() > ROW_KEY_BYTES_MAX {
+            return Err(Error::new(ErrorKind::TooLarge, "a row key is too long"));
         }
         if !keys.insert(key) {
             return Err(Error::invalid("a commit changes a row twice"));

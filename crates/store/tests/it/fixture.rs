@@ -96,7 +96,7 @@ impl Fixture {
             clock: clock.clone(),
             ..Host::real()
         };
-        let engine = crate::memory::engine();
+        let engine = trestle_engine::memory::engine();
         let held = Arc::new(Held {
             data: engine.data,
             extents: Arc::default(),

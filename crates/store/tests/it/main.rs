@@ -13,5 +13,4 @@ mod check;
 mod concurrency;
 mod fixture;
 mod listing;
-mod memory;
 mod objects;
