@@ -18,8 +18,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   supply  licences and sources of all dependencies
   mainjob a real tree of files in and out, with a kill in between
   bench   the server against its ceilings, as the tables of docs/performance.md
-  reliability crash [--seed N] [--minutes M] [--out FILE]
-          crashes on a simulated disk, for as long as one likes";
+  reliability crash|model|memory [--seed N] [--minutes M] [--out FILE]
+          crashes on a simulated disk, or the store against the reference model over the
+          embedded engine with crashes or over the one in memory, for as long as one likes";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

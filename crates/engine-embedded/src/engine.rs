@@ -14,10 +14,11 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, LayerId, Result};
 use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::meta::COMMIT_BYTES_MAX;
@@ -60,6 +61,8 @@ struct Embedded {
     layout: Layout,
     view: Arc<CurrentView>,
     inbox: mpsc::Sender<Message>,
+    /// Ends when both workers have: nothing is ever sent.
+    workers: AsyncMutex<mpsc::Receiver<Infallible>>,
     in_flight: Arc<Semaphore>,
     poison: Arc<Poison>,
     data: Arc<DataSegments>,
@@ -126,17 +129,23 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         index,
         view: view.clone(),
     };
+    let (alive, ended) = mpsc::channel(1);
     // Whoever may still write holds the lock: it is free only when every file is closed.
     host.spawn.worker(
         "checkpointer",
-        Box::pin(holding(lock.clone(), checkpointer.run(orders))),
+        Box::pin(holding(
+            lock.clone(),
+            alive.clone(),
+            checkpointer.run(orders),
+        )),
     )?;
     host.spawn.worker(
         "committer",
-        Box::pin(holding(lock.clone(), committer.run(messages))),
+        Box::pin(holding(lock.clone(), alive, committer.run(messages))),
     )?;
     Ok(Embedded {
         inbox,
+        workers: AsyncMutex::new(ended),
         ..Embedded::new(host, layout, view, data, poison, lock, &settings)
     }
     .ports())
@@ -171,10 +180,15 @@ pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Resu
     .ports())
 }
 
-/// Runs a worker to its end, and lets go of the lock after it.
-async fn holding(lock: Arc<dyn File>, work: impl Future<Output = ()>) {
+/// Runs a worker to its end, and lets go of the lock after it; `alive` is dropped last.
+async fn holding(
+    lock: Arc<dyn File>,
+    alive: mpsc::Sender<Infallible>,
+    work: impl Future<Output = ()>,
+) {
     work.await;
     drop(lock);
+    drop(alive);
 }
 
 /// Verifies every group of the log in the data folder `dir`, which nobody else may have open.
@@ -237,6 +251,7 @@ impl Embedded {
             layout,
             view,
             inbox: mpsc::channel(1).0,
+            workers: AsyncMutex::new(mpsc::channel(1).1),
             poison,
             in_flight: Arc::new(Semaphore::new(in_flight)),
             data,
@@ -335,7 +350,10 @@ impl Meta for Embedded {
                 .send(Message::Close(reply))
                 .await
                 .map_err(|_| unavailable())?;
-            answer.await.unwrap_or_else(|_| Err(unavailable()))
+            let outcome = answer.await.unwrap_or_else(|_| Err(unavailable()));
+            // The index is closed by then, too: a process that ends now interrupts nothing.
+            let None = self.workers.lock().await.recv().await;
+            outcome
         })
     }
 }

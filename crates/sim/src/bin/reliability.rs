@@ -1,4 +1,4 @@
-//! The lanes for as long as one likes: `reliability crash --seed N --minutes M --out FILE`.
+//! The lanes for as long as one likes: `reliability crash|model|memory --seed N --minutes M --out FILE`.
 //!
 //! Prints a line a minute, and writes one JSON object with seed, counts and rate. Ends with status 1
 //! at the first broken promise, whose seed replays it.
@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use trestle_sim::crash;
+use trestle_sim::{crash, model};
 
 /// Reboots of one history.
 const REBOOTS: u64 = 8;
@@ -66,13 +66,46 @@ fn crashes(options: &Options) -> Result<String, String> {
     ))
 }
 
+/// Operations of one history of the model.
+const OPERATIONS: u64 = 1000;
+
+/// Compares the store with the model until the time is over.
+fn models(options: &Options, part: &str, over: model::Over) -> Result<String, String> {
+    let started = Instant::now();
+    let until = Duration::from_secs(options.minutes * 60);
+    let (mut operations, mut reboots, mut seed) = (0, 0, options.seed);
+    while started.elapsed() < until {
+        for ((verb, _), count) in model::run(seed, OPERATIONS, over)? {
+            *if verb == "reboot" {
+                &mut reboots
+            } else {
+                &mut operations
+            } += count;
+        }
+        seed += 1;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(format!(
+        "{{\"part\":\"{part}\",\"first_seed\":{},\"histories\":{},\"operations\":{operations},\
+         \"reboots\":{reboots},\"differences\":0,\"seconds\":{seconds:.0},\
+         \"operations_per_hour\":{:.0}}}",
+        options.seed,
+        seed - options.seed,
+        operations as f64 / seconds * 3600.0
+    ))
+}
+
 fn run() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (part, rest) = arguments.split_first().ok_or("which part? crash")?;
+    let (part, rest) = arguments
+        .split_first()
+        .ok_or("which part? crash, model or memory")?;
     let options = options(rest)?;
     let result = match part.as_str() {
         "crash" => crashes(&options)?,
-        _ => return Err(format!("{part} is not a part: crash")),
+        "model" => models(&options, part, model::Over::Embedded)?,
+        "memory" => models(&options, part, model::Over::Memory)?,
+        _ => return Err(format!("{part} is not a part: crash, model or memory")),
     };
     println!("{result}");
     if let Some(out) = &options.out {

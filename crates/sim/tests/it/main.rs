@@ -2,9 +2,15 @@
 //! planted in the whole process.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod model;
+
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use trestle_engine_embedded::{Canary, plant};
 use trestle_sim::crash;
+
+/// A planted bug is in the whole process: the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
@@ -21,6 +27,7 @@ fn number(name: &str, default: u64) -> u64 {
     reason = "the time until a bug is caught is a result"
 )]
 fn promises_survive_crashes_and_planted_bugs_do_not() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let first = number("TRESTLE_SEED", 1);
     let wanted = number("TRESTLE_STATES", 150);
     let started = Instant::now();

@@ -1,0 +1,55 @@
+//! The store against the reference model: every verb, every outcome.
+
+use crate::{TURN, number};
+use std::sync::PoisonError;
+use trestle_sim::model;
+
+#[test]
+fn the_store_is_the_model() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Every verb with every outcome that one client can meet, by name.
+    let outcomes = [
+        ("create bucket", "ok"),
+        ("create bucket", "AlreadyExists(Bucket)"),
+        ("delete bucket", "ok"),
+        ("delete bucket", "NotFound(Bucket)"),
+        ("delete bucket", "NotEmpty"),
+        ("bucket", "ok"),
+        ("bucket", "NotFound(Bucket)"),
+        ("list buckets", "ok"),
+        ("put", "ok"),
+        ("put", "NotFound(Bucket)"),
+        ("put", "PreconditionFailed"),
+        ("put", "IncompleteBody"),
+        ("read", "ok"),
+        ("read", "NotFound(Bucket)"),
+        ("read", "NotFound(Object)"),
+        ("read", "RangeNotSatisfiable"),
+        ("head", "ok"),
+        ("head", "NotFound(Bucket)"),
+        ("head", "NotFound(Object)"),
+        ("delete", "ok"),
+        ("delete", "NotFound(Bucket)"),
+        ("delete", "NotFound(Object)"),
+        ("delete", "PreconditionFailed"),
+        ("list", "ok"),
+        ("list", "NotFound(Bucket)"),
+    ];
+    let first = number("TRESTLE_SEED", 1);
+    for over in [model::Over::Memory, model::Over::Embedded] {
+        let mut coverage = model::Coverage::new();
+        for seed in first..first + number("TRESTLE_HISTORIES", 6) {
+            let covered = model::run(seed, 700, over).unwrap_or_else(|broken| panic!("{broken}"));
+            for (cell, count) in covered {
+                *coverage.entry(cell).or_default() += count;
+            }
+        }
+        for (verb, outcome) in outcomes {
+            assert!(
+                coverage.contains_key(&(verb, outcome.to_owned())),
+                "{verb} never was {outcome}"
+            );
+        }
+        println!("{over:?}: {coverage:?}");
+    }
+}
