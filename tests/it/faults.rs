@@ -47,8 +47,12 @@ fn events(trace: &str) -> Vec<Event> {
                 .rposition(|(other, _)| *other == thread)
                 .unwrap();
             let (_, file) = begun.remove(place);
-            assert!(ended, "a sync failed: {line}");
-            events.push(Event::Synced(file.to_owned()));
+            // The index may still be closing when the process ends; the log never is.
+            let cut_off = call.ends_with("= ?") && file.ends_with("/index.redb");
+            assert!(ended || cut_off, "a sync of {file} failed: {line}");
+            if ended {
+                events.push(Event::Synced(file.to_owned()));
+            }
         } else if ["201", "204"]
             .iter()
             .any(|code| call.contains(&format!("\"HTTP/1.1 {code}")))
