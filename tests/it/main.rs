@@ -7,6 +7,7 @@ mod lifecycle;
 mod listing;
 mod main_job;
 mod objects;
+mod overload;
 
 use tempfile::TempDir;
 use trestle_tests::{Client, Launch, Response, Server};

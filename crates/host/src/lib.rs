@@ -5,12 +5,14 @@
 
 mod clock;
 mod disk;
+mod limits;
 mod random;
 mod real_disk;
 mod spawn;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, File, OpenMode};
+pub use limits::open_files_max;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use real_disk::RealDisk;
 pub use spawn::{BlockingCall, Spawn, ThreadSpawn};

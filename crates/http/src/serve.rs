@@ -23,8 +23,6 @@ use trestle_host::Host;
 
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Open connections.
-const CONNECTIONS_MAX: usize = 4096;
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
 /// How long the accept loop rests after a failure such as too many open files.
@@ -43,6 +41,8 @@ pub type Handler =
 pub struct Service {
     /// The machine.
     pub host: Host,
+    /// Most open connections; more wait to be accepted.
+    pub connections: u32,
     /// The answers.
     pub handler: Arc<Handler>,
 }
@@ -61,7 +61,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
     drain: Duration,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(service.connections as usize));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -82,8 +82,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    if tokio::time::timeout(drain, places.acquire_many(all))
+    if tokio::time::timeout(drain, places.acquire_many(service.connections))
         .await
         .is_err()
     {

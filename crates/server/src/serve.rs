@@ -24,6 +24,36 @@ const ROOT_ACCOUNT: &str = "root";
 /// How long requests in progress may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// Most open connections.
+const CONNECTIONS_MAX: u32 = 4096;
+/// Files that are no connection's: the log, the index, segments open for reading, and room.
+const FILES_OF_STORE: u64 = 512;
+/// With fewer connections than this there is nothing to serve.
+const CONNECTIONS_MIN: u32 = 32;
+
+/// How many connections the limit of open files leaves room for. Each may have two: its socket, and
+/// the segment that it writes to. Beyond that the store itself could not open what it needs, and
+/// would refuse writes for good.
+fn connections() -> std::result::Result<u32, String> {
+    let files = trestle_host::open_files_max();
+    let room = files.saturating_sub(FILES_OF_STORE) / 2;
+    let connections = u32::try_from(room).unwrap_or(u32::MAX).min(CONNECTIONS_MAX);
+    if connections < CONNECTIONS_MIN {
+        return Err(format!(
+            "only {files} files may be open, at least {} are needed (ulimit -n)",
+            FILES_OF_STORE + u64::from(2 * CONNECTIONS_MIN)
+        ));
+    }
+    if connections < CONNECTIONS_MAX {
+        tracing::warn!(
+            files,
+            connections,
+            "few files may be open: fewer connections are taken"
+        );
+    }
+    Ok(connections)
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String> {
     let host = Host::real();
@@ -35,6 +65,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
         signal(SignalKind::interrupt()).map_err(|error| error.to_string())?,
     );
+    let connections = connections()?;
     let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
         .await
         .map_err(opening)?;
@@ -59,6 +90,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     println!("listening on {url}");
     let service = Service {
         host: host.clone(),
+        connections,
         handler: handler(host, store.clone(), root, account),
     };
     let (stopping, stop) = watch::channel(false);
