@@ -98,6 +98,20 @@ fn what_is_no_key_is_refused() {
 }
 
 #[test]
+fn a_number_sign_that_is_not_escaped_does_not_cut_the_key_off() {
+    let fixture = Fixture::new();
+    put(&mut fixture.client(), "/rest/b/report", b"kept");
+    assert_eq!(
+        put(&mut fixture.client(), "/rest/b/report#2", b"lost").status,
+        400
+    );
+    assert_eq!(
+        send(&mut fixture.client(), "GET", "/rest/b/report").text(),
+        "kept"
+    );
+}
+
+#[test]
 fn names_of_the_server_are_no_buckets() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();

@@ -114,7 +114,7 @@ impl Guard {
                 return Err(Violation("the request's head is too large"));
             }
             // Refuse at once what no further byte can mend.
-            return bare_line_end(received.strip_suffix(b"\r").unwrap_or(received));
+            return line_ends(received.strip_suffix(b"\r").unwrap_or(received));
         };
         if end + 4 > HEAD_BYTES_MAX {
             return Err(Violation("the request's head is too large"));
@@ -174,7 +174,7 @@ fn line(received: &mut BytesMut) -> Result<Option<BytesMut>, Violation> {
                 return Err(Violation("a line of a chunked body does not end in CRLF"));
             }
             line.truncate(end - 1);
-            bare_line_end(&line)?;
+            line_ends(&line)?;
             Ok(Some(line))
         }
         None if received.len() > CHUNK_LINE_BYTES_MAX + TRAILER_BYTES_MAX => {
@@ -198,15 +198,15 @@ fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
     }
 }
 
-/// Refuses CR without LF, LF without CR, and NUL.
-fn bare_line_end(bytes: &[u8]) -> Result<(), Violation> {
+/// Refuses CR without LF, LF without CR, and other control characters than tabs.
+fn line_ends(bytes: &[u8]) -> Result<(), Violation> {
     let mut previous = 0;
     for byte in bytes {
         if (*byte == b'\n') != (previous == b'\r') {
             return Err(Violation("a line does not end in CRLF"));
         }
-        if *byte == 0 {
-            return Err(Violation("the request's head contains NUL"));
+        if byte.is_ascii_control() && !b"\t\r\n".contains(byte) {
+            return Err(Violation("a line contains a control character"));
         }
         previous = *byte;
     }
@@ -244,7 +244,7 @@ fn field(line: &[u8]) -> Result<(String, &[u8]), Violation> {
 
 /// Checks a head without its last two line ends, and says how the body is framed.
 fn check_head(head: &[u8]) -> Result<Framing, Violation> {
-    bare_line_end(head)?;
+    line_ends(head)?;
     let mut lines = head
         .split(|byte| *byte == b'\n')
         .map(|l| l.strip_suffix(b"\r").unwrap_or(l));
@@ -261,9 +261,10 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
         b"HTTP/1.0" => true,
         _ => return Err(Violation("only HTTP/1.1 and HTTP/1.0 are spoken here")),
     };
+    // A fragment would be cut off, and the request be for another resource (RFC 9112 §3.2).
     if target
         .iter()
-        .any(|byte| byte.is_ascii_control() || !byte.is_ascii())
+        .any(|byte| !byte.is_ascii_graphic() || b"#<>`".contains(byte))
     {
         return Err(Violation(
             "the request's target has bytes that must be escaped",
@@ -282,7 +283,8 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             _ => {}
         }
     }
-    check_host(&hosts, target, old)?;
+    let authority = authority(method, target)?;
+    check_host(&hosts, authority, old)?;
     match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => Ok(Framing::Length(0)),
         ([length], []) => content_length(length).map(Framing::Length),
@@ -308,7 +310,23 @@ fn content_length(value: &[u8]) -> Result<u64, Violation> {
         .ok_or(Violation("Content-Length is not a number"))
 }
 
-fn check_host(hosts: &[&[u8]], target: &[u8], old: bool) -> Result<(), Violation> {
+/// The authority that a target names: none in a path, and in the `*` of OPTIONS.
+fn authority<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Violation> {
+    if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
+        return Ok(None);
+    }
+    [b"http://".as_slice(), b"https://"]
+        .iter()
+        .find_map(|scheme| {
+            let (found, rest) = target.split_at_checked(scheme.len())?;
+            let authority = rest.split(|byte| matches!(byte, b'/' | b'?')).next()?;
+            (found.eq_ignore_ascii_case(scheme) && !authority.is_empty()).then_some(authority)
+        })
+        .map(Some)
+        .ok_or(Violation("the target is neither a path nor an http URL"))
+}
+
+fn check_host(hosts: &[&[u8]], authority: Option<&[u8]>, old: bool) -> Result<(), Violation> {
     let host = match hosts {
         [] if old => return Ok(()),
         [host] => *host,
@@ -318,14 +336,6 @@ fn check_host(hosts: &[&[u8]], target: &[u8], old: bool) -> Result<(), Violation
     if !is_host(host) {
         return Err(Violation("the Host header is not a host"));
     }
-    let authority = target
-        .strip_prefix(b"http://".as_slice())
-        .or_else(|| target.strip_prefix(b"https://".as_slice()))
-        .map(|rest| {
-            rest.split(|byte| matches!(byte, b'/' | b'?'))
-                .next()
-                .unwrap_or_default()
-        });
     match authority {
         Some(authority) if !authority.eq_ignore_ascii_case(host) => Err(Violation(
             "the target and the Host header name different hosts",
@@ -402,7 +412,8 @@ mod tests {
             transfer-encoding: Chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: v\r\n\r\n\
             GET http://a/ HTTP/1.1\r\nhost: A\r\n\r\nGET / HTTP/1.0\r\n\r\n\
             GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n\
-            GET / HTTP/1.1\r\nHost: a:\r\n\r\n";
+            GET / HTTP/1.1\r\nHost: a:\r\n\r\n\
+            OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nGET Http://A?q HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(check(requests), None);
         assert_eq!(feed(requests.as_bytes(), 3).0, requests.as_bytes());
     }
@@ -431,6 +442,8 @@ mod tests {
             "X: a\nY: b\r\n",
             "X: a\rY: b\r\n",
             "X: a\0\r\n",
+            "X: a\x01\r\n",
+            "X: a\x7f\r\n",
             "no colon\r\n",
             ": empty\r\n",
             "Host: b\r\n",
@@ -453,6 +466,16 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: []\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n",
             "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET HTTP://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http:///x HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET http://b/ HTTP/1.0\r\nHost: a\r\n\r\n",
+            "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /?a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -477,6 +500,7 @@ mod tests {
             "5\nhello",
             "2\r\nhello\r\n",
             "1000000000000000\r\n",
+            "1;a=\x01\r\n",
         ] {
             assert!(check(&format!("{head}{body}")).is_some(), "{body:?}");
         }
