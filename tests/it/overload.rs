@@ -1,8 +1,24 @@
 //! Clients that take what they can: the server keeps serving, and the store keeps taking writes.
 
 use crate::{Fixture, put, send};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use trestle_tests::Launch;
+use std::time::Duration;
+use trestle_tests::client::base64;
+use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::{Launch, tree};
+
+/// A connection that has sent a request for an object, and has read nothing.
+fn asked(fixture: &Fixture, target: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(fixture.server().address).unwrap();
+    let credentials = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
 
 #[test]
 fn connections_never_take_the_files_that_the_store_needs() {
@@ -42,4 +58,28 @@ fn a_limit_of_open_files_is_raised_or_refused() {
         .find(|line| line.contains("open files"))
         .unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some("9000"), "{line}");
+}
+
+#[test]
+fn who_stops_reading_is_cut_off_and_who_reads_slowly_is_not() {
+    let fixture = Fixture::new();
+    let length = 24 << 20;
+    put(
+        &mut fixture.client(),
+        "/rest/b/large",
+        &tree::noise(1, length),
+    );
+    let mut stopped = asked(&fixture, "/rest/b/large");
+    let mut slow = asked(&fixture, "/rest/b/large");
+    let mut taken = vec![0; 300 << 10];
+    for _ in 0..45 {
+        std::thread::sleep(Duration::from_secs(1));
+        slow.read_exact(&mut taken).unwrap();
+    }
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).unwrap();
+    assert!(45 * taken.len() + rest.len() > length);
+    let mut some = Vec::new();
+    let _reset = stopped.read_to_end(&mut some);
+    assert!(some.len() < length, "everything is still served");
 }

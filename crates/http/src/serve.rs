@@ -23,6 +23,8 @@ use trestle_host::Host;
 
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take no byte of what is sent to it.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
 /// How long the accept loop rests after a failure such as too many open files.
@@ -102,6 +104,10 @@ async fn accept(
     let (stream, _peer): (TcpStream, SocketAddr) = listener.accept().await?;
     // Small answers must not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true)?;
+    // Whoever stops reading would hold a place and an open object for ever. The kernel counts from
+    // the last byte that was taken: a slow reader is none that stopped.
+    let timeout = u32::try_from(TAKE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout)?;
     Ok((stream, place))
 }
 
