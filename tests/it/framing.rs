@@ -218,6 +218,24 @@ fn a_refusal_does_not_wait_for_the_body() {
 }
 
 #[test]
+fn a_refusal_is_not_overtaken_by_a_reset() {
+    use std::io::{Read as _, Write as _};
+    let fixture = Fixture::new();
+    let mut stream = std::net::TcpStream::connect(fixture.server().address).unwrap();
+    let head = "PUT /rest/b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    // A client that sends everything before it reads.
+    for _ in 0..20 {
+        stream.write_all(&[7; 1_000_000]).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[test]
 fn an_expectation_is_met_before_the_body() {
     use std::io::{Read as _, Write as _};
     let fixture = Fixture::new();

@@ -23,6 +23,8 @@ use trestle_host::Host;
 
 /// How long a client may take for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client that was answered early may go on sending.
+const LINGER: Duration = Duration::from_secs(15);
 /// How long a client may take no byte of what is sent to it.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes read from a socket at once.
@@ -156,6 +158,19 @@ async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiv
             tracing::debug!(%error, "a refusal could not be sent");
         }
     }
+    if !stopping || !io.guard.is_idle() {
+        // Whether the client ends it or not, there is nothing left to do.
+        let _ended = tokio::time::timeout(LINGER, linger(&mut io.stream)).await;
+    }
+}
+
+/// Ends the sending side and reads on until the client has ended its own: unread bytes would turn
+/// the close into a reset that can overtake the answer.
+async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut scratch = vec![0; 8 << 10];
+    while stream.read(&mut scratch).await? > 0 {}
+    Ok(())
 }
 
 /// Sends the one answer to a request that was not let in.
@@ -174,16 +189,7 @@ async fn refuse(stream: &mut TcpStream, violation: Violation, id: &str) -> io::R
         bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", document.len()).as_bytes());
         bytes.extend_from_slice(&document);
     }
-    stream.write_all(&bytes).await?;
-    stream.shutdown().await?;
-    // Unread bytes would turn the close into a reset that can overtake the answer.
-    let mut scratch = vec![0; READ_BYTES];
-    for _ in 0..16 {
-        if tokio::io::AsyncReadExt::read(stream, &mut scratch).await? == 0 {
-            break;
-        }
-    }
-    Ok(())
+    stream.write_all(&bytes).await
 }
 
 async fn answer(service: Service, request: Request<Incoming>) -> Response<Body> {
