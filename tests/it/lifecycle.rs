@@ -267,6 +267,33 @@ fn what_cannot_be_served_is_refused_at_the_start() {
 }
 
 #[test]
+fn an_answer_that_broke_off_is_seen_in_the_log() {
+    use std::io::{Read as _, Write as _};
+    let mut fixture = Fixture::new();
+    put(&mut fixture.client(), "/rest/b/large", &[7; 24 << 20]);
+    let credentials = trestle_tests::client::base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "GET /rest/b/large HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n"
+    );
+    let mut stream = std::net::TcpStream::connect(fixture.server().address).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 1 << 20]).unwrap();
+    drop(stream);
+    assert_eq!(
+        send(&mut fixture.client(), "GET", "/rest/b/large").status,
+        200
+    );
+    assert_eq!(send(&mut fixture.client(), "HEAD", "/rest/b/").status, 200);
+    let file = fixture.server().log_file();
+    fixture.stop();
+    let log = std::fs::read_to_string(file).unwrap();
+    let reads = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(reads("broke off"), 1, "{log}");
+    assert_eq!(reads(&format!("bytes={}", 24 << 20)), 1, "{log}");
+    assert_eq!(reads("method=GET path=\"/rest/b/large\""), 2, "{log}");
+}
+
+#[test]
 fn every_request_leaves_one_line_with_its_id() {
     let mut fixture = Fixture::new();
     let response = put(&mut fixture.client(), "/rest/b/logged", b"v");

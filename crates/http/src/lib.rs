@@ -7,6 +7,7 @@ mod basic;
 mod body;
 mod conditional;
 mod guard;
+mod logged;
 mod path;
 mod problem;
 mod range;

@@ -2,6 +2,7 @@
 
 use crate::body::Body;
 use crate::guard::{Guard, Violation};
+use crate::logged::{Line, Logged};
 use crate::problem::Problem;
 use bytes::{Buf, BufMut, BytesMut};
 use futures::future::BoxFuture;
@@ -192,35 +193,30 @@ async fn refuse(stream: &mut TcpStream, violation: Violation, id: &str) -> io::R
     stream.write_all(&bytes).await
 }
 
-async fn answer(service: Service, request: Request<Incoming>) -> Response<Body> {
-    let started = service.host.clock.monotonic();
-    let id = service.host.id().to_string();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+async fn answer(service: Service, request: Request<Incoming>) -> Response<Logged> {
+    let line = Line {
+        started: service.host.clock.monotonic(),
+        id: service.host.id().to_string(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        host: service.host,
+    };
     let mut request = request;
-    request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(RequestId(line.id.clone()));
     let handling = (service.handler)(request);
-    let mut response = if method.is_safe() {
+    let mut response = if line.method.is_safe() {
         handling.await
     } else {
         // A task of its own: a client that goes away does not cancel a change half-way.
         tokio::spawn(handling).await.unwrap_or_else(|_panic| {
-            tracing::error!(request = %id, "a request handler failed");
+            tracing::error!(request = %line.id, "a request handler failed");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed").into_response()
         })
     };
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(&line.id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    let milliseconds = (service.host.clock.monotonic() - started).as_secs_f64() * 1e3;
-    let bytes = http_body::Body::size_hint(response.body())
-        .exact()
-        .unwrap_or(0);
-    tracing::info!(
-        request = %id, %method, path, status = response.status().as_u16(), bytes,
-        milliseconds, "request"
-    );
-    response
+    Logged::response(response, line)
 }
 
 /// A socket whose bytes pass the guard. After a violation it reads as ended.
