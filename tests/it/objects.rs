@@ -373,6 +373,34 @@ fn a_body_must_have_the_digest_that_it_names() {
 }
 
 #[test]
+fn no_digest_goes_unchecked() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    // Of "hello", and of "hullo".
+    let right = ("content-md5", "XUFAKrxLKna5cZ2REBfFkg==");
+    let wrong = ("content-md5", "kkiTDDBnt7lpYJGYbmoO/Q==");
+    let mut refused = |headers: &[(&str, &str)], status: u16| {
+        assert_problem(
+            &client.send("PUT", OBJECT, headers, b"hello").unwrap(),
+            status,
+        );
+        assert_problem(&send(client, "GET", OBJECT), 404);
+    };
+    refused(&[right, wrong], 400);
+    let right = (
+        "repr-digest",
+        "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:",
+    );
+    let wrong = (
+        "repr-digest",
+        "sha-256=:AAAAul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:",
+    );
+    refused(&[right, wrong], 400);
+    refused(&[("digest", "sha-256=AAAA")], 501);
+    refused(&[("trailer", "Repr-Digest")], 501);
+}
+
+#[test]
 fn only_root_may_come_in() {
     let fixture = Fixture::new();
     put(&mut fixture.client(), OBJECT, b"secret");

@@ -28,7 +28,7 @@ const KEPT: [HeaderName; 5] = [
 ];
 
 /// Request headers of a PUT whose meaning is not there yet: refused, never ignored.
-const UNSUPPORTED: [&str; 2] = ["content-range", "content-digest"];
+const UNSUPPORTED: [&str; 4] = ["content-range", "content-digest", "digest", "trailer"];
 
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -244,7 +244,7 @@ fn expected_digests(headers: &HeaderMap) -> Result<Vec<Digest>> {
     use base64::Engine as _;
     let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
     let mut digests = Vec::new();
-    if let Some(value) = headers.get("content-md5") {
+    for value in headers.get_all("content-md5") {
         let value = value
             .to_str()
             .ok()
@@ -256,7 +256,7 @@ fn expected_digests(headers: &HeaderMap) -> Result<Vec<Digest>> {
             value,
         });
     }
-    if let Some(value) = headers.get("repr-digest") {
+    for value in headers.get_all("repr-digest") {
         // RFC 9530 §3, the one algorithm that is checked here.
         let value = value
             .to_str()
