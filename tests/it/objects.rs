@@ -401,6 +401,26 @@ fn no_digest_goes_unchecked() {
 }
 
 #[test]
+fn a_body_without_a_meaning_is_refused() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, OBJECT, b"kept");
+    put(client, "/rest/empty/", b"");
+    for (method, target) in [
+        ("GET", OBJECT),
+        ("DELETE", OBJECT),
+        ("GET", "/rest/b/"),
+        ("GET", "/rest/"),
+        ("PUT", "/rest/other/"),
+        ("DELETE", "/rest/empty/"),
+    ] {
+        assert_problem(&client.send(method, target, &[], b"body").unwrap(), 400);
+    }
+    assert_eq!(send(client, "GET", OBJECT).text(), "kept");
+    assert_eq!(send(client, "GET", "/rest/empty/").status, 200);
+}
+
+#[test]
 fn only_root_may_come_in() {
     let fixture = Fixture::new();
     put(&mut fixture.client(), OBJECT, b"secret");

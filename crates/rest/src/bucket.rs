@@ -1,6 +1,6 @@
 //! Buckets as collections: create, delete, list.
 
-use crate::object::{no_query, path_of, tag_of, timestamp};
+use crate::object::{no_body, path_of, plain, tag_of, timestamp};
 use crate::route::Call;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use http::{Response, StatusCode};
@@ -109,6 +109,7 @@ fn page(mut content: Value, call: &Call<'_>, next: Option<String>) -> Result<Res
 }
 
 pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
+    no_body(&call)?;
     let parameters = parameters(call.request.uri().query(), &["prefix", "after", "limit"])?;
     let account = call.account()?.clone();
     let grant = call.grant(Action::ListBuckets, Resource::Account(account.clone()))?;
@@ -133,6 +134,7 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
 }
 
 pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
+    no_body(&call)?;
     let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
     let parameters = parameters(call.request.uri().query(), &known)?;
     let grant = call.grant(Action::ReadBucket, Resource::Bucket(name.clone()))?;
@@ -173,8 +175,7 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Bo
 }
 
 pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
-    no_query(&call)?;
-    crate::object::no_body(&call)?;
+    plain(&call)?;
     let grant = call.grant(Action::CreateBucket, Resource::Bucket(name.clone()))?;
     call.rest.store.create_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
@@ -186,7 +187,7 @@ pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<
 }
 
 pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
-    no_query(&call)?;
+    plain(&call)?;
     let grant = call.grant(Action::DeleteBucket, Resource::Bucket(name.clone()))?;
     call.rest.store.delete_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());

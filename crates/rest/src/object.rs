@@ -64,7 +64,13 @@ pub(crate) fn no_query(call: &Call<'_>) -> Result<()> {
     }
 }
 
-/// Refuses a body where none has a meaning.
+/// Refuses query parameters and a body: neither has a meaning here.
+pub(crate) fn plain(call: &Call<'_>) -> Result<()> {
+    no_query(call)?;
+    no_body(call)
+}
+
+/// Refuses a body where none has a meaning (RFC 9110 §9.3.1, §9.3.5).
 pub(crate) fn no_body(call: &Call<'_>) -> Result<()> {
     if http_body::Body::is_end_stream(call.request.body()) {
         Ok(())
@@ -169,7 +175,7 @@ fn head_of(object: &Object, range: Option<ByteRange>) -> Result<(Response<Body>,
 }
 
 pub(crate) async fn get(call: Call<'_>, bucket: BucketName, key: Key) -> Result<Response<Body>> {
-    no_query(&call)?;
+    plain(&call)?;
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::ReadObject, resource)?;
@@ -197,7 +203,7 @@ pub(crate) async fn get(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
 }
 
 pub(crate) async fn head(call: Call<'_>, bucket: BucketName, key: Key) -> Result<Response<Body>> {
-    no_query(&call)?;
+    plain(&call)?;
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::ReadObjectMetadata, resource)?;
@@ -314,7 +320,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
 }
 
 pub(crate) async fn delete(call: Call<'_>, bucket: BucketName, key: Key) -> Result<Response<Body>> {
-    no_query(&call)?;
+    plain(&call)?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::DeleteObject, resource)?;
     let precondition = parse_precondition(call.request.headers())?;
