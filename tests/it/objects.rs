@@ -312,6 +312,12 @@ fn a_single_range_is_partial_content() {
         }
         assert_eq!(get("bytes=0-0", &tag).status, 206);
         assert_eq!(get("bytes=0-0", "\"other\"").status, 200);
+        let modified = get("bytes=0-0", "").header("last-modified").unwrap();
+        assert_eq!(
+            get("bytes=0-0", &modified).status,
+            200,
+            "a date is a weak validator"
+        );
         assert_eq!(get(&format!("bytes={last}-"), "").body, body[last..]);
     }
     put(client, "/rest/b/none", b"");
@@ -418,6 +424,24 @@ fn a_body_without_a_meaning_is_refused() {
     }
     assert_eq!(send(client, "GET", OBJECT).text(), "kept");
     assert_eq!(send(client, "GET", "/rest/empty/").status, 200);
+}
+
+#[test]
+fn a_condition_on_a_bucket_is_not_ignored() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for header in [
+        ("if-match", "\"x\""),
+        ("if-unmodified-since", "x"),
+        ("if-none-match", "*"),
+    ] {
+        let refused = client.send("DELETE", "/rest/b/", &[header], &[]).unwrap();
+        assert_problem(&refused, 501);
+        let refused = client.send("PUT", "/rest/new/", &[header], &[]).unwrap();
+        assert_problem(&refused, 501);
+    }
+    assert_eq!(send(client, "GET", "/rest/b/").status, 200);
+    assert_eq!(send(client, "GET", "/rest/new/").status, 404);
 }
 
 #[test]

@@ -19,21 +19,26 @@ pub fn http_date(time: Timestamp) -> String {
 /// ignored, as RFC 9110 §13.1.3 demands.
 ///
 /// # Errors
-/// `InvalidInput` for a malformed list of entity tags.
+/// `InvalidInput` for a malformed list of entity tags, or a repeated date.
 pub fn parse_precondition(headers: &HeaderMap) -> Result<Precondition> {
     Ok(Precondition {
         if_match: tags(headers, &IF_MATCH)?,
         if_none_match: tags(headers, &IF_NONE_MATCH)?,
-        if_modified_since: date(headers, &IF_MODIFIED_SINCE),
-        if_unmodified_since: date(headers, &IF_UNMODIFIED_SINCE),
+        if_modified_since: date(headers, &IF_MODIFIED_SINCE)?,
+        if_unmodified_since: date(headers, &IF_UNMODIFIED_SINCE)?,
     })
 }
 
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let date = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
-    date.duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_secs())
+fn date(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>> {
+    let mut values = headers.get_all(name).iter();
+    let date = values.next().and_then(|value| {
+        let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+        date.duration_since(SystemTime::UNIX_EPOCH).ok()
+    });
+    match values.next() {
+        Some(_) => Err(Error::invalid(format!("the {name} header is repeated"))),
+        None => Ok(date.map(|since| since.as_secs())),
+    }
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<TagMatch>> {
@@ -120,6 +125,8 @@ mod tests {
         let parsed = parse_precondition(&headers).unwrap();
         assert_eq!(parsed.if_modified_since, Some(784_111_777));
         assert_eq!(parsed.if_unmodified_since, None);
+        headers.append(IF_UNMODIFIED_SINCE, "today".parse().unwrap());
+        assert!(parse_precondition(&headers).is_err());
         let date = http_date(Timestamp(784_111_777_999_999));
         assert_eq!(date, "Sun, 06 Nov 1994 08:49:37 GMT");
         assert!(http_date(Timestamp(u64::MAX)).contains("9999"));

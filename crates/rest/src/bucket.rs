@@ -1,6 +1,6 @@
 //! Buckets as collections: create, delete, list.
 
-use crate::object::{no_body, path_of, plain, tag_of, timestamp};
+use crate::object::{no_body, path_of, plain, tag_of, timestamp, unsupported};
 use crate::route::Call;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use http::{Response, StatusCode};
@@ -12,6 +12,8 @@ use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
 /// Items of a page unless the request says otherwise.
 const LIMIT_DEFAULT: usize = 1000;
+/// A bucket has no validator yet that the conditions of a write could be compared with.
+const CONDITIONS: [&str; 3] = ["if-match", "if-none-match", "if-unmodified-since"];
 
 fn document(document: &Value) -> Response<Body> {
     let mut response = Response::new(Body::full(document.to_string()));
@@ -176,6 +178,9 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Bo
 
 pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
     plain(&call)?;
+    if let Some(refused) = unsupported(&call, &CONDITIONS) {
+        return Ok(refused);
+    }
     let grant = call.grant(Action::CreateBucket, Resource::Bucket(name.clone()))?;
     call.rest.store.create_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
@@ -188,6 +193,9 @@ pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<
 
 pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
     plain(&call)?;
+    if let Some(refused) = unsupported(&call, &CONDITIONS) {
+        return Ok(refused);
+    }
     let grant = call.grant(Action::DeleteBucket, Resource::Bucket(name.clone()))?;
     call.rest.store.delete_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());

@@ -56,6 +56,14 @@ pub(crate) fn timestamp(time: Timestamp) -> String {
         .map_or_else(|_| String::new(), |time| format!("{time:.6}"))
 }
 
+/// The refusal of headers whose meaning is not there yet.
+pub(crate) fn unsupported(call: &Call<'_>, names: &[&str]) -> Option<Response<Body>> {
+    let headers = call.request.headers();
+    let name = names.iter().find(|name| headers.contains_key(**name))?;
+    let detail = format!("{name} is not supported here");
+    Some(Problem::new(StatusCode::NOT_IMPLEMENTED, detail).into_response())
+}
+
 /// Refuses query parameters: none has a meaning here.
 pub(crate) fn no_query(call: &Call<'_>) -> Result<()> {
     match call.request.uri().query() {
@@ -124,15 +132,14 @@ fn conditional(precondition: &Precondition, object: &Object) -> Result<Option<Re
     }
 }
 
-/// Whether If-Range lets the Range header count (RFC 9110 §13.1.5).
+/// Whether If-Range lets the Range header count (RFC 9110 §13.1.5). A date never does: an object may
+/// change twice within its second, and a part of one state must not be joined to one of another.
 fn if_range(headers: &HeaderMap, object: &Object) -> bool {
-    let Some(value) = headers.get(IF_RANGE) else {
-        return true;
-    };
-    let Ok(text) = value.to_str() else {
-        return false;
-    };
-    text == format!("\"{}\"", tag_of(object)) || text == http_date(object.modified)
+    let tag = format!("\"{}\"", tag_of(object));
+    headers
+        .get_all(IF_RANGE)
+        .iter()
+        .all(|value| value.as_bytes() == tag.as_bytes())
 }
 
 fn wanted_range(headers: &HeaderMap, object: &Object) -> Option<ByteRange> {
@@ -282,11 +289,10 @@ fn expected_digests(headers: &HeaderMap) -> Result<Vec<Digest>> {
 
 pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<Response<Body>> {
     no_query(&call)?;
-    let headers = call.request.headers();
-    if let Some(name) = UNSUPPORTED.iter().find(|name| headers.contains_key(**name)) {
-        let detail = format!("PUT with {name} is not supported");
-        return Ok(Problem::new(StatusCode::NOT_IMPLEMENTED, detail).into_response());
+    if let Some(refused) = unsupported(&call, &UNSUPPORTED) {
+        return Ok(refused);
     }
+    let headers = call.request.headers();
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource)?;
     let location = path_of(&bucket, Some(key.as_str()));
