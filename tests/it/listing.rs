@@ -118,6 +118,7 @@ fn a_wrong_parameter_is_refused() {
     for query in [
         "limit=x",
         "limit=-1",
+        "limit=+1",
         "limit=10001",
         "unknown=1",
         "prefix=a&prefix=b",

@@ -300,6 +300,11 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             "host" => hosts.push(value),
             "content-length" => lengths.push(value),
             "transfer-encoding" => codings.push(value),
+            "expect" if !value.eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Violation(
+                    "the only expectation that is met is 100-continue",
+                ));
+            }
             _ => {}
         }
     }
@@ -463,6 +468,8 @@ mod tests {
             "X: a\rY: b\r\n",
             "X: a\0\r\n",
             "X: a\x01\r\n",
+            "Expect: something\r\n",
+            "Expect: 100-continue, something\r\n",
             "X: a\x7f\r\n",
             "no colon\r\n",
             ": empty\r\n",

@@ -61,7 +61,11 @@ fn parameters(text: Option<&str>, known: &[&str]) -> Result<Parameters> {
                 }
             }
             _ => {
-                let limit = value.parse().ok().filter(|limit| *limit <= 10_000);
+                let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| digits && *limit <= 10_000);
                 let wrong = || Error::invalid("limit is a number from 0 to 10000");
                 parameters.limit = Some(limit.ok_or_else(wrong)?);
             }
