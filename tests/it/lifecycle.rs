@@ -251,6 +251,20 @@ fn the_strongest_source_of_a_setting_wins() {
 }
 
 #[test]
+fn a_log_filter_that_means_nothing_is_refused() {
+    let folder = TempDir::new().unwrap();
+    for wrong in ["trestle=loud", "info,=,"] {
+        let launch = Launch::new(folder.path().join("data")).variable("TRESTLE_LOG", wrong);
+        let refused = launch.refused();
+        assert!(
+            errors(&refused).contains("TRESTLE_LOG"),
+            "{}",
+            errors(&refused)
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_served_is_refused_at_the_start() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("data"), "a file, no folder").unwrap();

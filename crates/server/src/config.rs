@@ -50,13 +50,17 @@ const NAMES: [(&str, &str, bool); 6] = [
     ("root_secret_key", "TRESTLE_ROOT_SECRET_KEY", true),
 ];
 
-/// Reads the configuration of this process.
-pub(crate) fn load(args: &ConfigArgs) -> Result<Config, String> {
-    let environment = |name: &str| match std::env::var(name) {
+/// A variable of this process.
+pub(crate) fn environment(name: &str) -> Result<Option<String>, String> {
+    match std::env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
-    };
+    }
+}
+
+/// Reads the configuration of this process.
+pub(crate) fn load(args: &ConfigArgs) -> Result<Config, String> {
     let path = match (&args.config, environment("TRESTLE_CONFIG")?) {
         (Some(path), _) => Some(path.clone()),
         (None, Some(path)) => Some(path.into()),

@@ -59,8 +59,13 @@ struct ConfigArgs {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRESTLE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = match config::environment("TRESTLE_LOG").and_then(|given| {
+        tracing_subscriber::EnvFilter::try_new(given.as_deref().unwrap_or("info"))
+            .map_err(|error| format!("TRESTLE_LOG is not valid: {error}"))
+    }) {
+        Ok(filter) => filter,
+        Err(message) => return failed(&message),
+    };
     let writer = log::LogWriter::default();
     let lines = writer.clone();
     tracing_subscriber::fmt()
