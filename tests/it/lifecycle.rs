@@ -246,6 +246,13 @@ fn the_strongest_source_of_a_setting_wins() {
         "{}",
         errors(&wrong)
     );
+    // A value of the wrong type is not repeated: it may be a secret.
+    std::fs::write(&file, "listen = 'x'\nroot_password = 20250131\n").unwrap();
+    let wrong = errors(&launch.run(&["config", "check", "--config", &file]));
+    assert!(
+        wrong.contains("line 2") && !wrong.contains("20250131"),
+        "{wrong}"
+    );
     let missing = launch.run(&["config", "check", "--config", "/nowhere.toml"]);
     assert!(!missing.status.success());
 }

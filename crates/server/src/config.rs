@@ -70,8 +70,16 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Config, String> {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-            toml::from_str(&text)
-                .map_err(|error| format!("{} is not valid: {}", path.display(), error.message()))?
+            toml::from_str(&text).map_err(|error| {
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                // Of a wrong type the message quotes the value, which may be a secret.
+                let message = match error.message() {
+                    message if message.starts_with("invalid type") => "each value is a string",
+                    message => message,
+                };
+                format!("{}, line {line}, is not valid: {message}", path.display())
+            })?
         }
         None => File::default(),
     };
