@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_host::{Host, Random};
 
-/// How long a verified password is remembered.
+/// How long a verified password is remembered after its last use.
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// How many are remembered at once.
 const REMEMBERED_MAX: usize = 1024;
@@ -97,18 +97,26 @@ impl PasswordCache {
         }
     }
 
+    /// Whether it is; then it is remembered from now on. Whoever keeps working never waits behind a
+    /// flood of wrong passwords.
     fn is_remembered(&self, mac: &[u8; 32], now: Duration) -> bool {
-        self.verified
-            .lock()
-            .get(mac)
-            .is_some_and(|until| now < *until)
+        match self.verified.lock().get_mut(mac) {
+            Some(until) if now < *until => {
+                *until = now + REMEMBERED;
+                true
+            }
+            _ => false,
+        }
     }
 
-    fn mac(&self, user: &str, password: &str) -> Result<[u8; 32]> {
+    /// Of the hash, too: what was verified against another one is forgotten.
+    fn mac(&self, user: &str, password: &str, hash: &str) -> Result<[u8; 32]> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
             .map_err(|_| Error::new(ErrorKind::Internal, "a MAC key has the wrong length"))?;
-        mac.update(&(user.len() as u64).to_be_bytes());
-        mac.update(user.as_bytes());
+        for part in [user, hash] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
         mac.update(password.as_bytes());
         Ok(mac.finalize().into_bytes().into())
     }
@@ -126,7 +134,7 @@ impl PasswordCache {
         hash: &str,
     ) -> Result<bool> {
         // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
-        let mac = self.mac(user, password)?;
+        let mac = self.mac(user, password, hash)?;
         if self.is_remembered(&mac, host.clock.monotonic()) {
             return Ok(true);
         }
@@ -250,7 +258,30 @@ mod tests {
             !cache
                 .verified
                 .lock()
-                .contains_key(&cache.mac("anns", "ecret").unwrap())
+                .contains_key(&cache.mac("anns", "ecret", &hash).unwrap())
         );
+    }
+
+    #[tokio::test]
+    async fn a_password_in_use_stays_remembered() {
+        let clock = Arc::new(trestle_host::ManualClock::at(Default::default()));
+        let mut host = Host::real();
+        host.clock = clock.clone();
+        let hash = hash_secret("secret", &*host.random).unwrap();
+        let cache = PasswordCache::new(&*host.random);
+        assert!(cache.verify(&host, "ann", "secret", &hash).await.unwrap());
+        // From here on argon2 would not end.
+        host.spawn = Arc::new(Held::default());
+        let again = |hash: &str| {
+            let asked = cache.verify(&host, "ann", "secret", hash).now_or_never();
+            asked.is_some_and(|known| known.unwrap())
+        };
+        for _ in 0..3 {
+            clock.advance(REMEMBERED - Duration::from_secs(1));
+            assert!(again(&hash));
+        }
+        assert!(!again("another hash"));
+        clock.advance(REMEMBERED);
+        assert!(!again(&hash));
     }
 }
