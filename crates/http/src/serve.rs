@@ -26,8 +26,9 @@ use trestle_host::Host;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client that was answered early may go on sending.
 const LINGER: Duration = Duration::from_secs(15);
-/// How long a client may take no byte of what is sent to it.
-const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may leave no room for what is sent to it. A receiver tells of new room in steps
+/// of some hundred KiB, for which one that reads 2 KiB a second needs minutes.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
 /// How long the accept loop rests after a failure such as too many open files.
@@ -107,8 +108,7 @@ async fn accept(
     let (stream, _peer): (TcpStream, SocketAddr) = listener.accept().await?;
     // Small answers must not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true)?;
-    // Whoever stops reading would hold a place and an open object for ever. The kernel counts from
-    // the last byte that was taken: a slow reader is none that stopped.
+    // Whoever stops reading would hold a place and an open object for ever.
     let timeout = u32::try_from(TAKE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout)?;
     Ok((stream, place))
@@ -298,5 +298,21 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_stops_reading_is_cut_off_in_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, _place) = accept(&listener, &Arc::new(Semaphore::new(1)))
+            .await
+            .unwrap();
+        let timeout = rustix::net::sockopt::tcp_user_timeout(&stream).unwrap();
+        assert_eq!(Duration::from_millis(timeout.into()), TAKE_TIMEOUT);
     }
 }
