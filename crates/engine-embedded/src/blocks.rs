@@ -15,9 +15,21 @@ use std::sync::Arc;
 /// Bytes under one checksum. The last block of a run may be shorter.
 pub(crate) const BLOCK_BYTES: usize = 64 << 10;
 
+/// Which files a segment is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum Place {
+    /// Attached bytes, within a group.
+    Log = 1,
+    /// Streamed bytes.
+    Data = 2,
+}
+
 /// A checksummed run of bytes in a segment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
+    /// Which files.
+    pub(crate) place: Place,
     /// The segment.
     pub(crate) segment: u64,
     /// Offset of the first byte in its file.
@@ -39,8 +51,9 @@ pub(crate) fn block_count(length: u32) -> usize {
 }
 
 impl Run {
-    /// Appends `segment u64, offset u64, length u32, checksums u32…`.
+    /// Appends `place u8, segment u64, offset u64, length u32, checksums u32…`.
     pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        to.push(self.place as u8);
         to.extend_from_slice(&self.segment.to_be_bytes());
         to.extend_from_slice(&self.offset.to_be_bytes());
         to.extend_from_slice(&self.length.to_be_bytes());
@@ -51,6 +64,11 @@ impl Run {
 
     /// The inverse of [`Run::encode`].
     pub(crate) fn decode(fields: &mut Fields<'_>) -> Option<Self> {
+        let place = match fields.u8()? {
+            1 => Place::Log,
+            2 => Place::Data,
+            _ => return None,
+        };
         let segment = fields.u64()?;
         let offset = fields.u64()?;
         let length = fields.u32()?;
@@ -58,6 +76,7 @@ impl Run {
             .map(|_| fields.u32())
             .collect::<Option<_>>()?;
         Some(Run {
+            place,
             segment,
             offset,
             length,
@@ -65,9 +84,14 @@ impl Run {
         })
     }
 
+    /// Length of what [`Run::encode`] appends.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        21 + self.checksums.len() * 4
+    }
+
     /// As an opaque handle.
     pub(crate) fn handle(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(20 + self.checksums.len() * 4);
+        let mut bytes = Vec::with_capacity(self.encoded_bytes());
         self.encode(&mut bytes);
         bytes.into()
     }

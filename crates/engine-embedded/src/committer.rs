@@ -4,9 +4,10 @@
 //! applied before the next one is looked at, expectations are always checked against all that came
 //! before. A refusal is answered only after the group is durable, so whatever caused it is, too.
 
+use crate::blocks::Run;
 use crate::canary::{self, Canary};
 use crate::data::Tokens;
-use crate::format::{Change, Changes, GROUP_HEADER_BYTES, entry_bytes_max};
+use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
 use crate::index::RedoPoint;
 use crate::log::Log;
 use crate::memtable::Memtable;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_engine::check;
-use trestle_engine::{Commit, Committed, Expectation, Urgency, Write};
+use trestle_engine::{Body, Commit, Committed, Expectation, Urgency, Write};
 
 /// A group takes no further commit beyond this many bytes.
 const GROUP_BYTES: usize = 16 << 20;
@@ -196,16 +197,17 @@ impl Committer {
                 return;
             }
             if let Err(failure) = self.write(&forming, first, false) {
+                if matches!(failure, Failure::NoSpace) {
+                    self.tokens.restore();
+                }
                 for request in requests {
                     answer(request, Err(failure.error()));
                 }
                 return;
             }
         }
+        self.tokens.spend();
         for (request, outcome) in requests.into_iter().zip(outcomes) {
-            if outcome.is_ok() {
-                self.tokens.spend(&request.commit.tokens);
-            }
             answer(request, outcome);
         }
     }
@@ -390,9 +392,11 @@ fn answer(request: Request, outcome: Result<Committed>) {
 /// Upper bound of what a commit adds to a group.
 pub(crate) fn commit_bytes_max(commit: &Commit) -> usize {
     let write = |write: &Write| match write {
-        Write::Put { key, value, body } => {
-            entry_bytes_max(key.len(), value.len(), body.as_ref().map_or(0, |b| b.len()))
-        }
+        Write::Put { key, value, body } => entry_bytes_max(
+            key.len(),
+            value.len(),
+            body.as_ref().map_or(0, Body::commit_bytes),
+        ),
         Write::Delete { key } => entry_bytes_max(key.len(), 0, 0),
         Write::Add { key, .. } => entry_bytes_max(key.len(), 8, 0),
     };
@@ -403,7 +407,7 @@ impl Forming {
     /// Takes a commit into the group, or says why not and leaves the group as it was.
     fn admit(&mut self, commit: &Commit, sequence: Sequence, tokens: &Tokens) -> Result<()> {
         check::validate(commit)?;
-        tokens.check(&commit.tokens)?;
+        tokens.check(commit)?;
         if !canary::active(Canary::IgnoreExpectations) {
             for expectation in &commit.expectations {
                 self.expect(expectation)?;
@@ -422,17 +426,27 @@ impl Forming {
             let change = match write {
                 Write::Put { value, body, .. } => Change::Put {
                     value: value.clone(),
-                    body: body.clone(),
+                    body: match body {
+                        None => NewBody::None,
+                        Some(Body::Attached(bytes)) => NewBody::Attached(bytes.clone()),
+                        Some(Body::Streamed(extent)) => {
+                            NewBody::Streamed(Run::from_handle(&extent.handle)?)
+                        }
+                    },
                 },
                 Write::Delete { .. } => Change::Delete,
                 Write::Add { key, delta } => {
                     let value = check::add(self.value(key)?.as_deref(), *delta)?;
                     let value = Bytes::copy_from_slice(&value.to_be_bytes());
-                    Change::Put { value, body: None }
+                    Change::Put {
+                        value,
+                        body: NewBody::None,
+                    }
                 }
             };
             resulting.push((write.key().clone(), (sequence, change)));
         }
+        tokens.take(&commit.tokens);
         self.changes.extend(resulting);
         self.bytes += bytes;
         Ok(())

@@ -3,7 +3,7 @@
 //! A writer has a segment to itself while it runs, so a stream's bytes lie together and nobody
 //! waits for it. Bytes are durable when `finish` returns; the commit that names them comes after.
 
-use crate::blocks::{BLOCK_BYTES, Run, checksums};
+use crate::blocks::{BLOCK_BYTES, Place, Run, checksums};
 use crate::codec::crc64;
 use crate::committer::{Poison, unavailable};
 use crate::format::FORMAT_VERSION;
@@ -11,12 +11,13 @@ use crate::layout::Layout;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
-use trestle_core::{Error, ErrorKind, LayerId, Result};
-use trestle_engine::{DataWriter, Extent, Token, Written};
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_engine::{Body, Commit, DataWriter, Extent, Token, Write, Written};
 use trestle_host::{File, Host};
 
 /// A data segment takes no further stream beyond this length.
@@ -36,35 +37,79 @@ const TRAILER_MAGIC: [u8; 4] = *b"TEXT";
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     next: AtomicU64,
-    live: Mutex<HashSet<u64>>,
+    live: Mutex<HashMap<Token, Span>>,
+    /// Of commits in the group that is being written.
+    taken: Mutex<Vec<(Token, Span)>>,
+}
+
+/// Where a finished stream lies, trailers and all.
+#[derive(Clone, Debug)]
+struct Span {
+    segment: u64,
+    bytes: Range<u64>,
+}
+
+impl Span {
+    fn holds(&self, run: &Run) -> bool {
+        run.place == Place::Data && run.segment == self.segment && self.bytes.contains(&run.offset)
+    }
 }
 
 impl Tokens {
-    fn issue(&self) -> Token {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.live.lock().insert(number);
-        Token(number)
+    fn issue(&self, span: Span) -> Token {
+        let token = Token(self.next.fetch_add(1, Ordering::Relaxed));
+        self.live.lock().insert(token, span);
+        token
     }
 
-    /// Fails with `Conflict` unless every token is live.
-    pub(crate) fn check(&self, tokens: &[Token]) -> Result<()> {
+    /// Fails with `Conflict` unless every token is live, and with `InvalidInput` when a row is to
+    /// have an extent of another stream.
+    pub(crate) fn check(&self, commit: &Commit) -> Result<()> {
         let live = self.live.lock();
-        if tokens.iter().all(|token| live.contains(&token.0)) {
-            Ok(())
-        } else {
-            Err(Error::new(
+        let spans: Option<Vec<&Span>> = commit.tokens.iter().map(|token| live.get(token)).collect();
+        let spans = spans.ok_or_else(|| {
+            Error::new(
                 ErrorKind::Conflict,
                 "a stream's durability token has expired",
-            ))
+            )
+        })?;
+        for write in &commit.writes {
+            if let Write::Put {
+                body: Some(Body::Streamed(extent)),
+                ..
+            } = write
+            {
+                let run = Run::from_handle(&extent.handle)?;
+                if !spans.iter().any(|span| span.holds(&run)) {
+                    return Err(Error::invalid(
+                        "an extent is of none of the commit's tokens",
+                    ));
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Ends tokens whose commit is durable.
-    pub(crate) fn spend(&self, tokens: &[Token]) {
-        let mut live = self.live.lock();
-        for token in tokens {
-            live.remove(&token.0);
-        }
+    /// Takes tokens for a commit of the group that is being formed.
+    pub(crate) fn take(&self, tokens: &[Token]) {
+        let (mut live, mut taken) = (self.live.lock(), self.taken.lock());
+        taken.extend(tokens.iter().filter_map(|token| live.remove_entry(token)));
+    }
+
+    /// The group is durable: its tokens have ended.
+    pub(crate) fn spend(&self) {
+        self.taken.lock().clear();
+    }
+
+    /// The group was not written: its tokens live on.
+    pub(crate) fn restore(&self) {
+        let (mut live, mut taken) = (self.live.lock(), self.taken.lock());
+        live.extend(taken.drain(..));
+    }
+
+    /// Ends a token that nobody will name; one that was taken is left alone.
+    pub(crate) fn abandon(&self, token: Token) {
+        self.live.lock().remove(&token);
     }
 }
 
@@ -106,7 +151,7 @@ impl DataSegments {
     }
 
     /// Starts a stream.
-    pub(crate) async fn writer(self: &Arc<Self>, owner: LayerId) -> Result<Box<dyn DataWriter>> {
+    pub(crate) async fn writer(self: &Arc<Self>, rows: Bytes) -> Result<Box<dyn DataWriter>> {
         self.poison.check()?;
         let idle = self.idle.lock().pop();
         let segment = match idle {
@@ -116,7 +161,7 @@ impl DataSegments {
         Ok(Box::new(Writer {
             start: segment.end,
             stream: Stream {
-                owner,
+                rows,
                 segment: segment.id,
                 file: segment.file,
                 at: segment.end,
@@ -191,7 +236,8 @@ fn stopped() -> Error {
 
 /// A stream's place on disk; moves to the blocking pool for each write and back.
 struct Stream {
-    owner: LayerId,
+    /// What the keys of its rows start with.
+    rows: Bytes,
     segment: u64,
     file: Arc<dyn File>,
     at: u64,
@@ -206,6 +252,7 @@ impl Stream {
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let run = self.extent.get_or_insert_with(|| Run {
+                place: Place::Data,
                 segment: self.segment,
                 offset: self.at,
                 length: 0,
@@ -229,14 +276,15 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes the trailer that says whose bytes these are, for salvage.
+    /// Writes the trailer that says which row these bytes belong to.
     fn end_extent(&mut self) -> Result<()> {
         let Some(run) = self.extent.take() else {
             return Ok(());
         };
         let mut trailer = Vec::new();
         trailer.extend_from_slice(&TRAILER_MAGIC);
-        trailer.extend_from_slice(&self.owner.0.0);
+        trailer.extend_from_slice(&(self.rows.len() as u16).to_be_bytes());
+        trailer.extend_from_slice(&self.rows);
         trailer.extend_from_slice(&self.length.to_be_bytes());
         run.encode(&mut trailer);
         let checksum = crc64(&trailer);
@@ -333,6 +381,10 @@ impl DataWriter for Writer {
             self.segments.poison.check()?;
             let mut stream = self.stream.take().ok_or_else(unavailable)?;
             let extents = std::mem::take(&mut stream.extents);
+            let span = Span {
+                segment: stream.segment,
+                bytes: self.start..stream.at,
+            };
             self.segments.give_back(Segment {
                 id: stream.segment,
                 file: stream.file,
@@ -340,7 +392,7 @@ impl DataWriter for Writer {
             });
             Ok(Written {
                 extents,
-                token: self.segments.tokens.issue(),
+                token: self.segments.tokens.issue(span),
             })
         })
     }

@@ -1,6 +1,6 @@
 //! The embedded engine behind the two ports.
 
-use crate::blocks::{BLOCK_BYTES, Run};
+use crate::blocks::{BLOCK_BYTES, Place, Run};
 use crate::committer::{
     Checkpoint, CheckpointOrder, Committer, Message, Poison, Request, commit_bytes_max, unavailable,
 };
@@ -19,12 +19,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
-use trestle_core::{Error, ErrorKind, LayerId, Result};
+use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::data::READ_BYTES_MAX;
-use trestle_engine::meta::COMMIT_BYTES_MAX;
-use trestle_engine::{
-    BodyRef, Commit, Committed, Data, DataWriter, Engine, Extent, Meta, MetaRead,
-};
+use trestle_engine::meta::{COMMIT_BYTES_MAX, ROW_KEY_BYTES_MAX};
+use trestle_engine::{BodyRef, Commit, Committed, Data, DataWriter, Engine, Meta, MetaRead, Token};
 use trestle_host::{File, Host, OpenMode};
 
 /// Commits that wait for the committer.
@@ -66,18 +64,12 @@ struct Embedded {
     in_flight: Arc<Semaphore>,
     poison: Arc<Poison>,
     data: Arc<DataSegments>,
-    files: Mutex<BTreeMap<(Kind, u64), Arc<dyn File>>>,
+    files: Mutex<BTreeMap<(Place, u64), Arc<dyn File>>>,
     body_bytes_max: usize,
     /// The index, when no checkpointer has it.
     _index: Option<Index>,
     /// Held for as long as the engine lives.
     _lock: Arc<dyn File>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Log,
-    Data,
 }
 
 /// Opens the data folder `dir`, making it when it is new; recovers what an interrupted run left.
@@ -270,15 +262,15 @@ impl Embedded {
         }
     }
 
-    fn file(&self, kind: Kind, segment: u64) -> Result<Arc<dyn File>> {
-        if let Some(file) = self.files.lock().get(&(kind, segment)) {
+    fn file(&self, place: Place, segment: u64) -> Result<Arc<dyn File>> {
+        if let Some(file) = self.files.lock().get(&(place, segment)) {
             return Ok(file.clone());
         }
-        let opened = match kind {
-            Kind::Log => self
+        let opened = match place {
+            Place::Log => self
                 .layout
                 .open_segment(&self.host, segment, OpenMode::Read),
-            Kind::Data => self.layout.open_data_segment(&self.host, segment),
+            Place::Data => self.layout.open_data_segment(&self.host, segment),
         };
         let file = opened.map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -292,16 +284,16 @@ impl Embedded {
         if files.len() >= OPEN_FILES_MAX {
             files.pop_first();
         }
-        files.insert((kind, segment), file.clone());
+        files.insert((place, segment), file.clone());
         Ok(file)
     }
 
-    async fn read_run(&self, kind: Kind, handle: &[u8], range: Range<u64>) -> Result<Bytes> {
+    async fn read_run(&self, body: &BodyRef, range: Range<u64>) -> Result<Bytes> {
         if range.end.saturating_sub(range.start) > READ_BYTES_MAX {
             return Err(Error::invalid("a read of more than its limit"));
         }
-        let run = Run::from_handle(handle)?;
-        let file = self.file(kind, run.segment)?;
+        let run = Run::from_handle(&body.handle)?;
+        let file = self.file(run.place, run.segment)?;
         run.read(&self.host, file, range).await
     }
 }
@@ -359,12 +351,13 @@ impl Meta for Embedded {
 }
 
 impl Data for Embedded {
-    fn write(&self, owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
-        Box::pin(self.data.writer(owner))
-    }
-
-    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.read_run(Kind::Data, &extent.handle, range))
+    fn write(&self, rows: Bytes) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
+        Box::pin(async move {
+            if rows.len() + 8 > ROW_KEY_BYTES_MAX {
+                return Err(Error::invalid("the keys of a stream's rows are too long"));
+            }
+            self.data.writer(rows).await
+        })
     }
 
     fn read_body<'a>(
@@ -372,7 +365,7 @@ impl Data for Embedded {
         body: &'a BodyRef,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(self.read_run(Kind::Log, &body.handle, range))
+        Box::pin(self.read_run(body, range))
     }
 
     fn body_bytes_max(&self) -> usize {
@@ -380,5 +373,7 @@ impl Data for Embedded {
     }
 
     /// Space is not yet reused: the bytes stay until the segments are reclaimed.
-    fn release(&self, _extents: Vec<Extent>) {}
+    fn abandon(&self, token: Token) {
+        self.data.tokens.abandon(token);
+    }
 }

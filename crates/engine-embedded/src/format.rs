@@ -5,7 +5,7 @@
 //! one sync. It is valid only when its one checksum, its segment and the checksum of the group
 //! before it are right, so a torn or stale group can never be replayed.
 
-use crate::blocks::{Run, checksums};
+use crate::blocks::{Place, Run, checksums};
 use crate::codec::{Fields, crc64};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(crate) const GROUPS_START: u64 = 8192;
 /// Offset of the header's second copy.
 pub(crate) const HEADER_COPY: u64 = 4096;
 /// Encoded length of a segment header.
-pub(crate) const SEGMENT_HEADER_BYTES: usize = 80;
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 88;
 /// Encoded length of a group header.
 pub(crate) const GROUP_HEADER_BYTES: usize = 64;
 /// Groups start at multiples of this.
@@ -43,6 +43,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) predecessor_end: u64,
     /// Checksum of the predecessor's last valid group; 0 for none.
     pub(crate) previous_checksum: u64,
+    /// Random; part of the checksum of every group, so that no content that a client chose can pass
+    /// for one.
+    pub(crate) nonce: u64,
 }
 
 impl SegmentHeader {
@@ -58,6 +61,7 @@ impl SegmentHeader {
             self.predecessor,
             self.predecessor_end,
             self.previous_checksum,
+            self.nonce,
         ] {
             to.extend_from_slice(&field.to_be_bytes());
         }
@@ -84,6 +88,7 @@ impl SegmentHeader {
             predecessor: fields.u64()?,
             predecessor_end: fields.u64()?,
             previous_checksum: fields.u64()?,
+            nonce: fields.u64()?,
         })
     }
 }
@@ -117,8 +122,8 @@ pub(crate) struct GroupHeader {
 
 impl GroupHeader {
     /// Completes a group whose payload stands in `group` after room for the header; returns its
-    /// checksum.
-    pub(crate) fn complete(&self, group: &mut [u8]) -> u64 {
+    /// checksum, which is taken with the segment's `nonce` in its own place.
+    pub(crate) fn complete(&self, group: &mut [u8], nonce: u64) -> u64 {
         let mut to = Vec::with_capacity(GROUP_HEADER_BYTES);
         to.extend_from_slice(&GROUP_MAGIC);
         to.extend_from_slice(&[self.kind as u8, 0, 0, 0]);
@@ -133,7 +138,7 @@ impl GroupHeader {
         ] {
             to.extend_from_slice(&field.to_be_bytes());
         }
-        to.extend_from_slice(&[0; 8]);
+        to.extend_from_slice(&nonce.to_be_bytes());
         if let Some(head) = group.get_mut(..GROUP_HEADER_BYTES) {
             head.copy_from_slice(&to);
         }
@@ -186,8 +191,8 @@ pub(crate) struct Group<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// Reads and verifies the group at the start of `bytes`, which belongs to `segment`.
-pub(crate) fn read_group(bytes: &[u8], segment: u64) -> Option<Group<'_>> {
+/// Reads and verifies the group at the start of `bytes`, which belongs to `segment` with its `nonce`.
+pub(crate) fn read_group(bytes: &[u8], segment: u64, nonce: u64) -> Option<Group<'_>> {
     let (header, checksum) = GroupHeader::decode(bytes)?;
     let length = GROUP_HEADER_BYTES.checked_add(header.payload_bytes as usize)?;
     let group = bytes.get(..length)?;
@@ -198,7 +203,7 @@ pub(crate) fn read_group(bytes: &[u8], segment: u64) -> Option<Group<'_>> {
     let payload = rest.get(8..)?;
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
     digest.update(head);
-    digest.update(&[0; 8]);
+    digest.update(&nonce.to_be_bytes());
     digest.update(payload);
     (digest.finalize() == checksum).then_some(Group {
         header,
@@ -210,18 +215,29 @@ pub(crate) fn read_group(bytes: &[u8], segment: u64) -> Option<Group<'_>> {
 /// A row as a group sets it.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    /// The row with its attached bytes.
-    Put { value: Bytes, body: Option<Bytes> },
+    /// The row with its bytes.
+    Put { value: Bytes, body: NewBody },
     /// The row is gone.
     Delete,
+}
+
+/// The bytes of a row that a group sets.
+#[derive(Clone, Debug)]
+pub(crate) enum NewBody {
+    None,
+    /// In the group itself.
+    Attached(Bytes),
+    /// In a data segment, synced before.
+    Streamed(Run),
 }
 
 /// The resulting rows of a group: each key once, with the commit that changed it last.
 pub(crate) type Changes = BTreeMap<Bytes, (Sequence, Change)>;
 
 const ENTRY_PUT: u8 = 1;
-const ENTRY_PUT_WITH_BODY: u8 = 2;
+const ENTRY_PUT_ATTACHED: u8 = 2;
 const ENTRY_DELETE: u8 = 3;
+const ENTRY_PUT_STREAMED: u8 = 4;
 
 /// Upper bound of what one change adds to a group, in bytes.
 pub(crate) fn entry_bytes_max(key: usize, value: usize, body: usize) -> usize {
@@ -231,28 +247,35 @@ pub(crate) fn entry_bytes_max(key: usize, value: usize, body: usize) -> usize {
 /// Appends the rows to a group's buffer.
 pub(crate) fn encode_changes(changes: &Changes, to: &mut Vec<u8>) {
     for (key, (sequence, change)) in changes {
-        let (kind, value, body) = match change {
-            Change::Delete => (ENTRY_DELETE, &Bytes::new(), None),
-            Change::Put { value, body: None } => (ENTRY_PUT, value, None),
-            Change::Put {
-                value,
-                body: Some(body),
-            } => (ENTRY_PUT_WITH_BODY, value, Some(body)),
+        let none = (&Bytes::new(), &NewBody::None);
+        let (value, body) = match change {
+            Change::Delete => none,
+            Change::Put { value, body } => (value, body),
+        };
+        let kind = match (change, body) {
+            (Change::Delete, _) => ENTRY_DELETE,
+            (_, NewBody::None) => ENTRY_PUT,
+            (_, NewBody::Attached(_)) => ENTRY_PUT_ATTACHED,
+            (_, NewBody::Streamed(_)) => ENTRY_PUT_STREAMED,
         };
         to.push(kind);
         to.extend_from_slice(&sequence.0.to_be_bytes());
         to.extend_from_slice(&(key.len() as u16).to_be_bytes());
         to.extend_from_slice(&(value.len() as u32).to_be_bytes());
-        if let Some(body) = body {
+        if let NewBody::Attached(body) = body {
             to.extend_from_slice(&(body.len() as u32).to_be_bytes());
         }
         to.extend_from_slice(key);
         to.extend_from_slice(value);
-        if let Some(body) = body {
-            for checksum in checksums(body) {
-                to.extend_from_slice(&checksum.to_be_bytes());
+        match body {
+            NewBody::None => {}
+            NewBody::Attached(body) => {
+                for checksum in checksums(body) {
+                    to.extend_from_slice(&checksum.to_be_bytes());
+                }
+                to.extend_from_slice(body);
             }
-            to.extend_from_slice(body);
+            NewBody::Streamed(run) => run.encode(to),
         }
     }
 }
@@ -270,7 +293,9 @@ pub(crate) struct Entry<'a> {
 #[derive(Debug)]
 pub(crate) struct EntryPut<'a> {
     pub(crate) value: &'a [u8],
-    pub(crate) body: Option<(Run, &'a [u8])>,
+    pub(crate) body: Option<Run>,
+    /// The bytes of `body`, when the group holds them.
+    pub(crate) attached: Option<&'a [u8]>,
 }
 
 /// Decodes the rows of a group that lies at `group_offset` of `segment`; None when malformed.
@@ -287,33 +312,38 @@ pub(crate) fn decode_entries<'a>(
         let sequence = Sequence(fields.u64()?);
         let key_bytes = fields.u16()? as usize;
         let value_bytes = fields.u32()? as usize;
-        let body_bytes = if kind == ENTRY_PUT_WITH_BODY {
+        let body_bytes = if kind == ENTRY_PUT_ATTACHED {
             fields.u32()?
         } else {
             0
         };
         let key = fields.bytes(key_bytes)?;
         let value = fields.bytes(value_bytes)?;
-        let body = if kind == ENTRY_PUT_WITH_BODY {
+        let mut attached = None;
+        let body = if kind == ENTRY_PUT_STREAMED {
+            Some(Run::decode(&mut fields).filter(|run| run.place == Place::Data)?)
+        } else if kind == ENTRY_PUT_ATTACHED {
             let checksums = (0..crate::blocks::block_count(body_bytes))
                 .map(|_| fields.u32())
                 .collect::<Option<_>>()?;
             let offset = payload_offset + (payload.len() - fields.0.len()) as u64;
-            let bytes = fields.bytes(body_bytes as usize)?;
-            Some((
-                Run {
-                    segment,
-                    offset,
-                    length: body_bytes,
-                    checksums,
-                },
-                bytes,
-            ))
+            attached = Some(fields.bytes(body_bytes as usize)?);
+            Some(Run {
+                place: Place::Log,
+                segment,
+                offset,
+                length: body_bytes,
+                checksums,
+            })
         } else {
             None
         };
         let put = match kind {
-            ENTRY_PUT | ENTRY_PUT_WITH_BODY => Some(EntryPut { value, body }),
+            ENTRY_PUT | ENTRY_PUT_ATTACHED | ENTRY_PUT_STREAMED => Some(EntryPut {
+                value,
+                body,
+                attached,
+            }),
             ENTRY_DELETE => None,
             _ => return None,
         };

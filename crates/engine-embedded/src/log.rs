@@ -40,6 +40,7 @@ pub(crate) struct Log {
     host: Host,
     layout: Layout,
     store: [u8; 16],
+    nonce: u64,
     file: Arc<dyn File>,
     position: LogPosition,
     allocated: u64,
@@ -64,6 +65,7 @@ impl Log {
             host: host.clone(),
             layout: layout.clone(),
             store: header.store,
+            nonce: header.nonce,
             file,
             position: LogPosition {
                 segment: header.segment,
@@ -132,7 +134,7 @@ impl Log {
     /// Writes what stands in `group` after room for the header.
     fn write_group(&mut self, kind: GroupKind, first: Sequence, last: Sequence) -> Result<u64> {
         let header = self.header(kind, self.payload().len(), first, last)?;
-        let checksum = header.complete(&mut self.group);
+        let checksum = header.complete(&mut self.group, self.nonce);
         let offset = self.position.offset;
         self.file.write_at(&self.group, offset)?;
         self.position.offset = offset + header.group_bytes();
@@ -206,7 +208,7 @@ impl Log {
         // The successor's header carries the checksum of the group that names it, so that is made
         // before it is written.
         let group = self.header(GroupKind::Successor, 8, self.written, self.written)?;
-        let checksum = group.complete(&mut self.group);
+        let checksum = group.complete(&mut self.group, self.nonce);
         let end = self.position.offset + group.group_bytes();
         if self.room(group.group_bytes()).0 < group.group_bytes() {
             return Err(Error::new(
@@ -221,6 +223,7 @@ impl Log {
             predecessor: self.position.segment,
             predecessor_end: end,
             previous_checksum: checksum,
+            nonce: self.host.nonce(),
         };
         let made = make_segment(&self.host, &self.layout, segment).and_then(|made| {
             write_header(&self.host, &self.layout, &*made.0, &header)?;
@@ -249,6 +252,7 @@ impl Log {
             offset: GROUPS_START,
             checksum,
         };
+        self.nonce = header.nonce;
         self.allocated = allocated;
         self.sealed = false;
         Ok(())

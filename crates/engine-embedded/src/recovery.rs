@@ -9,7 +9,7 @@
 use crate::canary::{self, Canary};
 use crate::format::{
     Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, HEADER_COPY,
-    SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
+    NewBody, SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
@@ -232,7 +232,9 @@ impl Replay<'_> {
 
     /// The group at the start of `rest`, if it is whole and follows the one before it.
     fn group<'b>(&self, rest: &'b [u8], segment: u64) -> Option<Group<'b>> {
-        read_group(rest, segment).filter(|group| group.header.previous_checksum == self.checksum)
+        let nonce = self.headers.get(&segment)?.nonce;
+        read_group(rest, segment, nonce)
+            .filter(|group| group.header.previous_checksum == self.checksum)
     }
 
     fn accept(&mut self, group: &Group<'_>) {
@@ -272,13 +274,14 @@ impl Replay<'_> {
                 "the file is shorter than the index says",
             ));
         }
+        let nonce = self.headers.get(&segment).map_or(0, |h| h.nonce);
         let mut later = at + GROUP_ALIGN as usize;
         while let Some(rest) = bytes
             .get(later..)
             .filter(|rest| rest.len() >= GROUP_MAGIC.len())
         {
             if rest.starts_with(&GROUP_MAGIC)
-                && read_group(rest, segment).is_some_and(|g| g.header.synced > self.sequence)
+                && read_group(rest, segment, nonce).is_some_and(|g| g.header.synced > self.sequence)
             {
                 return Err(damaged(
                     segment,
@@ -302,7 +305,7 @@ impl Replay<'_> {
     fn group_at(&self, place: &Place) -> Result<Group<'_>> {
         self.bytes
             .get(place.start..place.end)
-            .and_then(|group| read_group(group, self.last))
+            .and_then(|group| read_group(group, self.last, self.headers.get(&self.last)?.nonce))
             .ok_or_else(|| damaged(self.last, place.start as u64, "a group changed while read"))
     }
 
@@ -370,6 +373,7 @@ impl Replay<'_> {
             predecessor: last,
             predecessor_end: if last == 0 { 0 } else { end },
             previous_checksum: if last == 0 { 0 } else { checksum },
+            nonce: self.host.nonce(),
         };
         // A start that was killed may have written the last segment's header and not synced it.
         let old = match self.headers.get(&last) {
@@ -426,7 +430,7 @@ pub(crate) fn located_rows(
     let row = |entry: crate::format::Entry<'_>| {
         let state = entry.put.map(|put| StoredRow {
             revision: entry.sequence,
-            body: put.body.map(|(run, _)| run),
+            body: put.body,
             value: Bytes::copy_from_slice(put.value),
         });
         (Bytes::copy_from_slice(entry.key), entry.sequence, state)
@@ -440,7 +444,11 @@ fn changes(payload: &[u8], segment: u64, offset: u64) -> Result<Changes> {
     let change = |entry: crate::format::Entry<'_>| {
         let change = entry.put.map_or(Change::Delete, |put| Change::Put {
             value: Bytes::copy_from_slice(put.value),
-            body: put.body.map(|(_, bytes)| Bytes::copy_from_slice(bytes)),
+            body: match (put.attached, put.body) {
+                (Some(bytes), _) => NewBody::Attached(Bytes::copy_from_slice(bytes)),
+                (None, Some(run)) => NewBody::Streamed(run),
+                (None, None) => NewBody::None,
+            },
         });
         (Bytes::copy_from_slice(entry.key), (entry.sequence, change))
     };
@@ -476,8 +484,8 @@ pub(crate) fn verify_log(
         let mut at = GROUPS_START as usize;
         let mut checksum = header.previous_checksum;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(group) =
-                read_group(rest, segment).filter(|g| g.header.previous_checksum == checksum)
+            let Some(group) = read_group(rest, segment, header.nonce)
+                .filter(|g| g.header.previous_checksum == checksum)
             else {
                 if !last {
                     finding(damaged(segment, at as u64, "a group is not whole").to_string());

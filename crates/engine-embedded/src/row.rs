@@ -22,15 +22,15 @@ pub(crate) struct StoredRow {
 }
 
 impl StoredRow {
-    /// `checksum u32, revision u64, body flag u8, [run], value`; the checksum covers the key and all
-    /// that follows, so a damaged page of the index can never pass for a row.
+    /// `checksum u32, revision u64, run or 0 u8, value`; the checksum covers the key and all that
+    /// follows, so a damaged page of the index can never pass for a row.
     pub(crate) fn encode(&self, key: &[u8]) -> Vec<u8> {
         let mut to = Vec::with_capacity(13 + self.value.len() + 32);
         to.extend_from_slice(&[0; 4]);
         to.extend_from_slice(&self.revision.0.to_be_bytes());
-        to.push(u8::from(self.body.is_some()));
-        if let Some(run) = &self.body {
-            run.encode(&mut to);
+        match &self.body {
+            Some(run) => run.encode(&mut to),
+            None => to.push(0),
         }
         to.extend_from_slice(&self.value);
         let checksum = checksum(key, to.get(4..).unwrap_or_default());
@@ -47,10 +47,11 @@ impl StoredRow {
                 return None;
             }
             let revision = Sequence(fields.u64()?);
-            let body = match fields.u8()? {
-                0 => None,
-                1 => Some(Run::decode(&mut fields)?),
-                _ => return None,
+            let body = if fields.0.first() == Some(&0) {
+                fields.u8()?;
+                None
+            } else {
+                Some(Run::decode(&mut fields)?)
             };
             Some(StoredRow {
                 revision,

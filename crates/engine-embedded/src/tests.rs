@@ -4,15 +4,15 @@ use crate::{Settings, open, open_read_only};
 use bytes::Bytes;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use trestle_core::{ErrorKind, LayerId, Sequence};
-use trestle_engine::{Commit, Engine, Expectation, Scan, ScanItem, Write};
+use trestle_core::{ErrorKind, Sequence};
+use trestle_engine::{Body, Commit, Engine, Expectation, Extent, Scan, ScanItem, Write};
 use trestle_host::{Host, OpenMode};
 
 fn put(key: &str, value: &str, body: Option<Vec<u8>>) -> Commit {
     let write = Write::Put {
         key: Bytes::copy_from_slice(key.as_bytes()),
         value: Bytes::copy_from_slice(value.as_bytes()),
-        body: body.map(Bytes::from),
+        body: body.map(|bytes| Body::Attached(bytes.into())),
     };
     Commit {
         writes: vec![write],
@@ -176,40 +176,62 @@ async fn large_streams_are_read_back_in_ranges_and_verified() {
     let dir = tempfile::tempdir().unwrap();
     let engine = reopen(dir.path()).await;
     let bytes: Vec<u8> = (0..9_000_001u32).map(|i| (i / 7) as u8).collect();
-    let mut writer = engine.data.write(LayerId(Host::real().id())).await.unwrap();
+    let mut writer = engine.data.write(Bytes::from("large/")).await.unwrap();
     for chunk in bytes.chunks(70_001) {
         writer.append(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
     let written = writer.finish().await.unwrap();
-    let mut commit = put("large", "x", None);
-    commit.tokens = vec![written.token.clone()];
-    engine.meta.commit(commit).await.unwrap();
+    let row = |(i, extent): (usize, &Extent)| Write::Put {
+        key: format!("large/{i}").into(),
+        value: Bytes::new(),
+        body: Some(Body::Streamed(extent.clone())),
+    };
+    let named = Commit {
+        writes: written.extents.iter().enumerate().map(row).collect(),
+        tokens: vec![written.token],
+        ..Commit::default()
+    };
+    engine.meta.commit(named).await.unwrap();
+    engine.meta.close().await.unwrap();
+    drop(engine);
+    let engine = reopen(dir.path()).await;
     let total: u64 = written.extents.iter().map(|extent| extent.length).sum();
     assert_eq!(total, bytes.len() as u64);
-    let second = &written.extents[1];
-    for range in [0..1, 65_535..65_537, second.length - 1..second.length, 5..5] {
+    let snapshot = engine.meta.snapshot().await.unwrap();
+    let second = snapshot
+        .get(b"large/1")
+        .await
+        .unwrap()
+        .unwrap()
+        .body
+        .unwrap();
+    let length = u64::from(second.length);
+    for range in [0..1, 65_535..65_537, length - 1..length, 5..5] {
         let at = (4 << 20) + range.start as usize..(4 << 20) + range.end as usize;
-        assert_eq!(engine.data.read(second, range).await.unwrap(), &bytes[at]);
+        assert_eq!(
+            engine.data.read_body(&second, range).await.unwrap(),
+            &bytes[at]
+        );
     }
-    assert!(
-        engine
-            .data
-            .read(second, 0..second.length + 1)
-            .await
-            .is_err()
-    );
-    let mut again = put("large", "y", None);
-    again.tokens = vec![written.token];
-    let spent = engine.meta.commit(again).await.unwrap_err();
-    assert_eq!(spent.kind(), ErrorKind::Conflict);
+    assert!(engine.data.read_body(&second, 0..length + 1).await.is_err());
 
     // A flipped byte fails every range that touches its block, and no other.
     let file = segment_files(dir.path(), "data").pop().unwrap();
     flip(&file, 4096 + 100_000);
-    let first = &written.extents[0];
-    let damaged = engine.data.read(first, 65_536..65_540).await.unwrap_err();
+    let first = snapshot
+        .get(b"large/0")
+        .await
+        .unwrap()
+        .unwrap()
+        .body
+        .unwrap();
+    let damaged = engine
+        .data
+        .read_body(&first, 65_536..65_540)
+        .await
+        .unwrap_err();
     assert_eq!(damaged.kind(), ErrorKind::Corrupt);
-    assert!(engine.data.read(first, 0..65_536).await.is_ok());
+    assert!(engine.data.read_body(&first, 0..65_536).await.is_ok());
 }
 
 #[tokio::test]

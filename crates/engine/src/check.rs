@@ -1,6 +1,6 @@
 //! What every engine checks of a commit before it looks at any row.
 
-use crate::meta::{COMMIT_BYTES_MAX, Commit, ROW_KEY_BYTES_MAX, ROW_VALUE_BYTES_MAX, Write};
+use crate::meta::{Body, COMMIT_BYTES_MAX, Commit, ROW_KEY_BYTES_MAX, ROW_VALUE_BYTES_MAX, Write};
 use std::collections::HashSet;
 use trestle_core::{Error, ErrorKind, Result};
 
@@ -21,6 +21,7 @@ pub fn validate(commit: &Commit) -> Result<()> {
     }
     let mut total = 0usize;
     let mut keys = HashSet::with_capacity(commit.writes.len());
+    let mut extents = HashSet::new();
     for write in &commit.writes {
         let key = write.key();
         if key.is_empty() {
@@ -32,8 +33,18 @@ pub fn validate(commit: &Commit) -> Result<()> {
         if !keys.insert(key) {
             return Err(Error::invalid("a commit changes a row twice"));
         }
+        if let Write::Put {
+            body: Some(Body::Streamed(extent)),
+            ..
+        } = write
+            && !extents.insert(&extent.handle)
+        {
+            return Err(Error::invalid("a commit names an extent twice"));
+        }
         let (value, body) = match write {
-            Write::Put { value, body, .. } => (value.len(), body.as_ref().map_or(0, |b| b.len())),
+            Write::Put { value, body, .. } => {
+                (value.len(), body.as_ref().map_or(0, Body::commit_bytes))
+            }
             Write::Delete { .. } => (0, 0),
             Write::Add { .. } => (8, 0),
         };

@@ -8,12 +8,14 @@
 )]
 
 use crate::meta::{COMMIT_BYTES_MAX, ROW_KEY_BYTES_MAX, ROW_VALUE_BYTES_MAX, SCAN_ROWS_MAX};
-use crate::{Collapse, Commit, Engine, Expectation, Scan, ScanItem, Token, Write};
+use crate::{
+    Body, BodyRef, Collapse, Commit, Engine, Expectation, Extent, Scan, ScanItem, Token, Write,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use trestle_core::{ErrorKind, Id, LayerId, Sequence};
+use trestle_core::{ErrorKind, Sequence};
 use trestle_host::SeededRandom;
 
 /// Runs every test, each over an engine of its own.
@@ -24,7 +26,8 @@ pub async fn all(mut fresh: impl FnMut() -> BoxFuture<'static, Engine>) {
     counters_commute(&fresh().await).await;
     snapshots_do_not_move(&fresh().await).await;
     scans_agree_with_a_model(&fresh().await).await;
-    bodies_and_streams_come_back(&fresh().await).await;
+    bodies_come_back(&fresh().await).await;
+    streams_come_back(&fresh().await).await;
     limits_are_refused(&fresh().await).await;
     a_closed_engine_refuses_commits(&fresh().await).await;
 }
@@ -323,20 +326,28 @@ pub async fn scans_agree_with_a_model(engine: &Engine) {
     }
 }
 
-/// Attached bytes and streams, in ranges at the edges of blocks.
-pub async fn bodies_and_streams_come_back(engine: &Engine) {
-    let content: Vec<u8> = (0..3_000_001u32).map(|i| (i % 251) as u8).collect();
+fn content(length: u32) -> Vec<u8> {
+    (0..length).map(|i| (i % 251) as u8).collect()
+}
+
+async fn body(engine: &Engine, key: &str) -> Option<BodyRef> {
+    let snapshot = engine.meta.snapshot().await.unwrap();
+    snapshot.get(key.as_bytes()).await.unwrap()?.body
+}
+
+/// Attached bytes, in ranges at the edges of blocks.
+pub async fn bodies_come_back(engine: &Engine) {
     let limit = engine.data.body_bytes_max();
+    let content = content(limit as u32);
     for length in [0, 1, 65_535, 65_536, 65_537, limit] {
-        let body = Some(Bytes::copy_from_slice(&content[..length]));
+        let attached = Body::Attached(Bytes::copy_from_slice(&content[..length]));
         let write = Write::Put {
             key: bytes("body"),
             value: bytes("v"),
-            body,
+            body: Some(attached),
         };
         commit(engine, vec![write]).await;
-        let snapshot = engine.meta.snapshot().await.unwrap();
-        let body = snapshot.get(b"body").await.unwrap().unwrap().body.unwrap();
+        let body = body(engine, "body").await.unwrap();
         assert_eq!(body.length as usize, length);
         let middle = length / 2;
         for range in [0..length, middle..length, 0..middle, middle..middle] {
@@ -352,42 +363,69 @@ pub async fn bodies_and_streams_come_back(engine: &Engine) {
                 .is_err()
         );
     }
-    let mut writer = engine.data.write(LayerId(Id::default())).await.unwrap();
+    commit(engine, vec![put("body", "v")]).await;
+    assert_eq!(body(engine, "body").await, None);
+}
+
+/// Streams `content`, in odd pieces.
+async fn stream(engine: &Engine, content: &[u8]) -> (Vec<Extent>, Token) {
+    let mut writer = engine.data.write(bytes("stream/")).await.unwrap();
     for chunk in content.chunks(100_003) {
         writer.append(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
     let written = writer.finish().await.unwrap();
+    (written.extents, written.token)
+}
+
+fn streamed(extents: &[Extent], tokens: Vec<Token>) -> Commit {
+    let row = |(i, extent): (usize, &Extent)| Write::Put {
+        key: bytes(&format!("stream/{i}")),
+        value: bytes("x"),
+        body: Some(Body::Streamed(extent.clone())),
+    };
+    Commit {
+        writes: extents.iter().enumerate().map(row).collect(),
+        tokens,
+        ..Commit::default()
+    }
+}
+
+/// Extents become the bodies of rows, once, under their token.
+pub async fn streams_come_back(engine: &Engine) {
+    let content = content(3_000_001);
+    let (extents, token) = stream(engine, &content).await;
+    let (others, other) = stream(engine, &content[..10]).await;
+    for tokens in [vec![], vec![other]] {
+        let unnamed = streamed(&extents, tokens);
+        assert_eq!(refused(engine, unnamed).await, ErrorKind::InvalidInput);
+    }
+    engine
+        .meta
+        .commit(streamed(&extents, vec![token]))
+        .await
+        .unwrap();
     let mut start = 0;
-    for extent in &written.extents {
+    for (i, extent) in extents.iter().enumerate() {
+        let body = body(engine, &format!("stream/{i}")).await.unwrap();
+        assert_eq!(u64::from(body.length), extent.length);
         for range in [0..1, 65_535..65_537, extent.length - 1..extent.length] {
             let at = start + range.start as usize..start + range.end as usize;
-            assert_eq!(engine.data.read(extent, range).await.unwrap(), &content[at]);
+            let read = engine.data.read_body(&body, range).await.unwrap();
+            assert_eq!(read, &content[at]);
         }
         start += extent.length as usize;
     }
     assert_eq!(start, content.len());
-    let named = |token: Token| Commit {
-        writes: vec![put("stream", "x")],
-        tokens: vec![token],
-        ..Commit::default()
-    };
-    engine
-        .meta
-        .commit(named(written.token.clone()))
-        .await
-        .unwrap();
-    assert_eq!(
-        refused(engine, named(written.token)).await,
-        ErrorKind::Conflict
-    );
-    assert_eq!(
-        refused(engine, named(Token(u64::MAX))).await,
-        ErrorKind::Conflict
-    );
-    let empty = engine.data.write(LayerId(Id::default())).await.unwrap();
-    assert!(empty.finish().await.unwrap().extents.is_empty());
-    // Abandoned: nothing is left of it that anybody could find.
-    let mut dropped = engine.data.write(LayerId(Id::default())).await.unwrap();
+    engine.data.abandon(other);
+    for (extents, token) in [(&extents, token), (&others, other)] {
+        let late = streamed(extents, vec![token]);
+        assert_eq!(refused(engine, late).await, ErrorKind::Conflict);
+    }
+    let never = streamed(&[], vec![Token(u64::MAX)]);
+    assert_eq!(refused(engine, never).await, ErrorKind::Conflict);
+    assert!(stream(engine, &[]).await.0.is_empty());
+    // Dropped: nothing is left of it that anybody could find.
+    let mut dropped = engine.data.write(bytes("stream/")).await.unwrap();
     dropped.append(Bytes::from(content)).await.unwrap();
     drop(dropped);
 }
@@ -398,7 +436,7 @@ pub async fn limits_are_refused(engine: &Engine) {
         writes(vec![Write::Put {
             key: vec![b'k'; key].into(),
             value: vec![0; value].into(),
-            body: Some(vec![0; body].into()),
+            body: Some(Body::Attached(vec![0; body].into())),
         }])
     };
     assert_eq!(

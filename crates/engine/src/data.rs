@@ -4,23 +4,23 @@ use crate::meta::BodyRef;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::ops::Range;
-use trestle_core::{LayerId, Result};
+use trestle_core::Result;
 
 /// Most bytes that one read returns.
 pub const READ_BYTES_MAX: u64 = 1 << 20;
 
-/// Where a run of bytes lies: stored by the caller, understood by the engine alone.
+/// A run of streamed bytes, to become the body of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// Length in bytes, at least 1.
     pub length: u64,
-    /// The engine's locator, with the checksums of the bytes; at most a few kilobytes.
+    /// The engine's locator, at most a few kilobytes; of no use once a commit has named it.
     pub handle: Bytes,
 }
 
-/// Proof that a stream's bytes are durable and will not be swept before the token expires. To be
-/// named by the commit that stores the extents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Proof that a stream's bytes are durable and will not be swept while the process lives. To be
+/// named by the one commit that makes its extents the bodies of rows, or to be abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
 
 /// What a finished stream left behind.
@@ -46,17 +46,17 @@ pub trait DataWriter: Send {
 
 /// A byte store.
 pub trait Data: Send + Sync {
-    /// Starts a stream of bytes that will belong to one layer.
-    fn write(&self, owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>>;
+    /// Starts a stream of bytes. Its extents will be the bodies of the rows whose keys are `rows`
+    /// followed by the offset of the extent in the stream (8 bytes, big endian): written beside the
+    /// bytes, for salvage.
+    fn write(&self, rows: Bytes) -> BoxFuture<'_, Result<Box<dyn DataWriter>>>;
 
-    /// Reads a range within an extent, at most [`READ_BYTES_MAX`] bytes, with every checksum block
-    /// that it touches verified.
+    /// Reads a range within the bytes that belong to a row, at most [`READ_BYTES_MAX`] bytes, with
+    /// every checksum block that it touches verified. The snapshot that `body` is from must live
+    /// until this has returned.
     ///
     /// # Errors
     /// `Corrupt` when stored bytes do not match their checksum or are missing.
-    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>>;
-
-    /// Reads a range within the bytes attached to a row; the same rules.
     fn read_body<'a>(
         &'a self,
         body: &'a BodyRef,
@@ -66,7 +66,7 @@ pub trait Data: Send + Sync {
     /// Bytes up to which a content is attached to its row rather than streamed.
     fn body_bytes_max(&self) -> usize;
 
-    /// Gives extents up after the commit that freed them. What the engine does not yet reuse it may
-    /// keep; it never fails the caller's request.
-    fn release(&self, extents: Vec<Extent>);
+    /// Gives up a finished stream. A commit that names it afterwards fails; one that is being
+    /// applied, or was, does not lose its bytes.
+    fn abandon(&self, token: Token);
 }

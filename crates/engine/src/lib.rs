@@ -14,7 +14,7 @@ pub mod walk;
 
 pub use data::{Data, DataWriter, Extent, Token, Written};
 pub use meta::{
-    BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem,
+    Body, BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem,
     Urgency, Write,
 };
 

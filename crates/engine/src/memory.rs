@@ -5,16 +5,16 @@ use crate::Engine;
 use crate::check;
 use crate::data::{Data, DataWriter, Extent, READ_BYTES_MAX, Token, Written};
 use crate::meta::{
-    BodyRef, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem, Write,
+    Body, BodyRef, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem, Write,
 };
 use crate::walk::{Cursor, walk};
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
-use trestle_core::{Error, ErrorKind, LayerId, Result, Sequence};
+use trestle_core::{Error, ErrorKind, Result, Sequence};
 
 /// Bytes of an extent: small, so that tests meet many.
 const EXTENT_BYTES: usize = 1 << 20;
@@ -46,18 +46,26 @@ struct View {
     closed: bool,
 }
 
-/// What was streamed in.
+/// What was streamed in and not committed: extents by number, under their tokens.
 #[derive(Default)]
 struct Streams {
-    extents: HashMap<u64, Bytes>,
     next: u64,
-    tokens: HashSet<u64>,
+    live: HashMap<Token, HashMap<u64, Bytes>>,
 }
 
 impl Streams {
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// The bytes of an extent of one of `tokens`.
+    fn find(&self, tokens: &[Token], extent: &Extent) -> Result<Bytes> {
+        let number = extent
+            .handle
+            .as_ref()
+            .try_into()
+            .ok()
+            .map(u64::from_be_bytes);
+        tokens
+            .iter()
+            .find_map(|token| self.live.get(token)?.get(&number?).cloned())
+            .ok_or_else(|| Error::invalid("an extent is of none of the commit's tokens"))
     }
 }
 
@@ -132,14 +140,23 @@ impl View {
         }
     }
 
-    fn apply(&mut self, writes: Vec<Write>) -> Result<Committed> {
+    fn apply(
+        &mut self,
+        writes: Vec<Write>,
+        streamed: impl Fn(&Extent) -> Result<Bytes>,
+    ) -> Result<Committed> {
         let revision = self.sequence.next();
         // What can fail comes before anything changes.
         let mut changed = Vec::with_capacity(writes.len());
         for write in writes {
             changed.push(match write {
                 Write::Put { key, value, body } => {
-                    // `check::validate` bounds it far below 4 GiB.
+                    let body = match body {
+                        None => None,
+                        Some(Body::Attached(bytes)) => Some(bytes),
+                        Some(Body::Streamed(extent)) => Some(streamed(&extent)?),
+                    };
+                    // `check::validate` and `EXTENT_BYTES` bound it far below 4 GiB.
                     let reference = |bytes: Bytes| BodyRef {
                         length: bytes.len() as u32,
                         handle: bytes,
@@ -192,7 +209,7 @@ impl Memory {
         if !commit
             .tokens
             .iter()
-            .all(|token| streams.tokens.contains(&token.0))
+            .all(|token| streams.live.contains_key(token))
         {
             return Err(conflict());
         }
@@ -203,9 +220,9 @@ impl Memory {
         {
             return Err(conflict());
         }
-        let committed = view.apply(commit.writes)?;
+        let committed = view.apply(commit.writes, |extent| streams.find(&commit.tokens, extent))?;
         for token in commit.tokens {
-            streams.tokens.remove(&token.0);
+            streams.live.remove(&token);
         }
         Ok(committed)
     }
@@ -246,30 +263,13 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
 }
 
 impl Data for Memory {
-    fn write(&self, _owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
+    fn write(&self, _rows: Bytes) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
         let writer = Writer {
             streams: self.streams.clone(),
             pending: BytesMut::new(),
-            extents: Vec::new(),
         };
         let outcome: Result<Box<dyn DataWriter>> = self.writable().map(|()| Box::new(writer) as _);
         Box::pin(ready(outcome))
-    }
-
-    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
-        let number = extent
-            .handle
-            .as_ref()
-            .try_into()
-            .ok()
-            .map(u64::from_be_bytes);
-        let found = number.and_then(|number| self.streams.lock().extents.get(&number).cloned());
-        let missing = || Error::corrupt("stored bytes are missing");
-        Box::pin(ready(
-            found
-                .ok_or_else(missing)
-                .and_then(|bytes| slice(&bytes, range)),
-        ))
     }
 
     fn read_body<'a>(
@@ -284,69 +284,41 @@ impl Data for Memory {
         BODY_BYTES_MAX
     }
 
-    fn release(&self, extents: Vec<Extent>) {
-        let mut streams = self.streams.lock();
-        for extent in extents {
-            if let Ok(number) = extent.handle.as_ref().try_into() {
-                streams.extents.remove(&u64::from_be_bytes(number));
-            }
-        }
+    fn abandon(&self, token: Token) {
+        self.streams.lock().live.remove(&token);
     }
 }
 
 struct Writer {
     streams: Arc<Mutex<Streams>>,
     pending: BytesMut,
-    extents: Vec<Extent>,
-}
-
-impl Writer {
-    fn cut(&mut self, length: usize) {
-        let bytes = self.pending.split_to(length).freeze();
-        let mut streams = self.streams.lock();
-        let number = streams.number();
-        let handle = Bytes::copy_from_slice(&number.to_be_bytes());
-        self.extents.push(Extent {
-            length: length as u64,
-            handle,
-        });
-        streams.extents.insert(number, bytes);
-    }
 }
 
 impl DataWriter for Writer {
     fn append(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
         self.pending.extend_from_slice(&bytes);
-        while self.pending.len() >= EXTENT_BYTES {
-            self.cut(EXTENT_BYTES);
-        }
         Box::pin(ready(Ok(())))
     }
 
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
-        if !self.pending.is_empty() {
-            self.cut(self.pending.len());
-        }
-        let extents = std::mem::take(&mut self.extents);
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
         let mut streams = self.streams.lock();
-        let token = streams.number();
-        streams.tokens.insert(token);
+        let stream = self.pending.freeze();
+        let mut numbered = HashMap::new();
+        let mut extents = Vec::new();
+        for start in (0..stream.len()).step_by(EXTENT_BYTES) {
+            let bytes = stream.slice(start..stream.len().min(start + EXTENT_BYTES));
+            streams.next += 1;
+            extents.push(Extent {
+                length: bytes.len() as u64,
+                handle: Bytes::copy_from_slice(&streams.next.to_be_bytes()),
+            });
+            numbered.insert(streams.next, bytes);
+        }
+        streams.next += 1;
+        let token = Token(streams.next);
+        streams.live.insert(token, numbered);
         drop(streams);
-        Box::pin(ready(Ok(Written {
-            extents,
-            token: Token(token),
-        })))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let mut streams = self.streams.lock();
-        for extent in &self.extents {
-            if let Ok(number) = extent.handle.as_ref().try_into() {
-                streams.extents.remove(&u64::from_be_bytes(number));
-            }
-        }
+        Box::pin(ready(Ok(Written { extents, token })))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The port of an ordered, transactional key-value store.
 
-use crate::data::Token;
+use crate::data::{Extent, Token};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::ops::Bound;
@@ -26,8 +26,9 @@ pub struct Row {
     pub body: Option<BodyRef>,
 }
 
-/// A reference to the bytes attached to a row, readable through [`crate::Data::read_body`].
-/// It holds while the snapshot that it was read from is alive, and is never stored by the caller.
+/// A reference to the bytes that belong to a row, readable through [`crate::Data::read_body`].
+/// It holds while the snapshot that it was read from is alive: afterwards the engine may have moved
+/// or freed them. Never stored by the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyRef {
     /// Length in bytes.
@@ -47,6 +48,26 @@ pub enum Expectation {
     EmptyRange(Bytes, Bytes),
 }
 
+/// Bytes that belong to one row: durable with it, not loaded with it, free when it is replaced or
+/// gone. The engine alone knows where they are, and may move them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Travel with the commit; may be empty.
+    Attached(Bytes),
+    /// Were streamed in before, under a token that the commit names. Each extent goes into one row.
+    Streamed(Extent),
+}
+
+impl Body {
+    /// Bytes that it adds to its commit.
+    pub fn commit_bytes(&self) -> usize {
+        match self {
+            Body::Attached(bytes) => bytes.len(),
+            Body::Streamed(extent) => extent.handle.len(),
+        }
+    }
+}
+
 /// One change. A commit changes each key at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -56,8 +77,8 @@ pub enum Write {
         key: Bytes,
         /// The value.
         value: Bytes,
-        /// Attached bytes: durable with the row, not loaded with it.
-        body: Option<Bytes>,
+        /// The bytes that belong to the row, instead of any that did before.
+        body: Option<Body>,
     },
     /// Removes the row; a missing row is no error.
     Delete {
@@ -183,7 +204,7 @@ pub trait Meta: Send + Sync {
     /// # Errors
     /// `Conflict` when an expectation does not hold or a token has expired (and whatever made it
     /// fail is durable by then); `TooLarge` beyond a limit; `InvalidInput` when a key is changed
-    /// twice; `NoSpace`; `Unavailable` after a failed flush, when nobody can know whether it happened.
+    /// twice, or an extent is of none of the tokens; `NoSpace`; `Unavailable` after a failed flush, when nobody can know whether it happened.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>>;
 
     /// Whether commits are taken.

@@ -50,6 +50,13 @@ impl Host {
         }
     }
 
+    /// Eight unpredictable bytes.
+    pub fn nonce(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
+
     /// A fresh id: 6 bytes of milliseconds, then 10 random bytes.
     pub fn id(&self) -> Id {
         let mut bytes = [0; 16];

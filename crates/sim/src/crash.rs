@@ -10,8 +10,8 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use trestle_core::{ErrorKind, LayerId, Sequence, Timestamp};
-use trestle_engine::{Commit, Engine, Expectation, Extent, Scan, ScanItem, Write};
+use trestle_core::{ErrorKind, Sequence, Timestamp};
+use trestle_engine::{Body, Commit, Engine, Expectation, Scan, ScanItem, Write};
 use trestle_engine_embedded::{Settings, open, open_read_only};
 use trestle_host::{Host, ManualClock, SeededRandom};
 
@@ -75,6 +75,10 @@ fn stream_of(number: u64) -> Vec<u8> {
         .cycle()
         .take(200_000)
         .collect()
+}
+
+fn stream_key(number: u64) -> Bytes {
+    format!("stream/{number:08}").into()
 }
 
 fn moving_key(number: u64) -> Bytes {
@@ -190,9 +194,8 @@ impl Lane {
         let count = 1 + self.random.next_u64() % 5;
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
-        let (spawn, host) = (self.spawn.clone(), self.host.clone());
-        let work =
-            futures::future::join_all(numbers.iter().map(|number| commit(engine, &host, *number)));
+        let spawn = self.spawn.clone();
+        let work = futures::future::join_all(numbers.iter().map(|number| commit(engine, *number)));
         let outcomes = spawn.run(work).ok_or("the engine stands still")?;
         let mut alive = true;
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
@@ -358,23 +361,25 @@ impl Lane {
     }
 }
 
-async fn commit(engine: &Engine, host: &Host, number: u64) -> trestle_core::Result<Sequence> {
+async fn commit(engine: &Engine, number: u64) -> trestle_core::Result<Sequence> {
     let mut commit = Commit::default();
-    let mut value = Vec::new();
     if streams(number) {
-        let mut writer = engine.data.write(LayerId(host.id())).await?;
+        let mut writer = engine.data.write(stream_key(number)).await?;
         writer.append(stream_of(number).into()).await?;
         let written = writer.finish().await?;
         commit.tokens.push(written.token);
-        for extent in written.extents {
-            value.extend_from_slice(&extent.length.to_be_bytes());
-            value.extend_from_slice(&extent.handle);
-        }
+        commit
+            .writes
+            .extend(written.extents.into_iter().map(|extent| Write::Put {
+                key: stream_key(number),
+                value: Bytes::new(),
+                body: Some(Body::Streamed(extent)),
+            }));
     }
-    let body = Some(Bytes::from(body_of(number)));
+    let body = Some(Body::Attached(body_of(number).into()));
     commit.writes.push(Write::Put {
         key: own_key(number),
-        value: value.into(),
+        value: Bytes::new(),
         body,
     });
     commit.writes.push(if number.is_multiple_of(11) {
@@ -482,13 +487,11 @@ async fn verify_rows(
             ));
         }
         if streams(*number) {
-            let (length, handle) = row.value.split_at_checked(8).ok_or("an extent is cut")?;
-            let length = u64::from_be_bytes(length.try_into().map_err(|_| "an extent is cut")?);
-            let extent = Extent {
-                length,
-                handle: Bytes::copy_from_slice(handle),
-            };
-            let bytes = engine.data.read(&extent, 0..length).await.map_err(text)?;
+            let key = stream_key(*number);
+            let row = snapshot.get(&key).await.map_err(text)?;
+            let body = row.and_then(|row| row.body).ok_or("a stream vanished")?;
+            let range = 0..u64::from(body.length);
+            let bytes = engine.data.read_body(&body, range).await.map_err(text)?;
             if bytes != stream_of(*number) {
                 return Err(format!(
                     "the stream of commit {number} is not what was written"

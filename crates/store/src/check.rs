@@ -357,14 +357,14 @@ async fn read_whole(
         start: 0,
         end: object.length(),
     };
-    let mut chunks = open_content(engine, read, object, row.body.clone(), range).await?;
+    let mut chunks = open_content(engine, object, row.body.clone(), range).await?;
     let algorithms: Vec<_> = object
         .digests
         .iter()
         .map(|digest| digest.algorithm)
         .collect();
     let mut hasher = Hasher::new(&algorithms);
-    while let Some(chunk) = chunks.next().await? {
+    while let Some(chunk) = chunks.next_in(read).await? {
         hasher.update(&chunk);
     }
     if hasher.finish() != object.digests {

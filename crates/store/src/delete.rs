@@ -1,6 +1,6 @@
-//! Deleting an object: one commit removes every row of it, then its extents are given up.
+//! Deleting an object: one commit removes every row of it, and with them its bytes.
 
-use crate::layer::Former;
+use crate::layer;
 use crate::nouns::{DeleteObject, Object};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -29,12 +29,11 @@ impl Store {
             let current = store::find_object(&*read, found.bucket.id, &key).await?;
             store::check_precondition(&precondition, tag_of, current.as_ref())?;
             let current = current.ok_or_else(|| Error::not_found(Noun::Object, &key))?;
-            let former = Former::load(&*read, current.object.layer()).await?;
+            let mut writes = layer::removals(&*read, current.object.layer()).await?;
             drop(read);
             let row = row_key::object(found.bucket.id, &key);
             let mut expectations = found.expectations();
             expectations.push(Expectation::Revision(row.clone(), current.revision));
-            let mut writes = former.deletes;
             writes.push(Write::Delete { key: row });
             writes.push(Write::Delete {
                 key: row_key::object_id(current.object.id),
@@ -49,9 +48,6 @@ impl Store {
                 urgency,
             };
             if self.try_commit(commit).await? {
-                if !former.extents.is_empty() {
-                    self.engine.data.release(former.extents);
-                }
                 return Ok(current.object);
             }
         }

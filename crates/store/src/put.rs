@@ -1,7 +1,7 @@
 //! Writing a whole object: its bytes stream into the data port, then one commit makes them the
 //! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
 
-use crate::layer::{self, Former};
+use crate::layer;
 use crate::nouns::{Content, Object, PutObject, PutOutcome};
 use crate::record::{ObjectRecord, Record, metadata_text};
 use crate::row_key;
@@ -13,7 +13,7 @@ use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, ObjectId, Owner, Result, VersionId,
 };
-use trestle_engine::{Commit, Data, DataWriter, Expectation, Extent, Token, Urgency, Write};
+use trestle_engine::{Body, Commit, Data, DataWriter, Expectation, Extent, Token, Urgency, Write};
 
 /// Largest object, in bytes.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
@@ -58,11 +58,12 @@ impl Store {
         let bucket = store::find_bucket(&*read, &put.bucket).await?;
         let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
         store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
-        let former = Former::load(&*read, current.as_ref().and_then(|c| c.object.layer())).await?;
+        let layer = current.as_ref().and_then(|c| c.object.layer());
+        let removals = layer::removals(&*read, layer).await?;
         Ok(Replaced {
             bucket,
             current,
-            former,
+            removals,
         })
     }
 
@@ -136,35 +137,14 @@ impl Store {
         let Replaced {
             bucket,
             current,
-            former,
+            removals,
         } = found;
         let object = self.new_object(put, owner, received, current.as_ref());
-        let commit = commit(&bucket, &object, current.as_ref(), received, former.deletes)?;
-        if let Some(layer) = &mut received.layer {
-            // From here on the engine alone knows whether the extents are named.
-            layer.unnamed.armed = false;
-        }
-        match self.engine.meta.commit(commit).await {
-            Ok(_) => {
-                if !former.extents.is_empty() {
-                    self.engine.data.release(former.extents);
-                }
-                Ok(Some(PutOutcome {
-                    object,
-                    created: current.is_none(),
-                }))
-            }
-            Err(error) => {
-                if let Some(layer) = &mut received.layer {
-                    layer.unnamed.armed = surely_not_applied(error.kind());
-                }
-                if error.kind() == ErrorKind::Conflict {
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
-            }
-        }
+        let commit = commit(&bucket, &object, current.as_ref(), received, removals)?;
+        Ok(self.try_commit(commit).await?.then(|| PutOutcome {
+            object,
+            created: current.is_none(),
+        }))
     }
 
     fn new_object(
@@ -223,14 +203,14 @@ fn commit(
     }
     let mut tokens = Vec::new();
     if let Some(layer) = &received.layer {
-        writes.extend(layer::rows(layer.id, &key, &layer.unnamed.extents)?);
-        tokens.push(layer.token.clone());
+        writes.extend(layer::rows(layer.id, &key, &layer.extents)?);
+        tokens.push(layer.unnamed.token);
     }
     let value = ObjectRecord::new(object)?.to_value()?;
     writes.push(Write::Put {
         key,
         value,
-        body: received.body.clone(),
+        body: received.body.clone().map(Body::Attached),
     });
     let former_length = current.map_or(0, |c| c.object.length());
     let bytes = store::signed(object.length()) - store::signed(former_length);
@@ -251,7 +231,7 @@ fn commit(
 struct Replaced {
     bucket: FoundBucket,
     current: Option<FoundObject>,
-    former: Former,
+    removals: Vec<Write>,
 }
 
 /// A body that was taken in.
@@ -266,30 +246,20 @@ struct Received {
 
 struct ReceivedLayer {
     id: LayerId,
+    extents: Vec<Extent>,
     unnamed: Unnamed,
-    token: Token,
 }
 
-/// Extents that no commit names yet: given up when dropped while armed.
+/// A finished stream: given up when dropped, which does nothing once a commit has named it.
 struct Unnamed {
     data: Arc<dyn Data>,
-    extents: Vec<Extent>,
-    armed: bool,
+    token: Token,
 }
 
 impl Drop for Unnamed {
     fn drop(&mut self) {
-        if self.armed {
-            self.data.release(std::mem::take(&mut self.extents));
-        }
+        self.data.abandon(self.token);
     }
-}
-
-/// Whether a commit that ended so is known not to have happened. Otherwise its extents are left to
-/// the engine's sweep.
-fn surely_not_applied(kind: ErrorKind) -> bool {
-    use ErrorKind::*;
-    matches!(kind, Conflict | TooLarge | InvalidInput | NoSpace)
 }
 
 /// Collects a small body, and streams a large one into the data port.
@@ -314,7 +284,7 @@ impl Sink<'_> {
             return Ok(());
         }
         let layer = LayerId(self.store.host.id());
-        let mut writer = data.write(layer).await?;
+        let mut writer = data.write(row_key::extents(layer)).await?;
         let collected = std::mem::take(&mut self.collected).freeze();
         if !collected.is_empty() {
             writer.append(collected).await?;
@@ -333,15 +303,14 @@ impl Sink<'_> {
         let data = Arc::clone(&self.store.engine.data);
         let unnamed = Unnamed {
             data,
-            extents: written.extents,
-            armed: true,
+            token: written.token,
         };
         Ok((
             None,
             Some(ReceivedLayer {
                 id,
+                extents: written.extents,
                 unnamed,
-                token: written.token,
             }),
         ))
     }

@@ -82,15 +82,9 @@ impl ObjectReader {
         if range.start > range.end || range.end > self.object.length() {
             return Err(Error::invalid("the range does not lie within the object"));
         }
-        let content = open_content(
-            &self.engine,
-            &*self.snapshot,
-            &self.object,
-            self.body,
-            range,
-        );
+        let content = open_content(&self.engine, &self.object, self.body, range);
         let mut chunks = content.await?;
-        let first = chunks.next().await?;
+        let first = chunks.next_in(&*self.snapshot).await?;
         drop(self.snapshot);
         let whole = first.as_ref().map_or(0, |first| first.len() as u64) == range.len();
         let (Some(first), false) = (&first, whole) else {
@@ -153,12 +147,20 @@ impl Chunks {
             Chunks::Layer(layer) => layer.next().await,
         }
     }
+
+    /// The next bytes as `read` shows them.
+    pub(crate) async fn next_in(&mut self, read: &dyn MetaRead) -> Result<Option<Bytes>> {
+        match self {
+            Chunks::Body(chunks) => Ok(chunks.pop_front()),
+            Chunks::Layer(layer) => layer.next_in(read).await,
+        }
+    }
 }
 
-/// Opens a range of an object's content. `body` is that of the object's row in `read`.
+/// Opens a range of an object's content. `body` is that of the object's row, in a snapshot that
+/// still lives.
 pub(crate) async fn open_content(
     engine: &Engine,
-    read: &dyn MetaRead,
     object: &Object,
     body: Option<BodyRef>,
     range: ResolvedRange,
@@ -166,7 +168,7 @@ pub(crate) async fn open_content(
     let Content::Data { length, layer } = object.content;
     if let Some(layer) = layer {
         let ResolvedRange { start, end } = range;
-        let reader = LayerReader::open(engine.clone(), read, layer, start, end).await?;
+        let reader = LayerReader::new(engine.clone(), layer, start, end);
         return Ok(Chunks::Layer(reader));
     }
     if body.as_ref().map_or(0, |body| u64::from(body.length)) != length {

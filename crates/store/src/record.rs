@@ -331,16 +331,13 @@ impl Record for LayerRecord {
     const VERSION: u8 = 1;
 }
 
-/// `41`: an extent.
+/// `41`: an extent. Its bytes are the row's body.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct ExtentRecord {
     /// Length in bytes.
     #[n(0)]
     pub(crate) length: u64,
-    /// The engine's locator.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub(crate) handle: Vec<u8>,
 }
 
 impl Record for ExtentRecord {

@@ -91,7 +91,7 @@ async fn bytes_that_are_not_those_of_the_record_are_found() {
         .into_iter()
         .find(|(key, _)| key.ends_with(b"s"))
         .unwrap();
-    let other = Some(Bytes::from_static(b"smaIl"));
+    let other = Some(trestle_engine::Body::Attached(Bytes::from_static(b"smaIl")));
     apply(
         &f,
         Write::Put {

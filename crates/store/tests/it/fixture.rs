@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use trestle_access::{Action, Authority, Grant, Principal, Resource};
 use trestle_core::*;
-use trestle_engine::{BodyRef, Data, DataWriter, Engine, Extent, Written};
+use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Token, Written};
 use trestle_host::{Host, ManualClock};
 use trestle_store::*;
 
@@ -99,7 +98,7 @@ impl Fixture {
         let engine = trestle_engine::memory::engine();
         let held = Arc::new(Held {
             data: engine.data,
-            extents: Arc::default(),
+            tokens: Arc::default(),
         });
         let engine = Engine {
             meta: engine.meta,
@@ -219,18 +218,17 @@ impl Fixture {
         summary
     }
 
-    /// Whether the extents that were written and not released are those that rows name.
+    /// Whether every stream that was finished was named by a commit or given up.
     pub(crate) async fn assert_nothing_leaked(&self) {
-        let held: i64 = self.held.extents.lock().unwrap().values().sum();
-        assert!(
-            self.held
-                .extents
-                .lock()
-                .unwrap()
-                .values()
-                .all(|count| *count >= 0)
-        );
-        assert_eq!(held, self.rows(0x41).await.len() as i64);
+        let tokens: Vec<Token> = std::mem::take(&mut *self.held.tokens.lock().unwrap());
+        for token in tokens {
+            let commit = Commit {
+                tokens: vec![token],
+                ..Commit::default()
+            };
+            let expired = self.engine.meta.commit(commit).await.unwrap_err();
+            assert_eq!(expired.kind(), ErrorKind::Conflict);
+        }
     }
 
     /// All rows of a table.
@@ -260,15 +258,15 @@ pub(crate) async fn collect(bytes: ObjectBytes) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A byte store that counts for each extent how often it was finished less how often released.
+/// A byte store that notes every stream that was finished.
 struct Held {
     data: Arc<dyn Data>,
-    extents: Arc<Mutex<BTreeMap<Bytes, i64>>>,
+    tokens: Arc<Mutex<Vec<Token>>>,
 }
 
 struct HeldWriter {
     writer: Box<dyn DataWriter>,
-    extents: Arc<Mutex<BTreeMap<Bytes, i64>>>,
+    tokens: Arc<Mutex<Vec<Token>>>,
 }
 
 impl DataWriter for HeldWriter {
@@ -279,30 +277,19 @@ impl DataWriter for HeldWriter {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>> {
         Box::pin(async move {
             let written = self.writer.finish().await?;
-            for extent in &written.extents {
-                *self
-                    .extents
-                    .lock()
-                    .unwrap()
-                    .entry(extent.handle.clone())
-                    .or_default() += 1;
-            }
+            self.tokens.lock().unwrap().push(written.token);
             Ok(written)
         })
     }
 }
 
 impl Data for Held {
-    fn write(&self, owner: LayerId) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
+    fn write(&self, rows: Bytes) -> BoxFuture<'_, Result<Box<dyn DataWriter>>> {
         Box::pin(async move {
-            let writer = self.data.write(owner).await?;
-            let extents = self.extents.clone();
-            Ok(Box::new(HeldWriter { writer, extents }) as Box<dyn DataWriter>)
+            let writer = self.data.write(rows).await?;
+            let tokens = self.tokens.clone();
+            Ok(Box::new(HeldWriter { writer, tokens }) as Box<dyn DataWriter>)
         })
-    }
-
-    fn read<'a>(&'a self, extent: &'a Extent, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
-        self.data.read(extent, range)
     }
 
     fn read_body<'a>(
@@ -317,15 +304,7 @@ impl Data for Held {
         self.data.body_bytes_max()
     }
 
-    fn release(&self, extents: Vec<Extent>) {
-        for extent in &extents {
-            *self
-                .extents
-                .lock()
-                .unwrap()
-                .entry(extent.handle.clone())
-                .or_default() -= 1;
-        }
-        self.data.release(extents);
+    fn abandon(&self, token: Token) {
+        self.data.abandon(token);
     }
 }
