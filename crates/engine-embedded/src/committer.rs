@@ -154,15 +154,14 @@ impl Committer {
         if requests.is_empty() {
             return;
         }
-        if let Err(error) = self.poison.check() {
-            drop(error);
-            for request in requests {
-                answer(request, Err(unavailable()));
-            }
-            return;
+        if self.poison.check().is_err() {
+            return refuse(requests, &Failure::Poisoned);
         }
         let wanted: usize = requests.iter().map(|r| commit_bytes_max(&r.commit)).sum();
-        let (room, mut room_normal) = self.log.room((wanted + GROUP_HEADER_BYTES) as u64);
+        let (room, mut room_normal) = match self.log.room((wanted + GROUP_HEADER_BYTES) as u64) {
+            Ok(room) => room,
+            Err(error) => return refuse(requests, &self.fail(&error)),
+        };
         if self.view.read().active.bytes() > 4 * self.memtable_bytes {
             // The index has no space to grow: only what frees some goes on.
             room_normal = 0;
@@ -200,10 +199,7 @@ impl Committer {
                 if matches!(failure, Failure::NoSpace) {
                     self.tokens.restore();
                 }
-                for request in requests {
-                    answer(request, Err(failure.error()));
-                }
-                return;
+                return refuse(requests, &failure);
             }
         }
         self.tokens.spend();
@@ -387,6 +383,12 @@ fn no_space() -> Error {
 fn answer(request: Request, outcome: Result<Committed>) {
     // A caller that went away does not cancel its commit.
     let _gone = request.reply.send(outcome);
+}
+
+fn refuse(requests: Vec<Request>, failure: &Failure) {
+    for request in requests {
+        answer(request, Err(failure.error()));
+    }
 }
 
 /// Upper bound of what a commit adds to a group.

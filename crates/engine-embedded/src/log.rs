@@ -93,19 +93,27 @@ impl Log {
 
     /// How many bytes of groups fit now, for commits that may use the reserve and for those that
     /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them.
-    pub(crate) fn room(&mut self, wanted: u64) -> (u64, u64) {
+    ///
+    /// # Errors
+    /// Of the device. A full disk is none: there is then less room.
+    pub(crate) fn room(&mut self, wanted: u64) -> Result<(u64, u64)> {
         let needed = self.position.offset + wanted + RESERVE_BYTES;
         let mut step = ALLOCATION_BYTES;
         while self.allocated < needed && step >= ALLOCATION_BYTES_MIN {
             let length = step.max(needed - self.allocated);
-            match self.file.allocate(self.allocated, length) {
+            match self
+                .file
+                .allocate(self.allocated, length)
+                .map_err(Error::from)
+            {
                 Ok(()) => self.allocated += length,
                 // Full, or nearly: a smaller step may still fit.
-                Err(_) => step /= 2,
+                Err(error) if error.kind() == ErrorKind::NoSpace => step /= 2,
+                Err(error) => return Err(error),
             }
         }
         let all = self.allocated.saturating_sub(self.position.offset);
-        (all, all.saturating_sub(RESERVE_BYTES))
+        Ok((all, all.saturating_sub(RESERVE_BYTES)))
     }
 
     /// Writes a group of commits, and returns where. Nothing is durable yet; a failed write leaves
@@ -182,7 +190,7 @@ impl Log {
     pub(crate) fn seal(&mut self) -> Result<()> {
         if self.sealed
             || self.synced != self.written
-            || self.room(0).0 < 2 * GROUP_HEADER_BYTES as u64
+            || self.room(0)?.0 < 2 * GROUP_HEADER_BYTES as u64
         {
             return Ok(());
         }
@@ -210,7 +218,7 @@ impl Log {
         let group = self.header(GroupKind::Successor, 8, self.written, self.written)?;
         let checksum = group.complete(&mut self.group, self.nonce);
         let end = self.position.offset + group.group_bytes();
-        if self.room(group.group_bytes()).0 < group.group_bytes() {
+        if self.room(group.group_bytes())?.0 < group.group_bytes() {
             return Err(Error::new(
                 ErrorKind::NoSpace,
                 "no room to name the next log segment",

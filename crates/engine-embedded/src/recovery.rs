@@ -390,7 +390,7 @@ impl Replay<'_> {
         for place in tail.iter().filter(|place| place.kind == GroupKind::Commits) {
             let group = self.group_at(place)?;
             let needed = (place.end - place.start) as u64;
-            if log.room(needed).0 < needed {
+            if log.room(needed)?.0 < needed {
                 return Err(Error::new(
                     trestle_core::ErrorKind::NoSpace,
                     "no space to copy the end of the log into a fresh segment",

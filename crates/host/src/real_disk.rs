@@ -88,7 +88,8 @@ impl File for RealFile {
 
     fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
         use rustix::fs::FallocateFlags;
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), offset, length) {
+        let allocate = || rustix::fs::fallocate(&self.0, FallocateFlags::empty(), offset, length);
+        match rustix::io::retry_on_intr(allocate) {
             // Without the call, grow the file: space is then claimed by the writes themselves.
             Err(rustix::io::Errno::OPNOTSUPP) => {
                 let end = offset.saturating_add(length);

@@ -52,6 +52,7 @@ struct State {
     operations: u64,
     stop_at: Option<u64>,
     fail_sync_at: Option<u64>,
+    fail_allocations: Option<io::ErrorKind>,
     syncs: u64,
 }
 
@@ -158,6 +159,11 @@ impl SimDisk {
         state.fail_sync_at = count.map(|count| state.syncs + count);
     }
 
+    /// Fails every allocation from now on with an error of this kind, or none any more.
+    pub fn fail_allocations(&self, kind: Option<io::ErrorKind>) {
+        self.state.lock().fail_allocations = kind;
+    }
+
     /// Puts `new` in every place of `old`, on the device and in the page cache; the same length.
     pub fn damage(&self, old: &[u8], new: &[u8]) {
         for inode in &mut self.state.lock().inodes {
@@ -179,6 +185,7 @@ impl SimDisk {
         state.locks.clear();
         state.stop_at = None;
         state.fail_sync_at = None;
+        state.fail_allocations = None;
     }
 
     /// The power goes: of what is pending, whatever the random numbers leave.
@@ -341,6 +348,9 @@ impl File for SimFile {
     fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         state.step(self.run)?;
+        if let Some(kind) = state.fail_allocations {
+            return Err(kind.into());
+        }
         let end = offset + length;
         if (state.inode(self.inode)?.current.len() as u64) < end {
             state.change(self.inode, Pending::Length(end))?;

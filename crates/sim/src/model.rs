@@ -388,12 +388,7 @@ impl Driver {
         let mut after = self.model.clone();
         let expected = expect(&mut after, bucket, key, operation);
         let answer = self.ask(bucket, key, operation)?;
-        // A machine that stops refuses to allocate, too, and that reads as a full disk.
-        let stopped = [
-            ErrorKind::Unavailable,
-            ErrorKind::Internal,
-            ErrorKind::NoSpace,
-        ];
+        let stopped = [ErrorKind::Unavailable, ErrorKind::Internal];
         let crashed = answer.as_ref().is_err_and(|kind| stopped.contains(kind));
         if crashed && self.over == Over::Embedded {
             self.reboot()?;

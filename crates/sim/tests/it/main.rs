@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod model;
+mod space;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
