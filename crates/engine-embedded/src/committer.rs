@@ -135,6 +135,10 @@ impl Committer {
                 let _gone = reply.send(outcome);
                 return;
             }
+            if self.poison.check().is_err() {
+                // What was written last is of unknown fate: nothing may build upon it.
+                continue;
+            }
             // Before the seal: a redo point lies after a group that is synced.
             if let Err(error) = self.maintain().await {
                 tracing::error!(%error, "the store refuses writes from now on");

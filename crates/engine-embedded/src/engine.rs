@@ -39,6 +39,8 @@ pub struct Settings {
     pub memtable_bytes: usize,
     /// Bytes of commits that may wait at once, at least 32 MiB.
     pub commit_bytes_in_flight: usize,
+    /// A log segment takes no further group beyond this length, in bytes.
+    pub log_segment_bytes: u64,
     /// Largest body that travels with its row, in bytes.
     pub body_bytes_max: usize,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             index_cache_bytes: 64 << 20,
             memtable_bytes: 32 << 20,
             commit_bytes_in_flight: 64 << 20,
+            log_segment_bytes: 64 << 20,
             body_bytes_max: 2 * BLOCK_BYTES,
         }
     }
@@ -85,7 +88,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
     let active = Arc::new(Memtable::default());
     let replay = recovery::replay(host, &layout, store, index.redo_point()?, &active)?;
-    let recovered = replay.begin_segment()?;
+    let recovered = replay.begin_segment(settings.log_segment_bytes)?;
     index.set_redo_point(recovered.redo)?;
     if let Some((file, end)) = recovered.finished
         && file.len()? > end

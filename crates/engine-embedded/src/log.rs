@@ -12,8 +12,6 @@ use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_host::{File, Host};
 
-/// A segment takes no further group beyond this length.
-pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 /// Space is allocated in steps of this.
 const ALLOCATION_BYTES: u64 = 8 << 20;
 /// The smallest step, for small disks.
@@ -41,6 +39,8 @@ pub(crate) struct Log {
     layout: Layout,
     store: [u8; 16],
     nonce: u64,
+    /// A segment takes no further group beyond this length.
+    segment_bytes: u64,
     file: Arc<dyn File>,
     position: LogPosition,
     allocated: u64,
@@ -59,6 +59,7 @@ impl Log {
         layout: &Layout,
         header: &SegmentHeader,
         synced: Sequence,
+        segment_bytes: u64,
     ) -> Result<Self> {
         let (file, allocated) = make_segment(host, layout, header.segment)?;
         Ok(Log {
@@ -66,6 +67,7 @@ impl Log {
             layout: layout.clone(),
             store: header.store,
             nonce: header.nonce,
+            segment_bytes,
             file,
             position: LogPosition {
                 segment: header.segment,
@@ -203,7 +205,7 @@ impl Log {
 
     /// Whether the segment has reached its length.
     pub(crate) fn is_full(&self) -> bool {
-        self.position.offset >= SEGMENT_BYTES
+        self.position.offset >= self.segment_bytes
     }
 
     /// Goes on in a new segment: makes it, names it in the old one, syncs that. `NoSpace` leaves
@@ -233,8 +235,10 @@ impl Log {
             previous_checksum: checksum,
             nonce: self.host.nonce(),
         };
+        // A start that finds the successor and not the group that names it throws it away.
         let made = make_segment(&self.host, &self.layout, segment).and_then(|made| {
             write_header(&self.host, &self.layout, &*made.0, &header)?;
+            self.write_group(GroupKind::Successor, self.written, self.written)?;
             Ok(made)
         });
         let (file, allocated) = match made {
@@ -244,7 +248,6 @@ impl Log {
                 return Err(error);
             }
         };
-        self.write_group(GroupKind::Successor, self.written, self.written)?;
         let old = std::mem::replace(&mut self.file, file);
         old.sync_data().map_err(|error| {
             Error::new(

@@ -49,8 +49,9 @@ pub(crate) struct Replay<'a> {
     headers: BTreeMap<u64, SegmentHeader>,
     /// The newest segment's id, readable or not.
     newest: u64,
-    /// A newest segment without a header: a start or a rotation that was cut short.
-    unreadable: Option<u64>,
+    /// A newest segment without a header, or that nothing names: a start or a rotation that was cut
+    /// short.
+    unfinished: Option<u64>,
     redo: RedoPoint,
     /// The last readable segment, 0 in a new store.
     last: u64,
@@ -62,10 +63,10 @@ pub(crate) struct Replay<'a> {
     claimed: Sequence,
 }
 
-/// Where a group of the last segment lies.
+/// Where a group lies in its segment.
 struct Place {
-    start: usize,
-    end: usize,
+    start: u64,
+    end: u64,
     checksum: u64,
     last: Sequence,
     kind: GroupKind,
@@ -116,7 +117,7 @@ pub(crate) fn replay<'a>(
         store,
         headers,
         newest,
-        unreadable: None,
+        unfinished: None,
         redo,
         last: 0,
         places: Vec::new(),
@@ -129,7 +130,7 @@ pub(crate) fn replay<'a>(
         if *segment != newest {
             return Err(damaged(*segment, 0, "its header cannot be read"));
         }
-        replay.unreadable = Some(newest);
+        replay.unfinished = Some(newest);
     }
     (replay.last, replay.places, replay.bytes) = replay.run(redo)?;
     Ok(replay)
@@ -165,8 +166,33 @@ fn read_header(
 
 fn read_from(file: &dyn File, offset: u64, end: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(0)];
-    file.read_at(&mut bytes, offset)?;
+    if !bytes.is_empty() {
+        file.read_at(&mut bytes, offset)?;
+    }
     Ok(bytes)
+}
+
+fn commits(places: &[Place]) -> impl Iterator<Item = &Place> {
+    places
+        .iter()
+        .filter(|place| place.kind == GroupKind::Commits)
+}
+
+/// Whether a rotation was cut short between making the segment of `header` and naming it, when
+/// `sequence` is the last commit before it: nothing was written there yet, and no commit is missing.
+/// A segment that a start made leaves sequences out, and its predecessor does not name it.
+fn is_unnamed(
+    host: &Host,
+    layout: &Layout,
+    header: &SegmentHeader,
+    sequence: Sequence,
+) -> Result<bool> {
+    if header.first_sequence != sequence.0 + 1 {
+        return Ok(false);
+    }
+    let file = layout.open_segment(host, header.segment, OpenMode::Read)?;
+    let bytes = read_from(&*file, GROUPS_START, file.len()?)?;
+    Ok(read_group(&bytes, header.segment, header.nonce).is_none())
 }
 
 impl Replay<'_> {
@@ -200,23 +226,30 @@ impl Replay<'_> {
                 let places = self.last_segment(segment, offset, &bytes)?;
                 return Ok((segment, places, bytes));
             };
-            if next.predecessor != segment || next.predecessor_end > length {
+            if next.predecessor != segment {
                 return Err(damaged(
                     next.segment,
                     0,
                     "it does not continue the segment before it",
                 ));
             }
-            let bytes = read_from(&*file, offset, next.predecessor_end)?;
-            let mut at = 0;
-            while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-                let place = offset + at as u64;
-                let group = self
-                    .group(rest, segment)
-                    .ok_or_else(|| damaged(segment, place, "a group is not whole"))?;
-                self.accept(&group);
-                self.apply(group.payload, segment, place)?;
-                at += group.header.group_bytes() as usize;
+            let bytes = read_from(&*file, offset, next.predecessor_end.min(length))?;
+            let before = (self.checksum, self.sequence, self.claimed);
+            let places = self.walk(segment, offset, &bytes);
+            let end = places.last().map_or(offset, |place| place.end);
+            if end != next.predecessor_end {
+                let replaceable = next.segment == self.newest && next.segment != redo.active;
+                if replaceable && is_unnamed(self.host, self.layout, &next, self.sequence)? {
+                    (self.checksum, self.sequence, self.claimed) = before;
+                    self.headers.remove(&next.segment);
+                    self.unfinished = Some(next.segment);
+                    continue;
+                }
+                return Err(damaged(segment, end, "a group is not whole"));
+            }
+            for place in commits(&places) {
+                let group = self.group_at(segment, offset, &bytes, place)?;
+                self.apply(group.payload, segment, place.start)?;
             }
             if self.checksum != next.previous_checksum {
                 return Err(damaged(
@@ -237,6 +270,25 @@ impl Replay<'_> {
             .filter(|group| group.header.previous_checksum == self.checksum)
     }
 
+    /// Accepts the groups of `bytes`, which lie at `base`, up to one that is not whole.
+    fn walk(&mut self, segment: u64, base: u64, bytes: &[u8]) -> Vec<Place> {
+        let mut places = Vec::new();
+        let mut at = 0;
+        while let Some(group) = bytes.get(at..).and_then(|rest| self.group(rest, segment)) {
+            self.accept(&group);
+            let start = base + at as u64;
+            places.push(Place {
+                start,
+                end: start + group.header.group_bytes(),
+                checksum: group.checksum,
+                last: group.header.last,
+                kind: group.header.kind,
+            });
+            at += group.header.group_bytes() as usize;
+        }
+        places
+    }
+
     fn accept(&mut self, group: &Group<'_>) {
         self.checksum = group.checksum;
         self.claimed = self.claimed.max(group.header.synced);
@@ -246,27 +298,16 @@ impl Replay<'_> {
     /// Finds the groups of the last segment, and refuses it when one that was claimed as synced is
     /// not whole.
     fn last_segment(&mut self, segment: u64, offset: u64, bytes: &[u8]) -> Result<Vec<Place>> {
-        let mut places = Vec::new();
-        let mut at = usize::try_from(offset).unwrap_or(usize::MAX);
-        while let Some(group) = bytes.get(at..).and_then(|rest| self.group(rest, segment)) {
-            self.accept(&group);
-            let end = at + group.header.group_bytes() as usize;
-            places.push(Place {
-                start: at,
-                end,
-                checksum: group.checksum,
-                last: group.header.last,
-                kind: group.header.kind,
-            });
-            if group.header.kind == GroupKind::Successor {
-                return Err(damaged(
-                    segment,
-                    at as u64,
-                    "the segment that it names is missing",
-                ));
-            }
-            at = end;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let places = self.walk(segment, offset, bytes.get(start..).unwrap_or_default());
+        if let Some(last) = places.last().filter(|p| p.kind == GroupKind::Successor) {
+            return Err(damaged(
+                segment,
+                last.start,
+                "the segment that it names is missing",
+            ));
         }
+        let at = places.last().map_or(start, |place| place.end as usize);
         if at > bytes.len().next_multiple_of(GROUP_ALIGN as usize) {
             return Err(damaged(
                 segment,
@@ -301,20 +342,26 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The group at a place of the last segment.
-    fn group_at(&self, place: &Place) -> Result<Group<'_>> {
-        self.bytes
-            .get(place.start..place.end)
-            .and_then(|group| read_group(group, self.last, self.headers.get(&self.last)?.nonce))
-            .ok_or_else(|| damaged(self.last, place.start as u64, "a group changed while read"))
+    /// The group at a place of a segment whose bytes from `base` on are `bytes`.
+    fn group_at<'b>(
+        &self,
+        segment: u64,
+        base: u64,
+        bytes: &'b [u8],
+        place: &Place,
+    ) -> Result<Group<'b>> {
+        let range = (place.start - base) as usize..(place.end - base) as usize;
+        let nonce = self.headers.get(&segment).map_or(0, |header| header.nonce);
+        bytes
+            .get(range.start..range.end.min(bytes.len()))
+            .and_then(|group| read_group(group, segment, nonce))
+            .ok_or_else(|| damaged(segment, place.start, "a group changed while read"))
     }
 
     fn apply_places(&self, places: &[Place]) -> Result<()> {
-        for place in places
-            .iter()
-            .filter(|place| place.kind == GroupKind::Commits)
-        {
-            self.apply(self.group_at(place)?.payload, self.last, place.start as u64)?;
+        for place in commits(places) {
+            let group = self.group_at(self.last, 0, &self.bytes, place)?;
+            self.apply(group.payload, self.last, place.start)?;
         }
         Ok(())
     }
@@ -340,8 +387,8 @@ impl Replay<'_> {
     }
 
     /// Makes the fresh segment, with the tail that was never claimed copied into it.
-    pub(crate) fn begin_segment(self) -> Result<Recovered> {
-        if let Some(segment) = self.unreadable {
+    pub(crate) fn begin_segment(self, segment_bytes: u64) -> Result<Recovered> {
+        if let Some(segment) = self.unfinished {
             self.layout.remove_segment(self.host, segment)?;
         }
         let (last, segment) = (self.last, self.newest + 1);
@@ -359,7 +406,7 @@ impl Replay<'_> {
                     (GROUPS_START, named)
                 }
             },
-            |place| (place.end as u64, place.checksum),
+            |place| (place.end, place.checksum),
         );
         let floor = self
             .headers
@@ -386,17 +433,17 @@ impl Replay<'_> {
             }
             None => None,
         };
-        let mut log = Log::create(self.host, self.layout, &header, self.claimed)?;
-        for place in tail.iter().filter(|place| place.kind == GroupKind::Commits) {
-            let group = self.group_at(place)?;
-            let needed = (place.end - place.start) as u64;
+        let mut log = Log::create(self.host, self.layout, &header, self.claimed, segment_bytes)?;
+        for place in commits(tail) {
+            let group = self.group_at(self.last, 0, &self.bytes, place)?;
+            let needed = place.end - place.start;
             if log.room(needed)?.0 < needed {
                 return Err(Error::new(
                     trestle_core::ErrorKind::NoSpace,
                     "no space to copy the end of the log into a fresh segment",
                 ));
             }
-            let changes = changes(group.payload, last, place.start as u64)?;
+            let changes = changes(group.payload, last, place.start)?;
             let offset = log.write_changes(&changes, group.header.first, group.header.last)?;
             self.memtable
                 .apply(located_rows(log.payload(), segment, offset)?);
@@ -472,29 +519,41 @@ pub(crate) fn verify_log(
             )),
         }
     }
+    let mut newest = Sequence(0);
     for (i, header) in headers.iter().enumerate() {
         let segment = header.segment;
         let file = layout.open_segment(host, segment, OpenMode::Read)?;
-        let end = match headers.get(i + 1) {
-            Some(next) if next.predecessor == segment => next.predecessor_end,
-            _ => file.len()?,
-        };
-        let last = i + 1 == headers.len();
-        let bytes = read_from(&*file, 0, end.min(file.len()?))?;
+        let next = headers
+            .get(i + 1)
+            .filter(|next| next.predecessor == segment);
+        let length = file.len()?;
+        let end = next.map_or(length, |next| next.predecessor_end.min(length));
+        let bytes = read_from(&*file, 0, end)?;
         let mut at = GROUPS_START as usize;
         let mut checksum = header.previous_checksum;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(group) = read_group(rest, segment, header.nonce)
-                .filter(|g| g.header.previous_checksum == checksum)
-            else {
-                if !last {
-                    finding(damaged(segment, at as u64, "a group is not whole").to_string());
-                }
-                break;
-            };
+        while let Some(group) = bytes
+            .get(at..)
+            .and_then(|rest| read_group(rest, segment, header.nonce))
+            .filter(|group| group.header.previous_checksum == checksum)
+        {
             checksum = group.checksum;
+            newest = newest.max(group.header.last);
             at += group.header.group_bytes() as usize;
             groups += 1;
+        }
+        match next {
+            Some(next) if (at as u64) < next.predecessor_end => {
+                let newest_segment = i + 2 == headers.len();
+                if newest_segment && is_unnamed(host, layout, next, newest)? {
+                    break;
+                }
+                finding(damaged(segment, at as u64, "a group is not whole").to_string());
+            }
+            None if i + 1 < headers.len() && (at as u64) < length => {
+                finding(damaged(segment, at as u64, "a group is not whole").to_string());
+            }
+            // What comes last may be torn.
+            _ => {}
         }
     }
     Ok(groups)

@@ -29,6 +29,7 @@ struct Lane {
     spawn: Arc<SimSpawn>,
     host: Host,
     random: SeededRandom,
+    settings: Settings,
     /// Rows that must be there, by number: acknowledged, or seen after a start.
     promised: BTreeMap<u64, Sequence>,
     /// Contended rows, and which of the creators won.
@@ -42,10 +43,17 @@ type Verdict = Result<(), String>;
 
 const DIR: &str = "/store";
 
-fn settings() -> Settings {
+/// Every second history changes log segments every few groups.
+fn settings(seed: u64) -> Settings {
+    let whole = Settings::default().log_segment_bytes;
     Settings {
         memtable_bytes: 8 << 10,
         index_cache_bytes: 1 << 20,
+        log_segment_bytes: if seed.is_multiple_of(2) {
+            whole
+        } else {
+            64 << 10
+        },
         ..Settings::default()
     }
 }
@@ -111,6 +119,7 @@ pub fn run(seed: u64, reboots: u64) -> Result<Outcome, String> {
         spawn,
         host,
         random,
+        settings: settings(seed),
         promised: BTreeMap::new(),
         won: BTreeMap::new(),
         next: 0,
@@ -141,7 +150,7 @@ impl Lane {
     }
 
     fn open(&self) -> Result<Engine, trestle_core::Error> {
-        self.opened(open(&self.host, Path::new(DIR), settings()))
+        self.opened(open(&self.host, Path::new(DIR), self.settings.clone()))
     }
 
     fn opened(
@@ -158,7 +167,11 @@ impl Lane {
             return Ok(());
         }
         let engine = self
-            .opened(open_read_only(&self.host, Path::new(DIR), settings()))
+            .opened(open_read_only(
+                &self.host,
+                Path::new(DIR),
+                self.settings.clone(),
+            ))
             .map_err(|error| format!("cannot be opened for reading: {error}"))?;
         self.verify(&engine)
     }

@@ -2,7 +2,9 @@
 //! planted in the whole process.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod machine;
 mod model;
+mod rotation;
 mod space;
 
 use std::sync::{Mutex, PoisonError};

@@ -1,0 +1,67 @@
+//! An engine on a simulated disk of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use trestle_core::{ErrorKind, Result, Sequence, Timestamp};
+use trestle_engine::{Commit, Engine};
+use trestle_engine_embedded::{Settings, open};
+use trestle_host::{Host, ManualClock, SeededRandom};
+use trestle_sim::disk::SimDisk;
+use trestle_sim::spawn::SimSpawn;
+
+pub(crate) struct Machine {
+    pub(crate) disk: SimDisk,
+    pub(crate) spawn: Arc<SimSpawn>,
+    host: Host,
+    settings: Settings,
+    engine: Option<Engine>,
+}
+
+impl Machine {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let (disk, spawn) = (SimDisk::new(), Arc::new(SimSpawn::default()));
+        let host = Host {
+            clock: Arc::new(ManualClock::at(Timestamp(0))),
+            random: Arc::new(SeededRandom::new(1)),
+            spawn: spawn.clone(),
+            disk: Arc::new(disk.clone()),
+        };
+        let mut machine = Machine {
+            disk,
+            spawn,
+            host,
+            settings,
+            engine: None,
+        };
+        machine.start();
+        machine
+    }
+
+    /// Opens the engine anew; the last one is gone.
+    pub(crate) fn start(&mut self) {
+        let opening = open(&self.host, Path::new("/data"), self.settings.clone());
+        let opened = self.spawn.run(opening);
+        let opened = opened.unwrap_or_else(|| panic!("the engine hangs"));
+        self.engine = Some(opened.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine
+            .as_ref()
+            .unwrap_or_else(|| panic!("the engine was not started"))
+    }
+
+    pub(crate) fn commit(&self, commit: Commit) -> std::result::Result<Sequence, ErrorKind> {
+        let committed = self.spawn.run(self.engine().meta.commit(commit));
+        match committed.unwrap_or_else(|| panic!("a commit hangs")) {
+            Ok(committed) => Ok(committed.sequence),
+            Err(error) => Err(error.kind()),
+        }
+    }
+
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        let read = async { self.engine().meta.snapshot().await?.get(key).await };
+        let read = self.spawn.run(read).and_then(Result::ok);
+        read.unwrap_or_else(|| panic!("a read fails")).is_some()
+    }
+}
