@@ -1,11 +1,17 @@
 //! What drives the real binary from outside: a server process, a client on a plain socket, and
-//! trees of files. Shared by the black-box tests in `it/` and by the main job and the benchmark.
+//! trees of files; and the lanes that kill it. Shared by the black-box tests in `it/` and by the
+//! main job and the benchmark.
 //!
 //! It knows the server's command line and HTTP, and no crate of the server.
 
 pub mod client;
+pub mod kill;
+pub mod ledger;
+pub mod random;
 pub mod server;
 pub mod tree;
 
 pub use client::{Client, Response};
+pub use ledger::Ledger;
+pub use random::Random;
 pub use server::{Launch, Server};

@@ -133,10 +133,8 @@ impl Launch {
     /// When there is no binary that starts.
     pub fn try_start(&self) -> Result<Server, String> {
         let log = self.log.clone();
-        let errors = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
+        let errors = self
+            .open_log()
             .unwrap_or_else(|error| panic!("{log:?}: {error}"));
         let began = Instant::now();
         let mut child = self
@@ -178,6 +176,28 @@ impl Launch {
                 return Ok(server);
             }
         }
+    }
+
+    /// Starts it and kills it with signal 9 after a while, however far it has come.
+    ///
+    /// # Errors
+    /// When it cannot be started or waited for.
+    pub fn cut_short(&self, after: Duration) -> io::Result<()> {
+        let mut child = self
+            .serve()
+            .stdout(Stdio::null())
+            .stderr(self.open_log()?)
+            .spawn()?;
+        std::thread::sleep(after);
+        child.kill()?;
+        child.wait().map(drop)
+    }
+
+    fn open_log(&self) -> io::Result<std::fs::File> {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
     }
 
     /// Starts a server that is expected to refuse to.
@@ -268,16 +288,26 @@ impl Server {
         self.child.wait()
     }
 
+    /// Asks it to end.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn ask_to_stop(&self) -> io::Result<()> {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status()?;
+        if asked.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other("the signal was not sent"))
+        }
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Errors
     /// When it does not end in a minute, or cannot be asked.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status()?;
-        if !asked.success() {
-            return Err(io::Error::other("the signal was not sent"));
-        }
+        self.ask_to_stop()?;
         let began = Instant::now();
         while began.elapsed() < TIMEOUT {
             if let Some(status) = self.child.try_wait()? {

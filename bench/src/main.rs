@@ -1,4 +1,5 @@
-//! `cargo xtask mainjob` and `cargo xtask bench`: the server on real input, and against ceilings.
+//! `cargo xtask mainjob`, `bench` and `reliability kill`: the server on real input, against
+//! ceilings, and killed.
 //!
 //! Everything is measured over HTTP with the release binary as a child process. The load client and
 //! the bare server are this same binary, each in a process and on a core of its own.
@@ -10,6 +11,7 @@ mod load;
 mod machine;
 mod main_job;
 mod nginx;
+mod reliability;
 mod throughput;
 
 use arguments::Arguments;
@@ -19,7 +21,8 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
-       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]";
+       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]
+       cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         "bench" => bench(&arguments),
         "load" => load::run(&arguments),
         "bare" => bare::run(&arguments),
+        "kill" => reliability::kill(&arguments),
         _ => Err(USAGE.into()),
     });
     match outcome {

@@ -20,7 +20,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   bench   the server against its ceilings, as the tables of docs/performance.md
   reliability crash|model|memory [--seed N] [--minutes M] [--out FILE]
           crashes on a simulated disk, or the store against the reference model over the
-          embedded engine with crashes or over the one in memory, for as long as one likes";
+          embedded engine with crashes or over the one in memory, for as long as one likes
+  reliability kill [--seed N] [--minutes M]
+          the release binary under load, killed with signal 9 at any moment";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench"), ..] => measure(task, &args[1..]),
+        ["reliability", task @ "kill", ..] => measure(task, &args[2..]),
         ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
