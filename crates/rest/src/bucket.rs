@@ -4,9 +4,9 @@ use crate::object::{no_body, path_of, plain, tag_of, timestamp, unsupported};
 use crate::route::Call;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Error, Result};
+use trestle_core::{BucketName, Error, ErrorKind, Result};
 use trestle_http::{Body, query};
 use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
@@ -15,12 +15,66 @@ const LIMIT_DEFAULT: usize = 1000;
 /// A bucket has no validator yet that the conditions of a write could be compared with.
 const CONDITIONS: [&str; 3] = ["if-match", "if-none-match", "if-unmodified-since"];
 
-fn document(document: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(document.to_string()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+// The documents, written as they are read, without a tree of values between: a page has thousands
+// of them. Their fields are in the order of their names.
+
+#[derive(Serialize)]
+struct AccountPage<'a> {
+    buckets: Vec<BucketItem<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct BucketItem<'a> {
+    created: String,
+    href: String,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct BucketPage<'a> {
+    bucket: &'a str,
+    bytes: u64,
+    items: Vec<Item<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+    objects: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Prefix {
+        prefix: &'a str,
+    },
+    Object {
+        content_type: Option<&'a str>,
+        etag: String,
+        href: String,
+        key: &'a str,
+        modified: String,
+        size: u64,
+    },
+}
+
+impl<'a> Item<'a> {
+    fn new(bucket: &BucketName, item: &'a ListingItem) -> Self {
+        match item {
+            ListingItem::Prefix(prefix) => Item::Prefix { prefix },
+            ListingItem::Object(object) => Item::Object {
+                content_type: object
+                    .representation
+                    .get("content-type")
+                    .map(String::as_str),
+                etag: tag_of(object),
+                href: path_of(bucket, Some(object.key.as_str())),
+                key: object.key.as_str(),
+                modified: timestamp(object.modified),
+                size: object.length(),
+            },
+        }
+    }
 }
 
 /// The parameters of a listing, each at most once and all known.
@@ -92,24 +146,23 @@ fn next_query(text: Option<&str>, after: &str) -> Result<String> {
     Ok(format!("?{}", pairs.join("&")))
 }
 
-fn page(mut content: Value, call: &Call<'_>, next: Option<String>) -> Result<Response<Body>> {
-    let link = match next {
-        Some(after) => {
-            let target = format!(
-                "{}{}",
-                call.request.uri().path(),
-                next_query(call.request.uri().query(), &after)?
-            );
-            if let Some(content) = content.as_object_mut() {
-                content.insert("next".into(), json!(target));
-            }
-            Some(target)
-        }
-        None => None,
-    };
-    let mut response = document(&content);
-    if let Some(Ok(value)) = link.map(|l| HeaderValue::from_str(&format!("<{l}>; rel=\"next\""))) {
-        response.headers_mut().insert(LINK, value);
+/// Where the next page is.
+fn next_target(call: &Call<'_>, next: Option<&str>) -> Result<Option<String>> {
+    let uri = call.request.uri();
+    next.map(|after| Ok(format!("{}{}", uri.path(), next_query(uri.query(), after)?)))
+        .transpose()
+}
+
+fn page(content: &impl Serialize, next: Option<&str>) -> Result<Response<Body>> {
+    let content = serde_json::to_vec(content).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a listing cannot be written").with_source(error)
+    })?;
+    let mut response = Response::new(Body::full(content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(Ok(value)) = next.map(|n| HeaderValue::from_str(&format!("<{n}>; rel=\"next\""))) {
+        headers.insert(LINK, value);
     }
     Ok(response)
 }
@@ -126,17 +179,19 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
         limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
     };
     let (buckets, next) = call.rest.store.list_buckets(&grant, &list).await?;
-    let buckets: Vec<Value> = buckets
-        .iter()
-        .map(|bucket| {
-            json!({
-                "name": bucket.name.as_str(),
-                "created": timestamp(bucket.created),
-                "href": path_of(&bucket.name, None),
+    let next = next_target(&call, next.as_deref())?;
+    let content = AccountPage {
+        buckets: buckets
+            .iter()
+            .map(|bucket| BucketItem {
+                created: timestamp(bucket.created),
+                href: path_of(&bucket.name, None),
+                name: bucket.name.as_str(),
             })
-        })
-        .collect();
-    page(json!({ "buckets": buckets }), &call, next)
+            .collect(),
+        next: next.as_deref(),
+    };
+    page(&content, next.as_deref())
 }
 
 pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
@@ -156,28 +211,15 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Bo
         limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
     };
     let listing = call.rest.store.list(&grant, &list).await?;
-    let items: Vec<Value> = listing
-        .items
-        .iter()
-        .map(|item| match item {
-            ListingItem::Prefix(prefix) => json!({ "prefix": prefix }),
-            ListingItem::Object(object) => json!({
-                "key": object.key.as_str(),
-                "size": object.length(),
-                "etag": tag_of(object),
-                "modified": timestamp(object.modified),
-                "content_type": object.representation.get("content-type"),
-                "href": path_of(&name, Some(object.key.as_str())),
-            }),
-        })
-        .collect();
-    let content = json!({
-        "bucket": name.as_str(),
-        "objects": usage.objects,
-        "bytes": usage.bytes,
-        "items": items,
-    });
-    page(content, &call, listing.next)
+    let next = next_target(&call, listing.next.as_deref())?;
+    let content = BucketPage {
+        bucket: name.as_str(),
+        bytes: usage.bytes,
+        items: listing.items.iter().map(|i| Item::new(&name, i)).collect(),
+        next: next.as_deref(),
+        objects: usage.objects,
+    };
+    page(&content, next.as_deref())
 }
 
 pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
