@@ -189,8 +189,10 @@ impl DataSegments {
         header.extend_from_slice(&checksum.to_be_bytes());
         header.resize(ALIGN as usize, 0);
         let (host, layout) = (self.host.clone(), self.layout.clone());
+        let poison = self.poison.clone();
         let file = run_blocking(&self.host, move || {
-            layout.create_data_segment(&host, id, &header)
+            let created = layout.create_data_segment(&host, id, &header);
+            created.inspect_err(|error| poison_if_unsynced(&poison, error))
         })
         .await?;
         Ok(Segment {
@@ -228,6 +230,13 @@ fn start_blocking<T: Send + 'static>(
         running.await;
         receive.await.unwrap_or_else(|_| Err(stopped()))
     })
+}
+
+/// Only a failed sync is beyond repair; a failed write harms its stream alone.
+fn poison_if_unsynced(poison: &Poison, error: &Error) {
+    if error.kind() == ErrorKind::Unavailable {
+        poison.set();
+    }
 }
 
 fn stopped() -> Error {
@@ -340,10 +349,7 @@ impl Writer {
             match call(&mut stream) {
                 Ok(()) => Ok(stream),
                 Err(error) => {
-                    // Only a failed sync is beyond repair; a failed write harms its stream alone.
-                    if error.kind() == ErrorKind::Unavailable {
-                        poison.set();
-                    }
+                    poison_if_unsynced(&poison, &error);
                     Err(error)
                 }
             }

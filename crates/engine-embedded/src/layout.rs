@@ -79,7 +79,7 @@ impl Layout {
         numbered(&*host.disk, &self.data_dir(), "dat")
     }
 
-    /// Makes a data segment and its name durable.
+    /// Makes a data segment and its name durable. `Unavailable` means that a sync failed.
     pub(crate) fn create_data_segment(
         &self,
         host: &Host,
@@ -90,8 +90,15 @@ impl Layout {
             .disk
             .open(&self.data_segment(segment), OpenMode::CreateNew)?;
         file.write_at(header, 0)?;
-        file.sync_data()?;
-        host.disk.sync_dir(&self.data_dir())?;
+        file.sync_data()
+            .and_then(|()| host.disk.sync_dir(&self.data_dir()))
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "the sync of a new data segment failed",
+                )
+                .with_source(error)
+            })?;
         Ok(file)
     }
 
