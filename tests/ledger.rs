@@ -41,7 +41,7 @@ pub enum Ended {
 }
 
 /// What is known of one key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     known: Option<Content>,
     /// What may be there instead.
@@ -92,6 +92,15 @@ impl Ledger {
         Ledger {
             bucket: bucket.to_owned(),
             entries: Mutex::default(),
+        }
+    }
+
+    /// The same ledger, to go on with a copy of the folder.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Ledger {
+            bucket: self.bucket.clone(),
+            entries: Mutex::new(self.entries().clone()),
         }
     }
 
@@ -178,7 +187,12 @@ impl Ledger {
                         shown(&response)
                     ));
                 }
-                *entry = Entry::settled(content);
+                if status == 404 {
+                    // Nothing was written, so an open request may still come into force.
+                    entry.known = None;
+                } else {
+                    *entry = Entry::settled(content);
+                }
                 Ok(Ended::Done)
             }
             // The refusal itself says that nothing was changed.
@@ -244,17 +258,36 @@ impl Ledger {
         }
     }
 
-    /// Reads an object back. Nobody may write this key meanwhile. What is found settles it.
+    /// Reads an object back. Nobody may write this key meanwhile. What is found is in force; when it
+    /// is what was there before, an open request may still come into force at the next start.
     ///
     /// # Errors
     /// Anything else than what is in force, or what an open request leaves.
     pub fn read(&self, client: &mut Client, key: &str) -> Result<Ended, Broken> {
         match self.find(client, key)? {
             Ok((found, _)) => {
-                self.entries().insert(key.to_owned(), Entry::settled(found));
+                let mut entries = self.entries();
+                let entry = entries.entry(key.to_owned()).or_default();
+                if found != entry.known {
+                    *entry = Entry::settled(found);
+                }
                 Ok(Ended::Done)
             }
             Err(ended) => Ok(ended),
+        }
+    }
+
+    /// A write that failed is not to be seen: the object is what it was before, and can be read.
+    ///
+    /// # Errors
+    /// When it is not, or cannot.
+    pub fn unchanged(&self, client: &mut Client, key: &str) -> Result<(), Broken> {
+        let before = Ledger::new(&self.bucket);
+        let entry = Entry::settled(self.known(key));
+        before.entries().insert(key.to_owned(), entry);
+        match before.find(client, key)? {
+            Ok(_) => Ok(()),
+            Err(ended) => Err(format!("{key}: cannot be read after a failure: {ended:?}")),
         }
     }
 

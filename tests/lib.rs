@@ -9,6 +9,9 @@ pub mod kill;
 pub mod ledger;
 pub mod random;
 pub mod server;
+mod steps;
+pub mod strace;
+pub mod syscalls;
 pub mod tree;
 
 pub use client::{Client, Response};

@@ -1,4 +1,4 @@
-//! `cargo xtask mainjob`, `bench` and `reliability kill`: the server on real input, against
+//! `cargo xtask mainjob`, `bench` and `reliability kill | syscalls`: the server on real input, against
 //! ceilings, and killed.
 //!
 //! Everything is measured over HTTP with the release binary as a child process. The load client and
@@ -22,7 +22,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]
-       cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]";
+       cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
+       cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         "load" => load::run(&arguments),
         "bare" => bare::run(&arguments),
         "kill" => reliability::kill(&arguments),
+        "syscalls" => reliability::syscalls(&arguments),
         _ => Err(USAGE.into()),
     });
     match outcome {

@@ -1,10 +1,11 @@
-//! `cargo xtask reliability kill`: the lane of `trestle_tests` for as long as one likes.
+//! `cargo xtask reliability kill | syscalls`: the lanes of `trestle_tests` at full length.
 
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::machine::{describe, scratch};
 use std::time::{Duration, Instant};
 use trestle_tests::kill::{self, Plan, Tally};
+use trestle_tests::syscalls::{self, Covered};
 
 /// Clients that write at once.
 const WRITERS: u64 = 8;
@@ -27,6 +28,53 @@ pub(crate) fn kill(arguments: &Arguments) -> Result<()> {
     let tally = kill::run(&plan, &mut |tally| println!("{}", shown(tally, began)))?;
     println!("no promise was broken: {}", shown(&tally, began));
     Ok(())
+}
+
+/// A fault at every system call.
+pub(crate) fn syscalls(arguments: &Arguments) -> Result<()> {
+    let began = Instant::now();
+    let only = arguments.text("only", "")?;
+    let plan = syscalls::Plan {
+        seed: arguments.number("seed", 1)?,
+        sample: Some(arguments.number("sample", 0)?).filter(|sample| *sample > 0),
+        only: only
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        folder: scratch("syscalls")?,
+        variables: variables(arguments),
+    };
+    println!("{}, seed {}", describe(), plan.seed);
+    let (mut points, mut second) = (0, 0);
+    syscalls::run(&plan, &mut |scene, covered| {
+        points += covered.all();
+        second += covered.second;
+        println!("{scene}: {}", covered_text(covered));
+    })?;
+    println!(
+        "no promise was broken: {points} faults, {second} of them followed by a second, in {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn covered_text(covered: &Covered) -> String {
+    let points: Vec<String> = covered
+        .points
+        .iter()
+        .map(|((fault, call), at)| {
+            let of = covered.calls.get(call).copied().unwrap_or_default();
+            format!("{fault:?} at {} {call} of {of}", at.len())
+        })
+        .collect();
+    format!(
+        "{} faults ({}), {} writes acknowledged, {} objects compared",
+        covered.all(),
+        points.join(", "),
+        covered.writes,
+        covered.objects
+    )
 }
 
 /// A planted bug, when one is asked for.

@@ -3,6 +3,7 @@
 mod faults;
 mod framing;
 mod keys;
+mod lanes;
 mod lifecycle;
 mod listing;
 mod main_job;

@@ -15,6 +15,12 @@ pub fn run() -> Result<(), String> {
             .args(["clippy", "--locked", "--workspace", "--all-targets"])
             .args(["--", "-D", "warnings"]),
     )?;
+    step(
+        "clippy of the planted bugs",
+        cargo()
+            .args(["clippy", "--locked", "-p", "trestle-server"])
+            .args(["--features", "canary", "--", "-D", "warnings"]),
+    )?;
     println!("== tidy");
     report(tidy::check()?)?;
     println!("== supply");

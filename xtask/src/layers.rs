@@ -71,6 +71,10 @@ fn edges(package: &Value) -> Vec<String> {
         return vec![format!("{name}: has no place in the table of layers")];
     };
     let mut found = Vec::new();
+    let default = list(&package["features"], "default");
+    if default.iter().any(|feature| *feature == "canary") {
+        found.push(format!("{name}: planted bugs are never on by default"));
+    }
     for dependency in list(package, "dependencies") {
         let to = text(dependency, "name");
         if HTTP_LIBRARIES.contains(&to) && !SPEAK_HTTP.contains(&name) {
@@ -112,10 +116,11 @@ mod tests {
             {"name": "trestle-sim", "kind": "dev"},
             {"name": "trestle-sim", "kind": null},
             {"name": "hyper", "kind": null},
-        ]});
+        ], "features": {"canary": [], "default": ["canary"]}});
         assert_eq!(
             edges(&package),
             [
+                "store: planted bugs are never on by default",
                 "store: may not depend on rest",
                 "store: may not depend on sim",
                 "store: may not depend on hyper",

@@ -21,8 +21,10 @@ const USAGE: &str = "usage: cargo xtask <task>
   reliability crash|model|memory [--seed N] [--minutes M] [--out FILE]
           crashes on a simulated disk, or the store against the reference model over the
           embedded engine with crashes or over the one in memory, for as long as one likes
-  reliability kill [--seed N] [--minutes M]
-          the release binary under load, killed with signal 9 at any moment";
+  reliability kill [--seed N] [--minutes M] [--canary BUG]
+          the release binary under load, killed with signal 9 at any moment
+  reliability syscalls [--seed N] [--sample N] [--only SCENE,...] [--canary BUG]
+          the release binary, killed or failed at each single system call that changes a file";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench"), ..] => measure(task, &args[1..]),
-        ["reliability", task @ "kill", ..] => measure(task, &args[2..]),
+        ["reliability", task @ ("kill" | "syscalls"), ..] => measure(task, &args[2..]),
         ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
@@ -71,7 +73,18 @@ fn measure(task: &str, flags: &[String]) -> Result<(), String> {
         Err(error) => Err(format!("{task} does not start: {error}")),
     };
     let build = ["build", "--locked", "--release", "-p", "trestle-server"];
-    run(workspace::cargo().args(build))?;
+    let mut server = workspace::cargo();
+    server.args(build);
+    let binary = if flags.iter().any(|flag| flag == "--canary") {
+        // Far from the binary that others take for the product.
+        let folder = workspace::target()?.join("canary");
+        server.args(["--features", "canary", "--target-dir"]);
+        server.arg(&folder);
+        folder.join("release/trestle")
+    } else {
+        workspace::release_binary()?
+    };
+    run(&mut server)?;
     run(workspace::cargo()
         .args([
             "run",
@@ -83,7 +96,7 @@ fn measure(task: &str, flags: &[String]) -> Result<(), String> {
             task,
         ])
         .args(flags)
-        .env("TRESTLE_BIN", workspace::release_binary()?))
+        .env("TRESTLE_BIN", binary))
 }
 
 /// Turns what a check found into its outcome.

@@ -37,9 +37,14 @@ pub fn metadata(dependencies: bool) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
+/// Where builds go.
+pub fn target() -> Result<PathBuf, String> {
+    Ok(text(&metadata(false)?, "target_directory").into())
+}
+
 /// Where a release build leaves the server.
 pub fn release_binary() -> Result<PathBuf, String> {
-    Ok(Path::new(text(&metadata(false)?, "target_directory")).join("release/trestle"))
+    Ok(target()?.join("release/trestle"))
 }
 
 /// A text field of cargo's JSON, empty when it is absent.

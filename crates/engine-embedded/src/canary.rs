@@ -37,6 +37,13 @@ impl Canary {
         Canary::ScanSkipsAfterDelete,
         Canary::RangeWithoutChecksum,
     ];
+
+    /// The one of that name, as it stands above.
+    pub fn named(name: &str) -> Option<Canary> {
+        Canary::ALL
+            .into_iter()
+            .find(|canary| format!("{canary:?}") == name)
+    }
 }
 
 #[cfg(feature = "canary")]

@@ -86,6 +86,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the runtime could not start: {error}")),
     };
+    #[cfg(feature = "canary")]
+    if let Err(message) = plant() {
+        return failed(&message);
+    }
     let outcome = match command_line.command {
         Command::Serve(args) => {
             config::load(&args).and_then(|config| runtime.block_on(serve::run(&config)))
@@ -105,6 +109,18 @@ fn main() -> ExitCode {
         }),
     };
     outcome.unwrap_or_else(|message| failed(&message))
+}
+
+/// Plants the bug that `TRESTLE_CANARY` names. A misspelt one would look like a bug that no lane
+/// catches.
+#[cfg(feature = "canary")]
+fn plant() -> Result<(), String> {
+    if let Some(name) = config::environment("TRESTLE_CANARY")? {
+        let canary = trestle_engine_embedded::Canary::named(&name);
+        let canary = canary.ok_or_else(|| format!("TRESTLE_CANARY: no bug is called {name}"))?;
+        trestle_engine_embedded::plant(Some(canary));
+    }
+    Ok(())
 }
 
 fn failed(message: &str) -> ExitCode {
