@@ -157,7 +157,7 @@ impl Lane {
             }
             self.live(server, number, tally)?;
         }
-        self.check()
+        self.launch.check()
     }
 
     /// A server under load until it is killed.
@@ -269,16 +269,5 @@ impl Lane {
         tally.happened += compared.happened;
         tally.vanished += compared.vanished;
         Ok(())
-    }
-
-    /// `trestle check`, of a folder that was closed cleanly or not.
-    fn check(&self) -> Result<(), Broken> {
-        let data = self.launch.data.display().to_string();
-        let check = self.launch.run(&["check", "--data", &data]);
-        if check.status.success() {
-            return Ok(());
-        }
-        let words = [check.stdout, check.stderr].concat();
-        Err(format!("check: {}", String::from_utf8_lossy(&words)))
     }
 }

@@ -200,6 +200,20 @@ impl Launch {
             .open(&self.log)
     }
 
+    /// `check` of the data folder, closed cleanly or not.
+    ///
+    /// # Errors
+    /// What it found.
+    pub fn check(&self) -> Result<(), String> {
+        let data = self.data.display().to_string();
+        let check = self.run(&["check", "--data", &data]);
+        if check.status.success() {
+            return Ok(());
+        }
+        let words = [check.stdout, check.stderr].concat();
+        Err(format!("check: {}", String::from_utf8_lossy(&words)))
+    }
+
     /// Starts a server that is expected to refuse to.
     ///
     /// # Panics

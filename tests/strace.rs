@@ -148,15 +148,24 @@ pub fn around(trace: &Path, injection: Option<&Injection>) -> Vec<String> {
 /// # Errors
 /// When it has no end.
 pub fn finished(trace: &Path) -> io::Result<String> {
-    let began = Instant::now();
-    while began.elapsed() < TIMEOUT {
+    wait("the tracer does not end", || {
         let text = std::fs::read_to_string(trace)?;
-        if text.contains("+++ ") {
-            return Ok(text);
+        Ok(text.contains("+++ ").then_some(text))
+    })
+}
+
+/// Looks until there is something, or fails with `late`.
+fn wait<T>(late: &str, mut look: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        if began.elapsed() > TIMEOUT {
+            return Err(io::Error::other(late));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Err(io::Error::other("the tracer does not end"))
 }
 
 /// A tracer that is attached to a running process.
@@ -211,13 +220,10 @@ impl Tracer {
             child,
             trace: trace.to_owned(),
         };
-        let began = Instant::now();
-        while !threads.iter().all(|thread| is_traced(process, *thread)) {
-            if began.elapsed() > TIMEOUT {
-                return Err(io::Error::other("the tracer does not attach"));
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait("the tracer does not attach", || {
+            let all = threads.iter().all(|thread| is_traced(process, *thread));
+            Ok(all.then_some(()))
+        })?;
         Ok(tracer)
     }
 
@@ -226,13 +232,7 @@ impl Tracer {
     /// # Errors
     /// When it does not end.
     pub fn end(mut self) -> io::Result<String> {
-        let began = Instant::now();
-        while self.child.try_wait()?.is_none() {
-            if began.elapsed() > TIMEOUT {
-                return Err(io::Error::other("the tracer does not end"));
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait("the tracer does not end", || self.child.try_wait())?;
         std::fs::read_to_string(&self.trace)
     }
 }

@@ -83,11 +83,7 @@ const SCENES: [(&str, Watched, Before); 8] = [
     ("index", INDEX, Before::Stopped),
     ("data", Watched::DataSegment, Before::Stopped),
     ("log-full", LOG, Before::Filled),
-    (
-        "index-full",
-        Watched::Worker("checkpointer"),
-        Before::Filled,
-    ),
+    ("index-full", INDEX, Before::Filled),
 ];
 
 /// Calls whose result may say that the disk is full.
@@ -504,11 +500,6 @@ fn look(launch: &Launch, ledger: &Ledger, second: Option<u64>) -> Result<u64, Br
     }
     let compared = ledger.compare(&mut client)?;
     stop(server, None)?;
-    let data = launch.data.display().to_string();
-    let check = launch.run(&["check", "--data", &data]);
-    if !check.status.success() {
-        let words = [check.stdout, check.stderr].concat();
-        return Err(format!("check: {}", String::from_utf8_lossy(&words)));
-    }
+    launch.check()?;
     Ok(compared.objects)
 }

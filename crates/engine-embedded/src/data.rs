@@ -7,7 +7,7 @@ use crate::blocks::{BLOCK_BYTES, Place, Run, checksums};
 use crate::codec::crc64;
 use crate::committer::{Poison, unavailable};
 use crate::format::FORMAT_VERSION;
-use crate::layout::Layout;
+use crate::layout::{Layout, sync_failed};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -310,10 +310,9 @@ impl Stream {
 
     fn sync(&mut self) -> Result<()> {
         self.unsynced = 0;
-        self.file.sync_data().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the sync of a data segment failed")
-                .with_source(error)
-        })
+        self.file
+            .sync_data()
+            .map_err(|error| sync_failed("a data segment", error))
     }
 }
 

@@ -231,6 +231,16 @@ pub(crate) enum NewBody {
     Streamed(Run),
 }
 
+impl NewBody {
+    fn entry_kind(&self) -> u8 {
+        match self {
+            NewBody::None => ENTRY_PUT,
+            NewBody::Attached(_) => ENTRY_PUT_ATTACHED,
+            NewBody::Streamed(_) => ENTRY_PUT_STREAMED,
+        }
+    }
+}
+
 /// The resulting rows of a group: each key once, with the commit that changed it last.
 pub(crate) type Changes = BTreeMap<Bytes, (Sequence, Change)>;
 
@@ -247,16 +257,9 @@ pub(crate) fn entry_bytes_max(key: usize, value: usize, body: usize) -> usize {
 /// Appends the rows to a group's buffer.
 pub(crate) fn encode_changes(changes: &Changes, to: &mut Vec<u8>) {
     for (key, (sequence, change)) in changes {
-        let none = (&Bytes::new(), &NewBody::None);
-        let (value, body) = match change {
-            Change::Delete => none,
-            Change::Put { value, body } => (value, body),
-        };
-        let kind = match (change, body) {
-            (Change::Delete, _) => ENTRY_DELETE,
-            (_, NewBody::None) => ENTRY_PUT,
-            (_, NewBody::Attached(_)) => ENTRY_PUT_ATTACHED,
-            (_, NewBody::Streamed(_)) => ENTRY_PUT_STREAMED,
+        let (kind, value, body) = match change {
+            Change::Delete => (ENTRY_DELETE, &Bytes::new(), &NewBody::None),
+            Change::Put { value, body } => (body.entry_kind(), value, body),
         };
         to.push(kind);
         to.extend_from_slice(&sequence.0.to_be_bytes());

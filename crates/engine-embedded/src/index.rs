@@ -202,14 +202,7 @@ pub(crate) struct Index {
 fn failed(what: &str, error: impl Into<redb::Error>) -> Error {
     let error = error.into();
     let kind = match &error {
-        redb::Error::Io(io)
-            if matches!(
-                io.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            ErrorKind::NoSpace
-        }
+        redb::Error::Io(error) => Error::from(io::Error::from(error.kind())).kind(),
         redb::Error::Corrupted(_) => ErrorKind::Corrupt,
         _ => ErrorKind::Internal,
     };

@@ -92,13 +92,7 @@ impl Layout {
         file.write_at(header, 0)?;
         file.sync_data()
             .and_then(|()| host.disk.sync_dir(&self.data_dir()))
-            .map_err(|error| {
-                Error::new(
-                    ErrorKind::Unavailable,
-                    "the sync of a new data segment failed",
-                )
-                .with_source(error)
-            })?;
+            .map_err(|error| sync_failed("a new data segment", error))?;
         Ok(file)
     }
 
@@ -244,6 +238,12 @@ impl Layout {
         }
         Ok(store)
     }
+}
+
+/// A sync that failed: nobody knows what is durable.
+pub(crate) fn sync_failed(what: &str, error: io::Error) -> Error {
+    let message = format!("the sync of {what} failed");
+    Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
 fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {

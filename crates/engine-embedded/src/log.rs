@@ -7,7 +7,7 @@ use crate::format::{
     Changes, GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY, SegmentHeader,
     encode_changes,
 };
-use crate::layout::Layout;
+use crate::layout::{Layout, sync_failed};
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_host::{File, Host};
@@ -249,13 +249,8 @@ impl Log {
             }
         };
         let old = std::mem::replace(&mut self.file, file);
-        old.sync_data().map_err(|error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "the sync of a finished log segment failed",
-            )
-            .with_source(error)
-        })?;
+        old.sync_data()
+            .map_err(|error| sync_failed("a finished log segment", error))?;
         // Only what was allocated ahead goes; the groups end before it.
         old.set_len(end)?;
         self.position = LogPosition {
