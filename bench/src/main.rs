@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod main_job;
 mod nginx;
+mod overwrites;
 mod reliability;
 mod throughput;
 
@@ -22,6 +23,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]
+       cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
        cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "mainjob" => main_job::run(&arguments),
         "bench" => bench(&arguments),
         "load" => load::run(&arguments),
+        "overwrites" => overwrites::run(&arguments),
         "bare" => bare::run(&arguments),
         "kill" => reliability::kill(&arguments),
         "syscalls" => reliability::syscalls(&arguments),

@@ -126,10 +126,10 @@ fn a_sync_precedes_every_acknowledged_write() {
 }
 
 /// A file system of its own, unmounted at the end.
-struct Mount(PathBuf);
+pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
-    fn tmpfs(path: &Path, size: &str) -> Self {
+    pub(crate) fn tmpfs(path: &Path, size: &str) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let options = format!("size={size},mode=700");
         run(
@@ -153,7 +153,7 @@ impl Drop for Mount {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().unwrap();
     output.stdout == b"0\n"
 }

@@ -9,6 +9,7 @@ mod listing;
 mod main_job;
 mod objects;
 mod overload;
+mod space;
 
 use tempfile::TempDir;
 use trestle_tests::{Client, Launch, Response, Server};

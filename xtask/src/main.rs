@@ -17,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   tidy    the rules that the compiler and clippy do not know
   supply  licences and sources of all dependencies
   mainjob a real tree of files in and out, with a kill in between
+  overwrites  what overwriting the same objects leaves on disk
   bench   the server against its ceilings, as the tables of docs/performance.md
   reliability crash|model|memory [--seed N] [--minutes M] [--out FILE]
           crashes on a simulated disk, or the store against the reference model over the
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
-        [task @ ("mainjob" | "bench"), ..] => measure(task, &args[1..]),
+        [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..]),
         ["reliability", task @ ("kill" | "syscalls"), ..] => measure(task, &args[2..]),
         ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),

@@ -15,6 +15,11 @@ use std::sync::Arc;
 /// Bytes under one checksum. The last block of a run may be shorter.
 pub(crate) const BLOCK_BYTES: usize = 64 << 10;
 
+/// Extents start at multiples of this, so that they can be freed one by one.
+pub(crate) const ALIGN: u64 = 4096;
+/// Room for the trailer behind an extent's bytes.
+pub(crate) const TRAILER_BYTES: u64 = 512;
+
 /// Which files a segment is one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -24,6 +29,19 @@ pub(crate) enum Place {
     /// Streamed bytes.
     Data = 2,
 }
+
+impl Place {
+    pub(crate) fn decode(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Place::Log),
+            2 => Some(Place::Data),
+            _ => None,
+        }
+    }
+}
+
+/// Names a segment file.
+pub(crate) type Segment = (Place, u64);
 
 /// A checksummed run of bytes in a segment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +82,7 @@ impl Run {
 
     /// The inverse of [`Run::encode`].
     pub(crate) fn decode(fields: &mut Fields<'_>) -> Option<Self> {
-        let place = match fields.u8()? {
-            1 => Place::Log,
-            2 => Place::Data,
-            _ => return None,
-        };
+        let place = Place::decode(fields.u8()?)?;
         let segment = fields.u64()?;
         let offset = fields.u64()?;
         let length = fields.u32()?;
@@ -87,6 +101,11 @@ impl Run {
     /// Length of what [`Run::encode`] appends.
     pub(crate) fn encoded_bytes(&self) -> usize {
         21 + self.checksums.len() * 4
+    }
+
+    /// Bytes that an extent takes in its data segment, with its trailer and padding.
+    pub(crate) fn slot_bytes(&self) -> u64 {
+        (u64::from(self.length) + TRAILER_BYTES).next_multiple_of(ALIGN)
     }
 
     /// As an opaque handle.

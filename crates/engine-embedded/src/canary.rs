@@ -23,11 +23,17 @@ pub enum Canary {
     ScanSkipsAfterDelete,
     /// Serves bytes whose checksum does not match.
     RangeWithoutChecksum,
+    /// Gives bytes back while somebody may read them.
+    PunchUnderReaders,
+    /// Takes segments with running streams for settled ones.
+    SweepRunningStreams,
+    /// Removes log segments that the snapshot needs.
+    RemoveBeforeSnapshot,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 8] = [
+    pub const ALL: [Canary; 11] = [
         Canary::AcknowledgeBeforeSync,
         Canary::SkipSync,
         Canary::ShowBeforeSync,
@@ -36,6 +42,9 @@ impl Canary {
         Canary::ReplayStaleTail,
         Canary::ScanSkipsAfterDelete,
         Canary::RangeWithoutChecksum,
+        Canary::PunchUnderReaders,
+        Canary::SweepRunningStreams,
+        Canary::RemoveBeforeSnapshot,
     ];
 
     /// The one of that name, as it stands above.

@@ -4,16 +4,21 @@
 //! applied before the next one is looked at, expectations are always checked against all that came
 //! before. A refusal is answered only after the group is durable, so whatever caused it is, too.
 
-use crate::blocks::Run;
+use crate::blocks::{Place, Run};
 use crate::canary::{self, Canary};
-use crate::data::Tokens;
 use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
+use crate::headroom::Headroom;
 use crate::index::RedoPoint;
 use crate::log::Log;
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, State};
+use crate::reclaim::Moved;
 use crate::recovery::located_rows;
+use crate::row::StoredRow;
+use crate::space::{Event, Freed};
+use crate::streams::Streams;
 use crate::view::{CurrentView, View};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -23,10 +28,10 @@ use trestle_engine::{Body, Commit, Committed, Expectation, Urgency, Write};
 
 /// A group takes no further commit beyond this many bytes.
 const GROUP_BYTES: usize = 16 << 20;
+/// On a full disk a segment ends after so many bytes.
+const SHORT_SEGMENT_BYTES: u64 = 1 << 20;
 /// A group takes at most so many commits.
 const GROUP_COMMITS_MAX: usize = 4096;
-/// A checkpoint starts after so many bytes of log.
-const CHECKPOINT_LOG_BYTES: u64 = 64 << 20;
 
 /// A commit with its answer's address.
 pub(crate) struct Request {
@@ -39,6 +44,12 @@ pub(crate) struct Request {
 /// What the committer is told.
 pub(crate) enum Message {
     Commit(Request),
+    /// Write the bytes of these rows again; those that have changed meanwhile stay as they are.
+    Move(Vec<Moved>, oneshot::Sender<Result<()>>),
+    /// Bring the index up to date soon.
+    Checkpoint,
+    /// Bring the index up to date when nothing was committed since the last time, then answer.
+    Tidy(oneshot::Sender<Result<()>>),
     /// Flush everything, then refuse commits.
     Close(oneshot::Sender<Result<()>>),
 }
@@ -84,13 +95,21 @@ pub(crate) struct Committer {
     pub(crate) view: Arc<CurrentView>,
     pub(crate) next: Sequence,
     pub(crate) poison: Arc<Poison>,
-    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) headroom: Arc<Headroom>,
     pub(crate) checkpoints: mpsc::UnboundedSender<Checkpoint>,
     pub(crate) running: Option<oneshot::Receiver<Result<()>>>,
     pub(crate) memtable_bytes: usize,
+    /// A checkpoint starts after so many bytes of log.
+    pub(crate) checkpoint_log_bytes: u64,
     pub(crate) log_bytes_since_checkpoint: u64,
     /// The order that is running, or waits for space.
     pub(crate) waiting: Option<CheckpointOrder>,
+    /// Somebody waits for the index.
+    pub(crate) wanted: bool,
+    /// The newest commit when the store was last tidied.
+    pub(crate) tidied: Sequence,
 }
 
 /// A group while it forms.
@@ -101,33 +120,28 @@ struct Forming {
     last: Sequence,
     room: u64,
     room_normal: u64,
+    /// Extents that the group takes from rows.
+    freed: Vec<Freed>,
+    /// Rows as the view has them.
+    found: HashMap<Bytes, Option<StoredRow>>,
+}
+
+/// What one round of the committer has to do.
+#[derive(Default)]
+struct Round {
+    requests: Vec<Request>,
+    moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
+    tidies: Vec<oneshot::Sender<Result<()>>>,
+    closing: Option<oneshot::Sender<Result<()>>>,
 }
 
 impl Committer {
     /// Serves until closed or abandoned.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         while let Some(message) = inbox.recv().await {
-            let mut requests = Vec::new();
-            let mut closing = None;
-            let mut message = Some(message);
-            let mut bytes = 0;
-            while let Some(taken) = message.take() {
-                match taken {
-                    Message::Commit(request) => {
-                        bytes += commit_bytes_max(&request.commit);
-                        requests.push(request);
-                    }
-                    Message::Close(reply) => {
-                        closing = Some(reply);
-                        break;
-                    }
-                }
-                if bytes < GROUP_BYTES && requests.len() < GROUP_COMMITS_MAX {
-                    message = inbox.try_recv().ok();
-                }
-            }
-            self.group(requests);
-            if let Some(reply) = closing {
+            let round = self.collect(message, &mut inbox);
+            self.group(round.requests, round.moves);
+            if let Some(reply) = round.closing {
                 inbox.close();
                 let outcome = self.close().await;
                 self.poison.set();
@@ -135,14 +149,17 @@ impl Committer {
                 let _gone = reply.send(outcome);
                 return;
             }
-            if self.poison.check().is_err() {
-                // What was written last is of unknown fate: nothing may build upon it.
-                continue;
-            }
+            self.wanted |= !round.tidies.is_empty() && (self.is_idle() || self.is_short());
             // Before the seal: a redo point lies after a group that is synced.
-            if let Err(error) = self.maintain().await {
+            // After a failure nothing is known of what is on disk, so nothing more is done to it.
+            if self.poison.check().is_ok()
+                && let Err(error) = self.maintain().await
+            {
                 tracing::error!(%error, "the store refuses writes from now on");
                 self.poison.set();
+            }
+            for reply in round.tidies {
+                let _gone = reply.send(self.tidy().await);
             }
             if inbox.is_empty() && self.poison.check().is_ok() {
                 // The claim only helps a later start; if it cannot be written, the next group carries it.
@@ -153,40 +170,90 @@ impl Committer {
         }
     }
 
+    /// What has arrived by now, as much as fits into a group.
+    fn collect(&mut self, first: Message, inbox: &mut mpsc::Receiver<Message>) -> Round {
+        let mut round = Round::default();
+        let mut message = Some(first);
+        let (mut bytes, mut commits) = (0, 0);
+        while let Some(taken) = message.take() {
+            match taken {
+                Message::Commit(request) => {
+                    bytes += commit_bytes_max(&request.commit);
+                    round.requests.push(request);
+                }
+                Message::Move(moved, reply) => {
+                    bytes += moved.iter().map(|moved| moved.bytes.len()).sum::<usize>();
+                    round.moves.push((moved, reply));
+                }
+                Message::Checkpoint => self.wanted = true,
+                Message::Tidy(reply) => round.tidies.push(reply),
+                Message::Close(reply) => {
+                    round.closing = Some(reply);
+                    break;
+                }
+            }
+            commits += 1;
+            if bytes < GROUP_BYTES && commits < GROUP_COMMITS_MAX {
+                message = inbox.try_recv().ok();
+            }
+        }
+        round
+    }
+
+    /// Whether nothing was committed since the last time that somebody asked.
+    fn is_idle(&mut self) -> bool {
+        let newest = Sequence(self.next.0.saturating_sub(1));
+        std::mem::replace(&mut self.tidied, newest) == newest && self.log_bytes_since_checkpoint > 0
+    }
+
+    /// Whether the disk is full but for what is kept, and the log's segment may hold some of it.
+    fn is_short(&self) -> bool {
+        self.log.position().offset > SHORT_SEGMENT_BYTES && self.headroom.allows_write(0).is_err()
+    }
+
+    /// Waits for the checkpoint that runs.
+    async fn tidy(&mut self) -> Result<()> {
+        self.poison.check()?;
+        if let Some(mut running) = self.running.take() {
+            let outcome = received(&mut running).await;
+            self.checkpointed(outcome)?;
+        }
+        Ok(())
+    }
+
     /// Validates, writes, syncs, applies and answers one group.
-    fn group(&mut self, requests: Vec<Request>) {
-        if requests.is_empty() {
+    fn group(
+        &mut self,
+        requests: Vec<Request>,
+        moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
+    ) {
+        if requests.is_empty() && moves.is_empty() {
             return;
         }
         if self.poison.check().is_err() {
-            return refuse(requests, &Failure::Poisoned);
+            answer_all(requests, moves, unavailable);
+            return;
         }
-        let wanted: usize = requests.iter().map(|r| commit_bytes_max(&r.commit)).sum();
-        let (room, mut room_normal) = match self.log.room((wanted + GROUP_HEADER_BYTES) as u64) {
-            Ok(room) => room,
-            Err(error) => return refuse(requests, &self.fail(&error)),
-        };
-        if self.view.read().active.bytes() > 4 * self.memtable_bytes {
-            // The index has no space to grow: only what frees some goes on.
-            room_normal = 0;
-        }
-        let mut forming = Forming {
-            view: self.view.read().clone(),
-            changes: Changes::new(),
-            bytes: GROUP_HEADER_BYTES,
-            last: Sequence(self.next.0.saturating_sub(1)),
-            room,
-            room_normal,
-        };
         let first = self.next;
+        let mut forming = match self.form(&requests, &moves) {
+            Ok(forming) => forming,
+            Err(error) => {
+                let failure = self.fail(&error);
+                return answer_all(requests, moves, || failure.error());
+            }
+        };
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in &requests {
             let sequence = forming.last.next();
-            let outcome = forming.admit(&request.commit, sequence, &self.tokens);
+            let outcome = forming.admit(&request.commit, sequence, &self.streams);
             if outcome.is_ok() {
                 forming.last = sequence;
             }
             outcomes.push(outcome.map(|()| Committed { sequence }));
+        }
+        let mut moved = Vec::with_capacity(moves.len());
+        for (rows, reply) in moves {
+            moved.push((forming.admit_moves(&rows), reply));
         }
         if forming.last >= first {
             if canary::active(Canary::AcknowledgeBeforeSync) {
@@ -201,15 +268,52 @@ impl Committer {
             }
             if let Err(failure) = self.write(&forming, first, false) {
                 if matches!(failure, Failure::NoSpace) {
-                    self.tokens.restore();
+                    self.streams.restore();
                 }
-                return refuse(requests, &failure);
+                let moves = moved.into_iter().map(|(_, reply)| (Vec::new(), reply));
+                answer_all(requests, moves.collect(), || failure.error());
+                return;
             }
         }
-        self.tokens.spend();
+        self.streams.spend(forming.last);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             answer(request, outcome);
         }
+        for (outcome, reply) in moved {
+            let _gone = reply.send(outcome);
+        }
+    }
+
+    /// An empty group with the room that it has.
+    fn form(
+        &mut self,
+        requests: &[Request],
+        moves: &[(Vec<Moved>, oneshot::Sender<Result<()>>)],
+    ) -> Result<Forming> {
+        let wanted: usize = requests.iter().map(|r| commit_bytes_max(&r.commit)).sum();
+        let moved = moves.iter().flat_map(|(rows, _)| rows);
+        let wanted = wanted + moved.map(Moved::group_bytes_max).sum::<usize>();
+        let (room, mut room_normal) = self.log.room(
+            (wanted + GROUP_HEADER_BYTES) as u64,
+            self.headroom.is_ample(),
+        )?;
+        let view = self.view.read().clone();
+        let rows = view.active.bytes();
+        if rows > 4 * self.memtable_bytes || self.headroom.allows_write(rows).is_err() {
+            // The index has no space to grow: only what frees some goes on, and sooner.
+            room_normal = 0;
+            self.wanted |= rows > self.memtable_bytes / 32;
+        }
+        Ok(Forming {
+            view,
+            changes: Changes::new(),
+            bytes: GROUP_HEADER_BYTES,
+            last: Sequence(self.next.0.saturating_sub(1)),
+            room,
+            room_normal,
+            freed: Vec::new(),
+            found: HashMap::new(),
+        })
     }
 
     /// Makes a group durable and visible.
@@ -234,22 +338,28 @@ impl Committer {
         let rows =
             located_rows(self.log.payload(), segment, offset).map_err(|error| self.fail(&error))?;
         if canary::active(Canary::ShowBeforeSync) {
-            self.show(rows.clone(), forming.last);
+            self.show(rows.clone(), forming);
         }
         if !unsynced {
             self.log.sync().map_err(|error| self.fail(&error))?;
         }
         if !canary::active(Canary::ShowBeforeSync) {
-            self.show(rows, forming.last);
+            self.show(rows, forming);
         }
         Ok(())
     }
 
-    fn show(&self, rows: Vec<(Bytes, Sequence, crate::memtable::State)>, sequence: Sequence) {
+    fn show(&self, rows: Vec<(Bytes, Sequence, State)>, forming: &Forming) {
         // Readers filter by the view's sequence, so the rows may go in first.
         let active = self.view.read().active.clone();
         active.apply(rows);
-        self.view.write().sequence = sequence;
+        let mut view = self.view.write();
+        view.sequence = forming.last;
+        if !forming.freed.is_empty() {
+            let (pin, extents) = (view.renew_pin(), forming.freed.clone());
+            // Without a keeper the process ends; the next one sweeps.
+            let _gone = self.events.send(Event::Freed { pin, extents });
+        }
     }
 
     fn fail(&self, error: &Error) -> Failure {
@@ -272,7 +382,8 @@ impl Committer {
                 self.checkpointed(outcome)?;
             }
         }
-        if self.log.is_full() {
+        // A short disk cannot wait for the segment to fill before any of it is given back.
+        if self.log.is_full() || self.wanted && self.is_short() {
             match self.log.rotate() {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NoSpace => {
@@ -282,10 +393,12 @@ impl Committer {
             }
         }
         let due = self.view.read().active.bytes() > self.memtable_bytes
-            || self.log_bytes_since_checkpoint > CHECKPOINT_LOG_BYTES
-            || self.waiting.is_some();
+            || self.log_bytes_since_checkpoint > self.checkpoint_log_bytes
+            || self.waiting.is_some()
+            || self.wanted;
         if due && self.running.is_none() {
-            self.start_checkpoint();
+            self.wanted = false;
+            self.start_checkpoint()?;
         }
         Ok(())
     }
@@ -306,20 +419,23 @@ impl Committer {
     }
 
     /// Orders the table that waits, or else the active one, into the index.
-    fn start_checkpoint(&mut self) {
+    fn start_checkpoint(&mut self) -> Result<()> {
         let order = match &self.waiting {
             Some(order) => order.clone(),
-            None => self.freeze(),
+            None => self.freeze()?,
         };
         let (done, outcome) = oneshot::channel();
         self.waiting = Some(order.clone());
         self.running = Some(outcome);
         // Without a checkpointer the receiver is closed, which the next round reports.
         let _gone = self.checkpoints.send((order, done));
+        Ok(())
     }
 
     /// Makes the active table the frozen one. None is frozen when this is called.
-    fn freeze(&mut self) -> CheckpointOrder {
+    fn freeze(&mut self) -> Result<CheckpointOrder> {
+        // The redo point must not lie after a seal that a crash can take away.
+        self.log.sync_seal()?;
         let mut view = self.view.write();
         let frozen = std::mem::take(&mut view.active);
         view.frozen = Some(frozen.clone());
@@ -332,7 +448,7 @@ impl Committer {
             sequence: view.sequence,
             active: position.segment,
         };
-        CheckpointOrder { frozen, redo }
+        Ok(CheckpointOrder { frozen, redo })
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -341,7 +457,7 @@ impl Committer {
             let outcome = received(&mut running).await;
             self.checkpointed(outcome)?;
         }
-        self.start_checkpoint();
+        self.start_checkpoint()?;
         if let Some(mut running) = self.running.take() {
             let outcome = received(&mut running).await;
             self.checkpointed(outcome)?;
@@ -384,15 +500,22 @@ fn no_space() -> Error {
     Error::new(ErrorKind::NoSpace, "no space is left for writes")
 }
 
+fn answer_all(
+    requests: Vec<Request>,
+    moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
+    error: impl Fn() -> Error,
+) {
+    for request in requests {
+        answer(request, Err(error()));
+    }
+    for (_, reply) in moves {
+        let _gone = reply.send(Err(error()));
+    }
+}
+
 fn answer(request: Request, outcome: Result<Committed>) {
     // A caller that went away does not cancel its commit.
     let _gone = request.reply.send(outcome);
-}
-
-fn refuse(requests: Vec<Request>, failure: &Failure) {
-    for request in requests {
-        answer(request, Err(failure.error()));
-    }
 }
 
 /// Upper bound of what a commit adds to a group.
@@ -411,9 +534,9 @@ pub(crate) fn commit_bytes_max(commit: &Commit) -> usize {
 
 impl Forming {
     /// Takes a commit into the group, or says why not and leaves the group as it was.
-    fn admit(&mut self, commit: &Commit, sequence: Sequence, tokens: &Tokens) -> Result<()> {
+    fn admit(&mut self, commit: &Commit, sequence: Sequence, streams: &Streams) -> Result<()> {
         check::validate(commit)?;
-        tokens.check(commit)?;
+        streams.check(commit)?;
         if !canary::active(Canary::IgnoreExpectations) {
             for expectation in &commit.expectations {
                 self.expect(expectation)?;
@@ -428,6 +551,7 @@ impl Forming {
             return Err(no_space());
         }
         let mut resulting = Vec::with_capacity(commit.writes.len());
+        let mut freed = Vec::new();
         for write in &commit.writes {
             let change = match write {
                 Write::Put { value, body, .. } => Change::Put {
@@ -450,31 +574,92 @@ impl Forming {
                     }
                 }
             };
+            freed.extend(self.extent(write.key())?);
             resulting.push((write.key().clone(), (sequence, change)));
         }
-        tokens.take(&commit.tokens);
+        streams.take(&commit.tokens);
         self.changes.extend(resulting);
+        self.freed.extend(freed);
         self.bytes += bytes;
         Ok(())
     }
 
-    fn value(&self, key: &Bytes) -> Result<Option<Bytes>> {
+    /// Takes the rows that are still where they were found, with the bytes as they are.
+    fn admit_moves(&mut self, rows: &[Moved]) -> Result<()> {
+        let mut any = false;
+        for moved in rows {
+            let bytes = moved.group_bytes_max();
+            if (self.bytes + bytes) as u64 > self.room {
+                return Err(no_space());
+            }
+            if self.changes.contains_key(&moved.key) {
+                continue;
+            }
+            let Some(row) = self.found(&moved.key)? else {
+                continue;
+            };
+            if row.body.as_ref() != Some(&moved.run) {
+                continue;
+            }
+            let change = Change::Put {
+                value: row.value.clone(),
+                body: NewBody::Attached(moved.bytes.clone()),
+            };
+            let revision = row.revision;
+            self.changes.insert(moved.key.clone(), (revision, change));
+            self.bytes += bytes;
+            any = true;
+        }
+        if any {
+            // A sequence of its own, so that the group counts only once it is synced.
+            self.last = self.last.next();
+        }
+        Ok(())
+    }
+
+    /// The row of a key in the view, looked up once.
+    fn found(&mut self, key: &Bytes) -> Result<Option<&StoredRow>> {
+        if !self.found.contains_key(key) {
+            let row = self.view.get(key)?;
+            self.found.insert(key.clone(), row);
+        }
+        Ok(self.found.get(key).and_then(Option::as_ref))
+    }
+
+    /// The streamed bytes that a change of this row frees.
+    fn extent(&mut self, key: &Bytes) -> Result<Option<Freed>> {
+        let run = match self.changes.get(key) {
+            Some((_, Change::Put { body, .. })) => match body {
+                NewBody::Streamed(run) => Some(run),
+                _ => None,
+            },
+            Some((_, Change::Delete)) => None,
+            None => self.found(key)?.and_then(|row| row.body.as_ref()),
+        };
+        let run = run.filter(|run| run.place == Place::Data);
+        Ok(run.map(|run| Freed {
+            segment: run.segment,
+            bytes: run.offset..run.offset + run.slot_bytes(),
+        }))
+    }
+
+    fn value(&mut self, key: &Bytes) -> Result<Option<Bytes>> {
         match self.changes.get(key) {
             Some((_, Change::Put { value, .. })) => Ok(Some(value.clone())),
             Some((_, Change::Delete)) => Ok(None),
-            None => Ok(self.view.get(key)?.map(|row| row.value)),
+            None => Ok(self.found(key)?.map(|row| row.value.clone())),
         }
     }
 
-    fn revision(&self, key: &Bytes) -> Result<Option<Sequence>> {
+    fn revision(&mut self, key: &Bytes) -> Result<Option<Sequence>> {
         match self.changes.get(key) {
             Some((sequence, Change::Put { .. })) => Ok(Some(*sequence)),
             Some((_, Change::Delete)) => Ok(None),
-            None => Ok(self.view.get(key)?.map(|row| row.revision)),
+            None => Ok(self.found(key)?.map(|row| row.revision)),
         }
     }
 
-    fn expect(&self, expectation: &Expectation) -> Result<()> {
+    fn expect(&mut self, expectation: &Expectation) -> Result<()> {
         let holds = match expectation {
             Expectation::Revision(key, wanted) => self.revision(key)? == Some(*wanted),
             Expectation::Absent(key) => self.revision(key)?.is_none(),

@@ -21,6 +21,8 @@ pub(crate) const HEADER_COPY: u64 = 4096;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 88;
 /// Encoded length of a group header.
 pub(crate) const GROUP_HEADER_BYTES: usize = 64;
+/// Length of a group that names a successor.
+pub(crate) const SUCCESSOR_BYTES: u64 = GROUP_HEADER_BYTES as u64 + 8;
 /// Groups start at multiples of this.
 pub(crate) const GROUP_ALIGN: u64 = 8;
 
@@ -43,6 +45,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) predecessor_end: u64,
     /// Checksum of the predecessor's last valid group; 0 for none.
     pub(crate) previous_checksum: u64,
+    /// Whether a group of the predecessor names it. A start's segment is named by nothing.
+    pub(crate) named: bool,
     /// Random; part of the checksum of every group, so that no content that a client chose can pass
     /// for one.
     pub(crate) nonce: u64,
@@ -53,7 +57,7 @@ impl SegmentHeader {
         let mut to = Vec::with_capacity(SEGMENT_HEADER_BYTES);
         to.extend_from_slice(&SEGMENT_MAGIC);
         to.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
-        to.extend_from_slice(&[0; 4]);
+        to.extend_from_slice(&u32::from(self.named).to_be_bytes());
         to.extend_from_slice(&self.store);
         for field in [
             self.segment,
@@ -80,7 +84,7 @@ impl SegmentHeader {
         if fields.bytes(8)? != SEGMENT_MAGIC || fields.u32()? != FORMAT_VERSION {
             return None;
         }
-        fields.u32()?;
+        let named = fields.u32()? == 1;
         Some(SegmentHeader {
             store: fields.id()?,
             segment: fields.u64()?,
@@ -88,6 +92,7 @@ impl SegmentHeader {
             predecessor: fields.u64()?,
             predecessor_end: fields.u64()?,
             previous_checksum: fields.u64()?,
+            named,
             nonce: fields.u64()?,
         })
     }

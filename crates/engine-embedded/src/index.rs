@@ -4,10 +4,16 @@
 //! the rows, so the file is always exactly the log up to some group. What came after is in memory
 //! and comes back by replaying the log.
 
+use crate::blocks::{Place, Segment};
 use crate::codec::Fields;
 use crate::memtable::Memtable;
+use crate::row::StoredRow;
+use crate::snapshot::EncodedRow;
 use parking_lot::RwLock;
-use redb::{Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
+    TableDefinition,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -18,11 +24,25 @@ const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefini
 const STATE: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("state");
 const REDO: &str = "redo";
 
+/// What the rows keep of each segment: place and id, to bytes.
+const SPACE: TableDefinition<'static, (u8, u64), u64> = TableDefinition::new("space");
+
 /// The rows of the index at one checkpoint.
 pub(crate) type RowTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// Where replay starts: everything before it is in the index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Bytes of each segment that rows keep.
+pub(crate) type Space = BTreeMap<Segment, u64>;
+
+/// The index at one checkpoint.
+pub(crate) struct Base {
+    pub(crate) rows: RowTable,
+    /// What it holds; that of a new store before the first checkpoint.
+    pub(crate) redo: RedoPoint,
+    pub(crate) space: Space,
+}
+
+/// Where replay starts: everything before it is in the index. Ordered as the log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RedoPoint {
     /// The segment.
     pub(crate) segment: u64,
@@ -37,7 +57,10 @@ pub(crate) struct RedoPoint {
 }
 
 impl RedoPoint {
-    fn encode(&self) -> Vec<u8> {
+    /// Encoded length.
+    pub(crate) const BYTES: usize = 40;
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
         [
             self.segment,
             self.offset,
@@ -50,7 +73,7 @@ impl RedoPoint {
         .collect()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         Some(RedoPoint {
             segment: fields.u64()?,
@@ -194,6 +217,39 @@ impl StorageBackend for Unchanged {
     }
 }
 
+/// What a change of a row does to what is kept of a segment.
+struct Kept {
+    segment: Segment,
+    bytes: i64,
+}
+
+impl Kept {
+    fn of(key: &[u8], encoded: &[u8], sign: i64) -> Option<Self> {
+        let (segment, bytes) = StoredRow::held(key, encoded)?;
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX) * sign;
+        Some(Kept { segment, bytes })
+    }
+}
+
+fn account(
+    space: &mut redb::Table<'_, (u8, u64), u64>,
+    kept: Vec<Kept>,
+) -> std::result::Result<(), StorageError> {
+    let mut sums: BTreeMap<Segment, i64> = BTreeMap::new();
+    for Kept { segment, bytes } in kept {
+        *sums.entry(segment).or_default() += bytes;
+    }
+    for ((place, segment), change) in sums.into_iter().filter(|(_, change)| *change != 0) {
+        let key = (place as u8, segment);
+        let former = space.get(key)?.map_or(0, |bytes| bytes.value());
+        match former.saturating_add_signed(change) {
+            0 => space.remove(key)?,
+            bytes => space.insert(key, bytes)?,
+        };
+    }
+    Ok(())
+}
+
 /// The open index.
 pub(crate) struct Index {
     database: Database,
@@ -210,7 +266,7 @@ fn failed(what: &str, error: impl Into<redb::Error>) -> Error {
 }
 
 /// An error while reading rows.
-pub(crate) fn read_failed(error: redb::StorageError) -> Error {
+pub(crate) fn read_failed(error: StorageError) -> Error {
     failed("read", error)
 }
 
@@ -241,54 +297,86 @@ impl Index {
             .create_with_backend(medium)
             .map_err(|error| failed("open", error))?;
         let index = Index { database };
-        index.transact(|_| Ok(()), None)?;
+        index.transact(|_| Ok(Vec::new()), None)?;
         Ok(index)
     }
 
     /// The state as of the last checkpoint.
-    pub(crate) fn rows(&self) -> Result<RowTable> {
+    pub(crate) fn base(&self) -> Result<Base> {
         let read = self
             .database
             .begin_read()
             .map_err(|error| failed("read", error))?;
-        read.open_table(ROWS).map_err(|error| failed("read", error))
-    }
-
-    /// The redo point; none before the first checkpoint.
-    pub(crate) fn redo_point(&self) -> Result<Option<RedoPoint>> {
-        let read = self
-            .database
-            .begin_read()
-            .map_err(|error| failed("read", error))?;
-        let table = read
-            .open_table(STATE)
-            .map_err(|error| failed("read", error))?;
-        let Some(value) = table.get(REDO).map_err(read_failed)? else {
-            return Ok(None);
+        let open = |error| failed("read", error);
+        let state = read.open_table(STATE).map_err(open)?;
+        let redo = match state.get(REDO).map_err(read_failed)? {
+            None => RedoPoint::default(),
+            Some(value) => RedoPoint::decode(value.value())
+                .ok_or_else(|| Error::corrupt("the index's redo point cannot be decoded"))?,
         };
-        RedoPoint::decode(value.value())
-            .map(Some)
-            .ok_or_else(|| Error::corrupt("the index's redo point cannot be decoded"))
+        let mut space = Space::new();
+        let table = read.open_table(SPACE).map_err(open)?;
+        for entry in table.iter().map_err(read_failed)? {
+            let (key, bytes) = entry.map_err(read_failed)?;
+            let (place, segment) = key.value();
+            let place = Place::decode(place)
+                .ok_or_else(|| Error::corrupt("a segment of the index cannot be decoded"))?;
+            space.insert((place, segment), bytes.value());
+        }
+        Ok(Base {
+            rows: read.open_table(ROWS).map_err(open)?,
+            redo,
+            space,
+        })
     }
 
     /// Moves the redo point alone, durably.
     pub(crate) fn set_redo_point(&self, redo: RedoPoint) -> Result<()> {
-        self.transact(|_| Ok(()), Some(redo))
+        self.transact(|_| Ok(Vec::new()), Some(redo))
     }
 
     /// Writes the newest rows of `memtable` and moves the redo point, in one durable transaction.
     pub(crate) fn checkpoint(&self, memtable: &Memtable, redo: RedoPoint) -> Result<()> {
         self.transact(
             |rows| {
-                memtable.newest(|key, state| {
-                    match state {
-                        Some(row) => rows.insert(key.as_ref(), row.encode(key).as_slice()),
-                        None => rows.remove(key.as_ref()),
-                    }
-                    .map(drop)
-                })
+                let mut kept = Vec::new();
+                memtable.newest::<StorageError>(|key, state| {
+                    let encoded = state.as_ref().map(|row| row.encode(key));
+                    let former = match &encoded {
+                        Some(row) => rows.insert(key.as_ref(), row.as_slice())?,
+                        None => rows.remove(key.as_ref())?,
+                    };
+                    kept.extend(encoded.and_then(|row| Kept::of(key, &row, 1)));
+                    kept.extend(former.and_then(|row| Kept::of(key, row.value(), -1)));
+                    Ok(())
+                })?;
+                Ok(kept)
             },
             Some(redo),
+        )
+    }
+
+    /// Writes the rows of `memtable` and forgets them there, when they are more than `limit` bytes.
+    pub(crate) fn flush(&self, memtable: &Memtable, limit: usize, redo: RedoPoint) -> Result<()> {
+        if memtable.bytes() > limit {
+            self.checkpoint(memtable, redo)?;
+            memtable.clear();
+        }
+        Ok(())
+    }
+
+    /// Adds rows, encoded, to an index that is being rebuilt.
+    pub(crate) fn load(&self, loaded: &[EncodedRow]) -> Result<()> {
+        self.transact(
+            |rows| {
+                let mut kept = Vec::new();
+                for (key, row) in loaded {
+                    rows.insert(key.as_ref(), row.as_ref())?;
+                    kept.extend(Kept::of(key, row, 1));
+                }
+                Ok(kept)
+            },
+            None,
         )
     }
 
@@ -296,7 +384,7 @@ impl Index {
         &self,
         change: impl FnOnce(
             &mut redb::Table<'_, &'static [u8], &'static [u8]>,
-        ) -> std::result::Result<(), redb::StorageError>,
+        ) -> std::result::Result<Vec<Kept>, StorageError>,
         redo: Option<RedoPoint>,
     ) -> Result<()> {
         let mut write = self
@@ -308,7 +396,11 @@ impl Index {
             let mut rows = write
                 .open_table(ROWS)
                 .map_err(|error| failed("write", error))?;
-            change(&mut rows).map_err(|error| failed("write", error))?;
+            let kept = change(&mut rows).map_err(|error| failed("write", error))?;
+            let mut space = write
+                .open_table(SPACE)
+                .map_err(|error| failed("write", error))?;
+            account(&mut space, kept).map_err(|error| failed("write", error))?;
             let mut state = write
                 .open_table(STATE)
                 .map_err(|error| failed("write", error))?;

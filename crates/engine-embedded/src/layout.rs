@@ -2,6 +2,7 @@
 //!
 //! Every file name is made from a number; no name that a client chose ever becomes a path.
 
+use crate::blocks::{Place, Segment};
 use crate::codec::{Fields, crc64};
 use crate::format::FORMAT_VERSION;
 use std::io;
@@ -96,8 +97,96 @@ impl Layout {
         Ok(file)
     }
 
-    pub(crate) fn open_data_segment(&self, host: &Host, segment: u64) -> io::Result<Arc<dyn File>> {
-        host.disk.open(&self.data_segment(segment), OpenMode::Read)
+    fn path(&self, (place, id): Segment) -> PathBuf {
+        match place {
+            Place::Log => self.segment(id),
+            Place::Data => self.data_segment(id),
+        }
+    }
+
+    /// Opens an existing segment.
+    pub(crate) fn open(
+        &self,
+        host: &Host,
+        segment: Segment,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn File>> {
+        host.disk.open(&self.path(segment), mode)
+    }
+
+    /// Removes a segment. Its name may come back after a crash.
+    pub(crate) fn remove(&self, host: &Host, segment: Segment) -> io::Result<()> {
+        match host.disk.remove(&self.path(segment)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn snapshot_dir(&self) -> PathBuf {
+        self.root.join("snapshot")
+    }
+
+    fn slice(&self, number: u64) -> PathBuf {
+        self.snapshot_dir().join(format!("{number:016x}.slice"))
+    }
+
+    /// The numbers of all slices, in order.
+    pub(crate) fn slices(&self, host: &Host) -> Result<Vec<u64>> {
+        numbered(&*host.disk, &self.snapshot_dir(), "slice")
+    }
+
+    pub(crate) fn create_slice(&self, host: &Host, number: u64) -> Result<Arc<dyn File>> {
+        host.disk.create_dir_all(&self.snapshot_dir())?;
+        Ok(host.disk.open(&self.slice(number), OpenMode::CreateNew)?)
+    }
+
+    pub(crate) fn open_slice(&self, host: &Host, number: u64) -> io::Result<Arc<dyn File>> {
+        host.disk.open(&self.slice(number), OpenMode::Read)
+    }
+
+    pub(crate) fn remove_slice(&self, host: &Host, number: u64) -> Result<()> {
+        remove_if_there(&*host.disk, &self.slice(number))
+    }
+
+    /// The manifest; none before the first one.
+    pub(crate) fn open_manifest(&self, host: &Host) -> Result<Option<Arc<dyn File>>> {
+        match host.disk.open(&self.root.join("SNAPSHOT"), OpenMode::Read) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces the manifest, after the names of the slices that it names are durable.
+    pub(crate) fn write_manifest(&self, host: &Host, bytes: &[u8]) -> Result<()> {
+        host.disk.sync_dir(&self.snapshot_dir())?;
+        self.replace(host, "SNAPSHOT", bytes)
+    }
+
+    /// Writes a small file whole: under another name first, then renamed.
+    fn replace(&self, host: &Host, name: &str, bytes: &[u8]) -> Result<()> {
+        let new = self.root.join(format!("{name}.new"));
+        remove_if_there(&*host.disk, &new)?;
+        let file = host.disk.open(&new, OpenMode::CreateNew)?;
+        file.write_at(bytes, 0)?;
+        file.sync_data()?;
+        host.disk.rename(&new, &self.root.join(name))?;
+        Ok(host.disk.sync_dir(&self.root)?)
+    }
+
+    /// Makes an empty index beside the one in use.
+    pub(crate) fn create_new_index(&self, host: &Host) -> Result<Arc<dyn File>> {
+        let new = self.root.join("index.redb.new");
+        remove_if_there(&*host.disk, &new)?;
+        Ok(host.disk.open(&new, OpenMode::CreateNew)?)
+    }
+
+    /// Puts the new index, which is closed and durable, in the place of the one in use.
+    pub(crate) fn install_new_index(&self, host: &Host) -> Result<()> {
+        let index = self.root.join("index.redb");
+        host.disk
+            .rename(&self.root.join("index.redb.new"), &index)?;
+        Ok(host.disk.sync_dir(&self.root)?)
     }
 
     /// Opens the index file. In a folder without a log nothing depends on it, so it is made anew:
@@ -105,10 +194,7 @@ impl Layout {
     pub(crate) fn open_index(&self, host: &Host, fresh: bool) -> Result<Arc<dyn File>> {
         let path = self.root.join("index.redb");
         if fresh {
-            match host.disk.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+            remove_if_there(&*host.disk, &path)?;
             let file = host.disk.open(&path, OpenMode::CreateNew)?;
             host.disk.sync_dir(&self.root)?;
             return Ok(file);
@@ -183,16 +269,7 @@ impl Layout {
         bytes.extend_from_slice(&store);
         let checksum = crc64(&bytes);
         bytes.extend_from_slice(&checksum.to_be_bytes());
-        let new = self.root.join("STORE.new");
-        match host.disk.remove(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let file = host.disk.open(&new, OpenMode::CreateNew)?;
-        file.write_at(&bytes, 0)?;
-        file.sync_data()?;
-        host.disk.rename(&new, &self.root.join("STORE"))?;
-        host.disk.sync_dir(&self.root)?;
+        self.replace(host, "STORE", &bytes)?;
         if let Some(parent) = self
             .root
             .parent()
@@ -240,6 +317,13 @@ impl Layout {
     }
 }
 
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// A sync that failed: nobody knows what is durable.
 pub(crate) fn sync_failed(what: &str, error: io::Error) -> Error {
     let message = format!("the sync of {what} failed");
@@ -248,7 +332,11 @@ pub(crate) fn sync_failed(what: &str, error: io::Error) -> Error {
 
 fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for path in disk.list(dir)? {
+    let paths = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    for path in paths {
         let number = path
             .file_stem()
             .and_then(|stem| stem.to_str())

@@ -6,17 +6,26 @@
 
 mod blocks;
 mod canary;
+mod checkpointer;
 mod codec;
 mod committer;
 mod data;
 mod engine;
+mod files;
 mod format;
+mod headroom;
 mod index;
 mod layout;
 mod log;
 mod memtable;
+mod open;
+mod reclaim;
 mod recovery;
 mod row;
+mod snapshot;
+mod space;
+mod streams;
+mod sweep;
 mod view;
 
 #[cfg(test)]
@@ -25,4 +34,4 @@ mod tests;
 pub use canary::Canary;
 #[cfg(feature = "canary")]
 pub use canary::plant;
-pub use engine::{Settings, open, open_read_only, verify_log};
+pub use open::{Settings, open, open_read_only, rebuild, verify_log};

@@ -39,11 +39,11 @@ pub(crate) struct Log {
     layout: Layout,
     store: [u8; 16],
     nonce: u64,
-    /// A segment takes no further group beyond this length.
-    segment_bytes: u64,
     file: Arc<dyn File>,
     position: LogPosition,
     allocated: u64,
+    /// A segment takes no further group beyond this length.
+    segment_bytes: u64,
     synced: Sequence,
     written: Sequence,
     sealed: bool,
@@ -61,13 +61,13 @@ impl Log {
         synced: Sequence,
         segment_bytes: u64,
     ) -> Result<Self> {
-        let (file, allocated) = make_segment(host, layout, header.segment)?;
+        let reserve = reserve(segment_bytes);
+        let (file, allocated) = make_segment(host, layout, header.segment, reserve)?;
         Ok(Log {
             host: host.clone(),
             layout: layout.clone(),
             store: header.store,
             nonce: header.nonce,
-            segment_bytes,
             file,
             position: LogPosition {
                 segment: header.segment,
@@ -75,6 +75,7 @@ impl Log {
                 checksum: header.previous_checksum,
             },
             allocated,
+            segment_bytes,
             synced,
             written: synced,
             sealed: false,
@@ -94,13 +95,18 @@ impl Log {
     }
 
     /// How many bytes of groups fit now, for commits that may use the reserve and for those that
-    /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them.
+    /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them, or more `ahead`.
     ///
     /// # Errors
     /// Of the device. A full disk is none: there is then less room.
-    pub(crate) fn room(&mut self, wanted: u64) -> Result<(u64, u64)> {
-        let needed = self.position.offset + wanted + RESERVE_BYTES;
-        let mut step = ALLOCATION_BYTES;
+    pub(crate) fn room(&mut self, wanted: u64, ahead: bool) -> Result<(u64, u64)> {
+        let reserve = reserve(self.segment_bytes);
+        let needed = self.position.offset + wanted + reserve;
+        let mut step = if ahead {
+            ALLOCATION_BYTES.min(self.segment_bytes.max(ALLOCATION_BYTES_MIN))
+        } else {
+            ALLOCATION_BYTES_MIN
+        };
         while self.allocated < needed && step >= ALLOCATION_BYTES_MIN {
             let length = step.max(needed - self.allocated);
             match self
@@ -115,7 +121,7 @@ impl Log {
             }
         }
         let all = self.allocated.saturating_sub(self.position.offset);
-        Ok((all, all.saturating_sub(RESERVE_BYTES)))
+        Ok((all, all.saturating_sub(reserve)))
     }
 
     /// Writes a group of commits, and returns where. Nothing is durable yet; a failed write leaves
@@ -192,7 +198,7 @@ impl Log {
     pub(crate) fn seal(&mut self) -> Result<()> {
         if self.sealed
             || self.synced != self.written
-            || self.room(0)?.0 < 2 * GROUP_HEADER_BYTES as u64
+            || self.room(0, false)?.0 < 2 * GROUP_HEADER_BYTES as u64
         {
             return Ok(());
         }
@@ -201,6 +207,11 @@ impl Log {
         self.write_group(GroupKind::Seal, self.written, self.written)?;
         self.sealed = true;
         Ok(())
+    }
+
+    /// Makes a seal durable, if one was written last.
+    pub(crate) fn sync_seal(&mut self) -> Result<()> {
+        if self.sealed { self.sync() } else { Ok(()) }
     }
 
     /// Whether the segment has reached its length.
@@ -220,7 +231,7 @@ impl Log {
         let group = self.header(GroupKind::Successor, 8, self.written, self.written)?;
         let checksum = group.complete(&mut self.group, self.nonce);
         let end = self.position.offset + group.group_bytes();
-        if self.room(group.group_bytes())?.0 < group.group_bytes() {
+        if self.room(group.group_bytes(), false)?.0 < group.group_bytes() {
             return Err(Error::new(
                 ErrorKind::NoSpace,
                 "no room to name the next log segment",
@@ -233,10 +244,12 @@ impl Log {
             predecessor: self.position.segment,
             predecessor_end: end,
             previous_checksum: checksum,
+            named: true,
             nonce: self.host.nonce(),
         };
+        let reserve = reserve(self.segment_bytes);
         // A start that finds the successor and not the group that names it throws it away.
-        let made = make_segment(&self.host, &self.layout, segment).and_then(|made| {
+        let made = make_segment(&self.host, &self.layout, segment, reserve).and_then(|made| {
             write_header(&self.host, &self.layout, &*made.0, &header)?;
             self.write_group(GroupKind::Successor, self.written, self.written)?;
             Ok(made)
@@ -265,10 +278,20 @@ impl Log {
     }
 }
 
+/// What is kept for commits that free something; small segments keep less.
+fn reserve(segment_bytes: u64) -> u64 {
+    RESERVE_BYTES.min(segment_bytes)
+}
+
 /// An empty segment without a header, and how much of it is allocated.
-fn make_segment(host: &Host, layout: &Layout, segment: u64) -> Result<(Arc<dyn File>, u64)> {
+fn make_segment(
+    host: &Host,
+    layout: &Layout,
+    segment: u64,
+    reserve: u64,
+) -> Result<(Arc<dyn File>, u64)> {
     let file = layout.create_segment(host, segment)?;
-    let allocated = GROUPS_START + RESERVE_BYTES;
+    let allocated = GROUPS_START + reserve;
     file.allocate(0, allocated)?;
     Ok((file, allocated))
 }

@@ -53,6 +53,12 @@ impl Memtable {
         self.bytes.fetch_add(added, Ordering::Relaxed);
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.rows.write().clear();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
     /// About how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)

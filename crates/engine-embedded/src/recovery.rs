@@ -9,7 +9,7 @@
 use crate::canary::{self, Canary};
 use crate::format::{
     Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, HEADER_COPY,
-    NewBody, SEGMENT_HEADER_BYTES, SegmentHeader, decode_entries, read_group,
+    NewBody, SEGMENT_HEADER_BYTES, SUCCESSOR_BYTES, SegmentHeader, decode_entries, read_group,
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
@@ -49,8 +49,7 @@ pub(crate) struct Replay<'a> {
     headers: BTreeMap<u64, SegmentHeader>,
     /// The newest segment's id, readable or not.
     newest: u64,
-    /// A newest segment without a header, or that nothing names: a start or a rotation that was cut
-    /// short.
+    /// A newest segment without a header or a group: a start or a rotation that was cut short.
     unfinished: Option<u64>,
     redo: RedoPoint,
     /// The last readable segment, 0 in a new store.
@@ -63,10 +62,10 @@ pub(crate) struct Replay<'a> {
     claimed: Sequence,
 }
 
-/// Where a group lies in its segment.
+/// Where a group of the last segment lies.
 struct Place {
-    start: u64,
-    end: u64,
+    start: usize,
+    end: usize,
     checksum: u64,
     last: Sequence,
     kind: GroupKind,
@@ -78,13 +77,13 @@ fn damaged(segment: u64, offset: u64, what: &str) -> Error {
     ))
 }
 
-/// Reads and verifies the log from the redo point, changing nothing on disk. The last segment's rows
-/// are not in the memtable yet: [`Replay::begin_segment`] or [`Replay::show`] brings them there.
+/// Finds the log as far as its segments' headers tell it, for [`Replay::run`] to read; nothing on
+/// disk changes. A redo point in segment 0 is that of an empty index.
 pub(crate) fn replay<'a>(
     host: &'a Host,
     layout: &'a Layout,
     store: [u8; 16],
-    redo: Option<RedoPoint>,
+    redo: RedoPoint,
     memtable: &'a Memtable,
 ) -> Result<Replay<'a>> {
     let segments = layout.segments(host)?;
@@ -95,7 +94,7 @@ pub(crate) fn replay<'a>(
             headers.insert(*segment, header);
         }
     }
-    let active = redo.map_or(0, |redo| redo.active);
+    let active = redo.active;
     if active != 0 && !headers.contains_key(&active) {
         return Err(damaged(
             active,
@@ -105,11 +104,14 @@ pub(crate) fn replay<'a>(
     }
     // Before the first checkpoint the log starts with the segment that follows none.
     let first = headers.values().find(|header| header.predecessor == 0);
-    let redo = redo.unwrap_or(RedoPoint {
-        segment: first.map_or(1, |header| header.segment),
-        offset: GROUPS_START,
-        ..RedoPoint::default()
-    });
+    let redo = match redo.segment {
+        0 => RedoPoint {
+            segment: first.map_or(1, |header| header.segment),
+            offset: GROUPS_START,
+            ..RedoPoint::default()
+        },
+        _ => redo,
+    };
     let mut replay = Replay {
         host,
         layout,
@@ -132,7 +134,6 @@ pub(crate) fn replay<'a>(
         }
         replay.unfinished = Some(newest);
     }
-    (replay.last, replay.places, replay.bytes) = replay.run(redo)?;
     Ok(replay)
 }
 
@@ -178,32 +179,21 @@ fn commits(places: &[Place]) -> impl Iterator<Item = &Place> {
         .filter(|place| place.kind == GroupKind::Commits)
 }
 
-/// Whether a rotation was cut short between making the segment of `header` and naming it, when
-/// `sequence` is the last commit before it: nothing was written there yet, and no commit is missing.
-/// A segment that a start made leaves sequences out, and its predecessor does not name it.
-fn is_unnamed(
-    host: &Host,
-    layout: &Layout,
-    header: &SegmentHeader,
-    sequence: Sequence,
-) -> Result<bool> {
-    if header.first_sequence != sequence.0 + 1 {
-        return Ok(false);
-    }
-    let file = layout.open_segment(host, header.segment, OpenMode::Read)?;
-    let bytes = read_from(&*file, GROUPS_START, file.len()?)?;
-    Ok(read_group(&bytes, header.segment, header.nonce).is_none())
-}
-
 impl Replay<'_> {
-    /// Replays every segment from the redo point. Returns the last segment (0 in a new store), the
-    /// places of its groups, and its bytes from the start of the file.
-    fn run(&mut self, redo: RedoPoint) -> Result<(u64, Vec<Place>, Vec<u8>)> {
-        let mut segment = redo.segment;
-        let mut offset = redo.offset;
+    /// Whether there is a first segment, or no log at all.
+    pub(crate) fn starts_at_the_beginning(&self) -> bool {
+        self.headers.is_empty() || self.headers.values().any(|header| header.predecessor == 0)
+    }
+
+    /// Replays every segment from the redo point, and verifies the last one, whose rows are not in
+    /// the memtable yet: [`Replay::begin_segment`] or [`Replay::show`] brings them there. Calls `ended`
+    /// after each segment but the last, with a redo point from which it would be replayed once more.
+    pub(crate) fn run(&mut self, ended: &mut dyn FnMut(RedoPoint) -> Result<()>) -> Result<()> {
+        let mut segment = self.redo.segment;
+        let mut offset = self.redo.offset;
         if !self.headers.contains_key(&segment) {
-            if redo.active == 0 && self.headers.is_empty() {
-                return Ok((0, Vec::new(), Vec::new()));
+            if self.redo.active == 0 && self.headers.is_empty() {
+                return Ok(());
             }
             return Err(damaged(
                 segment,
@@ -221,12 +211,40 @@ impl Replay<'_> {
                 .next()
                 .map(|(_, header)| header.clone());
             let length = file.len()?;
+            let mut written = Sequence(0);
+            let next = match next {
+                Some(next) if self.is_unfinished(&next, &*file)? => {
+                    self.headers.remove(&next.segment);
+                    self.unfinished = Some(next.segment);
+                    written = Sequence(next.first_sequence.saturating_sub(1));
+                    None
+                }
+                next => next,
+            };
             let Some(next) = next else {
                 let bytes = read_from(&*file, 0, length)?;
-                let places = self.last_segment(segment, offset, &bytes)?;
-                return Ok((segment, places, bytes));
+                self.places = self.last_segment(segment, offset, &bytes)?;
+                if self.sequence < written {
+                    let end = self.places.last().map_or(offset, |last| last.end as u64);
+                    return Err(damaged(
+                        segment,
+                        end,
+                        "a group that was synced is not whole",
+                    ));
+                }
+                (self.last, self.bytes) = (segment, bytes);
+                return Ok(());
             };
-            if next.predecessor != segment {
+            let start = RedoPoint {
+                segment,
+                offset,
+                checksum: self.checksum,
+                sequence: self.sequence,
+                active: self.redo.active.max(segment),
+            };
+            // The padding of a last group may be missing.
+            let padded = length.next_multiple_of(GROUP_ALIGN);
+            if next.predecessor != segment || next.predecessor_end > padded {
                 return Err(damaged(
                     next.segment,
                     0,
@@ -234,22 +252,17 @@ impl Replay<'_> {
                 ));
             }
             let bytes = read_from(&*file, offset, next.predecessor_end.min(length))?;
-            let before = (self.checksum, self.sequence, self.claimed);
-            let places = self.walk(segment, offset, &bytes);
-            let end = places.last().map_or(offset, |place| place.end);
-            if end != next.predecessor_end {
-                let replaceable = next.segment == self.newest && next.segment != redo.active;
-                if replaceable && is_unnamed(self.host, self.layout, &next, self.sequence)? {
-                    (self.checksum, self.sequence, self.claimed) = before;
-                    self.headers.remove(&next.segment);
-                    self.unfinished = Some(next.segment);
-                    continue;
+            let mut at = 0;
+            while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+                let place = offset + at as u64;
+                let group = self
+                    .group(rest, segment)
+                    .ok_or_else(|| damaged(segment, place, "a group is not whole"))?;
+                self.accept(&group);
+                if group.header.kind == GroupKind::Commits {
+                    self.apply(group.payload, segment, place)?;
                 }
-                return Err(damaged(segment, end, "a group is not whole"));
-            }
-            for place in commits(&places) {
-                let group = self.group_at(segment, offset, &bytes, place)?;
-                self.apply(group.payload, segment, place.start)?;
+                at += group.header.group_bytes() as usize;
             }
             if self.checksum != next.previous_checksum {
                 return Err(damaged(
@@ -258,9 +271,19 @@ impl Replay<'_> {
                     "its end is not the one named",
                 ));
             }
+            // A segment that has a successor is durable; the successor's header may not be.
+            ended(start)?;
             segment = next.segment;
             offset = GROUPS_START;
         }
+    }
+
+    /// Whether a rotation was cut short: the newest segment holds no group, and the one that names it,
+    /// the last before it, is not whole. Nothing was promised in between.
+    fn is_unfinished(&self, next: &SegmentHeader, file: &dyn File) -> Result<bool> {
+        let newest = self.headers.keys().next_back() == Some(&next.segment);
+        let predecessor = self.headers.get(&next.predecessor);
+        Ok(newest && is_unnamed(self.host, self.layout, next, predecessor, file)?)
     }
 
     /// The group at the start of `rest`, if it is whole and follows the one before it.
@@ -268,25 +291,6 @@ impl Replay<'_> {
         let nonce = self.headers.get(&segment)?.nonce;
         read_group(rest, segment, nonce)
             .filter(|group| group.header.previous_checksum == self.checksum)
-    }
-
-    /// Accepts the groups of `bytes`, which lie at `base`, up to one that is not whole.
-    fn walk(&mut self, segment: u64, base: u64, bytes: &[u8]) -> Vec<Place> {
-        let mut places = Vec::new();
-        let mut at = 0;
-        while let Some(group) = bytes.get(at..).and_then(|rest| self.group(rest, segment)) {
-            self.accept(&group);
-            let start = base + at as u64;
-            places.push(Place {
-                start,
-                end: start + group.header.group_bytes(),
-                checksum: group.checksum,
-                last: group.header.last,
-                kind: group.header.kind,
-            });
-            at += group.header.group_bytes() as usize;
-        }
-        places
     }
 
     fn accept(&mut self, group: &Group<'_>) {
@@ -298,16 +302,27 @@ impl Replay<'_> {
     /// Finds the groups of the last segment, and refuses it when one that was claimed as synced is
     /// not whole.
     fn last_segment(&mut self, segment: u64, offset: u64, bytes: &[u8]) -> Result<Vec<Place>> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let places = self.walk(segment, offset, bytes.get(start..).unwrap_or_default());
-        if let Some(last) = places.last().filter(|p| p.kind == GroupKind::Successor) {
-            return Err(damaged(
-                segment,
-                last.start,
-                "the segment that it names is missing",
-            ));
+        let mut places = Vec::new();
+        let mut at = usize::try_from(offset).unwrap_or(usize::MAX);
+        while let Some(group) = bytes.get(at..).and_then(|rest| self.group(rest, segment)) {
+            self.accept(&group);
+            let end = at + group.header.group_bytes() as usize;
+            places.push(Place {
+                start: at,
+                end,
+                checksum: group.checksum,
+                last: group.header.last,
+                kind: group.header.kind,
+            });
+            if group.header.kind == GroupKind::Successor {
+                return Err(damaged(
+                    segment,
+                    at as u64,
+                    "the segment that it names is missing",
+                ));
+            }
+            at = end;
         }
-        let at = places.last().map_or(start, |place| place.end as usize);
         if at > bytes.len().next_multiple_of(GROUP_ALIGN as usize) {
             return Err(damaged(
                 segment,
@@ -342,28 +357,32 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The group at a place of a segment whose bytes from `base` on are `bytes`.
-    fn group_at<'b>(
-        &self,
-        segment: u64,
-        base: u64,
-        bytes: &'b [u8],
-        place: &Place,
-    ) -> Result<Group<'b>> {
-        let range = (place.start - base) as usize..(place.end - base) as usize;
-        let nonce = self.headers.get(&segment).map_or(0, |header| header.nonce);
-        bytes
-            .get(range.start..range.end.min(bytes.len()))
-            .and_then(|group| read_group(group, segment, nonce))
-            .ok_or_else(|| damaged(segment, place.start, "a group changed while read"))
+    /// The group at a place of the last segment.
+    fn group_at(&self, place: &Place) -> Result<Group<'_>> {
+        self.bytes
+            // A file may end before the padding of its last group.
+            .get(place.start..place.end.min(self.bytes.len()))
+            .and_then(|group| read_group(group, self.last, self.headers.get(&self.last)?.nonce))
+            .ok_or_else(|| damaged(self.last, place.start as u64, "a group changed while read"))
     }
 
     fn apply_places(&self, places: &[Place]) -> Result<()> {
         for place in commits(places) {
-            let group = self.group_at(self.last, 0, &self.bytes, place)?;
-            self.apply(group.payload, self.last, place.start)?;
+            self.apply(self.group_at(place)?.payload, self.last, place.start as u64)?;
         }
         Ok(())
+    }
+
+    /// Brings the last segment's rows before `redo` into the memtable.
+    pub(crate) fn apply_up_to(&self, redo: RedoPoint) -> Result<()> {
+        if redo.segment != self.last {
+            return Ok(());
+        }
+        let before = self
+            .places
+            .partition_point(|place| place.end as u64 <= redo.offset);
+        let (before, _) = self.places.split_at(before);
+        self.apply_places(before)
     }
 
     /// Shows everything where it lies, for reading alone; returns the newest sequence.
@@ -386,6 +405,27 @@ impl Replay<'_> {
             .map_or(0, |last| last + 1)
     }
 
+    /// Writes the group that names a segment once more: a run that was killed, or whose last sync
+    /// failed, may have left it in the page cache alone.
+    fn renew_name(&self, segment: u64) -> Result<()> {
+        let Some(header) = self.headers.get(&segment).filter(|header| header.named) else {
+            return Ok(());
+        };
+        let file =
+            match self
+                .layout
+                .open_segment(self.host, header.predecessor, OpenMode::ReadWrite)
+            {
+                // Nothing is replayed from a segment that is gone.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                other => other?,
+            };
+        let start = header.predecessor_end.saturating_sub(SUCCESSOR_BYTES);
+        let name = read_from(&*file, start, header.predecessor_end)?;
+        file.write_at(&name, start)?;
+        Ok(file.sync_data()?)
+    }
+
     /// Makes the fresh segment, with the tail that was never claimed copied into it.
     pub(crate) fn begin_segment(self, segment_bytes: u64) -> Result<Recovered> {
         if let Some(segment) = self.unfinished {
@@ -406,7 +446,7 @@ impl Replay<'_> {
                     (GROUPS_START, named)
                 }
             },
-            |place| (place.end, place.checksum),
+            |place| (place.end as u64, place.checksum),
         );
         let floor = self
             .headers
@@ -420,6 +460,7 @@ impl Replay<'_> {
             predecessor: last,
             predecessor_end: if last == 0 { 0 } else { end },
             previous_checksum: if last == 0 { 0 } else { checksum },
+            named: false,
             nonce: self.host.nonce(),
         };
         // A start that was killed may have written the last segment's header and not synced it.
@@ -433,17 +474,18 @@ impl Replay<'_> {
             }
             None => None,
         };
+        self.renew_name(last)?;
         let mut log = Log::create(self.host, self.layout, &header, self.claimed, segment_bytes)?;
         for place in commits(tail) {
-            let group = self.group_at(self.last, 0, &self.bytes, place)?;
-            let needed = place.end - place.start;
-            if log.room(needed)?.0 < needed {
+            let group = self.group_at(place)?;
+            let needed = (place.end - place.start) as u64;
+            if log.room(needed, false)?.0 < needed {
                 return Err(Error::new(
                     trestle_core::ErrorKind::NoSpace,
                     "no space to copy the end of the log into a fresh segment",
                 ));
             }
-            let changes = changes(group.payload, last, place.start)?;
+            let changes = changes(group.payload, last, place.start as u64)?;
             let offset = log.write_changes(&changes, group.header.first, group.header.last)?;
             self.memtable
                 .apply(located_rows(log.payload(), segment, offset)?);
@@ -502,6 +544,28 @@ fn changes(payload: &[u8], segment: u64, offset: u64) -> Result<Changes> {
     Ok(entries.into_iter().map(change).collect())
 }
 
+/// Whether a segment has no group, and its predecessor in `file` lacks the group that names it.
+fn is_unnamed(
+    host: &Host,
+    layout: &Layout,
+    header: &SegmentHeader,
+    predecessor: Option<&SegmentHeader>,
+    file: &dyn File,
+) -> Result<bool> {
+    let Some(predecessor) = predecessor.filter(|_| header.named) else {
+        return Ok(false);
+    };
+    let own = layout.open_segment(host, header.segment, OpenMode::Read)?;
+    let first = read_from(&*own, GROUPS_START, own.len()?.max(GROUPS_START))?;
+    if read_group(&first, header.segment, header.nonce).is_some() {
+        return Ok(false);
+    }
+    let start = header.predecessor_end.saturating_sub(SUCCESSOR_BYTES);
+    let end = header.predecessor_end.min(file.len()?.max(start));
+    let named = read_from(file, start, end)?;
+    Ok(read_group(&named, predecessor.segment, predecessor.nonce).is_none())
+}
+
 /// Verifies every group of every segment. Calls `finding` for each damage.
 pub(crate) fn verify_log(
     host: &Host,
@@ -519,41 +583,39 @@ pub(crate) fn verify_log(
             )),
         }
     }
-    let mut newest = Sequence(0);
     for (i, header) in headers.iter().enumerate() {
         let segment = header.segment;
         let file = layout.open_segment(host, segment, OpenMode::Read)?;
-        let next = headers
+        // Where the next segment is gone nobody needs the groups any more, only bytes of rows.
+        let mut next = headers
             .get(i + 1)
             .filter(|next| next.predecessor == segment);
-        let length = file.len()?;
-        let end = next.map_or(length, |next| next.predecessor_end.min(length));
-        let bytes = read_from(&*file, 0, end)?;
+        if let Some(newest) = next
+            && i + 2 == headers.len()
+            && is_unnamed(host, layout, newest, Some(header), &*file)?
+        {
+            next = None;
+        }
+        let end = match next {
+            Some(next) => next.predecessor_end,
+            None => file.len()?,
+        };
+        let last = next.is_none();
+        let bytes = read_from(&*file, 0, end.min(file.len()?))?;
         let mut at = GROUPS_START as usize;
         let mut checksum = header.previous_checksum;
-        while let Some(group) = bytes
-            .get(at..)
-            .and_then(|rest| read_group(rest, segment, header.nonce))
-            .filter(|group| group.header.previous_checksum == checksum)
-        {
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(group) = read_group(rest, segment, header.nonce)
+                .filter(|g| g.header.previous_checksum == checksum)
+            else {
+                if !last {
+                    finding(damaged(segment, at as u64, "a group is not whole").to_string());
+                }
+                break;
+            };
             checksum = group.checksum;
-            newest = newest.max(group.header.last);
             at += group.header.group_bytes() as usize;
             groups += 1;
-        }
-        match next {
-            Some(next) if (at as u64) < next.predecessor_end => {
-                let newest_segment = i + 2 == headers.len();
-                if newest_segment && is_unnamed(host, layout, next, newest)? {
-                    break;
-                }
-                finding(damaged(segment, at as u64, "a group is not whole").to_string());
-            }
-            None if i + 1 < headers.len() && (at as u64) < length => {
-                finding(damaged(segment, at as u64, "a group is not whole").to_string());
-            }
-            // What comes last may be torn.
-            _ => {}
         }
     }
     Ok(groups)

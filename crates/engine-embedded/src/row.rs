@@ -1,6 +1,6 @@
 //! A row as the index stores it: revision, where its body lies, value.
 
-use crate::blocks::Run;
+use crate::blocks::{Place, Run, Segment};
 use crate::codec::Fields;
 use bytes::Bytes;
 use trestle_core::{Error, Result, Sequence};
@@ -60,6 +60,22 @@ impl StoredRow {
             })
         })();
         decoded.ok_or_else(|| Error::corrupt("a row of the index does not match its checksum"))
+    }
+
+    /// The segment that a row of the index keeps, and how many bytes of it: the row's own bytes, and
+    /// in a log segment also those of the row as a group holds it.
+    pub(crate) fn held(key: &[u8], encoded: &[u8]) -> Option<(Segment, u64)> {
+        let mut fields = Fields(encoded);
+        fields.bytes(12)?;
+        if fields.0.first() == Some(&0) {
+            return None;
+        }
+        let run = Run::decode(&mut fields)?;
+        let bytes = match run.place {
+            Place::Log => (key.len() + encoded.len()) as u64 + u64::from(run.length),
+            Place::Data => run.slot_bytes(),
+        };
+        Some(((run.place, run.segment), bytes))
     }
 
     pub(crate) fn into_row(self) -> Row {

@@ -3,7 +3,7 @@
 //! A snapshot holds all three, so neither a checkpoint nor a later commit changes what it shows.
 
 use crate::canary::{self, Canary};
-use crate::index::{RowTable, read_failed};
+use crate::index::{Base, read_failed};
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use redb::ReadableTable;
 use std::collections::VecDeque;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use trestle_core::{Error, Result, Sequence};
 use trestle_engine::walk::{Cursor, walk};
 use trestle_engine::{MetaRead, Row, Scan, ScanItem};
@@ -27,13 +27,30 @@ pub(crate) struct View {
     /// Being written into the index, when a checkpoint runs.
     pub(crate) frozen: Option<Arc<Memtable>>,
     /// The index at its last checkpoint.
-    pub(crate) base: Arc<RowTable>,
+    pub(crate) base: Arc<Base>,
+    /// Renewed whenever bytes are freed: while an older one is held, somebody may read them.
+    pub(crate) pin: Arc<()>,
 }
 
 /// The current view, replaced as a whole.
 pub(crate) type CurrentView = RwLock<View>;
 
 impl View {
+    pub(crate) fn new(sequence: Sequence, active: Memtable, base: Arc<Base>) -> Self {
+        View {
+            sequence,
+            active: Arc::new(active),
+            frozen: None,
+            base,
+            pin: Arc::new(()),
+        }
+    }
+
+    /// Renews the pin, and returns what lives for as long as the views from before.
+    pub(crate) fn renew_pin(&mut self) -> Weak<()> {
+        Arc::downgrade(&std::mem::take(&mut self.pin))
+    }
+
     /// The row of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<State> {
         for table in std::iter::once(&self.active).chain(&self.frozen) {
@@ -41,7 +58,7 @@ impl View {
                 return Ok(state);
             }
         }
-        match ReadableTable::get(&*self.base, key).map_err(read_failed)? {
+        match ReadableTable::get(&self.base.rows, key).map_err(read_failed)? {
             Some(value) => StoredRow::decode(key, value.value()).map(Some),
             None => Ok(None),
         }
@@ -188,6 +205,7 @@ impl Cursor for Merge<'_> {
         self.base = Some(
             self.view
                 .base
+                .rows
                 .range::<&[u8]>((from, until))
                 .map_err(read_failed)?,
         );

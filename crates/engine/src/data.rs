@@ -6,6 +6,8 @@ use futures::future::BoxFuture;
 use std::ops::Range;
 use trestle_core::Result;
 
+/// Longest start of the keys of a stream's rows, in bytes.
+pub const ROWS_BYTES_MAX: usize = 200;
 /// Most bytes that one read returns.
 pub const READ_BYTES_MAX: u64 = 1 << 20;
 

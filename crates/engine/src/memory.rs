@@ -246,6 +246,10 @@ impl Meta for Memory {
         }
     }
 
+    fn tidy(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(ready(self.writable()))
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.view.lock().closed = true;
         Box::pin(ready(Ok(())))

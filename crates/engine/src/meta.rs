@@ -213,6 +213,13 @@ pub trait Meta: Send + Sync {
     /// `Unavailable` when they are refused until the store is opened again.
     fn writable(&self) -> Result<()>;
 
+    /// Gives back what space can be given back now, and returns when that is done. To be called every
+    /// few seconds; cheap when there is nothing to do.
+    ///
+    /// # Errors
+    /// `Unavailable`; whatever went wrong, which will be tried again.
+    fn tidy(&self) -> BoxFuture<'_, Result<()>>;
+
     /// Flushes what makes the next start fast, and refuses commits from then on.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -51,6 +51,11 @@ pub trait File: Send + Sync {
     /// Reserves space for `length` bytes from `offset` so that writing them cannot run out of it;
     /// grows the file with zeros.
     fn allocate(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Gives the space of a range back: it then reads as zeros, and the length stays. Where the file
+    /// system cannot, the range reads as it did or as zeros.
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Bytes of the device that the file holds.
+    fn allocated(&self) -> io::Result<u64>;
     /// Cuts or grows (with zeros) the file.
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable. After an error nothing is known of what was written since

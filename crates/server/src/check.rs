@@ -6,11 +6,23 @@ use trestle_core::AccountId;
 use trestle_host::Host;
 use trestle_store::Store;
 
+/// Makes the index anew from the snapshot and the log, for when it is damaged or lost.
+fn rebuild(data: &Path) -> Result<(), String> {
+    let settings = trestle_engine_embedded::Settings::default();
+    trestle_engine_embedded::rebuild(&Host::real(), data, &settings)
+        .map_err(|error| format!("the index cannot be rebuilt: {error}"))?;
+    println!("the index was rebuilt from the snapshot and the log");
+    Ok(())
+}
+
 /// Verifies the log, then every record, byte and counter. 0 when sound, 1 with findings.
-pub(crate) async fn run(data: &Path) -> Result<ExitCode, String> {
+pub(crate) async fn run(data: &Path, rebuilding: bool) -> Result<ExitCode, String> {
     let host = Host::real();
     if !data.join("STORE").exists() {
         return Err(format!("{} is not a Trestle data folder", data.display()));
+    }
+    if rebuilding {
+        rebuild(data)?;
     }
     let mut findings = 0u64;
     let cannot =

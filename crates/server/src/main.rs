@@ -27,6 +27,9 @@ enum Command {
         /// The data folder.
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
+        /// First make the index anew, from the snapshot and the log.
+        #[arg(long)]
+        rebuild: bool,
     },
     /// Look at the configuration.
     Config {
@@ -94,7 +97,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => {
             config::load(&args).and_then(|config| runtime.block_on(serve::run(&config)))
         }
-        Command::Check { data } => runtime.block_on(check::run(&data)),
+        Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),
         } => config::load(&args).map(|_| {

@@ -23,6 +23,8 @@ use trestle_store::Store;
 const ROOT_ACCOUNT: &str = "root";
 /// How long requests in progress may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How often space is given back that nobody needs.
+const TIDY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Most open connections.
 const CONNECTIONS_MAX: u32 = 4096;
@@ -94,6 +96,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         handler: handler(host, store.clone(), root, account),
     };
     let (stopping, stop) = watch::channel(false);
+    let tidying = tokio::spawn(tidy(store.clone()));
     let serving = tokio::spawn(trestle_http::serve(listener, service, stop, DRAIN));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -102,11 +105,23 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     tracing::info!("stopping: requests in progress may end");
     stopping.send_replace(true);
     serving.await.map_err(|error| error.to_string())?;
+    tidying.abort();
     store
         .close()
         .await
         .map_err(|error| format!("the store did not close cleanly: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the store tidy for as long as it serves.
+async fn tidy(store: Arc<Store>) {
+    let mut ticks = tokio::time::interval(TIDY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.tidy().await {
+            tracing::warn!(%error, "space was not given back");
+        }
+    }
 }
 
 /// Prints the credentials, once, with something to paste.

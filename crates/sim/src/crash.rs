@@ -11,8 +11,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use trestle_core::{ErrorKind, Sequence, Timestamp};
-use trestle_engine::{Body, Commit, Engine, Expectation, Scan, ScanItem, Write};
-use trestle_engine_embedded::{Settings, open, open_read_only};
+use trestle_engine::data::READ_BYTES_MAX;
+use trestle_engine::{
+    Body, Commit, DataWriter, Engine, Expectation, MetaRead, Scan, ScanItem, Write,
+};
+use trestle_engine_embedded::{Settings, open, open_read_only, rebuild};
 use trestle_host::{Host, ManualClock, SeededRandom};
 
 /// What a lane went through.
@@ -43,17 +46,15 @@ type Verdict = Result<(), String>;
 
 const DIR: &str = "/store";
 
-/// Every second history changes log segments every few groups.
 fn settings(seed: u64) -> Settings {
-    let whole = Settings::default().log_segment_bytes;
     Settings {
         memtable_bytes: 8 << 10,
         index_cache_bytes: 1 << 20,
-        log_segment_bytes: if seed.is_multiple_of(2) {
-            whole
-        } else {
-            64 << 10
-        },
+        // A segment of every second history holds a few groups alone.
+        log_segment_bytes: (32 << 10) << (2 * (seed % 2)),
+        data_segment_bytes: 1 << 20,
+        slice_bytes: 4 << 10,
+        slack_bytes: 64 << 10,
         ..Settings::default()
     }
 }
@@ -87,6 +88,32 @@ fn stream_of(number: u64) -> Vec<u8> {
 
 fn stream_key(number: u64) -> Bytes {
     format!("stream/{number:08}").into()
+}
+
+/// What the shared row of a commit holds.
+fn shared_body(number: u64) -> Vec<u8> {
+    if streams(number) {
+        stream_of(number + 1_000_000)
+    } else {
+        body_of(number)
+    }
+}
+
+/// A reader that stays while the world goes on.
+struct Reader {
+    snapshot: Box<dyn MetaRead>,
+    key: Bytes,
+    number: u64,
+}
+
+/// A stream that takes its time: since which commit, and what it brings.
+struct SlowStream {
+    number: u64,
+    writer: Box<dyn DataWriter>,
+}
+
+fn slow_key(number: u64) -> Bytes {
+    format!("slow/{number:08}").into()
 }
 
 fn moving_key(number: u64) -> Bytes {
@@ -187,6 +214,7 @@ impl Lane {
             self.end();
         }
         self.disk.stop_after(None);
+        self.rebuild()?;
         self.look()?;
         let engine = self
             .open()
@@ -196,10 +224,144 @@ impl Lane {
             self.disk.fail_sync_after(Some(self.random.next_u64() % 40));
         }
         self.disk.stop_after(Some(self.random.next_u64() % 400));
-        while self.batch(&engine)? {}
+        let mut reader = None;
+        let mut slow = None;
+        while self.batch(&engine)? {
+            reader = self.read_on(&engine, reader)?;
+            slow = self.stream_on(&engine, slow)?;
+            if self.chance(4) {
+                // What fails here fails because the machine has stopped, which the next batch sees.
+                let _ended = self
+                    .spawn
+                    .run(engine.meta.tidy())
+                    .ok_or("tidying stands still")?;
+            }
+        }
+        drop((reader, slow));
         self.end();
         drop(engine);
         Ok(())
+    }
+
+    /// Now and then the index is made anew, from the other copy of the metadata; also interrupted.
+    fn rebuild(&mut self) -> Verdict {
+        if self.promised.is_empty() || !self.chance(4) {
+            return Ok(());
+        }
+        if self.chance(2) {
+            self.disk.stop_after(Some(self.random.next_u64() % 60));
+            let _stopped = rebuild(&self.host, Path::new(DIR), &self.settings);
+            self.end();
+        }
+        rebuild(&self.host, Path::new(DIR), &self.settings)
+            .map_err(|error| format!("cannot be rebuilt: {error}"))
+    }
+
+    /// A reader must see its moment, however long it takes.
+    fn read_on(&self, engine: &Engine, reader: Option<Reader>) -> Result<Option<Reader>, String> {
+        let Some(reader) = reader else {
+            let Some(number) = self.promised.keys().next_back().filter(|_| self.chance(3)) else {
+                return Ok(None);
+            };
+            let snapshot = self.spawn.run(engine.meta.snapshot());
+            let snapshot = snapshot.ok_or("a snapshot stands still")?;
+            return Ok(Some(Reader {
+                snapshot: snapshot.map_err(|error| format!("no snapshot: {error}"))?,
+                key: shared_key(*number),
+                number: *number,
+            }));
+        };
+        if !self.chance(3) {
+            return Ok(Some(reader));
+        }
+        let read = async {
+            let row = reader.snapshot.get(&reader.key).await?;
+            let Some(body) = row.as_ref().and_then(|row| row.body.clone()) else {
+                return Ok(None);
+            };
+            let range = 0..u64::from(body.length);
+            let bytes = engine.data.read_body(&body, range).await?;
+            Ok(Some((row.map(|row| row.value), bytes)))
+        };
+        let read = self.spawn.run(read).ok_or("a read stands still")?;
+        match read {
+            Err::<_, trestle_core::Error>(error) if error.kind() == ErrorKind::Corrupt => {
+                Err(format!(
+                    "a reader of commit {} lost its bytes: {error}",
+                    reader.number
+                ))
+            }
+            // The machine has stopped.
+            Err(_) | Ok(None) => Ok(None),
+            Ok(Some((value, bytes))) => {
+                let number = value.and_then(|value| value.as_ref().try_into().ok());
+                let number = number.map_or(0, u64::from_be_bytes);
+                if bytes == shared_body(number) {
+                    Ok(None)
+                } else {
+                    Err(format!("a reader of commit {number} was given other bytes"))
+                }
+            }
+        }
+    }
+
+    /// A stream that runs beside everything else is committed whole in the end.
+    fn stream_on(
+        &mut self,
+        engine: &Engine,
+        slow: Option<SlowStream>,
+    ) -> Result<Option<SlowStream>, String> {
+        let still = "a slow stream stands still";
+        let Some(mut slow) = slow else {
+            let number = self.next;
+            if !self.chance(4) {
+                return Ok(None);
+            }
+            let start = async {
+                let mut writer = engine.data.write(slow_key(number)).await?;
+                writer.append(stream_of(number).into()).await?;
+                Ok::<_, trestle_core::Error>(writer)
+            };
+            let writer = self.spawn.run(start).ok_or(still)?.ok();
+            return Ok(writer.map(|writer| SlowStream { number, writer }));
+        };
+        if self.chance(2) {
+            return Ok(Some(slow));
+        }
+        let SlowStream { number, writer } = &mut slow;
+        let more = self.spawn.run(writer.append(stream_of(*number).into()));
+        if more.ok_or(still)?.is_err() || self.chance(4) {
+            // Given up, or the machine has stopped.
+            return Ok(None);
+        }
+        if self.chance(2) {
+            return Ok(Some(slow));
+        }
+        let SlowStream { number, writer } = slow;
+        let finish = async {
+            let written = writer.finish().await?;
+            let rows = written.extents.into_iter().zip(0u8..);
+            let commit = Commit {
+                writes: rows
+                    .map(|(extent, i)| Write::Put {
+                        key: [&slow_key(number)[..], &[b'/', i]].concat().into(),
+                        value: number.to_be_bytes().to_vec().into(),
+                        body: Some(Body::Streamed(extent)),
+                    })
+                    .collect(),
+                tokens: vec![written.token],
+                ..Commit::default()
+            };
+            engine.meta.commit(commit).await
+        };
+        match self.spawn.run(finish).ok_or(still)? {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                Err("a slow stream's token has expired".to_owned())
+            }
+            // The machine has stopped.
+            Err(_) => Ok(None),
+            Ok(_) => Ok(None),
+        }
     }
 
     /// A few commits at once; false when the machine has stopped.
@@ -376,7 +538,13 @@ impl Lane {
 
 async fn commit(engine: &Engine, number: u64) -> trestle_core::Result<Sequence> {
     let mut commit = Commit::default();
+    let mut shared = None;
     if streams(number) {
+        let mut writer = engine.data.write(shared_key(number)).await?;
+        writer.append(shared_body(number).into()).await?;
+        let written = writer.finish().await?;
+        commit.tokens.push(written.token);
+        shared = written.extents.into_iter().next();
         let mut writer = engine.data.write(stream_key(number)).await?;
         writer.append(stream_of(number).into()).await?;
         let written = writer.finish().await?;
@@ -401,10 +569,14 @@ async fn commit(engine: &Engine, number: u64) -> trestle_core::Result<Sequence> 
         }
     } else {
         let value = number.to_be_bytes().to_vec().into();
+        let body = match shared {
+            Some(extent) => Body::Streamed(extent),
+            None => Body::Attached(shared_body(number).into()),
+        };
         Write::Put {
             key: shared_key(number),
             value,
-            body: None,
+            body: Some(body),
         }
     });
     commit.writes.push(Write::Put {
@@ -515,13 +687,49 @@ async fn verify_rows(
         *newest = (*newest).max((*sequence, *number));
     }
     for (key, (_, number)) in shared {
-        let row = snapshot.get(&key).await.map_err(text)?.map(|row| row.value);
+        let row = snapshot.get(&key).await.map_err(text)?;
+        let value = row.as_ref().map(|row| row.value.clone());
         let expected = (!number.is_multiple_of(11)).then(|| number.to_be_bytes().to_vec().into());
-        if row != expected {
+        if value != expected {
             return Err(format!(
                 "{key:?} is not what commit {number}, its newest, made it"
             ));
         }
+        if let Some(row) = row
+            && read_body(engine, row.body).await? != shared_body(number)
+        {
+            return Err(format!(
+                "{key:?} has other bytes than commit {number} gave it"
+            ));
+        }
+    }
+    let slow = Scan::prefix("slow/", 10_000);
+    for item in snapshot.scan(&slow).await.map_err(text)? {
+        let ScanItem::Row(key, row) = item else {
+            return Err("not a row".to_owned());
+        };
+        let number = row.value.as_ref().try_into().map_or(0, u64::from_be_bytes);
+        let bytes = read_body(engine, row.body).await?;
+        let piece = stream_of(number);
+        if bytes.is_empty() || bytes != piece.repeat(bytes.len() / piece.len()) {
+            return Err(format!("{key:?} is not what was streamed"));
+        }
     }
     Ok(())
+}
+
+async fn read_body(
+    engine: &Engine,
+    body: Option<trestle_engine::BodyRef>,
+) -> Result<Bytes, String> {
+    let body = body.ok_or("a row has lost its bytes")?;
+    let length = u64::from(body.length);
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < length {
+        let start = bytes.len() as u64;
+        let range = start..length.min(start + READ_BYTES_MAX);
+        let read = engine.data.read_body(&body, range).await;
+        bytes.extend_from_slice(&read.map_err(|error| format!("a read failed: {error}"))?);
+    }
+    Ok(bytes.into())
 }

@@ -14,6 +14,8 @@ use trestle_host::{Disk, File, OpenMode, SeededRandom};
 
 /// What the device writes as a whole.
 const SECTOR_BYTES: usize = 512;
+/// What it allocates as a whole.
+const BLOCK_BYTES: usize = 4096;
 
 #[derive(Clone, Debug)]
 enum Pending {
@@ -356,6 +358,22 @@ impl File for SimFile {
             state.change(self.inode, Pending::Length(end))?;
         }
         Ok(())
+    }
+
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        state.step(self.run)?;
+        let end = state.inode(self.inode)?.current.len() as u64;
+        let zeros = vec![0; (offset + length).min(end).saturating_sub(offset) as usize];
+        state.change(self.inode, Pending::Write(offset, zeros))
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        let mut state = self.state.lock();
+        state.step(self.run)?;
+        let blocks = state.inode(self.inode)?.current.chunks(BLOCK_BYTES);
+        let held = blocks.filter(|block| block.iter().any(|byte| *byte != 0));
+        Ok((held.count() * BLOCK_BYTES) as u64)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

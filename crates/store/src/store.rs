@@ -86,6 +86,14 @@ impl Store {
         Ok(Arc::new(store))
     }
 
+    /// Gives back what space can be given back now. To be called every few seconds.
+    ///
+    /// # Errors
+    /// The engine's; it will be tried again.
+    pub async fn tidy(&self) -> Result<()> {
+        self.engine.meta.tidy().await
+    }
+
     /// Flushes what makes the next start fast; refuses writes from then on.
     ///
     /// # Errors

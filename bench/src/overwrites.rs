@@ -1,0 +1,97 @@
+//! Overwriting the same objects again and again: how much space it takes, and how soon it is back.
+
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::load::Plan;
+use crate::machine::scratch;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use trestle_tests::Launch;
+
+/// How long the store may take to give back what it does not need.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Overwrites `--bytes` of objects `--rounds` times, in each size, and prints a table.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let bytes = arguments.number("bytes", 1 << 30)?;
+    let rounds = arguments.number("rounds", 10)?;
+    println!(
+        "| body | written | most allocated | after the last write | after {} s | PUT p99, first and worst round |\n\
+         |---|---|---|---|---|---|",
+        PATIENCE.as_secs()
+    );
+    for (name, size) in [
+        ("4 KiB", 4 << 10),
+        ("64 KiB", 64 << 10),
+        ("64 MiB", 64 << 20),
+    ] {
+        one(name, size, bytes, rounds)?;
+    }
+    Ok(())
+}
+
+fn one(name: &str, size: u64, bytes: u64, rounds: u64) -> Result<()> {
+    let data = scratch("overwrites")?.join("data");
+    let server = Launch::new(data.clone()).start();
+    server.client().send("PUT", "/rest/b/", &[], b"")?;
+    let (done, most) = (AtomicBool::new(false), AtomicU64::new(0));
+    let latencies = std::thread::scope(|scope| -> Result<Vec<f64>> {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                most.fetch_max(allocated(&data), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let found = (0..rounds).map(|_| {
+            let plan = Plan {
+                address: server.address,
+                verb: "put",
+                size: usize::try_from(size)?,
+                clients: if size > 1 << 20 { 4 } else { 16 },
+                milliseconds: 0,
+                tag: "again".to_owned(),
+                count: (bytes / size).max(1),
+            };
+            Ok(plan.run()?.p99)
+        });
+        let found = found.collect();
+        done.store(true, Ordering::Relaxed);
+        found
+    })?;
+    let after = allocated(&data);
+    let began = Instant::now();
+    let mut least = after;
+    while began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_secs(1));
+        least = allocated(&data);
+    }
+    let worst = latencies.iter().copied().fold(0.0, f64::max);
+    let mib = |bytes: u64| bytes >> 20;
+    println!(
+        "| {name} | {} × {} MiB | {} MiB | {} MiB | {} MiB | {:.1} ms, {worst:.1} ms |",
+        rounds,
+        mib(bytes),
+        mib(most.into_inner()),
+        mib(after),
+        mib(least),
+        latencies.first().copied().unwrap_or_default(),
+    );
+    server.stop()?;
+    Ok(())
+}
+
+/// Bytes of the device that a folder takes.
+fn allocated(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => allocated(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        // Removed meanwhile.
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}

@@ -1,0 +1,56 @@
+//! Segment files that are open for reading.
+
+use crate::blocks::Segment;
+use crate::layout::Layout;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trestle_core::{Error, Result};
+use trestle_host::{File, Host, OpenMode};
+
+/// How many stay open.
+const OPEN_FILES_MAX: usize = 256;
+
+/// A cache of open files; shared by readers and by who removes segments.
+pub(crate) struct Files {
+    host: Host,
+    layout: Layout,
+    open: Mutex<BTreeMap<Segment, Arc<dyn File>>>,
+}
+
+impl Files {
+    pub(crate) fn new(host: &Host, layout: &Layout) -> Self {
+        Files {
+            host: host.clone(),
+            layout: layout.clone(),
+            open: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, segment: Segment) -> Result<Arc<dyn File>> {
+        if let Some(file) = self.open.lock().get(&segment) {
+            return Ok(file.clone());
+        }
+        let opened = self.layout.open(&self.host, segment, OpenMode::Read);
+        let file = opened.map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            if missing {
+                Error::corrupt(format!("segment {:016x} is missing", segment.1)).with_source(error)
+            } else {
+                Error::from(error)
+            }
+        })?;
+        let mut open = self.open.lock();
+        if open.len() >= OPEN_FILES_MAX {
+            open.pop_first();
+        }
+        open.insert(segment, file.clone());
+        Ok(file)
+    }
+
+    /// Removes a segment that nobody can read any more.
+    pub(crate) fn remove(&self, segment: Segment) -> std::io::Result<()> {
+        self.open.lock().remove(&segment);
+        self.layout.remove(&self.host, segment)
+    }
+}

@@ -1,0 +1,306 @@
+//! Opening a data folder: recovery, the workers, and what a reader alone needs of both.
+
+use crate::blocks::BLOCK_BYTES;
+use crate::checkpointer::Checkpointer;
+use crate::committer::Committer;
+use crate::engine::Embedded;
+use crate::files::Files;
+use crate::headroom::Headroom;
+use crate::index::Index;
+use crate::layout::Layout;
+use crate::memtable::Memtable;
+use crate::recovery;
+use crate::snapshot::Snapshot;
+use crate::space::{Keeper, Slack};
+use crate::streams::Streams;
+use crate::sweep::Sweep;
+use crate::view::View;
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
+use trestle_core::{ErrorKind, Result};
+use trestle_engine::Engine;
+use trestle_engine::meta::COMMIT_BYTES_MAX;
+use trestle_host::{File, Host};
+
+/// Commits that wait for the committer.
+const QUEUE_COMMITS: usize = 4096;
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Memory for pages of the index, in bytes.
+    pub index_cache_bytes: usize,
+    /// Rows in memory before a checkpoint starts, in bytes.
+    pub memtable_bytes: usize,
+    /// Bytes of commits that may wait at once, at least 32 MiB.
+    pub commit_bytes_in_flight: usize,
+    /// Largest body that travels with its row, in bytes.
+    pub body_bytes_max: usize,
+    /// A log segment takes no further group beyond this length, in bytes.
+    pub log_segment_bytes: u64,
+    /// A data segment takes no further stream beyond this length, in bytes.
+    pub data_segment_bytes: u64,
+    /// Rows of a slice of the snapshot, in bytes before compression.
+    pub slice_bytes: usize,
+    /// Waste that is left alone, in bytes; an eighth of what lives is left alone, too.
+    pub slack_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            index_cache_bytes: 64 << 20,
+            memtable_bytes: 32 << 20,
+            commit_bytes_in_flight: 64 << 20,
+            body_bytes_max: 2 * BLOCK_BYTES,
+            log_segment_bytes: 64 << 20,
+            data_segment_bytes: 1 << 30,
+            slice_bytes: 8 << 20,
+            slack_bytes: 32 << 20,
+        }
+    }
+}
+
+/// Opens the data folder `dir`, making it when it is new; recovers what an interrupted run left.
+///
+/// # Errors
+/// `Unavailable` when another process has it open or its format is newer; `Corrupt`, naming the
+/// place, when something that was durable is damaged or missing; `NoSpace`.
+pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
+    let layout = Layout::new(dir);
+    let lock = layout.lock(host)?;
+    let store = layout.open_store(host)?;
+    let fresh = layout.segments(host)?.is_empty();
+    let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
+    let active = Memtable::default();
+    let mut replay = recovery::replay(host, &layout, store, index.base()?.redo, &active)?;
+    replay.run(&mut |redo| index.flush(&active, settings.memtable_bytes, redo))?;
+    let recovered = replay.begin_segment(settings.log_segment_bytes)?;
+    index.set_redo_point(recovered.redo)?;
+    if let Some((file, end)) = recovered.finished
+        && file.len()? > end
+    {
+        // The index names the fresh segment now, so what lay behind the end of this one may go.
+        file.set_len(end)?;
+    }
+    let base = Arc::new(index.base()?);
+    let view = Arc::new(RwLock::new(View::new(recovered.sequence, active, base)));
+    let (events, heard) = mpsc::unbounded_channel();
+    let headroom = Arc::new(Headroom::new(host, dir.to_owned()));
+    let streams = Arc::new(Streams::open(
+        host,
+        &layout,
+        store,
+        settings.data_segment_bytes,
+        recovered.sequence,
+        events.downgrade(),
+        headroom.clone(),
+    )?);
+    let files = Arc::new(Files::new(host, &layout));
+    let (inbox, messages) = mpsc::channel(QUEUE_COMMITS);
+    let (checkpoints, orders) = mpsc::unbounded_channel();
+    let committer = Committer {
+        log: recovered.log,
+        view: view.clone(),
+        next: recovered.next,
+        poison: streams.poison.clone(),
+        streams: streams.clone(),
+        events: events.clone(),
+        headroom: headroom.clone(),
+        checkpoints,
+        running: None,
+        memtable_bytes: settings.memtable_bytes,
+        checkpoint_log_bytes: settings.log_segment_bytes,
+        log_bytes_since_checkpoint: 0,
+        waiting: None,
+        wanted: false,
+        tidied: recovered.sequence,
+    };
+    let checkpointer = Checkpointer {
+        headroom: headroom.clone(),
+        index,
+        view: view.clone(),
+        events: events.clone(),
+    };
+    let snapshot = open_snapshot(host, &layout, store, settings.slice_bytes)?;
+    headroom.set_snapshot(snapshot.bytes());
+    let keeper = Keeper {
+        host: host.clone(),
+        store,
+        view: view.clone(),
+        streams: streams.clone(),
+        files: files.clone(),
+        committer: inbox.downgrade(),
+        snapshot,
+        headroom,
+        slack: Slack {
+            bytes: settings.slack_bytes,
+            part: 8,
+        },
+        queue: VecDeque::new(),
+        leaving: BTreeSet::new(),
+        lengths: BTreeMap::new(),
+        moving: None,
+        moved: BTreeSet::new(),
+        sweep: Sweep::up_to(layout.data_segments(host)?.last().copied()),
+        swept: Vec::new(),
+        waiting: Vec::new(),
+        layout,
+    };
+    let (alive, ended) = mpsc::channel(1);
+    // Whoever may still write holds the lock: it is free only when every file is closed.
+    let worker = |name, work: BoxFuture<'static, ()>| {
+        let work = holding(lock.clone(), alive.clone(), work);
+        host.spawn.worker(name, Box::pin(work))
+    };
+    worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
+    worker("keeper", Box::pin(keeper.run(heard)))?;
+    worker("committer", Box::pin(committer.run(messages)))?;
+    let in_flight = settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX);
+    Ok(Embedded {
+        host: host.clone(),
+        view,
+        inbox,
+        events,
+        workers: AsyncMutex::new(ended),
+        in_flight: Arc::new(Semaphore::new(in_flight)),
+        poison: streams.poison.clone(),
+        streams,
+        files,
+        body_bytes_max: settings.body_bytes_max,
+        _index: None,
+        _lock: lock,
+    }
+    .ports())
+}
+
+/// The snapshot, or an empty one in the place of one that is damaged: it is the second copy, and the
+/// first one is in use.
+fn open_snapshot(
+    host: &Host,
+    layout: &Layout,
+    store: [u8; 16],
+    slice_bytes: usize,
+) -> Result<Snapshot> {
+    let snapshot = match Snapshot::open(host, layout, store, slice_bytes) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            tracing::error!(%error, "the snapshot is lost; it is being written anew");
+            return Snapshot::lost(host, layout, slice_bytes);
+        }
+        other => other?,
+    };
+    snapshot.remove_unnamed(host, layout)?;
+    Ok(snapshot)
+}
+
+/// Opens the data folder `dir` for reading alone: nothing in it changes, and commits are refused.
+///
+/// # Errors
+/// As [`open`]; `Corrupt` also when there is no store in the folder.
+pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
+    let layout = Layout::new(dir);
+    let lock = layout.lock(host)?;
+    let store = layout.existing_store(host)?;
+    let file = layout.open_index(host, false)?;
+    let index = Index::open_unchanged(file, settings.index_cache_bytes)?;
+    let active = Memtable::default();
+    let mut replay = recovery::replay(host, &layout, store, index.base()?.redo, &active)?;
+    replay.run(&mut |_| Ok(()))?;
+    let sequence = replay.show()?;
+    let base = Arc::new(index.base()?);
+    let view = Arc::new(RwLock::new(View::new(sequence, active, base)));
+    let (events, _nobody) = mpsc::unbounded_channel();
+    let headroom = Arc::new(Headroom::new(host, dir.to_owned()));
+    let streams = Arc::new(Streams::open(
+        host,
+        &layout,
+        store,
+        settings.data_segment_bytes,
+        sequence,
+        events.downgrade(),
+        headroom.clone(),
+    )?);
+    streams.poison.set();
+    Ok(Embedded {
+        host: host.clone(),
+        view,
+        inbox: mpsc::channel(1).0,
+        events,
+        workers: AsyncMutex::new(mpsc::channel(1).1),
+        in_flight: Arc::new(Semaphore::new(2 * COMMIT_BYTES_MAX)),
+        poison: streams.poison.clone(),
+        streams,
+        files: Arc::new(Files::new(host, &layout)),
+        body_bytes_max: settings.body_bytes_max,
+        _index: Some(index),
+        _lock: lock,
+    }
+    .ports())
+}
+
+/// Runs a worker to its end, and lets go of the lock after it; `alive` is dropped last.
+async fn holding(
+    lock: Arc<dyn File>,
+    alive: mpsc::Sender<Infallible>,
+    work: impl Future<Output = ()>,
+) {
+    work.await;
+    drop(lock);
+    drop(alive);
+}
+
+/// Verifies every group of the log in the data folder `dir`, and every slice of its snapshot; nobody
+/// else may have it open. Calls `finding` for each damage; returns the number of groups that were
+/// read.
+pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> Result<u64> {
+    let layout = Layout::new(dir);
+    let _lock = layout.lock(host)?;
+    let store = layout.existing_store(host)?;
+    let groups = recovery::verify_log(host, &layout, store, finding)?;
+    let snapshot = Snapshot::open(host, &layout, store, 0)
+        .and_then(|snapshot| snapshot.read(host, &layout, store, &mut |_| Ok(())));
+    match snapshot {
+        Err(error) if error.kind() == ErrorKind::Corrupt => finding(error.to_string()),
+        other => other?,
+    }
+    Ok(groups)
+}
+
+/// Makes the index of the data folder `dir` anew, from the snapshot and the log alone; the old one
+/// may be damaged or missing, and is replaced at the end.
+///
+/// # Errors
+/// As [`open`]; `Corrupt` also when snapshot or log are damaged, and then nothing has changed.
+pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
+    let layout = Layout::new(dir);
+    let _lock = layout.lock(host)?;
+    let store = layout.existing_store(host)?;
+    let snapshot = Snapshot::open(host, &layout, store, settings.slice_bytes)?;
+    let index = Index::open(layout.create_new_index(host)?, settings.index_cache_bytes)?;
+    snapshot.read(host, &layout, store, &mut |rows| index.load(rows))?;
+    let rows = Memtable::default();
+    let mut replay = recovery::replay(host, &layout, store, snapshot.floor(), &rows)?;
+    if snapshot.floor().segment == 0 && !replay.starts_at_the_beginning() {
+        return Err(trestle_core::Error::corrupt(
+            "the snapshot is lost, and the log no longer starts at the beginning",
+        ));
+    }
+    // What lies above the newest base may be a tail that was promised to nobody: the next start
+    // decides. Everything below it is durable, and has to be known as such.
+    let mut redo = snapshot.newest();
+    replay.run(&mut |ended| {
+        redo = redo.max(ended);
+        index.flush(&rows, settings.memtable_bytes, snapshot.floor())
+    })?;
+    replay.apply_up_to(redo)?;
+    if redo.segment != 0 {
+        index.checkpoint(&rows, redo)?;
+    }
+    drop(index);
+    layout.install_new_index(host)
+}
