@@ -248,11 +248,25 @@ impl Layout {
         }
     }
 
-    /// The store's id, chosen now when the folder is new.
+    /// The store's id, chosen now when the folder is new. A run that was killed may have renamed a
+    /// file without its new name being durable; it is after this, so it may be built upon.
     pub(crate) fn open_store(&self, host: &Host) -> Result<[u8; 16]> {
-        if let Some(store) = self.find_store(host)? {
-            return Ok(store);
+        let store = match self.find_store(host)? {
+            Some(store) => store,
+            None => self.make_store(host)?,
+        };
+        host.disk.sync_dir(&self.root)?;
+        if let Some(parent) = self
+            .root
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            host.disk.sync_dir(parent)?;
         }
+        Ok(store)
+    }
+
+    fn make_store(&self, host: &Host) -> Result<[u8; 16]> {
         for dir in [self.log_dir(), self.data_dir()] {
             host.disk.create_dir_all(&dir)?;
             if !host.disk.list(&dir)?.is_empty() {
@@ -270,13 +284,6 @@ impl Layout {
         let checksum = crc64(&bytes);
         bytes.extend_from_slice(&checksum.to_be_bytes());
         self.replace(host, "STORE", &bytes)?;
-        if let Some(parent) = self
-            .root
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            host.disk.sync_dir(parent)?;
-        }
         Ok(store)
     }
 
