@@ -4,6 +4,7 @@ use crate::client::{Client, escape};
 use crate::random::Random;
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,6 +41,20 @@ pub fn files(root: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Bytes of the device that the files below a folder take, as far as it can be read.
+pub fn allocated(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => allocated(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        // Removed meanwhile.
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
 }
 
 /// What several clients did to a list of files.

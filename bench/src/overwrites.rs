@@ -4,11 +4,10 @@ use crate::Result;
 use crate::arguments::Arguments;
 use crate::load::Plan;
 use crate::machine::scratch;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use trestle_tests::Launch;
+use trestle_tests::tree::allocated;
 
 /// How long the store may take to give back what it does not need.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,12 +60,8 @@ fn one(name: &str, size: u64, bytes: u64, rounds: u64) -> Result<()> {
         found
     })?;
     let after = allocated(&data);
-    let began = Instant::now();
-    let mut least = after;
-    while began.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_secs(1));
-        least = allocated(&data);
-    }
+    std::thread::sleep(PATIENCE);
+    let tidied = allocated(&data);
     let worst = latencies.iter().copied().fold(0.0, f64::max);
     let mib = |bytes: u64| bytes >> 20;
     println!(
@@ -75,23 +70,9 @@ fn one(name: &str, size: u64, bytes: u64, rounds: u64) -> Result<()> {
         mib(bytes),
         mib(most.into_inner()),
         mib(after),
-        mib(least),
+        mib(tidied),
         latencies.first().copied().unwrap_or_default(),
     );
     server.stop()?;
     Ok(())
-}
-
-/// Bytes of the device that a folder takes.
-fn allocated(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
-    };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => allocated(&entry.path()),
-        Ok(metadata) => metadata.blocks() * 512,
-        // Removed meanwhile.
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }

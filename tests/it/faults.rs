@@ -126,10 +126,10 @@ fn a_sync_precedes_every_acknowledged_write() {
 }
 
 /// A file system of its own, unmounted at the end.
-pub(crate) struct Mount(pub(crate) PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    pub(crate) fn tmpfs(path: &Path, size: &str) -> Self {
+    fn tmpfs(path: &Path, size: &str) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let options = format!("size={size},mode=700");
         run(
@@ -153,25 +153,33 @@ impl Drop for Mount {
     }
 }
 
-pub(crate) fn is_root() -> bool {
+fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().unwrap();
     output.stdout == b"0\n"
 }
 
-#[test]
-fn a_full_disk_refuses_writes_while_reads_and_deletes_go_on() {
+/// A store on a file system of so many bytes; none where that cannot be mounted.
+pub(crate) fn on_small_disk(folder: &Path, size: &str) -> Option<(Mount, Launch)> {
     if !is_root() {
         assert!(
             std::env::var_os("CI").is_none(),
             "mounting a small disk needs root"
         );
         eprintln!("NOT TESTED: a full disk, because mounting a small one needs root");
-        return;
+        return None;
     }
-    let folder = tempfile::TempDir::new().unwrap();
-    let mount = Mount::tmpfs(&folder.path().join("disk"), "64m");
+    let mount = Mount::tmpfs(&folder.join("disk"), size);
     let mut launch = Launch::new(mount.0.join("data"));
-    launch.log = folder.path().join("log");
+    launch.log = folder.join("log");
+    Some((mount, launch))
+}
+
+#[test]
+fn a_full_disk_refuses_writes_while_reads_and_deletes_go_on() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let Some((mount, launch)) = on_small_disk(folder.path(), "64m") else {
+        return;
+    };
     let ballast = mount.0.join("ballast");
     std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
     let server = launch.start();

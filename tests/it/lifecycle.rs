@@ -159,13 +159,7 @@ fn a_restart_keeps_everything() {
         );
     }
     fixture.stop();
-    let data = fixture.folder.path().join("data").display().to_string();
-    let check = fixture.launch().run(&["check", "--data", &data]);
-    assert!(
-        check.status.success(),
-        "{}",
-        String::from_utf8_lossy(&check.stdout)
-    );
+    fixture.launch().check().unwrap();
 }
 
 #[test]

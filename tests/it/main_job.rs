@@ -151,11 +151,5 @@ fn small_writes_of_many_clients_survive_kill_after_kill() {
         "{listed} of {most}"
     );
     fixture.stop();
-    let data = fixture.folder.path().join("data").display().to_string();
-    let check = fixture.launch().run(&["check", "--data", &data]);
-    assert!(
-        check.status.success(),
-        "{}",
-        String::from_utf8_lossy(&check.stdout)
-    );
+    fixture.launch().check().unwrap();
 }

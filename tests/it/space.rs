@@ -1,27 +1,13 @@
 //! Space: what overwriting and deleting leave on disk, and the copy of the metadata that the index
 //! can be made from.
 
-use crate::faults::{Mount, is_root};
+use crate::faults::on_small_disk;
 use crate::{Fixture, put, send};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
-use trestle_tests::{Launch, tree};
+use trestle_tests::tree::{self, allocated};
 
 /// How long the store may take to give back what it does not need.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Bytes of the device that a folder takes.
-fn allocated(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => allocated(&entry.path()),
-        Ok(metadata) => metadata.blocks() * 512,
-        // Removed meanwhile.
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
-}
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -62,26 +48,15 @@ fn overwritten_and_deleted_bytes_are_given_back() {
         allocated(&data) < before - (35 << 20)
     });
     fixture.stop();
-    let check = fixture
-        .launch()
-        .run(&["check", "--data", data.to_str().unwrap()]);
-    assert!(check.status.success(), "{check:?}");
+    fixture.launch().check().unwrap();
 }
 
 #[test]
 fn deleting_on_a_full_disk_makes_room() {
-    if !is_root() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "mounting a small disk needs root"
-        );
-        eprintln!("NOT TESTED: a full disk, because mounting a small one needs root");
-        return;
-    }
     let folder = tempfile::TempDir::new().unwrap();
-    let mount = Mount::tmpfs(&folder.path().join("disk"), "96m");
-    let mut launch = Launch::new(mount.0.join("data"));
-    launch.log = folder.path().join("log");
+    let Some((_mount, launch)) = on_small_disk(folder.path(), "96m") else {
+        return;
+    };
     let server = launch.start();
     let client = &mut server.client();
     assert_eq!(send(client, "PUT", "/rest/b/").status, 201);

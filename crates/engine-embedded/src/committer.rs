@@ -7,7 +7,7 @@
 use crate::blocks::{Place, Run};
 use crate::canary::{self, Canary};
 use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
-use crate::headroom::Headroom;
+use crate::headroom::{Headroom, no_space};
 use crate::index::RedoPoint;
 use crate::log::Log;
 use crate::memtable::{Memtable, State};
@@ -40,6 +40,9 @@ pub(crate) struct Request {
     /// Bounds the memory of what waits.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
+
+/// Rows whose bytes are to be written again, with the answer's address.
+type MoveRequest = (Vec<Moved>, oneshot::Sender<Result<()>>);
 
 /// What the committer is told.
 pub(crate) enum Message {
@@ -130,7 +133,7 @@ struct Forming {
 #[derive(Default)]
 struct Round {
     requests: Vec<Request>,
-    moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
+    moves: Vec<MoveRequest>,
     tidies: Vec<oneshot::Sender<Result<()>>>,
     closing: Option<oneshot::Sender<Result<()>>>,
 }
@@ -159,7 +162,7 @@ impl Committer {
                 self.poison.set();
             }
             for reply in round.tidies {
-                let _gone = reply.send(self.tidy().await);
+                let _gone = reply.send(self.settle().await);
             }
             if inbox.is_empty() && self.poison.check().is_ok() {
                 // The claim only helps a later start; if it cannot be written, the next group carries it.
@@ -212,7 +215,7 @@ impl Committer {
     }
 
     /// Waits for the checkpoint that runs.
-    async fn tidy(&mut self) -> Result<()> {
+    async fn settle(&mut self) -> Result<()> {
         self.poison.check()?;
         if let Some(mut running) = self.running.take() {
             let outcome = received(&mut running).await;
@@ -222,11 +225,7 @@ impl Committer {
     }
 
     /// Validates, writes, syncs, applies and answers one group.
-    fn group(
-        &mut self,
-        requests: Vec<Request>,
-        moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
-    ) {
+    fn group(&mut self, requests: Vec<Request>, moves: Vec<MoveRequest>) {
         if requests.is_empty() && moves.is_empty() {
             return;
         }
@@ -285,18 +284,14 @@ impl Committer {
     }
 
     /// An empty group with the room that it has.
-    fn form(
-        &mut self,
-        requests: &[Request],
-        moves: &[(Vec<Moved>, oneshot::Sender<Result<()>>)],
-    ) -> Result<Forming> {
+    fn form(&mut self, requests: &[Request], moves: &[MoveRequest]) -> Result<Forming> {
         let wanted: usize = requests.iter().map(|r| commit_bytes_max(&r.commit)).sum();
         let moved = moves.iter().flat_map(|(rows, _)| rows);
         let wanted = wanted + moved.map(Moved::group_bytes_max).sum::<usize>();
-        let (room, mut room_normal) = self.log.room(
-            (wanted + GROUP_HEADER_BYTES) as u64,
-            self.headroom.is_ample(),
-        )?;
+        let (room, mut room_normal) =
+            self.log.room((wanted + GROUP_HEADER_BYTES) as u64, || {
+                self.headroom.is_ample()
+            })?;
         let view = self.view.read().clone();
         let rows = view.active.bytes();
         if rows > 4 * self.memtable_bytes || self.headroom.allows_write(rows).is_err() {
@@ -452,16 +447,9 @@ impl Committer {
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.poison.check()?;
-        if let Some(mut running) = self.running.take() {
-            let outcome = received(&mut running).await;
-            self.checkpointed(outcome)?;
-        }
+        self.settle().await?;
         self.start_checkpoint()?;
-        if let Some(mut running) = self.running.take() {
-            let outcome = received(&mut running).await;
-            self.checkpointed(outcome)?;
-        }
+        self.settle().await?;
         self.log.seal()?;
         self.log.sync()
     }
@@ -496,15 +484,7 @@ impl Failure {
     }
 }
 
-fn no_space() -> Error {
-    Error::new(ErrorKind::NoSpace, "no space is left for writes")
-}
-
-fn answer_all(
-    requests: Vec<Request>,
-    moves: Vec<(Vec<Moved>, oneshot::Sender<Result<()>>)>,
-    error: impl Fn() -> Error,
-) {
+fn answer_all(requests: Vec<Request>, moves: Vec<MoveRequest>, error: impl Fn() -> Error) {
     for request in requests {
         answer(request, Err(error()));
     }

@@ -49,7 +49,7 @@ impl Files {
     }
 
     /// Removes a segment that nobody can read any more.
-    pub(crate) fn remove(&self, segment: Segment) -> std::io::Result<()> {
+    pub(crate) fn remove(&self, segment: Segment) -> Result<()> {
         self.open.lock().remove(&segment);
         self.layout.remove(&self.host, segment)
     }

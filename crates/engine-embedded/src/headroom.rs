@@ -3,7 +3,7 @@
 //! Without it a full disk could not be emptied: what makes space free writes first, a checkpoint
 //! and a snapshot above all.
 
-use std::path::PathBuf;
+use crate::layout::Layout;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_host::Host;
@@ -18,16 +18,16 @@ const AMPLE_BYTES: u64 = 32 << 20;
 /// The file system's free space, and how much of it is kept.
 pub(crate) struct Headroom {
     host: Host,
-    dir: PathBuf,
+    layout: Layout,
     /// For the next snapshot, in bytes.
     snapshot: AtomicU64,
 }
 
 impl Headroom {
-    pub(crate) fn new(host: &Host, dir: PathBuf) -> Self {
+    pub(crate) fn new(host: &Host, layout: &Layout) -> Self {
         Headroom {
             host: host.clone(),
-            dir,
+            layout: layout.clone(),
             snapshot: AtomicU64::new(0),
         }
     }
@@ -62,13 +62,14 @@ impl Headroom {
     }
 
     fn require(&self, bytes: u64) -> Result<()> {
-        if self.host.disk.free_bytes(&self.dir)? >= bytes {
+        if self.layout.free_bytes(&self.host)? >= bytes {
             Ok(())
         } else {
-            Err(Error::new(
-                ErrorKind::NoSpace,
-                "no space is left for writes",
-            ))
+            Err(no_space())
         }
     }
+}
+
+pub(crate) fn no_space() -> Error {
+    Error::new(ErrorKind::NoSpace, "no space is left for writes")
 }

@@ -27,6 +27,11 @@ impl Layout {
         }
     }
 
+    /// Free space of the folder's file system, in bytes.
+    pub(crate) fn free_bytes(&self, host: &Host) -> io::Result<u64> {
+        host.disk.free_bytes(&self.root)
+    }
+
     fn log_dir(&self) -> PathBuf {
         self.root.join("log")
     }
@@ -55,15 +60,13 @@ impl Layout {
         segment: u64,
         mode: OpenMode,
     ) -> io::Result<Arc<dyn File>> {
-        host.disk.open(&self.segment(segment), mode)
+        self.open(host, (Place::Log, segment), mode)
     }
 
     /// Removes a segment that no group was ever written to.
     pub(crate) fn remove_segment(&self, host: &Host, segment: u64) -> Result<()> {
-        match host.disk.remove(&self.segment(segment)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => self.sync_log_dir(host),
-        }
+        self.remove(host, (Place::Log, segment))?;
+        self.sync_log_dir(host)
     }
 
     pub(crate) fn sync_log_dir(&self, host: &Host) -> Result<()> {
@@ -115,11 +118,8 @@ impl Layout {
     }
 
     /// Removes a segment. Its name may come back after a crash.
-    pub(crate) fn remove(&self, host: &Host, segment: Segment) -> io::Result<()> {
-        match host.disk.remove(&self.path(segment)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
+    pub(crate) fn remove(&self, host: &Host, segment: Segment) -> Result<()> {
+        remove_if_there(&*host.disk, &self.path(segment))
     }
 
     fn snapshot_dir(&self) -> PathBuf {

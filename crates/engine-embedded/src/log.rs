@@ -4,10 +4,11 @@
 
 use crate::canary::{self, Canary};
 use crate::format::{
-    Changes, GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY, SegmentHeader,
-    encode_changes,
+    Changes, GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY,
+    SEGMENT_HEADER_BYTES, SegmentHeader, encode_changes,
 };
 use crate::layout::{Layout, sync_failed};
+use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_host::{File, Host};
@@ -17,7 +18,7 @@ const ALLOCATION_BYTES: u64 = 8 << 20;
 /// The smallest step, for small disks.
 const ALLOCATION_BYTES_MIN: u64 = 1 << 20;
 /// Allocated space that only commits which free something may use.
-pub(crate) const RESERVE_BYTES: u64 = 2 << 20;
+const RESERVE_BYTES: u64 = 2 << 20;
 
 /// Memory that is kept from one group to the next, in bytes.
 const GROUP_BYTES_KEPT: usize = 4 << 20;
@@ -95,14 +96,15 @@ impl Log {
     }
 
     /// How many bytes of groups fit now, for commits that may use the reserve and for those that
-    /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them, or more `ahead`.
+    /// may not; tries to allocate `wanted` bytes first, and the reserve beyond them, or more when
+    /// `ahead` says that there is plenty.
     ///
     /// # Errors
     /// Of the device. A full disk is none: there is then less room.
-    pub(crate) fn room(&mut self, wanted: u64, ahead: bool) -> Result<(u64, u64)> {
+    pub(crate) fn room(&mut self, wanted: u64, ahead: impl Fn() -> bool) -> Result<(u64, u64)> {
         let reserve = reserve(self.segment_bytes);
         let needed = self.position.offset + wanted + reserve;
-        let mut step = if ahead {
+        let mut step = if self.allocated < needed && ahead() {
             ALLOCATION_BYTES.min(self.segment_bytes.max(ALLOCATION_BYTES_MIN))
         } else {
             ALLOCATION_BYTES_MIN
@@ -198,7 +200,7 @@ impl Log {
     pub(crate) fn seal(&mut self) -> Result<()> {
         if self.sealed
             || self.synced != self.written
-            || self.room(0, false)?.0 < 2 * GROUP_HEADER_BYTES as u64
+            || self.room(0, || false)?.0 < 2 * GROUP_HEADER_BYTES as u64
         {
             return Ok(());
         }
@@ -231,7 +233,7 @@ impl Log {
         let group = self.header(GroupKind::Successor, 8, self.written, self.written)?;
         let checksum = group.complete(&mut self.group, self.nonce);
         let end = self.position.offset + group.group_bytes();
-        if self.room(group.group_bytes(), false)?.0 < group.group_bytes() {
+        if self.room(group.group_bytes(), || false)?.0 < group.group_bytes() {
             return Err(Error::new(
                 ErrorKind::NoSpace,
                 "no room to name the next log segment",
@@ -294,6 +296,22 @@ fn make_segment(
     let allocated = GROUPS_START + reserve;
     file.allocate(0, allocated)?;
     Ok((file, allocated))
+}
+
+/// The first copy of a segment's header that can be decoded, and its offset; none when neither can.
+pub(crate) fn find_header(file: &dyn File) -> Result<Option<(u64, SegmentHeader)>> {
+    for offset in [0, HEADER_COPY] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        match file.read_at(&mut bytes, offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(header) = SegmentHeader::decode(&bytes) {
+            return Ok(Some((offset, header)));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes both copies of a header, and makes them and the segment's name durable.

@@ -11,7 +11,7 @@ use crate::layout::Layout;
 use crate::memtable::Memtable;
 use crate::recovery;
 use crate::snapshot::Snapshot;
-use crate::space::{Keeper, Slack};
+use crate::space::{Event, Keeper, Slack};
 use crate::streams::Streams;
 use crate::sweep::Sweep;
 use crate::view::View;
@@ -88,29 +88,18 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         // The index names the fresh segment now, so what lay behind the end of this one may go.
         file.set_len(end)?;
     }
-    let base = Arc::new(index.base()?);
-    let view = Arc::new(RwLock::new(View::new(recovered.sequence, active, base)));
-    let (events, heard) = mpsc::unbounded_channel();
-    let headroom = Arc::new(Headroom::new(host, dir.to_owned()));
-    let streams = Arc::new(Streams::open(
-        host,
-        &layout,
-        store,
-        settings.data_segment_bytes,
-        recovered.sequence,
-        events.downgrade(),
-        headroom.clone(),
-    )?);
-    let files = Arc::new(Files::new(host, &layout));
+    let view = View::new(recovered.sequence, active, Arc::new(index.base()?));
+    let (embedded, heard) = without_workers(host, &layout, store, lock, view, &settings)?;
+    let (streams, headroom) = (&embedded.streams, &embedded.streams.headroom);
     let (inbox, messages) = mpsc::channel(QUEUE_COMMITS);
     let (checkpoints, orders) = mpsc::unbounded_channel();
     let committer = Committer {
         log: recovered.log,
-        view: view.clone(),
+        view: embedded.view.clone(),
         next: recovered.next,
         poison: streams.poison.clone(),
         streams: streams.clone(),
-        events: events.clone(),
+        events: embedded.events.clone(),
         headroom: headroom.clone(),
         checkpoints,
         running: None,
@@ -124,20 +113,20 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let checkpointer = Checkpointer {
         headroom: headroom.clone(),
         index,
-        view: view.clone(),
-        events: events.clone(),
+        view: embedded.view.clone(),
+        events: embedded.events.clone(),
     };
     let snapshot = open_snapshot(host, &layout, store, settings.slice_bytes)?;
     headroom.set_snapshot(snapshot.bytes());
     let keeper = Keeper {
         host: host.clone(),
         store,
-        view: view.clone(),
+        view: embedded.view.clone(),
         streams: streams.clone(),
-        files: files.clone(),
+        files: embedded.files.clone(),
         committer: inbox.downgrade(),
         snapshot,
-        headroom,
+        headroom: headroom.clone(),
         slack: Slack {
             bytes: settings.slack_bytes,
             part: 8,
@@ -155,28 +144,55 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let (alive, ended) = mpsc::channel(1);
     // Whoever may still write holds the lock: it is free only when every file is closed.
     let worker = |name, work: BoxFuture<'static, ()>| {
-        let work = holding(lock.clone(), alive.clone(), work);
+        let work = holding(embedded._lock.clone(), alive.clone(), work);
         host.spawn.worker(name, Box::pin(work))
     };
     worker("checkpointer", Box::pin(checkpointer.run(orders)))?;
     worker("keeper", Box::pin(keeper.run(heard)))?;
     worker("committer", Box::pin(committer.run(messages)))?;
-    let in_flight = settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX);
     Ok(Embedded {
-        host: host.clone(),
-        view,
         inbox,
-        events,
         workers: AsyncMutex::new(ended),
+        ..embedded
+    }
+    .ports())
+}
+
+/// An engine whose commits go nowhere, and what a keeper is to hear from it.
+fn without_workers(
+    host: &Host,
+    layout: &Layout,
+    store: [u8; 16],
+    lock: Arc<dyn File>,
+    view: View,
+    settings: &Settings,
+) -> Result<(Embedded, mpsc::UnboundedReceiver<Event>)> {
+    let (events, heard) = mpsc::unbounded_channel();
+    let streams = Arc::new(Streams::open(
+        host,
+        layout,
+        store,
+        settings.data_segment_bytes,
+        view.sequence,
+        events.downgrade(),
+        Arc::new(Headroom::new(host, layout)),
+    )?);
+    let in_flight = settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX);
+    let embedded = Embedded {
+        host: host.clone(),
+        view: Arc::new(RwLock::new(view)),
+        inbox: mpsc::channel(1).0,
+        events,
+        workers: AsyncMutex::new(mpsc::channel(1).1),
         in_flight: Arc::new(Semaphore::new(in_flight)),
         poison: streams.poison.clone(),
         streams,
-        files,
+        files: Arc::new(Files::new(host, layout)),
         body_bytes_max: settings.body_bytes_max,
         _index: None,
         _lock: lock,
-    }
-    .ports())
+    };
+    Ok((embedded, heard))
 }
 
 /// The snapshot, or an empty one in the place of one that is damaged: it is the second copy, and the
@@ -212,33 +228,12 @@ pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Resu
     let mut replay = recovery::replay(host, &layout, store, index.base()?.redo, &active)?;
     replay.run(&mut |_| Ok(()))?;
     let sequence = replay.show()?;
-    let base = Arc::new(index.base()?);
-    let view = Arc::new(RwLock::new(View::new(sequence, active, base)));
-    let (events, _nobody) = mpsc::unbounded_channel();
-    let headroom = Arc::new(Headroom::new(host, dir.to_owned()));
-    let streams = Arc::new(Streams::open(
-        host,
-        &layout,
-        store,
-        settings.data_segment_bytes,
-        sequence,
-        events.downgrade(),
-        headroom.clone(),
-    )?);
-    streams.poison.set();
+    let view = View::new(sequence, active, Arc::new(index.base()?));
+    let (embedded, _unheard) = without_workers(host, &layout, store, lock, view, &settings)?;
+    embedded.poison.set();
     Ok(Embedded {
-        host: host.clone(),
-        view,
-        inbox: mpsc::channel(1).0,
-        events,
-        workers: AsyncMutex::new(mpsc::channel(1).1),
-        in_flight: Arc::new(Semaphore::new(2 * COMMIT_BYTES_MAX)),
-        poison: streams.poison.clone(),
-        streams,
-        files: Arc::new(Files::new(host, &layout)),
-        body_bytes_max: settings.body_bytes_max,
         _index: Some(index),
-        _lock: lock,
+        ..embedded
     }
     .ports())
 }
@@ -284,8 +279,9 @@ pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
     let index = Index::open(layout.create_new_index(host)?, settings.index_cache_bytes)?;
     snapshot.read(host, &layout, store, &mut |rows| index.load(rows))?;
     let rows = Memtable::default();
-    let mut replay = recovery::replay(host, &layout, store, snapshot.floor(), &rows)?;
-    if snapshot.floor().segment == 0 && !replay.starts_at_the_beginning() {
+    let floor = snapshot.floor();
+    let mut replay = recovery::replay(host, &layout, store, floor, &rows)?;
+    if floor.segment == 0 && !replay.starts_at_the_beginning() {
         return Err(trestle_core::Error::corrupt(
             "the snapshot is lost, and the log no longer starts at the beginning",
         ));
@@ -295,7 +291,7 @@ pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
     let mut redo = snapshot.newest();
     replay.run(&mut |ended| {
         redo = redo.max(ended);
-        index.flush(&rows, settings.memtable_bytes, snapshot.floor())
+        index.flush(&rows, settings.memtable_bytes, floor)
     })?;
     replay.apply_up_to(redo)?;
     if redo.segment != 0 {

@@ -7,15 +7,15 @@ use crate::blocks::{Place, Run};
 use crate::committer::Message;
 use crate::files::Files;
 use crate::format::{
-    GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY, SEGMENT_HEADER_BYTES,
-    SegmentHeader, decode_entries, entry_bytes_max, read_group,
+    GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, decode_entries, entry_bytes_max,
+    read_group,
 };
+use crate::log::find_header;
 use crate::view::CurrentView;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 use trestle_core::{Error, Result};
-use trestle_host::File;
 
 /// Bytes moved at once: as long as a group with that many takes, other commits wait.
 const BATCH_BYTES: usize = 512 << 10;
@@ -97,7 +97,10 @@ impl Move {
         let file = files.get((Place::Log, self.segment))?;
         let nonce = match self.nonce {
             Some(nonce) => nonce,
-            None => read_nonce(&*file).ok_or_else(|| self.damaged())?,
+            None => match find_header(&*file)? {
+                Some((_, header)) => header.nonce,
+                None => return Err(self.damaged()),
+            },
         };
         self.nonce = Some(nonce);
         let offset = self.offset;
@@ -147,12 +150,4 @@ impl Move {
     fn damaged(&self) -> Error {
         Error::corrupt(format!("log segment {:016x} is damaged", self.segment))
     }
-}
-
-fn read_nonce(file: &dyn File) -> Option<u64> {
-    [0, HEADER_COPY].into_iter().find_map(|offset| {
-        let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        file.read_at(&mut bytes, offset).ok()?;
-        SegmentHeader::decode(&bytes).map(|header| header.nonce)
-    })
 }

@@ -8,12 +8,12 @@
 
 use crate::canary::{self, Canary};
 use crate::format::{
-    Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, HEADER_COPY,
-    NewBody, SEGMENT_HEADER_BYTES, SUCCESSOR_BYTES, SegmentHeader, decode_entries, read_group,
+    Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, NewBody,
+    SUCCESSOR_BYTES, SegmentHeader, decode_entries, read_group,
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
-use crate::log::{Log, write_header};
+use crate::log::{Log, find_header, write_header};
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
@@ -144,25 +144,12 @@ fn read_header(
     segment: u64,
 ) -> Result<Option<SegmentHeader>> {
     let file = layout.open_segment(host, segment, OpenMode::Read)?;
-    for offset in [0, HEADER_COPY] {
-        let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        match file.read_at(&mut bytes, offset) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => continue,
-            Err(error) => return Err(error.into()),
-        }
-        if let Some(header) = SegmentHeader::decode(&bytes) {
-            if header.store != store || header.segment != segment {
-                return Err(damaged(
-                    segment,
-                    offset,
-                    "it belongs to another store or place",
-                ));
-            }
-            return Ok(Some(header));
-        }
+    match find_header(&*file)? {
+        Some((offset, header)) if header.store != store || header.segment != segment => Err(
+            damaged(segment, offset, "it belongs to another store or place"),
+        ),
+        found => Ok(found.map(|(_, header)| header)),
     }
-    Ok(None)
 }
 
 fn read_from(file: &dyn File, offset: u64, end: u64) -> Result<Vec<u8>> {
@@ -479,7 +466,7 @@ impl Replay<'_> {
         for place in commits(tail) {
             let group = self.group_at(place)?;
             let needed = (place.end - place.start) as u64;
-            if log.room(needed, false)?.0 < needed {
+            if log.room(needed, || false)?.0 < needed {
                 return Err(Error::new(
                     trestle_core::ErrorKind::NoSpace,
                     "no space to copy the end of the log into a fresh segment",

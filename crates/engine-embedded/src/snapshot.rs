@@ -36,6 +36,18 @@ pub(crate) struct Slice {
     bytes: u64,
 }
 
+impl Slice {
+    /// All keys of a store that has no rows yet.
+    fn empty() -> Self {
+        Slice {
+            number: 0,
+            from: Bytes::new(),
+            redo: RedoPoint::default(),
+            bytes: 0,
+        }
+    }
+}
+
 /// The slices in the order of keys, and a pass that renews them.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
@@ -60,25 +72,14 @@ impl Snapshot {
     ) -> Result<Self> {
         let slices = match layout.open_manifest(host)? {
             Some(file) => read_manifest(&*file, store)?,
-            None => vec![Slice {
-                number: 0,
-                from: Bytes::new(),
-                redo: RedoPoint::default(),
-                bytes: 0,
-            }],
+            None => vec![Slice::empty()],
         };
         Snapshot::of(host, layout, slices, slice_bytes)
     }
 
     /// A snapshot that holds nothing, for when the manifest is damaged.
     pub(crate) fn lost(host: &Host, layout: &Layout, slice_bytes: usize) -> Result<Self> {
-        let all = Slice {
-            number: 0,
-            from: Bytes::new(),
-            redo: RedoPoint::default(),
-            bytes: 0,
-        };
-        Snapshot::of(host, layout, vec![all], slice_bytes)
+        Snapshot::of(host, layout, vec![Slice::empty()], slice_bytes)
     }
 
     fn of(host: &Host, layout: &Layout, slices: Vec<Slice>, slice_bytes: usize) -> Result<Self> {

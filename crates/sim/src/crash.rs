@@ -358,9 +358,8 @@ impl Lane {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 Err("a slow stream's token has expired".to_owned())
             }
-            // The machine has stopped.
-            Err(_) => Ok(None),
-            Ok(_) => Ok(None),
+            // Committed, or the machine has stopped.
+            _ => Ok(None),
         }
     }
 
