@@ -3,6 +3,8 @@
 mod check;
 mod config;
 mod credentials;
+mod dialects;
+mod health;
 mod log;
 mod serve;
 

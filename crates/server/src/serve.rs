@@ -2,9 +2,8 @@
 
 use crate::config::Config;
 use crate::credentials::{self, Fresh, RootRecord};
+use crate::dialects::Dialects;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use trestle_access::{Authority, PasswordCache, Principal};
 use trestle_core::{AccountId, Result};
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
-use trestle_http::{BasicCredentials, Body, Problem, Service};
+use trestle_http::{BasicCredentials, Service};
 use trestle_rest::{Authenticate, Rest};
 use trestle_store::Store;
 
@@ -93,7 +92,11 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     let service = Service {
         host: host.clone(),
         connections,
-        handler: handler(host, store.clone(), root, account),
+        handler: Arc::new(Dialects {
+            rest: Rest::new(store.clone(), Authority, authenticate(host, root, account)),
+            store: store.clone(),
+        })
+        .handler(),
     };
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
@@ -141,66 +144,6 @@ fn introduce(fresh: &Fresh, url: &str, file: &str) {
         user = fresh.user,
         password = fresh.password,
     );
-}
-
-/// Routes by the first segment: each prefix belongs to one dialect.
-fn handler(
-    host: Host,
-    store: Arc<Store>,
-    root: RootRecord,
-    account: AccountId,
-) -> Arc<trestle_http::Handler> {
-    let rest = Arc::new(Rest::new(
-        store.clone(),
-        Authority,
-        authenticate(host, root, account),
-    ));
-    Arc::new(
-        move |request: Request<Incoming>| -> BoxFuture<'static, Response<Body>> {
-            let (rest, store) = (rest.clone(), store.clone());
-            Box::pin(async move {
-                let path = request.uri().path();
-                match path.split('/').nth(1) {
-                    Some("rest") => rest.answer(request).await,
-                    Some("healthz" | "readyz") if path.matches('/').count() == 1 => {
-                        health(request.method(), path == "/readyz", &store).await
-                    }
-                    _ => Problem::new(StatusCode::NOT_FOUND, "nothing is served here")
-                        .into_response(),
-                }
-            })
-        },
-    )
-}
-
-/// `/healthz`: the process answers. `/readyz`: the store takes writes.
-async fn health(method: &Method, ready: bool, store: &Store) -> Response<Body> {
-    if method != Method::GET && method != Method::HEAD {
-        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
-            .with_header(
-                http::header::ALLOW,
-                http::HeaderValue::from_static("GET, HEAD"),
-            )
-            .into_response();
-    }
-    if ready && store.writable().is_err() {
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store does not take writes",
-        )
-        .into_response();
-    }
-    let mut response = Response::new(Body::full("ok\n"));
-    let headers = response.headers_mut();
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain"),
-    );
-    headers.insert(
-        http::header::CACHE_CONTROL,
-        http::HeaderValue::from_static("no-store"),
-    );
-    response
 }
 
 fn authenticate(host: Host, root: RootRecord, account: AccountId) -> Arc<Authenticate> {
