@@ -12,27 +12,46 @@ pub enum DigestAlgorithm {
     Crc64Nvme,
     /// SHA-256 (FIPS 180-4), 32 bytes.
     Sha256,
+    /// CRC-32 as in ISO/HDLC (zlib, Ethernet), 4 bytes big endian.
+    Crc32,
+    /// CRC-32C (Castagnoli, RFC 3720), 4 bytes big endian.
+    Crc32c,
+    /// SHA-1 (FIPS 180-4), 20 bytes. Detects accidents, no longer attacks.
+    Sha1,
+    /// SHA-512 (FIPS 180-4), 64 bytes.
+    Sha512,
 }
 
 impl DigestAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [DigestAlgorithm; 7] = [
+        DigestAlgorithm::Md5,
+        DigestAlgorithm::Crc64Nvme,
+        DigestAlgorithm::Sha256,
+        DigestAlgorithm::Crc32,
+        DigestAlgorithm::Crc32c,
+        DigestAlgorithm::Sha1,
+        DigestAlgorithm::Sha512,
+    ];
+
     /// The number that stands for it in records. Never reused.
     pub fn number(self) -> u8 {
         match self {
             DigestAlgorithm::Md5 => 1,
             DigestAlgorithm::Crc64Nvme => 2,
             DigestAlgorithm::Sha256 => 3,
+            DigestAlgorithm::Crc32 => 4,
+            DigestAlgorithm::Crc32c => 5,
+            DigestAlgorithm::Sha1 => 6,
+            DigestAlgorithm::Sha512 => 7,
         }
     }
 
     /// The algorithm of a record's number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [
-            DigestAlgorithm::Md5,
-            DigestAlgorithm::Crc64Nvme,
-            DigestAlgorithm::Sha256,
-        ]
-        .into_iter()
-        .find(|algorithm| algorithm.number() == number)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.number() == number)
     }
 
     /// Length of its value in bytes.
@@ -41,6 +60,9 @@ impl DigestAlgorithm {
             DigestAlgorithm::Md5 => 16,
             DigestAlgorithm::Crc64Nvme => 8,
             DigestAlgorithm::Sha256 => 32,
+            DigestAlgorithm::Crc32 | DigestAlgorithm::Crc32c => 4,
+            DigestAlgorithm::Sha1 => 20,
+            DigestAlgorithm::Sha512 => 64,
         }
     }
 }
@@ -93,12 +115,57 @@ impl Digests {
     }
 }
 
-/// Computes several digests over one stream of bytes.
-pub struct Hasher {
-    md5: Option<md5::Md5>,
-    crc64: Option<crc_fast::Digest>,
-    sha256: Option<sha2::Sha256>,
+/// One digest that is being computed.
+enum State {
+    Md5(md5::Md5),
+    Crc(crc_fast::Digest),
+    Sha256(sha2::Sha256),
+    Sha1(sha1::Sha1),
+    Sha512(Box<sha2::Sha512>),
 }
+
+impl State {
+    fn new(algorithm: DigestAlgorithm) -> Self {
+        let crc = |kind| State::Crc(crc_fast::Digest::new(kind));
+        match algorithm {
+            DigestAlgorithm::Md5 => State::Md5(md5::Md5::new()),
+            DigestAlgorithm::Crc64Nvme => crc(crc_fast::CrcAlgorithm::Crc64Nvme),
+            DigestAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+            DigestAlgorithm::Crc32 => crc(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
+            DigestAlgorithm::Crc32c => crc(crc_fast::CrcAlgorithm::Crc32Iscsi),
+            DigestAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
+            DigestAlgorithm::Sha512 => State::Sha512(Box::new(sha2::Sha512::new())),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            State::Md5(state) => state.update(bytes),
+            State::Crc(state) => state.update(bytes),
+            State::Sha256(state) => state.update(bytes),
+            State::Sha1(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The value, of which a CRC takes the last `length` bytes.
+    fn finish(self, length: usize) -> Vec<u8> {
+        match self {
+            State::Md5(state) => state.finalize().to_vec(),
+            State::Crc(state) => {
+                let value = state.finalize().to_be_bytes();
+                let skipped = value.len().saturating_sub(length);
+                value.into_iter().skip(skipped).collect()
+            }
+            State::Sha256(state) => state.finalize().to_vec(),
+            State::Sha1(state) => state.finalize().to_vec(),
+            State::Sha512(state) => state.finalize().to_vec(),
+        }
+    }
+}
+
+/// Computes several digests over one stream of bytes.
+pub struct Hasher(Vec<(DigestAlgorithm, State)>);
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,45 +174,24 @@ impl fmt::Debug for Hasher {
 }
 
 impl Hasher {
-    /// Takes each digest that `algorithms` names.
+    /// Takes each digest that `algorithms` names, once however often it is named.
     pub fn new(algorithms: &[DigestAlgorithm]) -> Self {
-        let has = |algorithm| algorithms.contains(&algorithm);
-        Hasher {
-            md5: has(DigestAlgorithm::Md5).then(md5::Md5::new),
-            crc64: has(DigestAlgorithm::Crc64Nvme)
-                .then(|| crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme)),
-            sha256: has(DigestAlgorithm::Sha256).then(sha2::Sha256::new),
-        }
+        let named = |algorithm: &DigestAlgorithm| algorithms.contains(algorithm);
+        let named = DigestAlgorithm::ALL.into_iter().filter(named);
+        Hasher(named.map(|a| (a, State::new(a))).collect())
     }
 
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        if let Some(md5) = &mut self.md5 {
-            md5.update(bytes);
-        }
-        if let Some(crc64) = &mut self.crc64 {
-            crc64.update(bytes);
-        }
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
-        }
+        self.0.iter_mut().for_each(|(_, state)| state.update(bytes));
     }
 
     /// The digests of all bytes so far.
     pub fn finish(self) -> Digests {
         let mut digests = Digests::default();
-        let mut insert = |algorithm, value| digests.insert(Digest { algorithm, value });
-        if let Some(md5) = self.md5 {
-            insert(DigestAlgorithm::Md5, md5.finalize().to_vec());
-        }
-        if let Some(crc64) = self.crc64 {
-            insert(
-                DigestAlgorithm::Crc64Nvme,
-                crc64.finalize().to_be_bytes().to_vec(),
-            );
-        }
-        if let Some(sha256) = self.sha256 {
-            insert(DigestAlgorithm::Sha256, sha256.finalize().to_vec());
+        for (algorithm, state) in self.0 {
+            let value = state.finish(algorithm.length());
+            digests.insert(Digest { algorithm, value });
         }
         digests
     }
@@ -157,30 +203,37 @@ mod tests {
 
     #[test]
     fn digests_have_their_published_check_values() {
-        let all = [
-            DigestAlgorithm::Md5,
-            DigestAlgorithm::Crc64Nvme,
-            DigestAlgorithm::Sha256,
-        ];
-        let mut hasher = Hasher::new(&all);
+        let mut hasher = Hasher::new(&[DigestAlgorithm::ALL, DigestAlgorithm::ALL].concat());
         hasher.update(b"1234");
         hasher.update(b"56789");
         let digests = hasher.finish();
-        let hex = |a| digests.get(a).unwrap().hex();
-        assert_eq!(
-            hex(DigestAlgorithm::Md5),
-            "25f9e794323b453885f5181f1b624d0b"
-        );
-        assert_eq!(hex(DigestAlgorithm::Crc64Nvme), "ae8b14860a799888");
-        assert_eq!(
-            hex(DigestAlgorithm::Sha256),
-            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
-        );
-        for algorithm in all {
-            assert_eq!(
-                DigestAlgorithm::from_number(algorithm.number()),
-                Some(algorithm)
-            );
+        let published = [
+            (1, DigestAlgorithm::Md5, "25f9e794323b453885f5181f1b624d0b"),
+            (2, DigestAlgorithm::Crc64Nvme, "ae8b14860a799888"),
+            (
+                3,
+                DigestAlgorithm::Sha256,
+                "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+            ),
+            (4, DigestAlgorithm::Crc32, "cbf43926"),
+            (5, DigestAlgorithm::Crc32c, "e3069283"),
+            (
+                6,
+                DigestAlgorithm::Sha1,
+                "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+            ),
+            (
+                7,
+                DigestAlgorithm::Sha512,
+                "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a\
+                 d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+            ),
+        ];
+        assert_eq!(digests.iter().count(), published.len());
+        for (number, algorithm, hex) in published {
+            assert_eq!(digests.get(algorithm).unwrap().hex(), hex);
+            assert_eq!(DigestAlgorithm::from_number(number), Some(algorithm));
+            assert_eq!(algorithm.number(), number);
             assert_eq!(
                 digests.get(algorithm).unwrap().value.len(),
                 algorithm.length()
