@@ -1,9 +1,144 @@
 //! Configuration: defaults, then a TOML file, then the environment, then flags; the last wins.
+//!
+//! [`SETTINGS`] is the one list of what can be set. A setting that is not in it is refused, in the
+//! file and as a flag.
 
-use crate::ConfigArgs;
-use serde::Deserialize;
+use clap::{Arg, ArgAction, ArgMatches};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
+use toml::{Spanned, Value};
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One text that is not empty.
+    Text,
+    /// One or more, with commas between them, as an array in the file, or as a repeated flag.
+    List,
+}
+
+/// One thing that can be set.
+struct Row {
+    /// In the file, and as a flag with dashes for underscores.
+    name: &'static str,
+    variable: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    secret: bool,
+    /// What a value is called, and what it does; without it there is no flag.
+    help: Option<(&'static str, &'static str)>,
+}
+
+const fn text(name: &'static str, variable: &'static str) -> Row {
+    Row {
+        name,
+        variable,
+        kind: Kind::Text,
+        default: None,
+        secret: false,
+        help: None,
+    }
+}
+
+impl Row {
+    const fn flag(mut self, value: &'static str, help: &'static str) -> Self {
+        self.help = Some((value, help));
+        self
+    }
+
+    const fn default(mut self, value: &'static str) -> Self {
+        self.default = Some(value);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn list(mut self) -> Self {
+        self.kind = Kind::List;
+        self
+    }
+
+    fn id(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+const SETTINGS: &[Row] = &[
+    text("data", "TRESTLE_DATA")
+        .default("./trestle-data")
+        .flag("DIR", "The data folder"),
+    text("listen", "TRESTLE_LISTEN")
+        .list()
+        .default("127.0.0.1:9000")
+        .flag(
+            "ADDRESS",
+            "An address to listen on, may be repeated; port 0 picks a free one",
+        ),
+    text("root_user", "TRESTLE_ROOT_USER"),
+    text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
+    text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),
+    text("root_secret_key", "TRESTLE_ROOT_SECRET_KEY").secret(),
+];
+
+/// The flags of every command that reads the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConfigArgs {
+    file: Option<PathBuf>,
+    given: Vec<(&'static str, Vec<String>)>,
+}
+
+impl clap::Args for ConfigArgs {
+    fn augment_args(mut command: clap::Command) -> clap::Command {
+        for row in SETTINGS {
+            let Some((value, help)) = row.help else {
+                continue;
+            };
+            let help = match row.default {
+                Some(default) => format!("{help} [default: {default}]"),
+                None => help.to_owned(),
+            };
+            let argument = Arg::new(row.name).long(row.id()).value_name(value);
+            command = command.arg(argument.help(help).action(match row.kind {
+                Kind::Text => ArgAction::Set,
+                Kind::List => ArgAction::Append,
+            }));
+        }
+        command.arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("A TOML file [default: ./trestle.toml when it exists]"),
+        )
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ConfigArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags = SETTINGS.iter().filter(|row| row.help.is_some());
+        let given = flags.filter_map(|row| {
+            let values: Vec<String> = matches.get_many(row.name)?.cloned().collect();
+            Some((row.name, values))
+        });
+        Ok(ConfigArgs {
+            file: matches.get_one::<PathBuf>("config").cloned(),
+            given: given.collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +153,9 @@ enum Source {
 #[derive(Clone, Debug)]
 struct Setting {
     name: &'static str,
-    value: Option<String>,
+    values: Vec<String>,
     secret: bool,
     source: Source,
-}
-
-/// The file's content. Unknown keys are errors.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    data: Option<String>,
-    listen: Option<String>,
-    root_user: Option<String>,
-    root_password: Option<String>,
-    root_access_key: Option<String>,
-    root_secret_key: Option<String>,
 }
 
 /// What the server runs with.
@@ -40,15 +163,6 @@ struct File {
 pub(crate) struct Config {
     settings: Vec<Setting>,
 }
-
-const NAMES: [(&str, &str, bool); 6] = [
-    ("data", "TRESTLE_DATA", false),
-    ("listen", "TRESTLE_LISTEN", false),
-    ("root_user", "TRESTLE_ROOT_USER", false),
-    ("root_password", "TRESTLE_ROOT_PASSWORD", true),
-    ("root_access_key", "TRESTLE_ROOT_ACCESS_KEY", false),
-    ("root_secret_key", "TRESTLE_ROOT_SECRET_KEY", true),
-];
 
 /// A variable of this process.
 pub(crate) fn environment(name: &str) -> Result<Option<String>, String> {
@@ -61,7 +175,7 @@ pub(crate) fn environment(name: &str) -> Result<Option<String>, String> {
 
 /// Reads the configuration of this process.
 pub(crate) fn load(args: &ConfigArgs) -> Result<Config, String> {
-    let path = match (&args.config, environment("TRESTLE_CONFIG")?) {
+    let path = match (&args.file, environment("TRESTLE_CONFIG")?) {
         (Some(path), _) => Some(path.clone()),
         (None, Some(path)) => Some(path.into()),
         (None, None) => Some(PathBuf::from("trestle.toml")).filter(|path| path.exists()),
@@ -70,20 +184,46 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Config, String> {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-            toml::from_str(&text).map_err(|error| {
-                let before = error.span().and_then(|span| text.get(..span.start));
-                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-                // Of a wrong type the message quotes the value, which may be a secret.
-                let message = match error.message() {
-                    message if message.starts_with("invalid type") => "each value is a string",
-                    message => message,
-                };
-                format!("{}, line {line}, is not valid: {message}", path.display())
-            })?
+            parse(&text).map_err(|message| format!("{}{message}", path.display()))?
         }
-        None => File::default(),
+        None => File::new(),
     };
     build(args, &file, path, &environment)
+}
+
+/// Each setting of a file with its values.
+type File = BTreeMap<&'static str, Vec<String>>;
+
+/// Reads a file. A message says the line, and never quotes a value: it may be a secret.
+fn parse(text: &str) -> Result<File, String> {
+    let wrong = |at: usize, message: &str| {
+        let before = text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!(", line {line}, is not valid: {message}")
+    };
+    let table: BTreeMap<Spanned<String>, Spanned<Value>> =
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            wrong(start, error.message())
+        })?;
+    let mut file = File::new();
+    for (name, value) in table {
+        let Some(row) = SETTINGS.iter().find(|row| row.name == name.get_ref()) else {
+            let message = format!("unknown setting {}", name.get_ref());
+            return Err(wrong(name.span().start, &message));
+        };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let values = match (row.kind, value.get_ref()) {
+            (Kind::List, Value::Array(values)) => values.iter().map(text).collect(),
+            (_, value) => text(value).map(|value| vec![value]),
+        };
+        let values = values.ok_or_else(|| {
+            let message = format!("{}: each value is a string", row.name);
+            wrong(value.span().start, &message)
+        })?;
+        file.insert(row.name, values);
+    }
+    Ok(file)
 }
 
 type Environment<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
@@ -95,62 +235,62 @@ fn build(
     environment: Environment<'_>,
 ) -> Result<Config, String> {
     let mut settings = Vec::new();
-    for (name, variable, secret) in NAMES {
-        let flag = match name {
-            "data" => args.data.as_ref().map(|path| path.display().to_string()),
-            "listen" => args.listen.clone(),
-            _ => None,
-        };
-        let in_file = match name {
-            "data" => &file.data,
-            "listen" => &file.listen,
-            "root_user" => &file.root_user,
-            "root_password" => &file.root_password,
-            "root_access_key" => &file.root_access_key,
-            _ => &file.root_secret_key,
-        };
-        let default = match name {
-            "data" => Some("./trestle-data".to_owned()),
-            "listen" => Some("127.0.0.1:9000".to_owned()),
-            _ => None,
-        };
-        let (value, source) = if let Some(value) = flag {
-            (Some(value), Source::Flag)
-        } else if let Some(value) = environment(variable)? {
-            (Some(value), Source::Environment(variable))
-        } else if let (Some(value), Some(path)) = (in_file.clone(), &path) {
-            (Some(value), Source::File(path.clone()))
+    for row in SETTINGS {
+        let flag = args.given.iter().find(|(name, _)| *name == row.name);
+        let (values, source) = if let Some((_, values)) = flag {
+            (values.clone(), Source::Flag)
+        } else if let Some(value) = environment(row.variable)? {
+            (vec![value], Source::Environment(row.variable))
+        } else if let (Some(values), Some(path)) = (file.get(row.name), &path) {
+            (values.clone(), Source::File(path.clone()))
         } else {
-            (default, Source::Default)
+            let default = row.default.map(str::to_owned);
+            (default.into_iter().collect(), Source::Default)
         };
-        if value.as_ref().is_some_and(|value| value.is_empty()) {
-            return Err(format!("{name} is empty"));
+        let values = match row.kind {
+            Kind::Text => values,
+            Kind::List => split(&values),
+        };
+        let missing = source != Source::Default && values.is_empty();
+        if missing || values.iter().any(String::is_empty) {
+            return Err(format!("{} is empty", row.name));
         }
         settings.push(Setting {
-            name,
-            value,
-            secret,
+            name: row.name,
+            values,
+            secret: row.secret,
             source,
         });
     }
     Ok(Config { settings })
 }
 
+/// The values between commas.
+fn split(values: &[String]) -> Vec<String> {
+    values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|value| value.trim().to_owned())
+        .collect()
+}
+
 impl Config {
-    fn get(&self, name: &str) -> Option<&str> {
+    /// All values of a setting.
+    pub(crate) fn list(&self, name: &str) -> &[String] {
         self.settings
             .iter()
-            .find(|setting| setting.name == name)?
-            .value
-            .as_deref()
+            .find(|setting| setting.name == name)
+            .map(|setting| setting.values.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The value of a setting.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.list(name).first().map(String::as_str)
     }
 
     pub(crate) fn data(&self) -> PathBuf {
         self.get("data").unwrap_or_default().into()
-    }
-
-    pub(crate) fn listen(&self) -> &str {
-        self.get("listen").unwrap_or_default()
     }
 
     /// What was said of the root user: user, password, access key, secret key.
@@ -162,10 +302,10 @@ impl Config {
     pub(crate) fn show(&self) -> String {
         let mut text = String::new();
         for setting in &self.settings {
-            let value = match &setting.value {
-                None => "(not set)".to_owned(),
-                Some(_) if setting.secret => "(hidden)".to_owned(),
-                Some(value) => format!("{value:?}"),
+            let value = match setting.values.as_slice() {
+                [] => "(not set)".to_owned(),
+                _ if setting.secret => "(hidden)".to_owned(),
+                values => format!("{:?}", values.join(",")),
             };
             let source = match &setting.source {
                 Source::Default => "default".to_owned(),
@@ -186,24 +326,24 @@ mod tests {
 
     #[test]
     fn the_strongest_source_wins_and_secrets_are_hidden() {
-        let file: File = toml::from_str(
+        let file = parse(
             "data = '/file'\nlisten = 'file:1'\nroot_user = 'file'\nroot_password = 'file-secret'",
         )
         .unwrap();
         let environment = |name: &str| {
             Ok(match name {
                 "TRESTLE_DATA" => Some("/environment".to_owned()),
-                "TRESTLE_LISTEN" => Some("environment:1".to_owned()),
+                "TRESTLE_LISTEN" => Some("environment:1, environment:2".to_owned()),
                 _ => None,
             })
         };
         let args = ConfigArgs {
-            data: Some("/flag".into()),
-            ..ConfigArgs::default()
+            file: None,
+            given: vec![("data", vec!["/flag".to_owned()])],
         };
         let config = build(&args, &file, Some("a.toml".into()), &environment).unwrap();
         assert_eq!(config.data(), PathBuf::from("/flag"));
-        assert_eq!(config.listen(), "environment:1");
+        assert_eq!(config.list("listen"), ["environment:1", "environment:2"]);
         assert_eq!(config.root("user"), Some("file"));
         let shown = config.show();
         assert!(shown.contains("data = \"/flag\"  # flag"), "{shown}");
@@ -213,8 +353,26 @@ mod tests {
             "{shown}"
         );
         assert!(!shown.contains("file-secret"));
-        assert!(toml::from_str::<File>("nonsense = 1").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_without_quoting_it() {
+        assert!(parse("\nnonsense = 1").unwrap_err().contains("line 2"));
+        let wrong = parse("root_password = 123456789").unwrap_err();
+        assert!(wrong.contains("root_password") && !wrong.contains("123456789"));
+        let file = parse("listen = []").unwrap();
+        let none = |_: &str| Ok(None);
+        assert!(build(&ConfigArgs::default(), &file, Some("a".into()), &none).is_err());
         let empty = |_: &str| Ok(Some(String::new()));
-        assert!(build(&ConfigArgs::default(), &File::default(), None, &empty).is_err());
+        assert!(build(&ConfigArgs::default(), &File::new(), None, &empty).is_err());
+    }
+
+    #[test]
+    fn names_are_given_once() {
+        for (i, row) in SETTINGS.iter().enumerate() {
+            let others = SETTINGS.iter().skip(i + 1);
+            assert!(others.clone().all(|other| other.name != row.name));
+            assert!(others.clone().all(|other| other.variable != row.variable));
+        }
     }
 }

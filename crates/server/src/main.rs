@@ -8,7 +8,8 @@ mod health;
 mod log;
 mod serve;
 
-use clap::{Args, Parser, Subcommand};
+use crate::config::ConfigArgs;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,20 +47,6 @@ enum ConfigCommand {
     Check(ConfigArgs),
     /// Show each value and where it came from; secrets are hidden.
     Show(ConfigArgs),
-}
-
-/// Flags win over the environment, which wins over the file.
-#[derive(Args, Clone, Default)]
-struct ConfigArgs {
-    /// The data folder [default: ./trestle-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The address to listen on; port 0 picks a free one [default: 127.0.0.1:9000]
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// A TOML file [default: ./trestle.toml when it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {

@@ -75,23 +75,23 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         .await
         .map_err(opening)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
-    let listener = TcpListener::bind(config.listen())
-        .await
-        .map_err(|error| format!("{} cannot be listened on: {error}", config.listen()))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let listeners = listen(config.list("listen")).await?;
     let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
-    let url = format!("http://{address}");
-    if let Some(fresh) = &fresh {
+    let urls = urls(&listeners)?;
+    if let (Some(fresh), Some(url)) = (&fresh, urls.first()) {
         introduce(
             fresh,
-            &url,
+            url,
             &dir.join("root-credentials").display().to_string(),
         );
     }
-    println!("listening on {url}");
+    for url in &urls {
+        println!("listening on {url}");
+    }
     let service = Service {
         host: host.clone(),
-        connections,
+        // Each listener has its share: together they stay below the limit of open files.
+        connections: connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX),
         handler: Arc::new(Dialects {
             rest: Rest::new(store.clone(), Authority, authenticate(host, root, account)),
             store: store.clone(),
@@ -100,20 +100,50 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     };
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
-    let serving = tokio::spawn(trestle_http::serve(listener, service, stop, DRAIN));
+    let mut serving = tokio::task::JoinSet::new();
+    for listener in listeners {
+        serving.spawn(trestle_http::serve(
+            listener,
+            service.clone(),
+            stop.clone(),
+            DRAIN,
+        ));
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: requests in progress may end");
     stopping.send_replace(true);
-    serving.await.map_err(|error| error.to_string())?;
+    while let Some(served) = serving.join_next().await {
+        served.map_err(|error| error.to_string())?;
+    }
     tidying.abort();
     store
         .close()
         .await
         .map_err(|error| format!("the store did not close cleanly: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A socket for each address.
+async fn listen(addresses: &[String]) -> std::result::Result<Vec<TcpListener>, String> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners
+            .push(listener.map_err(|error| format!("{address} cannot be listened on: {error}"))?);
+    }
+    Ok(listeners)
+}
+
+/// Where each listener can be reached.
+fn urls(listeners: &[TcpListener]) -> std::result::Result<Vec<String>, String> {
+    let url = |listener: &TcpListener| {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        Ok(format!("http://{address}"))
+    };
+    listeners.iter().map(url).collect()
 }
 
 /// Keeps the store tidy for as long as it serves.
