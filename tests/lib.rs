@@ -5,6 +5,7 @@
 //! It knows the server's command line and HTTP, and no crate of the server.
 
 pub mod client;
+pub mod clients;
 pub mod kill;
 pub mod ledger;
 pub mod random;

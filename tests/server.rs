@@ -13,6 +13,11 @@ pub const USER: &str = "root";
 /// Its password.
 pub const PASSWORD: &str = "a long test password";
 
+/// Its access key.
+pub const ACCESS_KEY: &str = "TRESTLEROOTACCESSKEY";
+/// Its secret key.
+pub const SECRET_KEY: &str = "a-long-secret-key-for-tests-only-0123456";
+
 /// No start and no stop takes longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -97,6 +102,8 @@ impl Launch {
             .env("XDG_CONFIG_HOME", home.join("config"))
             .env("TRESTLE_ROOT_USER", USER)
             .env("TRESTLE_ROOT_PASSWORD", PASSWORD)
+            .env("TRESTLE_ROOT_ACCESS_KEY", ACCESS_KEY)
+            .env("TRESTLE_ROOT_SECRET_KEY", SECRET_KEY)
             .stdin(Stdio::null());
         for (name, value) in &self.variables {
             if value.is_empty() {

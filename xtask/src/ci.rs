@@ -3,7 +3,7 @@
 //! Nothing is skipped, whatever the environment says: what a test needs is installed by `.ci/run`.
 
 use crate::workspace::{cargo, release_binary};
-use crate::{report, supply, tidy};
+use crate::{clients, report, supply, tidy};
 use std::process::Command;
 
 /// Runs everything.
@@ -35,11 +35,14 @@ pub fn run() -> Result<(), String> {
         "build",
         cargo().args(["build", "--locked", "--release", "-p", "trestle-server"]),
     )?;
+    println!("== clients");
+    let clients = clients::install()?;
     step(
         "test",
         cargo()
             .args(["test", "--locked", "--workspace"])
-            .env("TRESTLE_BIN", release_binary()?),
+            .env("TRESTLE_BIN", release_binary()?)
+            .env("TRESTLE_CLIENTS", clients),
     )?;
     println!("== all passed");
     Ok(())

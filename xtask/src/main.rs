@@ -1,9 +1,10 @@
-//! Development tasks: `cargo xtask ci | tidy | supply | mainjob | bench | reliability`.
+//! Development tasks: `cargo xtask ci | clients | tidy | supply | mainjob | bench | reliability`.
 //!
 //! Each check reads the repository and returns the list of what is wrong, so that it runs as a
 //! command and as a test.
 
 mod ci;
+mod clients;
 mod layers;
 mod source;
 mod supply;
@@ -14,6 +15,7 @@ use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <task>
   ci      everything that has to pass before a change lands
+  clients install the clients that black-box tests drive, and say where
   tidy    the rules that the compiler and clippy do not know
   supply  licences and sources of all dependencies
   mainjob a real tree of files in and out, with a kill in between
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
+        ["clients"] => clients::install().map(|programs| println!("{}", programs.display())),
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..]),
