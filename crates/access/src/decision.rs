@@ -19,6 +19,14 @@ pub enum Principal {
 /// What is to be done. Finer than any dialect's own verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
+    /// Create an account.
+    CreateAccount,
+    /// Read an account's properties and counters.
+    ReadAccount,
+    /// Change an account's properties.
+    WriteAccount,
+    /// Delete an account that owns nothing.
+    DeleteAccount,
     /// List the buckets of an account.
     ListBuckets,
     /// Create a bucket.

@@ -33,8 +33,10 @@ pub const RESERVED_BUCKET_NAMES: [&str; 13] = [
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(String);
 
-/// The name of a bucket in the one global index: 1–256 bytes of UTF-8 without `/`, `:` and control
-/// characters, not starting with `~`, not `.` or `..`, not one of [`RESERVED_BUCKET_NAMES`].
+/// The name of a bucket: either in the one global index (1–256 bytes of UTF-8 without `/`, `:` and
+/// control characters, not starting with `~`, not `.` or `..`, not one of
+/// [`RESERVED_BUCKET_NAMES`]), or *qualified*, as its account knows it: `account:name`, where the
+/// name is any 1–256 bytes of UTF-8 without `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketName(String);
 
@@ -92,6 +94,35 @@ impl BucketName {
         }
         Ok(BucketName(text))
     }
+
+    /// The qualified name of an account's bucket, whether or not it has a global name too.
+    pub fn in_account(account: &AccountId, name: &str) -> Result<Self> {
+        bounded("a bucket name", name, BUCKET_NAME_BYTES_MAX)?;
+        if name.contains('/') {
+            return Err(Error::invalid("a bucket name must not contain '/'"));
+        }
+        Ok(BucketName(format!("{account}:{name}")))
+    }
+
+    /// Parses a name of either form.
+    pub fn parse_qualified(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        match text.split_once(':') {
+            Some((account, name)) => BucketName::in_account(&AccountId::parse(account)?, name),
+            None => BucketName::parse(text),
+        }
+    }
+
+    /// The account of a qualified name: an account id cannot hold a `:`.
+    pub fn account(&self) -> Option<AccountId> {
+        let (account, _) = self.0.split_once(':')?;
+        Some(AccountId(account.to_owned()))
+    }
+
+    /// The name as its account knows it: without the account.
+    pub fn local(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(_, name)| name)
+    }
 }
 
 impl Key {
@@ -137,6 +168,25 @@ mod tests {
         ] {
             assert!(BucketName::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_qualified_name_leads_back_to_its_parts() {
+        let account = AccountId::parse("acct").unwrap();
+        for local in ["photos", "~x", "a:b", "rest", ".."] {
+            let name = BucketName::in_account(&account, local).unwrap();
+            assert_eq!(name.as_str(), format!("acct:{local}"));
+            assert_eq!(name.account().as_ref(), Some(&account));
+            assert_eq!(name.local(), local);
+            assert_eq!(BucketName::parse_qualified(name.as_str()).unwrap(), name);
+        }
+        let plain = BucketName::parse_qualified("photos").unwrap();
+        assert_eq!((plain.account(), plain.local()), (None, "photos"));
+        for bad in ["", "a/b", &"x".repeat(257)] {
+            assert!(BucketName::in_account(&account, bad).is_err(), "{bad:?}");
+        }
+        assert!(BucketName::parse_qualified(":x").is_err());
+        assert!(BucketName::parse_qualified("rest").is_err());
     }
 
     #[test]

@@ -176,6 +176,8 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
         account,
         prefix: parameters.prefix,
         after: parameters.after,
+        until: None,
+        reverse: false,
         limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
     };
     let (buckets, next) = call.rest.store.list_buckets(&grant, &list).await?;
@@ -183,10 +185,10 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
     let content = AccountPage {
         buckets: buckets
             .iter()
-            .map(|bucket| BucketItem {
+            .map(|(bucket, _)| BucketItem {
                 created: timestamp(bucket.created),
                 href: path_of(&bucket.name, None),
-                name: bucket.name.as_str(),
+                name: bucket.name.local(),
             })
             .collect(),
         next: next.as_deref(),

@@ -39,9 +39,12 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The path of a bucket or an object.
 pub(crate) fn path_of(bucket: &BucketName, key: Option<&str>) -> String {
-    let bucket = utf8_percent_encode(bucket.as_str(), IN_PATH);
+    let account = bucket.account().map_or_else(String::new, |account| {
+        format!("~{}/", utf8_percent_encode(account.as_str(), IN_PATH))
+    });
+    let bucket = utf8_percent_encode(bucket.local(), IN_PATH);
     let key = utf8_percent_encode(key.unwrap_or_default(), IN_PATH);
-    format!("/rest/{bucket}/{key}")
+    format!("/rest/{account}{bucket}/{key}")
 }
 
 /// This dialect's entity tag: the revision.

@@ -64,13 +64,22 @@ enum Target {
 fn target(path: &str) -> Result<Target> {
     let rest = path.strip_prefix("/rest").unwrap_or_default();
     let rest = rest.strip_prefix('/').unwrap_or(rest);
+    // `~account/bucket` is a bucket as its account knows it.
+    let (account, rest) = match rest.strip_prefix('~').and_then(|rest| rest.split_once('/')) {
+        Some((account, rest)) => (Some(AccountId::parse(decode(account)?)?), rest),
+        None => (None, rest),
+    };
+    let parse = |name: &str| match &account {
+        Some(account) => BucketName::in_account(account, &decode(name)?),
+        None => BucketName::parse(decode(name)?),
+    };
     let Some((bucket, key)) = rest.split_once('/') else {
-        if rest.is_empty() {
+        if rest.is_empty() && account.is_none() {
             return Ok(Target::Service);
         }
-        return Ok(Target::Bucket(BucketName::parse(decode(rest)?)?));
+        return Ok(Target::Bucket(parse(rest)?));
     };
-    let bucket = BucketName::parse(decode(bucket)?)?;
+    let bucket = parse(bucket)?;
     if key.is_empty() {
         return Ok(Target::Bucket(bucket));
     }

@@ -1,5 +1,6 @@
 //! The verbs on buckets. A name is claimed in the one global index, and freed with its bucket.
 
+use crate::account::find_account;
 use crate::nouns::{Bucket, BucketUsage, ListBuckets};
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
@@ -15,18 +16,29 @@ pub(crate) const LIST_LIMIT_MAX: usize = 10_000;
 pub(crate) const LIST_SCAN_ROWS: usize = 256;
 
 impl Store {
-    /// Creates an empty bucket of the principal's account.
+    /// Creates an empty bucket. Under a plain name it is the principal's account's; under a
+    /// qualified one it is of the account that the name says, and takes the global name too when
+    /// that is legal and free.
     ///
     /// # Errors
-    /// `AlreadyExists(Bucket)`; `NotFound(Account)`; `Forbidden`.
+    /// `AlreadyExists(Bucket)`; `NotFound(Account)`; `Forbidden`, of a closed account too.
     pub async fn create_bucket(&self, grant: &Grant, name: &BucketName) -> Result<Bucket> {
         store::require(grant, Action::CreateBucket, &Resource::Bucket(name.clone()))?;
-        let owner = store::owner(grant)?;
+        let mut owner = store::owner(grant)?;
+        if let Some(account) = name.account() {
+            owner.account = account;
+        }
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
-            let account = store::find_account(&*read, &owner.account).await?;
-            let name_key = row_key::bucket_name(name);
-            if read.get(&name_key).await?.is_some() {
+            let account = find_account(&*read, &owner.account).await?;
+            if account.account.properties.closed {
+                let message = format!("account {} is closed", owner.account);
+                return Err(Error::new(ErrorKind::Forbidden, message));
+            }
+            let list_key = row_key::account_bucket(&owner.account, name);
+            let global = global_name(&*read, name).await?;
+            if read.get(&list_key).await?.is_some() || global.is_none() && name.account().is_none()
+            {
                 return Err(Error::new(
                     ErrorKind::AlreadyExists(Noun::Bucket),
                     format!("bucket {name} already exists"),
@@ -35,38 +47,11 @@ impl Store {
             drop(read);
             let bucket = Bucket {
                 id: BucketId(self.host.id()),
-                name: name.clone(),
+                name: global.clone().unwrap_or_else(|| name.clone()),
                 owner: owner.clone(),
                 created: self.host.clock.now(),
             };
-            let id = bytes::Bytes::copy_from_slice(bucket.id.0.as_bytes());
-            let list_key = row_key::account_bucket(&owner.account, name);
-            let count_key = row_key::account_counter(&owner.account, Count::Buckets);
-            let commit = Commit {
-                expectations: vec![account, Expectation::Absent(name_key.clone())],
-                writes: vec![
-                    Write::Put {
-                        key: name_key,
-                        value: id.clone(),
-                        body: None,
-                    },
-                    Write::Put {
-                        key: row_key::bucket(bucket.id),
-                        value: BucketRecord::new(&bucket).to_value()?,
-                        body: None,
-                    },
-                    Write::Put {
-                        key: list_key,
-                        value: id,
-                        body: None,
-                    },
-                    Write::Add {
-                        key: count_key,
-                        delta: 1,
-                    },
-                ],
-                ..Commit::default()
-            };
+            let commit = creation(&bucket, account.expectation(), global)?;
             if self.try_commit(commit).await? {
                 return Ok(bucket);
             }
@@ -82,15 +67,12 @@ impl Store {
         store::require(grant, Action::ReadBucket, &Resource::Bucket(name.clone()))?;
         let read = self.snapshot().await?;
         let bucket = store::find_bucket(&*read, name).await?.bucket;
-        let key = |count| row_key::bucket_counter(bucket.id, count);
-        let usage = BucketUsage {
-            objects: store::counter(&*read, &key(Count::Objects)).await?,
-            bytes: store::counter(&*read, &key(Count::Bytes)).await?,
-        };
+        let usage = usage(&*read, bucket.id).await?;
         Ok((bucket, usage))
     }
 
-    /// The buckets of an account by name, and what to give as `after` for the next page.
+    /// The buckets of an account by the names it knows them by, with their counters, and what to
+    /// give as `after` for the next page.
     ///
     /// # Errors
     /// `NotFound(Account)`; `InvalidInput` for a limit above 10,000; `Forbidden`.
@@ -98,7 +80,7 @@ impl Store {
         &self,
         grant: &Grant,
         list: &ListBuckets,
-    ) -> Result<(Vec<Bucket>, Option<String>)> {
+    ) -> Result<(Vec<(Bucket, BucketUsage)>, Option<String>)> {
         store::require(
             grant,
             Action::ListBuckets,
@@ -106,30 +88,29 @@ impl Store {
         )?;
         check_limit(list.limit)?;
         let read = self.snapshot().await?;
-        store::find_account(&*read, &list.account).await?;
+        find_account(&*read, &list.account).await?;
         let mut buckets = Vec::new();
         if list.limit == 0 {
             return Ok((buckets, None));
         }
-        let prefix = row_key::account_buckets(&list.account, &list.prefix);
-        let mut scan = Scan::prefix(prefix.clone(), LIST_SCAN_ROWS);
-        if let Some(after) = &list.after {
-            let after = row_key::account_buckets(&list.account, after);
-            if after >= prefix {
-                scan.from = Bound::Excluded(after);
-            }
-        }
+        let mut scan = bucket_scan(list);
         loop {
             scan.limit = LIST_SCAN_ROWS.min(list.limit + 1 - buckets.len());
             let page = read.scan(&scan).await?;
             let more = page.len() == scan.limit;
             for item in page {
                 if buckets.len() == list.limit {
-                    let next = buckets.last().map(|b: &Bucket| b.name.as_str().to_owned());
+                    let last: Option<&(Bucket, BucketUsage)> = buckets.last();
+                    let next = last.map(|(bucket, _)| bucket.name.local().to_owned());
                     return Ok((buckets, next));
                 }
-                scan.from = Bound::Excluded(item.key().clone());
-                buckets.push(listed_bucket(&*read, &item).await?);
+                match list.reverse {
+                    false => scan.from = Bound::Excluded(item.key().clone()),
+                    true => scan.until = Bound::Excluded(item.key().clone()),
+                }
+                let bucket = listed_bucket(&*read, &item).await?;
+                let usage = usage(&*read, bucket.id).await?;
+                buckets.push((bucket, usage));
             }
             if !more {
                 return Ok((buckets, None));
@@ -165,19 +146,22 @@ impl Store {
                 expectations.push(Expectation::EmptyRange(objects, end));
             }
             let delete = |key| Write::Delete { key };
+            let mut writes = vec![
+                delete(row_key::bucket(id)),
+                delete(row_key::account_bucket(account, name)),
+                delete(row_key::bucket_counter(id, Count::Objects)),
+                delete(row_key::bucket_counter(id, Count::Bytes)),
+                Write::Add {
+                    key: row_key::account_counter(account, Count::Buckets),
+                    delta: -1,
+                },
+            ];
+            if found.bucket.name.account().is_none() {
+                writes.push(delete(row_key::bucket_name(&found.bucket.name)));
+            }
             let commit = Commit {
                 expectations,
-                writes: vec![
-                    delete(row_key::bucket_name(name)),
-                    delete(row_key::bucket(id)),
-                    delete(row_key::account_bucket(account, name)),
-                    delete(row_key::bucket_counter(id, Count::Objects)),
-                    delete(row_key::bucket_counter(id, Count::Bytes)),
-                    Write::Add {
-                        key: row_key::account_counter(account, Count::Buckets),
-                        delta: -1,
-                    },
-                ],
+                writes,
                 urgency: Urgency::Freeing,
                 ..Commit::default()
             };
@@ -187,6 +171,77 @@ impl Store {
         }
         Err(store::conflict())
     }
+}
+
+/// The global name that a new bucket of this name takes: none when it is taken or not legal.
+async fn global_name(read: &dyn MetaRead, name: &BucketName) -> Result<Option<BucketName>> {
+    let Ok(global) = BucketName::parse(name.local()) else {
+        return Ok(None);
+    };
+    let taken = read.get(&row_key::bucket_name(&global)).await?.is_some();
+    Ok((!taken).then_some(global))
+}
+
+/// The one commit of a bucket's creation.
+fn creation(bucket: &Bucket, account: Expectation, global: Option<BucketName>) -> Result<Commit> {
+    let id = bytes::Bytes::copy_from_slice(bucket.id.0.as_bytes());
+    let list_key = row_key::account_bucket(&bucket.owner.account, &bucket.name);
+    let mut expectations = vec![account, Expectation::Absent(list_key.clone())];
+    let put = |key, value| Write::Put {
+        key,
+        value,
+        body: None,
+    };
+    let mut writes = vec![
+        put(
+            row_key::bucket(bucket.id),
+            BucketRecord::new(bucket).to_value()?,
+        ),
+        put(list_key, id.clone()),
+        Write::Add {
+            key: row_key::account_counter(&bucket.owner.account, Count::Buckets),
+            delta: 1,
+        },
+    ];
+    if let Some(global) = global {
+        let name_key = row_key::bucket_name(&global);
+        expectations.push(Expectation::Absent(name_key.clone()));
+        writes.push(put(name_key, id));
+    }
+    Ok(Commit {
+        expectations,
+        writes,
+        ..Commit::default()
+    })
+}
+
+async fn usage(read: &dyn MetaRead, bucket: BucketId) -> Result<BucketUsage> {
+    let key = |count| row_key::bucket_counter(bucket, count);
+    Ok(BucketUsage {
+        objects: store::counter(read, &key(Count::Objects)).await?,
+        bytes: store::counter(read, &key(Count::Bytes)).await?,
+    })
+}
+
+/// The walk over an account's list that a listing asks for.
+fn bucket_scan(list: &ListBuckets) -> Scan {
+    let prefix = row_key::account_buckets(&list.account, &list.prefix);
+    let mut scan = Scan::prefix(prefix.clone(), LIST_SCAN_ROWS);
+    scan.reverse = list.reverse;
+    let (low, high) = match list.reverse {
+        false => (&list.after, &list.until),
+        true => (&list.until, &list.after),
+    };
+    let key = |name: &String| row_key::account_buckets(&list.account, name);
+    if let Some(low) = low.as_ref().map(key).filter(|low| *low >= prefix) {
+        scan.from = Bound::Excluded(low);
+    }
+    if let Some(high) = high.as_ref().map(key)
+        && !matches!(&scan.until, Bound::Excluded(end) if *end <= high)
+    {
+        scan.until = Bound::Excluded(high);
+    }
+    scan
 }
 
 pub(crate) fn check_limit(limit: usize) -> Result<()> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use trestle_core::{
-    BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
+    AccountId, BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
 };
 use trestle_engine::{Engine, MetaRead, Row, Scan, ScanItem, Write};
 
@@ -141,7 +141,7 @@ impl Check<'_> {
         let table = key.first().copied().unwrap_or_default();
         let result = match table {
             row_key::SETTING => Ok(()),
-            row_key::ACCOUNT => AccountRecord::from_value(&row.value).map(drop),
+            row_key::ACCOUNT => account(key, row),
             row_key::BUCKET_NAME => self.bucket_name(read, key, row).await,
             row_key::BUCKET => self.bucket(read, key, row).await,
             row_key::ACCOUNT_BUCKET => self.account_bucket(read, key, row).await,
@@ -202,10 +202,10 @@ impl Check<'_> {
             .counts
             .entry(row_key::account_counter(account, Count::Buckets))
             .or_default() += 1;
-        let index = [
-            row_key::bucket_name(&bucket.name),
-            row_key::account_bucket(account, &bucket.name),
-        ];
+        let mut index = vec![row_key::account_bucket(account, &bucket.name)];
+        if bucket.name.account().is_none() {
+            index.push(row_key::bucket_name(&bucket.name));
+        }
         let owner = read.get(&row_key::account(account)).await?;
         let name = bucket.name.clone();
         self.buckets.insert(id, bucket);
@@ -339,6 +339,13 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn account(key: &Bytes, row: &Row) -> Result<()> {
+    let id = key.get(1..).and_then(|id| std::str::from_utf8(id).ok());
+    let id = id.ok_or_else(|| Error::corrupt("a malformed key"))?;
+    let record = AccountRecord::from_value(&row.value)?;
+    record.into_account(AccountId::parse(id)?).map(drop)
 }
 
 fn decode_object(key: &[u8], row: &Row) -> Result<Object> {

@@ -5,6 +5,7 @@
 //! action and resource. A write streams its bytes into the data port and ends in one commit; before
 //! that commit nothing is visible, after it nothing is missing.
 
+mod account;
 mod bucket;
 mod check;
 mod delete;
@@ -17,10 +18,12 @@ mod record;
 mod row_key;
 mod store;
 
+pub use account::ChangeAccount;
 pub use check::{CheckSummary, Finding};
 pub use nouns::{
-    AccountUsage, Bucket, BucketUsage, Content, DeleteObject, ListBuckets, ListObjects, Listing,
-    ListingItem, Object, PutObject, PutOutcome, ReadObject, TagOf,
+    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
+    ListBuckets, ListObjects, Listing, ListingItem, Object, PutObject, PutOutcome, Quota,
+    ReadObject, TagOf,
 };
 pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, OBJECT_BYTES_MAX, REPRESENTATION_BYTES_MAX};
 pub use read::{ObjectBytes, ObjectReader, ObjectStream};

@@ -35,6 +35,43 @@ pub struct AccountUsage {
     pub bytes: u64,
 }
 
+/// An account as its record tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When its properties last changed.
+    pub modified: Timestamp,
+    /// What its owner may change.
+    pub properties: AccountProperties,
+}
+
+/// The part of an account that changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountProperties {
+    /// The owner's metadata.
+    pub metadata: Metadata,
+    /// Who else may act on it: JSON text of an access list, opaque here.
+    pub acl: Option<String>,
+    /// What all its buckets may hold together.
+    pub quota: Quota,
+    /// State of a dialect that has no neutral meaning, by name.
+    pub documents: std::collections::BTreeMap<String, String>,
+    /// It was given up: it takes no new bucket.
+    pub closed: bool,
+}
+
+/// The most that something may hold; no limit where absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of contents.
+    pub bytes: Option<u64>,
+    /// Objects.
+    pub objects: Option<u64>,
+}
+
 /// What a key names, without its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
@@ -196,8 +233,12 @@ pub struct ListBuckets {
     pub account: AccountId,
     /// Only names that start with this.
     pub prefix: String,
-    /// Only names after this one.
+    /// Only names after this one (before it, when reversed).
     pub after: Option<String>,
+    /// Only names before this one (after it, when reversed).
+    pub until: Option<String>,
+    /// From the last to the first.
+    pub reverse: bool,
     /// At most so many, 0 to 10,000.
     pub limit: usize,
 }

@@ -339,9 +339,13 @@ fn check_limits(put: &PutObject) -> Result<()> {
             REPRESENTATION_BYTES_MAX as u64,
         ));
     }
+    check_metadata(&put.metadata)
+}
+
+/// Refuses metadata beyond its limits.
+pub(crate) fn check_metadata(metadata: &trestle_core::Metadata) -> Result<()> {
     // The depth comes first: it bounds the recursion of everything that follows.
-    if put
-        .metadata
+    if metadata
         .values()
         .any(|value| is_deeper(value, METADATA_DEPTH_MAX))
     {
@@ -349,7 +353,7 @@ fn check_limits(put: &PutObject) -> Result<()> {
             "metadata may be nested at most {METADATA_DEPTH_MAX} deep"
         )));
     }
-    if metadata_text(&put.metadata)?.len() > METADATA_BYTES_MAX {
+    if metadata_text(metadata)?.len() > METADATA_BYTES_MAX {
         return Err(store::too_large("metadata", METADATA_BYTES_MAX as u64));
     }
     Ok(())

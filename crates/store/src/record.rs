@@ -5,7 +5,7 @@
 //! when a reader of the former shape would misread or lose something: `from_value` converts older
 //! versions, one step after another, and refuses newer ones.
 
-use crate::nouns::{Bucket, Content, Object};
+use crate::nouns::{Account, AccountProperties, Bucket, Content, Object, Quota};
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::collections::BTreeMap;
@@ -141,6 +141,71 @@ fn bad_name(error: Error) -> Error {
 pub(crate) struct AccountRecord {
     #[n(0)]
     pub(crate) created: u64,
+    // 1 and 2 are kept for the parent and the name among its children.
+    #[n(3)]
+    modified: Option<u64>,
+    /// JSON text.
+    #[n(4)]
+    metadata: Option<String>,
+    #[n(5)]
+    acl: Option<String>,
+    #[n(6)]
+    quota_bytes: Option<u64>,
+    #[n(7)]
+    quota_objects: Option<u64>,
+    #[n(8)]
+    documents: Option<BTreeMap<String, String>>,
+    #[n(9)]
+    closed: Option<bool>,
+}
+
+impl AccountRecord {
+    pub(crate) fn new(account: &Account) -> Result<Self> {
+        let AccountProperties {
+            metadata,
+            acl,
+            quota,
+            documents,
+            closed,
+        } = &account.properties;
+        Ok(AccountRecord {
+            created: account.created.0,
+            modified: Some(account.modified.0),
+            metadata: match metadata.is_empty() {
+                true => None,
+                false => Some(metadata_text(metadata)?),
+            },
+            acl: acl.clone(),
+            quota_bytes: quota.bytes,
+            quota_objects: quota.objects,
+            documents: (!documents.is_empty()).then(|| documents.clone()),
+            closed: closed.then_some(true),
+        })
+    }
+
+    pub(crate) fn into_account(self, id: AccountId) -> Result<Account> {
+        let metadata = match self.metadata {
+            Some(text) => serde_json::from_str(&text).map_err(|error| {
+                Error::corrupt("an account record with unreadable metadata").with_source(error)
+            })?,
+            None => trestle_core::Metadata::new(),
+        };
+        Ok(Account {
+            id,
+            created: Timestamp(self.created),
+            modified: Timestamp(self.modified.unwrap_or(self.created)),
+            properties: AccountProperties {
+                metadata,
+                acl: self.acl,
+                quota: Quota {
+                    bytes: self.quota_bytes,
+                    objects: self.quota_objects,
+                },
+                documents: self.documents.unwrap_or_default(),
+                closed: self.closed.unwrap_or_default(),
+            },
+        })
+    }
 }
 
 impl Record for AccountRecord {
@@ -177,7 +242,7 @@ impl BucketRecord {
     pub(crate) fn into_bucket(self, id: BucketId) -> Result<Bucket> {
         Ok(Bucket {
             id,
-            name: BucketName::parse(self.name).map_err(bad_name)?,
+            name: BucketName::parse_qualified(self.name).map_err(bad_name)?,
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
         })

@@ -77,7 +77,7 @@ pub(crate) fn account_buckets(id: &AccountId, prefix: &str) -> Bytes {
 }
 
 pub(crate) fn account_bucket(id: &AccountId, name: &BucketName) -> Bytes {
-    account_buckets(id, name.as_str())
+    account_buckets(id, name.local())
 }
 
 /// Start of the keys of a bucket's objects whose keys start with `prefix`.

@@ -1,6 +1,6 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
-use crate::nouns::{AccountUsage, Bucket, Object};
+use crate::nouns::{Bucket, Object};
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub struct Store {
 /// A bucket and the revisions that a commit must still find.
 pub(crate) struct FoundBucket {
     pub(crate) bucket: Bucket,
+    /// The row that its name was found by.
+    index: Bytes,
     index_revision: Sequence,
     revision: Sequence,
 }
@@ -40,10 +42,9 @@ pub(crate) struct FoundBucket {
 impl FoundBucket {
     /// The bucket still is what its name means, and is unchanged.
     pub(crate) fn expectations(&self) -> Vec<Expectation> {
-        let Bucket { id, name, .. } = &self.bucket;
         vec![
-            Expectation::Revision(row_key::bucket_name(name), self.index_revision),
-            Expectation::Revision(row_key::bucket(*id), self.revision),
+            Expectation::Revision(self.index.clone(), self.index_revision),
+            Expectation::Revision(row_key::bucket(self.bucket.id), self.revision),
         ]
     }
 }
@@ -63,24 +64,11 @@ impl Store {
     pub async fn open(engine: Engine, host: Host, root_account: AccountId) -> Result<Arc<Store>> {
         let store = Store { engine, host };
         let key = row_key::account(&root_account);
-        let record = AccountRecord {
-            created: store.host.clock.now().0,
-        };
         let read = store.snapshot().await?;
         if let Some(row) = read.get(&key).await? {
             AccountRecord::from_value(&row.value)?;
         } else {
-            let commit = Commit {
-                expectations: vec![Expectation::Absent(key.clone())],
-                writes: vec![Write::Put {
-                    key,
-                    value: record.to_value()?,
-                    body: None,
-                }],
-                ..Commit::default()
-            };
-            // On a conflict somebody else has just made it.
-            store.try_commit(commit).await?;
+            store.make_account(&root_account).await?;
         }
         drop(read);
         Ok(Arc::new(store))
@@ -143,26 +131,6 @@ impl Store {
         self.engine.meta.commit(commit).await.map(drop)
     }
 
-    /// The exact counters of an account.
-    ///
-    /// # Errors
-    /// `NotFound(Account)`.
-    pub async fn account_usage(&self, grant: &Grant, account: &AccountId) -> Result<AccountUsage> {
-        require(
-            grant,
-            Action::ListBuckets,
-            &Resource::Account(account.clone()),
-        )?;
-        let read = self.snapshot().await?;
-        find_account(&*read, account).await?;
-        let count = |count| row_key::account_counter(account, count);
-        Ok(AccountUsage {
-            buckets: counter(&*read, &count(Count::Buckets)).await?,
-            objects: counter(&*read, &count(Count::Objects)).await?,
-            bytes: counter(&*read, &count(Count::Bytes)).await?,
-        })
-    }
-
     pub(crate) async fn snapshot(&self) -> Result<Box<dyn MetaRead>> {
         self.engine.meta.snapshot().await
     }
@@ -186,23 +154,13 @@ fn check_setting_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The account's record, with the expectation that it is unchanged.
-pub(crate) async fn find_account(read: &dyn MetaRead, id: &AccountId) -> Result<Expectation> {
-    let key = row_key::account(id);
-    let row = read
-        .get(&key)
-        .await?
-        .ok_or_else(|| Error::not_found(Noun::Account, id))?;
-    AccountRecord::from_value(&row.value)?;
-    Ok(Expectation::Revision(key, row.revision))
-}
-
 pub(crate) async fn find_bucket(read: &dyn MetaRead, name: &BucketName) -> Result<FoundBucket> {
     let not_found = || Error::not_found(Noun::Bucket, name);
-    let index = read
-        .get(&row_key::bucket_name(name))
-        .await?
-        .ok_or_else(not_found)?;
+    let index_key = match name.account() {
+        Some(account) => row_key::account_bucket(&account, name),
+        None => row_key::bucket_name(name),
+    };
+    let index = read.get(&index_key).await?.ok_or_else(not_found)?;
     let id = bucket_id(&index.value)?;
     let row = read.get(&row_key::bucket(id)).await?.ok_or_else(|| {
         Error::corrupt(format!(
@@ -212,6 +170,7 @@ pub(crate) async fn find_bucket(read: &dyn MetaRead, name: &BucketName) -> Resul
     let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
     Ok(FoundBucket {
         bucket,
+        index: index_key,
         index_revision: index.revision,
         revision: row.revision,
     })

@@ -66,10 +66,15 @@ pub(super) async fn ask(
             account,
             prefix: prefix.clone(),
             after: None,
+            until: None,
+            reverse: false,
             limit: *limit,
         };
         let (buckets, next) = store.list_buckets(&grant, &list).await?;
-        let names: Vec<&str> = buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+        let names: Vec<&str> = buckets
+            .iter()
+            .map(|(bucket, _)| bucket.name.as_str())
+            .collect();
         return Ok(format!("{names:?} {next:?}"));
     }
     let name = BucketName::parse(bucket)?;

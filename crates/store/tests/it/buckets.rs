@@ -61,10 +61,12 @@ async fn buckets_are_listed_by_name() {
             account: account(),
             prefix: prefix.into(),
             after,
+            until: None,
+            reverse: false,
             limit,
         };
         let (buckets, next) = f.store.list_buckets(&grant, &list).await.unwrap();
-        let names: Vec<_> = buckets.iter().map(|b| b.name.to_string()).collect();
+        let names: Vec<_> = buckets.iter().map(|(b, _)| b.name.to_string()).collect();
         (names.join(" "), next)
     };
     assert_eq!(page("", None, 100).await, ("a1 a2 a3 b c".into(), None));
@@ -81,6 +83,8 @@ async fn buckets_are_listed_by_name() {
         account: account(),
         prefix: String::new(),
         after: None,
+        until: None,
+        reverse: false,
         limit: 10_001,
     };
     assert_eq!(

@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod accounts;
 mod buckets;
 mod check;
 mod concurrency;

@@ -1,0 +1,214 @@
+//! The verbs on accounts: made when first needed, described by properties, deleted when they own
+//! nothing.
+
+use crate::nouns::{Account, AccountProperties, AccountUsage};
+use crate::record::{AccountRecord, Record};
+use crate::row_key::{self, Count};
+use crate::store::{self, ATTEMPTS_MAX, Store, counter, require};
+use std::ops::Bound;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Sequence};
+use trestle_engine::{Commit, Expectation, MetaRead, Scan, Urgency, Write};
+
+/// Largest documents of an account: the bytes of all their names and texts.
+const DOCUMENTS_BYTES_MAX: usize = 64 << 10;
+
+/// How an account's properties change: run on what is there, again when that has changed.
+pub type ChangeAccount<'a> = dyn Fn(&mut AccountProperties) -> Result<()> + Send + Sync + 'a;
+
+/// An account and the revision that a commit must still find.
+pub(crate) struct FoundAccount {
+    pub(crate) account: Account,
+    revision: Sequence,
+}
+
+impl FoundAccount {
+    pub(crate) fn expectation(&self) -> Expectation {
+        Expectation::Revision(row_key::account(&self.account.id), self.revision)
+    }
+}
+
+impl Store {
+    /// Creates an account, or finds that it is there; says whether it was created now. A closed one
+    /// is opened again.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn create_account(&self, grant: &Grant, id: &AccountId) -> Result<bool> {
+        require(grant, Action::CreateAccount, &Resource::Account(id.clone()))?;
+        loop {
+            if self.make_account(id).await? {
+                return Ok(true);
+            }
+            let read = self.snapshot().await?;
+            let mut found = find_account(&*read, id).await?;
+            drop(read);
+            if !found.account.properties.closed {
+                return Ok(false);
+            }
+            let expectation = found.expectation();
+            found.account.properties.closed = false;
+            if self.write_account(expectation, &mut found.account).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Makes the account when there is none.
+    pub(crate) async fn make_account(&self, id: &AccountId) -> Result<bool> {
+        let now = self.host.clock.now();
+        let mut account = Account {
+            id: id.clone(),
+            created: now,
+            modified: now,
+            properties: AccountProperties::default(),
+        };
+        let absent = Expectation::Absent(row_key::account(id));
+        self.write_account(absent, &mut account).await
+    }
+
+    async fn write_account(&self, expected: Expectation, account: &mut Account) -> Result<bool> {
+        account.modified = self.host.clock.now().max(account.modified);
+        let commit = Commit {
+            expectations: vec![expected],
+            writes: vec![Write::Put {
+                key: row_key::account(&account.id),
+                value: AccountRecord::new(account)?.to_value()?,
+                body: None,
+            }],
+            ..Commit::default()
+        };
+        self.try_commit(commit).await
+    }
+
+    /// An account and its counters, of one moment.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `Forbidden`.
+    pub async fn account(&self, grant: &Grant, id: &AccountId) -> Result<(Account, AccountUsage)> {
+        require(grant, Action::ReadAccount, &Resource::Account(id.clone()))?;
+        let read = self.snapshot().await?;
+        let account = find_account(&*read, id).await?.account;
+        Ok((account, usage(&*read, id).await?))
+    }
+
+    /// Changes an account's properties.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; what `change` refuses with; `TooLarge`; `Forbidden`; `Conflict` when
+    /// concurrent changes keep winning.
+    pub async fn update_account(
+        &self,
+        grant: &Grant,
+        id: &AccountId,
+        change: &ChangeAccount<'_>,
+    ) -> Result<Account> {
+        require(grant, Action::WriteAccount, &Resource::Account(id.clone()))?;
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let mut found = find_account(&*read, id).await?;
+            drop(read);
+            let before = found.account.properties.clone();
+            change(&mut found.account.properties)?;
+            if found.account.properties == before {
+                return Ok(found.account);
+            }
+            check(&found.account.properties)?;
+            let expectation = found.expectation();
+            if self.write_account(expectation, &mut found.account).await? {
+                return Ok(found.account);
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// Deletes an account that owns no bucket; its properties go with it.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `NotEmpty`; `Forbidden`.
+    pub async fn delete_account(&self, grant: &Grant, id: &AccountId) -> Result<()> {
+        require(grant, Action::DeleteAccount, &Resource::Account(id.clone()))?;
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let found = find_account(&*read, id).await?;
+            let buckets = row_key::account_buckets(id, "");
+            let some = read.scan(&Scan::prefix(buckets.clone(), 1)).await?;
+            drop(read);
+            if !some.is_empty() {
+                let message = format!("account {id} still owns buckets");
+                return Err(Error::new(ErrorKind::NotEmpty, message));
+            }
+            let mut expectations = vec![found.expectation()];
+            if let Bound::Excluded(end) = row_key::end(&buckets) {
+                expectations.push(Expectation::EmptyRange(buckets, end));
+            }
+            let delete = |key| Write::Delete { key };
+            let count = |count| delete(row_key::account_counter(id, count));
+            let commit = Commit {
+                expectations,
+                writes: vec![
+                    delete(row_key::account(id)),
+                    count(Count::Buckets),
+                    count(Count::Objects),
+                    count(Count::Bytes),
+                ],
+                urgency: Urgency::Freeing,
+                ..Commit::default()
+            };
+            if self.try_commit(commit).await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// The exact counters of an account.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`.
+    pub async fn account_usage(&self, grant: &Grant, account: &AccountId) -> Result<AccountUsage> {
+        require(
+            grant,
+            Action::ListBuckets,
+            &Resource::Account(account.clone()),
+        )?;
+        let read = self.snapshot().await?;
+        find_account(&*read, account).await?;
+        usage(&*read, account).await
+    }
+}
+
+async fn usage(read: &dyn MetaRead, account: &AccountId) -> Result<AccountUsage> {
+    let count = |count| row_key::account_counter(account, count);
+    Ok(AccountUsage {
+        buckets: counter(read, &count(Count::Buckets)).await?,
+        objects: counter(read, &count(Count::Objects)).await?,
+        bytes: counter(read, &count(Count::Bytes)).await?,
+    })
+}
+
+/// The account, with what a commit must still find of it.
+pub(crate) async fn find_account(read: &dyn MetaRead, id: &AccountId) -> Result<FoundAccount> {
+    let row = read
+        .get(&row_key::account(id))
+        .await?
+        .ok_or_else(|| Error::not_found(Noun::Account, id))?;
+    Ok(FoundAccount {
+        account: AccountRecord::from_value(&row.value)?.into_account(id.clone())?,
+        revision: row.revision,
+    })
+}
+
+fn check(properties: &AccountProperties) -> Result<()> {
+    crate::put::check_metadata(&properties.metadata)?;
+    let size = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let documents = properties.documents.iter();
+    let documents: usize = documents.map(|(name, text)| name.len() + text.len()).sum();
+    if documents + size(&properties.acl) > DOCUMENTS_BYTES_MAX {
+        return Err(store::too_large(
+            "an account's documents",
+            DOCUMENTS_BYTES_MAX as u64,
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Accounts, and buckets by the names that their accounts know them by.
+
+use crate::fixture::*;
+use trestle_access::{Action, Resource};
+use trestle_core::*;
+use trestle_store::*;
+
+fn other() -> AccountId {
+    AccountId::parse("other").unwrap()
+}
+
+fn on_account(action: Action) -> trestle_access::Grant {
+    grant(action, Resource::Account(other()))
+}
+
+impl Fixture {
+    async fn make_other(&self) -> bool {
+        let grant = on_account(Action::CreateAccount);
+        self.store.create_account(&grant, &other()).await.unwrap()
+    }
+
+    async fn create_named(&self, name: &BucketName) -> Result<Bucket> {
+        let grant = grant(Action::CreateBucket, Resource::Bucket(name.clone()));
+        self.store.create_bucket(&grant, name).await
+    }
+
+    async fn remove_named(&self, name: &BucketName) -> Result<()> {
+        let grant = grant(Action::DeleteBucket, Resource::Bucket(name.clone()));
+        self.store.delete_bucket(&grant, name).await
+    }
+
+    async fn find(&self, name: &BucketName) -> Result<Bucket> {
+        let grant = grant(Action::ReadBucket, Resource::Bucket(name.clone()));
+        let found = self.store.bucket(&grant, name).await?;
+        Ok(found.0)
+    }
+
+    async fn change(&self, change: &ChangeAccount<'_>) -> Result<Account> {
+        let grant = on_account(Action::WriteAccount);
+        self.store.update_account(&grant, &other(), change).await
+    }
+}
+
+#[tokio::test]
+async fn an_account_lives_from_create_to_delete() {
+    let f = Fixture::new().await;
+    let read = on_account(Action::ReadAccount);
+    let missing = f.store.account(&read, &other()).await;
+    assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Account));
+    assert!(f.make_other().await);
+    assert!(!f.make_other().await);
+    f.change(&|properties| {
+        properties.metadata.insert("color".into(), "red".into());
+        properties.quota.bytes = Some(7);
+        properties.documents.insert("d".into(), "text".into());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let (account, usage) = f.store.account(&read, &other()).await.unwrap();
+    assert_eq!(account.properties.metadata["color"], "red");
+    assert_eq!(account.properties.quota.bytes, Some(7));
+    assert_eq!(account.properties.documents["d"], "text");
+    assert_eq!(usage, AccountUsage::default());
+    let local = BucketName::in_account(&other(), "x").unwrap();
+    f.create_named(&local).await.unwrap();
+    let delete = on_account(Action::DeleteAccount);
+    let refused = f.store.delete_account(&delete, &other()).await;
+    assert_eq!(kind(refused), ErrorKind::NotEmpty);
+    f.remove_named(&local).await.unwrap();
+    f.store.delete_account(&delete, &other()).await.unwrap();
+    let missing = f.store.account(&read, &other()).await;
+    assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Account));
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_refused_or_closed_account_changes_nothing() {
+    let f = Fixture::new().await;
+    f.make_other().await;
+    let refused = f.change(&|properties| {
+        properties.quota.objects = Some(1);
+        Err(Error::invalid("no"))
+    });
+    assert_eq!(kind(refused.await), ErrorKind::InvalidInput);
+    let large = f.change(&|properties| {
+        let text = "x".repeat(65 << 10);
+        properties.documents.insert("d".into(), text);
+        Ok(())
+    });
+    assert_eq!(kind(large.await), ErrorKind::TooLarge);
+    let closed = f.change(&|properties| {
+        properties.closed = true;
+        Ok(())
+    });
+    assert_eq!(closed.await.unwrap().properties.quota, Quota::default());
+    let name = BucketName::in_account(&other(), "x").unwrap();
+    assert_eq!(kind(f.create_named(&name).await), ErrorKind::Forbidden);
+    assert!(f.make_other().await);
+    f.create_named(&name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_or_not_global_is_local() {
+    let f = Fixture::new().await;
+    f.make_other().await;
+    let qualified = |name: &str| BucketName::in_account(&other(), name).unwrap();
+    // `b` is the fixture's, of another account.
+    let b = f.create_named(&qualified("b")).await.unwrap();
+    assert_eq!(b.name.as_str(), "other:b");
+    assert_eq!(b.owner.account, other());
+    for odd in ["rest", "~x", "a:b"] {
+        let bucket = f.create_named(&qualified(odd)).await.unwrap();
+        assert_eq!(bucket.name, qualified(odd));
+    }
+    let free = f.create_named(&qualified("free")).await.unwrap();
+    assert_eq!(free.name.as_str(), "free");
+    assert_eq!(f.find(&name("free")).await.unwrap().id, free.id);
+    assert_eq!(f.find(&qualified("free")).await.unwrap().id, free.id);
+    assert_ne!(f.find(&name("b")).await.unwrap().id, b.id);
+    assert_eq!(f.find(&qualified("b")).await.unwrap().id, b.id);
+    for taken in ["free", "b"] {
+        let again = f.create_named(&qualified(taken)).await;
+        assert_eq!(kind(again), ErrorKind::AlreadyExists(Noun::Bucket));
+    }
+    let grant = on_account(Action::ListBuckets);
+    let list = |after: Option<&str>, until: Option<&str>, reverse| ListBuckets {
+        account: other(),
+        prefix: String::new(),
+        after: after.map(str::to_owned),
+        until: until.map(str::to_owned),
+        reverse,
+        limit: 100,
+    };
+    for (list, expected) in [
+        (list(None, None, false), "a:b b free rest ~x"),
+        (list(Some("b"), Some("rest"), false), "free"),
+        (list(None, None, true), "~x rest free b a:b"),
+        (list(Some("rest"), Some("a:b"), true), "free b"),
+    ] {
+        let (buckets, next) = f.store.list_buckets(&grant, &list).await.unwrap();
+        let names: Vec<_> = buckets.iter().map(|(b, _)| b.name.local()).collect();
+        assert_eq!((names.join(" "), next), (expected.into(), None));
+    }
+    f.assert_sound().await;
+    f.remove_named(&qualified("b")).await.unwrap();
+    f.remove_named(&qualified("free")).await.unwrap();
+    assert!(f.find(&name("b")).await.is_ok());
+    assert!(f.find(&name("free")).await.is_err());
+    f.assert_sound().await;
+}
