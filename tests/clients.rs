@@ -36,7 +36,7 @@ pub fn script(name: &str, server: &Server, home: &Path) -> Command {
     let mut command = program("python", home);
     command
         .arg(folder.join("clients").join(name))
-        .env("TRESTLE_URL", format!("http://{}", server.address))
+        .env("TRESTLE_URL", format!("http://{}", server.front()))
         .env("TRESTLE_USER", USER)
         .env("TRESTLE_PASSWORD", PASSWORD)
         .env("TRESTLE_ACCESS_KEY", ACCESS_KEY)

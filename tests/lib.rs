@@ -8,6 +8,7 @@ pub mod client;
 pub mod clients;
 pub mod kill;
 pub mod ledger;
+pub mod proxy;
 pub mod random;
 pub mod server;
 mod steps;

@@ -1,6 +1,7 @@
 //! The real binary as a child process.
 
 use crate::client::Client;
+use crate::proxy::Proxy;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,7 @@ impl Launch {
             greeting: String::new(),
             start: Duration::ZERO,
             log,
+            proxy: None,
         };
         loop {
             let Ok(line) = received.recv_timeout(TIMEOUT) else {
@@ -175,6 +177,7 @@ impl Launch {
             if let Some(address) = place.and_then(|(_, address)| address.trim().parse().ok()) {
                 server.address = address;
                 server.start = began.elapsed();
+                server.proxy = self.proxy(server.address);
                 // The rest of the greeting is there at once, or never.
                 while let Ok(line) = received.recv_timeout(Duration::from_millis(50)) {
                     server.greeting.push_str(&line);
@@ -198,6 +201,13 @@ impl Launch {
         std::thread::sleep(after);
         child.kill()?;
         child.wait().map(drop)
+    }
+
+    /// What `TRESTLE_TEST_PROXY` puts in front.
+    fn proxy(&self, server: SocketAddr) -> Option<Proxy> {
+        let name = std::env::var("TRESTLE_TEST_PROXY").ok()?;
+        assert_eq!(name, "nginx", "TRESTLE_TEST_PROXY knows nginx alone");
+        Some(Proxy::nginx(server, &self.data.with_extension("nginx")))
     }
 
     fn open_log(&self) -> io::Result<std::fs::File> {
@@ -268,12 +278,20 @@ pub struct Server {
     /// From the start of the process until it listened.
     pub start: Duration,
     log: PathBuf,
+    proxy: Option<Proxy>,
 }
 
 impl Server {
+    /// Where clients reach it: through the proxy in front, if there is one.
+    pub fn front(&self) -> SocketAddr {
+        self.proxy
+            .as_ref()
+            .map_or(self.address, |proxy| proxy.address)
+    }
+
     /// A client with root's credentials.
     pub fn client(&self) -> Client {
-        Client::new(self.address, USER, PASSWORD)
+        Client::new(self.front(), USER, PASSWORD)
     }
 
     /// The process.

@@ -10,6 +10,7 @@ mod listing;
 mod main_job;
 mod objects;
 mod overload;
+mod proxies;
 mod space;
 
 use tempfile::TempDir;
