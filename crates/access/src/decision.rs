@@ -1,51 +1,13 @@
-//! Principals, actions, resources, and the grant that a decision ends in.
+//! The decision: what is asked, the facts it is decided on, and the grant that comes of it.
+//!
+//! [`decide`] is pure. A [`Grant`] carries what was asked and the revisions of the facts; a verb
+//! compares these with what it finds and asks [`Grant::confirm`] again when they moved, so no right
+//! that was taken away is used.
 
-use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Result};
-
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principal {
-    /// Nobody presented a credential.
-    Anonymous,
-    /// The root user, made with the store.
-    Root {
-        /// The root user's name.
-        user: String,
-        /// The root user's account.
-        account: AccountId,
-    },
-}
-
-/// What is to be done. Finer than any dialect's own verbs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Create an account.
-    CreateAccount,
-    /// Read an account's properties and counters.
-    ReadAccount,
-    /// Change an account's properties.
-    WriteAccount,
-    /// Delete an account that owns nothing.
-    DeleteAccount,
-    /// List the buckets of an account.
-    ListBuckets,
-    /// Create a bucket.
-    CreateBucket,
-    /// Read a bucket's properties and counters.
-    ReadBucket,
-    /// Delete an empty bucket.
-    DeleteBucket,
-    /// List the keys of a bucket.
-    ListObjects,
-    /// Read an object's bytes.
-    ReadObject,
-    /// Read an object's metadata.
-    ReadObjectMetadata,
-    /// Create or replace an object.
-    WriteObject,
-    /// Delete an object.
-    DeleteObject,
-}
+use crate::{Action, Context, Principal};
+use std::fmt;
+use std::sync::Arc;
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Owner, Result, Sequence};
 
 /// What it is to be done to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,58 +18,231 @@ pub enum Resource {
     Bucket(BucketName),
     /// What a key names.
     Object(BucketName, Key),
+    /// A user, group, role, policy or access key of an account; empty for all of a kind.
+    Identity(AccountId, String),
+    /// The server as a whole.
+    Server,
 }
 
-/// The permission to perform one action on one resource. Verbs check that it is theirs.
+impl Resource {
+    /// The bucket that it is, or lies in.
+    pub fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Resource::Bucket(bucket) | Resource::Object(bucket, _) => Some(bucket),
+            _ => None,
+        }
+    }
+
+    /// The account that it is, or belongs to by its name alone.
+    pub fn account(&self) -> Option<&AccountId> {
+        match self {
+            Resource::Account(account) | Resource::Identity(account, _) => Some(account),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resource::Account(account) => write!(f, "account {account}"),
+            Resource::Bucket(bucket) => write!(f, "bucket {bucket}"),
+            Resource::Object(bucket, key) => write!(f, "object {bucket}/{key}"),
+            Resource::Identity(account, name) => write!(f, "identity {account}/{name}"),
+            Resource::Server => f.write_str("server"),
+        }
+    }
+}
+
+/// May this principal do this to that, now?
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub resource: Resource,
+    /// Under which circumstances.
+    pub context: Arc<Context>,
+}
+
+/// What was read of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Seen<T> {
+    /// Nothing yet: it was not needed.
+    #[default]
+    Unread,
+    /// There is none.
+    Absent,
+    /// This.
+    There(T),
+}
+
+/// What a decision rests on, as commits number it. 0: there was no such row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Revisions {
+    /// Of everything that is known of identities.
+    pub identities: Sequence,
+    /// Of the bucket's name and of the bucket.
+    pub bucket: Option<(Sequence, Sequence)>,
+    /// Of the object.
+    pub object: Seen<Sequence>,
+}
+
+/// What is known of a bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BucketFacts {
+    /// Who owns it.
+    pub owner: Owner,
+}
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectFacts {
+    /// Who owns it.
+    pub owner: Owner,
+}
+
+/// What a decision is made on, all of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The revisions of it all.
+    pub revisions: Revisions,
+    /// The bucket; none when it does not exist or nothing of a bucket is asked for.
+    pub bucket: Option<Arc<BucketFacts>>,
+    /// The object.
+    pub object: Seen<ObjectFacts>,
+}
+
+/// What came of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It may.
+    Allowed,
+    /// It may not, and why, for an explanation.
+    Denied(String),
+    /// It depends on the object, which was not read yet.
+    NeedsObject,
+}
+
+/// Decides, in this order: an anonymous principal has no rights of its own; root may do everything;
+/// everything else is denied.
+pub fn verdict(asked: &Asked, _facts: &Facts) -> Verdict {
+    if asked.principal.is_root() {
+        return Verdict::Allowed;
+    }
+    Verdict::Denied(match asked.principal.is_anonymous() {
+        true => "anonymous access is not allowed".to_owned(),
+        false => "nothing allows it".to_owned(),
+    })
+}
+
+/// The grant that the facts give; none when it depends on an object that was not read.
+///
+/// # Errors
+/// `Forbidden`.
+pub fn decide(asked: Asked, facts: &Facts) -> Result<Option<Grant>> {
+    match verdict(&asked, facts) {
+        Verdict::Allowed => Ok(Some(Grant {
+            asked: Arc::new(asked),
+            revisions: facts.revisions.clone(),
+        })),
+        Verdict::NeedsObject => Ok(None),
+        // The reason may tell of policies: it is for those who may have it explained.
+        Verdict::Denied(_) => Err(Error::new(
+            ErrorKind::Forbidden,
+            match asked.principal.is_anonymous() {
+                true => "anonymous access is not allowed",
+                false => "access is denied",
+            },
+        )),
+    }
+}
+
+/// The permission to perform one action on one resource. Verbs check that it is theirs, and confirm
+/// it on what they find.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    principal: Principal,
-    action: Action,
-    resource: Resource,
+    asked: Arc<Asked>,
+    revisions: Revisions,
 }
 
 impl Grant {
     /// Who it was given to.
-    pub fn principal(&self) -> &Principal {
-        &self.principal
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.asked.principal
     }
 
     /// What it permits.
     pub fn action(&self) -> Action {
-        self.action
+        self.asked.action
     }
 
     /// On what.
     pub fn resource(&self) -> &Resource {
-        &self.resource
+        &self.asked.resource
     }
-}
 
-/// Decides. Today everything is granted to root and nothing to anybody else.
-#[derive(Clone, Debug, Default)]
-pub struct Authority;
+    /// Under which circumstances.
+    pub fn context(&self) -> &Context {
+        &self.asked.context
+    }
 
-impl Authority {
-    /// Whether `principal` may perform `action` on `resource`.
+    /// What was asked.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Whether it rests on just these revisions, so that it holds as it is.
+    pub fn rests_on(&self, now: &Revisions) -> bool {
+        self.revisions.identities == now.identities
+            && self.revisions.bucket == now.bucket
+            && (self.revisions.object == Seen::Unread || self.revisions.object == now.object)
+    }
+
+    /// Decides again what was asked, on what is there now, object included.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn authorize(
-        &self,
-        principal: &Principal,
-        action: Action,
-        resource: Resource,
-    ) -> Result<Grant> {
-        match principal {
-            Principal::Root { .. } => Ok(Grant {
-                principal: principal.clone(),
-                action,
-                resource,
-            }),
-            Principal::Anonymous => Err(Error::new(
-                ErrorKind::Forbidden,
-                "anonymous access is not allowed",
-            )),
+    pub fn confirm(&self, facts: &Facts) -> Result<()> {
+        match verdict(&self.asked, facts) {
+            Verdict::Allowed => Ok(()),
+            Verdict::Denied(_) | Verdict::NeedsObject => {
+                Err(Error::new(ErrorKind::Forbidden, "access is denied"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(principal: Principal) -> Asked {
+        Asked {
+            principal: Arc::new(principal),
+            action: Action::ReadBucket,
+            resource: Resource::Bucket(BucketName::parse("b").unwrap()),
+            context: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn root_may_and_nobody_else() {
+        let account = AccountId::parse("a").unwrap();
+        let facts = Facts::default();
+        let root = asked(Principal::root(account.clone(), "r"));
+        let grant = decide(root, &facts).unwrap().unwrap();
+        assert!(grant.rests_on(&Revisions::default()));
+        let moved = Revisions {
+            identities: Sequence(1),
+            ..Revisions::default()
+        };
+        assert!(!grant.rests_on(&moved));
+        for principal in [Principal::anonymous(), Principal::user(account, "u")] {
+            let refused = decide(asked(principal), &facts).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Forbidden);
         }
     }
 }

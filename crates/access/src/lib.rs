@@ -1,11 +1,19 @@
 //! Who may do what: principals, credentials, and the decision that lets a verb run.
 //!
-//! Pure: no I/O. A store verb takes a [`Grant`], which only [`Authority::authorize`] makes, so a
-//! request that was not authorised does not compile. There is no way to assemble a server without
-//! an authority, and a malformed credential is never anonymous.
+//! Pure: no I/O. A store verb takes a [`Grant`], which only this crate makes, so a request that was
+//! not authorised does not compile. A malformed credential is never anonymous.
 
+mod action;
+mod context;
 mod decision;
 mod password;
+mod principal;
 
-pub use decision::{Action, Authority, Grant, Principal, Resource};
+pub use action::{Action, Level};
+pub use context::Context;
+pub use decision::{
+    Asked, BucketFacts, Facts, Grant, ObjectFacts, Resource, Revisions, Seen, Verdict, decide,
+    verdict,
+};
 pub use password::{PasswordCache, hash_secret, verify_secret};
+pub use principal::{Principal, PrincipalKind};

@@ -171,7 +171,9 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
     no_body(&call)?;
     let parameters = parameters(call.request.uri().query(), &["prefix", "after", "limit"])?;
     let account = call.account()?.clone();
-    let grant = call.grant(Action::ListBuckets, Resource::Account(account.clone()))?;
+    let grant = call
+        .grant(Action::ListBuckets, Resource::Account(account.clone()))
+        .await?;
     let list = ListBuckets {
         account,
         prefix: parameters.prefix,
@@ -200,9 +202,13 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Bo
     no_body(&call)?;
     let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
     let parameters = parameters(call.request.uri().query(), &known)?;
-    let grant = call.grant(Action::ReadBucket, Resource::Bucket(name.clone()))?;
+    let grant = call
+        .grant(Action::ReadBucket, Resource::Bucket(name.clone()))
+        .await?;
     let (_bucket, usage) = call.rest.store.bucket(&grant, &name).await?;
-    let grant = call.grant(Action::ListObjects, Resource::Bucket(name.clone()))?;
+    let grant = call
+        .grant(Action::ListObjects, Resource::Bucket(name.clone()))
+        .await?;
     let list = ListObjects {
         bucket: name.clone(),
         prefix: parameters.prefix,
@@ -229,7 +235,9 @@ pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<
     if let Some(refused) = unsupported(&call, &CONDITIONS) {
         return Ok(refused);
     }
-    let grant = call.grant(Action::CreateBucket, Resource::Bucket(name.clone()))?;
+    let grant = call
+        .grant(Action::CreateBucket, Resource::Bucket(name.clone()))
+        .await?;
     call.rest.store.create_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
@@ -244,7 +252,9 @@ pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Result<Response<
     if let Some(refused) = unsupported(&call, &CONDITIONS) {
         return Ok(refused);
     }
-    let grant = call.grant(Action::DeleteBucket, Resource::Bucket(name.clone()))?;
+    let grant = call
+        .grant(Action::DeleteBucket, Resource::Bucket(name.clone()))
+        .await?;
     call.rest.store.delete_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

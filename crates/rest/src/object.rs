@@ -188,7 +188,7 @@ pub(crate) async fn get(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
     plain(&call)?;
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grant = call.grant(Action::ReadObject, resource)?;
+    let grant = call.grant(Action::ReadObject, resource).await?;
     let reader = match call
         .rest
         .store
@@ -216,7 +216,7 @@ pub(crate) async fn head(call: Call<'_>, bucket: BucketName, key: Key) -> Result
     plain(&call)?;
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grant = call.grant(Action::ReadObjectMetadata, resource)?;
+    let grant = call.grant(Action::ReadObjectMetadata, resource).await?;
     let object = match call.rest.store.head(&grant, &bucket, &key).await {
         Ok(object) => object,
         Err(error) => return Err(missing(&precondition, error)),
@@ -297,7 +297,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
     }
     let headers = call.request.headers();
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grant = call.grant(Action::WriteObject, resource)?;
+    let grant = call.grant(Action::WriteObject, resource).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let put = PutObject {
         bucket,
@@ -331,7 +331,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
 pub(crate) async fn delete(call: Call<'_>, bucket: BucketName, key: Key) -> Result<Response<Body>> {
     plain(&call)?;
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grant = call.grant(Action::DeleteObject, resource)?;
+    let grant = call.grant(Action::DeleteObject, resource).await?;
     let precondition = parse_precondition(call.request.headers())?;
     let delete = DeleteObject {
         bucket,

@@ -7,7 +7,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
-use trestle_access::{Action, Authority, Grant, Principal, Resource};
+use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Result};
 use trestle_http::{BasicCredentials, Body, Problem, decode};
 use trestle_store::Store;
@@ -19,7 +19,6 @@ pub type Authenticate =
 /// The dialect.
 pub struct Rest {
     pub(crate) store: Arc<Store>,
-    pub(crate) authority: Authority,
     authenticate: Arc<Authenticate>,
 }
 
@@ -32,25 +31,25 @@ impl std::fmt::Debug for Rest {
 /// One authenticated request.
 pub(crate) struct Call<'a> {
     pub(crate) rest: &'a Rest,
-    pub(crate) principal: Principal,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) context: Arc<Context>,
     pub(crate) request: Request<Incoming>,
 }
 
 impl Call<'_> {
-    pub(crate) fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
-        self.rest
-            .authority
-            .authorize(&self.principal, action, resource)
+    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        let asked = Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: self.context.clone(),
+        };
+        self.rest.store.authorize(asked).await
     }
 
     pub(crate) fn account(&self) -> Result<&AccountId> {
-        match &self.principal {
-            Principal::Root { account, .. } => Ok(account),
-            Principal::Anonymous => Err(Error::new(
-                ErrorKind::Forbidden,
-                "anonymous access is not allowed",
-            )),
-        }
+        let anonymous = || Error::new(ErrorKind::Forbidden, "anonymous access is not allowed");
+        self.principal.account().ok_or_else(anonymous)
     }
 }
 
@@ -98,10 +97,9 @@ fn not_allowed(allowed: &'static str) -> Response<Body> {
 
 impl Rest {
     /// The dialect over a store.
-    pub fn new(store: Arc<Store>, authority: Authority, authenticate: Arc<Authenticate>) -> Self {
+    pub fn new(store: Arc<Store>, authenticate: Arc<Authenticate>) -> Self {
         Rest {
             store,
-            authority,
             authenticate,
         }
     }
@@ -128,7 +126,8 @@ impl Rest {
         let method = request.method().clone();
         let call = Call {
             rest: self,
-            principal,
+            principal: Arc::new(principal),
+            context: Arc::new(Context::at(self.store.now())),
             request,
         };
         let answered = match target {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use trestle_access::{Authority, PasswordCache, Principal};
+use trestle_access::{PasswordCache, Principal};
 use trestle_core::{AccountId, Result};
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
@@ -93,7 +93,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         // Each listener has its share: together they stay below the limit of open files.
         connections: connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX),
         handler: Arc::new(Dialects {
-            rest: Rest::new(store.clone(), Authority, authenticate(host, root, account)),
+            rest: Rest::new(store.clone(), authenticate(host, root, account)),
             store: store.clone(),
         })
         .handler(),
@@ -193,10 +193,7 @@ fn authenticate(host: Host, root: RootRecord, account: AccountId) -> Arc<Authent
                     )
                     .await?;
                 let known = presented.user == root.user;
-                Ok((verified && known).then_some(Principal::Root {
-                    user: root.user,
-                    account,
-                }))
+                Ok((verified && known).then(|| Principal::root(account, root.user)))
             })
         },
     )

@@ -37,25 +37,36 @@ impl Store {
     pub async fn create_account(&self, grant: &Grant, id: &AccountId) -> Result<bool> {
         require(grant, Action::CreateAccount, &Resource::Account(id.clone()))?;
         loop {
-            if self.make_account(id).await? {
-                return Ok(true);
-            }
             let read = self.snapshot().await?;
-            let mut found = find_account(&*read, id).await?;
+            let confirmed = self.confirm(&*read, grant, None, None).await?;
+            let found = find_account(&*read, id).await;
             drop(read);
+            let mut found = match found {
+                Err(error) if error.kind() == ErrorKind::NotFound(Noun::Account) => {
+                    if self.make_account(id, Some(confirmed)).await? {
+                        return Ok(true);
+                    }
+                    continue;
+                }
+                found => found?,
+            };
             if !found.account.properties.closed {
                 return Ok(false);
             }
-            let expectation = found.expectation();
+            let expected = vec![found.expectation(), confirmed];
             found.account.properties.closed = false;
-            if self.write_account(expectation, &mut found.account).await? {
+            if self.write_account(expected, &mut found.account).await? {
                 return Ok(true);
             }
         }
     }
 
     /// Makes the account when there is none.
-    pub(crate) async fn make_account(&self, id: &AccountId) -> Result<bool> {
+    pub(crate) async fn make_account(
+        &self,
+        id: &AccountId,
+        confirmed: Option<Expectation>,
+    ) -> Result<bool> {
         let now = self.host.clock.now();
         let mut account = Account {
             id: id.clone(),
@@ -63,14 +74,19 @@ impl Store {
             modified: now,
             properties: AccountProperties::default(),
         };
-        let absent = Expectation::Absent(row_key::account(id));
-        self.write_account(absent, &mut account).await
+        let mut expected = vec![Expectation::Absent(row_key::account(id))];
+        expected.extend(confirmed);
+        self.write_account(expected, &mut account).await
     }
 
-    async fn write_account(&self, expected: Expectation, account: &mut Account) -> Result<bool> {
+    async fn write_account(
+        &self,
+        expectations: Vec<Expectation>,
+        account: &mut Account,
+    ) -> Result<bool> {
         account.modified = self.host.clock.now().max(account.modified);
         let commit = Commit {
-            expectations: vec![expected],
+            expectations,
             writes: vec![Write::Put {
                 key: row_key::account(&account.id),
                 value: AccountRecord::new(account)?.to_value()?,
@@ -88,6 +104,7 @@ impl Store {
     pub async fn account(&self, grant: &Grant, id: &AccountId) -> Result<(Account, AccountUsage)> {
         require(grant, Action::ReadAccount, &Resource::Account(id.clone()))?;
         let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
         let account = find_account(&*read, id).await?.account;
         Ok((account, usage(&*read, id).await?))
     }
@@ -106,6 +123,7 @@ impl Store {
         require(grant, Action::WriteAccount, &Resource::Account(id.clone()))?;
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
+            let confirmed = self.confirm(&*read, grant, None, None).await?;
             let mut found = find_account(&*read, id).await?;
             drop(read);
             let before = found.account.properties.clone();
@@ -114,8 +132,8 @@ impl Store {
                 return Ok(found.account);
             }
             check(&found.account.properties)?;
-            let expectation = found.expectation();
-            if self.write_account(expectation, &mut found.account).await? {
+            let expected = vec![found.expectation(), confirmed];
+            if self.write_account(expected, &mut found.account).await? {
                 return Ok(found.account);
             }
         }
@@ -130,6 +148,7 @@ impl Store {
         require(grant, Action::DeleteAccount, &Resource::Account(id.clone()))?;
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
+            let confirmed = self.confirm(&*read, grant, None, None).await?;
             let found = find_account(&*read, id).await?;
             let buckets = row_key::account_buckets(id, "");
             let some = read.scan(&Scan::prefix(buckets.clone(), 1)).await?;
@@ -138,7 +157,7 @@ impl Store {
                 let message = format!("account {id} still owns buckets");
                 return Err(Error::new(ErrorKind::NotEmpty, message));
             }
-            let mut expectations = vec![found.expectation()];
+            let mut expectations = vec![found.expectation(), confirmed];
             if let Bound::Excluded(end) = row_key::end(&buckets) {
                 expectations.push(Expectation::EmptyRange(buckets, end));
             }
@@ -173,6 +192,7 @@ impl Store {
             &Resource::Account(account.clone()),
         )?;
         let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
         find_account(&*read, account).await?;
         usage(&*read, account).await
     }

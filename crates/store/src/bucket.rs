@@ -30,6 +30,7 @@ impl Store {
         }
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
+            let confirmed = self.confirm(&*read, grant, None, None).await?;
             let account = find_account(&*read, &owner.account).await?;
             if account.account.properties.closed {
                 let message = format!("account {} is closed", owner.account);
@@ -51,7 +52,8 @@ impl Store {
                 owner: owner.clone(),
                 created: self.host.clock.now(),
             };
-            let commit = creation(&bucket, account.expectation(), global)?;
+            let mut commit = creation(&bucket, account.expectation(), global)?;
+            commit.expectations.push(confirmed);
             if self.try_commit(commit).await? {
                 return Ok(bucket);
             }
@@ -66,7 +68,9 @@ impl Store {
     pub async fn bucket(&self, grant: &Grant, name: &BucketName) -> Result<(Bucket, BucketUsage)> {
         store::require(grant, Action::ReadBucket, &Resource::Bucket(name.clone()))?;
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, name).await?.bucket;
+        let found = store::find_bucket(&*read, name).await?;
+        self.confirm(&*read, grant, Some(&found), None).await?;
+        let bucket = found.bucket;
         let usage = usage(&*read, bucket.id).await?;
         Ok((bucket, usage))
     }
@@ -88,6 +92,7 @@ impl Store {
         )?;
         check_limit(list.limit)?;
         let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
         find_account(&*read, &list.account).await?;
         let mut buckets = Vec::new();
         if list.limit == 0 {
@@ -127,6 +132,7 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, name).await?;
+            let confirmed = self.confirm(&*read, grant, Some(&found), None).await?;
             let id = found.bucket.id;
             let account = &found.bucket.owner.account;
             let objects = row_key::objects(id, "");
@@ -142,6 +148,7 @@ impl Store {
             }
             drop(read);
             let mut expectations = found.expectations();
+            expectations.push(confirmed);
             if let Bound::Excluded(end) = row_key::end(&objects) {
                 expectations.push(Expectation::EmptyRange(objects, end));
             }

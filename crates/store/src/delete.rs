@@ -27,12 +27,16 @@ impl Store {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, &bucket).await?;
             let current = store::find_object(&*read, found.bucket.id, &key).await?;
+            let confirmed = self
+                .confirm(&*read, grant, Some(&found), current.as_ref())
+                .await?;
             store::check_precondition(&precondition, tag_of, current.as_ref())?;
             let current = current.ok_or_else(|| Error::not_found(Noun::Object, &key))?;
             let mut writes = layer::removals(&*read, current.object.layer()).await?;
             drop(read);
             let row = row_key::object(found.bucket.id, &key);
             let mut expectations = found.expectations();
+            expectations.push(confirmed);
             expectations.push(Expectation::Revision(row.clone(), current.revision));
             writes.push(Write::Delete { key: row });
             writes.push(Write::Delete {

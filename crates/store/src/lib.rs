@@ -6,6 +6,7 @@
 //! that commit nothing is visible, after it nothing is missing.
 
 mod account;
+mod authorize;
 mod bucket;
 mod check;
 mod delete;

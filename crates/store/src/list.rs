@@ -31,7 +31,9 @@ impl Store {
             return Err(Error::invalid("a delimiter must not be empty"));
         }
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, &list.bucket).await?.bucket.id;
+        let found = store::find_bucket(&*read, &list.bucket).await?;
+        self.confirm(&*read, grant, Some(&found), None).await?;
+        let bucket = found.bucket.id;
         let mut items = Vec::new();
         if list.limit == 0 {
             return Ok(Listing { items, next: None });

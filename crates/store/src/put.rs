@@ -41,27 +41,31 @@ impl Store {
         check_limits(&put)?;
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
-        let mut found = self.look_up(&put).await?;
+        let mut found = self.look_up(grant, &put).await?;
         let mut received = self.receive(&put, body).await?;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(outcome) = self.try_put(&put, &owner, found, &mut received).await? {
                 return Ok(outcome);
             }
-            found = self.look_up(&put).await?;
+            found = self.look_up(grant, &put).await?;
         }
         Err(store::conflict())
     }
 
     /// What a write is going to replace, with its precondition checked.
-    async fn look_up(&self, put: &PutObject) -> Result<Replaced> {
+    async fn look_up(&self, grant: &Grant, put: &PutObject) -> Result<Replaced> {
         let read = self.snapshot().await?;
         let bucket = store::find_bucket(&*read, &put.bucket).await?;
         let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
+        let confirmed = self
+            .confirm(&*read, grant, Some(&bucket), current.as_ref())
+            .await?;
         store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
         let layer = current.as_ref().and_then(|c| c.object.layer());
         let removals = layer::removals(&*read, layer).await?;
         Ok(Replaced {
             bucket,
+            confirmed,
             current,
             removals,
         })
@@ -136,11 +140,13 @@ impl Store {
     ) -> Result<Option<PutOutcome>> {
         let Replaced {
             bucket,
+            confirmed,
             current,
             removals,
         } = found;
         let object = self.new_object(put, owner, received, current.as_ref());
-        let commit = commit(&bucket, &object, current.as_ref(), received, removals)?;
+        let mut commit = commit(&bucket, &object, current.as_ref(), received, removals)?;
+        commit.expectations.push(confirmed);
         Ok(self.try_commit(commit).await?.then(|| PutOutcome {
             object,
             created: current.is_none(),
@@ -230,6 +236,7 @@ fn commit(
 /// What a write found under its key.
 struct Replaced {
     bucket: FoundBucket,
+    confirmed: Expectation,
     current: Option<FoundObject>,
     removals: Vec<Write>,
 }

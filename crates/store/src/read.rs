@@ -23,7 +23,7 @@ impl Store {
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::ReadObjectMetadata, &resource)?;
         let read = self.snapshot().await?;
-        Ok(find(&*read, bucket, key).await?.object)
+        Ok(self.find(&*read, grant, bucket, key).await?.object)
     }
 
     /// Opens an object for reading.
@@ -34,7 +34,9 @@ impl Store {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
         store::require(grant, Action::ReadObject, &resource)?;
         let snapshot = self.snapshot().await?;
-        let FoundObject { object, body, .. } = find(&*snapshot, &read.bucket, &read.key).await?;
+        let FoundObject { object, body, .. } = self
+            .find(&*snapshot, grant, &read.bucket, &read.key)
+            .await?;
         Ok(ObjectReader {
             engine: self.engine.clone(),
             snapshot,
@@ -42,13 +44,20 @@ impl Store {
             body,
         })
     }
-}
 
-async fn find(read: &dyn MetaRead, bucket: &BucketName, key: &Key) -> Result<FoundObject> {
-    let bucket = store::find_bucket(read, bucket).await?.bucket;
-    store::find_object(read, bucket.id, key)
-        .await?
-        .ok_or_else(|| Error::not_found(Noun::Object, key))
+    async fn find(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Result<FoundObject> {
+        let bucket = store::find_bucket(read, bucket).await?;
+        let found = store::find_object(read, bucket.bucket.id, key).await?;
+        self.confirm(read, grant, Some(&bucket), found.as_ref())
+            .await?;
+        found.ok_or_else(|| Error::not_found(Noun::Object, key))
+    }
 }
 
 /// An open object: its record, and its bytes on demand. Both are of one moment. To be used at

@@ -13,6 +13,8 @@ use trestle_engine::meta::prefix_end;
 pub(crate) const SETTING: u8 = 0x01;
 /// `10 | account id`: an account.
 pub(crate) const ACCOUNT: u8 = 0x10;
+/// `11`: one empty row whose revision is that of everything known of identities.
+pub(crate) const IDENTITIES: u8 = 0x11;
 /// `20 | bucket name`: the global index of bucket names.
 pub(crate) const BUCKET_NAME: u8 = 0x20;
 /// `21 | bucket id`: a bucket.
@@ -58,6 +60,10 @@ pub(crate) fn setting(name: &str) -> Bytes {
 
 pub(crate) fn account(id: &AccountId) -> Bytes {
     key(ACCOUNT, &[id.as_str().as_bytes()])
+}
+
+pub(crate) fn identities() -> Bytes {
+    key(IDENTITIES, &[])
 }
 
 pub(crate) fn bucket_name(name: &BucketName) -> Bytes {

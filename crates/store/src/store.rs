@@ -5,7 +5,7 @@ use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use bytes::Bytes;
 use std::sync::Arc;
-use trestle_access::{Action, Grant, Principal, Resource};
+use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
     Sequence, Validators, Verdict,
@@ -40,6 +40,11 @@ pub(crate) struct FoundBucket {
 }
 
 impl FoundBucket {
+    /// Of its name and of its record.
+    pub(crate) fn revisions(&self) -> (Sequence, Sequence) {
+        (self.index_revision, self.revision)
+    }
+
     /// The bucket still is what its name means, and is unchanged.
     pub(crate) fn expectations(&self) -> Vec<Expectation> {
         vec![
@@ -68,7 +73,7 @@ impl Store {
         if let Some(row) = read.get(&key).await? {
             AccountRecord::from_value(&row.value)?;
         } else {
-            store.make_account(&root_account).await?;
+            store.make_account(&root_account, None).await?;
         }
         drop(read);
         Ok(Arc::new(store))
@@ -242,17 +247,12 @@ pub(crate) fn require(grant: &Grant, action: Action, resource: &Resource) -> Res
 
 /// The owner of what a principal makes.
 pub(crate) fn owner(grant: &Grant) -> Result<Owner> {
-    match grant.principal() {
-        Principal::Root { user, account } => Ok(Owner {
-            account: account.clone(),
-            user: user.clone(),
-            domain: None,
-        }),
-        Principal::Anonymous => Err(Error::new(
+    grant.principal().owner().ok_or_else(|| {
+        Error::new(
             ErrorKind::Forbidden,
             "an anonymous principal cannot own anything",
-        )),
-    }
+        )
+    })
 }
 
 /// Evaluates a write's precondition against the current object.

@@ -3,8 +3,11 @@
 use super::{Condition, Operation, Stored};
 use bytes::Bytes;
 use futures::StreamExt;
-use trestle_access::{Action, Authority, Grant, Principal, Resource};
-use trestle_core::{AccountId, BucketName, Key, Precondition, Result, Tag, TagMatch};
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
+use trestle_core::{
+    AccountId, BucketName, Error, ErrorKind, Key, Precondition, Result, Tag, TagMatch,
+};
 use trestle_store::{
     DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes, PutObject,
     ReadObject, Store,
@@ -44,11 +47,15 @@ fn precondition(condition: Condition, current: Option<&Stored>) -> Precondition 
 }
 
 fn grant(action: Action, resource: Resource) -> Result<Grant> {
-    let root = Principal::Root {
-        user: "root".to_owned(),
-        account: AccountId::parse("root")?,
+    let asked = Asked {
+        principal: Arc::new(Principal::root(AccountId::parse("root")?, "root")),
+        action,
+        resource,
+        context: Arc::default(),
     };
-    Authority.authorize(&root, action, resource)
+    // Of no facts: each verb decides it again on what it finds.
+    let undecided = || Error::new(ErrorKind::Internal, "root needs no object to be decided on");
+    decide(asked, &Facts::default())?.ok_or_else(undecided)
 }
 
 /// Asks the store.

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use trestle_access::{Action, Authority, Grant, Principal, Resource};
+use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
 use trestle_core::*;
 use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Token, Written};
 use trestle_host::{Host, ManualClock};
@@ -33,11 +33,13 @@ pub(crate) fn account() -> AccountId {
 }
 
 pub(crate) fn grant(action: Action, resource: Resource) -> Grant {
-    let root = Principal::Root {
-        user: "root".into(),
-        account: account(),
+    let asked = Asked {
+        principal: Arc::new(Principal::root(account(), "root")),
+        action,
+        resource,
+        context: Arc::default(),
     };
-    Authority.authorize(&root, action, resource).unwrap()
+    decide(asked, &Facts::default()).unwrap().unwrap()
 }
 
 pub(crate) fn on_bucket(action: Action, bucket: &str) -> Grant {

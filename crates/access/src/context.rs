@@ -1,0 +1,49 @@
+//! The circumstances of a request that a policy can ask about: condition keys and their values.
+//!
+//! Keys are compared without regard to case. A key that was never set is absent, which is another
+//! thing than empty.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use trestle_core::Timestamp;
+
+/// The circumstances of a request. A dialect fills in what it knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context {
+    /// When it is decided.
+    pub time: Timestamp,
+    /// Where the request comes from, as the first trusted proxy saw it.
+    pub source: Option<IpAddr>,
+    /// Whether it came over TLS, or within this process.
+    pub secure: bool,
+    values: BTreeMap<String, Vec<String>>,
+}
+
+impl Context {
+    /// The circumstances at a time, nothing else known.
+    pub fn at(time: Timestamp) -> Self {
+        Context {
+            time,
+            ..Context::default()
+        }
+    }
+
+    /// Sets a condition key to one value, such as `s3:prefix`, `aws:UserAgent`, `aws:Referer`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.set(key, vec![value.into()]);
+        self
+    }
+
+    /// Sets a condition key to its values.
+    pub fn set(&mut self, key: &str, values: Vec<String>) {
+        self.values.insert(key.to_ascii_lowercase(), values);
+    }
+
+    /// The values of a condition key.
+    pub fn get(&self, key: &str) -> Option<&[String]> {
+        self.values
+            .get(&key.to_ascii_lowercase())
+            .map(Vec::as_slice)
+    }
+}

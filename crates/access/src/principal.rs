@@ -1,0 +1,132 @@
+//! Who asks.
+//!
+//! A principal says who presented which credential, and nothing of what they may do: that is looked
+//! up when a decision is made, so a change of rights counts at once.
+
+use std::sync::Arc;
+use trestle_core::{AccountId, Owner};
+
+/// What kind of principal it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// Nobody presented a credential.
+    Anonymous,
+    /// The root user, made with the store.
+    Root,
+    /// A user of an account.
+    User,
+    /// A user that a program works as.
+    Service,
+    /// Somebody who took a role for a while.
+    Role {
+        /// The role.
+        role: String,
+        /// The session's name.
+        session: String,
+    },
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    kind: PrincipalKind,
+    account: Option<AccountId>,
+    /// The name within the account; empty for nobody.
+    pub user: String,
+    /// The unique id that a system gave the user; its name when none was given.
+    pub id: String,
+    /// The name to show to people.
+    pub display_name: String,
+    /// The user's e-mail address.
+    pub email: Option<String>,
+    /// Names of the groups of the account that the user is in, when the credential was resolved.
+    pub groups: Vec<String>,
+    /// Administers its account.
+    pub admin: bool,
+    /// Administers every account.
+    pub reseller_admin: bool,
+    /// The access key that was presented, if it was one.
+    pub access_key: Option<String>,
+    /// Policies, as JSON, that narrow this session.
+    pub session_policies: Vec<Arc<str>>,
+}
+
+impl Principal {
+    /// Nobody in particular.
+    pub fn anonymous() -> Self {
+        Principal {
+            kind: PrincipalKind::Anonymous,
+            account: None,
+            user: String::new(),
+            id: String::new(),
+            display_name: String::new(),
+            email: None,
+            groups: Vec::new(),
+            admin: false,
+            reseller_admin: false,
+            access_key: None,
+            session_policies: Vec::new(),
+        }
+    }
+
+    /// The root user.
+    pub fn root(account: AccountId, user: impl Into<String>) -> Self {
+        let mut root = Principal::named(PrincipalKind::Root, account, user);
+        (root.admin, root.reseller_admin) = (true, true);
+        root
+    }
+
+    /// A user without any rights of its own.
+    pub fn user(account: AccountId, user: impl Into<String>) -> Self {
+        Principal::named(PrincipalKind::User, account, user)
+    }
+
+    /// A principal of an account.
+    pub fn named(kind: PrincipalKind, account: AccountId, user: impl Into<String>) -> Self {
+        let user = user.into();
+        Principal {
+            kind,
+            account: Some(account),
+            id: user.clone(),
+            display_name: user.clone(),
+            user,
+            ..Principal::anonymous()
+        }
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> &PrincipalKind {
+        &self.kind
+    }
+
+    /// Its account; nobody has none.
+    pub fn account(&self) -> Option<&AccountId> {
+        self.account.as_ref()
+    }
+
+    /// Whether nobody presented a credential.
+    pub fn is_anonymous(&self) -> bool {
+        self.kind == PrincipalKind::Anonymous
+    }
+
+    /// Whether it is the root user.
+    pub fn is_root(&self) -> bool {
+        self.kind == PrincipalKind::Root
+    }
+
+    /// Whether it is the root of its account: the administrator that is named like it.
+    pub fn is_account_root(&self) -> bool {
+        self.is_root()
+            || (self.admin
+                && self.account.as_ref().map(AccountId::as_str) == Some(self.user.as_str()))
+    }
+
+    /// The owner of what it makes; none for nobody.
+    pub fn owner(&self) -> Option<Owner> {
+        self.account.clone().map(|account| Owner {
+            account,
+            user: self.user.clone(),
+            domain: None,
+        })
+    }
+}
