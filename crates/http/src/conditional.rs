@@ -1,9 +1,11 @@
 //! Conditional headers (RFC 9110 §13.1) into a precondition, and dates.
 
 use http::HeaderMap;
-use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+};
 use std::time::{Duration, SystemTime};
-use trestle_core::{Error, Precondition, Result, Tag, TagMatch, Timestamp};
+use trestle_core::{Error, Precondition, Result, Tag, TagMatch, Timestamp, Validators};
 
 /// Most entity tags in one header.
 const TAGS_MAX: usize = 100;
@@ -29,15 +31,71 @@ pub fn parse_precondition(headers: &HeaderMap) -> Result<Precondition> {
     })
 }
 
+/// What If-Range says (RFC 9110 §13.1.5); a dialect picks its reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfRange {
+    /// Nothing.
+    Absent,
+    /// Neither an entity tag nor a date.
+    Malformed,
+    /// An entity tag.
+    Tag(Tag),
+    /// A date, in whole seconds.
+    Date(u64),
+}
+
+impl IfRange {
+    /// Whether the Range header counts. A date is compared only when `dates_are_strong`: when
+    /// nothing can have changed twice within the second that it names.
+    pub fn holds(&self, current: &Validators, dates_are_strong: bool) -> bool {
+        match self {
+            IfRange::Absent => true,
+            IfRange::Malformed => false,
+            IfRange::Tag(tag) => !tag.weak && tag.opaque == current.tag,
+            IfRange::Date(date) => dates_are_strong && *date == current.modified.seconds(),
+        }
+    }
+}
+
+/// Parses the If-Range header.
+pub fn parse_if_range(headers: &HeaderMap) -> IfRange {
+    let mut values = headers.get_all(IF_RANGE).iter();
+    let text = match (values.next(), values.next()) {
+        (None, _) => return IfRange::Absent,
+        (Some(value), None) => value.to_str().unwrap_or_default().trim(),
+        _ => return IfRange::Malformed,
+    };
+    let (weak, quoted) = match text.strip_prefix("W/") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if let Some(rest) = quoted.strip_prefix('"') {
+        return match rest.strip_suffix('"') {
+            Some(opaque) if !opaque.contains('"') => IfRange::Tag(Tag {
+                opaque: opaque.to_owned(),
+                weak,
+            }),
+            _ => IfRange::Malformed,
+        };
+    }
+    parse_http_date(text).map_or(IfRange::Malformed, IfRange::Date)
+}
+
+/// A date in any of the three forms of RFC 9110 §5.6.7, in whole seconds since 1970.
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_secs())
+}
+
 fn date(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>> {
     let mut values = headers.get_all(name).iter();
-    let date = values.next().and_then(|value| {
-        let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
-        date.duration_since(SystemTime::UNIX_EPOCH).ok()
-    });
+    let date = values
+        .next()
+        .and_then(|value| parse_http_date(value.to_str().ok()?));
     match values.next() {
         Some(_) => Err(Error::invalid(format!("the {name} header is repeated"))),
-        None => Ok(date.map(|since| since.as_secs())),
+        None => Ok(date),
     }
 }
 
@@ -112,6 +170,30 @@ mod tests {
             assert!(if_match(&[bad]).is_err(), "{bad:?}");
         }
         assert!(if_match(&["*", "\"a\""]).is_err());
+    }
+
+    #[test]
+    fn if_range_is_a_strong_tag_or_a_date() {
+        let parse = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(IF_RANGE, text.parse().unwrap());
+            parse_if_range(&headers)
+        };
+        let current = Validators {
+            tag: "a".into(),
+            modified: Timestamp(784_111_777_400_000),
+        };
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert!(IfRange::Absent.holds(&current, false));
+        assert!(parse("\"a\"").holds(&current, false));
+        assert!(!parse("W/\"a\"").holds(&current, true));
+        assert!(!parse("\"b\"").holds(&current, true));
+        assert!(parse(date).holds(&current, true));
+        assert!(!parse(date).holds(&current, false));
+        assert!(!parse("Sun, 06 Nov 1994 08:49:38 GMT").holds(&current, true));
+        for bad in ["", "a", "\"a", "\"a\"b\"", "*"] {
+            assert_eq!(parse(bad), IfRange::Malformed, "{bad:?}");
+        }
     }
 
     #[test]

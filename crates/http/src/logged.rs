@@ -24,7 +24,7 @@ pub(crate) struct Logged {
     body: Body,
     line: Line,
     status: u16,
-    length: u64,
+    sent: u64,
 }
 
 impl Logged {
@@ -32,16 +32,12 @@ impl Logged {
     pub(crate) fn response(response: Response<Body>, line: Line) -> Response<Self> {
         let status = response.status().as_u16();
         response.map(|body| Logged {
-            length: left(&body),
             body,
             line,
             status,
+            sent: 0,
         })
     }
-}
-
-fn left(body: &Body) -> u64 {
-    body.size_hint().exact().unwrap_or(0)
 }
 
 impl Drop for Logged {
@@ -53,14 +49,14 @@ impl Drop for Logged {
             path,
             started,
         } = &self.line;
-        let left = left(&self.body);
-        let bytes = self.length - left;
+        let bytes = self.sent;
         let milliseconds = (host.clock.monotonic() - *started).as_secs_f64() * 1e3;
         let status = self.status;
         // The body of an answer to HEAD is never sent.
-        if left == 0 || method == Method::HEAD {
+        if self.body.is_end_stream() || method == Method::HEAD {
             tracing::info!(request = %id, %method, path, status, bytes, milliseconds, "request");
         } else {
+            let left = self.body.remaining();
             tracing::warn!(
                 request = %id, %method, path, status, bytes, left, milliseconds,
                 "the answer broke off"
@@ -77,7 +73,11 @@ impl http_body::Body for Logged {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::RANGE;
-use trestle_core::ByteRange;
+use trestle_core::{ByteRange, Error, ErrorKind, ResolvedRange, Result};
 
 /// What a request says about ranges; a dialect picks its reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,39 @@ pub fn parse_range(headers: &HeaderMap) -> RangeHeader {
     }
 }
 
+/// Several ranges against a length: those that lie within it, in the order asked for.
+///
+/// # Errors
+/// `RangeNotSatisfiable` when none does.
+pub fn resolve_ranges(ranges: &[ByteRange], length: u64) -> Result<Vec<ResolvedRange>> {
+    let within = ranges.iter().filter_map(|range| range.resolve(length).ok());
+    let within: Vec<ResolvedRange> = within.collect();
+    if within.is_empty() {
+        let message = format!("no range lies within the {length} bytes");
+        return Err(Error::new(
+            ErrorKind::RangeNotSatisfiable { length },
+            message,
+        ));
+    }
+    Ok(within)
+}
+
+/// How many ranges overlap one that stands before them, and how many begin before the one before
+/// them: what RFC 9110 §14.2 suggests to look at in order to refuse what only costs.
+pub fn range_disorder(ranges: &[ResolvedRange]) -> (usize, usize) {
+    let overlaps = |(count, range): (usize, &ResolvedRange)| {
+        let before = ranges.get(..count).unwrap_or_default();
+        let overlapped = |other: &ResolvedRange| other.start < range.end && range.start < other.end;
+        before.iter().any(overlapped)
+    };
+    let overlapping = ranges.iter().enumerate().filter(|each| overlaps(*each));
+    let decreasing = ranges.windows(2).filter(|pair| match pair {
+        [first, second] => second.start < first.start,
+        _ => false,
+    });
+    (overlapping.count(), decreasing.count())
+}
+
 fn one(text: &str) -> Option<ByteRange> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -70,6 +103,20 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, value.parse().unwrap());
         parse_range(&headers)
+    }
+
+    #[test]
+    fn several_ranges_resolve_and_their_disorder_shows() {
+        let RangeHeader::Several(ranges) = parse("bytes=4-9,0-1,90-,-3,5-6") else {
+            panic!("several ranges");
+        };
+        let resolved = resolve_ranges(&ranges, 10).unwrap();
+        let pairs: Vec<(u64, u64)> = resolved.iter().map(|r| (r.start, r.end)).collect();
+        assert_eq!(pairs, [(4, 10), (0, 2), (7, 10), (5, 7)]);
+        assert_eq!(range_disorder(&resolved), (2, 2));
+        assert_eq!(range_disorder(&[]), (0, 0));
+        let none = resolve_ranges(&[ByteRange::From(10)], 10).unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::RangeNotSatisfiable { length: 10 });
     }
 
     #[test]

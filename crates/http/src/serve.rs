@@ -1,8 +1,10 @@
 //! Connections: accept, guard, hand requests to a service, drain at the end.
 
 use crate::body::Body;
+use crate::client::Client;
 use crate::guard::{Guard, Violation};
 use crate::logged::{Line, Logged};
+use crate::phrase;
 use crate::problem::Problem;
 use bytes::{Buf, BufMut, BytesMut};
 use futures::future::BoxFuture;
@@ -74,10 +76,10 @@ pub async fn serve(
             _ = stop.wait_for(|stopped| *stopped) => break,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, peer, place)) => {
                 let (service, stop) = (service.clone(), stop.clone());
                 tokio::spawn(async move {
-                    connection(stream, service, stop).await;
+                    connection(stream, peer, service, stop).await;
                     drop(place);
                 });
             }
@@ -99,22 +101,27 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = places
         .clone()
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _peer): (TcpStream, SocketAddr) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // Small answers must not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true)?;
     // Whoever stops reading would hold a place and an open object for ever.
     let timeout = u32::try_from(TAKE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout)?;
-    Ok((stream, place))
+    Ok((stream, peer, place))
 }
 
-async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Service,
+    mut stop: watch::Receiver<bool>,
+) {
     let host = service.host.clone();
     let io = Guarded {
         stream,
@@ -124,7 +131,7 @@ async fn connection(stream: TcpStream, service: Service, mut stop: watch::Receiv
         ended: None,
     };
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let answered = answer(service.clone(), request);
+        let answered = answer(service.clone(), peer, request);
         Box::pin(async move { Ok::<_, std::convert::Infallible>(answered.await) })
     });
     let mut connection = hyper::server::conn::http1::Builder::new()
@@ -193,7 +200,23 @@ async fn refuse(stream: &mut TcpStream, violation: Violation, id: &str) -> io::R
     stream.write_all(&bytes).await
 }
 
-async fn answer(service: Service, request: Request<Incoming>) -> Response<Logged> {
+/// What is known of who sent a request.
+fn client<B>(peer: SocketAddr, request: &Request<B>) -> Client {
+    let named = request.uri().authority().map(http::uri::Authority::as_str);
+    let header = || request.headers().get(http::header::HOST)?.to_str().ok();
+    Client {
+        peer,
+        address: peer.ip().to_canonical(),
+        secure: false,
+        authority: named.or_else(header).unwrap_or_default().to_owned(),
+    }
+}
+
+async fn answer(
+    service: Service,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Logged> {
     let line = Line {
         started: service.host.clock.monotonic(),
         id: service.host.id().to_string(),
@@ -202,7 +225,9 @@ async fn answer(service: Service, request: Request<Incoming>) -> Response<Logged
         host: service.host,
     };
     let mut request = request;
+    let client = client(peer, &request);
     request.extensions_mut().insert(RequestId(line.id.clone()));
+    request.extensions_mut().insert(client);
     let handling = (service.handler)(request);
     let mut response = if line.method.is_safe() {
         handling.await
@@ -216,6 +241,7 @@ async fn answer(service: Service, request: Request<Incoming>) -> Response<Logged
     if let Ok(value) = HeaderValue::from_str(&line.id) {
         response.headers_mut().insert("x-request-id", value);
     }
+    phrase::complete(&mut response);
     Logged::response(response, line)
 }
 
@@ -309,7 +335,7 @@ mod tests {
     async fn who_stops_reading_is_cut_off_in_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await;
-        let (stream, _place) = accept(&listener, &Arc::new(Semaphore::new(1)))
+        let (stream, _peer, _place) = accept(&listener, &Arc::new(Semaphore::new(1)))
             .await
             .unwrap();
         let timeout = rustix::net::sockopt::tcp_user_timeout(&stream).unwrap();
