@@ -16,7 +16,7 @@ use trestle_core::{
 use trestle_http::{
     Body, Problem, RangeHeader, http_date, incoming, parse_precondition, parse_range,
 };
-use trestle_store::{DeleteObject, Object, ObjectBytes, PutObject, ReadObject};
+use trestle_store::{DeleteObject, Object, ObjectBytes, ObjectProperties, PutObject, ReadObject};
 
 /// The representation fields that are kept and sent back.
 const KEPT: [HeaderName; 5] = [
@@ -304,8 +304,10 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
         key,
         precondition: parse_precondition(headers)?,
         tag_of,
-        representation: representation(headers)?,
-        metadata: Default::default(),
+        properties: ObjectProperties {
+            representation: representation(headers)?,
+            ..ObjectProperties::default()
+        },
         expected_digests: expected_digests(headers)?,
         declared_length: http_body::Body::size_hint(call.request.body()).exact(),
     };

@@ -2,6 +2,7 @@
 
 use crate::account::find_account;
 use crate::nouns::{Bucket, BucketUsage, ListBuckets};
+use crate::properties::BucketProperties;
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -51,6 +52,7 @@ impl Store {
                 name: global.clone().unwrap_or_else(|| name.clone()),
                 owner: owner.clone(),
                 created: self.host.clock.now(),
+                properties: BucketProperties::default(),
             };
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
@@ -202,7 +204,7 @@ fn creation(bucket: &Bucket, account: Expectation, global: Option<BucketName>) -
     let mut writes = vec![
         put(
             row_key::bucket(bucket.id),
-            BucketRecord::new(bucket).to_value()?,
+            BucketRecord::new(bucket)?.to_value()?,
         ),
         put(list_key, id.clone()),
         Write::Add {

@@ -4,6 +4,7 @@
 //! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
 
 use crate::nouns::{Bucket, Object};
+use crate::placement::Tally;
 use crate::read::open_content;
 use crate::record::{AccountRecord, BucketRecord, ExtentRecord, LayerRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
@@ -149,6 +150,7 @@ impl Check<'_> {
                 self.object(read, key, row).await;
                 Ok(())
             }
+            row_key::HISTORY => self.version(key, row),
             row_key::OBJECT_ID => self.object_id(read, key, row).await,
             row_key::LAYER => self.layer(read, key, row).await,
             row_key::EXTENT => self.extent(read, key, row).await,
@@ -248,7 +250,12 @@ impl Check<'_> {
         let bucket = row_key::split_id(key).and_then(|(id, _)| self.buckets.get(&BucketId(id)));
         match bucket {
             Some(bucket) => {
-                for write in store::count(bucket, 1, store::signed(object.length())) {
+                let tally = Tally {
+                    objects: 1,
+                    bytes: store::signed(object.length()),
+                    ..Tally::default()
+                };
+                for write in store::count(bucket, tally) {
                     if let Write::Add { key, delta } = write {
                         *self.counts.entry(key).or_default() += delta;
                     }
@@ -270,6 +277,30 @@ impl Check<'_> {
             Ok(()) => self.summary.bytes += object.length(),
             Err(error) => self.found(place, because("the bytes", &error)),
         }
+    }
+
+    fn version(&mut self, key: &Bytes, row: &Row) -> Result<()> {
+        let (bucket, object_key, ordinal) =
+            row_key::split_version(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let object = ObjectRecord::from_value(&row.value)?.into_object(object_key)?;
+        let bucket = self
+            .buckets
+            .get(&bucket)
+            .ok_or_else(|| Error::corrupt("a version of a bucket that does not exist"))?;
+        let tally = Tally {
+            versions: 1,
+            version_bytes: store::signed(object.length()),
+            ..Tally::default()
+        };
+        for write in store::count(bucket, tally) {
+            if let Write::Add { key, delta } = write {
+                *self.counts.entry(key).or_default() += delta;
+            }
+        }
+        if object.ordinal != ordinal {
+            return Err(Error::corrupt("a version in another's place"));
+        }
+        Ok(())
     }
 
     async fn object_id(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {

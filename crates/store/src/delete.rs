@@ -2,6 +2,7 @@
 
 use crate::layer;
 use crate::nouns::{DeleteObject, Object};
+use crate::placement::Tally;
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, Resource};
@@ -43,7 +44,12 @@ impl Store {
                 key: row_key::object_id(current.object.id),
             });
             let length = store::signed(current.object.length());
-            writes.extend(store::count(&found.bucket, -1, -length));
+            let tally = Tally {
+                objects: -1,
+                bytes: -length,
+                ..Tally::default()
+            };
+            writes.extend(store::count(&found.bucket, tally));
             let urgency = Urgency::Freeing;
             let commit = Commit {
                 expectations,

@@ -13,6 +13,8 @@ mod delete;
 mod layer;
 mod list;
 mod nouns;
+mod placement;
+mod properties;
 mod put;
 mod read;
 mod record;
@@ -23,8 +25,12 @@ pub use account::ChangeAccount;
 pub use check::{CheckSummary, Finding};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
-    ListBuckets, ListObjects, Listing, ListingItem, Object, PutObject, PutOutcome, Quota,
-    ReadObject, TagOf,
+    ListBuckets, ListObjects, Listing, ListingItem, Object, PutObject, PutOutcome, ReadObject,
+    TagOf, VersionRef,
+};
+pub use properties::{
+    BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,
+    PublicAccessBlock, Quota, Retention, RetentionMode, Versioning, Written,
 };
 pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, OBJECT_BYTES_MAX, REPRESENTATION_BYTES_MAX};
 pub use read::{ObjectBytes, ObjectReader, ObjectStream};

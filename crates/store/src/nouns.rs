@@ -1,5 +1,7 @@
 //! What verbs take and give.
 
+use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
+use std::collections::BTreeMap;
 use trestle_core::*;
 
 /// A bucket as its record tells.
@@ -13,6 +15,8 @@ pub struct Bucket {
     pub owner: Owner,
     /// When it was created.
     pub created: Timestamp,
+    /// What may be changed.
+    pub properties: BucketProperties,
 }
 
 /// Exact counters.
@@ -58,18 +62,9 @@ pub struct AccountProperties {
     /// What all its buckets may hold together.
     pub quota: Quota,
     /// State of a dialect that has no neutral meaning, by name.
-    pub documents: std::collections::BTreeMap<String, String>,
+    pub documents: BTreeMap<String, String>,
     /// It was given up: it takes no new bucket.
     pub closed: bool,
-}
-
-/// The most that something may hold; no limit where absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quota {
-    /// Bytes of contents.
-    pub bytes: Option<u64>,
-    /// Objects.
-    pub objects: Option<u64>,
 }
 
 /// What a key names, without its bytes.
@@ -81,6 +76,10 @@ pub struct Object {
     pub version: VersionId,
     /// How often this version's record was changed since it was written.
     pub change: u64,
+    /// Its place among the versions of its key: larger than those of all that are older.
+    pub ordinal: u64,
+    /// Whether it was written while versioning was off or suspended.
+    pub null_version: bool,
     /// Its key.
     pub key: Key,
     /// Who owns it.
@@ -93,10 +92,40 @@ pub struct Object {
     pub content: Content,
     /// Digests of the bytes.
     pub digests: Digests,
+    /// How the content came about.
+    pub written: Written,
+    /// The checksum that the client chose.
+    pub checksum: Option<Checksum>,
     /// How the bytes are to be represented.
     pub representation: Representation,
     /// The user's metadata.
     pub metadata: Metadata,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// JSON text of an access control list.
+    pub acl: Option<String>,
+    /// Until when this version is protected.
+    pub retention: Option<Retention>,
+    /// Whether this version is protected until the hold is lifted.
+    pub legal_hold: bool,
+    /// When the object ends.
+    pub expires: Option<Timestamp>,
+    /// The storage class as it was named.
+    pub storage_class: Option<String>,
+    /// Dialect state without a neutral meaning.
+    pub documents: BTreeMap<String, String>,
+}
+
+/// Which version of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionRef {
+    /// The current one.
+    #[default]
+    Current,
+    /// The one that was written while versioning was off or suspended.
+    Null,
+    /// The one of this id.
+    Id(VersionId),
 }
 
 /// The variants of content.
@@ -109,6 +138,8 @@ pub enum Content {
         /// Where they are: attached to the record when absent.
         layer: Option<LayerId>,
     },
+    /// Nothing: the key was deleted here. Only a version in history holds it, never what a read finds.
+    DeleteMarker,
 }
 
 impl Object {
@@ -116,6 +147,27 @@ impl Object {
     pub fn length(&self) -> u64 {
         match self.content {
             Content::Data { length, .. } => length,
+            Content::DeleteMarker => 0,
+        }
+    }
+
+    /// Whether it says that the key was deleted.
+    pub fn is_marker(&self) -> bool {
+        self.content == Content::DeleteMarker
+    }
+
+    /// Its mutable part.
+    pub fn properties(&self) -> ObjectProperties {
+        ObjectProperties {
+            representation: self.representation.clone(),
+            metadata: self.metadata.clone(),
+            tags: self.tags.clone(),
+            acl: self.acl.clone(),
+            retention: self.retention,
+            legal_hold: self.legal_hold,
+            expires: self.expires,
+            storage_class: self.storage_class.clone(),
+            documents: self.documents.clone(),
         }
     }
 
@@ -123,6 +175,7 @@ impl Object {
     pub(crate) fn layer(&self) -> Option<LayerId> {
         match self.content {
             Content::Data { layer, .. } => layer,
+            Content::DeleteMarker => None,
         }
     }
 
@@ -147,10 +200,8 @@ pub struct PutObject {
     pub precondition: Precondition,
     /// The dialect's entity tag.
     pub tag_of: TagOf,
-    /// How the bytes are to be represented.
-    pub representation: Representation,
-    /// The user's metadata.
-    pub metadata: Metadata,
+    /// The mutable part of the new object.
+    pub properties: ObjectProperties,
     /// Digests that the bytes must have; `DigestMismatch` otherwise.
     pub expected_digests: Vec<Digest>,
     /// The length that the body declared, if it did: a different one is `IncompleteBody`.

@@ -2,18 +2,18 @@
 //! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
 
 use crate::layer;
-use crate::nouns::{Content, Object, PutObject, PutOutcome};
-use crate::record::{ObjectRecord, Record, metadata_text};
+use crate::nouns::{Content, PutObject, PutOutcome};
+use crate::placement::{Draft, Slot};
+use crate::properties::Written;
+use crate::record::metadata_text;
 use crate::row_key;
-use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
+use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{
-    DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, ObjectId, Owner, Result, VersionId,
-};
-use trestle_engine::{Body, Commit, Data, DataWriter, Expectation, Extent, Token, Urgency, Write};
+use trestle_core::{DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, Owner, Result};
+use trestle_engine::{Body, Data, DataWriter, Extent, Token, Urgency};
 
 /// Largest object, in bytes.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
@@ -42,9 +42,9 @@ impl Store {
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
         let mut found = self.look_up(grant, &put).await?;
-        let mut received = self.receive(&put, body).await?;
+        let received = self.receive(&put, body).await?;
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(outcome) = self.try_put(&put, &owner, found, &mut received).await? {
+            if let Some(outcome) = self.try_put(&put, &owner, found, &received).await? {
                 return Ok(outcome);
             }
             found = self.look_up(grant, &put).await?;
@@ -52,23 +52,13 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// What a write is going to replace, with its precondition checked.
-    async fn look_up(&self, grant: &Grant, put: &PutObject) -> Result<Replaced> {
+    /// What a write finds under its key, with its precondition checked.
+    async fn look_up(&self, grant: &Grant, put: &PutObject) -> Result<Slot> {
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, &put.bucket).await?;
-        let current = store::find_object(&*read, bucket.bucket.id, &put.key).await?;
-        let confirmed = self
-            .confirm(&*read, grant, Some(&bucket), current.as_ref())
-            .await?;
-        store::check_precondition(&put.precondition, put.tag_of, current.as_ref())?;
-        let layer = current.as_ref().and_then(|c| c.object.layer());
-        let removals = layer::removals(&*read, layer).await?;
-        Ok(Replaced {
-            bucket,
-            confirmed,
-            current,
-            removals,
-        })
+        let mut slot = Slot::find(&*read, &put.bucket, &put.key).await?;
+        slot.confirm(self, &*read, grant).await?;
+        store::check_precondition(&put.precondition, put.tag_of, slot.current.as_ref())?;
+        Ok(slot)
     }
 
     /// Takes the body in: hashes it, checks it against what was declared, and stores what does not
@@ -135,110 +125,41 @@ impl Store {
         &self,
         put: &PutObject,
         owner: &Owner,
-        found: Replaced,
-        received: &mut Received,
-    ) -> Result<Option<PutOutcome>> {
-        let Replaced {
-            bucket,
-            confirmed,
-            current,
-            removals,
-        } = found;
-        let object = self.new_object(put, owner, received, current.as_ref());
-        let mut commit = commit(&bucket, &object, current.as_ref(), received, removals)?;
-        commit.expectations.push(confirmed);
-        Ok(self.try_commit(commit).await?.then(|| PutOutcome {
-            object,
-            created: current.is_none(),
-        }))
-    }
-
-    fn new_object(
-        &self,
-        put: &PutObject,
-        owner: &Owner,
+        slot: Slot,
         received: &Received,
-        current: Option<&FoundObject>,
-    ) -> Object {
-        let now = self.host.clock.now();
-        let modified = current.map_or(now, |c| now.after(c.object.modified));
-        Object {
-            id: current.map_or_else(|| ObjectId(self.host.id()), |c| c.object.id),
-            version: VersionId(self.host.id()),
-            change: 0,
-            key: put.key.clone(),
+    ) -> Result<Option<PutOutcome>> {
+        let draft = Draft {
             owner: owner.clone(),
-            created: current.map_or(modified, |c| c.object.created),
-            modified,
             content: Content::Data {
                 length: received.length,
                 layer: received.layer.as_ref().map(|layer| layer.id),
             },
             digests: received.digests.clone(),
-            representation: put.representation.clone(),
-            metadata: put.metadata.clone(),
+            written: Written::Whole,
+            checksum: None,
+            properties: put.properties.clone(),
+        };
+        let object = slot.object(self, draft);
+        let body = received.body.clone().map(Body::Attached);
+        let Some(mut changes) = slot.install(self, &object, body).await? else {
+            return Ok(None);
+        };
+        let mut tokens = Vec::new();
+        if let Some(layer) = &received.layer {
+            let row = row_key::object(slot.bucket.bucket.id, &put.key);
+            let rows = layer::rows(layer.id, &row, &layer.extents)?;
+            changes.writes.extend(rows);
+            tokens.push(layer.unnamed.token);
         }
+        let mut commit = changes
+            .into_commit(self, &slot.bucket, Urgency::Normal)
+            .await?;
+        commit.tokens = tokens;
+        Ok(self.try_commit(commit).await?.then(|| PutOutcome {
+            object,
+            created: slot.current.is_none(),
+        }))
     }
-}
-
-/// The one commit of a write.
-fn commit(
-    bucket: &FoundBucket,
-    object: &Object,
-    current: Option<&FoundObject>,
-    received: &Received,
-    removals: Vec<Write>,
-) -> Result<Commit> {
-    let key = row_key::object(bucket.bucket.id, &object.key);
-    let mut expectations = bucket.expectations();
-    let mut writes = removals;
-    match current {
-        Some(current) => {
-            expectations.push(Expectation::Revision(key.clone(), current.revision));
-        }
-        None => {
-            expectations.push(Expectation::Absent(key.clone()));
-            // What the index says is what follows the table byte of the object's row key.
-            let place = key.slice(1..);
-            writes.push(Write::Put {
-                key: row_key::object_id(object.id),
-                value: place,
-                body: None,
-            });
-        }
-    }
-    let mut tokens = Vec::new();
-    if let Some(layer) = &received.layer {
-        writes.extend(layer::rows(layer.id, &key, &layer.extents)?);
-        tokens.push(layer.unnamed.token);
-    }
-    let value = ObjectRecord::new(object)?.to_value()?;
-    writes.push(Write::Put {
-        key,
-        value,
-        body: received.body.clone().map(Body::Attached),
-    });
-    let former_length = current.map_or(0, |c| c.object.length());
-    let bytes = store::signed(object.length()) - store::signed(former_length);
-    writes.extend(store::count(
-        &bucket.bucket,
-        i64::from(current.is_none()),
-        bytes,
-    ));
-    Ok(Commit {
-        expectations,
-        writes,
-        tokens,
-        urgency: Urgency::Normal,
-    })
-}
-
-/// What a write found under its key.
-struct Replaced {
-    bucket: FoundBucket,
-    confirmed: Expectation,
-    current: Option<FoundObject>,
-    removals: Vec<Write>,
 }
 
 /// A body that was taken in.
@@ -336,6 +257,7 @@ fn check_limits(put: &PutObject) -> Result<()> {
         return Err(store::too_large("an object", OBJECT_BYTES_MAX));
     }
     let representation: usize = put
+        .properties
         .representation
         .iter()
         .map(|(n, v)| n.len() + v.len())
@@ -346,7 +268,7 @@ fn check_limits(put: &PutObject) -> Result<()> {
             REPRESENTATION_BYTES_MAX as u64,
         ));
     }
-    check_metadata(&put.metadata)
+    check_metadata(&put.properties.metadata)
 }
 
 /// Refuses metadata beyond its limits.

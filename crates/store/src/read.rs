@@ -174,7 +174,9 @@ pub(crate) async fn open_content(
     body: Option<BodyRef>,
     range: ResolvedRange,
 ) -> Result<Chunks> {
-    let Content::Data { length, layer } = object.content;
+    let Content::Data { length, layer } = object.content else {
+        return Ok(Chunks::Body(VecDeque::new()));
+    };
     if let Some(layer) = layer {
         let ResolvedRange { start, end } = range;
         let reader = LayerReader::new(engine.clone(), layer, start, end);

@@ -5,13 +5,19 @@
 //! when a reader of the former shape would misread or lose something: `from_value` converts older
 //! versions, one step after another, and refuses newer ones.
 
-use crate::nouns::{Account, AccountProperties, Bucket, Content, Object, Quota};
+mod bucket;
+mod object;
+
+pub(crate) use bucket::BucketRecord;
+pub(crate) use object::ObjectRecord;
+
+use crate::nouns::{Account, AccountProperties};
+use crate::properties::Quota;
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::collections::BTreeMap;
 use trestle_core::{
-    AccountId, BucketId, BucketName, Digest, DigestAlgorithm, Digests, Error, ErrorKind, Id, Key,
-    LayerId, ObjectId, Owner, Result, Timestamp, VersionId,
+    AccountId, Digest, DigestAlgorithm, Error, ErrorKind, Id, Metadata, Owner, Result, Timestamp,
 };
 
 /// A row value with a version.
@@ -171,31 +177,22 @@ impl AccountRecord {
         Ok(AccountRecord {
             created: account.created.0,
             modified: Some(account.modified.0),
-            metadata: match metadata.is_empty() {
-                true => None,
-                false => Some(metadata_text(metadata)?),
-            },
+            metadata: filled_metadata(metadata)?,
             acl: acl.clone(),
             quota_bytes: quota.bytes,
             quota_objects: quota.objects,
-            documents: (!documents.is_empty()).then(|| documents.clone()),
+            documents: filled(documents),
             closed: closed.then_some(true),
         })
     }
 
     pub(crate) fn into_account(self, id: AccountId) -> Result<Account> {
-        let metadata = match self.metadata {
-            Some(text) => serde_json::from_str(&text).map_err(|error| {
-                Error::corrupt("an account record with unreadable metadata").with_source(error)
-            })?,
-            None => trestle_core::Metadata::new(),
-        };
         Ok(Account {
             id,
             created: Timestamp(self.created),
             modified: Timestamp(self.modified.unwrap_or(self.created)),
             properties: AccountProperties {
-                metadata,
+                metadata: metadata_of_filled(self.metadata)?,
                 acl: self.acl,
                 quota: Quota {
                     bytes: self.quota_bytes,
@@ -213,166 +210,60 @@ impl Record for AccountRecord {
     const VERSION: u8 = 1;
 }
 
-/// `21`: a bucket.
+/// A digest: an array of its algorithm's number and its value.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub(crate) struct BucketRecord {
-    #[n(0)]
-    name: String,
-    #[n(1)]
-    owner: OwnerRecord,
-    #[n(2)]
-    created: u64,
-}
-
-impl Record for BucketRecord {
-    const NAME: &'static str = "bucket";
-    const VERSION: u8 = 1;
-}
-
-impl BucketRecord {
-    pub(crate) fn new(bucket: &Bucket) -> Self {
-        BucketRecord {
-            name: bucket.name.as_str().to_owned(),
-            owner: OwnerRecord::new(&bucket.owner),
-            created: bucket.created.0,
-        }
-    }
-
-    pub(crate) fn into_bucket(self, id: BucketId) -> Result<Bucket> {
-        Ok(Bucket {
-            id,
-            name: BucketName::parse_qualified(self.name).map_err(bad_name)?,
-            owner: self.owner.into_owner()?,
-            created: Timestamp(self.created),
-        })
-    }
-}
-
-/// The one variant of content so far.
-const CONTENT_DATA: u8 = 1;
-
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-struct ContentRecord {
-    #[n(0)]
-    variant: u8,
-    #[n(1)]
-    length: u64,
-    #[n(2)]
-    layer: Option<IdBytes>,
-}
-
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-struct DigestRecord {
+pub(crate) struct DigestRecord {
     #[n(0)]
     algorithm: u8,
     #[cbor(n(1), with = "minicbor::bytes")]
     value: Vec<u8>,
 }
 
-/// `30`: an object.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub(crate) struct ObjectRecord {
-    #[n(0)]
-    id: IdBytes,
-    #[n(1)]
-    version: IdBytes,
-    #[n(2)]
-    change: u64,
-    #[n(3)]
-    owner: OwnerRecord,
-    #[n(4)]
-    created: u64,
-    #[n(5)]
-    modified: u64,
-    #[n(6)]
-    content: ContentRecord,
-    #[n(7)]
-    digests: Vec<DigestRecord>,
-    #[n(8)]
-    representation: BTreeMap<String, String>,
-    /// JSON text, so that every value comes back as it went in.
-    #[n(9)]
-    metadata: String,
-}
-
-impl Record for ObjectRecord {
-    const NAME: &'static str = "object";
-    const VERSION: u8 = 1;
-}
-
-impl ObjectRecord {
-    pub(crate) fn new(object: &Object) -> Result<Self> {
-        let Content::Data { length, layer } = object.content;
-        let digests = object
-            .digests
-            .iter()
-            .map(|d| DigestRecord {
-                algorithm: d.algorithm.number(),
-                value: d.value.clone(),
-            })
-            .collect();
-        Ok(ObjectRecord {
-            id: IdBytes(object.id.0),
-            version: IdBytes(object.version.0),
-            change: object.change,
-            owner: OwnerRecord::new(&object.owner),
-            created: object.created.0,
-            modified: object.modified.0,
-            content: ContentRecord {
-                variant: CONTENT_DATA,
-                length,
-                layer: layer.map(|layer| IdBytes(layer.0)),
-            },
-            digests,
-            representation: object.representation.clone(),
-            metadata: metadata_text(&object.metadata)?,
-        })
+impl DigestRecord {
+    pub(crate) fn new(digest: &Digest) -> Self {
+        DigestRecord {
+            algorithm: digest.algorithm.number(),
+            value: digest.value.clone(),
+        }
     }
 
-    pub(crate) fn into_object(self, key: Key) -> Result<Object> {
-        if self.content.variant != CONTENT_DATA {
-            return Err(Error::corrupt(format!(
-                "an object record with unknown content variant {}",
-                self.content.variant
-            )));
-        }
-        let mut digests = Digests::default();
-        for DigestRecord { algorithm, value } in self.digests {
-            let algorithm = DigestAlgorithm::from_number(algorithm)
-                .filter(|algorithm| algorithm.length() == value.len())
-                .ok_or_else(|| Error::corrupt("an object record with an unknown digest"))?;
-            digests.insert(Digest { algorithm, value });
-        }
-        let metadata = serde_json::from_str(&self.metadata).map_err(|error| {
-            Error::corrupt("an object record with unreadable metadata").with_source(error)
-        })?;
-        Ok(Object {
-            id: ObjectId(self.id.0),
-            version: VersionId(self.version.0),
-            change: self.change,
-            key,
-            owner: self.owner.into_owner()?,
-            created: Timestamp(self.created),
-            modified: Timestamp(self.modified),
-            content: Content::Data {
-                length: self.content.length,
-                layer: self.content.layer.map(|id| LayerId(id.0)),
-            },
-            digests,
-            representation: self.representation,
-            metadata,
+    pub(crate) fn into_digest(self) -> Result<Digest> {
+        let algorithm = DigestAlgorithm::from_number(self.algorithm)
+            .filter(|algorithm| algorithm.length() == self.value.len())
+            .ok_or_else(|| Error::corrupt("a record with an unknown digest"))?;
+        Ok(Digest {
+            algorithm,
+            value: self.value,
         })
     }
 }
 
-/// The JSON text of a user's metadata, as it is stored.
-pub(crate) fn metadata_text(metadata: &trestle_core::Metadata) -> Result<String> {
+/// The JSON text of a user's metadata, as it is stored: every value comes back as it went in.
+pub(crate) fn metadata_text(metadata: &Metadata) -> Result<String> {
     serde_json::to_string(metadata).map_err(|error| {
         Error::new(ErrorKind::Internal, "cannot encode metadata").with_source(error)
     })
+}
+
+/// A map as records keep it: absent when empty.
+fn filled(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone())
+}
+
+/// Metadata as records keep it: absent when empty.
+fn filled_metadata(metadata: &Metadata) -> Result<Option<String>> {
+    (!metadata.is_empty())
+        .then(|| metadata_text(metadata))
+        .transpose()
+}
+
+fn metadata_of_filled(text: Option<String>) -> Result<Metadata> {
+    text.map_or_else(|| Ok(Metadata::new()), |text| metadata_of(&text))
+}
+
+fn metadata_of(text: &str) -> Result<Metadata> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::corrupt("a record with unreadable metadata").with_source(error))
 }
 
 /// `40`: a layer.

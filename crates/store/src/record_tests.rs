@@ -1,5 +1,9 @@
 use super::*;
+use crate::nouns::{Bucket, Content, Object};
+use crate::properties::*;
 use serde_json::json;
+use std::collections::BTreeMap;
+use trestle_core::*;
 
 fn object(layer: Option<LayerId>) -> Object {
     let mut digests = Digests::default();
@@ -11,6 +15,8 @@ fn object(layer: Option<LayerId>) -> Object {
         id: ObjectId(Id([1; 16])),
         version: VersionId(Id([2; 16])),
         change: 3,
+        ordinal: 4,
+        null_version: true,
         key: Key::parse("k").unwrap(),
         owner: Owner {
             account: AccountId::parse("acme").unwrap(),
@@ -20,7 +26,25 @@ fn object(layer: Option<LayerId>) -> Object {
         created: Timestamp(10),
         modified: Timestamp(20),
         content: Content::Data { length: 7, layer },
+        written: Written::Parts {
+            count: 2,
+            digest: digests.get(DigestAlgorithm::Md5).unwrap().clone(),
+        },
+        checksum: Some(Checksum {
+            digest: digests.get(DigestAlgorithm::Md5).unwrap().clone(),
+            composite_of: Some(2),
+        }),
         digests,
+        tags: [("t".to_owned(), "u".to_owned())].into(),
+        acl: Some("{}".into()),
+        retention: Some(Retention {
+            mode: RetentionMode::Compliance,
+            until: Timestamp(30),
+        }),
+        legal_hold: true,
+        expires: Some(Timestamp(40)),
+        storage_class: Some("COLD".into()),
+        documents: [("d".to_owned(), "e".to_owned())].into(),
         representation: [("content-type".to_owned(), "text/plain".to_owned())].into(),
         metadata: [("m".to_owned(), json!({"a": [1, 2.5, null, "x"]}))].into(),
     }
@@ -36,6 +60,84 @@ fn objects_come_back_as_they_went_in() {
             .into_object(object.key.clone())
             .unwrap();
         assert_eq!(back, object);
+    }
+}
+
+#[test]
+fn markers_and_plain_objects_come_back_too() {
+    let mut object = object(None);
+    object.tags.clear();
+    object.documents.clear();
+    object.retention = None;
+    object.legal_hold = false;
+    object.null_version = false;
+    object.checksum = None;
+    for (content, written) in [
+        (Content::DeleteMarker, Written::Whole),
+        (Content::DeleteMarker, Written::Patched),
+    ] {
+        object.content = content;
+        object.written = written;
+        let value = ObjectRecord::new(&object).unwrap().to_value().unwrap();
+        let back = ObjectRecord::from_value(&value).unwrap();
+        assert_eq!(back.into_object(object.key.clone()).unwrap(), object);
+    }
+}
+
+#[test]
+fn buckets_come_back_as_they_went_in() {
+    let default = |mode, period| Some(DefaultRetention { mode, period });
+    let locks = [
+        None,
+        Some(ObjectLock::default()),
+        Some(ObjectLock {
+            default: default(RetentionMode::Governance, Period::Days(3)),
+        }),
+        Some(ObjectLock {
+            default: default(RetentionMode::Compliance, Period::Years(2)),
+        }),
+    ];
+    let versionings = [
+        Versioning::Off,
+        Versioning::Enabled,
+        Versioning::Suspended,
+        Versioning::Enabled,
+    ];
+    let map = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    for (lock, versioning) in locks.into_iter().zip(versionings) {
+        let full = BucketProperties {
+            versioning,
+            lock,
+            policy: Some("{}".into()),
+            acl: Some("[]".into()),
+            ownership: Some("enforced".into()),
+            public_access: PublicAccessBlock {
+                block_acls: true,
+                ignore_acls: false,
+                block_policy: true,
+                restrict_buckets: lock.is_some(),
+            },
+            tags: map.clone(),
+            metadata: [("m".to_owned(), json!([1]))].into(),
+            quota: Quota {
+                bytes: Some(7),
+                objects: lock.map(|_| 8),
+            },
+            storage_policy: Some("gold".into()),
+            documents: map.clone(),
+        };
+        for properties in [BucketProperties::default(), full] {
+            let bucket = Bucket {
+                id: BucketId(Id([3; 16])),
+                name: BucketName::parse("b").unwrap(),
+                owner: object(None).owner,
+                created: Timestamp(4),
+                properties,
+            };
+            let value = BucketRecord::new(&bucket).unwrap().to_value().unwrap();
+            let back = BucketRecord::from_value(&value).unwrap();
+            assert_eq!(back.into_bucket(bucket.id).unwrap(), bucket);
+        }
     }
 }
 

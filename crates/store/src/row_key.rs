@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use std::ops::Bound;
-use trestle_core::{AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId};
+use trestle_core::{AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, VersionId};
 use trestle_engine::meta::prefix_end;
 
 /// `01 | name`: a setting of the store.
@@ -23,8 +23,14 @@ pub(crate) const BUCKET: u8 = 0x21;
 pub(crate) const ACCOUNT_BUCKET: u8 = 0x22;
 /// `30 | bucket id | key`: the current object of a key, and nothing else.
 pub(crate) const OBJECT: u8 = 0x30;
+/// `31 | bucket id | escaped key | inverted ordinal`: a former version of a key, or a delete marker.
+pub(crate) const HISTORY: u8 = 0x31;
 /// `33 | object id`: where an object is.
 pub(crate) const OBJECT_ID: u8 = 0x33;
+/// `34 | version id`: where a version of history is.
+pub(crate) const VERSION_ID: u8 = 0x34;
+/// `35 | bucket id | escaped key`: where the null version is, if it is in history.
+pub(crate) const NULL_VERSION: u8 = 0x35;
 /// `40 | layer id`: a layer.
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
@@ -44,6 +50,10 @@ pub(crate) enum Count {
     Bytes = 2,
     /// Buckets, of an account.
     Buckets = 3,
+    /// Versions and delete markers in history.
+    Versions = 4,
+    /// Bytes of their contents.
+    VersionBytes = 5,
 }
 
 fn key(table: u8, parts: &[&[u8]]) -> Bytes {
@@ -95,6 +105,75 @@ pub(crate) fn object(id: BucketId, object_key: &Key) -> Bytes {
     objects(id, object_key.as_str())
 }
 
+/// A key so that it sorts as before and ends: `00` as `00 FF`, then `00 01`.
+fn escaped(object_key: &Key) -> Vec<u8> {
+    let key = object_key.as_str().as_bytes();
+    let mut escaped = Vec::with_capacity(key.len() + 2);
+    for byte in key {
+        escaped.push(*byte);
+        if *byte == 0 {
+            escaped.push(0xff);
+        }
+    }
+    escaped.extend_from_slice(&[0, 1]);
+    escaped
+}
+
+/// The text that was escaped, and what follows it.
+fn unescaped(bytes: &[u8]) -> Option<(Key, &[u8])> {
+    let mut key = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let (&byte, tail) = rest.split_first()?;
+        rest = tail;
+        if byte != 0 {
+            key.push(byte);
+            continue;
+        }
+        let (&kind, tail) = rest.split_first()?;
+        rest = tail;
+        match kind {
+            0xff => key.push(0),
+            1 => return Some((Key::parse(String::from_utf8(key).ok()?).ok()?, rest)),
+            _ => return None,
+        }
+    }
+}
+
+/// Start of the keys of a key's history, which follow from the newest to the oldest.
+pub(crate) fn history(id: BucketId, object_key: &Key) -> Bytes {
+    key(HISTORY, &[id.0.as_bytes(), &escaped(object_key)])
+}
+
+pub(crate) fn version(id: BucketId, object_key: &Key, ordinal: u64) -> Bytes {
+    key(
+        HISTORY,
+        &[
+            id.0.as_bytes(),
+            &escaped(object_key),
+            &(!ordinal).to_be_bytes(),
+        ],
+    )
+}
+
+pub(crate) fn version_id(id: VersionId) -> Bytes {
+    key(VERSION_ID, &[id.0.as_bytes()])
+}
+
+pub(crate) fn null_version(id: BucketId, object_key: &Key) -> Bytes {
+    key(NULL_VERSION, &[id.0.as_bytes(), &escaped(object_key)])
+}
+
+/// What an index says of a row whose table it knows: what follows the table byte.
+pub(crate) fn place(row_key: &Bytes) -> Bytes {
+    row_key.slice(1.min(row_key.len())..)
+}
+
+/// The row of history that an index leads to.
+pub(crate) fn history_row(place: &[u8]) -> Bytes {
+    key(HISTORY, &[place])
+}
+
 pub(crate) fn object_id(id: ObjectId) -> Bytes {
     key(OBJECT_ID, &[id.0.as_bytes()])
 }
@@ -130,7 +209,12 @@ pub(crate) fn under(prefix: &Bytes) -> (Bound<Bytes>, Bound<Bytes>) {
 
 /// The upper bound of the keys that start with `prefix`.
 pub(crate) fn end(prefix: &[u8]) -> Bound<Bytes> {
-    prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded)
+    end_of(prefix).map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The first key after all that start with `prefix`, which never is all `ff` here.
+pub(crate) fn end_of(prefix: &[u8]) -> Option<Bytes> {
+    prefix_end(prefix)
 }
 
 /// The id that follows the table byte, and what follows it.
@@ -146,6 +230,14 @@ pub(crate) fn split_object(row_key: &[u8]) -> Option<(BucketId, Key)> {
         BucketId(id),
         Key::parse(std::str::from_utf8(key).ok()?).ok()?,
     ))
+}
+
+/// The bucket, key and ordinal of a row key of history.
+pub(crate) fn split_version(row_key: &[u8]) -> Option<(BucketId, Key, u64)> {
+    let (id, rest) = split_id(row_key)?;
+    let (key, ordinal) = unescaped(rest)?;
+    let ordinal = !u64::from_be_bytes(ordinal.try_into().ok()?);
+    Some((BucketId(id), key, ordinal))
 }
 
 /// The layer and offset of an extent's row key.
@@ -176,6 +268,18 @@ mod tests {
             Some((BucketId(id), Key::parse("a/b").unwrap()))
         );
         assert_eq!(object_id(ObjectId(id))[..], [&[0x33][..], &seven].concat());
+        let odd = Key::parse("a\0b").unwrap();
+        let v = version(BucketId(id), &odd, 1);
+        let ordinal = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe];
+        let escaped = b"a\0\xffb\0\x01";
+        assert_eq!(v[..], [&[0x31][..], &seven, escaped, &ordinal].concat());
+        assert_eq!(split_version(&v), Some((BucketId(id), odd.clone(), 1)));
+        assert_eq!(history_row(&place(&v)), v);
+        assert!(version(BucketId(id), &odd, 2) < v);
+        let v = version_id(VersionId(id));
+        assert_eq!(v[..], [&[0x34][..], &seven].concat());
+        let n = null_version(BucketId(id), &odd);
+        assert_eq!(n[..], [&[0x35][..], &seven, escaped].concat());
         assert_eq!(layer(LayerId(id))[..], [&[0x40][..], &seven].concat());
         let e = extent(LayerId(id), 258);
         assert_eq!(

@@ -1,6 +1,7 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
 use crate::nouns::{Bucket, Object};
+use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use bytes::Bytes;
@@ -215,18 +216,25 @@ pub(crate) async fn counter(read: &dyn MetaRead, key: &[u8]) -> Result<u64> {
 }
 
 /// What a change of a bucket's content adds to the counters; nothing for zero.
-pub(crate) fn count(bucket: &Bucket, objects: i64, bytes: i64) -> Vec<Write> {
+pub(crate) fn count(bucket: &Bucket, tally: Tally) -> Vec<Write> {
     let account = &bucket.owner.account;
-    [
-        (row_key::bucket_counter(bucket.id, Count::Objects), objects),
-        (row_key::bucket_counter(bucket.id, Count::Bytes), bytes),
-        (row_key::account_counter(account, Count::Objects), objects),
-        (row_key::account_counter(account, Count::Bytes), bytes),
-    ]
-    .into_iter()
-    .filter(|(_, delta)| *delta != 0)
-    .map(|(key, delta)| Write::Add { key, delta })
-    .collect()
+    let mut writes = Vec::new();
+    for (count, delta) in [
+        (Count::Objects, tally.objects),
+        (Count::Bytes, tally.bytes),
+        (Count::Versions, tally.versions),
+        (Count::VersionBytes, tally.version_bytes),
+    ] {
+        if delta != 0 {
+            for key in [
+                row_key::bucket_counter(bucket.id, count),
+                row_key::account_counter(account, count),
+            ] {
+                writes.push(Write::Add { key, delta });
+            }
+        }
+    }
+    writes
 }
 
 /// A length as a counter takes it; every length is far below the limit of both.

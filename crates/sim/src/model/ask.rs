@@ -9,8 +9,8 @@ use trestle_core::{
     AccountId, BucketName, Error, ErrorKind, Key, Precondition, Result, Tag, TagMatch,
 };
 use trestle_store::{
-    DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes, PutObject,
-    ReadObject, Store,
+    DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes, ObjectProperties,
+    PutObject, ReadObject, Store,
 };
 
 fn text_of(object: &Object) -> String {
@@ -155,8 +155,11 @@ async fn ask_object(
                 key,
                 precondition: precondition(*condition, current),
                 tag_of: Object::revision,
-                representation: [("kind".to_owned(), kind.clone())].into(),
-                metadata: metadata.clone(),
+                properties: ObjectProperties {
+                    representation: [("kind".to_owned(), kind.clone())].into(),
+                    metadata: metadata.clone(),
+                    ..ObjectProperties::default()
+                },
                 expected_digests: Vec::new(),
                 declared_length: (bytes.len() as u64).checked_add_signed(*declared),
             };

@@ -60,8 +60,7 @@ pub(crate) fn a_put(bucket: &str, k: &str) -> PutObject {
         key: key(k),
         precondition: Precondition::none(),
         tag_of: tag,
-        representation: Representation::new(),
-        metadata: Metadata::new(),
+        properties: ObjectProperties::default(),
         expected_digests: Vec::new(),
         declared_length: None,
     }

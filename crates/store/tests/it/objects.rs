@@ -198,21 +198,22 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
 async fn metadata_comes_back_and_is_limited() {
     let f = Fixture::new().await;
     let mut put = a_put("b", "k");
-    put.metadata.insert(
+    put.properties.metadata.insert(
         "a".into(),
         json!({"nested": [1, 2.5, true, null, {"deep": "é"}]}),
     );
-    put.representation
+    put.properties
+        .representation
         .insert("content-type".into(), "text/plain".into());
     f.put_with(put.clone(), b"x").await.unwrap();
     let object = f.head("k").await.unwrap();
-    assert_eq!(object.metadata, put.metadata);
-    assert_eq!(object.representation, put.representation);
+    assert_eq!(object.metadata, put.properties.metadata);
+    assert_eq!(object.representation, put.properties.representation);
 
     let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     let with = |value| {
         let mut put = a_put("b", "k");
-        put.metadata.insert("a".into(), value);
+        put.properties.metadata.insert("a".into(), value);
         put
     };
     f.put_with(with(nested(32)), b"x").await.unwrap();
@@ -228,6 +229,7 @@ async fn metadata_comes_back_and_is_limited() {
     assert_eq!(kind(f.put_with(large, b"x").await), ErrorKind::TooLarge);
     let mut large = a_put("b", "k");
     large
+        .properties
         .representation
         .insert("content-type".into(), "x".repeat(16 << 10));
     assert_eq!(kind(f.put_with(large, b"x").await), ErrorKind::TooLarge);

@@ -1,0 +1,160 @@
+//! What a bucket and an object carry beside their contents, and may be changed later.
+//!
+//! Opaque here: the texts of policies and access control lists, and `documents`, in which a dialect
+//! keeps what has no meaning outside of it.
+
+use std::collections::BTreeMap;
+use trestle_core::{Digest, Metadata, Representation, Timestamp};
+
+/// Whether a bucket keeps what writes replace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// Never was on: a write replaces what was there.
+    #[default]
+    Off,
+    /// Every write makes a version, every delete a marker.
+    Enabled,
+    /// Writes make and replace the null version; versions that were made before stay.
+    Suspended,
+}
+
+/// How strictly a retention holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetentionMode {
+    /// Who may bypass it may also shorten it.
+    Governance,
+    /// Nobody can shorten it.
+    Compliance,
+}
+
+/// Until when a version can be neither deleted nor replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How strictly.
+    pub mode: RetentionMode,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How long a retention lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Days of 24 hours.
+    Days(u32),
+    /// Years of 365 days.
+    Years(u32),
+}
+
+/// The retention of objects that are made without one of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultRetention {
+    /// How strictly.
+    pub mode: RetentionMode,
+    /// How long, from the making of the version.
+    pub period: Period,
+}
+
+/// Object lock: versions of the bucket may have retention and legal holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObjectLock {
+    /// What new versions get.
+    pub default: Option<DefaultRetention>,
+}
+
+/// What public access a bucket refuses, whatever its policy and lists say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublicAccessBlock {
+    /// Refuses to set lists that give public access.
+    pub block_acls: bool,
+    /// Disregards what lists give to the public.
+    pub ignore_acls: bool,
+    /// Refuses to set a policy that gives public access.
+    pub block_policy: bool,
+    /// Restricts a bucket with a public policy to its account.
+    pub restrict_buckets: bool,
+}
+
+/// Limits on what a bucket or an account holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of all versions.
+    pub bytes: Option<u64>,
+    /// Current objects.
+    pub objects: Option<u64>,
+}
+
+/// The mutable part of a bucket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BucketProperties {
+    /// Whether it keeps what writes replace.
+    pub versioning: Versioning,
+    /// Object lock, when it is on.
+    pub lock: Option<ObjectLock>,
+    /// The policy's text as it was put.
+    pub policy: Option<String>,
+    /// JSON text of an access control list.
+    pub acl: Option<String>,
+    /// How owners of objects are determined.
+    pub ownership: Option<String>,
+    /// What public access it refuses.
+    pub public_access: PublicAccessBlock,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// The user's metadata.
+    pub metadata: Metadata,
+    /// Limits.
+    pub quota: Quota,
+    /// The storage policy that was chosen at its creation.
+    pub storage_policy: Option<String>,
+    /// Dialect state without a neutral meaning, by names that the dialect chooses.
+    pub documents: BTreeMap<String, String>,
+}
+
+/// The mutable part of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObjectProperties {
+    /// How the bytes are to be represented.
+    pub representation: Representation,
+    /// The user's metadata.
+    pub metadata: Metadata,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// JSON text of an access control list.
+    pub acl: Option<String>,
+    /// Until when this version is protected.
+    pub retention: Option<Retention>,
+    /// Whether this version is protected until the hold is lifted.
+    pub legal_hold: bool,
+    /// When the object ends; from then on it reads as if it were not there.
+    pub expires: Option<Timestamp>,
+    /// The storage class as it was named.
+    pub storage_class: Option<String>,
+    /// Dialect state without a neutral meaning, by names that the dialect chooses.
+    pub documents: BTreeMap<String, String>,
+}
+
+/// How a content came about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Written {
+    /// In one piece.
+    #[default]
+    Whole,
+    /// In parts.
+    Parts {
+        /// How many.
+        count: u32,
+        /// MD5 of the parts' MD5 values.
+        digest: Digest,
+    },
+    /// Changed in place.
+    Patched,
+}
+
+/// The checksum that the client chose for a content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// Its algorithm and value.
+    pub digest: Digest,
+    /// A checksum of so many parts' checksums, rather than of the bytes.
+    pub composite_of: Option<u32>,
+}

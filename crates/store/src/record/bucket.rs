@@ -1,0 +1,220 @@
+//! The record of a bucket.
+
+use super::{OwnerRecord, Record, bad_name, filled, filled_metadata, metadata_of_filled};
+use crate::nouns::Bucket;
+use crate::properties::{
+    BucketProperties, DefaultRetention, ObjectLock, Period, PublicAccessBlock, Quota,
+    RetentionMode, Versioning,
+};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use trestle_core::{BucketId, BucketName, Error, Result, Timestamp};
+
+/// `21`: a bucket.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct BucketRecord {
+    #[n(0)]
+    name: String,
+    #[n(1)]
+    owner: OwnerRecord,
+    #[n(2)]
+    created: u64,
+    /// Off when absent.
+    #[n(3)]
+    versioning: Option<u8>,
+    #[n(4)]
+    policy: Option<String>,
+    #[n(5)]
+    acl: Option<String>,
+    // 6 is kept for lifecycle.
+    #[n(7)]
+    lock: Option<LockRecord>,
+    // 8 is kept for the parent of a clone, 10 for encryption.
+    /// JSON text.
+    #[n(9)]
+    metadata: Option<String>,
+    #[n(11)]
+    ownership: Option<String>,
+    /// One bit for each refusal.
+    #[n(12)]
+    public_access: Option<u8>,
+    #[n(13)]
+    tags: Option<BTreeMap<String, String>>,
+    #[n(14)]
+    quota: Option<QuotaRecord>,
+    #[n(15)]
+    storage_policy: Option<String>,
+    #[n(16)]
+    documents: Option<BTreeMap<String, String>>,
+}
+
+impl Record for BucketRecord {
+    const NAME: &'static str = "bucket";
+    const VERSION: u8 = 1;
+}
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct LockRecord {
+    #[n(0)]
+    mode: Option<u8>,
+    #[n(1)]
+    days: Option<u32>,
+    #[n(2)]
+    years: Option<u32>,
+}
+
+/// Limits of a bucket or an account.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct QuotaRecord {
+    #[n(0)]
+    bytes: Option<u64>,
+    #[n(1)]
+    objects: Option<u64>,
+}
+
+impl QuotaRecord {
+    pub(crate) fn new(quota: Quota) -> Option<Self> {
+        let Quota { bytes, objects } = quota;
+        (quota != Quota::default()).then_some(QuotaRecord { bytes, objects })
+    }
+
+    pub(crate) fn into_quota(self) -> Quota {
+        Quota {
+            bytes: self.bytes,
+            objects: self.objects,
+        }
+    }
+}
+
+/// The number of a mode in records.
+pub(super) fn mode_number(mode: RetentionMode) -> u8 {
+    match mode {
+        RetentionMode::Governance => 1,
+        RetentionMode::Compliance => 2,
+    }
+}
+
+/// The mode of a record's number.
+pub(super) fn mode_of(number: u8) -> Result<RetentionMode> {
+    match number {
+        1 => Ok(RetentionMode::Governance),
+        2 => Ok(RetentionMode::Compliance),
+        _ => Err(Error::corrupt("a record with an unknown retention mode")),
+    }
+}
+
+impl LockRecord {
+    fn new(lock: ObjectLock) -> Self {
+        let (days, years) = match lock.default.map(|default| default.period) {
+            Some(Period::Days(days)) => (Some(days), None),
+            Some(Period::Years(years)) => (None, Some(years)),
+            None => (None, None),
+        };
+        LockRecord {
+            mode: lock.default.map(|default| mode_number(default.mode)),
+            days,
+            years,
+        }
+    }
+
+    fn into_lock(self) -> Result<ObjectLock> {
+        let period = match (self.days, self.years) {
+            (Some(days), None) => Some(Period::Days(days)),
+            (None, Some(years)) => Some(Period::Years(years)),
+            (None, None) => None,
+            _ => return Err(Error::corrupt("a bucket record with two periods")),
+        };
+        let default = match (self.mode.map(mode_of).transpose()?, period) {
+            (Some(mode), Some(period)) => Some(DefaultRetention { mode, period }),
+            (None, None) => None,
+            _ => return Err(Error::corrupt("a bucket record with half a retention")),
+        };
+        Ok(ObjectLock { default })
+    }
+}
+
+fn versioning_number(versioning: Versioning) -> Option<u8> {
+    match versioning {
+        Versioning::Off => None,
+        Versioning::Enabled => Some(1),
+        Versioning::Suspended => Some(2),
+    }
+}
+
+fn versioning_of(number: Option<u8>) -> Result<Versioning> {
+    match number {
+        None => Ok(Versioning::Off),
+        Some(1) => Ok(Versioning::Enabled),
+        Some(2) => Ok(Versioning::Suspended),
+        Some(_) => Err(Error::corrupt("a bucket record with unknown versioning")),
+    }
+}
+
+fn public_access_bits(block: PublicAccessBlock) -> Option<u8> {
+    let bits = u8::from(block.block_acls)
+        | u8::from(block.ignore_acls) << 1
+        | u8::from(block.block_policy) << 2
+        | u8::from(block.restrict_buckets) << 3;
+    (bits != 0).then_some(bits)
+}
+
+fn public_access_of(bits: Option<u8>) -> Result<PublicAccessBlock> {
+    let bits = bits.unwrap_or(0);
+    if bits > 0b1111 {
+        return Err(Error::corrupt("a bucket record with unknown refusals"));
+    }
+    Ok(PublicAccessBlock {
+        block_acls: bits & 1 != 0,
+        ignore_acls: bits & 2 != 0,
+        block_policy: bits & 4 != 0,
+        restrict_buckets: bits & 8 != 0,
+    })
+}
+
+impl BucketRecord {
+    pub(crate) fn new(bucket: &Bucket) -> Result<Self> {
+        let properties = &bucket.properties;
+        Ok(BucketRecord {
+            name: bucket.name.as_str().to_owned(),
+            owner: OwnerRecord::new(&bucket.owner),
+            created: bucket.created.0,
+            versioning: versioning_number(properties.versioning),
+            policy: properties.policy.clone(),
+            acl: properties.acl.clone(),
+            lock: properties.lock.map(LockRecord::new),
+            metadata: filled_metadata(&properties.metadata)?,
+            ownership: properties.ownership.clone(),
+            public_access: public_access_bits(properties.public_access),
+            tags: filled(&properties.tags),
+            quota: QuotaRecord::new(properties.quota),
+            storage_policy: properties.storage_policy.clone(),
+            documents: filled(&properties.documents),
+        })
+    }
+
+    pub(crate) fn into_bucket(self, id: BucketId) -> Result<Bucket> {
+        let properties = BucketProperties {
+            versioning: versioning_of(self.versioning)?,
+            lock: self.lock.map(LockRecord::into_lock).transpose()?,
+            policy: self.policy,
+            acl: self.acl,
+            ownership: self.ownership,
+            public_access: public_access_of(self.public_access)?,
+            tags: self.tags.unwrap_or_default(),
+            metadata: metadata_of_filled(self.metadata)?,
+            quota: self.quota.map(QuotaRecord::into_quota).unwrap_or_default(),
+            storage_policy: self.storage_policy,
+            documents: self.documents.unwrap_or_default(),
+        };
+        Ok(Bucket {
+            id,
+            name: BucketName::parse_qualified(self.name).map_err(bad_name)?,
+            owner: self.owner.into_owner()?,
+            created: Timestamp(self.created),
+            properties,
+        })
+    }
+}

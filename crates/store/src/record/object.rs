@@ -1,0 +1,269 @@
+//! The record of an object: of the current one and of each version in history.
+
+use super::bucket::{mode_number, mode_of};
+use super::{DigestRecord, IdBytes, OwnerRecord, Record, filled, metadata_of, metadata_text};
+use crate::nouns::{Content, Object};
+use crate::properties::{Checksum, Retention, Written};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use trestle_core::{Digests, Error, Key, LayerId, ObjectId, Result, Timestamp, VersionId};
+
+const CONTENT_DATA: u8 = 1;
+const CONTENT_DELETE_MARKER: u8 = 2;
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct ContentRecord {
+    #[n(0)]
+    variant: u8,
+    #[n(1)]
+    length: u64,
+    #[n(2)]
+    layer: Option<IdBytes>,
+}
+
+impl ContentRecord {
+    fn new(content: &Content) -> Self {
+        let (variant, length, layer) = match content {
+            Content::Data { length, layer } => (CONTENT_DATA, *length, *layer),
+            Content::DeleteMarker => (CONTENT_DELETE_MARKER, 0, None),
+        };
+        ContentRecord {
+            variant,
+            length,
+            layer: layer.map(|layer| IdBytes(layer.0)),
+        }
+    }
+
+    fn into_content(self) -> Result<Content> {
+        match self.variant {
+            CONTENT_DATA => Ok(Content::Data {
+                length: self.length,
+                layer: self.layer.map(|id| LayerId(id.0)),
+            }),
+            CONTENT_DELETE_MARKER => Ok(Content::DeleteMarker),
+            unknown => Err(Error::corrupt(format!(
+                "an object record with unknown content variant {unknown}"
+            ))),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct RetentionRecord {
+    #[n(0)]
+    mode: u8,
+    #[n(1)]
+    until: u64,
+}
+
+impl RetentionRecord {
+    fn new(retention: Retention) -> Self {
+        RetentionRecord {
+            mode: mode_number(retention.mode),
+            until: retention.until.0,
+        }
+    }
+
+    fn into_retention(self) -> Result<Retention> {
+        Ok(Retention {
+            mode: mode_of(self.mode)?,
+            until: Timestamp(self.until),
+        })
+    }
+}
+
+const WRITTEN_PARTS: u8 = 1;
+const WRITTEN_PATCHED: u8 = 2;
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct WrittenRecord {
+    #[n(0)]
+    how: u8,
+    #[n(1)]
+    count: Option<u32>,
+    #[n(2)]
+    digest: Option<DigestRecord>,
+}
+
+impl WrittenRecord {
+    fn new(written: &Written) -> Option<Self> {
+        match written {
+            Written::Whole => None,
+            Written::Parts { count, digest } => Some(WrittenRecord {
+                how: WRITTEN_PARTS,
+                count: Some(*count),
+                digest: Some(DigestRecord::new(digest)),
+            }),
+            Written::Patched => Some(WrittenRecord {
+                how: WRITTEN_PATCHED,
+                count: None,
+                digest: None,
+            }),
+        }
+    }
+
+    fn into_written(self) -> Result<Written> {
+        match (self.how, self.count, self.digest) {
+            (WRITTEN_PARTS, Some(count), Some(digest)) => Ok(Written::Parts {
+                count,
+                digest: digest.into_digest()?,
+            }),
+            (WRITTEN_PATCHED, None, None) => Ok(Written::Patched),
+            _ => Err(Error::corrupt(
+                "an object record that does not say how it was written",
+            )),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct ChecksumRecord {
+    #[n(0)]
+    digest: DigestRecord,
+    #[n(1)]
+    composite_of: Option<u32>,
+}
+
+impl ChecksumRecord {
+    fn new(checksum: &Checksum) -> Self {
+        ChecksumRecord {
+            digest: DigestRecord::new(&checksum.digest),
+            composite_of: checksum.composite_of,
+        }
+    }
+
+    fn into_checksum(self) -> Result<Checksum> {
+        Ok(Checksum {
+            digest: self.digest.into_digest()?,
+            composite_of: self.composite_of,
+        })
+    }
+}
+
+/// `30` and `31`: an object.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct ObjectRecord {
+    #[n(0)]
+    id: IdBytes,
+    #[n(1)]
+    version: IdBytes,
+    #[n(2)]
+    change: u64,
+    #[n(3)]
+    owner: OwnerRecord,
+    #[n(4)]
+    created: u64,
+    #[n(5)]
+    modified: u64,
+    #[n(6)]
+    content: ContentRecord,
+    #[n(7)]
+    digests: Vec<DigestRecord>,
+    #[n(8)]
+    representation: BTreeMap<String, String>,
+    /// JSON text.
+    #[n(9)]
+    metadata: String,
+    #[n(10)]
+    tags: Option<BTreeMap<String, String>>,
+    #[n(11)]
+    retention: Option<RetentionRecord>,
+    /// Present and true, or absent.
+    #[n(12)]
+    legal_hold: Option<bool>,
+    #[n(13)]
+    expires: Option<u64>,
+    #[n(14)]
+    acl: Option<String>,
+    // 15 and 17 are reserved.
+    #[n(16)]
+    storage_class: Option<String>,
+    /// Whole when absent.
+    #[n(18)]
+    written: Option<WrittenRecord>,
+    #[n(19)]
+    ordinal: u64,
+    /// Present and true, or absent.
+    #[n(20)]
+    null_version: Option<bool>,
+    #[n(21)]
+    checksum: Option<ChecksumRecord>,
+    #[n(22)]
+    documents: Option<BTreeMap<String, String>>,
+}
+
+impl Record for ObjectRecord {
+    const NAME: &'static str = "object";
+    const VERSION: u8 = 1;
+}
+
+impl ObjectRecord {
+    pub(crate) fn new(object: &Object) -> Result<Self> {
+        Ok(ObjectRecord {
+            id: IdBytes(object.id.0),
+            version: IdBytes(object.version.0),
+            change: object.change,
+            owner: OwnerRecord::new(&object.owner),
+            created: object.created.0,
+            modified: object.modified.0,
+            content: ContentRecord::new(&object.content),
+            digests: object.digests.iter().map(DigestRecord::new).collect(),
+            representation: object.representation.clone(),
+            metadata: metadata_text(&object.metadata)?,
+            tags: filled(&object.tags),
+            retention: object.retention.map(RetentionRecord::new),
+            legal_hold: object.legal_hold.then_some(true),
+            expires: object.expires.map(|expires| expires.0),
+            acl: object.acl.clone(),
+            storage_class: object.storage_class.clone(),
+            written: WrittenRecord::new(&object.written),
+            ordinal: object.ordinal,
+            null_version: object.null_version.then_some(true),
+            checksum: object.checksum.as_ref().map(ChecksumRecord::new),
+            documents: filled(&object.documents),
+        })
+    }
+
+    pub(crate) fn into_object(self, key: Key) -> Result<Object> {
+        let mut digests = Digests::default();
+        for digest in self.digests {
+            digests.insert(digest.into_digest()?);
+        }
+        Ok(Object {
+            id: ObjectId(self.id.0),
+            version: VersionId(self.version.0),
+            change: self.change,
+            ordinal: self.ordinal,
+            null_version: self.null_version == Some(true),
+            key,
+            owner: self.owner.into_owner()?,
+            created: Timestamp(self.created),
+            modified: Timestamp(self.modified),
+            content: self.content.into_content()?,
+            digests,
+            written: self
+                .written
+                .map_or(Ok(Written::Whole), WrittenRecord::into_written)?,
+            checksum: self
+                .checksum
+                .map(ChecksumRecord::into_checksum)
+                .transpose()?,
+            representation: self.representation,
+            metadata: metadata_of(&self.metadata)?,
+            tags: self.tags.unwrap_or_default(),
+            acl: self.acl,
+            retention: self
+                .retention
+                .map(RetentionRecord::into_retention)
+                .transpose()?,
+            legal_hold: self.legal_hold == Some(true),
+            expires: self.expires.map(Timestamp),
+            storage_class: self.storage_class,
+            documents: self.documents.unwrap_or_default(),
+        })
+    }
+}
