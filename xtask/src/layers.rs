@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("store", &["core", "host", "access", "engine"]),
     ("http", &["core", "host"]),
     ("rest", &["core", "access", "store", "http"]),
+    ("s3", &["core", "host", "access", "store", "http"]),
     (
         "server",
         &[
@@ -25,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "store",
             "http",
             "rest",
+            "s3",
         ],
     ),
     (
@@ -47,7 +49,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
 const FOR_TESTS: [&str; 3] = ["sim", "engine", "engine-embedded"];
 
 /// Only these crates may know the libraries that speak HTTP.
-const SPEAK_HTTP: [&str; 4] = ["http", "rest", "server", "bench"];
+const SPEAK_HTTP: [&str; 5] = ["http", "rest", "s3", "server", "bench"];
 const HTTP_LIBRARIES: [&str; 6] = [
     "http",
     "http-body",
