@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask ci | clients | tidy | supply | mainjob | bench | reliability`.
+//! Development tasks: `cargo xtask ci | clients | package | tidy | supply | mainjob | bench | reliability`.
 //!
 //! Each check reads the repository and returns the list of what is wrong, so that it runs as a
 //! command and as a test.
@@ -6,6 +6,7 @@
 mod ci;
 mod clients;
 mod layers;
+mod package;
 mod source;
 mod supply;
 mod tidy;
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   clients install the clients that black-box tests drive, and say where
   tidy    the rules that the compiler and clippy do not know
   supply  licences and sources of all dependencies
+  package a static binary and a Debian package, made and started as far as the machine can
   mainjob a real tree of files in and out, with a kill in between
   overwrites  what overwriting the same objects leaves on disk
   bench   the server against its ceilings, as the tables of docs/performance.md
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
         ["clients"] => clients::install().map(|programs| println!("{}", programs.display())),
+        ["package"] => package::run(),
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..]),
