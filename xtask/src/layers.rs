@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
@@ -15,6 +15,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("http", &["core", "host"]),
     ("rest", &["core", "access", "store", "http"]),
     ("s3", &["core", "host", "access", "store", "http"]),
+    ("cdmi", &["core", "host", "access", "store", "http"]),
     (
         "server",
         &[
@@ -27,6 +28,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "http",
             "rest",
             "s3",
+            "cdmi",
         ],
     ),
     (
@@ -49,7 +51,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 const FOR_TESTS: [&str; 3] = ["sim", "engine", "engine-embedded"];
 
 /// Only these crates may know the libraries that speak HTTP.
-const SPEAK_HTTP: [&str; 5] = ["http", "rest", "s3", "server", "bench"];
+const SPEAK_HTTP: [&str; 6] = ["http", "rest", "s3", "cdmi", "server", "bench"];
 const HTTP_LIBRARIES: [&str; 6] = [
     "http",
     "http-body",

@@ -1,0 +1,260 @@
+//! Metadata: what a client may set, how an update names items, what a read selects.
+//!
+//! Items that the server makes are never stored; everything else that a client sends is kept,
+//! whether its name is understood here or not.
+
+use crate::query::Fields;
+use serde_json::{Map, Value};
+use trestle_core::{Error, Metadata, Result};
+
+/// Most items of an object.
+pub(crate) const ITEMS_MAX: usize = 1024;
+/// Largest item: its name and its JSON text, in bytes.
+pub(crate) const ITEM_BYTES_MAX: usize = 32 << 10;
+/// All items together, as the store counts them.
+pub(crate) const TOTAL_BYTES_MAX: usize = trestle_store::METADATA_BYTES_MAX;
+
+/// Items that the server makes: what a client sends for them is passed over, as clause 16.2 says.
+const MADE: [&str; 14] = [
+    "cdmi_size",
+    "cdmi_ctime",
+    "cdmi_mtime",
+    "cdmi_atime",
+    "cdmi_acount",
+    "cdmi_mcount",
+    "cdmi_hash",
+    "cdmi_version_object",
+    "cdmi_version_current",
+    "cdmi_version_oldest",
+    "cdmi_version_parent",
+    "cdmi_version_children",
+    "cdmi_query_status",
+    "cdmi_notification_status",
+];
+
+/// Items that are kept in the store's own fields rather than as metadata.
+const ELSEWHERE: [&str; 2] = ["cdmi_acl", "cdmi_owner"];
+
+/// Data system metadata: inherited from the container unless the object has its own.
+const INHERITED: [&str; 19] = [
+    "cdmi_data_redundancy",
+    "cdmi_immediate_redundancy",
+    "cdmi_assignedsize",
+    "cdmi_infrastructure_redundancy",
+    "cdmi_data_dispersion",
+    "cdmi_geographic_placement",
+    "cdmi_retention_autodelete",
+    "cdmi_encryption",
+    "cdmi_value_hash",
+    "cdmi_latency",
+    "cdmi_throughput",
+    "cdmi_sanitization_method",
+    "cdmi_RPO",
+    "cdmi_RTO",
+    "cdmi_authentication_methods",
+    "cdmi_versioning",
+    "cdmi_versions_count",
+    "cdmi_versions_age",
+    "cdmi_versions_size",
+];
+
+/// Whether the server makes an item.
+fn is_made(name: &str) -> bool {
+    MADE.contains(&name) || name.starts_with("cdmi_") && name.ends_with("_provided")
+}
+
+/// Whether an item is kept as metadata.
+fn is_kept(name: &str) -> bool {
+    !is_made(name) && !ELSEWHERE.contains(&name)
+}
+
+/// Whether an item is data system metadata that containers pass on.
+pub(crate) fn is_inherited(name: &str) -> bool {
+    INHERITED.contains(&name)
+}
+
+/// An update of metadata: the whole, or the items that the query names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Update {
+    given: Map<String, Value>,
+    names: Option<Vec<String>>,
+}
+
+impl Update {
+    /// Of a document's metadata, with the items that a query names.
+    pub(crate) fn new(given: Map<String, Value>, fields: &Fields) -> Self {
+        let names = fields.arguments("metadata");
+        let names = (!names.is_empty()).then(|| names.into_iter().map(str::to_owned).collect());
+        Update { given, names }
+    }
+
+    /// All of it.
+    pub(crate) fn whole(given: Map<String, Value>) -> Self {
+        Update { given, names: None }
+    }
+
+    /// What the update says of one item: absent when it says nothing, `None` within when the item
+    /// is to go.
+    pub(crate) fn item(&self, name: &str) -> Option<Option<&Value>> {
+        match &self.names {
+            Some(names) if names.iter().any(|named| named == name) => Some(self.given.get(name)),
+            Some(_) => None,
+            None => self.given.get(name).map(Some),
+        }
+    }
+
+    /// The names that the update says something of; for a whole one, those that it gives.
+    pub(crate) fn touched(&self) -> Vec<&str> {
+        match &self.names {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => self.given.keys().map(String::as_str).collect(),
+        }
+    }
+
+    /// Whether it is about nothing but `names`.
+    pub(crate) fn is_only(&self, names: &[&str]) -> bool {
+        self.names.is_some() && self.touched().iter().all(|name| names.contains(name))
+    }
+
+    /// The metadata as it is after the update.
+    ///
+    /// # Errors
+    /// `InvalidInput` beyond a limit.
+    pub(crate) fn apply(&self, current: &Metadata) -> Result<Metadata> {
+        let mut metadata = match &self.names {
+            Some(_) => current.clone(),
+            None => Metadata::new(),
+        };
+        match &self.names {
+            Some(names) => {
+                for name in names.iter().filter(|name| is_kept(name)) {
+                    match self.given.get(name) {
+                        Some(value) => metadata.insert(name.clone(), value.clone()),
+                        None => metadata.remove(name),
+                    };
+                }
+            }
+            None => metadata.extend(
+                self.given
+                    .iter()
+                    .filter(|(name, _)| is_kept(name))
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            ),
+        }
+        check(&metadata)?;
+        Ok(metadata)
+    }
+}
+
+/// Refuses metadata beyond a limit.
+pub(crate) fn check(metadata: &Metadata) -> Result<()> {
+    if metadata.len() > ITEMS_MAX {
+        return Err(Error::invalid(format!(
+            "an object has at most {ITEMS_MAX} metadata items"
+        )));
+    }
+    let mut total = 2;
+    for (name, value) in metadata {
+        if name.is_empty() {
+            return Err(Error::invalid("a metadata item has no name"));
+        }
+        let size = name.len() + value.to_string().len();
+        if size > ITEM_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a metadata item has at most {ITEM_BYTES_MAX} bytes"
+            )));
+        }
+        total += Value::from(name.as_str()).to_string().len() + value.to_string().len() + 2;
+    }
+    if total > TOTAL_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the metadata of an object has at most {TOTAL_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// Those items whose names start with one of the prefixes that a query names; all without any.
+pub(crate) fn select(items: Map<String, Value>, fields: &Fields) -> Map<String, Value> {
+    let prefixes = fields.arguments("metadata");
+    if prefixes.is_empty() {
+        return items;
+    }
+    items
+        .into_iter()
+        .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    fn update(query: &str, given: Value) -> Metadata {
+        let fields = Fields::parse(Some(query), &Version::Second).unwrap();
+        let current = Metadata::from([
+            ("colour".to_owned(), json!("green")),
+            ("shape".to_owned(), json!("round")),
+        ]);
+        Update::new(map(given), &fields).apply(&current).unwrap()
+    }
+
+    #[test]
+    fn an_update_replaces_all_or_what_it_names() {
+        let given = json!({"colour": "red", "size": "10", "other": "x", "cdmi_size": "9"});
+        assert_eq!(
+            json!(update("", given.clone())),
+            json!({"colour": "red", "size": "10", "other": "x"})
+        );
+        assert_eq!(
+            json!(update("metadata", given.clone())),
+            json!({"colour": "red", "size": "10", "other": "x"})
+        );
+        let named = "metadata=colour&metadata=shape&metadata=size&metadata=cdmi_size";
+        assert_eq!(
+            json!(update(named, given)),
+            json!({"colour": "red", "size": "10"})
+        );
+        assert_eq!(
+            json!(update("metadata=colour", json!({}))),
+            json!({"shape": "round"})
+        );
+    }
+
+    #[test]
+    fn reads_select_by_prefix() {
+        let items = map(json!({"cdmi_size": "1", "colour": "x", "cold": "y"}));
+        let fields = |query| Fields::parse(Some(query), &Version::Second).unwrap();
+        assert_eq!(select(items.clone(), &fields("metadata")).len(), 3);
+        assert_eq!(
+            json!(select(items.clone(), &fields("metadata=col"))),
+            json!({"cold": "y", "colour": "x"})
+        );
+        let both = fields("metadata=cdmi_&metadata=cold");
+        assert_eq!(select(items, &both).len(), 2);
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let of = |value: Value| Metadata::from_iter(map(value));
+        assert!(check(&of(json!({"a": {"b": ["c", {"d": "e"}]}}))).is_ok());
+        assert!(check(&of(json!({"a": "x".repeat(ITEM_BYTES_MAX)}))).is_err());
+        let wide: Metadata = (0..3)
+            .map(|n| (n.to_string(), json!("x".repeat(30 << 10))))
+            .collect();
+        assert!(check(&wide).is_err());
+        let many: Metadata = (0..=ITEMS_MAX)
+            .map(|n| (n.to_string(), json!("")))
+            .collect();
+        assert!(check(&many).is_err());
+    }
+}

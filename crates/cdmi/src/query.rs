@@ -1,0 +1,186 @@
+//! Query strings: which fields of an object a request is about, in both spellings.
+//!
+//! 2.0 writes `?metadata=colour&value=0-10`, 1.1.1 `?metadata:colour;value:0-10`. Names that no
+//! object has are kept: asked for, they are absent from the answer.
+
+use trestle_core::{Error, Result};
+use trestle_http::decode;
+
+use crate::version::Version;
+
+/// Most fields that one query may name.
+const FIELDS_MAX: usize = 1024;
+
+/// A range as clients write it: both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first.
+    pub(crate) first: u64,
+    /// The last, at least `first`.
+    pub(crate) last: u64,
+}
+
+impl Span {
+    /// Parses `<first>-<last>`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let malformed = || Error::invalid(format!("{text:?} is not a range"));
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().unwrap_or(u64::MAX))
+        };
+        let (first, last) = text.split_once('-').ok_or_else(malformed)?;
+        let first = number(first).ok_or_else(malformed)?;
+        let last = number(last).ok_or_else(malformed)?;
+        if first > last {
+            return Err(malformed());
+        }
+        Ok(Span { first, last })
+    }
+
+    /// How many it covers.
+    pub(crate) fn count(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+/// One field of a query, with what follows its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    name: String,
+    argument: Option<String>,
+}
+
+/// The fields that a request selects; none means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields(Vec<Field>);
+
+impl Fields {
+    /// Parses a query string in the spelling of the request's version.
+    pub(crate) fn parse(query: Option<&str>, version: &Version) -> Result<Self> {
+        let first = version.is_first();
+        let separators: &[char] = if first { &['&', ';'] } else { &['&'] };
+        let mut fields = Vec::new();
+        for pair in query.unwrap_or_default().split(separators) {
+            if pair.is_empty() {
+                continue;
+            }
+            if fields.len() == FIELDS_MAX {
+                return Err(Error::invalid(format!(
+                    "a query names more than {FIELDS_MAX} fields"
+                )));
+            }
+            let cut = match first {
+                true => pair.split_once([':', '=']),
+                false => pair.split_once('='),
+            };
+            let (name, argument) = match cut {
+                Some((name, argument)) => (name, Some(decode(argument)?)),
+                None => (pair, None),
+            };
+            fields.push(Field {
+                name: decode(name)?,
+                argument: argument.filter(|argument| !argument.is_empty()),
+            });
+        }
+        Ok(Fields(fields))
+    }
+
+    /// Whether all fields are meant.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a field is among them.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.is_all() || self.names(name)
+    }
+
+    /// Whether a field is named.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|field| field.name == name)
+    }
+
+    /// What follows each mention of a field; empty when it is mentioned without, too, or not.
+    pub(crate) fn arguments(&self, name: &str) -> Vec<&str> {
+        let mentions: Vec<_> = self.0.iter().filter(|field| field.name == name).collect();
+        if mentions.iter().any(|field| field.argument.is_none()) {
+            return Vec::new();
+        }
+        mentions
+            .iter()
+            .filter_map(|field| field.argument.as_deref())
+            .collect()
+    }
+
+    /// The ranges that follow a field.
+    pub(crate) fn spans(&self, name: &str) -> Result<Vec<Span>> {
+        self.arguments(name).into_iter().map(Span::parse).collect()
+    }
+
+    /// The one range that follows a field, if any.
+    pub(crate) fn span(&self, name: &str) -> Result<Option<Span>> {
+        let spans = self.spans(name)?;
+        if spans.len() > 1 {
+            return Err(Error::invalid(format!("{name} has more than one range")));
+        }
+        Ok(spans.first().copied())
+    }
+
+    /// Those of the names that are not known.
+    pub(crate) fn unknown(&self, known: &[&str]) -> Option<&str> {
+        let mut names = self.0.iter().map(|field| field.name.as_str());
+        names.find(|name| !known.contains(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(query: &str) -> Fields {
+        Fields::parse(Some(query), &Version::Second).unwrap()
+    }
+
+    #[test]
+    fn both_spellings_name_fields_and_what_follows_them() {
+        assert!(second("").is_all() && second("").has("value"));
+        for fields in [
+            second("objectName&metadata=%40us&metadata=b&value=0-10"),
+            Fields::parse(
+                Some("objectName;metadata:%40us;metadata:b;value:0-10"),
+                &Version::First("1.1.1"),
+            )
+            .unwrap(),
+        ] {
+            assert!(fields.has("objectName") && !fields.has("objectID"));
+            assert_eq!(fields.arguments("metadata"), ["@us", "b"]);
+            let span = fields.span("value").unwrap().unwrap();
+            assert_eq!((span.first, span.last, span.count()), (0, 10, 11));
+        }
+        assert!(
+            second("metadata&metadata=a")
+                .arguments("metadata")
+                .is_empty()
+        );
+        assert_eq!(second("metadata=a:b;c").arguments("metadata"), ["a:b;c"]);
+        assert_eq!(second("value&color").unknown(&["value"]), Some("color"));
+    }
+
+    #[test]
+    fn ranges_are_numbers_in_order() {
+        assert_eq!(
+            second("value=0-4&value=6-7").spans("value").unwrap().len(),
+            2
+        );
+        assert!(second("value=0-4&value=6-7").span("value").is_err());
+        for bad in ["4", "-4", "4-", "5-4", "a-b", "1-2-3", "+1-2", "0-1 "] {
+            assert!(Span::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Span::parse("0-99999999999999999999").unwrap().last,
+            u64::MAX
+        );
+        let many = "a&".repeat(FIELDS_MAX + 1);
+        assert!(Fields::parse(Some(&many), &Version::Second).is_err());
+    }
+}
