@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
@@ -15,6 +15,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("http", &["core", "host"]),
     ("rest", &["core", "access", "store", "http"]),
     ("s3", &["core", "host", "access", "store", "http"]),
+    ("swift", &["core", "host", "access", "store", "http"]),
     ("cdmi", &["core", "host", "access", "store", "http"]),
     (
         "server",
@@ -28,6 +29,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "http",
             "rest",
             "s3",
+            "swift",
             "cdmi",
         ],
     ),
@@ -51,7 +53,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
 const FOR_TESTS: [&str; 3] = ["sim", "engine", "engine-embedded"];
 
 /// Only these crates may know the libraries that speak HTTP.
-const SPEAK_HTTP: [&str; 6] = ["http", "rest", "s3", "cdmi", "server", "bench"];
+const SPEAK_HTTP: [&str; 7] = ["http", "rest", "s3", "cdmi", "server", "bench", "swift"];
 const HTTP_LIBRARIES: [&str; 6] = [
     "http",
     "http-body",
