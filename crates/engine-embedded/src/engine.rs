@@ -46,6 +46,7 @@ impl Embedded {
         Engine {
             meta: engine.clone(),
             data: engine,
+            pins: Arc::default(),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod data;
 pub mod memory;
 pub mod meta;
+pub mod pins;
 pub mod walk;
 
 pub use data::{Data, DataWriter, Extent, Token, Written};
@@ -17,6 +18,7 @@ pub use meta::{
     Body, BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem,
     Urgency, Write,
 };
+pub use pins::{Announcement, Pin, Pins};
 
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub struct Engine {
     pub meta: Arc<dyn Meta>,
     /// The byte store.
     pub data: Arc<dyn Data>,
+    /// What is being read, and about to be changed.
+    pub pins: Arc<Pins>,
 }
 
 impl std::fmt::Debug for Engine {

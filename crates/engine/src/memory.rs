@@ -29,6 +29,7 @@ pub fn engine() -> Engine {
     Engine {
         meta: memory.clone(),
         data: memory,
+        pins: Arc::default(),
     }
 }
 

@@ -3,10 +3,13 @@
 //! Every record is decoded, every byte read and hashed, every reference followed in both
 //! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
 
+mod layers;
+
+use crate::layer;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
 use crate::read::open_content;
-use crate::record::{AccountRecord, BucketRecord, ExtentRecord, LayerRecord, ObjectRecord, Record};
+use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, Store};
 use bytes::Bytes;
@@ -69,9 +72,11 @@ impl Store {
             summary: CheckSummary::default(),
             buckets: BTreeMap::new(),
             counts: BTreeMap::new(),
+            layers: layers::Layers::default(),
         };
         if check.walk().await? {
             check.missing_counters();
+            check.recounted_layers();
         }
         Ok(check.summary)
     }
@@ -84,6 +89,7 @@ struct Check<'a> {
     buckets: BTreeMap<BucketId, Bucket>,
     /// What the counter rows must hold, by their keys.
     counts: BTreeMap<Bytes, i64>,
+    layers: layers::Layers,
 }
 
 /// What a finding is about.
@@ -154,6 +160,7 @@ impl Check<'_> {
             row_key::OBJECT_ID => self.object_id(read, key, row).await,
             row_key::LAYER => self.layer(read, key, row).await,
             row_key::EXTENT => self.extent(read, key, row).await,
+            row_key::DOOMED => self.doomed(read, key, row).await,
             row_key::COUNTER => self.counter(key, row),
             _ => Err(Error::corrupt("a row of an unknown table")),
         };
@@ -268,10 +275,11 @@ impl Check<'_> {
             Ok(_) => self.found(place.clone(), "the index of object ids does not lead to it"),
             Err(error) => self.found(place.clone(), because("the index of object ids", &error)),
         }
-        if let Some(layer) = object.layer()
-            && let Err(error) = check_header(read, key, &object, layer).await
-        {
-            self.found(place.clone(), because("the layer", &error));
+        if let Some(layer) = object.layer() {
+            self.layers.refer(layer);
+            if let Err(error) = check_header(read, &object, layer).await {
+                self.found(place.clone(), because("the layer", &error));
+            }
         }
         match read_whole(&self.store.engine, read, &object, row).await {
             Ok(()) => self.summary.bytes += object.length(),
@@ -312,36 +320,6 @@ impl Check<'_> {
             && row_key::object_id(object.id) != *key
         {
             return Err(dangling());
-        }
-        Ok(())
-    }
-
-    async fn layer(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
-        let header = LayerRecord::from_value(&row.value)?;
-        let orphan = || Error::corrupt("a layer that belongs to no object");
-        let owner = read.get(&header.owner).await?.ok_or_else(orphan)?;
-        if let Ok(object) = decode_object(&header.owner, &owner)
-            && object.layer().map(row_key::layer).as_ref() != Some(key)
-        {
-            return Err(orphan());
-        }
-        Ok(())
-    }
-
-    async fn extent(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
-        let extent = ExtentRecord::from_value(&row.value)?;
-        let (layer, offset) =
-            row_key::split_extent(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
-        let header = read
-            .get(&row_key::layer(layer))
-            .await?
-            .ok_or_else(|| Error::corrupt("an extent of a layer that does not exist"))?;
-        if let Ok(header) = LayerRecord::from_value(&header.value)
-            && offset
-                .checked_add(extent.length)
-                .is_none_or(|end| end > header.length)
-        {
-            return Err(Error::corrupt("an extent beyond the end of its layer"));
         }
         Ok(())
     }
@@ -395,7 +373,7 @@ async fn read_whole(
         start: 0,
         end: object.length(),
     };
-    let mut chunks = open_content(engine, object, row.body.clone(), range).await?;
+    let mut chunks = open_content(engine, object, row.body.clone(), range, None).await?;
     let algorithms: Vec<_> = object
         .digests
         .iter()
@@ -422,21 +400,9 @@ async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {
     BucketRecord::from_value(&row.value)?.into_bucket(id)
 }
 
-/// Checks that an object's layer is there and its own.
-async fn check_header(
-    read: &dyn MetaRead,
-    key: &Bytes,
-    object: &Object,
-    layer: LayerId,
-) -> Result<()> {
-    let row = read
-        .get(&row_key::layer(layer))
-        .await?
-        .ok_or_else(|| Error::corrupt("it does not exist"))?;
-    let header = LayerRecord::from_value(&row.value)?;
-    if header.owner[..] != key[..] || header.references != 1 {
-        return Err(Error::corrupt("it belongs to another record"));
-    }
+/// Checks that an object's layer is there, and as long as the object.
+async fn check_header(read: &dyn MetaRead, object: &Object, layer: LayerId) -> Result<()> {
+    let (header, _) = layer::header(read, layer).await?;
     if header.length != object.length() {
         return Err(Error::corrupt("its length is not the object's"));
     }

@@ -1,6 +1,6 @@
 //! Deleting an object: one commit removes every row of it, and with them its bytes.
 
-use crate::layer;
+use crate::layer::{Hold, References};
 use crate::nouns::{DeleteObject, Object};
 use crate::placement::Tally;
 use crate::row_key;
@@ -24,6 +24,7 @@ impl Store {
         } = delete;
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::DeleteObject, &resource)?;
+        let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, &bucket).await?;
@@ -33,16 +34,24 @@ impl Store {
                 .await?;
             store::check_precondition(&precondition, tag_of, current.as_ref())?;
             let current = current.ok_or_else(|| Error::not_found(Noun::Object, &key))?;
-            let mut writes = layer::removals(&*read, current.object.layer()).await?;
+            let mut references = References::default();
+            if let Some(layer) = current.object.layer() {
+                references.lose(layer);
+            }
+            let Some(settled) = self.settle(&mut hold, &*read, &references).await? else {
+                continue;
+            };
             drop(read);
             let row = row_key::object(found.bucket.id, &key);
             let mut expectations = found.expectations();
             expectations.push(confirmed);
             expectations.push(Expectation::Revision(row.clone(), current.revision));
-            writes.push(Write::Delete { key: row });
-            writes.push(Write::Delete {
-                key: row_key::object_id(current.object.id),
-            });
+            let mut writes = vec![
+                Write::Delete { key: row },
+                Write::Delete {
+                    key: row_key::object_id(current.object.id),
+                },
+            ];
             let length = store::signed(current.object.length());
             let tally = Tally {
                 objects: -1,
@@ -57,7 +66,7 @@ impl Store {
                 tokens: Vec::new(),
                 urgency,
             };
-            if self.try_commit(commit).await? {
+            if self.commit_settled(commit, settled, &mut hold).await? {
                 return Ok(current.object);
             }
         }

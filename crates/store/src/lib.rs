@@ -25,8 +25,8 @@ pub use account::ChangeAccount;
 pub use check::{CheckSummary, Finding};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
-    ListBuckets, ListObjects, Listing, ListingItem, Object, PutObject, PutOutcome, ReadObject,
-    TagOf, VersionRef,
+    ListBuckets, ListObjects, Listing, ListingItem, Object, PartInfo, PutObject, PutOutcome,
+    ReadObject, TagOf, VersionRef,
 };
 pub use properties::{
     BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,

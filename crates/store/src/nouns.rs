@@ -142,6 +142,15 @@ pub enum Content {
     DeleteMarker,
 }
 
+/// A part that a content was uploaded in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartInfo {
+    /// The number that it was uploaded under.
+    pub number: u32,
+    /// Digests of its bytes.
+    pub digests: Digests,
+}
+
 impl Object {
     /// Size in bytes.
     pub fn length(&self) -> u64 {

@@ -7,7 +7,7 @@
 //! Invariants: a current object is newer than all of its key's history; at most one version of a
 //! key is the null version; all versions of a key have the object's id.
 
-use crate::layer;
+use crate::layer::{Hold, References};
 use crate::nouns::{Content, Object};
 use crate::properties::{Checksum, ObjectProperties, Versioning, Written};
 use crate::record::{ObjectRecord, Record};
@@ -18,7 +18,7 @@ use trestle_access::Grant;
 use trestle_core::{
     BucketName, Digests, Error, Key, LayerId, ObjectId, Owner, Result, Sequence, VersionId,
 };
-use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Write};
+use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, ScanItem, Token, Urgency, Write};
 
 /// What a verb found under a key.
 pub(crate) struct Slot {
@@ -67,6 +67,10 @@ pub(crate) struct Changes {
     pub(crate) writes: Vec<Write>,
     /// Layers that one row fewer refers to.
     pub(crate) released: Vec<LayerId>,
+    /// Other references to layers that come and go.
+    pub(crate) references: References,
+    /// Streams whose extents the writes name.
+    pub(crate) tokens: Vec<Token>,
     pub(crate) tally: Tally,
 }
 
@@ -296,27 +300,32 @@ impl Changes {
         self.tally.version_bytes -= store::signed(object.length());
     }
 
-    /// The commit of it all.
-    pub(crate) async fn into_commit(
+    /// Commits it all, and frees what nothing refers to any more. Whether it was applied: not, when
+    /// a concurrent change won.
+    pub(crate) async fn commit(
         mut self,
         store: &Store,
         bucket: &FoundBucket,
+        hold: &mut Hold,
         urgency: Urgency,
-    ) -> Result<Commit> {
-        if !self.released.is_empty() {
-            let read = store.snapshot().await?;
-            for layer in self.released {
-                let removals = layer::removals(&*read, Some(layer)).await?;
-                self.writes.extend(removals);
-            }
+    ) -> Result<bool> {
+        let mut references = self.references;
+        for layer in self.released {
+            references.lose(layer);
         }
+        let read = store.snapshot().await?;
+        let Some(settled) = store.settle(hold, &*read, &references).await? else {
+            return Ok(false);
+        };
+        drop(read);
         self.writes.extend(store::count(&bucket.bucket, self.tally));
-        Ok(Commit {
+        let commit = Commit {
             expectations: self.expectations,
             writes: self.writes,
-            tokens: Vec::new(),
+            tokens: self.tokens,
             urgency,
-        })
+        };
+        store.commit_settled(commit, settled, hold).await
     }
 }
 

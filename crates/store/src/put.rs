@@ -1,7 +1,7 @@
 //! Writing a whole object: its bytes stream into the data port, then one commit makes them the
 //! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
 
-use crate::layer;
+use crate::layer::{Hold, NewLayer};
 use crate::nouns::{Content, PutObject, PutOutcome};
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
@@ -42,9 +42,11 @@ impl Store {
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
         let mut found = self.look_up(grant, &put).await?;
-        let received = self.receive(&put, body).await?;
+        let received = self.receive(&put, owner, body).await?;
+        let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(outcome) = self.try_put(&put, &owner, found, &received).await? {
+            let outcome = self.try_put(&put, found, &received, &mut hold).await?;
+            if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
             found = self.look_up(grant, &put).await?;
@@ -63,7 +65,7 @@ impl Store {
 
     /// Takes the body in: hashes it, checks it against what was declared, and stores what does not
     /// fit into the object's row.
-    async fn receive<B>(&self, put: &PutObject, mut body: B) -> Result<Received>
+    async fn receive<B>(&self, put: &PutObject, owner: Owner, mut body: B) -> Result<Received>
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
@@ -113,6 +115,7 @@ impl Store {
         }
         let (body, layer) = sink.finish().await?;
         Ok(Received {
+            owner,
             length,
             digests,
             body,
@@ -124,12 +127,12 @@ impl Store {
     async fn try_put(
         &self,
         put: &PutObject,
-        owner: &Owner,
         slot: Slot,
         received: &Received,
+        hold: &mut Hold,
     ) -> Result<Option<PutOutcome>> {
         let draft = Draft {
-            owner: owner.clone(),
+            owner: received.owner.clone(),
             content: Content::Data {
                 length: received.length,
                 layer: received.layer.as_ref().map(|layer| layer.id),
@@ -144,18 +147,15 @@ impl Store {
         let Some(mut changes) = slot.install(self, &object, body).await? else {
             return Ok(None);
         };
-        let mut tokens = Vec::new();
         if let Some(layer) = &received.layer {
-            let row = row_key::object(slot.bucket.bucket.id, &put.key);
-            let rows = layer::rows(layer.id, &row, &layer.extents)?;
-            changes.writes.extend(rows);
-            tokens.push(layer.unnamed.token);
+            let mut rows = NewLayer::new(layer.id);
+            rows.streamed(&layer.extents)?;
+            changes.writes.extend(rows.finish()?);
+            changes.tokens.push(layer.unnamed.token);
         }
-        let mut commit = changes
-            .into_commit(self, &slot.bucket, Urgency::Normal)
-            .await?;
-        commit.tokens = tokens;
-        Ok(self.try_commit(commit).await?.then(|| PutOutcome {
+        let urgency = Urgency::Normal;
+        let applied = changes.commit(self, &slot.bucket, hold, urgency).await?;
+        Ok(applied.then(|| PutOutcome {
             object,
             created: slot.current.is_none(),
         }))
@@ -164,6 +164,7 @@ impl Store {
 
 /// A body that was taken in.
 struct Received {
+    owner: Owner,
     length: u64,
     digests: Digests,
     /// The bytes, when they go into the row.

@@ -2,17 +2,16 @@
 
 use crate::layer::LayerReader;
 use crate::nouns::{Content, Object, ReadObject};
-use crate::store::{self, FoundObject, Store};
+use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, Key, Noun, ResolvedRange, Result};
 use trestle_engine::data::READ_BYTES_MAX;
-use trestle_engine::{BodyRef, Data, Engine, MetaRead};
+use trestle_engine::{BodyRef, Data, Engine, MetaRead, Pin};
 
 impl Store {
     /// An object's record.
@@ -29,20 +28,33 @@ impl Store {
     /// Opens an object for reading.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden`.
+    /// `NotFound`; `Conflict` when concurrent writes of the key keep winning; `Forbidden`.
     pub async fn open_object(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
         store::require(grant, Action::ReadObject, &resource)?;
-        let snapshot = self.snapshot().await?;
-        let FoundObject { object, body, .. } = self
-            .find(&*snapshot, grant, &read.bucket, &read.key)
-            .await?;
-        Ok(ObjectReader {
-            engine: self.engine.clone(),
-            snapshot,
-            object,
-            body,
-        })
+        let mut pin: Option<Pin> = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.snapshot().await?;
+            let FoundObject { object, body, .. } = self
+                .find(&*snapshot, grant, &read.bucket, &read.key)
+                .await?;
+            // What a snapshot shows after its layer was pinned stays readable.
+            if let Some(layer) = object.layer()
+                && pin.as_ref().is_none_or(|pin| pin.id() != layer.0)
+            {
+                drop((snapshot, pin.take()));
+                pin = Some(self.engine.pins.pin(layer.0).await);
+                continue;
+            }
+            return Ok(ObjectReader {
+                engine: self.engine.clone(),
+                pin: object.layer().and(pin),
+                snapshot,
+                object,
+                body,
+            });
+        }
+        Err(store::conflict())
     }
 
     async fn find(
@@ -60,10 +72,12 @@ impl Store {
     }
 }
 
-/// An open object: its record, and its bytes on demand. Both are of one moment. To be used at
-/// once: it holds a snapshot.
+/// An open object: its record, and its bytes on demand. Both are of one moment, and stay readable
+/// whatever becomes of the object. To be used at once: it holds a snapshot.
 pub struct ObjectReader {
     engine: Engine,
+    /// On the object's layer.
+    pin: Option<Pin>,
     snapshot: Box<dyn MetaRead>,
     object: Object,
     body: Option<BodyRef>,
@@ -85,13 +99,12 @@ impl ObjectReader {
     /// later in the stream ends it, and the bytes before it are right.
     ///
     /// # Errors
-    /// `Corrupt`; `Conflict` when the object was replaced or deleted meanwhile and its bytes are
-    /// gone; `InvalidInput` for a range beyond the end.
+    /// `Corrupt`; `InvalidInput` for a range beyond the end.
     pub async fn into_bytes(self, range: ResolvedRange) -> Result<ObjectBytes> {
         if range.start > range.end || range.end > self.object.length() {
             return Err(Error::invalid("the range does not lie within the object"));
         }
-        let content = open_content(&self.engine, &self.object, self.body, range);
+        let content = open_content(&self.engine, &self.object, self.body, range, self.pin);
         let mut chunks = content.await?;
         let first = chunks.next_in(&*self.snapshot).await?;
         drop(self.snapshot);
@@ -135,7 +148,10 @@ impl std::fmt::Debug for ObjectStream {
 impl Stream for ObjectStream {
     type Item = Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
         self.0.as_mut().poll_next(context)
     }
 }
@@ -167,19 +183,20 @@ impl Chunks {
 }
 
 /// Opens a range of an object's content. `body` is that of the object's row, in a snapshot that
-/// still lives.
+/// still lives; without a pin on the layer all is to be read from that snapshot.
 pub(crate) async fn open_content(
     engine: &Engine,
     object: &Object,
     body: Option<BodyRef>,
     range: ResolvedRange,
+    pin: Option<Pin>,
 ) -> Result<Chunks> {
     let Content::Data { length, layer } = object.content else {
         return Ok(Chunks::Body(VecDeque::new()));
     };
     if let Some(layer) = layer {
-        let ResolvedRange { start, end } = range;
-        let reader = LayerReader::new(engine.clone(), layer, start, end);
+        let range = range.start..range.end;
+        let reader = LayerReader::new(engine.clone(), layer, range, pin);
         return Ok(Chunks::Layer(reader));
     }
     if body.as_ref().map_or(0, |body| u64::from(body.length)) != length {

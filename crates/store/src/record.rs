@@ -6,9 +6,11 @@
 //! versions, one step after another, and refuses newer ones.
 
 mod bucket;
+mod layer;
 mod object;
 
 pub(crate) use bucket::BucketRecord;
+pub(crate) use layer::{ExtentRecord, LayerRecord, Source};
 pub(crate) use object::ObjectRecord;
 
 use crate::nouns::{Account, AccountProperties};
@@ -264,41 +266,6 @@ fn metadata_of_filled(text: Option<String>) -> Result<Metadata> {
 fn metadata_of(text: &str) -> Result<Metadata> {
     serde_json::from_str(text)
         .map_err(|error| Error::corrupt("a record with unreadable metadata").with_source(error))
-}
-
-/// `40`: a layer.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub(crate) struct LayerRecord {
-    /// Bytes in all extents.
-    #[n(0)]
-    pub(crate) length: u64,
-    // 1 is kept for the parent layer.
-    /// Records and layers that refer to it.
-    #[n(2)]
-    pub(crate) references: u64,
-    /// Row key of the record that it belongs to.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub(crate) owner: Vec<u8>,
-}
-
-impl Record for LayerRecord {
-    const NAME: &'static str = "layer";
-    const VERSION: u8 = 1;
-}
-
-/// `41`: an extent. Its bytes are the row's body.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-#[cbor(map)]
-pub(crate) struct ExtentRecord {
-    /// Length in bytes.
-    #[n(0)]
-    pub(crate) length: u64,
-}
-
-impl Record for ExtentRecord {
-    const NAME: &'static str = "extent";
-    const VERSION: u8 = 1;
 }
 
 #[cfg(test)]

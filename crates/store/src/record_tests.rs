@@ -168,7 +168,11 @@ fn damaged_and_newer_records_are_refused() {
 
 #[test]
 fn an_extent_record_has_its_documented_bytes() {
-    let extent = ExtentRecord { length: 300 };
+    let extent = ExtentRecord {
+        length: 300,
+        source: Source::Own,
+        part: None,
+    };
     let value = extent.to_value().unwrap();
     assert_eq!(value[..], [1, 0xa1, 0x00, 0x19, 0x01, 0x2c]);
 }

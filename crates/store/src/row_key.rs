@@ -35,6 +35,8 @@ pub(crate) const NULL_VERSION: u8 = 0x35;
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
 pub(crate) const EXTENT: u8 = 0x41;
+/// `42 | layer id`: a layer that nothing refers to, whose rows are yet to go.
+pub(crate) const DOOMED: u8 = 0x42;
 /// `60 | scope | …`: a counter.
 pub(crate) const COUNTER: u8 = 0x60;
 
@@ -191,6 +193,15 @@ pub(crate) fn extent(id: LayerId, offset: u64) -> Bytes {
     key(EXTENT, &[id.0.as_bytes(), &offset.to_be_bytes()])
 }
 
+/// Start of the keys of all doomed layers.
+pub(crate) fn doomed_layers() -> Bytes {
+    key(DOOMED, &[])
+}
+
+pub(crate) fn doomed(id: LayerId) -> Bytes {
+    key(DOOMED, &[id.0.as_bytes()])
+}
+
 pub(crate) fn account_counter(id: &AccountId, count: Count) -> Bytes {
     key(
         COUNTER,
@@ -287,6 +298,7 @@ mod tests {
             [&[0x41][..], &seven, &[0, 0, 0, 0, 0, 0, 1, 2]].concat()
         );
         assert_eq!(split_extent(&e), Some((LayerId(id), 258)));
+        assert_eq!(doomed(LayerId(id))[..], [&[0x42][..], &seven].concat());
         let c = account_counter(&account_id, Count::Buckets);
         assert_eq!(&c[..], b"\x60\x01ab\0\x03");
         let c = bucket_counter(BucketId(id), Count::Bytes);

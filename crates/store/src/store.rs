@@ -85,6 +85,7 @@ impl Store {
     /// # Errors
     /// The engine's; it will be tried again.
     pub async fn tidy(&self) -> Result<()> {
+        self.free_doomed().await?;
         self.engine.meta.tidy().await
     }
 

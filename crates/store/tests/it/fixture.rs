@@ -104,6 +104,7 @@ impl Fixture {
         let engine = Engine {
             meta: engine.meta,
             data: held.clone(),
+            pins: engine.pins,
         };
         let store = Store::open(engine.clone(), host, account()).await.unwrap();
         let fixture = Fixture {

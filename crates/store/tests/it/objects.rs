@@ -236,23 +236,72 @@ async fn metadata_comes_back_and_is_limited() {
 }
 
 #[tokio::test]
-async fn a_read_never_ends_short_when_the_object_is_replaced() {
+async fn a_read_is_undisturbed_by_what_becomes_of_the_object() {
     let f = Fixture::new().await;
-    let bytes = pattern(200 << 20, 9);
-    f.put("k", &bytes).await.unwrap();
-    let reader = f.open("k").await.unwrap();
-    let range = ResolvedRange {
-        start: 0,
-        end: reader.object().length(),
-    };
-    let stream = reader.into_bytes(range).await.unwrap();
-    f.put("k", b"new").await.unwrap();
-    // What the engine still has may come; what it has not is an error, never an early end.
-    match collect(stream).await {
-        Ok(read) => assert!(read == bytes),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+    let bytes = pattern(5 << 20, 9);
+    for delete in [false, true] {
+        f.put("k", &bytes).await.unwrap();
+        let opened = f.open("k").await.unwrap();
+        let reader = f.open("k").await.unwrap();
+        let range = ResolvedRange {
+            start: 0,
+            end: reader.object().length(),
+        };
+        let stream = reader.into_bytes(range).await.unwrap();
+        if delete {
+            f.delete("k").await.unwrap();
+        } else {
+            f.put("k", b"new").await.unwrap();
+            assert_eq!(f.read("k").await.unwrap(), b"new");
+        }
+        // The layer is to go, and still whole.
+        assert_eq!((f.rows(0x42).await.len(), f.rows(0x41).await.len()), (1, 5));
+        f.store.tidy().await.unwrap();
+        f.assert_sound().await;
+        assert!(collect(stream).await.unwrap() == bytes);
+        f.store.tidy().await.unwrap();
+        assert_eq!(f.rows(0x41).await.len(), 5);
+        let late = collect(opened.into_bytes(range).await.unwrap()).await;
+        assert!(late.unwrap() == bytes);
+        f.store.tidy().await.unwrap();
+        for table in [0x40, 0x41, 0x42] {
+            assert_eq!(f.rows(table).await, []);
+        }
+        f.assert_sound().await;
     }
-    assert_eq!(f.read("k").await.unwrap(), b"new");
+    f.assert_nothing_leaked().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_meet_whole_contents_among_writers() {
+    let f = std::sync::Arc::new(Fixture::new().await);
+    let contents: Vec<Vec<u8>> = (0..4u8).map(|seed| pattern(1 << 20 | 5, seed)).collect();
+    let contents = std::sync::Arc::new(contents);
+    f.put("k", &contents[0]).await.unwrap();
+    let writers = (0..2usize).map(|task| {
+        let (f, contents) = (f.clone(), contents.clone());
+        tokio::spawn(async move {
+            for round in 0..40 {
+                f.put("k", &contents[(task + round) % 4]).await.unwrap();
+            }
+        })
+    });
+    let readers = (0..4).map(|_| {
+        let (f, contents) = (f.clone(), contents.clone());
+        tokio::spawn(async move {
+            for _ in 0..40 {
+                let read = f.read("k").await.unwrap();
+                assert!(contents.contains(&read));
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for task in writers.chain(readers).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    f.store.tidy().await.unwrap();
+    assert_eq!((f.rows(0x40).await.len(), f.rows(0x42).await.len()), (1, 0));
+    f.assert_sound().await;
     f.assert_nothing_leaked().await;
 }
 

@@ -1,0 +1,371 @@
+//! Who refers to a layer, and what becomes of it when nobody does any more.
+//!
+//! A layer that its last reference leaves goes in the same commit when that is little work and no
+//! reader is in the middle of it. Otherwise the commit dooms it: a row says that it is to go, and it
+//! goes piece by piece once it is not pinned, right after the commit or in a later `tidy`. No pin
+//! outlives the process, so after a start every doomed layer can go.
+
+use crate::layer::put_header;
+use crate::record::{ExtentRecord, LayerRecord, Record, Source};
+use crate::row_key;
+use crate::store::Store;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use trestle_core::{Error, ErrorKind, Id, LayerId, Result};
+use trestle_engine::{
+    Announcement, Commit, Committed, Expectation, MetaRead, Scan, ScanItem, Urgency, Write,
+};
+use trestle_host::Spawn;
+
+/// Extent rows that one commit removes besides its own work.
+const REMOVED_ROWS_MAX: usize = 1000;
+/// Commits in which a verb frees what it doomed; `tidy` does the rest.
+const FREEING_COMMITS_MAX: usize = 64;
+
+/// References to layers that a commit adds and takes away.
+#[derive(Debug, Default)]
+pub(crate) struct References(BTreeMap<LayerId, i64>);
+
+impl References {
+    /// One record or extent fewer refers to it.
+    pub(crate) fn lose(&mut self, layer: LayerId) {
+        *self.0.entry(layer).or_default() -= 1;
+    }
+
+    fn changed(&self) -> impl Iterator<Item = (LayerId, i64)> {
+        let changed = |(layer, delta): (&LayerId, &i64)| (*delta != 0).then_some((*layer, *delta));
+        self.0.iter().filter_map(changed)
+    }
+}
+
+/// The layers that a verb has announced a change of, over all its tries.
+#[derive(Default)]
+pub(crate) struct Hold(Option<Announcement>);
+
+impl Hold {
+    /// Whether a reader is in the middle of a layer that is announced.
+    pub(crate) fn is_pinned(&self, layer: LayerId) -> bool {
+        let announced = self.0.as_ref();
+        announced.is_some_and(|announced| announced.is_pinned(layer.0))
+    }
+}
+
+/// What a commit does to layers besides its own rows.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) writes: Vec<Write>,
+    doomed: Vec<LayerId>,
+}
+
+impl Store {
+    /// Announces changes of `layers`. False when what was read before may be out of date: the caller
+    /// looks again, with the announcement still in force.
+    pub(crate) async fn announce(&self, hold: &mut Hold, layers: BTreeSet<Id>) -> bool {
+        let covered = |announced: &Announcement| announced.covers(&layers);
+        if layers.is_empty() || hold.0.as_ref().is_some_and(covered) {
+            return true;
+        }
+        // The former one ends first: who waits while holding would be waited for.
+        hold.0 = None;
+        let announced = self.engine.pins.announce(&layers).await;
+        let fresh = !announced.waited();
+        hold.0 = Some(announced);
+        fresh
+    }
+
+    /// Announces all layers whose references change, and says what the commit has to do to them.
+    /// None when the caller has to look again.
+    pub(crate) async fn settle(
+        &self,
+        hold: &mut Hold,
+        read: &dyn MetaRead,
+        references: &References,
+    ) -> Result<Option<Settled>> {
+        let layers = references.0.keys().map(|layer| layer.0).collect();
+        if !self.announce(hold, layers).await {
+            return Ok(None);
+        }
+        let mut settled = Settled::default();
+        let mut room = REMOVED_ROWS_MAX;
+        for (layer, delta) in references.changed() {
+            let row = read.get(&row_key::layer(layer)).await?;
+            let found = row.and_then(|row| {
+                let header = LayerRecord::from_value(&row.value).ok()?;
+                Some((header, row.revision))
+            });
+            let Some((mut header, revision)) = found else {
+                if delta > 0 {
+                    return Err(Error::corrupt("a layer that is referred to cannot be read"));
+                }
+                // Who else refers to it is unknown: what there is stays, and the rest can go.
+                continue;
+            };
+            let key = row_key::layer(layer);
+            let expected = Expectation::Revision(key.clone(), revision);
+            settled.expectations.push(expected);
+            header.references = header
+                .references
+                .checked_add_signed(delta)
+                .ok_or_else(|| Error::corrupt("a layer has more references than it counts"))?;
+            if header.references == 0 {
+                if !hold.is_pinned(layer)
+                    && let Some(keys) = few_rows(read, layer, &mut room).await?
+                {
+                    let deletes = keys.into_iter().chain([key]);
+                    settled
+                        .writes
+                        .extend(deletes.map(|key| Write::Delete { key }));
+                    continue;
+                }
+                settled.writes.push(Write::Put {
+                    key: row_key::doomed(layer),
+                    value: bytes::Bytes::new(),
+                    body: None,
+                });
+                settled.doomed.push(layer);
+            }
+            settled.writes.push(put_header(layer, &header)?);
+        }
+        Ok(Some(settled))
+    }
+
+    /// Commits, and whatever `settled` asks for with it; then frees what was doomed. Whether it was
+    /// applied: not, when an expectation did not hold.
+    pub(crate) async fn commit_settled(
+        &self,
+        mut commit: Commit,
+        settled: Settled,
+        hold: &mut Hold,
+    ) -> Result<bool> {
+        commit.expectations.extend(settled.expectations);
+        commit.writes.extend(settled.writes);
+        if !self.commit_held(commit, hold).await? {
+            return Ok(false);
+        }
+        if !settled.doomed.is_empty() {
+            hold.0 = None;
+            let mut commits = FREEING_COMMITS_MAX;
+            if let Err(error) = self.free(settled.doomed, &mut commits).await {
+                // The commit stands; `tidy` will free what is left.
+                tracing::debug!(%error, "freeing is put off");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Commits under the announcements of `hold`, which do not end before the outcome is known, even
+    /// when this future is dropped.
+    async fn commit_held(&self, commit: Commit, hold: &mut Hold) -> Result<bool> {
+        let Some(announcement) = hold.0.take() else {
+            return self.try_commit(commit).await;
+        };
+        let meta = Arc::clone(&self.engine.meta);
+        let mut committing = Committing {
+            future: Some(async move { meta.commit(commit).await }.boxed()),
+            announcement: Some(announcement),
+            spawn: Arc::clone(&self.host.spawn),
+        };
+        let outcome = (&mut committing).await;
+        hold.0 = committing.announcement.take();
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Frees doomed layers that no reader is in the middle of, and those that they were the last to
+    /// refer to, in at most so many commits.
+    pub(crate) async fn free(&self, mut doomed: Vec<LayerId>, commits: &mut usize) -> Result<()> {
+        while let Some(layer) = doomed.last().copied() {
+            if *commits == 0 {
+                return Ok(());
+            }
+            *commits -= 1;
+            match self.free_some(layer).await? {
+                Freed::Some => {}
+                Freed::Nothing => {
+                    doomed.pop();
+                }
+                Freed::All(mut more) => {
+                    doomed.pop();
+                    doomed.append(&mut more);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees some rows of a doomed layer.
+    async fn free_some(&self, layer: LayerId) -> Result<Freed> {
+        let mut hold = Hold::default();
+        let read = self.snapshot().await?;
+        let key = row_key::doomed(layer);
+        let Some(row) = read.get(&key).await? else {
+            return Ok(Freed::Nothing);
+        };
+        let mut references = References::default();
+        let scan = Scan::prefix(row_key::extents(layer), REMOVED_ROWS_MAX);
+        let page = read.scan(&scan).await?;
+        let mut writes = Vec::with_capacity(page.len());
+        let last = page.len() < REMOVED_ROWS_MAX;
+        for item in page {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            // A row that cannot be decoded goes, too; what it referred to stays.
+            if let Ok(extent) = ExtentRecord::from_value(&row.value)
+                && let Source::Reference { layer, .. } = extent.source
+            {
+                references.lose(layer);
+            }
+            writes.push(Write::Delete { key });
+        }
+        let mut layers: BTreeSet<Id> = references.0.keys().map(|layer| layer.0).collect();
+        layers.insert(layer.0);
+        let fresh = self.announce(&mut hold, layers).await;
+        if hold.is_pinned(layer) {
+            return Ok(Freed::Nothing);
+        }
+        if !fresh {
+            return Ok(Freed::Some);
+        }
+        let Some(settled) = self.settle(&mut hold, &*read, &references).await? else {
+            return Ok(Freed::Some);
+        };
+        drop(read);
+        let mut more = settled.doomed;
+        writes.extend(settled.writes);
+        let mut expectations = settled.expectations;
+        expectations.push(Expectation::Revision(key.clone(), row.revision));
+        if last {
+            writes.push(Write::Delete {
+                key: row_key::layer(layer),
+            });
+            writes.push(Write::Delete { key });
+        } else {
+            // Rewritten, so that nobody frees the same rows twice.
+            let value = bytes::Bytes::new();
+            let body = None;
+            writes.push(Write::Put { key, value, body });
+        }
+        let commit = Commit {
+            expectations,
+            writes,
+            tokens: Vec::new(),
+            urgency: Urgency::Freeing,
+        };
+        if !self.commit_held(commit, &mut hold).await? {
+            return Ok(Freed::Some);
+        }
+        if !last {
+            more.push(layer);
+        }
+        Ok(Freed::All(more))
+    }
+
+    /// Frees what is doomed and no longer pinned.
+    pub(crate) async fn free_doomed(&self) -> Result<()> {
+        let mut scan = Scan::prefix(row_key::doomed_layers(), REMOVED_ROWS_MAX);
+        loop {
+            let read = self.snapshot().await?;
+            let page = read.scan(&scan).await?;
+            drop(read);
+            let more = page.len() == REMOVED_ROWS_MAX;
+            for item in page {
+                scan.from = Bound::Excluded(item.key().clone());
+                if let Some((layer, _)) = row_key::split_id(item.key()) {
+                    let mut commits = usize::MAX;
+                    self.free(vec![LayerId(layer)], &mut commits).await?;
+                }
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How freeing a doomed layer went on.
+enum Freed {
+    /// Another change came first: once more.
+    Some,
+    /// It is gone, or a reader is in the middle of it.
+    Nothing,
+    /// Rows went; these layers are doomed now.
+    All(Vec<LayerId>),
+}
+
+/// The keys of all extents of a layer, when they are at most `room` and none refers to another layer.
+async fn few_rows(
+    read: &dyn MetaRead,
+    layer: LayerId,
+    room: &mut usize,
+) -> Result<Option<Vec<bytes::Bytes>>> {
+    if *room == 0 {
+        return Ok(None);
+    }
+    let page = read
+        .scan(&Scan::prefix(row_key::extents(layer), *room))
+        .await?;
+    if page.len() == *room {
+        return Ok(None);
+    }
+    let mut keys = Vec::with_capacity(page.len());
+    for item in page {
+        let ScanItem::Row(key, row) = item else {
+            continue;
+        };
+        // A row that cannot be decoded goes, too, so that a damaged object can be deleted.
+        if let Ok(extent) = ExtentRecord::from_value(&row.value)
+            && matches!(extent.source, Source::Reference { .. })
+        {
+            return Ok(None);
+        }
+        keys.push(key);
+    }
+    *room -= keys.len();
+    Ok(Some(keys))
+}
+
+/// A commit under way with what it announced. Dropped before its end, it goes on elsewhere.
+struct Committing {
+    future: Option<BoxFuture<'static, Result<Committed>>>,
+    announcement: Option<Announcement>,
+    spawn: Arc<dyn Spawn>,
+}
+
+impl Future for Committing {
+    type Output = Result<Committed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = &mut self.future else {
+            return Poll::Pending;
+        };
+        let outcome = future.as_mut().poll(context);
+        if outcome.is_ready() {
+            self.future = None;
+        }
+        outcome
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        let announcement = self.announcement.take();
+        if let Some(future) = self.future.take() {
+            let rest = async move {
+                let _outcome = future.await;
+                drop(announcement);
+            };
+            // Without a thread the announcement ends early, and a reader may see an error.
+            let _none = self.spawn.worker("commit", rest.boxed());
+        }
+    }
+}
