@@ -211,7 +211,9 @@ impl Committer {
 
     /// Whether the disk is full but for what is kept, and the log's segment may hold some of it.
     fn is_short(&self) -> bool {
-        self.log.position().offset > SHORT_SEGMENT_BYTES && self.headroom.allows_write(0).is_err()
+        // A file system that does not say stops the next group.
+        self.log.position().offset > SHORT_SEGMENT_BYTES
+            && self.headroom.is_short(0).unwrap_or(false)
     }
 
     /// Waits for the checkpoint that runs.
@@ -294,7 +296,7 @@ impl Committer {
             })?;
         let view = self.view.read().clone();
         let rows = view.active.bytes();
-        if rows > 4 * self.memtable_bytes || self.headroom.allows_write(rows).is_err() {
+        if rows > 4 * self.memtable_bytes || self.headroom.is_short(rows)? {
             // The index has no space to grow: only what frees some goes on, and sooner.
             room_normal = 0;
             self.wanted |= rows > self.memtable_bytes / 32;

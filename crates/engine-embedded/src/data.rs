@@ -31,7 +31,7 @@ pub(crate) async fn writer(streams: &Arc<Streams>, rows: Bytes) -> Result<Box<dy
         Some(segment) => segment,
         None => {
             let streams = streams.clone();
-            start_blocking(&streams.host.clone(), move || streams.make_segment()).await?
+            start_blocking(&streams.host.clone(), move || streams.open_segment()).await?
         }
     };
     let stream = Stream {
@@ -95,9 +95,6 @@ impl Stream {
     /// Writes bytes; all calls but the last bring whole blocks.
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            if self.extent.is_none() {
-                self.streams.headroom.allows_write(0)?;
-            }
             let run = self.extent.get_or_insert_with(|| Run {
                 place: Place::Data,
                 segment: self.segment,
@@ -107,7 +104,9 @@ impl Stream {
             });
             let room = (EXTENT_BYTES - u64::from(run.length)) as usize;
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            let room_on_disk = self.streams.headroom.promise_write(now.len() as u64)?;
             self.file.write_at(now, self.at)?;
+            drop(room_on_disk);
             run.checksums.extend(checksums(now));
             run.length += now.len() as u32;
             self.at += now.len() as u64;

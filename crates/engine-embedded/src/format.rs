@@ -143,6 +143,10 @@ impl GroupHeader {
         ] {
             to.extend_from_slice(&field.to_be_bytes());
         }
+        let check = head_check(&to, nonce);
+        if let Some(place) = to.get_mut(HEAD_CHECK) {
+            place.copy_from_slice(&check.to_be_bytes());
+        }
         to.extend_from_slice(&nonce.to_be_bytes());
         if let Some(head) = group.get_mut(..GROUP_HEADER_BYTES) {
             head.copy_from_slice(&to);
@@ -154,10 +158,15 @@ impl GroupHeader {
         checksum
     }
 
-    /// Reads a header without verifying anything but its magic and kind.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, u64)> {
+    /// Reads a header of a segment with this nonce, verified but for what covers the payload, too;
+    /// with it the group's checksum.
+    pub(crate) fn decode(bytes: &[u8], nonce: u64) -> Option<(Self, u64)> {
         let mut fields = Fields(bytes);
         if fields.bytes(4)? != GROUP_MAGIC {
+            return None;
+        }
+        let head = bytes.get(..GROUP_HEADER_BYTES - 8)?;
+        if head.get(HEAD_CHECK)? != head_check(head, nonce).to_be_bytes() {
             return None;
         }
         let kind = match fields.u8()? {
@@ -188,6 +197,19 @@ impl GroupHeader {
     }
 }
 
+/// Where a header has its own checksum. With it what only looks like a group is told apart at once,
+/// however long it says that it is.
+const HEAD_CHECK: std::ops::Range<usize> = 20..24;
+
+/// CRC-32C of a header's fields, its own place left out, and of the segment's nonce.
+fn head_check(head: &[u8], nonce: u64) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    digest.update(head.get(..HEAD_CHECK.start).unwrap_or_default());
+    digest.update(head.get(HEAD_CHECK.end..).unwrap_or_default());
+    digest.update(&nonce.to_be_bytes());
+    digest.finalize() as u32
+}
+
 /// A group that was read back and verified.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
@@ -198,7 +220,7 @@ pub(crate) struct Group<'a> {
 
 /// Reads and verifies the group at the start of `bytes`, which belongs to `segment` with its `nonce`.
 pub(crate) fn read_group(bytes: &[u8], segment: u64, nonce: u64) -> Option<Group<'_>> {
-    let (header, checksum) = GroupHeader::decode(bytes)?;
+    let (header, checksum) = GroupHeader::decode(bytes, nonce)?;
     let length = GROUP_HEADER_BYTES.checked_add(header.payload_bytes as usize)?;
     let group = bytes.get(..length)?;
     if header.segment != segment {
@@ -358,4 +380,40 @@ pub(crate) fn decode_entries<'a>(
         entries.push(Entry { key, sequence, put });
     }
     Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(nonce: u64) -> Vec<u8> {
+        let header = GroupHeader {
+            kind: GroupKind::Seal,
+            segment: 3,
+            payload_bytes: 0,
+            first: Sequence(7),
+            last: Sequence(7),
+            synced: Sequence(7),
+            previous_checksum: 9,
+        };
+        let mut group = vec![0; GROUP_HEADER_BYTES];
+        header.complete(&mut group, nonce);
+        group
+    }
+
+    #[test]
+    fn a_header_alone_tells_what_only_looks_like_a_group() {
+        let group = seal(5);
+        assert!(GroupHeader::decode(&group, 5).is_some());
+        assert!(read_group(&group, 3, 5).is_some());
+        assert!(GroupHeader::decode(&group, 6).is_none());
+        assert!(read_group(&group, 4, 5).is_none());
+        for i in 0..GROUP_HEADER_BYTES {
+            let mut damaged = group.clone();
+            damaged[i] ^= 1;
+            assert!(read_group(&damaged, 3, 5).is_none(), "{i}");
+            let head = GroupHeader::decode(&damaged, 5).is_some();
+            assert_eq!(head, i >= GROUP_HEADER_BYTES - 8, "{i}");
+        }
+    }
 }

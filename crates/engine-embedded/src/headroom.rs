@@ -4,6 +4,7 @@
 //! and a snapshot above all.
 
 use crate::layout::Layout;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_host::Host;
@@ -21,6 +22,22 @@ pub(crate) struct Headroom {
     layout: Layout,
     /// For the next snapshot, in bytes.
     snapshot: AtomicU64,
+    /// Promised to writes that run, in bytes.
+    promised: AtomicU64,
+}
+
+/// Space that a write was promised, until it has taken it: what is dropped here shows as used by then.
+pub(crate) struct Promise {
+    headroom: Arc<Headroom>,
+    bytes: u64,
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.headroom
+            .promised
+            .fetch_sub(self.bytes, Ordering::SeqCst);
+    }
 }
 
 impl Headroom {
@@ -29,6 +46,7 @@ impl Headroom {
             host: host.clone(),
             layout: layout.clone(),
             snapshot: AtomicU64::new(0),
+            promised: AtomicU64::new(0),
         }
     }
 
@@ -43,16 +61,51 @@ impl Headroom {
         (rows as u64).saturating_mul(4) + CHECKPOINT_BYTES
     }
 
-    /// Fails with `NoSpace` when a checkpoint of `rows` bytes of rows may not fit.
-    pub(crate) fn allows_checkpoint(&self, rows: usize) -> Result<()> {
-        self.require(Self::checkpoint(rows))
+    /// Room for a checkpoint of `rows` bytes of rows.
+    ///
+    /// # Errors
+    /// `NoSpace` when it may not fit.
+    pub(crate) fn promise_checkpoint(self: &Arc<Self>, rows: usize) -> Result<Promise> {
+        self.promise(Self::checkpoint(rows), 0)
     }
 
-    /// Fails with `NoSpace` when an ordinary write would use what is kept, with `rows` bytes of rows
-    /// to be written by the next checkpoint.
-    pub(crate) fn allows_write(&self, rows: usize) -> Result<()> {
+    /// Room for an ordinary write of so many bytes. Each has its own: many that look at the same free
+    /// space at once would together use what is kept.
+    ///
+    /// # Errors
+    /// `NoSpace` when it would use what is kept.
+    pub(crate) fn promise_write(self: &Arc<Self>, bytes: u64) -> Result<Promise> {
+        self.promise(bytes, self.kept(0))
+    }
+
+    fn promise(self: &Arc<Self>, bytes: u64, beside: u64) -> Result<Promise> {
+        self.promised.fetch_add(bytes, Ordering::SeqCst);
+        let promise = Promise {
+            headroom: self.clone(),
+            bytes,
+        };
+        self.require(beside)?;
+        Ok(promise)
+    }
+
+    /// What ordinary writes leave alone, with `rows` bytes of rows to be written by the next
+    /// checkpoint.
+    fn kept(&self, rows: usize) -> u64 {
         let snapshot = self.snapshot.load(Ordering::Relaxed).saturating_mul(2);
-        self.require(Self::checkpoint(rows).saturating_add(snapshot + LOG_BYTES))
+        Self::checkpoint(rows).saturating_add(snapshot + LOG_BYTES)
+    }
+
+    /// Whether an ordinary write would use what is kept, with `rows` bytes of rows to be written by
+    /// the next checkpoint.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub(crate) fn is_short(&self, rows: usize) -> Result<bool> {
+        match self.require(self.kept(rows)) {
+            Ok(()) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NoSpace => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether there is room enough to allocate ahead.
@@ -61,7 +114,9 @@ impl Headroom {
             .is_ok()
     }
 
+    /// Fails with `NoSpace` unless so much is free beside what was promised.
     fn require(&self, bytes: u64) -> Result<()> {
+        let bytes = bytes.saturating_add(self.promised.load(Ordering::SeqCst));
         if self.layout.free_bytes(&self.host)? >= bytes {
             Ok(())
         } else {

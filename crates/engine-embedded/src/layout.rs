@@ -150,16 +150,14 @@ impl Layout {
 
     /// The manifest; none before the first one.
     pub(crate) fn open_manifest(&self, host: &Host) -> Result<Option<Arc<dyn File>>> {
-        match host.disk.open(&self.root.join("SNAPSHOT"), OpenMode::Read) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        found(host.disk.open(&self.root.join("SNAPSHOT"), OpenMode::Read))
     }
 
     /// Replaces the manifest, after the names of the slices that it names are durable.
     pub(crate) fn write_manifest(&self, host: &Host, bytes: &[u8]) -> Result<()> {
-        host.disk.sync_dir(&self.snapshot_dir())?;
+        host.disk
+            .sync_dir(&self.snapshot_dir())
+            .map_err(|error| sync_failed("the snapshot's folder", error))?;
         self.replace(host, "SNAPSHOT", bytes)
     }
 
@@ -169,9 +167,11 @@ impl Layout {
         remove_if_there(&*host.disk, &new)?;
         let file = host.disk.open(&new, OpenMode::CreateNew)?;
         file.write_at(bytes, 0)?;
-        file.sync_data()?;
+        file.sync_data().map_err(|error| sync_failed(name, error))?;
         host.disk.rename(&new, &self.root.join(name))?;
-        Ok(host.disk.sync_dir(&self.root)?)
+        host.disk
+            .sync_dir(&self.root)
+            .map_err(|error| sync_failed("the data folder", error))
     }
 
     /// Makes an empty index beside the one in use.
@@ -187,6 +187,14 @@ impl Layout {
         host.disk
             .rename(&self.root.join("index.redb.new"), &index)?;
         Ok(host.disk.sync_dir(&self.root)?)
+    }
+
+    /// The index file, if there is one.
+    pub(crate) fn find_index(&self, host: &Host) -> Result<Option<Arc<dyn File>>> {
+        found(
+            host.disk
+                .open(&self.root.join("index.redb"), OpenMode::Read),
+        )
     }
 
     /// Opens the index file. In a folder without a log nothing depends on it, so it is made anew:
@@ -205,6 +213,12 @@ impl Layout {
             }
             other => Ok(other?),
         }
+    }
+
+    /// Takes the lock of a folder that has a store; nothing is made where there is none.
+    pub(crate) fn lock_existing(&self, host: &Host) -> Result<Arc<dyn File>> {
+        self.existing_store(host)?;
+        self.lock(host)
     }
 
     /// Takes the folder's lock, making the folder when it is missing.
@@ -241,11 +255,8 @@ impl Layout {
     }
 
     fn find_store(&self, host: &Host) -> Result<Option<[u8; 16]>> {
-        match host.disk.open(&self.root.join("STORE"), OpenMode::Read) {
-            Ok(file) => self.read_store(&*file).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let file = found(host.disk.open(&self.root.join("STORE"), OpenMode::Read))?;
+        file.map(|file| self.read_store(&*file)).transpose()
     }
 
     /// The store's id, chosen now when the folder is new. A run that was killed may have renamed a
@@ -324,6 +335,15 @@ impl Layout {
     }
 }
 
+/// What was opened; none when it is not there.
+fn found(opened: io::Result<Arc<dyn File>>) -> Result<Option<Arc<dyn File>>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<()> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
@@ -347,8 +367,11 @@ fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
         let number = path
             .file_stem()
             .and_then(|stem| stem.to_str())
-            .filter(|stem| stem.len() == 16)
-            .and_then(|stem| u64::from_str_radix(stem, 16).ok())
+            .and_then(|stem| {
+                let number = u64::from_str_radix(stem, 16).ok()?;
+                // The one way to write it: another name would be another file.
+                (format!("{number:016x}") == stem).then_some(number)
+            })
             .filter(|_| path.extension().is_some_and(|found| found == extension));
         match number {
             Some(number) => numbers.push(number),

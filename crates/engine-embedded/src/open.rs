@@ -6,7 +6,7 @@ use crate::committer::Committer;
 use crate::engine::Embedded;
 use crate::files::Files;
 use crate::headroom::Headroom;
-use crate::index::Index;
+use crate::index::{Index, RedoPoint};
 use crate::layout::Layout;
 use crate::memtable::Memtable;
 use crate::recovery;
@@ -22,7 +22,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
-use trestle_core::{ErrorKind, Result};
+use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::Engine;
 use trestle_engine::meta::COMMIT_BYTES_MAX;
 use trestle_host::{File, Host};
@@ -76,6 +76,9 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let lock = layout.lock(host)?;
     let store = layout.open_store(host)?;
     let fresh = layout.segments(host)?.is_empty();
+    if fresh {
+        refuse_without_log(host, &layout, &settings)?;
+    }
     let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
     let active = Memtable::default();
     let mut replay = recovery::replay(host, &layout, store, index.base()?.redo, &active)?;
@@ -113,6 +116,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let checkpointer = Checkpointer {
         headroom: headroom.clone(),
         index,
+        poison: streams.poison.clone(),
         view: embedded.view.clone(),
         events: embedded.events.clone(),
     };
@@ -138,6 +142,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         moved: BTreeSet::new(),
         sweep: Sweep::up_to(layout.data_segments(host)?.last().copied()),
         swept: Vec::new(),
+        unpunched: Vec::new(),
         waiting: Vec::new(),
         layout,
     };
@@ -156,6 +161,26 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         ..embedded
     }
     .ports())
+}
+
+/// A folder without a log is new, or its first start was cut short: then its index is empty, if it
+/// can be read at all, and nothing is beside it. Anything else means that the log was taken away, and
+/// going on would throw away what is left.
+fn refuse_without_log(host: &Host, layout: &Layout, settings: &Settings) -> Result<()> {
+    let used = |file| {
+        let index = Index::open_unchanged(file, settings.index_cache_bytes)?;
+        Ok::<_, Error>(index.base()?.redo != RedoPoint::default())
+    };
+    let indexed = layout.find_index(host)?.is_some_and(|file| {
+        // One that cannot be read is half made.
+        used(file).unwrap_or(false)
+    });
+    if indexed || layout.open_manifest(host)?.is_some() || !layout.data_segments(host)?.is_empty() {
+        return Err(Error::corrupt(
+            "the log is missing, and the rest of the folder says that there was one",
+        ));
+    }
+    Ok(())
 }
 
 /// An engine whose commits go nowhere, and what a keeper is to hear from it.
@@ -220,7 +245,7 @@ fn open_snapshot(
 /// As [`open`]; `Corrupt` also when there is no store in the folder.
 pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
     let layout = Layout::new(dir);
-    let lock = layout.lock(host)?;
+    let lock = layout.lock_existing(host)?;
     let store = layout.existing_store(host)?;
     let file = layout.open_index(host, false)?;
     let index = Index::open_unchanged(file, settings.index_cache_bytes)?;
@@ -254,7 +279,7 @@ async fn holding(
 /// read.
 pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> Result<u64> {
     let layout = Layout::new(dir);
-    let _lock = layout.lock(host)?;
+    let _lock = layout.lock_existing(host)?;
     let store = layout.existing_store(host)?;
     let groups = recovery::verify_log(host, &layout, store, finding)?;
     let snapshot = Snapshot::open(host, &layout, store, 0)
@@ -273,8 +298,13 @@ pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> R
 /// As [`open`]; `Corrupt` also when snapshot or log are damaged, and then nothing has changed.
 pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
     let layout = Layout::new(dir);
-    let _lock = layout.lock(host)?;
+    let _lock = layout.lock_existing(host)?;
     let store = layout.existing_store(host)?;
+    if layout.segments(host)?.is_empty() {
+        return Err(Error::corrupt(
+            "the log is missing: nothing can be made of the rest",
+        ));
+    }
     let snapshot = Snapshot::open(host, &layout, store, settings.slice_bytes)?;
     let index = Index::open(layout.create_new_index(host)?, settings.index_cache_bytes)?;
     snapshot.read(host, &layout, store, &mut |rows| index.load(rows))?;
@@ -282,7 +312,7 @@ pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
     let floor = snapshot.floor();
     let mut replay = recovery::replay(host, &layout, store, floor, &rows)?;
     if floor.segment == 0 && !replay.starts_at_the_beginning() {
-        return Err(trestle_core::Error::corrupt(
+        return Err(Error::corrupt(
             "the snapshot is lost, and the log no longer starts at the beginning",
         ));
     }

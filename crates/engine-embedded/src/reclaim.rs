@@ -109,7 +109,7 @@ impl Move {
         }
         let mut bytes = vec![0; GROUP_HEADER_BYTES];
         file.read_at(&mut bytes, offset)?;
-        let header = GroupHeader::decode(&bytes)
+        let header = GroupHeader::decode(&bytes, nonce)
             .map(|(header, _)| header)
             .filter(|header| header.payload_bytes <= GROUP_BYTES_MAX);
         // What an interrupted run left at the end of its segment holds nothing that lives.

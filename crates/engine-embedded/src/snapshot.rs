@@ -8,7 +8,7 @@
 use crate::codec::{Fields, crc64};
 use crate::format::FORMAT_VERSION;
 use crate::index::{Base, RedoPoint, read_failed};
-use crate::layout::Layout;
+use crate::layout::{Layout, sync_failed};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -333,7 +333,8 @@ fn decode_rows(bytes: &[u8]) -> Option<Vec<EncodedRow>> {
 fn write_verified(host: &Host, layout: &Layout, number: u64, bytes: &[u8]) -> Result<()> {
     let file = layout.create_slice(host, number)?;
     file.write_at(bytes, 0)?;
-    file.sync_data()?;
+    file.sync_data()
+        .map_err(|error| sync_failed("a snapshot slice", error))?;
     if read_whole(&*file)? != bytes {
         return Err(Error::corrupt("a snapshot slice does not read back"));
     }

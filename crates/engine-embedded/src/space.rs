@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
-use trestle_core::{Error, Result};
+use trestle_core::{Error, ErrorKind, Result};
 use trestle_host::{Host, OpenMode};
 
 /// Bytes of a data segment that no row has any more.
@@ -86,6 +86,8 @@ pub(crate) struct Keeper {
     pub(crate) sweep: Sweep,
     /// What it found; goes into the queue with the pin of the next base.
     pub(crate) swept: Vec<Freed>,
+    /// What could not be given back; tried again after the next checkpoint.
+    pub(crate) unpunched: Vec<Freed>,
     pub(crate) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
@@ -112,6 +114,7 @@ impl Keeper {
                 None => {}
             }
             let outcome = self.step().await;
+            let outcome = self.streams.poison_if_unsynced(outcome);
             busy = matches!(outcome, Ok(true));
             if let Err(error) = &outcome {
                 tracing::warn!(%error, "space could not be given back; it will be tried again");
@@ -184,7 +187,12 @@ impl Keeper {
             return Ok(false);
         };
         match garbage {
-            Garbage::Extents(extents) => self.punch(extents)?,
+            Garbage::Extents(extents) => {
+                if let Err(error) = self.punch(&extents) {
+                    self.unpunched.extend(extents);
+                    return Err(error);
+                }
+            }
             Garbage::Removal(segment) => {
                 self.leaving.remove(&segment);
                 if segment.0 == Place::Log {
@@ -197,11 +205,13 @@ impl Keeper {
         Ok(true)
     }
 
-    /// What fails here is found by the sweep of a later start.
-    fn punch(&self, mut extents: Vec<Freed>) -> Result<()> {
+    /// Punches holes; twice does no harm.
+    fn punch(&self, extents: &[Freed]) -> Result<()> {
+        let mut extents: Vec<&Freed> = extents.iter().collect();
         extents.sort_by_key(|freed| (freed.segment, freed.bytes.start));
         let mut open = None;
         for Freed { segment, bytes } in extents {
+            let segment = *segment;
             let file = match &open {
                 Some((id, file)) if *id == segment => Arc::clone(file),
                 _ => {
@@ -222,7 +232,8 @@ impl Keeper {
 
     /// Queues the segments that the new base has no more use for.
     fn plan_removals(&mut self, pin: &Weak<()>, base: &Base) {
-        let swept = std::mem::take(&mut self.swept);
+        let mut swept = std::mem::take(&mut self.swept);
+        swept.append(&mut self.unpunched);
         self.queue.push_back((pin.clone(), Garbage::Extents(swept)));
         let removals = self.dead_segments(base);
         let removals = removals.unwrap_or_else(|error| {
@@ -327,7 +338,10 @@ impl Keeper {
                 Ok(true)
             }
             Err(error) => {
-                self.moved.insert(moving.segment());
+                // What is damaged stays so; a full disk does not.
+                if error.kind() == ErrorKind::Corrupt {
+                    self.moved.insert(moving.segment());
+                }
                 self.moving = None;
                 Err(error)
             }
@@ -336,9 +350,10 @@ impl Keeper {
 
     /// Waste that is left alone beside `live` bytes: none on a full disk.
     fn slack(&self, live: u64) -> u64 {
-        match self.headroom.allows_write(0) {
-            Ok(()) => self.slack.of(live),
-            Err(_) => 0,
+        match self.headroom.is_short(0) {
+            Ok(true) => 0,
+            // A file system that does not say is not taken for a full one.
+            Ok(false) | Err(_) => self.slack.of(live),
         }
     }
 

@@ -19,9 +19,12 @@ use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_engine::{Body, Commit, Token, Write};
-use trestle_host::{File, Host};
+use trestle_host::{File, Host, OpenMode};
 
 const MAGIC: [u8; 8] = *b"TRSTDAT1";
+
+/// Idle segments that stay open.
+const IDLE_OPEN_MAX: usize = 64;
 
 /// A data segment that takes streams, one at a time.
 pub(crate) struct OpenSegment {
@@ -55,6 +58,8 @@ struct Use {
 #[derive(Default)]
 struct State {
     idle: Vec<OpenSegment>,
+    /// More idle segments, closed: id and end.
+    parked: Vec<(u64, u64)>,
     uses: BTreeMap<u64, Use>,
     live: HashMap<Token, Span>,
     /// Tokens of commits in the group that is being written.
@@ -121,8 +126,28 @@ impl Streams {
         Some(segment)
     }
 
-    /// Makes a segment for a stream, in use from now on. Blocks.
-    pub(crate) fn make_segment(&self) -> Result<OpenSegment> {
+    /// Opens or makes a segment for a stream, in use from now on. Blocks.
+    pub(crate) fn open_segment(&self) -> Result<OpenSegment> {
+        let mut state = self.state.lock();
+        let Some((id, end)) = state.parked.pop() else {
+            drop(state);
+            return self.make_segment();
+        };
+        state.uses.entry(id).or_default().holders += 1;
+        drop(state);
+        let opened = self
+            .layout
+            .open(&self.host, (Place::Data, id), OpenMode::ReadWrite);
+        match opened {
+            Ok(file) => Ok(OpenSegment { id, file, end }),
+            Err(error) => {
+                self.state.lock().let_go(id);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn make_segment(&self) -> Result<OpenSegment> {
         let id = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let mut header = Vec::with_capacity(ALIGN as usize);
         header.extend_from_slice(&MAGIC);
@@ -181,8 +206,13 @@ impl Streams {
     }
 
     fn give_back(&self, state: &mut State, segment: OpenSegment) {
-        if segment.end < self.segment_bytes {
+        if segment.end >= self.segment_bytes {
+            return;
+        }
+        if state.idle.len() < IDLE_OPEN_MAX {
             state.idle.push(segment);
+        } else {
+            state.parked.push((segment.id, segment.end));
         }
     }
 
@@ -269,7 +299,8 @@ impl Streams {
     /// Whether the index at `base` says all about a segment.
     pub(crate) fn is_settled(&self, segment: u64, base: Sequence) -> bool {
         let state = self.state.lock();
-        let idle = state.idle.iter().any(|idle| idle.id == segment);
+        let idle = state.idle.iter().any(|idle| idle.id == segment)
+            || state.parked.iter().any(|(id, _)| *id == segment);
         !idle && is_unused(&state, segment, base, self.recovered)
     }
 
@@ -280,6 +311,7 @@ impl Streams {
             return false;
         }
         state.idle.retain(|idle| idle.id != segment);
+        state.parked.retain(|(id, _)| *id != segment);
         state.uses.remove(&segment);
         true
     }

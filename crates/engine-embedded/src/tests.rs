@@ -429,3 +429,89 @@ async fn it_keeps_the_contract_with_rows_in_every_table() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_folder_whose_log_is_gone_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = reopen(dir.path()).await;
+    engine.meta.commit(put("a", "1", None)).await.unwrap();
+    engine.meta.close().await.unwrap();
+    drop(engine);
+    closed(dir.path());
+    for segment in segment_files(dir.path(), "log") {
+        std::fs::remove_file(segment).unwrap();
+    }
+    let before = image(dir.path());
+    let error = open(&Host::real(), dir.path(), Settings::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let error = crate::rebuild(&Host::real(), dir.path(), &Settings::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(
+        image(dir.path()) == before,
+        "a refused start changed the folder"
+    );
+}
+
+#[tokio::test]
+async fn looking_where_no_store_is_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    let (host, settings) = (Host::real(), Settings::default());
+    assert!(
+        open_read_only(&host, &nowhere, settings.clone())
+            .await
+            .is_err()
+    );
+    assert!(crate::rebuild(&host, &nowhere, &settings).is_err());
+    assert!(crate::verify_log(&host, &nowhere, &mut |_| {}).is_err());
+    assert!(!nowhere.exists());
+}
+
+#[tokio::test]
+async fn segments_of_many_streams_at_once_are_used_again_and_not_all_kept_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = reopen(dir.path()).await;
+    let streams = 80;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    for round in 0..2 {
+        let mut writers = Vec::new();
+        for i in 0..streams {
+            let key = format!("{round}/{i}/");
+            let mut writer = engine.data.write(key.clone().into()).await.unwrap();
+            writer.append(vec![i; 1000].into()).await.unwrap();
+            writers.push((key, writer));
+        }
+        for (key, writer) in writers {
+            let mut written = writer.finish().await.unwrap();
+            let row = Write::Put {
+                key: key.into(),
+                value: Bytes::new(),
+                body: Some(Body::Streamed(written.extents.remove(0))),
+            };
+            let named = Commit {
+                writes: vec![row],
+                tokens: vec![written.token],
+                ..Commit::default()
+            };
+            engine.meta.commit(named).await.unwrap();
+        }
+    }
+    assert_eq!(
+        segment_files(dir.path(), "data").len(),
+        usize::from(streams)
+    );
+    // Other tests run beside this one; none opens nearly as many.
+    assert!(descriptors() < before + usize::from(streams));
+    let snapshot = engine.meta.snapshot().await.unwrap();
+    for round in 0..2 {
+        for i in 0..streams {
+            let row = snapshot.get(format!("{round}/{i}/").as_bytes()).await;
+            let body = row.unwrap().unwrap().body.unwrap();
+            let bytes = engine.data.read_body(&body, 0..1000).await.unwrap();
+            assert_eq!(bytes, vec![i; 1000]);
+        }
+    }
+}

@@ -106,7 +106,8 @@ impl File for RealFile {
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
         use rustix::fs::FallocateFlags;
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.0, flags, offset, length) {
+        let punch = || rustix::fs::fallocate(&self.0, flags, offset, length);
+        match rustix::io::retry_on_intr(punch) {
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),
         }

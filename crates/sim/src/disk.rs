@@ -55,6 +55,7 @@ struct State {
     stop_at: Option<u64>,
     fail_sync_at: Option<u64>,
     fail_allocations: Option<io::ErrorKind>,
+    fail_free_bytes: Option<io::ErrorKind>,
     syncs: u64,
 }
 
@@ -166,6 +167,16 @@ impl SimDisk {
         self.state.lock().fail_allocations = kind;
     }
 
+    /// Fails to say how much is free from now on, with an error of this kind, or no more.
+    pub fn fail_free_bytes(&self, kind: Option<io::ErrorKind>) {
+        self.state.lock().fail_free_bytes = kind;
+    }
+
+    /// Whether the sync that was to fail has failed.
+    pub fn sync_has_failed(&self) -> bool {
+        self.state.lock().fail_sync_at.is_none()
+    }
+
     /// Puts `new` in every place of `old`, on the device and in the page cache; the same length.
     pub fn damage(&self, old: &[u8], new: &[u8]) {
         for inode in &mut self.state.lock().inodes {
@@ -188,6 +199,7 @@ impl SimDisk {
         state.stop_at = None;
         state.fail_sync_at = None;
         state.fail_allocations = None;
+        state.fail_free_bytes = None;
     }
 
     /// The power goes: of what is pending, whatever the random numbers leave.
@@ -316,7 +328,10 @@ impl Disk for SimDisk {
     }
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
-        Ok(1 << 40)
+        match self.state.lock().fail_free_bytes {
+            Some(kind) => Err(kind.into()),
+            None => Ok(1 << 40),
+        }
     }
 }
 

@@ -59,6 +59,17 @@ impl Machine {
         }
     }
 
+    /// Gives back what can be given back.
+    pub(crate) fn tidy(&self) {
+        let tidied = self.spawn.run(self.engine().meta.tidy());
+        // What was refused shows in what is asserted afterwards.
+        let _refused = tidied.unwrap_or_else(|| panic!("tidying hangs"));
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.engine().meta.writable().is_ok()
+    }
+
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         let read = async { self.engine().meta.snapshot().await?.get(key).await };
         let read = self.spawn.run(read).and_then(Result::ok);

@@ -1,4 +1,5 @@
-//! An allocation that fails: a full disk is a full disk, and nothing else is.
+//! An allocation or a sync that fails: a full disk is a full disk, nothing else is, and no sync is
+//! believed after one that failed.
 
 use crate::TURN;
 use crate::machine::Machine;
@@ -6,7 +7,7 @@ use bytes::Bytes;
 use std::io;
 use std::sync::PoisonError;
 use trestle_core::ErrorKind;
-use trestle_engine::{Commit, Urgency, Write};
+use trestle_engine::{Body, Commit, Urgency, Write};
 use trestle_engine_embedded::Settings;
 
 const KEY: Bytes = Bytes::from_static(b"key");
@@ -63,4 +64,56 @@ fn a_sick_disk_is_not_taken_for_a_full_one() {
     assert_eq!(machine.commit(put()), Err(ErrorKind::Unavailable));
     assert_eq!(machine.commit(delete()), Err(ErrorKind::Unavailable));
     assert!(machine.has(&KEY));
+}
+
+#[test]
+fn a_disk_that_does_not_say_what_is_free_is_not_taken_for_a_full_one() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new(Settings::default());
+    assert!(machine.commit(put()).is_ok());
+    machine.disk.fail_free_bytes(Some(io::ErrorKind::Other));
+    assert_eq!(machine.commit(put()), Err(ErrorKind::Unavailable));
+    assert!(machine.has(&KEY));
+}
+
+/// Wastes space, and has it given back: the snapshot is written, and bodies are moved.
+fn overwrite(machine: &Machine, number: u64) {
+    let key = if number.is_multiple_of(9) { number } else { 0 };
+    let commit = Commit {
+        writes: vec![Write::Put {
+            key: format!("row {key}").into(),
+            value: Bytes::new(),
+            body: Some(Body::Attached(vec![7; 10_000].into())),
+        }],
+        ..Commit::default()
+    };
+    // Once the sync has failed both may be refused.
+    let _refused = machine.commit(commit);
+    machine.tidy();
+}
+
+#[test]
+fn a_failed_sync_refuses_all_later_writes_wherever_it_happens() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let settings = Settings {
+        log_segment_bytes: 64 << 10,
+        slack_bytes: 64 << 10,
+        ..Settings::default()
+    };
+    let mut failed = 0;
+    for after in 0..80 {
+        let machine = Machine::new(settings.clone());
+        machine.disk.fail_sync_after(Some(after));
+        for number in 0..40 {
+            overwrite(&machine, number);
+            if machine.disk.sync_has_failed() {
+                failed += 1;
+                assert!(!machine.is_writable(), "{after}");
+                let refused = machine.commit(put());
+                assert_eq!(refused, Err(ErrorKind::Unavailable), "{after}");
+                break;
+            }
+        }
+    }
+    assert_eq!(failed, 80);
 }
