@@ -104,6 +104,57 @@ fn root_credentials_may_be_given_again_but_not_changed_in_passing() {
 }
 
 #[test]
+fn root_credentials_are_made_anew_when_no_server_runs() {
+    let mut fixture = Fixture::new();
+    put(&mut fixture.client(), "/rest/b/k", b"v");
+    let data = fixture.folder.path().join("data");
+    let text = data.display().to_string();
+    let in_use = fixture.launch().run(&["root", "reset", "--data", &text]);
+    assert!(errors(&in_use).contains("use"), "{}", errors(&in_use));
+    fixture.stop();
+    let nowhere = fixture.folder.path().join("nowhere");
+    let nowhere = nowhere.display().to_string();
+    let refused = fixture.launch().run(&["root", "reset", "--data", &nowhere]);
+    assert!(errors(&refused).contains("not a Trestle data folder"));
+    assert!(!std::path::Path::new(&nowhere).exists());
+
+    let reset = |fixture: &Fixture| {
+        let mut launch = fixture.launch().variable("TRESTLE_ROOT_USER", "admin");
+        for part in ["PASSWORD", "ACCESS_KEY", "SECRET_KEY"] {
+            launch = launch.variable(&format!("TRESTLE_ROOT_{part}"), "");
+        }
+        launch.run(&["root", "reset", "--data", &text])
+    };
+    let done = reset(&fixture);
+    assert!(done.status.success(), "{}", errors(&done));
+    let shown = String::from_utf8(done.stdout).unwrap();
+    let file = std::fs::read_to_string(data.join("root-credentials")).unwrap();
+    let value = |name: &str| {
+        let line = file.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} is missing"))
+    };
+    let password = value("TRESTLE_ROOT_PASSWORD=");
+    assert!(value("TRESTLE_ROOT_USER=") == "admin" && password != PASSWORD);
+    assert!(shown.contains(password), "the password was not shown");
+
+    let mismatch = errors(&fixture.launch().refused());
+    assert!(mismatch.contains("trestle root reset"), "{mismatch}");
+    let server = Launch::new(data.clone())
+        .variable("TRESTLE_ROOT_USER", "admin")
+        .variable("TRESTLE_ROOT_PASSWORD", password)
+        .variable("TRESTLE_ROOT_ACCESS_KEY", value("TRESTLE_ROOT_ACCESS_KEY="))
+        .variable("TRESTLE_ROOT_SECRET_KEY", value("TRESTLE_ROOT_SECRET_KEY="))
+        .start();
+    let get = |user: &str, password: &str| {
+        let mut client = Client::new(server.address, user, password);
+        send(&mut client, "GET", "/rest/b/k").status
+    };
+    assert_eq!(get("admin", password), 200);
+    assert_eq!(get(USER, PASSWORD), 401);
+    assert_eq!(get("admin", PASSWORD), 401);
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let fixture = Fixture::new();
     put(&mut fixture.client(), "/rest/b/k", b"v");

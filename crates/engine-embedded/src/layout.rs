@@ -254,7 +254,8 @@ impl Layout {
         })
     }
 
-    fn find_store(&self, host: &Host) -> Result<Option<[u8; 16]>> {
+    /// The id of the store in the folder; none when the folder is not one.
+    pub(crate) fn find_store(&self, host: &Host) -> Result<Option<[u8; 16]>> {
         let file = found(host.disk.open(&self.root.join("STORE"), OpenMode::Read))?;
         file.map(|file| self.read_store(&*file)).transpose()
     }

@@ -34,4 +34,4 @@ mod tests;
 pub use canary::Canary;
 #[cfg(feature = "canary")]
 pub use canary::plant;
-pub use open::{Settings, open, open_read_only, rebuild, verify_log};
+pub use open::{Settings, is_store, open, open_read_only, rebuild, verify_log};

@@ -239,6 +239,14 @@ fn open_snapshot(
     Ok(snapshot)
 }
 
+/// Whether `dir` is a data folder that was opened before. Nothing is made or locked.
+///
+/// # Errors
+/// As [`open`].
+pub fn is_store(host: &Host, dir: &Path) -> Result<bool> {
+    Ok(Layout::new(dir).find_store(host)?.is_some())
+}
+
 /// Opens the data folder `dir` for reading alone: nothing in it changes, and commits are refused.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The root user: made at the first start, checked at later ones.
+//! The root user: made at the first start, checked at later ones, and made anew on demand.
 //!
 //! The store keeps hashes alone. The secrets themselves are printed once and stand in a file of the
 //! data folder that only its owner can read.
@@ -12,7 +12,8 @@ use trestle_host::{Host, OpenMode, Random};
 use trestle_store::Store;
 
 const SETTING: &str = "root";
-const FILE: &str = "root-credentials";
+/// Where the secrets stand, in the data folder.
+pub(crate) const FILE: &str = "root-credentials";
 
 /// What is stored of the root user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,6 +66,30 @@ pub(crate) async fn root(
         compare(&record, config)?;
         return Ok((record, None));
     }
+    let (record, fresh) = make(host, store, dir, config, true).await?;
+    Ok((record, Some(fresh)))
+}
+
+/// Gives the root user new credentials: the configured ones, and random ones for what is not
+/// configured. Whoever had the old ones is nobody from now on.
+pub(crate) async fn reset(
+    host: &Host,
+    store: &Store,
+    dir: &Path,
+    config: &Config,
+) -> Result<Fresh, String> {
+    Ok(make(host, store, dir, config, false).await?.1)
+}
+
+/// Makes the root user; `first` demands that there is none yet.
+async fn make(
+    host: &Host,
+    store: &Store,
+    dir: &Path,
+    config: &Config,
+    first: bool,
+) -> Result<(RootRecord, Fresh), String> {
+    let failed = |error: trestle_core::Error| format!("the root user: {error}");
     let given = |part: &str| config.root(part).map(str::to_owned);
     let fresh = Fresh {
         user: given("user").unwrap_or_else(|| "root".to_owned()),
@@ -86,10 +111,10 @@ pub(crate) async fn root(
         .map_err(|error| format!("the root credentials cannot be written: {error}"))?;
     let encoded = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
     store
-        .set_setting(SETTING, Bytes::from(encoded), true)
+        .set_setting(SETTING, Bytes::from(encoded), first)
         .await
         .map_err(failed)?;
-    Ok((record, Some(fresh)))
+    Ok((record, fresh))
 }
 
 /// Values that are given again must be the ones in force.
@@ -110,7 +135,8 @@ fn compare(record: &RootRecord, config: &Config) -> Result<(), String> {
         if differs(part)? {
             return Err(format!(
                 "root_{part} differs from the one this data folder was made with; \
-                 leave it out, or give the one in its file {FILE}"
+                 leave it out, give the one in its file {FILE}, \
+                 or make new ones with 'trestle root reset' while no server runs"
             ));
         }
     }
@@ -119,7 +145,8 @@ fn compare(record: &RootRecord, config: &Config) -> Result<(), String> {
 
 fn write_file(host: &Host, dir: &Path, fresh: &Fresh) -> std::io::Result<()> {
     let path = dir.join(FILE);
-    // What an interrupted first start left is of no use: its record was never stored.
+    // What is there is of no use: an interrupted first start never stored its record, and a reset
+    // makes the old secrets void.
     match host.disk.remove(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}

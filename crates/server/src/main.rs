@@ -34,11 +34,23 @@ enum Command {
         #[arg(long)]
         rebuild: bool,
     },
+    /// Who may do everything.
+    Root {
+        #[command(subcommand)]
+        command: RootCommand,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+#[derive(Subcommand)]
+enum RootCommand {
+    /// Make new credentials for the root user of a data folder that is not in use. The configured
+    /// ones are taken; what is not configured is chosen at random.
+    Reset(ConfigArgs),
 }
 
 #[derive(Subcommand)]
@@ -86,6 +98,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => {
             config::load(&args).and_then(|config| runtime.block_on(serve::run(&config)))
         }
+        Command::Root {
+            command: RootCommand::Reset(args),
+        } => config::load(&args).and_then(|config| runtime.block_on(serve::reset_root(&config))),
         Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),

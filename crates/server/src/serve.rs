@@ -82,7 +82,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         introduce(
             fresh,
             url,
-            &dir.join("root-credentials").display().to_string(),
+            &dir.join(credentials::FILE).display().to_string(),
         );
     }
     for url in &urls {
@@ -157,20 +157,49 @@ async fn tidy(store: Arc<Store>) {
     }
 }
 
+/// Gives the root user of a store that is not in use new credentials.
+pub(crate) async fn reset_root(config: &Config) -> std::result::Result<ExitCode, String> {
+    let host = Host::real();
+    let dir = config.data();
+    let failed = |error: trestle_core::Error| format!("{}: {error}", dir.display());
+    if !trestle_engine_embedded::is_store(&host, &dir).map_err(failed)? {
+        return Err(format!("{} is not a Trestle data folder", dir.display()));
+    }
+    let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
+        .await
+        .map_err(failed)?;
+    let account = AccountId::parse(ROOT_ACCOUNT).map_err(failed)?;
+    let store = Store::open(engine, host.clone(), account)
+        .await
+        .map_err(failed)?;
+    let fresh = credentials::reset(&host, &store, &dir, config).await?;
+    store.close().await.map_err(failed)?;
+    println!(
+        "\nThe root user has new credentials; the old ones are void. These are shown once, and kept \
+         in {}:\n{}",
+        dir.join(credentials::FILE).display(),
+        shown(&fresh)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(fresh: &Fresh) -> String {
+    format!(
+        "\n    user        {}\n    password    {}\n    access key  {}\n    secret key  {}\n",
+        fresh.user, fresh.password, fresh.access_key, fresh.secret_key
+    )
+}
+
 /// Prints the credentials, once, with something to paste.
 fn introduce(fresh: &Fresh, url: &str, file: &str) {
     println!(
         "\nThe root user was made. These are shown once, and kept in {file}:\n\
-         \n    user        {}\n    password    {}\n    access key  {}\n    secret key  {}\n\
-         \nTry:\n\
+         {}\nTry:\n\
          \n    curl -u '{user}:{password}' -X PUT {url}/rest/photos/\
          \n    curl -u '{user}:{password}' -T README.md {url}/rest/photos/readme\
          \n    curl -u '{user}:{password}' {url}/rest/photos/readme\
          \n    curl -u '{user}:{password}' {url}/rest/photos/\n",
-        fresh.user,
-        fresh.password,
-        fresh.access_key,
-        fresh.secret_key,
+        shown(fresh),
         user = fresh.user,
         password = fresh.password,
     );
