@@ -9,6 +9,7 @@ mod byteranges;
 mod client;
 mod conditional;
 mod cors;
+mod drain;
 mod guard;
 mod logged;
 mod multipart;

@@ -2,6 +2,7 @@
 
 use crate::body::Body;
 use crate::client::Client;
+use crate::drain::Drain;
 use crate::guard::{Guard, Violation};
 use crate::logged::{Line, Logged};
 use crate::phrase;
@@ -28,7 +29,7 @@ use trestle_host::Host;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client that was answered early may go on sending.
 const LINGER: Duration = Duration::from_secs(15);
-/// How long a client may leave no room for what is sent to it. A receiver tells of new room in steps
+/// How long a client may leave no room for what is sent to it, or take next to nothing of it. A receiver tells of new room in steps
 /// of some hundred KiB, for which one that reads 2 KiB a second needs minutes.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes read from a socket at once.
@@ -129,6 +130,7 @@ async fn connection(
         received: BytesMut::new(),
         passed: BytesMut::new(),
         ended: None,
+        drain: Drain::new(TAKE_TIMEOUT),
     };
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
         let answered = answer(service.clone(), peer, request);
@@ -252,6 +254,7 @@ struct Guarded {
     received: BytesMut,
     passed: BytesMut,
     ended: Option<Ended>,
+    drain: Drain,
 }
 
 /// Why nothing more is read.
@@ -303,7 +306,9 @@ impl AsyncWrite for Guarded {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let this = &mut *self;
+        let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.drain.wrote(outcome, context)
     }
 
     fn poll_write_vectored(
@@ -311,7 +316,9 @@ impl AsyncWrite for Guarded {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let this = &mut *self;
+        let outcome = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.drain.wrote(outcome, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -319,6 +326,8 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It comes when all that there was has been written.
+        self.drain.flushed();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
