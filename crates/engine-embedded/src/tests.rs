@@ -439,7 +439,7 @@ async fn a_folder_whose_log_is_gone_is_refused_and_left_as_it_is() {
     drop(engine);
     closed(dir.path());
     for segment in segment_files(dir.path(), "log") {
-        std::fs::remove_file(segment).unwrap();
+        Host::real().disk.remove(&segment).unwrap();
     }
     let before = image(dir.path());
     let error = open(&Host::real(), dir.path(), Settings::default())
