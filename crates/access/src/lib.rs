@@ -8,6 +8,7 @@ mod context;
 mod decision;
 mod password;
 mod principal;
+mod signature;
 
 pub use action::{Action, Level};
 pub use context::Context;
@@ -17,3 +18,7 @@ pub use decision::{
 };
 pub use password::{PasswordCache, hash_secret, verify_secret};
 pub use principal::{Principal, PrincipalKind};
+pub use signature::{
+    ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
+    SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys,
+};

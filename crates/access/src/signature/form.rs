@@ -1,0 +1,122 @@
+//! The signature of a browser's form: over its policy document, as it was sent.
+//!
+//! What the policy asks of the other fields is the dialect's to check.
+
+use super::key::{Mac, SigningKeys};
+use super::scope::Credential;
+use super::{Scope, SecretKey, SignatureError, SignatureResult, instant, v2};
+use base64::Engine as _;
+
+/// A signed form; not verified yet.
+#[derive(Clone, Debug)]
+pub struct SignedForm {
+    access_key: String,
+    token: Option<String>,
+    policy: String,
+    signature: Signature,
+}
+
+#[derive(Clone, Debug)]
+enum Signature {
+    V4(Credential, Mac<32>),
+    V2(Mac<20>),
+}
+
+impl SignedForm {
+    /// Reads the fields of a form; names are in lower case. None when it is not signed at all.
+    ///
+    /// # Errors
+    /// Fields that are there and are not one well-formed signature.
+    pub fn of<'a>(
+        field: &dyn Fn(&str) -> Option<&'a str>,
+        scope: &Scope<'_>,
+    ) -> SignatureResult<Option<SignedForm>> {
+        let malformed = |why: &str| SignatureError::MalformedQuery(why.to_owned());
+        let in_v4 = ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]
+            .iter()
+            .any(|name| field(name).is_some());
+        let in_v2 = ["awsaccesskeyid", "signature"]
+            .iter()
+            .any(|name| field(name).is_some());
+        if !in_v4 && !in_v2 {
+            return match field("policy") {
+                // A policy says that somebody meant to sign.
+                Some(_) => Err(malformed("the form has a policy and no signature")),
+                None => Ok(None),
+            };
+        }
+        let need = |name: &str| {
+            field(name).ok_or_else(|| malformed(&format!("the form lacks the field {name}")))
+        };
+        let policy = need("policy")?.to_owned();
+        let token = field("x-amz-security-token").map(str::to_owned);
+        if in_v4 && in_v2 {
+            return Err(SignatureError::Ambiguous);
+        }
+        if in_v2 {
+            return Ok(Some(SignedForm {
+                access_key: need("awsaccesskeyid")?.to_owned(),
+                token,
+                policy,
+                signature: Signature::V2(v2::signature(need("signature")?)?),
+            }));
+        }
+        if need("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
+            return Err(SignatureError::Unsupported(
+                "an algorithm other than AWS4-HMAC-SHA256".to_owned(),
+            ));
+        }
+        let refused = |why: String| SignatureError::MalformedQuery(why);
+        let credential = Credential::parse(need("x-amz-credential")?, scope, &refused)?;
+        let date = instant::basic(need("x-amz-date")?).ok_or(SignatureError::MissingDate)?;
+        credential.check_day(date, &refused)?;
+        let signature = Mac::from_hex(need("x-amz-signature")?)
+            .ok_or_else(|| malformed("x-amz-signature is not 64 hexadecimal digits"))?;
+        Ok(Some(SignedForm {
+            access_key: credential.access_key.clone(),
+            token,
+            policy,
+            signature: Signature::V4(credential, signature),
+        }))
+    }
+
+    /// The access key whose secret is needed.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// The session's token, when one was presented.
+    pub fn session_token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Verifies the signature, and gives the policy document's bytes.
+    ///
+    /// # Errors
+    /// `Mismatch`; `MalformedQuery` for a policy that is not base64.
+    pub fn verify(&self, secret: &SecretKey, keys: &SigningKeys) -> SignatureResult<Vec<u8>> {
+        let right = match &self.signature {
+            Signature::V4(credential, signature) => {
+                let Credential {
+                    date,
+                    region,
+                    service,
+                    ..
+                } = credential;
+                keys.get(secret, date, region, service).sign(&self.policy) == *signature
+            }
+            Signature::V2(signature) => {
+                Mac::<20>::sha1(secret.expose().as_bytes(), self.policy.as_bytes()) == *signature
+            }
+        };
+        if !right {
+            return Err(SignatureError::Mismatch {
+                string_to_sign: self.policy.clone(),
+                canonical_request: String::new(),
+            });
+        }
+        base64::engine::general_purpose::STANDARD
+            .decode(self.policy.trim())
+            .map_err(|_| SignatureError::MalformedQuery("the policy is not base64".to_owned()))
+    }
+}

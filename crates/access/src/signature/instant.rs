@@ -1,0 +1,83 @@
+//! The dates that signatures carry: basic ISO 8601 and RFC 1123.
+
+use trestle_core::Timestamp;
+
+/// How far a request's date may be from this server's time, in microseconds.
+pub(super) const SKEW_MAX: u64 = 15 * 60 * 1_000_000;
+
+/// `20130524T000000Z`.
+pub(super) fn basic(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let shape = bytes.len() == 16 && bytes.get(8) == Some(&b'T') && bytes.get(15) == Some(&b'Z');
+    let number = |from: usize, to: usize| -> Option<i64> {
+        let digits = text.get(from..to)?;
+        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| all)
+    };
+    if !shape {
+        return None;
+    }
+    let date = jiff::civil::DateTime::new(
+        i16::try_from(number(0, 4)?).ok()?,
+        i8::try_from(number(4, 6)?).ok()?,
+        i8::try_from(number(6, 8)?).ok()?,
+        i8::try_from(number(9, 11)?).ok()?,
+        i8::try_from(number(11, 13)?).ok()?,
+        i8::try_from(number(13, 15)?).ok()?,
+        0,
+    )
+    .ok()?;
+    timestamp(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
+/// `Tue, 27 Mar 2007 19:36:42 +0000`, or with `GMT`.
+pub(super) fn rfc1123(text: &str) -> Option<Timestamp> {
+    timestamp(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
+}
+
+fn timestamp(at: jiff::Timestamp) -> Option<Timestamp> {
+    u64::try_from(at.as_microsecond()).ok().map(Timestamp)
+}
+
+/// The basic form of a time.
+pub(super) fn to_basic(at: Timestamp) -> String {
+    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_microsecond(micros).map_or_else(
+        |_| String::new(),
+        |at| at.strftime("%Y%m%dT%H%M%SZ").to_string(),
+    )
+}
+
+/// Whether two times are too far from each other.
+pub(super) fn is_skewed(one: Timestamp, other: Timestamp) -> bool {
+    one.0.abs_diff(other.0) > SKEW_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_mean_the_same() {
+        let at = Timestamp(1_369_353_600_000_000);
+        assert_eq!(basic("20130524T000000Z"), Some(at));
+        assert_eq!(rfc1123("Fri, 24 May 2013 00:00:00 GMT"), Some(at));
+        assert_eq!(rfc1123("Fri, 24 May 2013 00:00:00 +0000"), Some(at));
+        assert_eq!(to_basic(at), "20130524T000000Z");
+        for bad in [
+            "",
+            "20130524",
+            "20130524T000000",
+            "20131324T000000Z",
+            "20130532T000000Z",
+            "+0130524T000000Z",
+            "2013052éT00000Z",
+            "20130524T000000z",
+        ] {
+            assert_eq!(basic(bad), None, "{bad:?}");
+        }
+        for bad in ["", "yesterday", "Fri, 24 May", "20130524T000000Z"] {
+            assert_eq!(rfc1123(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Signature version 4, in the Authorization header or in the query.
+
+use super::canonical::{self, Query};
+use super::chunks::ChunkChain;
+use super::key::{Mac, from_hex, sha256_hex};
+use super::scope::Credential;
+use super::{
+    RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult, SigningKeys,
+    instant,
+};
+use trestle_core::Timestamp;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Longest life of a presigned URL, in seconds.
+const EXPIRES_MAX: u64 = 7 * 24 * 60 * 60;
+
+/// What is said of the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing: it is not signed.
+    Unsigned,
+    /// Its SHA-256, which whoever reads the body has to hold it against.
+    Sha256([u8; 32]),
+    /// It comes in chunks of the S3 coding.
+    Chunked {
+        /// Each chunk carries a signature.
+        signed: bool,
+        /// There is a trailer; signed when the chunks are.
+        trailer: bool,
+    },
+}
+
+impl Payload {
+    fn parse(text: &str) -> SignatureResult<Payload> {
+        let chunked = |signed, trailer| Ok(Payload::Chunked { signed, trailer });
+        match text {
+            "UNSIGNED-PAYLOAD" => Ok(Payload::Unsigned),
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(false, true),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(true, false),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(true, true),
+            _ if text.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") => Err(
+                SignatureError::Unsupported("the algorithm AWS4-ECDSA-P256-SHA256".to_owned()),
+            ),
+            _ => from_hex(&text.to_ascii_lowercase())
+                .map(Payload::Sha256)
+                .ok_or(SignatureError::MalformedPayload),
+        }
+    }
+}
+
+/// A request that is signed by version 4; not verified yet.
+#[derive(Clone, Debug)]
+pub struct SignedV4 {
+    credential: Credential,
+    date: String,
+    signature: Mac<32>,
+    canonical_request: String,
+    payload: Payload,
+    token: Option<String>,
+    signed_at: Timestamp,
+    expires: Option<u64>,
+}
+
+impl SignedV4 {
+    /// The access key whose secret is needed.
+    pub fn access_key(&self) -> &str {
+        &self.credential.access_key
+    }
+
+    /// The session's token, when one was presented.
+    pub fn session_token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// What is said of the payload.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// Whether the signature is in the query.
+    pub fn is_presigned(&self) -> bool {
+        self.expires.is_some()
+    }
+
+    /// When it says that it was signed.
+    pub fn signed_at(&self) -> Timestamp {
+        self.signed_at
+    }
+
+    /// The region of the credential.
+    pub fn region(&self) -> &str {
+        &self.credential.region
+    }
+
+    /// Verifies the signature. What comes back verifies signed chunks.
+    ///
+    /// # Errors
+    /// `Mismatch`.
+    pub fn verify(&self, secret: &SecretKey, keys: &SigningKeys) -> SignatureResult<ChunkChain> {
+        let Credential {
+            date,
+            region,
+            service,
+            ..
+        } = &self.credential;
+        let scope = self.credential.scope();
+        let digest = sha256_hex(self.canonical_request.as_bytes());
+        let string_to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{digest}", self.date);
+        let key = keys.get(secret, date, region, service);
+        if key.sign(&string_to_sign) == self.signature {
+            let date = self.date.clone();
+            return Ok(ChunkChain::new(key, date, scope, self.signature));
+        }
+        Err(SignatureError::Mismatch {
+            string_to_sign,
+            canonical_request: self.canonical_request.clone(),
+        })
+    }
+}
+
+fn malformed(why: impl Into<String>) -> SignatureError {
+    SignatureError::Malformed(why.into())
+}
+
+fn malformed_query(why: impl Into<String>) -> SignatureError {
+    SignatureError::MalformedQuery(why.into())
+}
+
+/// `Credential=…, SignedHeaders=…, Signature=…`, in any order, each once.
+pub(super) fn in_header(
+    request: &RawRequest<'_>,
+    text: &str,
+    query: &Query,
+    scope: &Scope<'_>,
+) -> SignatureResult<SignedV4> {
+    let (mut credential, mut headers, mut signature) = (None, None, None);
+    for part in text.split(',') {
+        let (name, value) = part
+            .trim()
+            .split_once('=')
+            .ok_or_else(|| malformed("a part of the Authorization header has no '='"))?;
+        let place = match name {
+            "Credential" => &mut credential,
+            "SignedHeaders" => &mut headers,
+            "Signature" => &mut signature,
+            _ => return Err(malformed("the Authorization header has an unknown part")),
+        };
+        if place.replace(value).is_some() {
+            return Err(malformed("a part of the Authorization header is repeated"));
+        }
+    }
+    let missing = || malformed("the Authorization header lacks a part");
+    let refused = |why: String| malformed(why);
+    let credential = Credential::parse(credential.ok_or_else(missing)?, scope, &refused)?;
+    let headers = signed_headers(request, headers.ok_or_else(missing)?, &refused)?;
+    let signature = Mac::from_hex(signature.ok_or_else(missing)?)
+        .ok_or_else(|| malformed("the signature is not 64 lower-case hexadecimal digits"))?;
+    let signed_at = date_of(request)?;
+    if instant::is_skewed(signed_at, scope.now) {
+        return Err(SignatureError::Skewed {
+            presented: signed_at,
+            now: scope.now,
+        });
+    }
+    credential.check_day(signed_at, &refused)?;
+    let payload = match request.header("x-amz-content-sha256") {
+        None => return Err(SignatureError::MissingPayload),
+        Some(_) => payload_text(request)?,
+    };
+    let canonical_request = canonical_request(request, query, None, &headers, payload);
+    Ok(SignedV4 {
+        credential,
+        date: instant::to_basic(signed_at),
+        signature,
+        canonical_request,
+        payload: Payload::parse(payload)?,
+        token: request.text("x-amz-security-token").map(str::to_owned),
+        signed_at,
+        expires: None,
+    })
+}
+
+/// The parameters of a presigned URL.
+pub(super) fn presigned(
+    request: &RawRequest<'_>,
+    query: &Query,
+    scope: &Scope<'_>,
+) -> SignatureResult<SignedV4> {
+    let one = |name: &str| {
+        query
+            .one(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| malformed_query(format!("a presigned URL needs {name}, once")))
+    };
+    let refused = |why: String| malformed_query(why);
+    let algorithm = one("X-Amz-Algorithm")?;
+    if algorithm != ALGORITHM {
+        return Err(match algorithm.starts_with("AWS4-ECDSA") {
+            true => SignatureError::Unsupported(format!("the algorithm {algorithm}")),
+            false => malformed_query(format!("X-Amz-Algorithm is {ALGORITHM}")),
+        });
+    }
+    let credential = Credential::parse(one("X-Amz-Credential")?, scope, &refused)?;
+    let signed_at = instant::basic(one("X-Amz-Date")?)
+        .ok_or_else(|| malformed_query("X-Amz-Date is like 20130524T000000Z"))?;
+    let expires = one("X-Amz-Expires")?;
+    let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
+    let expires: u64 = expires
+        .parse()
+        .ok()
+        .filter(|seconds| digits && (1..=EXPIRES_MAX).contains(seconds))
+        .ok_or_else(|| malformed_query("X-Amz-Expires is a number of seconds from 1 to 604800"))?;
+    let headers = signed_headers(request, one("X-Amz-SignedHeaders")?, &refused)?;
+    let signature = Mac::from_hex(one("X-Amz-Signature")?).ok_or_else(|| {
+        malformed_query("X-Amz-Signature is not 64 lower-case hexadecimal digits")
+    })?;
+    credential.check_day(signed_at, &refused)?;
+    if signed_at.0 > scope.now.0.saturating_add(instant::SKEW_MAX) {
+        return Err(SignatureError::NotYetValid);
+    }
+    let at = Timestamp(signed_at.0.saturating_add(expires * 1_000_000));
+    if at < scope.now {
+        return Err(SignatureError::Expired { at });
+    }
+    let in_query = query.one("X-Amz-Content-Sha256");
+    let payload = match (request.header("x-amz-content-sha256"), in_query) {
+        (Some(_), _) => payload_text(request)?,
+        (None, Some(text)) => text,
+        (None, None) => "UNSIGNED-PAYLOAD",
+    };
+    let without = Some("X-Amz-Signature");
+    let token = query.one("X-Amz-Security-Token");
+    Ok(SignedV4 {
+        credential,
+        date: instant::to_basic(signed_at),
+        signature,
+        canonical_request: canonical_request(request, query, without, &headers, payload),
+        payload: Payload::parse(payload)?,
+        token: token
+            .or_else(|| request.text("x-amz-security-token"))
+            .map(str::to_owned),
+        signed_at,
+        expires: Some(expires),
+    })
+}
+
+fn payload_text<'a>(request: &RawRequest<'a>) -> SignatureResult<&'a str> {
+    let name = "x-amz-content-sha256";
+    if request.headers.iter().filter(|(n, _)| *n == name).count() > 1 {
+        return Err(SignatureError::Repeated(name));
+    }
+    request.text(name).ok_or(SignatureError::MalformedPayload)
+}
+
+/// `X-Amz-Date`, or `Date` in either form.
+fn date_of(request: &RawRequest<'_>) -> SignatureResult<Timestamp> {
+    let found = match request.header("x-amz-date") {
+        Some(_) => request.text("x-amz-date").and_then(instant::basic),
+        None => request
+            .text("date")
+            .and_then(|text| instant::basic(text).or_else(|| instant::rfc1123(text))),
+    };
+    found.ok_or(SignatureError::MissingDate)
+}
+
+/// The names of the signed headers: sorted, each once, `host` among them, each there, and all
+/// `x-amz-` headers that arrived among them.
+fn signed_headers<'a>(
+    request: &RawRequest<'_>,
+    text: &'a str,
+    malformed: &dyn Fn(String) -> SignatureError,
+) -> SignatureResult<Vec<&'a str>> {
+    let names: Vec<&str> = text.split(';').collect();
+    let lower = |name: &&str| !name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase());
+    let sorted = names.is_sorted_by(|one, next| one < next);
+    if names.len() > SIGNED_HEADERS_MAX || !sorted || !names.iter().all(lower) {
+        return Err(malformed(
+            "the signed headers are not lower-case, sorted and named once".to_owned(),
+        ));
+    }
+    if !names.contains(&"host") {
+        return Err(SignatureError::Unsigned("host".to_owned()));
+    }
+    for (name, _) in request.headers {
+        let must = name.starts_with("x-amz-") && *name != "x-amz-content-sha256";
+        if must && names.binary_search(name).is_err() {
+            return Err(SignatureError::Unsigned((*name).to_owned()));
+        }
+    }
+    Ok(names)
+}
+
+fn canonical_request(
+    request: &RawRequest<'_>,
+    query: &Query,
+    without: Option<&str>,
+    headers: &[&str],
+    payload: &str,
+) -> String {
+    let mut text = format!(
+        "{}\n{}\n{}\n",
+        request.method,
+        canonical::path(request.path),
+        query.canonical(without)
+    );
+    for name in headers {
+        // One that is not there is signed as empty, which no signer does: it will not match.
+        let value = canonical::joined(request, name, canonical::folded).unwrap_or_default();
+        text.extend([name, ":", &value, "\n"]);
+    }
+    text.extend(["\n", &headers.join(";"), "\n", payload]);
+    text
+}
