@@ -10,6 +10,9 @@ pub const BUCKET_NAME_BYTES_MAX: usize = 256;
 /// Longest key, in bytes (the limit of S3 and of Swift).
 pub const KEY_BYTES_MAX: usize = 1024;
 
+/// How the names start that no client can give.
+const HIDDEN: char = '\u{1}';
+
 /// First path segments that belong to the server on hosts that name no bucket: a closed list, so
 /// none of them can be a bucket. `-` is the parent of everything that comes later.
 pub const RESERVED_BUCKET_NAMES: [&str; 13] = [
@@ -98,10 +101,34 @@ impl BucketName {
     /// The qualified name of an account's bucket, whether or not it has a global name too.
     pub fn in_account(account: &AccountId, name: &str) -> Result<Self> {
         bounded("a bucket name", name, BUCKET_NAME_BYTES_MAX)?;
-        if name.contains('/') {
+        if name.contains('/') || name.starts_with(HIDDEN) {
             return Err(Error::invalid("a bucket name must not contain '/'"));
         }
         Ok(BucketName(format!("{account}:{name}")))
+    }
+
+    /// A bucket of an account that no client can name and no listing shows: for what is reached by
+    /// other ways than a bucket and a key. `purpose` tells several of them apart.
+    pub fn hidden(account: &AccountId, purpose: &str) -> Result<Self> {
+        bounded("a bucket name", purpose, BUCKET_NAME_BYTES_MAX - 1)?;
+        without("a bucket name", purpose, &['/', ':'])?;
+        Ok(BucketName(format!("{account}:{HIDDEN}{purpose}")))
+    }
+
+    /// Whether it is [`BucketName::hidden`].
+    pub fn is_hidden(&self) -> bool {
+        self.account().is_some() && self.local().starts_with(HIDDEN)
+    }
+
+    /// Reads a name that a record holds, hidden ones too.
+    pub fn parse_stored(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        match text.split_once(':') {
+            Some((account, name)) if name.starts_with(HIDDEN) => {
+                BucketName::hidden(&AccountId::parse(account)?, name.trim_start_matches(HIDDEN))
+            }
+            _ => BucketName::parse_qualified(text),
+        }
     }
 
     /// Parses a name of either form.
@@ -186,6 +213,11 @@ mod tests {
             assert!(BucketName::in_account(&account, bad).is_err(), "{bad:?}");
         }
         assert!(BucketName::parse_qualified(":x").is_err());
+        let hidden = BucketName::hidden(&account, "ids").unwrap();
+        assert!(hidden.is_hidden() && !plain.is_hidden());
+        assert_eq!(BucketName::parse_stored(hidden.as_str()).unwrap(), hidden);
+        assert!(BucketName::parse_qualified(hidden.as_str()).is_err());
+        assert!(BucketName::in_account(&account, hidden.local()).is_err());
         assert!(BucketName::parse_qualified("rest").is_err());
     }
 

@@ -77,6 +77,16 @@ impl Store {
         Ok((bucket, usage))
     }
 
+    /// The name of the bucket with this id. No grant: what it gives is to be authorised.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`.
+    pub async fn find_bucket_by_id(&self, id: BucketId) -> Result<BucketName> {
+        let row = self.snapshot().await?.get(&row_key::bucket(id)).await?;
+        let row = row.ok_or_else(|| Error::not_found(Noun::Bucket, id))?;
+        Ok(BucketRecord::from_value(&row.value)?.into_bucket(id)?.name)
+    }
+
     /// The buckets of an account by the names it knows them by, with their counters, and what to
     /// give as `after` for the next page.
     ///
@@ -116,6 +126,9 @@ impl Store {
                     true => scan.until = Bound::Excluded(item.key().clone()),
                 }
                 let bucket = listed_bucket(&*read, &item).await?;
+                if bucket.name.is_hidden() {
+                    continue;
+                }
                 let usage = usage(&*read, bucket.id).await?;
                 buckets.push((bucket, usage));
             }

@@ -211,7 +211,7 @@ impl BucketRecord {
         };
         Ok(Bucket {
             id,
-            name: BucketName::parse_qualified(self.name).map_err(bad_name)?,
+            name: BucketName::parse_stored(self.name).map_err(bad_name)?,
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
             properties,

@@ -94,6 +94,36 @@ async fn buckets_are_listed_by_name() {
 }
 
 #[tokio::test]
+async fn hidden_buckets_are_found_by_id_and_not_listed() {
+    let f = Fixture::new().await;
+    let hidden = BucketName::hidden(&account(), "ids").unwrap();
+    let of_bucket = |action| grant(action, Resource::Bucket(hidden.clone()));
+    let create = of_bucket(Action::CreateBucket);
+    let made = f.store.create_bucket(&create, &hidden).await.unwrap();
+    assert_eq!(f.store.find_bucket_by_id(made.id).await.unwrap(), hidden);
+    let read = of_bucket(Action::ReadBucket);
+    assert_eq!(f.store.bucket(&read, &hidden).await.unwrap().0, made);
+    let listing = grant(Action::ListBuckets, Resource::Account(account()));
+    let list = ListBuckets {
+        account: account(),
+        prefix: String::new(),
+        after: None,
+        until: None,
+        reverse: false,
+        limit: 10,
+    };
+    let (buckets, _) = f.store.list_buckets(&listing, &list).await.unwrap();
+    assert!(
+        buckets
+            .iter()
+            .all(|(bucket, _)| bucket.name.as_str() == "b")
+    );
+    let missing = f.store.find_bucket_by_id(BucketId(Id([9; 16]))).await;
+    assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Bucket));
+    f.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_grant_serves_only_its_action_and_resource() {
     let f = Fixture::new().await;
     let other = on_bucket(Action::CreateBucket, "other");
