@@ -3,6 +3,8 @@
 //! A standard header is parsed in exactly one place, here, into a value; a dialect picks its reading
 //! of that value. Framing is guarded before the HTTP implementation sees a byte.
 
+mod accept;
+mod app;
 mod basic;
 mod body;
 mod byteranges;
@@ -11,18 +13,26 @@ mod conditional;
 mod cors;
 mod drain;
 mod guard;
+mod idempotency;
 mod logged;
+mod merge_patch;
 mod multipart;
+mod openapi;
 mod parameters;
 mod path;
 mod phrase;
 mod problem;
 mod range;
 mod receive;
+mod resource;
+mod selected;
 mod serve;
+mod serving;
 mod xml;
 mod xml_write;
 
+pub use accept::negotiate;
+pub use app::{App, AppService, run};
 pub use basic::BasicCredentials;
 pub use body::{Body, Chunked};
 pub use byteranges::ByteRanges;
@@ -30,6 +40,8 @@ pub use client::Client;
 pub use conditional::{IfRange, http_date, parse_http_date, parse_if_range, parse_precondition};
 pub use cors::{CORS_VARY, CorsRequest, CorsRule};
 pub use guard::{Guard, HEAD_BYTES_MAX, HEADERS_MAX, Violation};
+pub use idempotency::{Claim, IDEMPOTENCY_KEY, Kept, Ledger, MemoryLedger};
+pub use merge_patch::{MERGE_PATCH, merge_patch};
 pub use multipart::{FormPart, Multipart, PART_HEAD_BYTES_MAX, PARTS_MAX};
 pub use parameters::Parameterized;
 pub use path::{decode, query};
@@ -37,6 +49,8 @@ pub use phrase::{phrase_of, set_phrase};
 pub use problem::Problem;
 pub use range::{RangeHeader, parse_range, range_disorder, resolve_ranges};
 pub use receive::{Trailers, incoming, read_whole, receive};
+pub use resource::{Call, Listing, Page, Resource};
+pub use selected::Selected;
 pub use serve::{Handler, RequestId, Service, serve};
 pub use xml::{Element, XML_DEPTH_MAX, XML_ELEMENTS_MAX, parse_xml};
 pub use xml_write::XmlWriter;

@@ -1,8 +1,10 @@
 //! Problem details (RFC 9457): every error answer of Trestle's own API.
 
 use crate::body::Body;
+use crate::phrase::phrase_of;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use trestle_core::{Error, ErrorKind};
 
 /// An error answer.
 #[derive(Debug)]
@@ -34,9 +36,14 @@ impl Problem {
         self.status
     }
 
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
     /// The answer.
     pub fn into_response(self) -> Response<Body> {
-        let title = self.status.canonical_reason().unwrap_or("Error");
+        let title = phrase_of(self.status);
         let document = serde_json::json!({
             "type": "about:blank",
             "title": title,
@@ -57,5 +64,28 @@ impl Problem {
                 .map(|(name, value)| (Some(name), value)),
         );
         response
+    }
+}
+
+/// The answer to what the modules of a transaction refuse. What has no meaning to a client is a
+/// failure of the server, and is logged.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
+                StatusCode::BAD_REQUEST
+            }
+            ErrorKind::NotFound(_) => StatusCode::NOT_FOUND,
+            ErrorKind::AlreadyExists(_) | ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            ErrorKind::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            _ => {
+                tracing::error!(%error, source = ?std::error::Error::source(&error), "a request failed");
+                return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed");
+            }
+        };
+        Problem::new(status, error.message())
     }
 }

@@ -3,7 +3,6 @@
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::HeaderMap;
-use http_body::Body as _;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,14 +24,25 @@ impl Trailers {
 
 /// The pieces of a received body. A transfer that breaks off, or that stands still for 30 s, is
 /// `IncompleteBody`. Trailers are dropped: [`receive`] keeps them.
-pub fn incoming(body: hyper::body::Incoming) -> impl Stream<Item = Result<Bytes>> + Send + Unpin {
+pub fn incoming<B>(body: B) -> impl Stream<Item = Result<Bytes>> + Send + Unpin + use<B>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     receive(body).0
 }
 
 /// The pieces of a received body as [`incoming`] gives them, and its trailers.
-pub fn receive(
-    body: hyper::body::Incoming,
-) -> (impl Stream<Item = Result<Bytes>> + Send + Unpin, Trailers) {
+pub fn receive<B>(
+    body: B,
+) -> (
+    impl Stream<Item = Result<Bytes>> + Send + Unpin + use<B>,
+    Trailers,
+)
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let trailers = Trailers::default();
     let kept = trailers.clone();
     let pieces = futures::stream::unfold(Some((body, kept)), |state| async move {
