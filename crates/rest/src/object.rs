@@ -16,7 +16,9 @@ use trestle_core::{
 use trestle_http::{
     Body, Problem, RangeHeader, http_date, incoming, parse_precondition, parse_range,
 };
-use trestle_store::{DeleteObject, Object, ObjectBytes, ObjectProperties, PutObject, ReadObject};
+use trestle_store::{
+    BodyChecks, DeleteObject, Object, ObjectBytes, ObjectProperties, PutObject, ReadObject,
+};
 
 /// The representation fields that are kept and sent back.
 const KEPT: [HeaderName; 5] = [
@@ -308,8 +310,12 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
             representation: representation(headers)?,
             ..ObjectProperties::default()
         },
-        expected_digests: expected_digests(headers)?,
-        declared_length: http_body::Body::size_hint(call.request.body()).exact(),
+        checks: BodyChecks {
+            expected_digests: expected_digests(headers)?,
+            declared_length: http_body::Body::size_hint(call.request.body()).exact(),
+            ..BodyChecks::default()
+        },
+        checksum: None,
     };
     let store = call.rest.store.clone();
     let outcome = store

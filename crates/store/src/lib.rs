@@ -17,6 +17,7 @@ mod placement;
 mod properties;
 mod put;
 mod read;
+mod receive;
 mod record;
 mod row_key;
 mod store;
@@ -32,6 +33,7 @@ pub use properties::{
     BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,
     PublicAccessBlock, Quota, Retention, RetentionMode, Versioning, Written,
 };
-pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, OBJECT_BYTES_MAX, REPRESENTATION_BYTES_MAX};
+pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, REPRESENTATION_BYTES_MAX};
 pub use read::{ObjectBytes, ObjectReader, ObjectStream};
+pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
 pub use store::Store;

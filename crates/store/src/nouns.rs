@@ -1,6 +1,7 @@
 //! What verbs take and give.
 
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
+use crate::receive::BodyChecks;
 use std::collections::BTreeMap;
 use trestle_core::*;
 
@@ -211,10 +212,10 @@ pub struct PutObject {
     pub tag_of: TagOf,
     /// The mutable part of the new object.
     pub properties: ObjectProperties,
-    /// Digests that the bytes must have; `DigestMismatch` otherwise.
-    pub expected_digests: Vec<Digest>,
-    /// The length that the body declared, if it did: a different one is `IncompleteBody`.
-    pub declared_length: Option<u64>,
+    /// What the body has to be.
+    pub checks: BodyChecks,
+    /// The digest that becomes the object's checksum.
+    pub checksum: Option<DigestAlgorithm>,
 }
 
 /// What became of a write.

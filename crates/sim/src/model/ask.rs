@@ -9,8 +9,8 @@ use trestle_core::{
     AccountId, BucketName, Error, ErrorKind, Key, Precondition, Result, Tag, TagMatch,
 };
 use trestle_store::{
-    DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes, ObjectProperties,
-    PutObject, ReadObject, Store,
+    BodyChecks, DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes,
+    ObjectProperties, PutObject, ReadObject, Store,
 };
 
 fn text_of(object: &Object) -> String {
@@ -160,8 +160,11 @@ async fn ask_object(
                     metadata: metadata.clone(),
                     ..ObjectProperties::default()
                 },
-                expected_digests: Vec::new(),
-                declared_length: (bytes.len() as u64).checked_add_signed(*declared),
+                checks: BodyChecks {
+                    declared_length: (bytes.len() as u64).checked_add_signed(*declared),
+                    ..BodyChecks::default()
+                },
+                checksum: None,
             };
             let chunks: Vec<Result<Bytes>> = bytes
                 .chunks(50_000)

@@ -61,8 +61,8 @@ pub(crate) fn a_put(bucket: &str, k: &str) -> PutObject {
         precondition: Precondition::none(),
         tag_of: tag,
         properties: ObjectProperties::default(),
-        expected_digests: Vec::new(),
-        declared_length: None,
+        checks: BodyChecks::default(),
+        checksum: None,
     }
 }
 

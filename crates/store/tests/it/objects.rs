@@ -3,6 +3,7 @@ use bytes::Bytes;
 use serde_json::json;
 use std::time::Duration;
 use trestle_core::*;
+use trestle_store::{BodyChecks, LateDigests};
 
 fn md5(bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::new(&[DigestAlgorithm::Md5]);
@@ -18,6 +19,20 @@ fn if_match(tag: &str) -> Precondition {
     Precondition {
         if_match: Some(tags),
         ..Default::default()
+    }
+}
+
+fn declaring(length: u64) -> BodyChecks {
+    BodyChecks {
+        declared_length: Some(length),
+        ..BodyChecks::default()
+    }
+}
+
+fn expecting(digest: Digest) -> BodyChecks {
+    BodyChecks {
+        expected_digests: vec![digest],
+        ..BodyChecks::default()
     }
 }
 
@@ -150,7 +165,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
         let bytes = pattern(size, 1);
         for declared in [size as u64 - 1, size as u64 + 1] {
             let put = trestle_store::PutObject {
-                declared_length: Some(declared),
+                checks: declaring(declared),
                 ..a_put("b", "k")
             };
             assert_eq!(
@@ -159,7 +174,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
             );
         }
         let wrong = trestle_store::PutObject {
-            expected_digests: vec![md5(b"other")],
+            checks: expecting(md5(b"other")),
             ..a_put("b", "k")
         };
         assert_eq!(
@@ -175,15 +190,17 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
             .await;
         assert_eq!(kind(put), ErrorKind::IncompleteBody);
         let right = trestle_store::PutObject {
-            expected_digests: vec![md5(&bytes)],
-            declared_length: Some(size as u64),
+            checks: BodyChecks {
+                declared_length: Some(size as u64),
+                ..expecting(md5(&bytes))
+            },
             ..a_put("b", "right")
         };
         f.put_with(right, &bytes).await.unwrap();
         f.delete("right").await.unwrap();
     }
     let put = trestle_store::PutObject {
-        declared_length: Some(6 << 40),
+        checks: declaring(6 << 40),
         ..a_put("b", "k")
     };
     assert_eq!(kind(f.put_with(put, b"").await), ErrorKind::TooLarge);
@@ -191,6 +208,51 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
         assert_eq!(f.rows(table).await, []);
     }
     f.assert_sound().await;
+    f.assert_nothing_leaked().await;
+}
+
+#[tokio::test]
+async fn what_is_expected_may_come_after_the_body() {
+    let f = Fixture::new().await;
+    let max = f.engine.data.body_bytes_max();
+    for size in [10, max + 1] {
+        let bytes = pattern(size, 2);
+        let mut hasher = Hasher::new(&[DigestAlgorithm::Crc32c]);
+        hasher.update(&bytes);
+        let right = hasher
+            .finish()
+            .get(DigestAlgorithm::Crc32c)
+            .unwrap()
+            .clone();
+        let put = |late: std::result::Result<Digest, ErrorKind>| trestle_store::PutObject {
+            checks: BodyChecks {
+                algorithms: vec![DigestAlgorithm::Crc32c],
+                late: Some(LateDigests::new(move || match &late {
+                    Ok(digest) => Ok(vec![digest.clone()]),
+                    Err(kind) => Err(Error::new(*kind, "no trailer")),
+                })),
+                ..BodyChecks::default()
+            },
+            checksum: Some(DigestAlgorithm::Crc32c),
+            ..a_put("b", "k")
+        };
+        let wrong = Digest {
+            value: vec![0; 4],
+            ..right.clone()
+        };
+        let refused = f.put_with(put(Ok(wrong)), &bytes).await;
+        assert_eq!(kind(refused), ErrorKind::DigestMismatch);
+        let refused = f
+            .put_with(put(Err(ErrorKind::IncompleteBody)), &bytes)
+            .await;
+        assert_eq!(kind(refused), ErrorKind::IncompleteBody);
+        assert_eq!(kind(f.head("k").await), ErrorKind::NotFound(Noun::Object));
+        let taken = f.put_with(put(Ok(right.clone())), &bytes).await.unwrap();
+        let checksum = taken.object.checksum.unwrap();
+        assert_eq!((checksum.digest, checksum.composite_of), (right, None));
+        f.assert_sound().await;
+        f.delete("k").await.unwrap();
+    }
     f.assert_nothing_leaked().await;
 }
 
