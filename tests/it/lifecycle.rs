@@ -373,3 +373,31 @@ fn every_request_leaves_one_line_with_its_id() {
         assert!(lines[0].contains(part), "{}", lines[0]);
     }
 }
+
+#[test]
+fn a_store_needs_the_master_key_that_it_was_made_with() {
+    let folder = TempDir::new().unwrap();
+    let key = |name: &str| folder.path().join(name).display().to_string();
+    let with = |name: &str| {
+        Launch::new(folder.path().join("data")).variable("TRESTLE_MASTER_KEY", &key(name))
+    };
+    with("first.key").start().stop().unwrap();
+    let text = std::fs::read_to_string(key("first.key")).unwrap();
+    assert_eq!(text.trim().len(), 64);
+    with("first.key").start().stop().unwrap();
+    let refused = errors(&with("second.key").refused());
+    assert!(refused.contains("needs master key"), "{refused}");
+    assert!(!refused.contains(text.trim()));
+    std::fs::write(key("third.key"), "nonsense").unwrap();
+    let refused = errors(&with("third.key").refused());
+    assert!(refused.contains("does not hold a master key"), "{refused}");
+
+    let inside = folder.path().join("other");
+    let path = inside.join("master.key").display().to_string();
+    let launch = Launch::new(&inside).variable("TRESTLE_MASTER_KEY", &path);
+    let server = launch.start();
+    let log = server.log_file();
+    server.stop().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("inside the data folder"), "{log}");
+}

@@ -42,7 +42,9 @@ pub(crate) async fn run(data: &Path, rebuilding: bool) -> Result<ExitCode, Strin
         }
     };
     let account = AccountId::parse("root").map_err(cannot)?;
-    let store = Store::open(engine, host, account).await.map_err(cannot)?;
+    let store = Store::open(engine, host, account, None)
+        .await
+        .map_err(cannot)?;
     let summary = store
         .check(&mut |finding| {
             println!("{finding}");

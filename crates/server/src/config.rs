@@ -78,6 +78,11 @@ const SETTINGS: &[Row] = &[
             "ADDRESS",
             "An address to listen on, may be repeated; port 0 picks a free one",
         ),
+    text("master_key", "TRESTLE_MASTER_KEY").flag(
+        "FILE",
+        "The key of everything that is encrypted; made when it is missing \
+         [default: $XDG_CONFIG_HOME/trestle/master.key]",
+    ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

@@ -6,6 +6,7 @@ mod credentials;
 mod dialects;
 mod health;
 mod log;
+mod master_key;
 mod serve;
 
 use crate::config::ConfigArgs;

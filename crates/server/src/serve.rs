@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::credentials::{self, Fresh, RootRecord};
 use crate::dialects::Dialects;
+use crate::master_key;
 use futures::future::BoxFuture;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,8 +71,9 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
         .await
         .map_err(opening)?;
+    let master = master_key::load(&host, config)?;
     let account = AccountId::parse(ROOT_ACCOUNT).map_err(opening)?;
-    let store = Store::open(engine, host.clone(), account.clone())
+    let store = Store::open(engine, host.clone(), account.clone(), Some(master))
         .await
         .map_err(opening)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
@@ -169,7 +171,8 @@ pub(crate) async fn reset_root(config: &Config) -> std::result::Result<ExitCode,
         .await
         .map_err(failed)?;
     let account = AccountId::parse(ROOT_ACCOUNT).map_err(failed)?;
-    let store = Store::open(engine, host.clone(), account)
+    let master = master_key::load(&host, config)?;
+    let store = Store::open(engine, host.clone(), account, Some(master))
         .await
         .map_err(failed)?;
     let fresh = credentials::reset(&host, &store, &dir, config).await?;

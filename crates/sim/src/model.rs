@@ -290,7 +290,7 @@ impl Driver {
                     trestle_engine_embedded::open(&host, Path::new(DIR), settings).await?
                 }
             };
-            Store::open(engine, host, AccountId::parse("root")?).await
+            Store::open(engine, host, AccountId::parse("root")?, None).await
         };
         let opened = self.spawn.run(opening).ok_or("opening stands still")?;
         self.store = Some(opened.map_err(|error| format!("cannot be opened: {error}"))?);

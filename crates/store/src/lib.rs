@@ -10,6 +10,7 @@ mod authorize;
 mod bucket;
 mod check;
 mod delete;
+mod keys;
 mod layer;
 mod list;
 mod nouns;
@@ -24,6 +25,7 @@ mod store;
 
 pub use account::ChangeAccount;
 pub use check::{CheckSummary, Finding};
+pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
     ListBuckets, ListObjects, Listing, ListingItem, Object, PartInfo, PutObject, PutOutcome,

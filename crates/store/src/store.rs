@@ -1,5 +1,6 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
+use crate::keys::MasterKey;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
@@ -13,9 +14,12 @@ use trestle_core::{
 };
 use trestle_engine::{BodyRef, Commit, Engine, Expectation, MetaRead, Write};
 use trestle_host::Host;
+use zeroize::Zeroizing;
 
 /// Tries of one commit against concurrent changes before the caller learns of the conflict.
 pub(crate) const ATTEMPTS_MAX: usize = 100;
+/// The setting that says which master key the store needs.
+const MASTER_KEY_SETTING: &str = "master-key";
 /// Longest name of a setting, in bytes.
 const SETTING_NAME_BYTES_MAX: usize = 256;
 /// Largest setting, in bytes.
@@ -29,6 +33,7 @@ const SETTING_BYTES_MAX: usize = 64 << 10;
 pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
+    pub(crate) master: Option<MasterKey>,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -63,12 +68,23 @@ pub(crate) struct FoundObject {
 }
 
 impl Store {
-    /// Opens the store over an engine; makes the root account on first use.
+    /// Opens the store over an engine; makes the root account on first use. Without its master key
+    /// nothing that is encrypted can be read or written.
     ///
     /// # Errors
-    /// The engine's.
-    pub async fn open(engine: Engine, host: Host, root_account: AccountId) -> Result<Arc<Store>> {
-        let store = Store { engine, host };
+    /// `InvalidInput` when the store was made with another master key; the engine's.
+    pub async fn open(
+        engine: Engine,
+        host: Host,
+        root_account: AccountId,
+        master: Option<MasterKey>,
+    ) -> Result<Arc<Store>> {
+        let store = Store {
+            engine,
+            host,
+            master,
+        };
+        store.check_master_key().await?;
         let key = row_key::account(&root_account);
         let read = store.snapshot().await?;
         if let Some(row) = read.get(&key).await? {
@@ -78,6 +94,46 @@ impl Store {
         }
         drop(read);
         Ok(Arc::new(store))
+    }
+
+    /// Remembers which master key the store was made with, and refuses another.
+    async fn check_master_key(&self) -> Result<()> {
+        let Some(given) = self.master.as_ref().map(MasterKey::id) else {
+            return Ok(());
+        };
+        let Some(known) = self.setting(MASTER_KEY_SETTING).await? else {
+            let id = Bytes::from(given);
+            return self.set_setting(MASTER_KEY_SETTING, id, true).await;
+        };
+        if known == given {
+            return Ok(());
+        }
+        let known = String::from_utf8_lossy(&known);
+        Err(Error::invalid(format!(
+            "the store needs master key {known}; the one that was given is {given}"
+        )))
+    }
+
+    /// Encrypts a secret that a row is going to keep, bound to `purpose`, which names the row.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `TooLarge`.
+    pub fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
+        self.master()?.wrap(&*self.host.random, purpose, secret)
+    }
+
+    /// Decrypts a secret that was encrypted for the same purpose.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `Corrupt`.
+    pub fn unwrap_secret(&self, purpose: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.master()?.unwrap(purpose, wrapped)
+    }
+
+    /// The master key.
+    fn master(&self) -> Result<&MasterKey> {
+        let missing = || Error::invalid("the store was opened without its master key");
+        self.master.as_ref().ok_or_else(missing)
     }
 
     /// Gives back what space can be given back now. To be called every few seconds.

@@ -106,7 +106,9 @@ impl Fixture {
             data: held.clone(),
             pins: engine.pins,
         };
-        let store = Store::open(engine.clone(), host, account()).await.unwrap();
+        let store = Store::open(engine.clone(), host, account(), None)
+            .await
+            .unwrap();
         let fixture = Fixture {
             store,
             engine,

@@ -1,0 +1,122 @@
+//! The file of the master key: 64 hexadecimal digits, readable by its owner alone, outside of the
+//! data folder, so that a copy of the folder alone tells nobody what was encrypted in it.
+
+use crate::config::{Config, environment};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use trestle_host::{Host, OpenMode};
+use trestle_store::{KEY_BYTES, MasterKey};
+
+const DIGITS: usize = 2 * KEY_BYTES;
+
+/// Reads the master key, or makes it on first use.
+pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
+    let path = match config.get("master_key") {
+        Some(path) => PathBuf::from(path),
+        None => default_path()?,
+    };
+    let failed = |error: std::io::Error| format!("the master key {}: {error}", path.display());
+    if is_inside(&path, &config.data()) {
+        tracing::warn!(
+            path = %path.display(),
+            "the master key lies inside the data folder: whoever copies the folder can decrypt it"
+        );
+    }
+    match host.disk.open(&path, OpenMode::Read) {
+        Ok(file) => {
+            let mut text = [0; DIGITS];
+            let read = file.read_at(&mut text, 0).is_ok();
+            read.then(|| decode(&text))
+                .flatten()
+                .map(MasterKey::from_bytes)
+                .ok_or_else(|| format!("{} does not hold a master key", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let master = MasterKey::generate(&*host.random);
+            make(host, &path, &master).map_err(failed)?;
+            Ok(master)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn default_path() -> Result<PathBuf, String> {
+    let folder = match environment("XDG_CONFIG_HOME")?.filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let home = environment("HOME")?.filter(|home| !home.is_empty());
+            let unknown = "neither XDG_CONFIG_HOME nor HOME is set: say with --master-key or \
+                           TRESTLE_MASTER_KEY where the master key is kept";
+            PathBuf::from(home.ok_or(unknown)?).join(".config")
+        }
+    };
+    Ok(folder.join("trestle/master.key"))
+}
+
+/// Writes the key, durably and whole or not at all: what is encrypted with it is lost without it.
+fn make(host: &Host, path: &Path, master: &MasterKey) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    host.disk.create_dir_all(folder)?;
+    let fresh = path.with_extension("new");
+    match host.disk.remove(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = host.disk.open(&fresh, OpenMode::CreateNew)?;
+    let digits = master.as_bytes().iter().map(|byte| format!("{byte:02x}"));
+    let text = digits.collect::<String>() + "\n";
+    file.write_at(text.as_bytes(), 0)?;
+    file.sync_data()?;
+    host.disk.rename(&fresh, path)?;
+    host.disk.sync_dir(folder)?;
+    tracing::info!(path = %path.display(), "a master key was made: keep a copy of it");
+    Ok(())
+}
+
+fn decode(text: &[u8; DIGITS]) -> Option<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    for (byte, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        // `from_str_radix` would take a sign.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(key)
+}
+
+/// Whether a path lies below a folder, as far as both exist.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let Some(folder) = whole(folder) else {
+        return path.starts_with(folder);
+    };
+    path.ancestors()
+        .filter_map(whole)
+        .any(|above| above.starts_with(&folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hexadecimal_digits_are_a_key() {
+        assert_eq!(decode(&[b'a'; DIGITS]), Some([0xaa; KEY_BYTES]));
+        for wrong in [b'g', b'+', b' ', 0xff] {
+            let mut text = [b'0'; DIGITS];
+            text[DIGITS - 2] = wrong;
+            assert_eq!(decode(&text), None);
+        }
+    }
+
+    #[test]
+    fn a_key_beside_the_folder_is_not_inside() {
+        let folder = std::env::temp_dir();
+        assert!(is_inside(&folder.join("a/key"), &folder));
+        assert!(!is_inside(Path::new("/nowhere/key"), &folder));
+        assert!(is_inside(Path::new("data/key"), Path::new("data")));
+        assert!(!is_inside(Path::new("database/key"), Path::new("data")));
+    }
+}
