@@ -147,7 +147,7 @@ impl Check<'_> {
     async fn row(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) {
         let table = key.first().copied().unwrap_or_default();
         let result = match table {
-            row_key::SETTING => Ok(()),
+            row_key::SETTING | row_key::RING_KEY => Ok(()),
             row_key::ACCOUNT => account(key, row),
             row_key::BUCKET_NAME => self.bucket_name(read, key, row).await,
             row_key::BUCKET => self.bucket(read, key, row).await,

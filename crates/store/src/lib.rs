@@ -20,6 +20,7 @@ mod put;
 mod read;
 mod receive;
 mod record;
+mod ring;
 mod row_key;
 mod store;
 
@@ -38,4 +39,5 @@ pub use properties::{
 pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, REPRESENTATION_BYTES_MAX};
 pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
+pub use ring::KEY_NAME_BYTES_MAX;
 pub use store::Store;

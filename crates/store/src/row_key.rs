@@ -11,6 +11,8 @@ use trestle_engine::meta::prefix_end;
 
 /// `01 | name`: a setting of the store.
 pub(crate) const SETTING: u8 = 0x01;
+/// `02 | name | 00 | version`: a version of a key of the ring.
+pub(crate) const RING_KEY: u8 = 0x02;
 /// `10 | account id`: an account.
 pub(crate) const ACCOUNT: u8 = 0x10;
 /// `11`: one empty row whose revision is that of everything known of identities.
@@ -68,6 +70,15 @@ fn key(table: u8, parts: &[&[u8]]) -> Bytes {
 
 pub(crate) fn setting(name: &str) -> Bytes {
     key(SETTING, &[name.as_bytes()])
+}
+
+/// Start of the keys of all versions of a key of the ring.
+pub(crate) fn ring_keys(name: &str) -> Bytes {
+    key(RING_KEY, &[name.as_bytes(), &[0]])
+}
+
+pub(crate) fn ring_key(name: &str, version: u32) -> Bytes {
+    key(RING_KEY, &[name.as_bytes(), &[0], &version.to_be_bytes()])
 }
 
 pub(crate) fn account(id: &AccountId) -> Bytes {

@@ -4,6 +4,7 @@ use crate::keys::MasterKey;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
+use crate::ring::Ring;
 use crate::row_key::{self, Count};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use trestle_core::{
 };
 use trestle_engine::{BodyRef, Commit, Engine, Expectation, MetaRead, Write};
 use trestle_host::Host;
-use zeroize::Zeroizing;
 
 /// Tries of one commit against concurrent changes before the caller learns of the conflict.
 pub(crate) const ATTEMPTS_MAX: usize = 100;
@@ -34,6 +34,7 @@ pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
     pub(crate) master: Option<MasterKey>,
+    pub(crate) ring: Ring,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -83,6 +84,7 @@ impl Store {
             engine,
             host,
             master,
+            ring: Ring::default(),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
@@ -114,24 +116,8 @@ impl Store {
         )))
     }
 
-    /// Encrypts a secret that a row is going to keep, bound to `purpose`, which names the row.
-    ///
-    /// # Errors
-    /// `InvalidInput` when the store was opened without its master key; `TooLarge`.
-    pub fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
-        self.master()?.wrap(&*self.host.random, purpose, secret)
-    }
-
-    /// Decrypts a secret that was encrypted for the same purpose.
-    ///
-    /// # Errors
-    /// `InvalidInput` when the store was opened without its master key; `Corrupt`.
-    pub fn unwrap_secret(&self, purpose: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        self.master()?.unwrap(purpose, wrapped)
-    }
-
     /// The master key.
-    fn master(&self) -> Result<&MasterKey> {
+    pub(crate) fn master(&self) -> Result<&MasterKey> {
         let missing = || Error::invalid("the store was opened without its master key");
         self.master.as_ref().ok_or_else(missing)
     }

@@ -1,0 +1,260 @@
+//! The key ring: named keys, each with versions, wrapped under the master key in rows of the store.
+//!
+//! What the store encrypts is wrapped under the newest version of a key and names it, so a rotation
+//! adds a version, changes nothing that was written before, and a change of the master key wraps the
+//! ring alone anew. A key is made when it is first needed.
+
+use crate::keys::SecretKey;
+use crate::row_key;
+use crate::store::Store;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_engine::{Commit, Expectation, Scan, ScanItem, Write};
+use zeroize::Zeroizing;
+
+/// Longest name of a key, in bytes.
+pub const KEY_NAME_BYTES_MAX: usize = 256;
+/// The key that wraps secrets of identities.
+const SECRETS: &str = "secrets";
+/// Bytes of a version in front of what it wrapped.
+const VERSION_BYTES: usize = 4;
+
+/// The keys that were used since the store was opened.
+#[derive(Default)]
+pub(crate) struct Ring(RwLock<BTreeMap<(String, u32), SecretKey>>);
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ring")
+    }
+}
+
+impl Ring {
+    fn newest(&self, name: &str) -> Option<(u32, SecretKey)> {
+        let keys = self.0.read();
+        let versions = keys.range((name.to_owned(), 0)..=(name.to_owned(), u32::MAX));
+        let ((_, version), key) = versions.last()?;
+        Some((*version, key.clone()))
+    }
+
+    fn get(&self, name: &str, version: u32) -> Option<SecretKey> {
+        self.0.read().get(&(name.to_owned(), version)).cloned()
+    }
+
+    fn insert(&self, name: &str, version: u32, key: &SecretKey) {
+        let id = (name.to_owned(), version);
+        self.0.write().insert(id, key.clone());
+    }
+}
+
+impl Store {
+    /// The newest version of a key, made now when there is none.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad name, or when the store was opened without its master key.
+    pub(crate) async fn newest_key(&self, name: &str) -> Result<(u32, SecretKey)> {
+        if let Some(known) = self.ring.newest(name) {
+            return Ok(known);
+        }
+        match self.stored_version(name).await? {
+            Some(version) => Ok((version, self.key_version(name, version).await?)),
+            None => self.add_key_version(name, 1).await,
+        }
+    }
+
+    /// One version of a key.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not there, or cannot be decrypted.
+    pub(crate) async fn key_version(&self, name: &str, version: u32) -> Result<SecretKey> {
+        if let Some(known) = self.ring.get(name, version) {
+            return Ok(known);
+        }
+        let row = self
+            .snapshot()
+            .await?
+            .get(&row_key::ring_key(name, version))
+            .await?;
+        let row = row.ok_or_else(|| {
+            Error::corrupt(format!(
+                "version {version} of the key {name:?} is not there"
+            ))
+        })?;
+        let key = self
+            .master()?
+            .derive(RING)
+            .unwrap_key(&purpose(name, version), &row.value)?;
+        self.ring.insert(name, version, &key);
+        Ok(key)
+    }
+
+    /// Adds a version to a key: what is encrypted from now on takes it, and what was before stays as
+    /// it is. Returns the version.
+    ///
+    /// # Errors
+    /// As [`Store::newest_key`]; `Conflict` when somebody else rotates it at the same time.
+    pub async fn rotate_key(&self, name: &str) -> Result<u32> {
+        let version = self.stored_version(name).await?.unwrap_or(0);
+        let full = || Error::new(ErrorKind::TooLarge, "a key has no room for another version");
+        let (version, _) = self
+            .add_key_version(name, version.checked_add(1).ok_or_else(full)?)
+            .await?;
+        Ok(version)
+    }
+
+    /// Encrypts a secret that a row is going to keep, bound to `purpose`, which names the row.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `TooLarge`.
+    pub async fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
+        let (version, key) = self.newest_key(SECRETS).await?;
+        let wrapped = key.wrap(&*self.host.random, purpose, secret)?;
+        Ok([version.to_be_bytes().as_slice(), &wrapped].concat())
+    }
+
+    /// Decrypts a secret that was encrypted for the same purpose.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `Corrupt`.
+    pub async fn unwrap_secret(
+        &self,
+        purpose: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let short = || Error::corrupt("a wrapped secret is too short");
+        let (version, wrapped) = wrapped
+            .split_first_chunk::<VERSION_BYTES>()
+            .ok_or_else(short)?;
+        let key = self
+            .key_version(SECRETS, u32::from_be_bytes(*version))
+            .await?;
+        key.unwrap(purpose, wrapped)
+    }
+
+    async fn stored_version(&self, name: &str) -> Result<Option<u32>> {
+        if name.is_empty() || name.len() > KEY_NAME_BYTES_MAX || name.contains('\0') {
+            return Err(Error::invalid(format!(
+                "a key's name must be 1 to {KEY_NAME_BYTES_MAX} bytes long, without NUL"
+            )));
+        }
+        let mut scan = Scan::prefix(row_key::ring_keys(name), 1);
+        scan.reverse = true;
+        let found = self.snapshot().await?.scan(&scan).await?;
+        let malformed = || Error::corrupt("a key of the ring has a malformed row key");
+        match found.first() {
+            None => Ok(None),
+            Some(ScanItem::Row(key, _)) => {
+                let version = key.split_last_chunk::<VERSION_BYTES>();
+                let (_, version) = version.ok_or_else(malformed)?;
+                Ok(Some(u32::from_be_bytes(*version)))
+            }
+            Some(ScanItem::Prefix(_)) => Err(malformed()),
+        }
+    }
+
+    async fn add_key_version(&self, name: &str, version: u32) -> Result<(u32, SecretKey)> {
+        let key = SecretKey::generate(&*self.host.random);
+        let above = self.master()?.derive(RING);
+        let wrapped = above.wrap(&*self.host.random, &purpose(name, version), key.as_bytes())?;
+        let row = row_key::ring_key(name, version);
+        let commit = Commit {
+            expectations: vec![Expectation::Absent(row.clone())],
+            writes: vec![Write::Put {
+                key: row,
+                value: wrapped.into(),
+                body: None,
+            }],
+            ..Commit::default()
+        };
+        if self.try_commit(commit).await? {
+            self.ring.insert(name, version, &key);
+            return Ok((version, key));
+        }
+        // Somebody else has just made it; only for the first version that is as good.
+        if version == 1 {
+            return Ok((version, self.key_version(name, version).await?));
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "the key was rotated at the same time",
+        ))
+    }
+}
+
+/// What the master key is used for here.
+const RING: &[u8] = b"key ring";
+
+/// Binds a wrapped key to its row.
+fn purpose(name: &str, version: u32) -> Vec<u8> {
+    [b"key\0", name.as_bytes(), b"\0", &version.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MasterKey;
+    use futures::executor::block_on;
+    use std::sync::Arc;
+    use trestle_core::AccountId;
+    use trestle_engine::Engine;
+    use trestle_host::{Host, SeededRandom};
+
+    async fn open(engine: &Engine, master: u64) -> Result<Arc<Store>> {
+        let master = MasterKey::generate(&SeededRandom::new(master));
+        let root = AccountId::parse("root")?;
+        Store::open(engine.clone(), Host::real(), root, Some(master)).await
+    }
+
+    #[test]
+    fn what_was_wrapped_before_a_rotation_still_opens_after_it() {
+        block_on(async {
+            let engine = trestle_engine::memory::engine();
+            let store = open(&engine, 1).await.unwrap();
+            let old = store.wrap_secret(b"a", b"old").await.unwrap();
+            assert_eq!(store.rotate_key(SECRETS).await.unwrap(), 2);
+            let new = store.wrap_secret(b"a", b"new").await.unwrap();
+            assert_ne!(old[..VERSION_BYTES], new[..VERSION_BYTES]);
+
+            // A store that has seen none of it reads the rows.
+            let other = open(&engine, 1).await.unwrap();
+            assert_eq!(&**other.unwrap_secret(b"a", &old).await.unwrap(), b"old");
+            assert_eq!(&**other.unwrap_secret(b"a", &new).await.unwrap(), b"new");
+            assert!(other.unwrap_secret(b"b", &new).await.is_err());
+            assert!(other.unwrap_secret(b"a", &new[..3]).await.is_err());
+            let (version, _) = other.newest_key(SECRETS).await.unwrap();
+            assert_eq!(version, 2);
+
+            let error = open(&engine, 2).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        });
+    }
+
+    #[test]
+    fn two_that_make_a_key_at_once_get_the_same() {
+        block_on(async {
+            let engine = trestle_engine::memory::engine();
+            let one = open(&engine, 1).await.unwrap();
+            let two = open(&engine, 1).await.unwrap();
+            let made = futures::join!(one.newest_key("k"), two.newest_key("k"));
+            let (one, two) = (made.0.unwrap().1, made.1.unwrap().1);
+            assert_eq!(one.as_bytes(), two.as_bytes());
+        });
+    }
+
+    #[test]
+    fn bad_names_and_a_missing_master_key_are_refused() {
+        block_on(async {
+            let engine = trestle_engine::memory::engine();
+            let store = open(&engine, 1).await.unwrap();
+            for name in ["", "a\0b", &"x".repeat(KEY_NAME_BYTES_MAX + 1)] {
+                let error = store.newest_key(name).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            }
+            let root = AccountId::parse("root").unwrap();
+            let without = Store::open(engine, Host::real(), root, None).await.unwrap();
+            let error = without.wrap_secret(b"a", b"b").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        });
+    }
+}
