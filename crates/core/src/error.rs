@@ -1,6 +1,7 @@
 //! One error type for every layer: a kind that says what the caller should do, a message for a
 //! person, and the cause. Dialects map the kind to their own codes; nobody parses the message.
 
+use crate::VersionId;
 use std::fmt;
 
 /// The result of everything fallible in Trestle's lower layers.
@@ -15,6 +16,8 @@ pub enum Noun {
     Bucket,
     /// An object: what a key names.
     Object,
+    /// A version of an object.
+    Version,
 }
 
 impl fmt::Display for Noun {
@@ -23,6 +26,7 @@ impl fmt::Display for Noun {
             Noun::Account => "account",
             Noun::Bucket => "bucket",
             Noun::Object => "object",
+            Noun::Version => "version",
         })
     }
 }
@@ -54,6 +58,12 @@ pub enum ErrorKind {
     TooLarge,
     /// The principal may not do this.
     Forbidden,
+    /// A retention or a legal hold protects it.
+    Locked,
+    /// The bucket or the account would hold more than its quota allows.
+    QuotaExceeded,
+    /// What is there does not allow this change; the message says why.
+    InvalidState,
     /// A concurrent change won; repeating the same request may succeed.
     Conflict,
     /// No space left for a write. Reads and deletes still work.
@@ -71,6 +81,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    marker: Option<VersionId>,
     source: Option<Box<dyn std::error::Error + Send + Sync + 'static>>,
 }
 
@@ -80,8 +91,21 @@ impl Error {
         Error {
             kind,
             message: message.into(),
+            marker: None,
             source: None,
         }
+    }
+
+    /// Says that it is a delete marker that was found.
+    #[must_use]
+    pub fn with_marker(mut self, marker: VersionId) -> Self {
+        self.marker = Some(marker);
+        self
+    }
+
+    /// The delete marker that was found instead of an object.
+    pub fn marker(&self) -> Option<VersionId> {
+        self.marker
     }
 
     /// Attaches the cause.

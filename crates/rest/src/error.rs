@@ -16,12 +16,13 @@ fn problem(error: &Error) -> Problem {
         ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
             detailed(StatusCode::BAD_REQUEST)
         }
-        ErrorKind::NotFound(Noun::Account | Noun::Bucket | Noun::Object) => {
+        ErrorKind::NotFound(Noun::Account | Noun::Bucket | Noun::Object | Noun::Version) => {
             detailed(StatusCode::NOT_FOUND)
         }
-        ErrorKind::AlreadyExists(_) | ErrorKind::NotEmpty | ErrorKind::Conflict => {
-            detailed(StatusCode::CONFLICT)
-        }
+        ErrorKind::AlreadyExists(_)
+        | ErrorKind::NotEmpty
+        | ErrorKind::Conflict
+        | ErrorKind::InvalidState => detailed(StatusCode::CONFLICT),
         ErrorKind::PreconditionFailed => detailed(StatusCode::PRECONDITION_FAILED),
         ErrorKind::RangeNotSatisfiable { length } => {
             let problem = detailed(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -31,7 +32,8 @@ fn problem(error: &Error) -> Problem {
             }
         }
         ErrorKind::TooLarge => detailed(StatusCode::PAYLOAD_TOO_LARGE),
-        ErrorKind::Forbidden => detailed(StatusCode::FORBIDDEN),
+        ErrorKind::Forbidden | ErrorKind::Locked => detailed(StatusCode::FORBIDDEN),
+        ErrorKind::QuotaExceeded => detailed(StatusCode::INSUFFICIENT_STORAGE),
         ErrorKind::NoSpace => {
             tracing::warn!(%error, "a write was refused");
             Problem::new(

@@ -18,6 +18,7 @@ use trestle_http::{
 };
 use trestle_store::{
     BodyChecks, DeleteObject, Object, ObjectBytes, ObjectProperties, PutObject, ReadObject,
+    VersionRef,
 };
 
 /// The representation fields that are kept and sent back.
@@ -194,7 +195,14 @@ pub(crate) async fn get(call: Call<'_>, bucket: BucketName, key: Key) -> Result<
     let reader = match call
         .rest
         .store
-        .open_object(&grant, &ReadObject { bucket, key })
+        .open_object(
+            &grant,
+            &ReadObject {
+                bucket,
+                key,
+                version: VersionRef::Current,
+            },
+        )
         .await
     {
         Ok(reader) => reader,
@@ -219,7 +227,12 @@ pub(crate) async fn head(call: Call<'_>, bucket: BucketName, key: Key) -> Result
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::ReadObjectMetadata, resource).await?;
-    let object = match call.rest.store.head(&grant, &bucket, &key).await {
+    let object = match call
+        .rest
+        .store
+        .head(&grant, &bucket, &key, VersionRef::Current)
+        .await
+    {
         Ok(object) => object,
         Err(error) => return Err(missing(&precondition, error)),
     };
@@ -341,13 +354,8 @@ pub(crate) async fn delete(call: Call<'_>, bucket: BucketName, key: Key) -> Resu
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::DeleteObject, resource).await?;
     let precondition = parse_precondition(call.request.headers())?;
-    let delete = DeleteObject {
-        bucket,
-        key,
-        precondition,
-        tag_of,
-    };
-    call.rest.store.delete(&grant, delete).await?;
+    let delete = DeleteObject::current(bucket, key, precondition, tag_of);
+    call.rest.store.delete(&[grant], delete).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

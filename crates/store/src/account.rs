@@ -170,6 +170,8 @@ impl Store {
                     count(Count::Buckets),
                     count(Count::Objects),
                     count(Count::Bytes),
+                    count(Count::Versions),
+                    count(Count::VersionBytes),
                 ],
                 urgency: Urgency::Freeing,
                 ..Commit::default()
@@ -204,6 +206,8 @@ async fn usage(read: &dyn MetaRead, account: &AccountId) -> Result<AccountUsage>
         buckets: counter(read, &count(Count::Buckets)).await?,
         objects: counter(read, &count(Count::Objects)).await?,
         bytes: counter(read, &count(Count::Bytes)).await?,
+        versions: counter(read, &count(Count::Versions)).await?,
+        version_bytes: counter(read, &count(Count::VersionBytes)).await?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The verbs on buckets. A name is claimed in the one global index, and freed with its bucket.
 
 use crate::account::find_account;
+use crate::bucket_update::check_new;
 use crate::nouns::{Bucket, BucketUsage, ListBuckets};
 use crate::properties::BucketProperties;
 use crate::record::{BucketRecord, Record};
@@ -16,6 +17,38 @@ pub(crate) const LIST_LIMIT_MAX: usize = 10_000;
 /// Rows that one scan of a listing takes: rich metadata makes each as large as 80 KiB.
 pub(crate) const LIST_SCAN_ROWS: usize = 256;
 
+/// The actions that let a caller see a bucket's record.
+const LOOKS: [Action; 21] = [
+    Action::ReadBucket,
+    Action::ListObjects,
+    Action::ReadBucketPolicy,
+    Action::ReadBucketPolicyStatus,
+    Action::ReadBucketAcl,
+    Action::ReadBucketVersioning,
+    Action::ReadBucketTags,
+    Action::ReadBucketMetadata,
+    Action::ReadBucketLock,
+    Action::ReadBucketPublicAccess,
+    Action::ReadBucketOwnership,
+    Action::ReadBucketQuota,
+    Action::ReadBucketEncryption,
+    Action::ReadBucketLifecycle,
+    Action::ReadBucketCors,
+    Action::ReadBucketWebsite,
+    Action::ReadBucketNotification,
+    Action::ReadBucketLogging,
+    Action::ReadBucketReplication,
+    Action::ReadBucketRequestPayment,
+    Action::ReadBucketDocument,
+];
+
+/// The tables whose rows keep a bucket from being deleted, and what they are.
+const HOLDS: [(u8, &str); 3] = [
+    (row_key::OBJECT, "objects"),
+    (row_key::HISTORY, "versions of objects"),
+    (row_key::UPLOAD, "uploads in progress"),
+];
+
 impl Store {
     /// Creates an empty bucket. Under a plain name it is the principal's account's; under a
     /// qualified one it is of the account that the name says, and takes the global name too when
@@ -24,6 +57,23 @@ impl Store {
     /// # Errors
     /// `AlreadyExists(Bucket)`; `NotFound(Account)`; `Forbidden`, of a closed account too.
     pub async fn create_bucket(&self, grant: &Grant, name: &BucketName) -> Result<Bucket> {
+        let properties = BucketProperties::default();
+        self.create_bucket_with(grant, name, properties).await
+    }
+
+    /// Creates an empty bucket that has these properties from the start. Whether the principal may
+    /// set each of them was decided by the caller.
+    ///
+    /// # Errors
+    /// Those of [`Store::create_bucket`]; `InvalidState`, `TooLarge` and `InvalidInput` for
+    /// properties that no bucket may have.
+    pub async fn create_bucket_with(
+        &self,
+        grant: &Grant,
+        name: &BucketName,
+        properties: BucketProperties,
+    ) -> Result<Bucket> {
+        check_new(&properties)?;
         store::require(grant, Action::CreateBucket, &Resource::Bucket(name.clone()))?;
         let mut owner = store::owner(grant)?;
         if let Some(account) = name.account() {
@@ -52,7 +102,7 @@ impl Store {
                 name: global.clone().unwrap_or_else(|| name.clone()),
                 owner: owner.clone(),
                 created: self.host.clock.now(),
-                properties: BucketProperties::default(),
+                properties: properties.clone(),
             };
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
@@ -63,12 +113,14 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// A bucket and its counters, of one moment.
+    /// A bucket and its counters, of one moment. Any of the actions that read a part of it is
+    /// enough; the caller shows the part that it was for.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `Forbidden`.
     pub async fn bucket(&self, grant: &Grant, name: &BucketName) -> Result<(Bucket, BucketUsage)> {
-        store::require(grant, Action::ReadBucket, &Resource::Bucket(name.clone()))?;
+        let resource = Resource::Bucket(name.clone());
+        store::granted(std::slice::from_ref(grant), &LOOKS, &resource)?;
         let read = self.snapshot().await?;
         let found = store::find_bucket(&*read, name).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
@@ -150,29 +202,28 @@ impl Store {
             let confirmed = self.confirm(&*read, grant, Some(&found), None).await?;
             let id = found.bucket.id;
             let account = &found.bucket.owner.account;
-            let objects = row_key::objects(id, "");
-            if !read
-                .scan(&Scan::prefix(objects.clone(), 1))
-                .await?
-                .is_empty()
-            {
-                return Err(Error::new(
-                    ErrorKind::NotEmpty,
-                    format!("bucket {name} still holds objects"),
-                ));
-            }
-            drop(read);
             let mut expectations = found.expectations();
             expectations.push(confirmed);
-            if let Bound::Excluded(end) = row_key::end(&objects) {
-                expectations.push(Expectation::EmptyRange(objects, end));
+            for (table, what) in HOLDS {
+                let rows = row_key::of_bucket(table, id);
+                let some = read.scan(&Scan::prefix(rows.clone(), 1)).await?;
+                if !some.is_empty() {
+                    let message = format!("bucket {name} still holds {what}");
+                    return Err(Error::new(ErrorKind::NotEmpty, message));
+                }
+                if let Some(end) = row_key::end_of(&rows) {
+                    expectations.push(Expectation::EmptyRange(rows, end));
+                }
             }
+            drop(read);
             let delete = |key| Write::Delete { key };
             let mut writes = vec![
                 delete(row_key::bucket(id)),
                 delete(row_key::account_bucket(account, name)),
                 delete(row_key::bucket_counter(id, Count::Objects)),
                 delete(row_key::bucket_counter(id, Count::Bytes)),
+                delete(row_key::bucket_counter(id, Count::Versions)),
+                delete(row_key::bucket_counter(id, Count::VersionBytes)),
                 Write::Add {
                     key: row_key::account_counter(account, Count::Buckets),
                     delta: -1,
@@ -242,6 +293,8 @@ async fn usage(read: &dyn MetaRead, bucket: BucketId) -> Result<BucketUsage> {
     Ok(BucketUsage {
         objects: store::counter(read, &key(Count::Objects)).await?,
         bytes: store::counter(read, &key(Count::Bytes)).await?,
+        versions: store::counter(read, &key(Count::Versions)).await?,
+        version_bytes: store::counter(read, &key(Count::VersionBytes)).await?,
     })
 }
 

@@ -4,6 +4,7 @@
 //! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
 
 mod layers;
+mod versions;
 
 use crate::layer;
 use crate::nouns::{Bucket, Object};
@@ -52,8 +53,10 @@ impl std::fmt::Display for Finding {
 pub struct CheckSummary {
     /// Buckets.
     pub buckets: u64,
-    /// Objects.
+    /// Current objects.
     pub objects: u64,
+    /// Former versions and delete markers.
+    pub versions: u64,
     /// Bytes of objects that were read back whole.
     pub bytes: u64,
     /// Findings; the store is sound when there are none.
@@ -73,6 +76,7 @@ impl Store {
             buckets: BTreeMap::new(),
             counts: BTreeMap::new(),
             layers: layers::Layers::default(),
+            last_version: None,
         };
         if check.walk().await? {
             check.missing_counters();
@@ -90,6 +94,8 @@ struct Check<'a> {
     /// What the counter rows must hold, by their keys.
     counts: BTreeMap<Bytes, i64>,
     layers: layers::Layers,
+    /// The row of history before this one.
+    last_version: Option<Bytes>,
 }
 
 /// What a finding is about.
@@ -156,7 +162,12 @@ impl Check<'_> {
                 self.object(read, key, row).await;
                 Ok(())
             }
-            row_key::HISTORY => self.version(key, row),
+            row_key::HISTORY => {
+                self.version(read, key, row).await;
+                Ok(())
+            }
+            row_key::VERSION_ID => self.version_id(read, key, row).await,
+            row_key::NULL_VERSION => self.null_version(read, key, row).await,
             row_key::OBJECT_ID => self.object_id(read, key, row).await,
             row_key::LAYER => self.layer(read, key, row).await,
             row_key::EXTENT => self.extent(read, key, row).await,
@@ -174,7 +185,9 @@ impl Check<'_> {
     fn place(&self, key: &[u8]) -> Place {
         let id = match (key.first(), key.get(1)) {
             (Some(&row_key::COUNTER), Some(2)) => key.get(1..).and_then(row_key::split_id),
-            (Some(&(row_key::OBJECT | row_key::BUCKET)), _) => row_key::split_id(key),
+            (Some(&(row_key::OBJECT | row_key::HISTORY | row_key::BUCKET)), _) => {
+                row_key::split_id(key)
+            }
             _ => None,
         };
         Place {
@@ -183,6 +196,7 @@ impl Check<'_> {
                 .map(|b| b.name.clone()),
             key: match key.first() {
                 Some(&row_key::OBJECT) => row_key::split_object(key).map(|(_, key)| key),
+                Some(&row_key::HISTORY) => row_key::split_version(key).map(|(_, key, _)| key),
                 _ => None,
             },
         }
@@ -254,67 +268,63 @@ impl Check<'_> {
             Ok(object) => object,
             Err(error) => return self.found(place, because("the record", &error)),
         };
-        let bucket = row_key::split_id(key).and_then(|(id, _)| self.buckets.get(&BucketId(id)));
-        match bucket {
-            Some(bucket) => {
-                let tally = Tally {
-                    objects: 1,
-                    bytes: store::signed(object.length()),
-                    ..Tally::default()
-                };
-                for write in store::count(bucket, tally) {
-                    if let Write::Add { key, delta } = write {
-                        *self.counts.entry(key).or_default() += delta;
-                    }
-                }
-            }
-            None => self.found(place.clone(), "an object of a bucket that does not exist"),
+        if object.is_marker() {
+            return self.found(place, "a delete marker that is not in history");
+        }
+        if let Some((bucket, _)) = row_key::split_id(key) {
+            self.recount(BucketId(bucket), &place, Tally::current(&object));
         }
         match read.get(&row_key::object_id(object.id)).await {
             Ok(Some(index)) if Some(&index.value[..]) == key.get(1..) => {}
             Ok(_) => self.found(place.clone(), "the index of object ids does not lead to it"),
             Err(error) => self.found(place.clone(), because("the index of object ids", &error)),
         }
-        if let Some(layer) = object.layer() {
-            self.layers.refer(layer);
-            if let Err(error) = check_header(read, &object, layer).await {
-                self.found(place.clone(), because("the layer", &error));
-            }
-        }
-        match read_whole(&self.store.engine, read, &object, row).await {
-            Ok(()) => self.summary.bytes += object.length(),
-            Err(error) => self.found(place, because("the bytes", &error)),
-        }
+        self.contents(read, place, (&object, row)).await;
     }
 
-    fn version(&mut self, key: &Bytes, row: &Row) -> Result<()> {
-        let (bucket, object_key, ordinal) =
-            row_key::split_version(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
-        let object = ObjectRecord::from_value(&row.value)?.into_object(object_key)?;
-        let bucket = self
-            .buckets
-            .get(&bucket)
-            .ok_or_else(|| Error::corrupt("a version of a bucket that does not exist"))?;
-        let tally = Tally {
-            versions: 1,
-            version_bytes: store::signed(object.length()),
-            ..Tally::default()
+    /// Adds to what the counters of a bucket and its account must say.
+    fn recount(&mut self, bucket: BucketId, place: &Place, tally: Tally) {
+        let Some(bucket) = self.buckets.get(&bucket) else {
+            return self.found(place.clone(), "it is of a bucket that does not exist");
         };
         for write in store::count(bucket, tally) {
             if let Write::Add { key, delta } = write {
                 *self.counts.entry(key).or_default() += delta;
             }
         }
-        if object.ordinal != ordinal {
-            return Err(Error::corrupt("a version in another's place"));
+    }
+
+    /// The bytes of a version, and the layer that holds them.
+    async fn contents(
+        &mut self,
+        read: &dyn MetaRead,
+        place: Place,
+        (object, row): (&Object, &Row),
+    ) {
+        if let Some(layer) = object.layer() {
+            self.layers.refer(layer);
+            if let Err(error) = check_header(read, object, layer).await {
+                self.found(place.clone(), because("the layer", &error));
+            }
         }
-        Ok(())
+        match read_whole(&self.store.engine, read, object, row).await {
+            Ok(()) => self.summary.bytes += object.length(),
+            Err(error) => self.found(place, because("the bytes", &error)),
+        }
     }
 
     async fn object_id(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
         let place = [&[row_key::OBJECT], &row.value[..]].concat();
         let dangling = || Error::corrupt("an object id leads to no object of that id");
-        let object = read.get(&place).await?.ok_or_else(dangling)?;
+        let Some(object) = read.get(&place).await? else {
+            let (bucket, object_key) = row_key::split_place(&row.value).ok_or_else(dangling)?;
+            let newest = versions::newest(read, bucket, &object_key).await?;
+            let newest = newest.ok_or_else(dangling)?;
+            return match row_key::object_id(newest.id) == *key {
+                true => Ok(()),
+                false => Err(dangling()),
+            };
+        };
         // An object that cannot be decoded was a finding when its own row was seen.
         if let Ok(object) = decode_object(&place, &object)
             && row_key::object_id(object.id) != *key

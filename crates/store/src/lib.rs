@@ -8,6 +8,7 @@
 mod account;
 mod authorize;
 mod bucket;
+mod bucket_update;
 mod check;
 mod delete;
 mod keys;
@@ -16,21 +17,25 @@ mod list;
 mod nouns;
 mod placement;
 mod properties;
+mod protection;
 mod put;
 mod read;
 mod receive;
 mod record;
+mod removal;
 mod ring;
 mod row_key;
 mod store;
+mod versions;
 
 pub use account::ChangeAccount;
+pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
-    ListBuckets, ListObjects, Listing, ListingItem, Object, PartInfo, PutObject, PutOutcome,
-    ReadObject, TagOf, VersionRef,
+    DeleteOutcome, History, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object,
+    PartInfo, PutObject, PutOutcome, ReadObject, TagOf, VersionItem, VersionListing, VersionRef,
 };
 pub use properties::{
     BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,

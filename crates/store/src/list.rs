@@ -12,7 +12,7 @@ use trestle_core::{BucketId, Error, Result};
 use trestle_engine::{Collapse, Scan, ScanItem};
 
 /// Record bytes after which a page ends early, so that rich metadata cannot fill the memory.
-const PAGE_BYTES_MAX: usize = 16 << 20;
+pub(crate) const PAGE_BYTES_MAX: usize = 16 << 20;
 
 impl Store {
     /// A page of a bucket's keys.
@@ -74,7 +74,7 @@ fn scan(bucket: BucketId, list: &ListObjects) -> Scan {
         let key = row_key::objects(bucket, low);
         if key >= prefix {
             from = match is_common_prefix(list, low) {
-                true => after_all_under(&key),
+                true => row_key::after(&key),
                 false => Bound::Excluded(key),
             };
         }
@@ -98,14 +98,6 @@ fn scan(bucket: BucketId, list: &ListObjects) -> Scan {
     }
 }
 
-/// Where the rows begin that come after all that start with `prefix`.
-fn after_all_under(prefix: &[u8]) -> Bound<Bytes> {
-    match row_key::end(prefix) {
-        Bound::Excluded(end) => Bound::Included(end),
-        other => other,
-    }
-}
-
 /// Whether `name` is what this listing folds keys into: the first delimiter after its prefix is
 /// its end.
 fn is_common_prefix(list: &ListObjects, name: &str) -> bool {
@@ -120,7 +112,7 @@ fn is_common_prefix(list: &ListObjects, name: &str) -> bool {
 /// Makes the next scan start where this item ends.
 fn go_on_after(scan: &mut Scan, item: &ScanItem) {
     match (item, scan.reverse) {
-        (ScanItem::Prefix(prefix), false) => scan.from = after_all_under(prefix),
+        (ScanItem::Prefix(prefix), false) => scan.from = row_key::after(prefix),
         (item, false) => scan.from = Bound::Excluded(item.key().clone()),
         (item, true) => scan.until = Bound::Excluded(item.key().clone()),
     }

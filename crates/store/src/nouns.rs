@@ -27,6 +27,10 @@ pub struct BucketUsage {
     pub objects: u64,
     /// Sum of their sizes in bytes.
     pub bytes: u64,
+    /// Number of former versions and delete markers.
+    pub versions: u64,
+    /// Sum of their sizes in bytes.
+    pub version_bytes: u64,
 }
 
 /// Exact counters of an account.
@@ -38,6 +42,10 @@ pub struct AccountUsage {
     pub objects: u64,
     /// Sum of their sizes in bytes.
     pub bytes: u64,
+    /// Number of former versions and delete markers in them.
+    pub versions: u64,
+    /// Sum of their sizes in bytes.
+    pub version_bytes: u64,
 }
 
 /// An account as its record tells.
@@ -234,19 +242,106 @@ pub struct ReadObject {
     pub bucket: BucketName,
     /// The key.
     pub key: Key,
+    /// Which version.
+    pub version: VersionRef,
 }
 
-/// A delete of an object.
+/// What becomes of history when an object is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// As the bucket's versioning says: with it, a delete adds a marker.
+    #[default]
+    ByBucket,
+    /// All versions and markers of the key go, too.
+    Erase,
+}
+
+/// A delete of an object, or of one version of it.
 #[derive(Clone, Debug)]
 pub struct DeleteObject {
     /// The bucket.
     pub bucket: BucketName,
     /// The key.
     pub key: Key,
-    /// What must hold of the current object.
+    /// Which version: a named one is gone for good.
+    pub version: VersionRef,
+    /// What becomes of history. Only for the current version.
+    pub history: History,
+    /// Whether a bucket that keeps versions gets a marker even when the key holds no object.
+    pub mark_missing: bool,
+    /// What must hold of the version that is to be deleted.
     pub precondition: Precondition,
     /// The dialect's entity tag.
     pub tag_of: TagOf,
+}
+
+impl DeleteObject {
+    /// A delete of the current object, as its bucket's versioning says.
+    pub fn current(
+        bucket: BucketName,
+        key: Key,
+        precondition: Precondition,
+        tag_of: TagOf,
+    ) -> Self {
+        DeleteObject {
+            bucket,
+            key,
+            version: VersionRef::Current,
+            history: History::ByBucket,
+            mark_missing: false,
+            precondition,
+            tag_of,
+        }
+    }
+}
+
+/// What became of a delete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeleteOutcome {
+    /// What was there: gone for good, or in history when there is a new marker.
+    pub removed: Option<Object>,
+    /// The delete marker that was made.
+    pub marker: Option<Object>,
+}
+
+/// The listing of all versions, by key, and from the newest to the oldest of each.
+#[derive(Clone, Debug)]
+pub struct ListVersions {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that start with this (may be empty).
+    pub prefix: String,
+    /// Fold keys that share the run from the prefix up to this; not empty.
+    pub delimiter: Option<String>,
+    /// Only keys after this one. A common prefix of this very listing skips all that it folds.
+    pub key_marker: Option<String>,
+    /// The key of the marker, too, but only its versions after (older than) this one.
+    pub version_marker: Option<VersionRef>,
+    /// At most so many items, 0 to 10,000.
+    pub limit: usize,
+}
+
+/// One item of a listing of versions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum VersionItem {
+    /// A version or a delete marker.
+    Version {
+        /// It.
+        object: Box<Object>,
+        /// Whether it is the newest of its key.
+        latest: bool,
+    },
+    /// A common prefix: ends with the delimiter.
+    Prefix(String),
+}
+
+/// A page of a listing of versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionListing {
+    /// In order.
+    pub items: Vec<VersionItem>,
+    /// What to give as markers for the next page; absent when this was the last.
+    pub next: Option<(String, Option<VersionRef>)>,
 }
 
 /// The one listing of keys.

@@ -8,15 +8,16 @@
 //! key is the null version; all versions of a key have the object's id.
 
 use crate::layer::{Hold, References};
-use crate::nouns::{Content, Object};
+use crate::nouns::{Bucket, Content, Object, VersionRef};
 use crate::properties::{Checksum, ObjectProperties, Versioning, Written};
+use crate::protection::Guard;
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use trestle_access::Grant;
 use trestle_core::{
-    BucketName, Digests, Error, Key, LayerId, ObjectId, Owner, Result, Sequence, VersionId,
+    BucketId, BucketName, Digests, Error, Key, LayerId, ObjectId, Owner, Result, VersionId,
 };
 use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, ScanItem, Token, Urgency, Write};
 
@@ -26,18 +27,11 @@ pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) current: Option<FoundObject>,
     /// The newest of history. Looked up only when there is no current object.
-    newest: Option<FoundVersion>,
+    pub(crate) newest: Option<FoundObject>,
     /// The null version, if it is in history. Looked up only while versioning is suspended.
-    null: Option<FoundVersion>,
+    null: Option<FoundObject>,
     /// What the verb's grant rests on.
     confirmed: Vec<Expectation>,
-}
-
-/// A row of history, and the revision that a commit must still find.
-pub(crate) struct FoundVersion {
-    pub(crate) row: Bytes,
-    pub(crate) object: Object,
-    pub(crate) revision: Sequence,
 }
 
 /// What is to become a key's current object.
@@ -58,6 +52,38 @@ pub(crate) struct Tally {
     /// Rows of history, markers too.
     pub(crate) versions: i64,
     pub(crate) version_bytes: i64,
+}
+
+impl Tally {
+    pub(crate) fn current(object: &Object) -> Self {
+        Tally {
+            objects: 1,
+            bytes: store::signed(object.length()),
+            ..Tally::default()
+        }
+    }
+
+    pub(crate) fn version(object: &Object) -> Self {
+        Tally {
+            versions: 1,
+            version_bytes: store::signed(object.length()),
+            ..Tally::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+        self.versions += other.versions;
+        self.version_bytes += other.version_bytes;
+    }
+
+    pub(crate) fn take(&mut self, other: Tally) {
+        self.objects -= other.objects;
+        self.bytes -= other.bytes;
+        self.versions -= other.versions;
+        self.version_bytes -= other.version_bytes;
+    }
 }
 
 /// A change of a key's rows, to be completed by its verb.
@@ -84,16 +110,12 @@ impl Slot {
         let id = bucket.bucket.id;
         let current = store::find_object(read, id, key).await?;
         let versioning = bucket.bucket.properties.versioning;
-        let newest = match (&current, versioning) {
-            (None, Versioning::Enabled | Versioning::Suspended) => {
-                let scan = Scan::prefix(row_key::history(id, key), 1);
-                let found = read.scan(&scan).await?.into_iter().next();
-                found.map(|item| found_version(item, key)).transpose()?
-            }
-            _ => None,
+        let newest = match current {
+            None => find_newest(read, &bucket.bucket, key).await?,
+            Some(_) => None,
         };
         let null = match versioning {
-            Versioning::Suspended => find_null(read, &bucket, key).await?,
+            Versioning::Suspended => find_null(read, id, key).await?,
             _ => None,
         };
         Ok(Slot {
@@ -154,6 +176,11 @@ impl Slot {
         }
     }
 
+    /// Adds to what the commit expects.
+    pub(crate) fn expect(&mut self, expectations: Vec<Expectation>) {
+        self.confirmed.extend(expectations);
+    }
+
     /// Makes `object`, which [`Slot::object`] made, the key's current one, with `body` attached to
     /// its row. The former one goes into history, or goes with its layer, as the bucket's
     /// versioning says. None when a concurrent change won.
@@ -163,36 +190,44 @@ impl Slot {
         object: &Object,
         body: Option<Body>,
     ) -> Result<Option<Changes>> {
-        let mut changes = Changes {
-            expectations: self.expectations(),
-            ..Changes::default()
+        let guard = Guard::at(store.host.clock.now());
+        let Some(mut changes) = self.make_way(store, guard).await? else {
+            return Ok(None);
         };
-        if let Some(current) = &self.current {
-            if self.replaces(&current.object) {
-                changes.release(&current.object);
-            } else if !self.retire(store, current, &mut changes).await? {
-                return Ok(None);
-            }
-        }
-        if let Some(null) = &self.null {
-            changes.remove_version(self, null);
-        }
         let row = row_key::object(self.bucket.bucket.id, &self.key);
         if self.former().is_none() {
             changes.put(row_key::object_id(object.id), row_key::place(&row), None);
         }
         changes.put(row, ObjectRecord::new(object)?.to_value()?, body);
-        changes.tally.objects += 1;
-        changes.tally.bytes += store::signed(object.length());
+        changes.tally.add(Tally::current(object));
         Ok(Some(changes))
     }
 
-    fn versioning(&self) -> Versioning {
+    /// Frees the place of the newest version: the current object goes into history, or goes with
+    /// its layer, and so does a null version that is replaced. None when a concurrent change won.
+    pub(crate) async fn make_way(&self, store: &Store, guard: Guard) -> Result<Option<Changes>> {
+        let mut changes = Changes::expecting(self.expectations());
+        if let Some(current) = &self.current {
+            if self.replaces(&current.object) {
+                guard.check(&current.object)?;
+                changes.released.extend(current.object.layer());
+                changes.tally.take(Tally::current(&current.object));
+            } else if !self.retire(store, current, &mut changes).await? {
+                return Ok(None);
+            }
+        }
+        if let Some(null) = &self.null {
+            changes.remove(self, null, guard)?;
+        }
+        Ok(Some(changes))
+    }
+
+    pub(crate) fn versioning(&self) -> Versioning {
         self.bucket.bucket.properties.versioning
     }
 
     /// The newest version so far.
-    fn former(&self) -> Option<&Object> {
+    pub(crate) fn former(&self) -> Option<&Object> {
         let newest = self.newest.as_ref().map(|newest| &newest.object);
         self.current.as_ref().map(|c| &c.object).or(newest)
     }
@@ -207,7 +242,7 @@ impl Slot {
     }
 
     /// All that was found still is as it was.
-    fn expectations(&self) -> Vec<Expectation> {
+    pub(crate) fn expectations(&self) -> Vec<Expectation> {
         let id = self.bucket.bucket.id;
         let mut expectations = self.bucket.expectations();
         expectations.extend(self.confirmed.iter().cloned());
@@ -252,52 +287,44 @@ impl Slot {
         let id = self.bucket.bucket.id;
         let object = &current.object;
         let row = row_key::version(id, &self.key, object.ordinal);
-        let place = row_key::place(&row);
-        changes.put(row_key::version_id(object.version), place.clone(), None);
-        if object.null_version {
-            changes.put(row_key::null_version(id, &self.key), place, None);
-        }
+        self.index_version(changes, object, &row);
         changes.put(
             row,
             ObjectRecord::new(object)?.to_value()?,
             body.map(Body::Attached),
         );
-        let length = store::signed(object.length());
-        changes.tally.objects -= 1;
-        changes.tally.bytes -= length;
-        changes.tally.versions += 1;
-        changes.tally.version_bytes += length;
+        changes.tally.take(Tally::current(object));
+        changes.tally.add(Tally::version(object));
         Ok(true)
+    }
+
+    /// The index rows of a version that goes to `row` in history.
+    pub(crate) fn index_version(&self, changes: &mut Changes, object: &Object, row: &Bytes) {
+        let place = row_key::place(row);
+        changes.put(row_key::version_id(object.version), place.clone(), None);
+        if object.null_version {
+            let index = row_key::null_version(self.bucket.bucket.id, &self.key);
+            // That of the null version which it replaces is written once.
+            changes.writes.retain(|write| *write.key() != index);
+            changes.put(index, place, None);
+        }
     }
 }
 
 impl Changes {
-    fn put(&mut self, key: Bytes, value: Bytes, body: Option<Body>) {
+    pub(crate) fn expecting(expectations: Vec<Expectation>) -> Self {
+        Changes {
+            expectations,
+            ..Changes::default()
+        }
+    }
+
+    pub(crate) fn put(&mut self, key: Bytes, value: Bytes, body: Option<Body>) {
         self.writes.push(Write::Put { key, value, body });
     }
 
-    fn delete(&mut self, key: Bytes) {
+    pub(crate) fn delete(&mut self, key: Bytes) {
         self.writes.push(Write::Delete { key });
-    }
-
-    /// The current object is no longer in its row.
-    fn release(&mut self, current: &Object) {
-        self.released.extend(current.layer());
-        self.tally.objects -= 1;
-        self.tally.bytes -= store::signed(current.length());
-    }
-
-    /// A version of history is gone for good.
-    fn remove_version(&mut self, slot: &Slot, version: &FoundVersion) {
-        let object = &version.object;
-        self.delete(version.row.clone());
-        self.delete(row_key::version_id(object.version));
-        if object.null_version {
-            self.delete(row_key::null_version(slot.bucket.bucket.id, &slot.key));
-        }
-        self.released.extend(object.layer());
-        self.tally.versions -= 1;
-        self.tally.version_bytes -= store::signed(object.length());
     }
 
     /// Commits it all, and frees what nothing refers to any more. Whether it was applied: not, when
@@ -329,12 +356,6 @@ impl Changes {
     }
 }
 
-impl FoundVersion {
-    fn expectation(&self) -> Expectation {
-        Expectation::Revision(self.row.clone(), self.revision)
-    }
-}
-
 /// The bytes that are attached to a current object's row; the outer none when the row has changed.
 async fn former_body(
     store: &Store,
@@ -358,35 +379,80 @@ async fn former_body(
     Ok(Some(Some(bytes)))
 }
 
-/// A row of a key's history.
-fn found_version(item: ScanItem, key: &Key) -> Result<FoundVersion> {
-    let ScanItem::Row(row, found) = item else {
-        return Err(Error::corrupt("history without rows"));
+fn decoded(item: ScanItem, key: &Key) -> Result<FoundObject> {
+    match item {
+        ScanItem::Row(row, found) => FoundObject::decode(row, found, key),
+        ScanItem::Prefix(_) => Err(Error::corrupt("history without rows")),
+    }
+}
+
+/// A version of a key, wherever it is.
+pub(crate) async fn find_version(
+    read: &dyn MetaRead,
+    bucket: &Bucket,
+    key: &Key,
+    version: VersionRef,
+) -> Result<Option<FoundObject>> {
+    let current = store::find_object(read, bucket.id, key).await?;
+    let is_current = |object: &Object| match version {
+        VersionRef::Current => true,
+        VersionRef::Null => object.null_version,
+        VersionRef::Id(id) => object.version == id,
     };
-    Ok(FoundVersion {
-        object: ObjectRecord::from_value(&found.value)?.into_object(key.clone())?,
-        row,
-        revision: found.revision,
-    })
+    if current.as_ref().is_some_and(|c| is_current(&c.object)) {
+        return Ok(current);
+    }
+    if bucket.properties.versioning == Versioning::Off {
+        return Ok(None);
+    }
+    match version {
+        VersionRef::Current => Ok(None),
+        VersionRef::Null => find_null(read, bucket.id, key).await,
+        VersionRef::Id(version) => {
+            let index = read.get(&row_key::version_id(version)).await?;
+            let row = index.map(|index| row_key::history_row(&index.value));
+            // A version of another key is none of this one.
+            let own = row.filter(|row| row.starts_with(&row_key::history(bucket.id, key)));
+            match own {
+                Some(row) => placed(read, row, key).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
+/// The newest version of a key's history.
+pub(crate) async fn find_newest(
+    read: &dyn MetaRead,
+    bucket: &Bucket,
+    key: &Key,
+) -> Result<Option<FoundObject>> {
+    if bucket.properties.versioning == Versioning::Off {
+        return Ok(None);
+    }
+    let scan = Scan::prefix(row_key::history(bucket.id, key), 1);
+    let found = read.scan(&scan).await?.into_iter().next();
+    found.map(|item| decoded(item, key)).transpose()
 }
 
 /// The null version of a key, if it is in history.
 async fn find_null(
     read: &dyn MetaRead,
-    bucket: &FoundBucket,
+    bucket: BucketId,
     key: &Key,
-) -> Result<Option<FoundVersion>> {
-    let index = row_key::null_version(bucket.bucket.id, key);
-    match read.get(&index).await? {
-        Some(index) => placed_version(read, &index.value, key).await.map(Some),
+) -> Result<Option<FoundObject>> {
+    let index = read.get(&row_key::null_version(bucket, key)).await?;
+    match index {
+        Some(index) => placed(read, row_key::history_row(&index.value), key)
+            .await
+            .map(Some),
         None => Ok(None),
     }
 }
 
-/// The version that an index row leads to.
-async fn placed_version(read: &dyn MetaRead, place: &[u8], key: &Key) -> Result<FoundVersion> {
-    let row = row_key::history_row(place);
+/// The version at a row that an index leads to.
+async fn placed(read: &dyn MetaRead, row: Bytes, key: &Key) -> Result<FoundObject> {
     let found = read.get(&row).await?;
     let found = found.ok_or_else(|| Error::corrupt("an index leads to no version"))?;
-    found_version(ScanItem::Row(row, found), key)
+    FoundObject::decode(row, found, key)
 }

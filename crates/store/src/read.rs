@@ -1,7 +1,10 @@
 //! Reading an object: its record first, then any range of its bytes, verified.
 
 use crate::layer::LayerReader;
-use crate::nouns::{Content, Object, ReadObject};
+use crate::nouns::{Bucket, Content, Object, ReadObject, VersionRef};
+use crate::placement;
+use crate::record::{BucketRecord, Record};
+use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
 use bytes::Bytes;
 use futures::Stream;
@@ -9,35 +12,47 @@ use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, Error, Key, Noun, ResolvedRange, Result};
+use trestle_core::{BucketName, Error, Key, Noun, ObjectId, ResolvedRange, Result};
 use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{BodyRef, Data, Engine, MetaRead, Pin};
 
 impl Store {
-    /// An object's record.
+    /// A version's record.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden`.
-    pub async fn head(&self, grant: &Grant, bucket: &BucketName, key: &Key) -> Result<Object> {
+    /// `NotFound(Bucket)`; `NotFound(Object)`, with the delete marker that is there instead;
+    /// `NotFound(Version)`; `Forbidden`.
+    pub async fn head(
+        &self,
+        grant: &Grant,
+        bucket: &BucketName,
+        key: &Key,
+        version: VersionRef,
+    ) -> Result<Object> {
         let resource = Resource::Object(bucket.clone(), key.clone());
-        store::require(grant, Action::ReadObjectMetadata, &resource)?;
+        store::granted(std::slice::from_ref(grant), looks(version), &resource)?;
         let read = self.snapshot().await?;
-        Ok(self.find(&*read, grant, bucket, key).await?.object)
+        let found = self.find(&*read, grant, (bucket, key, version)).await?;
+        Ok(found.object)
     }
 
-    /// Opens an object for reading.
+    /// Opens a version for reading.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when concurrent writes of the key keep winning; `Forbidden`.
+    /// Those of [`Store::head`]; `Conflict` when concurrent writes of the key keep winning.
     pub async fn open_object(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
-        store::require(grant, Action::ReadObject, &resource)?;
+        let action = match read.version {
+            VersionRef::Current => Action::ReadObject,
+            VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
+        };
+        store::require(grant, action, &resource)?;
+        let place = (&read.bucket, &read.key, read.version);
         let mut pin: Option<Pin> = None;
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.snapshot().await?;
-            let FoundObject { object, body, .. } = self
-                .find(&*snapshot, grant, &read.bucket, &read.key)
-                .await?;
+            let found = self.find(&*snapshot, grant, place).await?;
+            let FoundObject { object, body, .. } = found;
             // What a snapshot shows after its layer was pinned stays readable.
             if let Some(layer) = object.layer()
                 && pin.as_ref().is_none_or(|pin| pin.id() != layer.0)
@@ -57,19 +72,78 @@ impl Store {
         Err(store::conflict())
     }
 
+    /// Where an object is, by its id. Nothing is decided by that: what may be done to it is asked
+    /// for by its key.
+    ///
+    /// # Errors
+    /// `NotFound(Object)`.
+    pub async fn find_by_id(&self, id: ObjectId) -> Result<(BucketName, Key)> {
+        let read = self.snapshot().await?;
+        let index = read.get(&row_key::object_id(id)).await?;
+        let index = index.ok_or_else(|| Error::not_found(Noun::Object, id))?;
+        let (bucket, key) = row_key::split_place(&index.value)
+            .ok_or_else(|| Error::corrupt("an object id leads nowhere"))?;
+        let row = read.get(&row_key::bucket(bucket)).await?;
+        let row = row.ok_or_else(|| Error::corrupt("an object id leads to no bucket"))?;
+        let bucket = BucketRecord::from_value(&row.value)?.into_bucket(bucket)?;
+        Ok((bucket.name, key))
+    }
+
     async fn find(
         &self,
         read: &dyn MetaRead,
         grant: &Grant,
-        bucket: &BucketName,
-        key: &Key,
+        (bucket, key, version): (&BucketName, &Key, VersionRef),
     ) -> Result<FoundObject> {
         let bucket = store::find_bucket(read, bucket).await?;
-        let found = store::find_object(read, bucket.bucket.id, key).await?;
+        let found = placement::find_version(read, &bucket.bucket, key, version).await?;
         self.confirm(read, grant, Some(&bucket), found.as_ref())
             .await?;
-        found.ok_or_else(|| Error::not_found(Noun::Object, key))
+        match found {
+            Some(found) if !found.object.is_marker() => Ok(found),
+            Some(marker) => Err(is_marker(&marker.object)),
+            None if version == VersionRef::Current => {
+                Err(missing(read, &bucket.bucket, key).await?)
+            }
+            None => Err(Error::not_found(Noun::Version, key)),
+        }
     }
+}
+
+/// The actions that let a caller see a version's record, of which it shows the part that was asked
+/// for.
+fn looks(version: VersionRef) -> &'static [Action] {
+    match version {
+        VersionRef::Current => &[
+            Action::ReadObjectMetadata,
+            Action::ReadObject,
+            Action::ReadObjectTags,
+            Action::ReadObjectAcl,
+            Action::ReadObjectRetention,
+            Action::ReadLegalHold,
+        ],
+        VersionRef::Null | VersionRef::Id(_) => &[
+            Action::ReadObjectVersionMetadata,
+            Action::ReadObjectVersion,
+            Action::ReadObjectVersionTags,
+            Action::ReadObjectVersionAcl,
+            Action::ReadObjectRetention,
+            Action::ReadLegalHold,
+        ],
+    }
+}
+
+/// Why a key has no current object.
+pub(crate) async fn missing(read: &dyn MetaRead, bucket: &Bucket, key: &Key) -> Result<Error> {
+    let newest = placement::find_newest(read, bucket, key).await?;
+    Ok(match newest {
+        Some(newest) if newest.object.is_marker() => is_marker(&newest.object),
+        _ => Error::not_found(Noun::Object, key),
+    })
+}
+
+fn is_marker(marker: &Object) -> Error {
+    Error::not_found(Noun::Object, &marker.key).with_marker(marker.version)
 }
 
 /// An open object: its record, and its bytes on demand. Both are of one moment, and stay readable

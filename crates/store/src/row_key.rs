@@ -39,6 +39,8 @@ pub(crate) const LAYER: u8 = 0x40;
 pub(crate) const EXTENT: u8 = 0x41;
 /// `42 | layer id`: a layer that nothing refers to, whose rows are yet to go.
 pub(crate) const DOOMED: u8 = 0x42;
+/// `50 | bucket id | escaped key | upload id`: an upload in progress.
+pub(crate) const UPLOAD: u8 = 0x50;
 /// `60 | scope | …`: a counter.
 pub(crate) const COUNTER: u8 = 0x60;
 
@@ -109,6 +111,11 @@ pub(crate) fn account_bucket(id: &AccountId, name: &BucketName) -> Bytes {
     account_buckets(id, name.local())
 }
 
+/// Start of the keys of a table's rows that belong to a bucket.
+pub(crate) fn of_bucket(table: u8, id: BucketId) -> Bytes {
+    key(table, &[id.0.as_bytes()])
+}
+
 /// Start of the keys of a bucket's objects whose keys start with `prefix`.
 pub(crate) fn objects(id: BucketId, prefix: &str) -> Bytes {
     key(OBJECT, &[id.0.as_bytes(), prefix.as_bytes()])
@@ -118,16 +125,21 @@ pub(crate) fn object(id: BucketId, object_key: &Key) -> Bytes {
     objects(id, object_key.as_str())
 }
 
-/// A key so that it sorts as before and ends: `00` as `00 FF`, then `00 01`.
-fn escaped(object_key: &Key) -> Vec<u8> {
-    let key = object_key.as_str().as_bytes();
-    let mut escaped = Vec::with_capacity(key.len() + 2);
-    for byte in key {
+/// Text so that it sorts as before and no `00 01` is in it: `00` as `00 FF`.
+pub(crate) fn escape(text: &str) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len() + 2);
+    for byte in text.as_bytes() {
         escaped.push(*byte);
         if *byte == 0 {
             escaped.push(0xff);
         }
     }
+    escaped
+}
+
+/// A key that is escaped and ends: with `00 01`.
+fn escaped(object_key: &Key) -> Vec<u8> {
+    let mut escaped = escape(object_key.as_str());
     escaped.extend_from_slice(&[0, 1]);
     escaped
 }
@@ -234,6 +246,14 @@ pub(crate) fn end(prefix: &[u8]) -> Bound<Bytes> {
     end_of(prefix).map_or(Bound::Unbounded, Bound::Excluded)
 }
 
+/// Where the keys begin that come after all that start with `prefix`.
+pub(crate) fn after(prefix: &[u8]) -> Bound<Bytes> {
+    match end(prefix) {
+        Bound::Excluded(end) => Bound::Included(end),
+        other => other,
+    }
+}
+
 /// The first key after all that start with `prefix`, which never is all `ff` here.
 pub(crate) fn end_of(prefix: &[u8]) -> Option<Bytes> {
     prefix_end(prefix)
@@ -252,6 +272,13 @@ pub(crate) fn split_object(row_key: &[u8]) -> Option<(BucketId, Key)> {
         BucketId(id),
         Key::parse(std::str::from_utf8(key).ok()?).ok()?,
     ))
+}
+
+/// The bucket and key that an index of objects leads to.
+pub(crate) fn split_place(place: &[u8]) -> Option<(BucketId, Key)> {
+    let (id, key) = place.split_at_checked(16)?;
+    let key = Key::parse(std::str::from_utf8(key).ok()?).ok()?;
+    Some((BucketId(Id::from_slice(id)?), key))
 }
 
 /// The bucket, key and ordinal of a row key of history.

@@ -13,7 +13,7 @@ use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
     Sequence, Validators, Verdict,
 };
-use trestle_engine::{BodyRef, Commit, Engine, Expectation, MetaRead, Write};
+use trestle_engine::{BodyRef, Commit, Engine, Expectation, MetaRead, Row, Write};
 use trestle_host::Host;
 
 /// Tries of one commit against concurrent changes before the caller learns of the conflict.
@@ -61,11 +61,34 @@ impl FoundBucket {
     }
 }
 
-/// A current object and the revision that a commit must still find.
+/// A version of a key, current or in history, and the revision that a commit must still find.
 pub(crate) struct FoundObject {
+    pub(crate) row: Bytes,
     pub(crate) object: Object,
     pub(crate) revision: Sequence,
     pub(crate) body: Option<BodyRef>,
+}
+
+impl FoundObject {
+    /// A row that holds a version of `key`.
+    pub(crate) fn decode(row: Bytes, found: Row, key: &Key) -> Result<Self> {
+        Ok(FoundObject {
+            object: ObjectRecord::from_value(&found.value)?.into_object(key.clone())?,
+            row,
+            revision: found.revision,
+            body: found.body,
+        })
+    }
+
+    /// Whether it is the current object.
+    pub(crate) fn is_current(&self) -> bool {
+        self.row.first() == Some(&row_key::OBJECT)
+    }
+
+    /// The row still is as it was found.
+    pub(crate) fn expectation(&self) -> Expectation {
+        Expectation::Revision(self.row.clone(), self.revision)
+    }
 }
 
 impl Store {
@@ -232,20 +255,17 @@ pub(crate) fn bucket_id(value: &[u8]) -> Result<BucketId> {
         .ok_or_else(|| Error::corrupt("an index row does not hold a bucket id"))
 }
 
+/// The current object of a key.
 pub(crate) async fn find_object(
     read: &dyn MetaRead,
     bucket: BucketId,
     key: &Key,
 ) -> Result<Option<FoundObject>> {
-    let Some(row) = read.get(&row_key::object(bucket, key)).await? else {
-        return Ok(None);
-    };
-    let object = ObjectRecord::from_value(&row.value)?.into_object(key.clone())?;
-    Ok(Some(FoundObject {
-        object,
-        revision: row.revision,
-        body: row.body,
-    }))
+    let row = row_key::object(bucket, key);
+    match read.get(&row).await? {
+        Some(found) => FoundObject::decode(row, found, key).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A counter's value; a missing one is 0.
@@ -294,6 +314,23 @@ pub(crate) fn require(grant: &Grant, action: Action, resource: &Resource) -> Res
         ErrorKind::Forbidden,
         "the grant is for another action or resource",
     ))
+}
+
+/// The first grant for one of these actions on this resource.
+pub(crate) fn granted<'g>(
+    grants: &'g [Grant],
+    actions: &[Action],
+    resource: &Resource,
+) -> Result<&'g Grant> {
+    grants
+        .iter()
+        .find(|grant| actions.contains(&grant.action()) && grant.resource() == resource)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Forbidden,
+                "there is no grant for the action and the resource",
+            )
+        })
 }
 
 /// The owner of what a principal makes.

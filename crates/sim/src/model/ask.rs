@@ -10,7 +10,7 @@ use trestle_core::{
 };
 use trestle_store::{
     BodyChecks, DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes,
-    ObjectProperties, PutObject, ReadObject, Store,
+    ObjectProperties, PutObject, ReadObject, Store, VersionRef,
 };
 
 fn text_of(object: &Object) -> String {
@@ -177,23 +177,30 @@ async fn ask_object(
         }
         Operation::Head => {
             let grant = granted(Action::ReadObjectMetadata)?;
-            Ok(text_of(&store.head(&grant, &bucket, &key).await?))
+            Ok(text_of(
+                &store
+                    .head(&grant, &bucket, &key, VersionRef::Current)
+                    .await?,
+            ))
         }
         Operation::Delete { condition } => {
             let grant = granted(Action::DeleteObject)?;
             let precondition = precondition(*condition, current);
-            let delete = DeleteObject {
-                bucket,
-                key,
-                precondition,
-                tag_of: Object::revision,
-            };
-            Ok(text_of(&store.delete(&grant, delete).await?))
+            let delete = DeleteObject::current(bucket, key, precondition, Object::revision);
+            let outcome = store.delete(&[grant], delete).await?;
+            Ok(outcome.removed.as_ref().map(text_of).unwrap_or_default())
         }
         Operation::Read { range } => {
             let grant = granted(Action::ReadObject)?;
             let reader = store
-                .open_object(&grant, &ReadObject { bucket, key })
+                .open_object(
+                    &grant,
+                    &ReadObject {
+                        bucket,
+                        key,
+                        version: VersionRef::Current,
+                    },
+                )
                 .await?;
             let length = reader.object().length();
             let whole = trestle_core::ResolvedRange {

@@ -2,6 +2,7 @@ use crate::fixture::*;
 use trestle_access::{Action, Resource};
 use trestle_core::*;
 use trestle_store::ListBuckets;
+use trestle_store::VersionRef;
 
 #[tokio::test]
 async fn a_bucket_lives_from_create_to_delete() {
@@ -140,7 +141,11 @@ async fn a_grant_serves_only_its_action_and_resource() {
     let put = f.store.put(&head, a_put("b", "k"), body(b"x")).await;
     assert_eq!(kind(put), ErrorKind::Forbidden);
     assert_eq!(
-        kind(f.store.head(&head, &name("b"), &key("l")).await),
+        kind(
+            f.store
+                .head(&head, &name("b"), &key("l"), VersionRef::Current)
+                .await
+        ),
         ErrorKind::Forbidden
     );
 }

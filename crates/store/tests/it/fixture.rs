@@ -152,13 +152,15 @@ impl Fixture {
 
     pub(crate) async fn head(&self, k: &str) -> Result<Object> {
         let grant = on_object(Action::ReadObjectMetadata, "b", k);
-        self.store.head(&grant, &name("b"), &key(k)).await
+        let (b, k) = (name("b"), key(k));
+        self.store.head(&grant, &b, &k, VersionRef::Current).await
     }
 
     pub(crate) async fn open(&self, k: &str) -> Result<ObjectReader> {
         let read = ReadObject {
             bucket: name("b"),
             key: key(k),
+            version: VersionRef::Current,
         };
         self.store
             .open_object(&on_object(Action::ReadObject, "b", k), &read)
@@ -184,15 +186,79 @@ impl Fixture {
     }
 
     pub(crate) async fn delete_if(&self, k: &str, precondition: Precondition) -> Result<Object> {
+        let delete = DeleteObject::current(name("b"), key(k), precondition, tag);
+        let outcome = self.delete_with(delete).await?;
+        Ok(outcome.removed.unwrap())
+    }
+
+    pub(crate) async fn delete_with(&self, delete: DeleteObject) -> Result<DeleteOutcome> {
+        let k = delete.key.as_str().to_owned();
+        let grants = [Action::DeleteObject, Action::DeleteObjectVersion]
+            .map(|action| on_object(action, delete.bucket.as_str(), &k));
+        self.store.delete(&grants, delete).await
+    }
+
+    /// Deletes a version of a key in `b` for good.
+    pub(crate) async fn delete_version(&self, k: &str, version: VersionRef) -> Result<Object> {
         let delete = DeleteObject {
+            version,
+            ..DeleteObject::current(name("b"), key(k), Precondition::none(), tag)
+        };
+        let outcome = self.delete_with(delete).await?;
+        assert_eq!(outcome.marker, None);
+        Ok(outcome.removed.unwrap())
+    }
+
+    /// Deletes a key as S3 does; gives the marker.
+    pub(crate) async fn mark(&self, k: &str) -> Object {
+        let delete = DeleteObject {
+            mark_missing: true,
+            ..DeleteObject::current(name("b"), key(k), Precondition::none(), tag)
+        };
+        self.delete_with(delete).await.unwrap().marker.unwrap()
+    }
+
+    pub(crate) async fn erase(&self, k: &str) -> Result<DeleteOutcome> {
+        let delete = DeleteObject {
+            history: History::Erase,
+            ..DeleteObject::current(name("b"), key(k), Precondition::none(), tag)
+        };
+        self.delete_with(delete).await
+    }
+
+    pub(crate) async fn head_version(&self, k: &str, version: VersionRef) -> Result<Object> {
+        let grant = on_object(Action::ReadObjectVersionMetadata, "b", k);
+        self.store.head(&grant, &name("b"), &key(k), version).await
+    }
+
+    pub(crate) async fn read_version(&self, k: &str, version: VersionRef) -> Result<Vec<u8>> {
+        let read = ReadObject {
             bucket: name("b"),
             key: key(k),
-            precondition,
-            tag_of: tag,
+            version,
         };
+        let grant = on_object(Action::ReadObjectVersion, "b", k);
+        let reader = self.store.open_object(&grant, &read).await?;
+        let range = ResolvedRange {
+            start: 0,
+            end: reader.object().length(),
+        };
+        collect(reader.into_bytes(range).await?).await
+    }
+
+    pub(crate) async fn versioning(&self, versioning: Versioning) -> Result<Bucket> {
+        let grants = [on_bucket(Action::WriteBucketVersioning, "b")];
         self.store
-            .delete(&on_object(Action::DeleteObject, "b", k), delete)
+            .update_bucket(&grants, &name("b"), &|properties| {
+                properties.versioning = versioning;
+                Ok(())
+            })
             .await
+    }
+
+    pub(crate) async fn list_versions(&self, list: &ListVersions) -> Result<VersionListing> {
+        let grant = on_bucket(Action::ListVersions, "b");
+        self.store.list_versions(&grant, list).await
     }
 
     pub(crate) async fn delete(&self, k: &str) -> Result<Object> {

@@ -15,3 +15,4 @@ mod concurrency;
 mod fixture;
 mod listing;
 mod objects;
+mod versions;

@@ -1,0 +1,287 @@
+//! The listing of versions: current objects and history merged, by key, and from the newest to the
+//! oldest of each.
+
+use crate::bucket::{LIST_SCAN_ROWS, check_limit};
+use crate::list::PAGE_BYTES_MAX;
+use crate::nouns::{Bucket, ListVersions, Object, VersionItem, VersionListing, VersionRef};
+use crate::placement;
+use crate::properties::Versioning;
+use crate::row_key;
+use crate::store::{self, FoundObject, Store};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::ops::Bound;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{Error, Key, Result, VersionId};
+use trestle_engine::{MetaRead, Row, Scan, ScanItem};
+
+/// Rows that one scan takes when keys are folded, and most may be skipped.
+const FOLDED_SCAN_ROWS: usize = 16;
+
+impl Store {
+    /// A page of all versions of a bucket's keys, delete markers among them.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`; `InvalidInput` for a limit above 10,000, an empty delimiter, or a version
+    /// marker without a key; `Forbidden`.
+    pub async fn list_versions(
+        &self,
+        grant: &Grant,
+        list: &ListVersions,
+    ) -> Result<VersionListing> {
+        let resource = Resource::Bucket(list.bucket.clone());
+        store::require(grant, Action::ListVersions, &resource)?;
+        check_limit(list.limit)?;
+        if list.delimiter.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::invalid("a delimiter must not be empty"));
+        }
+        if list.version_marker.is_some() && list.key_marker.is_none() {
+            return Err(Error::invalid("a version marker needs the key's marker"));
+        }
+        let read = self.snapshot().await?;
+        let found = store::find_bucket(&*read, &list.bucket).await?;
+        self.confirm(&*read, grant, Some(&found), None).await?;
+        let mut page = VersionListing {
+            items: Vec::new(),
+            next: None,
+        };
+        if list.limit == 0 {
+            return Ok(page);
+        }
+        let mut walk = Walk::new(&found.bucket, list);
+        walk.start(&*read, &found.bucket, list).await?;
+        let mut bytes = 0;
+        while let Some((object, length)) = walk.next(&*read).await? {
+            if page.items.len() == list.limit || bytes > PAGE_BYTES_MAX {
+                page.next = page.items.last().map(marker);
+                return Ok(page);
+            }
+            bytes += length;
+            if let Some(prefix) = folded(list, object.key.as_str()) {
+                let prefix = prefix.to_owned();
+                walk.skip(&prefix);
+                page.items.push(VersionItem::Prefix(prefix));
+                continue;
+            }
+            let latest = walk.last.as_ref() != Some(&object.key);
+            walk.last = Some(object.key.clone());
+            page.items.push(VersionItem::Version {
+                object: Box::new(object),
+                latest,
+            });
+        }
+        Ok(page)
+    }
+}
+
+/// The common prefix that a key folds into.
+fn folded<'k>(list: &ListVersions, key: &'k str) -> Option<&'k str> {
+    let delimiter = list.delimiter.as_ref()?;
+    let at = key.get(list.prefix.len()..)?.find(delimiter.as_str())?;
+    key.get(..list.prefix.len() + at + delimiter.len())
+}
+
+fn marker(item: &VersionItem) -> (String, Option<VersionRef>) {
+    match item {
+        VersionItem::Prefix(prefix) => (prefix.clone(), None),
+        VersionItem::Version { object, .. } => {
+            let version = match object.null_version {
+                true => VersionRef::Null,
+                false => VersionRef::Id(object.version),
+            };
+            (object.key.as_str().to_owned(), Some(version))
+        }
+    }
+}
+
+/// Rows of one table in order.
+struct Feed {
+    scan: Scan,
+    page: VecDeque<(Bytes, Row)>,
+    done: bool,
+}
+
+impl Feed {
+    fn new(prefix: Bytes, limit: usize) -> Self {
+        Feed {
+            scan: Scan::prefix(prefix, limit),
+            page: VecDeque::new(),
+            done: false,
+        }
+    }
+
+    /// Goes on after all that comes before `from`.
+    fn seek(&mut self, from: Bound<Bytes>) {
+        self.scan.from = from;
+        self.page.clear();
+        self.done = false;
+    }
+
+    async fn fill(&mut self, read: &dyn MetaRead) -> Result<()> {
+        if !self.page.is_empty() || self.done {
+            return Ok(());
+        }
+        let page = read.scan(&self.scan).await?;
+        self.done = page.len() < self.scan.limit;
+        for item in page {
+            if let ScanItem::Row(key, row) = item {
+                self.scan.from = Bound::Excluded(key.clone());
+                self.page.push_back((key, row));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The versions of a bucket in the order of the listing.
+struct Walk {
+    bucket: trestle_core::BucketId,
+    currents: Feed,
+    history: Feed,
+    /// The key that the last version was of.
+    last: Option<Key>,
+    /// Of this key, versions that are not older than the marker are passed over.
+    passed: Option<(Key, VersionId)>,
+}
+
+impl Walk {
+    fn new(bucket: &Bucket, list: &ListVersions) -> Self {
+        let rows = match list.delimiter {
+            Some(_) => FOLDED_SCAN_ROWS,
+            None => LIST_SCAN_ROWS.min(list.limit + 1),
+        };
+        let prefix = row_key::of_bucket(row_key::HISTORY, bucket.id);
+        let history = [&prefix[..], &row_key::escape(&list.prefix)].concat();
+        let mut history = Feed::new(history.into(), rows);
+        history.done = bucket.properties.versioning == Versioning::Off;
+        Walk {
+            bucket: bucket.id,
+            currents: Feed::new(row_key::objects(bucket.id, &list.prefix), rows),
+            history,
+            last: None,
+            passed: None,
+        }
+    }
+
+    /// Goes to the markers of a listing.
+    async fn start(
+        &mut self,
+        read: &dyn MetaRead,
+        bucket: &Bucket,
+        list: &ListVersions,
+    ) -> Result<()> {
+        let Some(marker) = &list.key_marker else {
+            return Ok(());
+        };
+        if *marker < list.prefix {
+            return Ok(());
+        }
+        if marker.starts_with(&list.prefix) && folded(list, marker) == Some(marker) {
+            self.skip(marker);
+            return Ok(());
+        }
+        // A marker that no key can be has no versions of its own.
+        let Ok(key) = Key::parse(marker.as_str()) else {
+            let start = row_key::of_bucket(row_key::HISTORY, self.bucket);
+            let start = [&start[..], &row_key::escape(marker)].concat();
+            self.currents
+                .seek(Bound::Excluded(row_key::objects(self.bucket, marker)));
+            self.seek_history(Bound::Included(start.into()));
+            return Ok(());
+        };
+        let after = Bound::Excluded(row_key::object(self.bucket, &key));
+        let versions = row_key::history(self.bucket, &key);
+        let Some(version) = list.version_marker else {
+            self.currents.seek(after);
+            self.seek_history(row_key::after(&versions));
+            return Ok(());
+        };
+        // Older ones follow a newer one, so none of them is the latest.
+        self.last = Some(key.clone());
+        let found = placement::find_version(read, bucket, &key, version).await?;
+        match (found, version) {
+            (Some(found), _) if found.is_current() => {
+                self.currents.seek(after);
+                self.seek_history(Bound::Included(versions));
+            }
+            (Some(found), _) => {
+                self.currents.seek(after);
+                self.seek_history(Bound::Excluded(found.row));
+            }
+            // It is gone: what was made before it follows.
+            (None, VersionRef::Id(version)) => {
+                self.currents
+                    .seek(Bound::Included(row_key::object(self.bucket, &key)));
+                self.seek_history(Bound::Included(versions));
+                self.passed = Some((key, version));
+                self.last = None;
+            }
+            (None, VersionRef::Null | VersionRef::Current) => {
+                self.currents.seek(after);
+                self.seek_history(row_key::after(&versions));
+            }
+        }
+        Ok(())
+    }
+
+    fn seek_history(&mut self, from: Bound<Bytes>) {
+        let off = self.history.done && self.history.page.is_empty();
+        self.history.seek(from);
+        self.history.done = off;
+    }
+
+    /// Goes past all keys that start with `prefix`.
+    fn skip(&mut self, prefix: &str) {
+        let currents = row_key::objects(self.bucket, prefix);
+        let history = row_key::of_bucket(row_key::HISTORY, self.bucket);
+        let history = [&history[..], &row_key::escape(prefix)].concat();
+        self.currents.seek(row_key::after(&currents));
+        self.seek_history(row_key::after(&history));
+    }
+
+    /// The next version, and the size of its record.
+    async fn next(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
+        loop {
+            let Some((object, length)) = self.step(read).await? else {
+                return Ok(None);
+            };
+            match &self.passed {
+                Some((key, version)) if object.key == *key && object.version >= *version => {
+                    self.last = Some(object.key);
+                }
+                _ => return Ok(Some((object, length))),
+            }
+        }
+    }
+
+    async fn step(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
+        self.currents.fill(read).await?;
+        self.history.fill(read).await?;
+        let current = self.currents.page.front().map(|(row, _)| {
+            row_key::split_object(row)
+                .map(|(_, key)| key)
+                .ok_or_else(malformed)
+        });
+        let former = self.history.page.front().map(|(row, _)| {
+            row_key::split_version(row)
+                .map(|(_, key, _)| key)
+                .ok_or_else(malformed)
+        });
+        let (feed, key) = match (current.transpose()?, former.transpose()?) {
+            (Some(current), Some(former)) if current > former => (&mut self.history, former),
+            (Some(current), _) => (&mut self.currents, current),
+            (None, Some(former)) => (&mut self.history, former),
+            (None, None) => return Ok(None),
+        };
+        let Some((row, found)) = feed.page.pop_front() else {
+            return Ok(None);
+        };
+        let length = found.value.len();
+        let found = FoundObject::decode(row, found, &key)?;
+        Ok(Some((found.object, length)))
+    }
+}
+
+fn malformed() -> Error {
+    Error::corrupt("a row of a version with a malformed key")
+}
