@@ -510,6 +510,9 @@ pub(crate) fn commit_bytes_max(commit: &Commit) -> usize {
         ),
         Write::Delete { key } => entry_bytes_max(key.len(), 0, 0),
         Write::Add { key, .. } => entry_bytes_max(key.len(), 8, 0),
+        Write::Append { key, value } => {
+            entry_bytes_max(key.len() + size_of::<u64>(), value.len(), 0)
+        }
     };
     commit.writes.iter().map(write).sum()
 }
@@ -547,6 +550,10 @@ impl Forming {
                     },
                 },
                 Write::Delete { .. } => Change::Delete,
+                Write::Append { value, .. } => Change::Put {
+                    value: value.clone(),
+                    body: NewBody::None,
+                },
                 Write::Add { key, delta } => {
                     let value = check::add(self.value(key)?.as_deref(), *delta)?;
                     let value = Bytes::copy_from_slice(&value.to_be_bytes());
@@ -556,8 +563,9 @@ impl Forming {
                     }
                 }
             };
-            freed.extend(self.extent(write.key())?);
-            resulting.push((write.key().clone(), (sequence, change)));
+            let key = write.row_key(sequence);
+            freed.extend(self.extent(&key)?);
+            resulting.push((key, (sequence, change)));
         }
         streams.take(&commit.tokens);
         self.changes.extend(resulting);

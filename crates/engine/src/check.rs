@@ -27,7 +27,11 @@ pub fn validate(commit: &Commit) -> Result<()> {
         if key.is_empty() {
             return Err(Error::invalid("a row key is empty"));
         }
-        if key.len() > ROW_KEY_BYTES_MAX {
+        let stamp = match write {
+            Write::Append { .. } => size_of::<u64>(),
+            _ => 0,
+        };
+        if key.len() + stamp > ROW_KEY_BYTES_MAX {
             return Err(Error::new(ErrorKind::TooLarge, "a row key is too long"));
         }
         if !keys.insert(key) {
@@ -47,6 +51,7 @@ pub fn validate(commit: &Commit) -> Result<()> {
             }
             Write::Delete { .. } => (0, 0),
             Write::Add { .. } => (8, 0),
+            Write::Append { value, .. } => (stamp + value.len(), 0),
         };
         if value > ROW_VALUE_BYTES_MAX {
             return Err(Error::new(ErrorKind::TooLarge, "a row is too large"));

@@ -23,6 +23,7 @@ pub async fn all(mut fresh: impl FnMut() -> BoxFuture<'static, Engine>) {
     rows_are_written_read_and_deleted(&fresh().await).await;
     expectations_guard_a_commit(&fresh().await).await;
     a_commit_is_whole_or_nothing(&fresh().await).await;
+    appended_rows_are_in_the_order_of_commits(&fresh().await).await;
     counters_commute(&fresh().await).await;
     snapshots_do_not_move(&fresh().await).await;
     scans_agree_with_a_model(&fresh().await).await;
@@ -158,6 +159,42 @@ pub async fn a_commit_is_whole_or_nothing(engine: &Engine) {
     ]);
     assert_eq!(refused(engine, odd).await, ErrorKind::Corrupt);
     assert_eq!(get(engine, "a").await, None);
+}
+
+/// Appended rows are in the order of their commits, each under its own sequence.
+pub async fn appended_rows_are_in_the_order_of_commits(engine: &Engine) {
+    let append = |value: &str| Write::Append {
+        key: bytes("feed/"),
+        value: bytes(value),
+    };
+    let twice = writes(vec![append("a"), append("b")]);
+    assert_eq!(refused(engine, twice).await, ErrorKind::InvalidInput);
+    let appends = (0..50).map(|n| {
+        let row = put(&format!("of {n}"), "v");
+        engine
+            .meta
+            .commit(writes(vec![append(&n.to_string()), row]))
+    });
+    let mut expected = Vec::new();
+    for (n, outcome) in futures::future::join_all(appends).await.iter().enumerate() {
+        let sequence = outcome.as_ref().unwrap().sequence;
+        expected.push((sequence, n.to_string()));
+    }
+    expected.sort();
+    let read = engine.meta.snapshot().await.unwrap();
+    let found = read.scan(&Scan::prefix(bytes("feed/"), 100)).await.unwrap();
+    let found: Vec<(Sequence, String)> = found
+        .iter()
+        .map(|item| {
+            let ScanItem::Row(key, row) = item else {
+                unreachable!("this scan folds nothing")
+            };
+            assert_eq!(key[5..], row.revision.0.to_be_bytes());
+            let value = String::from_utf8(row.value.to_vec()).unwrap();
+            (row.revision, value)
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 /// Concurrent additions all count; of concurrent creations one wins.

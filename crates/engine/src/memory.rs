@@ -150,6 +150,7 @@ impl View {
         // What can fail comes before anything changes.
         let mut changed = Vec::with_capacity(writes.len());
         for write in writes {
+            let row_key = write.row_key(revision);
             changed.push(match write {
                 Write::Put { key, value, body } => {
                     let body = match body {
@@ -172,6 +173,14 @@ impl View {
                     )
                 }
                 Write::Delete { key } => (key, None),
+                Write::Append { value, .. } => (
+                    row_key,
+                    Some(Row {
+                        value,
+                        revision,
+                        body: None,
+                    }),
+                ),
                 Write::Add { key, delta } => {
                     let former = self.rows.get(&key).map(|row| row.value.as_ref());
                     let sum = check::add(former, delta)?.to_be_bytes();

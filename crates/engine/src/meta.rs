@@ -93,13 +93,32 @@ pub enum Write {
         /// What to add.
         delta: i64,
     },
+    /// Makes a new row, whose key is `key` followed by the commit's sequence (8 bytes, big endian):
+    /// such rows are in the order of their commits.
+    Append {
+        /// The start of the row key.
+        key: Bytes,
+        /// The value.
+        value: Bytes,
+    },
 }
 
 impl Write {
-    /// The key that it changes.
+    /// The key that it changes, or the start of it.
     pub fn key(&self) -> &Bytes {
         match self {
-            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => key,
+            Write::Put { key, .. }
+            | Write::Delete { key }
+            | Write::Add { key, .. }
+            | Write::Append { key, .. } => key,
+        }
+    }
+
+    /// The row key that it changes in the commit of this sequence.
+    pub fn row_key(&self, sequence: Sequence) -> Bytes {
+        match self {
+            Write::Append { key, .. } => [key.as_ref(), &sequence.0.to_be_bytes()].concat().into(),
+            other => other.key().clone(),
         }
     }
 }
