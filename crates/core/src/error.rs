@@ -18,6 +18,8 @@ pub enum Noun {
     Object,
     /// A version of an object.
     Version,
+    /// An upload in parts.
+    Upload,
 }
 
 impl fmt::Display for Noun {
@@ -27,6 +29,7 @@ impl fmt::Display for Noun {
             Noun::Bucket => "bucket",
             Noun::Object => "object",
             Noun::Version => "version",
+            Noun::Upload => "upload",
         })
     }
 }
@@ -54,6 +57,25 @@ pub enum ErrorKind {
     DigestMismatch,
     /// The body ended early or its transfer failed; nothing was stored.
     IncompleteBody,
+    /// A part that was never uploaded, or has other digests than the caller says.
+    InvalidPart {
+        /// Its number.
+        number: u32,
+    },
+    /// Parts are not named in ascending order of their numbers.
+    InvalidPartOrder,
+    /// A part that is not the last one is smaller than parts have to be.
+    PartTooSmall {
+        /// Its number.
+        number: u32,
+        /// Its size in bytes.
+        length: u64,
+    },
+    /// Bytes were to be added at an offset that is not the object's end.
+    InvalidOffset {
+        /// Size of the object in bytes.
+        length: u64,
+    },
     /// Larger than a limit; the message names the limit.
     TooLarge,
     /// The principal may not do this.

@@ -31,6 +31,16 @@ impl Id {
         &self.0
     }
 
+    /// Reads an id from its 32 hexadecimal digits, as it is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 32 || !text.bytes().all(digit) {
+            return None;
+        }
+        let value = u128::from_str_radix(text, 16).ok()?;
+        Some(Id(value.to_be_bytes()))
+    }
+
     /// Reads an id from exactly 16 bytes.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Id)
@@ -72,6 +82,27 @@ ids! {
     BucketId,
     /// Names a layer: the extents of one content that is too large for its record.
     LayerId,
+    /// Names an upload in parts, from its creation to its end.
+    UploadId,
     /// Names one store, chosen when its data folder is made.
     StoreId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_as_it_is_displayed() {
+        let id = Id([0, 1, 2, 3, 250, 251, 252, 253, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(Id::parse(&id.to_string()), Some(id));
+        for wrong in [
+            "",
+            "00",
+            "+0010203fafbfcfd0405060708090a0b",
+            &"A".repeat(32),
+        ] {
+            assert_eq!(Id::parse(wrong), None);
+        }
+    }
 }

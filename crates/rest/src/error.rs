@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_RANGE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use trestle_core::{Error, ErrorKind, Noun};
+use trestle_core::{Error, ErrorKind};
 use trestle_http::{Body, Problem};
 
 /// The answer for an error. What only an operator may know stays in the log.
@@ -16,9 +16,7 @@ fn problem(error: &Error) -> Problem {
         ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
             detailed(StatusCode::BAD_REQUEST)
         }
-        ErrorKind::NotFound(Noun::Account | Noun::Bucket | Noun::Object | Noun::Version) => {
-            detailed(StatusCode::NOT_FOUND)
-        }
+        ErrorKind::NotFound(_) => detailed(StatusCode::NOT_FOUND),
         ErrorKind::AlreadyExists(_)
         | ErrorKind::NotEmpty
         | ErrorKind::Conflict

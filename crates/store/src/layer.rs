@@ -5,9 +5,11 @@
 //! which counts who refers to it. Rows change only in a layer that one record alone refers to and no
 //! reader has pinned; every other change makes a new layer, which refers to the former one.
 
+mod pieces;
 mod reader;
 mod release;
 
+pub(crate) use pieces::pieces;
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};
 

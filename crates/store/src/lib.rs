@@ -10,6 +10,7 @@ mod authorize;
 mod bucket;
 mod bucket_update;
 mod check;
+mod copy;
 mod delete;
 mod keys;
 mod layer;
@@ -25,6 +26,7 @@ mod record;
 mod removal;
 mod ring;
 mod row_key;
+mod source;
 mod store;
 mod versions;
 
@@ -33,9 +35,10 @@ pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAG
 pub use check::{CheckSummary, Finding};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
-    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, DeleteObject,
-    DeleteOutcome, History, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object,
-    PartInfo, PutObject, PutOutcome, ReadObject, TagOf, VersionItem, VersionListing, VersionRef,
+    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,
+    CopyOutcome, DeleteObject, DeleteOutcome, History, ListBuckets, ListObjects, ListVersions,
+    Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome, ReadObject,
+    Source, TagOf, VersionItem, VersionListing, VersionRef,
 };
 pub use properties::{
     BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,

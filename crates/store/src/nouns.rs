@@ -1,5 +1,9 @@
 //! What verbs take and give.
 
+mod content;
+
+pub use content::{CopyObject, CopyOutcome, PropertiesOf, Source};
+
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
 use crate::receive::BodyChecks;
 use std::collections::BTreeMap;

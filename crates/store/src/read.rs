@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, Key, Noun, ObjectId, ResolvedRange, Result};
 use trestle_engine::data::READ_BYTES_MAX;
-use trestle_engine::{BodyRef, Data, Engine, MetaRead, Pin};
+use trestle_engine::{BodyRef, Data, Engine, Expectation, MetaRead, Pin};
 
 impl Store {
     /// A version's record.
@@ -32,7 +32,7 @@ impl Store {
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::granted(std::slice::from_ref(grant), looks(version), &resource)?;
         let read = self.snapshot().await?;
-        let found = self.find(&*read, grant, (bucket, key, version)).await?;
+        let (found, _) = self.find(&*read, grant, (bucket, key, version)).await?;
         Ok(found.object)
     }
 
@@ -51,7 +51,7 @@ impl Store {
         let mut pin: Option<Pin> = None;
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.snapshot().await?;
-            let found = self.find(&*snapshot, grant, place).await?;
+            let (found, _) = self.find(&*snapshot, grant, place).await?;
             let FoundObject { object, body, .. } = found;
             // What a snapshot shows after its layer was pinned stays readable.
             if let Some(layer) = object.layer()
@@ -89,18 +89,28 @@ impl Store {
         Ok((bucket.name, key))
     }
 
-    async fn find(
+    /// Finds what can be read, and says what a commit that rests on it has to expect.
+    ///
+    /// # Errors
+    /// Those of [`Store::head`].
+    pub(crate) async fn find(
         &self,
         read: &dyn MetaRead,
         grant: &Grant,
         (bucket, key, version): (&BucketName, &Key, VersionRef),
-    ) -> Result<FoundObject> {
+    ) -> Result<(FoundObject, Vec<Expectation>)> {
         let bucket = store::find_bucket(read, bucket).await?;
         let found = placement::find_version(read, &bucket.bucket, key, version).await?;
-        self.confirm(read, grant, Some(&bucket), found.as_ref())
+        let confirmed = self
+            .confirm(read, grant, Some(&bucket), found.as_ref())
             .await?;
         match found {
-            Some(found) if !found.object.is_marker() => Ok(found),
+            Some(found) if !found.object.is_marker() => {
+                let mut expectations = bucket.expectations();
+                expectations.push(confirmed);
+                expectations.push(Expectation::Revision(found.row.clone(), found.revision));
+                Ok((found, expectations))
+            }
             Some(marker) => Err(is_marker(&marker.object)),
             None if version == VersionRef::Current => {
                 Err(missing(read, &bucket.bucket, key).await?)

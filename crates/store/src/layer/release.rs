@@ -16,7 +16,7 @@ use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use trestle_core::{Error, ErrorKind, Id, LayerId, Result};
+use trestle_core::{ErrorKind, Id, LayerId, Result};
 use trestle_engine::{
     Announcement, Commit, Committed, Expectation, MetaRead, Scan, ScanItem, Urgency, Write,
 };
@@ -32,6 +32,11 @@ const FREEING_COMMITS_MAX: usize = 64;
 pub(crate) struct References(BTreeMap<LayerId, i64>);
 
 impl References {
+    /// One more record or extent refers to the layer.
+    pub(crate) fn gain(&mut self, layer: LayerId) {
+        *self.0.entry(layer).or_default() += 1;
+    }
+
     /// One record or extent fewer refers to it.
     pub(crate) fn lose(&mut self, layer: LayerId) {
         *self.0.entry(layer).or_default() -= 1;
@@ -101,7 +106,8 @@ impl Store {
             });
             let Some((mut header, revision)) = found else {
                 if delta > 0 {
-                    return Err(Error::corrupt("a layer that is referred to cannot be read"));
+                    // It was there when it was chosen.
+                    return Ok(None);
                 }
                 // Who else refers to it is unknown: what there is stays, and the rest can go.
                 continue;
@@ -109,10 +115,12 @@ impl Store {
             let key = row_key::layer(layer);
             let expected = Expectation::Revision(key.clone(), revision);
             settled.expectations.push(expected);
-            header.references = header
-                .references
-                .checked_add_signed(delta)
-                .ok_or_else(|| Error::corrupt("a layer has more references than it counts"))?;
+            let references = header.references.checked_add_signed(delta);
+            let Some(references) = references.filter(|_| header.references > 0) else {
+                // Somebody else took the last reference.
+                return Ok(None);
+            };
+            header.references = references;
             if header.references == 0 {
                 if !hold.is_pinned(layer)
                     && let Some(keys) = few_rows(read, layer, &mut room).await?

@@ -185,6 +185,27 @@ impl Fixture {
         collect(reader.into_bytes(range).await?).await
     }
 
+    pub(crate) async fn read_in(&self, bucket: &str, k: &str) -> Result<Vec<u8>> {
+        let read = ReadObject {
+            bucket: name(bucket),
+            key: key(k),
+            version: VersionRef::Current,
+        };
+        let grant = on_object(Action::ReadObject, bucket, k);
+        let reader = self.store.open_object(&grant, &read).await?;
+        let range = ResolvedRange {
+            start: 0,
+            end: reader.object().length(),
+        };
+        collect(reader.into_bytes(range).await?).await
+    }
+
+    pub(crate) async fn delete_in(&self, bucket: &str, k: &str) -> Result<Object> {
+        let delete = DeleteObject::current(name(bucket), key(k), Precondition::none(), tag);
+        let outcome = self.delete_with(delete).await?;
+        Ok(outcome.removed.unwrap())
+    }
+
     pub(crate) async fn delete_if(&self, k: &str, precondition: Precondition) -> Result<Object> {
         let delete = DeleteObject::current(name("b"), key(k), precondition, tag);
         let outcome = self.delete_with(delete).await?;

@@ -12,6 +12,7 @@ mod accounts;
 mod buckets;
 mod check;
 mod concurrency;
+mod copies;
 mod fixture;
 mod listing;
 mod objects;

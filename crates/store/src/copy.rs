@@ -1,0 +1,128 @@
+//! Copying an object, or a range of one: the copy refers to the source's bytes, whatever their size.
+//! Only those that fit into a row are copied, and bytes are read only for a digest that is not known.
+
+use crate::layer::Hold;
+use crate::nouns::{Content, CopyObject, CopyOutcome, PropertiesOf};
+use crate::placement::{Draft, Slot};
+use crate::properties::Written;
+use crate::put::{check_properties, checksum};
+use crate::source::{FoundSource, Hashed};
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use bytes::Bytes;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{DigestAlgorithm, Digests, Owner, Result};
+use trestle_engine::{Body, Urgency};
+
+impl Store {
+    /// Copies an object, or a range of its bytes. `properties` says what the copy keeps; it may be
+    /// asked several times.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`, for the source and the target; `RangeNotSatisfiable`;
+    /// `TooLarge`; `InvalidInput`; `NoSpace`; `Conflict` when concurrent writes keep winning;
+    /// `Forbidden`; what `properties` says.
+    pub async fn copy(
+        &self,
+        source_grant: &Grant,
+        grant: &Grant,
+        copy: CopyObject,
+        properties: &PropertiesOf<'_>,
+    ) -> Result<CopyOutcome> {
+        let resource = Resource::Object(copy.bucket.clone(), copy.key.clone());
+        store::require(grant, Action::WriteObject, &resource)?;
+        let owner = store::owner(grant)?;
+        let wanted: Vec<DigestAlgorithm> = copy.checksum.into_iter().collect();
+        let mut hold = Hold::default();
+        let mut hashed: Option<Hashed> = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let source = self.find_source(&*read, source_grant, &copy.source).await?;
+            let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
+            slot.confirm(self, &*read, grant).await?;
+            store::check_precondition(&copy.precondition, copy.tag_of, slot.current.as_ref())?;
+            let small = self.small_bytes(&*read, &source).await?;
+            let wanted = wanted_of(&source, small.as_ref(), &wanted);
+            let digests = Store::digests(&source, small.as_ref(), &wanted, hashed.as_ref());
+            let Some(digests) = digests else {
+                drop(read);
+                hashed = Some(self.hash(source_grant, &copy.source, &wanted).await?);
+                continue;
+            };
+            let assembly = self
+                .assemble(&*read, &source, small.as_ref(), false)
+                .await?;
+            drop(read);
+            let new = properties(&source.object)?;
+            check_properties(&new)?;
+            let content = Content::Data {
+                length: source.range.len(),
+                layer: assembly.layer,
+            };
+            let mut draft = draft(&copy, &source, digests, content, &owner);
+            draft.properties = new;
+            let object = slot.object(self, draft);
+            let body = assembly.attached.map(Body::Attached);
+            let Some(mut changes) = slot.install(self, &object, body).await? else {
+                continue;
+            };
+            changes.expectations.extend(source.expectations);
+            changes.writes.extend(assembly.writes);
+            changes.references = assembly.references;
+            let urgency = Urgency::Normal;
+            if changes
+                .commit(self, &slot.bucket, &mut hold, urgency)
+                .await?
+            {
+                return Ok(CopyOutcome {
+                    object,
+                    created: slot.current.is_none(),
+                    source: source.object,
+                });
+            }
+        }
+        Err(store::conflict())
+    }
+}
+
+/// The digests that a copy has to have: of a small piece, those that a body of its own would have.
+fn wanted_of(
+    source: &FoundSource,
+    small: Option<&Bytes>,
+    wanted: &[DigestAlgorithm],
+) -> Vec<DigestAlgorithm> {
+    let mut wanted = wanted.to_vec();
+    if small.is_some() && !source.is_whole() {
+        wanted.extend([DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme]);
+    }
+    wanted
+}
+
+/// The copy, without its properties.
+fn draft(
+    copy: &CopyObject,
+    source: &FoundSource,
+    digests: Digests,
+    content: Content,
+    owner: &Owner,
+) -> Draft {
+    let written = if source.is_whole() {
+        source.object.written.clone()
+    } else if digests.get(DigestAlgorithm::Md5).is_some() {
+        Written::Whole
+    } else {
+        // Nobody knows the digest of its bytes.
+        Written::Patched
+    };
+    let checksum = match copy.checksum {
+        Some(algorithm) => checksum(&digests, algorithm),
+        None => source.object.checksum.clone().filter(|_| source.is_whole()),
+    };
+    Draft {
+        owner: owner.clone(),
+        content,
+        digests,
+        written,
+        checksum,
+        properties: Default::default(),
+    }
+}

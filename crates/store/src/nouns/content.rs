@@ -1,0 +1,54 @@
+//! What the verbs take and give that make contents of others: copies, joins, changes in place.
+
+use super::{Object, TagOf, VersionRef};
+use crate::properties::ObjectProperties;
+use trestle_core::*;
+
+/// Bytes of an object that go into another one.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// Which version.
+    pub version: VersionRef,
+    /// What must hold of it, compared with `tag_of`; what would not be sent to a reader fails, too.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// Which of its bytes; all when absent.
+    pub range: Option<ByteRange>,
+}
+
+/// A copy of an object, or of a range of its bytes.
+#[derive(Clone, Debug)]
+pub struct CopyObject {
+    /// What is copied.
+    pub source: Source,
+    /// The bucket that it is copied to.
+    pub bucket: BucketName,
+    /// The key that it is copied to.
+    pub key: Key,
+    /// What must hold of the current object there, compared with `tag_of`.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// The digest that becomes the copy's checksum. It is taken of the bytes when it is not known.
+    /// When absent, a copy of a whole object has the source's.
+    pub checksum: Option<DigestAlgorithm>,
+}
+
+/// Makes the properties of a copy from the object that is copied: kept, replaced or joined.
+pub type PropertiesOf<'a> = dyn Fn(&Object) -> Result<ObjectProperties> + Send + Sync + 'a;
+
+/// What became of a copy.
+#[derive(Clone, Debug)]
+pub struct CopyOutcome {
+    /// The copy.
+    pub object: Object,
+    /// Whether the key held nothing before.
+    pub created: bool,
+    /// What was copied.
+    pub source: Object,
+}

@@ -1,0 +1,233 @@
+//! Bytes of objects that go into other objects: found, held against their conditions, and put together
+//! without moving more of them than fits into a row.
+
+use crate::layer::{NewLayer, References, header, pieces};
+use crate::nouns::{Object, ReadObject, Source, VersionRef};
+use crate::read::{ObjectBytes, open_content};
+use crate::store::{self, FoundObject, Store};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{
+    DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, ResolvedRange, Result, Validators,
+    Verdict, VersionId,
+};
+use trestle_engine::{BodyRef, Expectation, MetaRead, Write};
+
+/// A source as one snapshot shows it.
+pub(crate) struct FoundSource {
+    pub(crate) object: Object,
+    pub(crate) range: ResolvedRange,
+    /// That it still is as it was found.
+    pub(crate) expectations: Vec<Expectation>,
+    body: Option<BodyRef>,
+}
+
+impl FoundSource {
+    /// Whether all its bytes are meant.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.range.len() == self.object.length()
+    }
+
+    /// What is known of its bytes without reading them.
+    pub(crate) fn digests(&self) -> Digests {
+        if self.is_whole() {
+            self.object.digests.clone()
+        } else {
+            Digests::default()
+        }
+    }
+}
+
+/// A content that was put together of sources.
+#[derive(Default)]
+pub(crate) struct Assembly {
+    /// Bytes that go into the object's row.
+    pub(crate) attached: Option<Bytes>,
+    /// The layer, when there is one.
+    pub(crate) layer: Option<LayerId>,
+    /// The rows of a new layer.
+    pub(crate) writes: Vec<Write>,
+    pub(crate) references: References,
+}
+
+/// Digests that were taken by reading a source.
+pub(crate) struct Hashed {
+    version: VersionId,
+    digests: Digests,
+}
+
+impl Store {
+    /// Finds a source and holds it against its conditions.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`; `RangeNotSatisfiable`; `Forbidden`.
+    pub(crate) async fn find_source(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        source: &Source,
+    ) -> Result<FoundSource> {
+        let resource = Resource::Object(source.bucket.clone(), source.key.clone());
+        let action = match source.version {
+            VersionRef::Current => Action::ReadObject,
+            VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
+        };
+        store::require(grant, action, &resource)?;
+        let place = (&source.bucket, &source.key, source.version);
+        let (found, expectations) = self.find(read, grant, place).await?;
+        let FoundObject { object, body, .. } = found;
+        let validators = Validators {
+            tag: (source.tag_of)(&object),
+            modified: object.modified,
+        };
+        if source.precondition.for_read(Some(&validators)) != Verdict::Proceed {
+            return Err(Error::new(
+                ErrorKind::PreconditionFailed,
+                "the precondition on the source does not hold",
+            ));
+        }
+        let whole = ResolvedRange {
+            start: 0,
+            end: object.length(),
+        };
+        let range = source.range;
+        let range = range.map_or(Ok(whole), |range| range.resolve(object.length()))?;
+        Ok(FoundSource {
+            object,
+            range,
+            expectations,
+            body,
+        })
+    }
+
+    /// The bytes of a source that fits into a row; none when it does not.
+    pub(crate) async fn small_bytes(
+        &self,
+        read: &dyn MetaRead,
+        source: &FoundSource,
+    ) -> Result<Option<Bytes>> {
+        if source.range.len() > self.engine.data.body_bytes_max() as u64 {
+            return Ok(None);
+        }
+        let (object, body, range) = (&source.object, source.body.clone(), source.range);
+        let mut chunks = open_content(&self.engine, object, body, range, None).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = chunks.next_in(read).await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.freeze()))
+    }
+
+    /// Makes a content of one source. One that `is_part` is always a layer, so that what it becomes
+    /// part of moves no bytes.
+    pub(crate) async fn assemble(
+        &self,
+        read: &dyn MetaRead,
+        source: &FoundSource,
+        small: Option<&Bytes>,
+        is_part: bool,
+    ) -> Result<Assembly> {
+        let mut assembly = Assembly::default();
+        let whole = source.object.layer().filter(|_| source.is_whole());
+        if let Some(layer) = whole {
+            header(read, layer).await?;
+            assembly.references.gain(layer);
+            assembly.layer = Some(layer);
+            return Ok(assembly);
+        }
+        if source.range.is_empty() {
+            return Ok(assembly);
+        }
+        let mut layer = NewLayer::new(LayerId(self.host.id()));
+        match (small, source.object.layer()) {
+            (Some(bytes), _) if !is_part => {
+                assembly.attached = Some(bytes.clone());
+                return Ok(assembly);
+            }
+            (Some(bytes), _) => layer.attached(bytes.clone())?,
+            (None, Some(of)) => {
+                for piece in pieces(read, of, source.range).await? {
+                    layer.piece(piece, &mut assembly.references)?;
+                }
+            }
+            (None, None) => return Err(Error::corrupt("a large content without a layer")),
+        }
+        assembly.layer = Some(layer.id);
+        assembly.writes = layer.finish()?;
+        Ok(assembly)
+    }
+
+    /// The digests of a source: what is known, of a small one all that are wanted, else those that
+    /// were taken before. None when the bytes have to be read first, with [`Store::hash`].
+    pub(crate) fn digests(
+        source: &FoundSource,
+        small: Option<&Bytes>,
+        wanted: &[DigestAlgorithm],
+        hashed: Option<&Hashed>,
+    ) -> Option<Digests> {
+        let mut digests = source.digests();
+        let lacking: Vec<DigestAlgorithm> = wanted
+            .iter()
+            .copied()
+            .filter(|algorithm| digests.get(*algorithm).is_none())
+            .collect();
+        if lacking.is_empty() {
+            return Some(digests);
+        }
+        let taken = match (small, hashed) {
+            (Some(bytes), _) => {
+                let mut hasher = Hasher::new(&lacking);
+                hasher.update(bytes);
+                hasher.finish()
+            }
+            (None, Some(hashed)) if hashed.version == source.object.version => {
+                hashed.digests.clone()
+            }
+            (None, _) => return None,
+        };
+        taken
+            .iter()
+            .for_each(|digest| digests.insert(digest.clone()));
+        Some(digests)
+    }
+
+    /// Reads a source as it is now, and takes digests of it.
+    ///
+    /// # Errors
+    /// As a read.
+    pub(crate) async fn hash(
+        &self,
+        grant: &Grant,
+        source: &Source,
+        algorithms: &[DigestAlgorithm],
+    ) -> Result<Hashed> {
+        let read = ReadObject {
+            bucket: source.bucket.clone(),
+            key: source.key.clone(),
+            version: source.version,
+        };
+        let reader = self.open_object(grant, &read).await?;
+        let version = reader.object().version;
+        let length = reader.object().length();
+        let whole = ResolvedRange {
+            start: 0,
+            end: length,
+        };
+        let range = source.range;
+        let range = range.map_or(Ok(whole), |range| range.resolve(length))?;
+        let mut hasher = Hasher::new(algorithms);
+        match reader.into_bytes(range).await? {
+            ObjectBytes::Whole(bytes) => hasher.update(&bytes),
+            ObjectBytes::Stream(mut stream) => {
+                while let Some(chunk) = stream.next().await {
+                    hasher.update(&chunk?);
+                }
+            }
+        }
+        Ok(Hashed {
+            version,
+            digests: hasher.finish(),
+        })
+    }
+}
