@@ -75,6 +75,19 @@ pub(crate) fn name(algorithm: DigestAlgorithm) -> &'static str {
     row(algorithm).1
 }
 
+/// The element that holds a value.
+pub(crate) fn element(algorithm: DigestAlgorithm) -> &'static str {
+    match algorithm {
+        DigestAlgorithm::Crc32 => "ChecksumCRC32",
+        DigestAlgorithm::Crc32c => "ChecksumCRC32C",
+        DigestAlgorithm::Crc64Nvme => "ChecksumCRC64NVME",
+        DigestAlgorithm::Sha1 => "ChecksumSHA1",
+        DigestAlgorithm::Sha256 => "ChecksumSHA256",
+        DigestAlgorithm::Sha512 => "ChecksumSHA512",
+        DigestAlgorithm::Md5 => "ChecksumMD5",
+    }
+}
+
 pub(crate) fn header(algorithm: DigestAlgorithm) -> &'static str {
     row(algorithm).2
 }

@@ -30,6 +30,7 @@ macro_rules! codes {
 codes! {
     AccessControlListNotSupported 400,
     AccessDenied 403,
+    AccessForbidden 403,
     AuthorizationHeaderMalformed 400,
     AuthorizationQueryParametersError 400,
     BadDigest 400,
@@ -54,6 +55,7 @@ codes! {
     InvalidLocationConstraint 400,
     InvalidObjectState 403,
     InvalidPart 400,
+    InvalidPartNumber 416,
     InvalidPartOrder 400,
     InvalidPolicyDocument 400,
     InvalidRange 416,
@@ -68,8 +70,10 @@ codes! {
     MalformedACLError 400,
     MalformedPOSTRequest 400,
     MalformedPolicy 400,
+    MalformedTrailerError 400,
     MalformedXML 400,
     MaxMessageLengthExceeded 400,
+    MaxPostPreDataLengthExceededError 400,
     MetadataTooLarge 400,
     MethodNotAllowed 405,
     MissingContentLength 411,
@@ -193,6 +197,9 @@ impl S3Error {
 
 impl From<Error> for S3Error {
     fn from(error: Error) -> Self {
+        if let Some(fault) = crate::body::of_fault(&error) {
+            return fault;
+        }
         let with = |code| S3Error::new(code, error.message());
         match error.kind() {
             ErrorKind::InvalidInput => with(Code::InvalidArgument),
@@ -219,6 +226,15 @@ impl From<Error> for S3Error {
                     .header(http::header::CONTENT_RANGE, &format!("bytes */{length}"))
             }
             ErrorKind::TooLarge => with(Code::EntityTooLarge),
+            ErrorKind::NotFound(Noun::Version) => {
+                S3Error::new(Code::NoSuchVersion, "The specified version does not exist.")
+            }
+            ErrorKind::Locked => S3Error::new(
+                Code::AccessDenied,
+                "Access Denied because object protected by object lock.",
+            ),
+            ErrorKind::QuotaExceeded => with(Code::QuotaExceeded),
+            ErrorKind::InvalidState => with(Code::InvalidBucketState),
             ErrorKind::Forbidden => S3Error::new(Code::AccessDenied, "Access Denied"),
             ErrorKind::Conflict => S3Error::new(
                 Code::ConditionalRequestConflict,

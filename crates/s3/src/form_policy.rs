@@ -170,21 +170,13 @@ fn number(value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::form::{Event, Form};
 
     fn fields(list: &[(&str, &str)]) -> Fields {
-        let mut form = Form::new("X");
-        for (name, value) in list {
-            let part = format!(
-                "--X\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-            );
-            form.push(part.as_bytes());
-        }
-        form.push(b"--X\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n");
-        match form.next().unwrap() {
-            Some(Event::File { fields, .. }) => fields,
-            other => panic!("{other:?}"),
-        }
+        let list = list
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        Fields::new(list).unwrap()
     }
 
     fn policy(conditions: &str) -> Result<FormPolicy, Code> {

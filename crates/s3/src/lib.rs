@@ -5,15 +5,35 @@
 
 #![allow(dead_code, reason = "the parts are landed before what uses them")]
 
+mod acl;
 mod answer;
+mod authenticate;
+mod body;
+mod bucket;
+mod call;
 mod checksum;
 mod chunked;
+mod config;
+mod cors;
+mod delete;
+mod dialect;
+mod document;
 mod error;
 mod form;
 mod form_policy;
+mod headers;
+mod keys;
 mod listing;
+mod lock;
 mod name;
 mod object;
+mod operation;
+mod policy;
+mod read;
 mod route;
 mod surface;
+mod tagging;
 mod time;
+
+pub use authenticate::KnownKey;
+pub use dialect::{KeyOf, S3, Settings};

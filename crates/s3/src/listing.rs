@@ -2,8 +2,9 @@
 //!
 //! Owns paging tokens and the encoding of names. Refuses numbers and tokens that are malformed.
 
+use crate::checksum;
 use crate::error::S3Error;
-use crate::object::etag;
+use crate::object::{checksum_of, etag};
 use crate::route::Parameters;
 use crate::time::iso_time;
 use base64::Engine as _;
@@ -224,8 +225,21 @@ pub(crate) fn describe(document: &mut XmlWriter, common: &Common, object: &Objec
         .leaf("Key", &common.name(object.key.as_str()))
         .leaf("LastModified", &iso_time(object.modified))
         .leaf("ETag", &format!("\"{}\"", etag(object)))
-        .leaf("Size", &object.length().to_string())
-        .leaf("StorageClass", "STANDARD");
+        .leaf("Size", &object.length().to_string());
+    checksum(document, object);
+    document.leaf(
+        "StorageClass",
+        object.storage_class.as_deref().unwrap_or("STANDARD"),
+    );
+}
+
+/// Which checksum an object has.
+pub(crate) fn checksum(document: &mut XmlWriter, object: &Object) {
+    if let Some((digest, kind, _)) = checksum_of(object) {
+        document
+            .leaf("ChecksumAlgorithm", checksum::name(digest.algorithm))
+            .leaf("ChecksumType", kind.name());
+    }
 }
 
 /// Who owns or initiated something.

@@ -83,6 +83,24 @@ const SETTINGS: &[Row] = &[
         "The key of everything that is encrypted; made when it is missing \
          [default: $XDG_CONFIG_HOME/trestle/master.key]",
     ),
+    text("region", "TRESTLE_REGION")
+        .list()
+        .default("us-east-1")
+        .flag(
+            "NAME",
+            "A region that S3 requests may be signed for, may be repeated; the first is this \
+             server's",
+        ),
+    text("domain", "TRESTLE_DOMAINS").list().flag(
+        "HOST",
+        "A host name of this server, may be repeated; a host below it names a bucket in S3",
+    ),
+    text("storage_class", "TRESTLE_STORAGE_CLASSES")
+        .list()
+        .flag(
+            "NAME",
+            "A storage class that S3 objects may have beside STANDARD, may be repeated",
+        ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use trestle_access::{PasswordCache, Principal};
+use trestle_access::{PasswordCache, Principal, SecretKey};
 use trestle_core::{AccountId, Result};
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
 use trestle_http::{BasicCredentials, Service};
 use trestle_rest::{Authenticate, Rest};
+use trestle_s3::{KeyOf, KnownKey, S3};
 use trestle_store::Store;
 
 /// The account of the root user.
@@ -95,6 +96,11 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         // Each listener has its share: together they stay below the limit of open files.
         connections: connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX),
         handler: Arc::new(Dialects {
+            s3: S3::new(
+                store.clone(),
+                keys(config, &root, &account),
+                s3_settings(config),
+            ),
             rest: Rest::new(store.clone(), authenticate(host, root, account)),
             store: store.clone(),
         })
@@ -206,6 +212,32 @@ fn introduce(fresh: &Fresh, url: &str, file: &str) {
         user = fresh.user,
         password = fresh.password,
     );
+}
+
+/// What S3 is set up with.
+fn s3_settings(config: &Config) -> trestle_s3::Settings {
+    trestle_s3::Settings {
+        regions: config.list("region").to_vec(),
+        domains: config.list("domain").to_vec(),
+        storage_classes: config.list("storage_class").to_vec(),
+        ..trestle_s3::Settings::default()
+    }
+}
+
+/// Root's access key, when this start was given its secret: the store has only a hash of it.
+fn keys(config: &Config, root: &RootRecord, account: &AccountId) -> Arc<KeyOf> {
+    let secret = config.root("secret_key").map(str::to_owned);
+    let principal = Arc::new(Principal::root(account.clone(), root.user.clone()));
+    let known = root.access_key.clone();
+    Arc::new(
+        move |key: String| -> BoxFuture<'static, Result<Option<KnownKey>>> {
+            let found = secret
+                .as_ref()
+                .filter(|_| key == known)
+                .map(|secret| (SecretKey::new(secret.clone()), principal.clone()));
+            Box::pin(async move { Ok(found) })
+        },
+    )
 }
 
 fn authenticate(host: Host, root: RootRecord, account: AccountId) -> Arc<Authenticate> {

@@ -129,6 +129,16 @@ impl Store {
         Ok((bucket, usage))
     }
 
+    /// A bucket's record for what a dialect has to know before it can ask for a grant: its rules for
+    /// other origins, its owner, whether it has object lock. No grant: nothing of it may be shown.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`.
+    pub async fn bucket_settings(&self, name: &BucketName) -> Result<Bucket> {
+        let read = self.snapshot().await?;
+        Ok(store::find_bucket(&*read, name).await?.bucket)
+    }
+
     /// The name of the bucket with this id. No grant: what it gives is to be authorised.
     ///
     /// # Errors

@@ -1,0 +1,338 @@
+//! Who asks, by signature; and how the body that follows is sealed.
+//!
+//! Refuses whatever looks like a signature and is none: it is never taken for an anonymous request.
+
+use crate::body::{ChunkSeal, Framing};
+use crate::checksum::Declared;
+use crate::dialect::S3;
+use crate::error::{Code, S3Error};
+use crate::form::Fields;
+use crate::headers;
+use crate::time::iso_time;
+use http::HeaderMap;
+use http::request::Parts;
+use std::sync::Arc;
+use trestle_access::{
+    ChunkChain, Payload, Presented, Principal, RawRequest, Scope, SecretKey, SignatureError,
+    SignedForm,
+};
+use trestle_core::{Digest, DigestAlgorithm, Hasher};
+
+/// The service that signatures are for.
+const SERVICE: &str = "s3";
+
+/// Who asks, and what of the request is signed.
+pub(crate) struct Authenticated {
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) payload: Payload,
+    chain: Option<ChunkChain>,
+    /// `AWS4-HMAC-SHA256` or `AWS`, as conditions of policies name it.
+    pub(crate) version: Option<&'static str>,
+    /// `REST-HEADER`, `REST-QUERY-STRING` or `POST`.
+    pub(crate) way: &'static str,
+}
+
+/// A key that is known: its secret, and whose it is.
+pub type KnownKey = (SecretKey, Arc<Principal>);
+
+impl S3 {
+    /// Says who sent this request.
+    pub(crate) async fn authenticate(
+        &self,
+        parts: &Parts,
+        host_bucket: Option<&str>,
+    ) -> Result<Authenticated, S3Error> {
+        let list: Vec<(&str, &[u8])> = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let raw = RawRequest {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &list,
+            host_bucket,
+        };
+        match Presented::of(&raw, &self.scope()).map_err(refused)? {
+            Presented::Nothing => Ok(Authenticated {
+                principal: Arc::new(Principal::anonymous()),
+                payload: unsigned_payload(&parts.headers)?,
+                chain: None,
+                version: None,
+                way: "REST-HEADER",
+            }),
+            Presented::V4(signed) => {
+                let (secret, principal) = self.key(signed.access_key()).await?;
+                let chain = signed
+                    .verify(&secret, &self.signing_keys)
+                    .map_err(refused)?;
+                self.session(signed.session_token())?;
+                Ok(Authenticated {
+                    principal,
+                    payload: signed.payload().clone(),
+                    chain: Some(chain),
+                    version: Some("AWS4-HMAC-SHA256"),
+                    way: way(signed.is_presigned()),
+                })
+            }
+            Presented::V2(signed) => {
+                if !self.settings.signature_v2 {
+                    return Err(S3Error::invalid(
+                        "The authorization mechanism you have provided is not supported. Please \
+                         use AWS4-HMAC-SHA256.",
+                    ));
+                }
+                let (secret, principal) = self.key(signed.access_key()).await?;
+                signed.verify(&secret).map_err(refused)?;
+                self.session(signed.session_token())?;
+                Ok(Authenticated {
+                    principal,
+                    payload: unsigned_payload(&parts.headers)?,
+                    chain: None,
+                    version: Some("AWS"),
+                    way: way(signed.is_presigned()),
+                })
+            }
+        }
+    }
+
+    /// Says who signed a form, and gives its policy document when it has one.
+    pub(crate) async fn authenticate_form(
+        &self,
+        fields: &Fields,
+    ) -> Result<(Arc<Principal>, Option<Vec<u8>>), S3Error> {
+        let of_form = |error: SignatureError| match error {
+            SignatureError::MalformedQuery(why) => S3Error::argument("POST", "", &why),
+            other => refused(other),
+        };
+        let field = |name: &str| fields.get(name);
+        match SignedForm::of(&field, &self.scope()).map_err(of_form)? {
+            None => Ok((Arc::new(Principal::anonymous()), None)),
+            Some(signed) => {
+                let (secret, principal) = self.key(signed.access_key()).await?;
+                self.session(signed.session_token())?;
+                let policy = signed
+                    .verify(&secret, &self.signing_keys)
+                    .map_err(of_form)?;
+                Ok((principal, Some(policy)))
+            }
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            regions: &self.settings.regions,
+            service: SERVICE,
+            now: self.store.now(),
+        }
+    }
+
+    async fn key(&self, access_key: &str) -> Result<KnownKey, S3Error> {
+        let found = (self.keys)(access_key.to_owned()).await?;
+        found.ok_or_else(|| {
+            S3Error::new(
+                Code::InvalidAccessKeyId,
+                "The AWS Access Key Id you provided does not exist in our records.",
+            )
+            .field("AWSAccessKeyId", access_key)
+        })
+    }
+
+    /// No session has been given out by anybody yet.
+    fn session(&self, token: Option<&str>) -> Result<(), S3Error> {
+        match token {
+            None => Ok(()),
+            Some(_) => Err(S3Error::new(
+                Code::InvalidToken,
+                "The provided token is malformed or otherwise invalid.",
+            )),
+        }
+    }
+}
+
+fn way(presigned: bool) -> &'static str {
+    if presigned {
+        "REST-QUERY-STRING"
+    } else {
+        "REST-HEADER"
+    }
+}
+
+/// What an unsigned request says of its body: the same header, believed as far as it can be checked.
+fn unsigned_payload(headers: &HeaderMap) -> Result<Payload, S3Error> {
+    let chunked = |trailer| {
+        Ok(Payload::Chunked {
+            signed: false,
+            trailer,
+        })
+    };
+    match headers::text(headers, "x-amz-content-sha256")? {
+        Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => chunked(true),
+        Some(text) if text.starts_with("STREAMING-") => Err(S3Error::new(
+            Code::AccessDenied,
+            "A payload with signatures needs a signed request",
+        )),
+        Some("UNSIGNED-PAYLOAD") | None => {
+            let encoded = headers::text(headers, "content-encoding")?.unwrap_or_default();
+            match encoded.split(',').any(|one| one.trim() == "aws-chunked") {
+                true => chunked(headers.contains_key("x-amz-trailer")),
+                false => Ok(Payload::Unsigned),
+            }
+        }
+        Some(text) => {
+            let digest = (text.len() == 64).then(|| {
+                (0..32)
+                    .map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok())
+                    .collect()
+            });
+            let digest: Option<Vec<u8>> = digest.flatten();
+            let digest = digest.and_then(|digest| digest.try_into().ok());
+            let message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value.";
+            digest
+                .map(Payload::Sha256)
+                .ok_or_else(|| S3Error::argument("x-amz-content-sha256", text, message))
+        }
+    }
+}
+
+impl Authenticated {
+    /// Nobody yet: a form says in its fields who sends it.
+    pub(crate) fn in_form() -> Self {
+        Authenticated {
+            principal: Arc::new(Principal::anonymous()),
+            payload: Payload::Unsigned,
+            chain: None,
+            version: None,
+            way: "POST",
+        }
+    }
+
+    /// How the body is framed, and how long its data is; 411 when nobody says.
+    pub(crate) fn framing(
+        &mut self,
+        headers: &HeaderMap,
+        declared: &Declared,
+    ) -> Result<(Framing, Option<u64>), S3Error> {
+        let number = |name| -> Result<Option<u64>, S3Error> {
+            let Some(text) = headers::text(headers, name)? else {
+                return Ok(None);
+            };
+            let wrong = || S3Error::argument(name, text, "The header is not a length");
+            text.parse().map(Some).map_err(|_| wrong())
+        };
+        let Payload::Chunked { signed, trailer } = self.payload else {
+            let sha256 = match self.payload {
+                Payload::Sha256(sha256) => Some(sha256),
+                _ => None,
+            };
+            if declared.trailer.is_some() {
+                let message = "x-amz-trailer needs a payload in chunks";
+                return Err(S3Error::invalid(message));
+            }
+            return Ok((Framing::Plain(sha256), number("content-length")?));
+        };
+        let length = number("x-amz-decoded-content-length")?.ok_or_else(missing_length)?;
+        if trailer != declared.trailer.is_some() {
+            let message = "The trailers that are announced and those that the payload's type has \
+                           are not the same";
+            return Err(S3Error::new(Code::MalformedTrailerError, message));
+        }
+        let seal = match (signed, self.chain.take()) {
+            (false, _) => None,
+            (true, Some(chain)) => Some(Box::new(Seal::new(chain)) as Box<dyn ChunkSeal>),
+            (true, None) => return Err(refused(SignatureError::ChunkMismatch)),
+        };
+        let framing = Framing::Chunked {
+            seal,
+            length,
+            trailer: declared.trailer,
+        };
+        Ok((framing, Some(length)))
+    }
+}
+
+pub(crate) fn missing_length() -> S3Error {
+    S3Error::new(
+        Code::MissingContentLength,
+        "You must provide the Content-Length HTTP header.",
+    )
+}
+
+/// The signatures of chunks over a running digest.
+struct Seal {
+    chain: ChunkChain,
+    hasher: Hasher,
+}
+
+impl Seal {
+    fn new(chain: ChunkChain) -> Self {
+        Seal {
+            chain,
+            hasher: Hasher::new(&[DigestAlgorithm::Sha256]),
+        }
+    }
+}
+
+impl ChunkSeal for Seal {
+    fn data(&mut self, data: &[u8]) {
+        self.hasher.update(data);
+    }
+
+    fn chunk(&mut self, signature: &str) -> bool {
+        let next = Hasher::new(&[DigestAlgorithm::Sha256]);
+        let digests = std::mem::replace(&mut self.hasher, next).finish();
+        let sha256 = digests
+            .get(DigestAlgorithm::Sha256)
+            .and_then(|Digest { value, .. }| value.as_slice().try_into().ok());
+        sha256.is_some_and(|sha256| self.chain.chunk(sha256, signature).is_ok())
+    }
+
+    fn trailers(&mut self, trailers: &[(String, String)], signature: &str) -> bool {
+        let fields: Vec<(&str, &str)> = trailers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        self.chain.trailer(&fields, signature).is_ok()
+    }
+}
+
+/// The dialect's form of what is wrong with a signature.
+pub(crate) fn refused(error: SignatureError) -> S3Error {
+    use SignatureError as E;
+    let message = error.to_string();
+    let with = |code| S3Error::new(code, message.clone());
+    match &error {
+        E::Repeated(_) | E::Ambiguous => with(Code::InvalidArgument),
+        E::Unsupported(what) if what.contains("ECDSA") => with(Code::NotImplemented),
+        E::Unsupported(_) => with(Code::InvalidArgument).field("ArgumentName", "Authorization"),
+        E::Malformed(_) | E::WrongScope(_) => with(Code::AuthorizationHeaderMalformed),
+        E::WrongRegion { expected, .. } => {
+            with(Code::AuthorizationHeaderMalformed).field("Region", expected)
+        }
+        E::MalformedQuery(_) => with(Code::AuthorizationQueryParametersError),
+        E::MissingDate | E::NotYetValid | E::Unsigned(_) => with(Code::AccessDenied),
+        E::Skewed { presented, now } => with(Code::RequestTimeTooSkewed)
+            .field("RequestTime", iso_time(*presented))
+            .field("ServerTime", iso_time(*now))
+            .field("MaxAllowedSkewMilliseconds", "900000"),
+        E::Expired { at } => {
+            S3Error::new(Code::AccessDenied, "Request has expired").field("Expires", iso_time(*at))
+        }
+        E::MissingPayload => {
+            S3Error::invalid("Missing required header for this request: x-amz-content-sha256")
+        }
+        E::MalformedPayload => with(Code::InvalidArgument),
+        E::Mismatch {
+            string_to_sign,
+            canonical_request,
+        } => S3Error::new(
+            Code::SignatureDoesNotMatch,
+            "The request signature we calculated does not match the signature you provided. Check \
+             your key and signing method.",
+        )
+        .field("StringToSign", string_to_sign)
+        .field("CanonicalRequest", canonical_request),
+        _ => with(Code::SignatureDoesNotMatch),
+    }
+}

@@ -1,0 +1,217 @@
+//! Buckets: list, create, head, delete, where they are.
+
+use crate::acl::{self, Sent};
+use crate::answer;
+use crate::call::Call;
+use crate::document::{self, OWNERSHIPS};
+use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::listing::{NAMESPACE, number, of_token, owner, token};
+use crate::name::is_bucket_name;
+use crate::time::iso_time;
+use http::header::{HeaderValue, LOCATION};
+use http::{HeaderMap, Response};
+use trestle_access::{Action, Resource};
+use trestle_core::{BucketName, ErrorKind, Noun};
+use trestle_http::{Body, XmlWriter};
+use trestle_store::{BucketProperties, ListBuckets, ObjectLock, Versioning};
+
+/// Most buckets of a page, and as many as there are without a number.
+const BUCKETS_MAX: usize = 10_000;
+/// The region whose name is never spoken.
+const FIRST_REGION: &str = "us-east-1";
+
+pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let account = call.account()?.clone();
+    let grant = call
+        .grant(Action::ListBuckets, Resource::Account(account.clone()))
+        .await?;
+    let text = |name| {
+        call.parameters
+            .get(name)
+            .filter(|text: &&str| !text.is_empty())
+    };
+    let region = call.s3.region();
+    if text("bucket-region").is_some_and(|wanted| wanted != region) {
+        let message = "There are no buckets of this region here";
+        return Err(S3Error::argument("bucket-region", "", message));
+    }
+    let limit = number(&call.parameters, "max-buckets", BUCKETS_MAX)?;
+    let list = ListBuckets {
+        account: account.clone(),
+        prefix: text("prefix").unwrap_or_default().to_owned(),
+        after: text("continuation-token").map(of_token).transpose()?,
+        until: None,
+        reverse: false,
+        limit,
+    };
+    let (buckets, next) = call.s3.store.list_buckets(&grant, &list).await?;
+    let mut document = XmlWriter::new();
+    document.open_with("ListAllMyBucketsResult", &[("xmlns", NAMESPACE)]);
+    owner(&mut document, "Owner", account.as_str());
+    document.open("Buckets");
+    for (bucket, _usage) in &buckets {
+        document
+            .open("Bucket")
+            .leaf("Name", bucket.name.as_str())
+            .leaf("CreationDate", &iso_time(bucket.created))
+            .leaf("BucketRegion", region)
+            .close();
+    }
+    document.close();
+    document.leaf_if("Prefix", text("prefix"));
+    document.leaf_if("ContinuationToken", next.as_deref().map(token).as_deref());
+    Ok(answer::xml(document))
+}
+
+/// What a bucket is created with, by its headers and its document.
+fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketProperties, S3Error> {
+    let mut properties = BucketProperties {
+        tags: new.tags,
+        ..BucketProperties::default()
+    };
+    if headers::flag(&call.headers, "x-amz-bucket-object-lock-enabled")? {
+        properties.lock = Some(ObjectLock { default: None });
+        properties.versioning = Versioning::Enabled;
+    }
+    if let Some(ownership) = headers::text(&call.headers, "x-amz-object-ownership")? {
+        if !OWNERSHIPS.contains(&ownership) {
+            let message = "Invalid x-amz-object-ownership header";
+            return Err(S3Error::argument(
+                "x-amz-object-ownership",
+                ownership,
+                message,
+            ));
+        }
+        properties.ownership = Some(ownership.to_owned());
+    }
+    Ok(properties)
+}
+
+/// Refuses a place that is not here.
+fn check_location(call: &Call<'_>, location: Option<&str>) -> Result<(), S3Error> {
+    match location {
+        None | Some("") => Ok(()),
+        Some(location)
+            if call
+                .s3
+                .settings
+                .regions
+                .iter()
+                .any(|region| region == location) =>
+        {
+            Ok(())
+        }
+        Some(location) => Err(S3Error::new(
+            Code::InvalidLocationConstraint,
+            "The specified location-constraint is not valid",
+        )
+        .field("LocationConstraint", location)),
+    }
+}
+
+pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let name = call.bucket()?.clone();
+    if !is_bucket_name(name.as_str()) {
+        return Err(S3Error::new(
+            Code::InvalidBucketName,
+            "The specified bucket is not valid.",
+        )
+        .field("BucketName", name.as_str()));
+    }
+    call.account()?;
+    let grant = call
+        .grant(Action::CreateBucket, Resource::Bucket(name.clone()))
+        .await?;
+    let new = document::create_bucket(&call.document().await?)?;
+    check_location(&call, new.location.as_deref())?;
+    let mut properties = properties(&call, new)?;
+    let sent = acl::sent(&call.headers)?;
+    if properties.ownership.as_deref() == Some("BucketOwnerEnforced") && sent != Sent::Nothing {
+        return Err(S3Error::new(
+            Code::InvalidBucketAclWithObjectOwnership,
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        ));
+    }
+    properties.acl = acl::of_bucket(&call, &sent).await?;
+    let wanted = properties.clone();
+    match call
+        .s3
+        .store
+        .create_bucket_with(&grant, &name, properties)
+        .await
+    {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists(Noun::Bucket) => {
+            again(&call, &name, &wanted).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mut response = Response::new(Body::empty());
+    if let Ok(location) = HeaderValue::from_str(&format!("/{name}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// A bucket that exists: the first region takes its owner's repetition for done, when it asks for
+/// what is there.
+async fn again(
+    call: &Call<'_>,
+    name: &BucketName,
+    wanted: &BucketProperties,
+) -> Result<(), S3Error> {
+    let found = call.s3.store.bucket_settings(name).await?;
+    let own = Some(&found.owner.account) == call.principal.account();
+    let exists = || {
+        S3Error::new(
+            Code::BucketAlreadyExists,
+            "The requested bucket name is not available. The bucket namespace is shared by all \
+             users of the system. Please select a different name and try again.",
+        )
+        .field("BucketName", name.as_str())
+    };
+    let owned = || {
+        S3Error::new(
+            Code::BucketAlreadyOwnedByYou,
+            "Your previous request to create the named bucket succeeded and you already own it.",
+        )
+        .field("BucketName", name.as_str())
+    };
+    match own {
+        false => Err(exists()),
+        true if call.s3.region() != FIRST_REGION => Err(owned()),
+        true if found.properties.acl != wanted.acl => Err(exists()),
+        true if found.properties.lock.is_some() != wanted.lock.is_some() => Err(owned()),
+        true => Ok(()),
+    }
+}
+
+pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    call.read_bucket(Action::ListObjects).await?;
+    let mut response = Response::new(Body::empty());
+    describe(&call, response.headers_mut());
+    Ok(response)
+}
+
+fn describe(call: &Call<'_>, headers: &mut HeaderMap) {
+    headers::set(headers, "x-amz-bucket-region", call.s3.region());
+    headers::set(headers, "x-amz-access-point-alias", "false");
+}
+
+pub(crate) async fn delete(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let grant = call.on_bucket(Action::DeleteBucket).await?;
+    call.s3.store.delete_bucket(&grant, call.bucket()?).await?;
+    Ok(answer::no_content())
+}
+
+pub(crate) async fn location(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    call.read_bucket(Action::ReadBucket).await?;
+    let mut document = XmlWriter::new();
+    document.open_with("LocationConstraint", &[("xmlns", NAMESPACE)]);
+    match call.s3.region() {
+        FIRST_REGION => {}
+        region => drop(document.text(region)),
+    }
+    Ok(answer::xml(document))
+}

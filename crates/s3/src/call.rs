@@ -1,0 +1,293 @@
+//! One request on its way to its verb: who asks, for what, under which circumstances.
+
+use crate::authenticate::{Authenticated, missing_length};
+use crate::body::{Framing, Pieces, unframe};
+use crate::checksum::Declared;
+use crate::dialect::S3;
+use crate::document::DOCUMENT_BYTES_MAX;
+use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::route::Parameters;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
+use trestle_core::{
+    AccountId, BucketName, ErrorKind, Hasher, Id, KEY_BYTES_MAX, Key, Noun, Timestamp, VersionId,
+};
+use trestle_http::{Client, incoming, read_whole};
+use trestle_store::{Bucket, VersionRef};
+
+/// What a request names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Target {
+    pub(crate) bucket: Option<BucketName>,
+    pub(crate) key: Option<Key>,
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub(crate) s3: &'a S3,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) context: Context,
+    pub(crate) target: Target,
+    pub(crate) parameters: Parameters,
+    pub(crate) headers: HeaderMap,
+    pub(crate) declared: Declared,
+    /// Length of the body's data, when it is known.
+    pub(crate) length: Option<u64>,
+    pub(crate) framing: Framing,
+    /// Taken by whoever reads it.
+    pub(crate) body: Option<Incoming>,
+    /// Whether the client's side is encrypted.
+    pub(crate) secure: bool,
+}
+
+/// A key, or why it is none.
+pub(crate) fn key(text: &str) -> Result<Key, S3Error> {
+    if text.len() > KEY_BYTES_MAX {
+        return Err(S3Error::new(Code::KeyTooLongError, "Your key is too long")
+            .field("Size", text.len().to_string())
+            .field("MaxSizeAllowed", KEY_BYTES_MAX.to_string()));
+    }
+    Key::parse(text).map_err(S3Error::from)
+}
+
+/// The version that a text names.
+pub(crate) fn version(text: &str) -> Result<VersionRef, S3Error> {
+    if text == "null" {
+        return Ok(VersionRef::Null);
+    }
+    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| hex);
+    let id = id.map(|id| VersionRef::Id(VersionId(Id(id.to_be_bytes()))));
+    id.ok_or_else(|| S3Error::argument("versionId", text, "Invalid version id specified"))
+}
+
+/// The circumstances of a request that every decision may ask about.
+pub(crate) fn context(
+    parts: &Parts,
+    client: Option<&Client>,
+    now: Timestamp,
+    authenticated: &Authenticated,
+) -> Context {
+    let mut context = Context::at(now);
+    if let Some(client) = client {
+        context.source = Some(client.address);
+        context.secure = client.secure;
+    }
+    let mut set = |key: &str, value: &str| context.set(key, vec![value.to_owned()]);
+    for (header, key) in [("referer", "aws:Referer"), ("user-agent", "aws:UserAgent")] {
+        if let Some(value) = parts
+            .headers
+            .get(header)
+            .and_then(|value| value.to_str().ok())
+        {
+            set(key, value);
+        }
+    }
+    if let Some(version) = authenticated.version {
+        set("s3:signatureversion", version);
+        set("s3:authType", authenticated.way);
+    }
+    for (name, value) in &parts.headers {
+        let name = name.as_str();
+        let about = name.starts_with("x-amz-grant-")
+            || name.starts_with("x-amz-server-side-encryption")
+            || matches!(
+                name,
+                "x-amz-acl"
+                    | "x-amz-copy-source"
+                    | "x-amz-metadata-directive"
+                    | "x-amz-storage-class"
+                    | "x-amz-content-sha256"
+                    | "x-amz-website-redirect-location"
+                    | "x-amz-object-ownership"
+            );
+        if let (true, Ok(value)) = (about, value.to_str()) {
+            set(&format!("s3:{name}"), value);
+        }
+    }
+    context
+}
+
+impl<'a> Call<'a> {
+    /// The bucket of a request that names one.
+    pub(crate) fn bucket(&self) -> Result<&BucketName, S3Error> {
+        let none = || S3Error::new(Code::InvalidURI, "The request names no bucket");
+        self.target.bucket.as_ref().ok_or_else(none)
+    }
+
+    /// The key of a request that names one.
+    pub(crate) fn key(&self) -> Result<&Key, S3Error> {
+        let none = || S3Error::new(Code::InvalidURI, "The request names no key");
+        self.target.key.as_ref().ok_or_else(none)
+    }
+
+    /// The account of who asks.
+    pub(crate) fn account(&self) -> Result<&AccountId, S3Error> {
+        let none = || S3Error::new(Code::AccessDenied, "Access Denied");
+        self.principal.account().ok_or_else(none)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.context.time
+    }
+
+    /// The version that the request names.
+    pub(crate) fn version(&self) -> Result<VersionRef, S3Error> {
+        match self.parameters.get("versionId") {
+            None => Ok(VersionRef::Current),
+            Some("") => Err(S3Error::argument(
+                "versionId",
+                "",
+                "Version id cannot be the empty string",
+            )),
+            Some(text) => version(text),
+        }
+    }
+
+    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant, S3Error> {
+        self.grant_in(action, resource, self.context.clone()).await
+    }
+
+    /// A grant under more circumstances than all requests have.
+    pub(crate) async fn grant_in(
+        &self,
+        action: Action,
+        resource: Resource,
+        mut context: Context,
+    ) -> Result<Grant, S3Error> {
+        if let Some(version) = self.parameters.get("versionId") {
+            context.set("s3:VersionId", vec![version.to_owned()]);
+        }
+        let asked = Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: Arc::new(context),
+        };
+        Ok(self.s3.store.authorize(asked).await?)
+    }
+
+    pub(crate) async fn on_bucket(&self, action: Action) -> Result<Grant, S3Error> {
+        self.grant(action, Resource::Bucket(self.bucket()?.clone()))
+            .await
+    }
+
+    pub(crate) async fn on_object(&self, action: Action) -> Result<Grant, S3Error> {
+        let resource = Resource::Object(self.bucket()?.clone(), self.key()?.clone());
+        self.grant(action, resource).await
+    }
+
+    /// One action for the current version, another for a named one.
+    pub(crate) async fn on_version(
+        &self,
+        current: Action,
+        version: Action,
+    ) -> Result<Grant, S3Error> {
+        match self.parameters.get("versionId") {
+            None => self.on_object(current).await,
+            Some(_) => self.on_object(version).await,
+        }
+    }
+
+    /// The bucket's record, for whoever may do this to it.
+    pub(crate) async fn read_bucket(&self, action: Action) -> Result<Bucket, S3Error> {
+        let grant = self.on_bucket(action).await?;
+        Ok(self.s3.store.bucket(&grant, self.bucket()?).await?.0)
+    }
+
+    /// What a read that found nothing says: only who may list learns that nothing is there.
+    pub(crate) async fn missing(&self, error: trestle_core::Error) -> S3Error {
+        if error.kind() != ErrorKind::NotFound(Noun::Object) {
+            return error.into();
+        }
+        match self.on_bucket(Action::ListObjects).await {
+            Ok(_) => S3Error::from(error),
+            Err(refused) => refused,
+        }
+    }
+
+    /// Refuses a bucket of another owner than the request expects.
+    pub(crate) async fn expected_owner(&self) -> Result<(), S3Error> {
+        let Some(expected) = headers::text(&self.headers, "x-amz-expected-bucket-owner")? else {
+            return Ok(());
+        };
+        self.owned_by(self.bucket()?, expected).await
+    }
+
+    pub(crate) async fn owned_by(&self, bucket: &BucketName, owner: &str) -> Result<(), S3Error> {
+        match self.s3.store.bucket_settings(bucket).await {
+            Ok(found) if found.owner.account.as_str() == owner => Ok(()),
+            Ok(_) => Err(S3Error::new(Code::AccessDenied, "Access Denied")),
+            // The operation says it in its own way.
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The data of the body, once.
+    pub(crate) fn take_body(&mut self) -> Result<Pieces, S3Error> {
+        let framing = std::mem::replace(&mut self.framing, Framing::Plain(None));
+        let body = self.body.take().ok_or_else(missing_length)?;
+        Ok(unframe(incoming(body), framing))
+    }
+
+    /// The body as a document, checked against what was declared of it.
+    pub(crate) async fn document(&mut self) -> Result<Bytes, S3Error> {
+        if self
+            .length
+            .is_some_and(|length| length > DOCUMENT_BYTES_MAX as u64)
+        {
+            return Err(too_long());
+        }
+        let read = read_whole(self.take_body()?, DOCUMENT_BYTES_MAX).await;
+        let bytes = read.map_err(|error| match error.kind() {
+            ErrorKind::TooLarge => too_long(),
+            _ => error.into(),
+        })?;
+        for expected in self.declared.md5.iter().chain(&self.declared.value) {
+            let mut hasher = Hasher::new(&[expected.algorithm]);
+            hasher.update(&bytes);
+            if hasher.finish().get(expected.algorithm) != Some(expected) {
+                return Err(S3Error::new(
+                    Code::BadDigest,
+                    "The Content-MD5 or checksum value that you specified did not match what the \
+                     server received.",
+                ));
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn too_long() -> S3Error {
+    S3Error::new(Code::MaxMessageLengthExceeded, "Your request was too big.")
+        .field("MaxMessageLengthBytes", DOCUMENT_BYTES_MAX.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ids_or_null() {
+        assert_eq!(version("null").unwrap(), VersionRef::Null);
+        let id = VersionId(Id([7; 16]));
+        assert_eq!(version(&id.to_string()).unwrap(), VersionRef::Id(id));
+        for bad in ["", "x", &"0".repeat(31), &"+".repeat(32), &"0".repeat(33)] {
+            assert_eq!(
+                version(bad).unwrap_err().code(),
+                Code::InvalidArgument,
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            key(&"k".repeat(1025)).unwrap_err().code(),
+            Code::KeyTooLongError
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! A bucket's configuration: versioning, policy, rules for other origins, ownership, public access,
+//! and what is fixed here.
+
+use crate::answer;
+use crate::call::Call;
+use crate::cors;
+use crate::document::{self, DOCUMENT_BYTES_MAX};
+use crate::error::{Code, S3Error};
+use crate::listing::NAMESPACE;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use trestle_access::{Action, Grant};
+use trestle_core::ErrorKind;
+use trestle_http::{Body, XmlWriter};
+use trestle_store::{BucketProperties, PublicAccessBlock, Versioning};
+
+/// Largest policy.
+const POLICY_BYTES_MAX: usize = 20 << 10;
+
+/// Changes one part of the bucket's configuration, with the right that it takes.
+pub(crate) async fn update(
+    call: &Call<'_>,
+    action: Action,
+    change: &(dyn Fn(&mut BucketProperties) -> trestle_core::Result<()> + Send + Sync),
+) -> Result<(), S3Error> {
+    let grants: [Grant; 1] = [call.on_bucket(action).await?];
+    let changed = call
+        .s3
+        .store
+        .update_bucket(&grants, call.bucket()?, change)
+        .await;
+    match changed {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::InvalidState => {
+            Err(S3Error::new(Code::InvalidBucketState, error.message()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A document with this root, empty so far.
+pub(crate) fn root(name: &'static str) -> XmlWriter {
+    let mut document = XmlWriter::new();
+    document.open_with(name, &[("xmlns", NAMESPACE)]);
+    document
+}
+
+pub(crate) async fn get_versioning(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketVersioning).await?;
+    let mut document = root("VersioningConfiguration");
+    match bucket.properties.versioning {
+        Versioning::Off => {}
+        Versioning::Enabled => drop(document.leaf("Status", "Enabled")),
+        Versioning::Suspended => drop(document.leaf("Status", "Suspended")),
+    }
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn put_versioning(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let body = call.document().await?;
+    let wanted = document::versioning(&body)?;
+    update(&call, Action::WriteBucketVersioning, &move |properties| {
+        properties.versioning = wanted;
+        Ok(())
+    })
+    .await?;
+    Ok(answer::empty())
+}
+
+pub(crate) async fn get_cors(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketCors).await?;
+    let text = bucket
+        .properties
+        .documents
+        .get(cors::DOCUMENT)
+        .ok_or_else(|| {
+            S3Error::new(
+                Code::NoSuchCORSConfiguration,
+                "The CORS configuration does not exist",
+            )
+            .field("BucketName", bucket.name.as_str())
+        })?;
+    Ok(answer::xml(cors::document(&cors::rules(text.as_bytes())?)))
+}
+
+pub(crate) async fn put_cors(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let rules = cors::rules(&call.document().await?)?;
+    let text = cors::document(&rules).finish();
+    update(&call, Action::WriteBucketCors, &|properties| {
+        properties
+            .documents
+            .insert(cors::DOCUMENT.to_owned(), text.clone());
+        Ok(())
+    })
+    .await?;
+    Ok(answer::empty())
+}
+
+pub(crate) async fn delete_cors(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    update(&call, Action::WriteBucketCors, &|properties| {
+        properties.documents.remove(cors::DOCUMENT);
+        Ok(())
+    })
+    .await?;
+    Ok(answer::no_content())
+}
+
+pub(crate) async fn get_policy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketPolicy).await?;
+    let text = bucket
+        .properties
+        .policy
+        .ok_or_else(|| no_policy(bucket.name.as_str()))?;
+    let mut response = Response::new(Body::full(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    Ok(response)
+}
+
+fn no_policy(bucket: &str) -> S3Error {
+    S3Error::new(Code::NoSuchBucketPolicy, "The bucket policy does not exist")
+        .field("BucketName", bucket)
+}
+
+pub(crate) async fn delete_policy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    update(&call, Action::DeleteBucketPolicy, &|properties| {
+        properties.policy = None;
+        Ok(())
+    })
+    .await?;
+    Ok(answer::no_content())
+}
+
+pub(crate) async fn put_policy(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let body = call.document().await?;
+    crate::policy::check(call.bucket()?, &body)?;
+    let malformed = |message: &str| S3Error::new(Code::MalformedPolicy, message);
+    if body.len() > POLICY_BYTES_MAX.min(DOCUMENT_BYTES_MAX) {
+        return Err(malformed("The policy is too large"));
+    }
+    let text = String::from_utf8(body.to_vec()).map_err(|_| malformed("The policy is not text"))?;
+    let public = crate::policy::is_public(call.bucket()?, &text);
+    update(&call, Action::WriteBucketPolicy, &|properties| {
+        if public && properties.public_access.block_policy {
+            return Err(trestle_core::Error::new(
+                ErrorKind::Forbidden,
+                "public policies are blocked by the BlockPublicPolicy block public access setting",
+            ));
+        }
+        properties.policy = Some(text.clone());
+        Ok(())
+    })
+    .await?;
+    Ok(answer::no_content())
+}
+
+pub(crate) async fn policy_status(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketPolicyStatus).await?;
+    let public = crate::policy::is_public_bucket(&bucket);
+    let mut document = root("PolicyStatus");
+    document.leaf("IsPublic", if public { "true" } else { "false" });
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn get_ownership(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketOwnership).await?;
+    let chosen = bucket.properties.ownership.ok_or_else(|| {
+        S3Error::new(
+            Code::OwnershipControlsNotFoundError,
+            "The bucket ownership controls were not found",
+        )
+        .field("BucketName", bucket.name.as_str())
+    })?;
+    let mut document = root("OwnershipControls");
+    document.open("Rule").leaf("ObjectOwnership", &chosen);
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn put_ownership(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let chosen = document::ownership(&call.document().await?)?;
+    update(&call, Action::WriteBucketOwnership, &|properties| {
+        properties.ownership = Some(chosen.clone());
+        Ok(())
+    })
+    .await?;
+    Ok(answer::empty())
+}
+
+pub(crate) async fn delete_ownership(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    update(&call, Action::WriteBucketOwnership, &|properties| {
+        properties.ownership = None;
+        Ok(())
+    })
+    .await?;
+    Ok(answer::no_content())
+}
+
+pub(crate) async fn get_public_access(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketPublicAccess).await?;
+    let block = bucket.properties.public_access;
+    if block == PublicAccessBlock::default() {
+        return Err(S3Error::new(
+            Code::NoSuchPublicAccessBlockConfiguration,
+            "The public access block configuration was not found",
+        )
+        .field("BucketName", bucket.name.as_str()));
+    }
+    let text = |on| if on { "true" } else { "false" };
+    let mut document = root("PublicAccessBlockConfiguration");
+    document
+        .leaf("BlockPublicAcls", text(block.block_acls))
+        .leaf("IgnorePublicAcls", text(block.ignore_acls))
+        .leaf("BlockPublicPolicy", text(block.block_policy))
+        .leaf("RestrictPublicBuckets", text(block.restrict_buckets));
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn put_public_access(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let block = document::public_access(&call.document().await?)?;
+    set_public_access(&call, block).await?;
+    Ok(answer::empty())
+}
+
+pub(crate) async fn delete_public_access(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    set_public_access(&call, PublicAccessBlock::default()).await?;
+    Ok(answer::no_content())
+}
+
+async fn set_public_access(call: &Call<'_>, block: PublicAccessBlock) -> Result<(), S3Error> {
+    update(call, Action::WriteBucketPublicAccess, &|properties| {
+        properties.public_access = block;
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn get_request_payment(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    call.read_bucket(Action::ReadBucketRequestPayment).await?;
+    let mut document = root("RequestPaymentConfiguration");
+    document.leaf("Payer", "BucketOwner");
+    Ok(answer::xml(document))
+}
+
+/// Only the owner pays: there is nothing to keep.
+pub(crate) async fn put_request_payment(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    call.on_bucket(Action::WriteBucketRequestPayment).await?;
+    document::request_payment(&call.document().await?)?;
+    Ok(answer::empty())
+}
+
+/// Nothing is accelerated, which is what a document without a state says.
+pub(crate) async fn get_accelerate(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    call.read_bucket(Action::ReadBucket).await?;
+    Ok(answer::xml(root("AccelerateConfiguration")))
+}
+
+fn no_encryption(bucket: &str) -> S3Error {
+    S3Error::new(
+        Code::ServerSideEncryptionConfigurationNotFoundError,
+        "The server side encryption configuration was not found",
+    )
+    .field("BucketName", bucket)
+}
+
+pub(crate) async fn get_encryption(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketEncryption).await?;
+    Err(no_encryption(bucket.name.as_str()))
+}
+
+/// No bucket has any: there is nothing to delete.
+pub(crate) async fn delete_encryption(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let grant = call.on_bucket(Action::WriteBucketEncryption).await?;
+    call.s3
+        .store
+        .update_bucket(&[grant], call.bucket()?, &|_| Ok(()))
+        .await?;
+    Ok(answer::no_content())
+}

@@ -1,0 +1,225 @@
+//! Requests of scripts from other origins: the configuration document, and what it answers.
+//!
+//! The rules stand in the bucket as the document that this module writes.
+
+use crate::dialect::S3;
+use crate::document::{malformed, parse};
+use crate::error::{Code, S3Error};
+use crate::listing::NAMESPACE;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, VARY};
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use trestle_core::{BucketName, ErrorKind, Noun};
+use trestle_http::{Body, CORS_VARY, CorsRequest, CorsRule, Element, XmlWriter};
+
+/// The name of the rules among a bucket's documents.
+pub(crate) const DOCUMENT: &str = "cors";
+/// Most rules.
+const RULES_MAX: usize = 100;
+const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
+
+/// A rule and the name that it was given.
+type NamedRule = (Option<String>, CorsRule);
+
+fn texts(rule: &Element, name: &str) -> Vec<String> {
+    rule.children_named(name)
+        .map(|child| child.text.trim().to_owned())
+        .collect()
+}
+
+/// Reads a configuration.
+pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedRule>, S3Error> {
+    let root = parse(document, "CORSConfiguration")?;
+    let mut rules = Vec::new();
+    for element in root.children_named("CORSRule") {
+        let rule = CorsRule {
+            origins: texts(element, "AllowedOrigin"),
+            methods: texts(element, "AllowedMethod"),
+            headers: texts(element, "AllowedHeader"),
+            expose: texts(element, "ExposeHeader"),
+            max_age: match element.child_text("MaxAgeSeconds") {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|_| malformed())?),
+            },
+            credentials: true,
+        };
+        if rule.origins.is_empty() || rule.methods.is_empty() {
+            return Err(malformed());
+        }
+        if let Some(method) = rule.methods.iter().find(|m| !METHODS.contains(&m.as_str())) {
+            return Err(S3Error::invalid(format!(
+                "Found unsupported HTTP method in CORS config. Unsupported method is {method}"
+            )));
+        }
+        let patterns = rule.origins.iter().chain(&rule.headers);
+        if let Some(pattern) = patterns.into_iter().find(|p| p.matches('*').count() > 1) {
+            return Err(S3Error::invalid(format!(
+                "{pattern:?} can not have more than one wildcard."
+            )));
+        }
+        if rule.expose.iter().any(|name| name.contains('*')) {
+            return Err(S3Error::invalid(
+                "ExposeHeader contains wildcard. We currently do not \
+                support wildcard for ExposeHeader.",
+            ));
+        }
+        rules.push((element.child_text("ID").map(str::to_owned), rule));
+    }
+    if rules.is_empty() || rules.len() > RULES_MAX {
+        return Err(malformed());
+    }
+    Ok(rules)
+}
+
+/// The configuration of these rules.
+pub(crate) fn document(rules: &[NamedRule]) -> XmlWriter {
+    let mut document = XmlWriter::new();
+    document.open_with("CORSConfiguration", &[("xmlns", NAMESPACE)]);
+    for (id, rule) in rules {
+        document.open("CORSRule");
+        document.leaf_if("ID", id.as_deref());
+        for (name, list) in [
+            ("AllowedHeader", &rule.headers),
+            ("AllowedMethod", &rule.methods),
+            ("AllowedOrigin", &rule.origins),
+            ("ExposeHeader", &rule.expose),
+        ] {
+            for text in list {
+                document.leaf(name, text);
+            }
+        }
+        document.leaf_if(
+            "MaxAgeSeconds",
+            rule.max_age.map(|n| n.to_string()).as_deref(),
+        );
+        document.close();
+    }
+    document
+}
+
+/// What a script asks, if one does. A request that is no preflight may name another method than its
+/// own: rules are matched with that one.
+pub(crate) fn asked(parts: &Parts) -> Result<Option<CorsRequest>, S3Error> {
+    let Some(mut asked) = CorsRequest::of(&parts.method, &parts.headers)? else {
+        return Ok(None);
+    };
+    let named = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+    if let Some(method) = named.and_then(|method| method.to_str().ok()) {
+        method.clone_into(&mut asked.method);
+    }
+    Ok(Some(asked))
+}
+
+impl S3 {
+    /// The headers that let a script read the answer, and whether there are rules at all.
+    pub(crate) async fn cors(
+        &self,
+        bucket: &BucketName,
+        asked: &CorsRequest,
+    ) -> Result<(Option<HeaderMap>, bool), S3Error> {
+        let bucket = match self.store.bucket_settings(bucket).await {
+            Ok(bucket) => bucket,
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => {
+                return Ok((None, false));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(text) = bucket.properties.documents.get(DOCUMENT) else {
+            return Ok((None, false));
+        };
+        let rules: Vec<CorsRule> = rules(text.as_bytes())?
+            .into_iter()
+            .map(|(_, rule)| rule)
+            .collect();
+        let vary = || HeaderMap::from_iter([(VARY, CORS_VARY)]);
+        // A cache must not keep an answer without these headers for a script that may have them.
+        Ok((
+            asked
+                .answer(&rules)
+                .or_else(|| (!asked.preflight).then(vary)),
+            true,
+        ))
+    }
+}
+
+/// The answer to OPTIONS.
+pub(crate) fn preflight(
+    asked: Option<&CorsRequest>,
+    allowed: Option<HeaderMap>,
+    rules: bool,
+) -> Result<Response<Body>, S3Error> {
+    let Some(asked) = asked else {
+        let message = "Insufficient information. Origin request header needed.";
+        return Err(S3Error::new(Code::BadRequest, message));
+    };
+    if !asked.preflight {
+        let message = "Invalid Access-Control-Request-Method: null";
+        return Err(S3Error::new(Code::BadRequest, message));
+    }
+    let Some(allowed) = allowed else {
+        let message = match rules {
+            true => {
+                "CORSResponse: This CORS request is not allowed. This is usually because the \
+                     evalution of Origin, request method / Access-Control-Request-Method or \
+                     Access-Control-Request-Headers are not whitelisted by the resource's CORS \
+                     spec."
+            }
+            false => "CORSResponse: CORS is not enabled for this bucket.",
+        };
+        return Err(S3Error::new(Code::AccessForbidden, message)
+            .field("Method", &asked.method)
+            .field("ResourceType", "BUCKET"));
+    };
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().extend(allowed);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rule: &str) -> Result<Vec<NamedRule>, Code> {
+        let text = format!("<CORSConfiguration><CORSRule>{rule}</CORSRule></CORSConfiguration>");
+        rules(text.as_bytes()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn rules_are_read_and_written() {
+        let read_back =
+            |rules: &[NamedRule]| super::rules(document(rules).finish().as_bytes()).unwrap();
+        let full = read(
+            "<ID>x</ID><AllowedOrigin>http://*.a</AllowedOrigin><AllowedMethod>GET</AllowedMethod>\
+             <AllowedMethod>PUT</AllowedMethod><AllowedHeader>x-*</AllowedHeader>\
+             <ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>30</MaxAgeSeconds>",
+        )
+        .unwrap();
+        assert_eq!(full[0].1.methods, ["GET", "PUT"]);
+        assert_eq!(full[0].1.max_age, Some(30));
+        assert_eq!(read_back(&full), full);
+        let origin = "<AllowedOrigin>*</AllowedOrigin>";
+        for (bad, code) in [
+            (origin.to_owned(), Code::MalformedXML),
+            (
+                "<AllowedMethod>GET</AllowedMethod>".to_owned(),
+                Code::MalformedXML,
+            ),
+            (
+                format!("{origin}<AllowedMethod>get</AllowedMethod>"),
+                Code::InvalidRequest,
+            ),
+            (
+                "<AllowedOrigin>*.*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>".to_owned(),
+                Code::InvalidRequest,
+            ),
+            (
+                format!(
+                    "{origin}<AllowedMethod>GET</AllowedMethod><MaxAgeSeconds>x</MaxAgeSeconds>"
+                ),
+                Code::MalformedXML,
+            ),
+        ] {
+            assert_eq!(read(&bad), Err(code), "{bad}");
+        }
+    }
+}

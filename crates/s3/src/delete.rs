@@ -1,0 +1,231 @@
+//! Deleting: one object, or up to a thousand.
+
+use crate::answer;
+use crate::call::{self, Call};
+use crate::document::{self, DeleteKey};
+use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::listing::NAMESPACE;
+use crate::object::{etag, version_id};
+use crate::time::parse_any_seconds;
+use http::{HeaderMap, Response};
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{ErrorKind, Key, Noun, Precondition, Tag, TagMatch};
+use trestle_http::{Body, XmlWriter, parse_precondition};
+use trestle_store::{DeleteObject, DeleteOutcome, History, VersionRef};
+
+/// The rights that a delete takes.
+async fn grants(
+    call: &Call<'_>,
+    key: &Key,
+    version: VersionRef,
+    bypass: bool,
+) -> Result<Vec<Grant>, S3Error> {
+    let resource = Resource::Object(call.bucket()?.clone(), key.clone());
+    let action = match version {
+        VersionRef::Current => Action::DeleteObject,
+        VersionRef::Null | VersionRef::Id(_) => Action::DeleteObjectVersion,
+    };
+    let mut grants = vec![call.grant(action, resource.clone()).await?];
+    if bypass {
+        grants.push(call.grant(Action::BypassRetention, resource).await?);
+    }
+    Ok(grants)
+}
+
+/// What one delete is to do.
+struct Wanted {
+    key: Key,
+    version: VersionRef,
+    precondition: Precondition,
+    size: Option<u64>,
+    modified: Option<u64>,
+}
+
+/// Deletes; what is not there counts as deleted, and is none.
+async fn delete(
+    call: &Call<'_>,
+    wanted: Wanted,
+    bypass: bool,
+) -> Result<Option<DeleteOutcome>, S3Error> {
+    let grants = grants(call, &wanted.key, wanted.version, bypass).await?;
+    if wanted.size.is_some() || wanted.modified.is_some() {
+        return Err(S3Error::later("A condition of size or time on a delete"));
+    }
+    let conditional = wanted.precondition.if_match.is_some();
+    let delete = DeleteObject {
+        bucket: call.bucket()?.clone(),
+        key: wanted.key,
+        version: wanted.version,
+        history: History::ByBucket,
+        mark_missing: !conditional,
+        precondition: wanted.precondition,
+        tag_of: etag,
+    };
+    match call.s3.store.delete(&grants, delete).await {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound(Noun::Object | Noun::Version) if !conditional => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn marker_headers(headers: &mut HeaderMap, version: VersionRef, outcome: &DeleteOutcome) {
+    if let Some(marker) = &outcome.marker {
+        headers::set(headers, "x-amz-delete-marker", "true");
+        headers::set(headers, "x-amz-version-id", &version_id(marker));
+        return;
+    }
+    let Some(removed) = outcome
+        .removed
+        .as_ref()
+        .filter(|_| version != VersionRef::Current)
+    else {
+        return;
+    };
+    if removed.is_marker() {
+        headers::set(headers, "x-amz-delete-marker", "true");
+    }
+    headers::set(headers, "x-amz-version-id", &version_id(removed));
+}
+
+pub(crate) async fn one(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let version = call.version()?;
+    let bypass = headers::flag(&call.headers, "x-amz-bypass-governance-retention")?;
+    let number = |name| -> Result<Option<&str>, S3Error> { headers::text(&call.headers, name) };
+    let wrong = |name: &'static str, text: &str| S3Error::argument(name, text, "Invalid value");
+    let size = match number("x-amz-if-match-size")? {
+        None => None,
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| wrong("x-amz-if-match-size", text))?,
+        ),
+    };
+    let name = "x-amz-if-match-last-modified-time";
+    let modified = match number(name)? {
+        None => None,
+        Some(text) => Some(parse_any_seconds(text).ok_or_else(|| wrong(name, text))?),
+    };
+    let wanted = Wanted {
+        key: call.key()?.clone(),
+        version,
+        precondition: Precondition {
+            if_match: parse_precondition(&call.headers)?.if_match,
+            ..Precondition::default()
+        },
+        size,
+        modified,
+    };
+    let outcome = delete(&call, wanted, bypass).await?;
+    let mut response = answer::no_content();
+    if let Some(outcome) = &outcome {
+        marker_headers(response.headers_mut(), version, outcome);
+    }
+    Ok(response)
+}
+
+/// What one key of many asks for.
+fn wanted(item: &DeleteKey) -> Result<Wanted, S3Error> {
+    let version = match &item.version {
+        None => VersionRef::Current,
+        Some(text) => call::version(text).map_err(|_| {
+            S3Error::new(Code::NoSuchVersion, "The specified version does not exist.")
+        })?,
+    };
+    let if_match = item.etag.as_deref().map(|tag| match tag.trim() {
+        "*" => TagMatch::Any,
+        tag => TagMatch::Tags(vec![Tag {
+            opaque: tag.trim_matches('"').to_owned(),
+            weak: false,
+        }]),
+    });
+    Ok(Wanted {
+        key: call::key(&item.key)?,
+        version,
+        precondition: Precondition {
+            if_match,
+            ..Precondition::default()
+        },
+        size: item.size,
+        modified: item.modified,
+    })
+}
+
+pub(crate) async fn many(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bypass = headers::flag(&call.headers, "x-amz-bypass-governance-retention")?;
+    if call.s3.store.bucket_settings(call.bucket()?).await.is_err() {
+        return Err(S3Error::new(
+            Code::NoSuchBucket,
+            "The specified bucket does not exist",
+        ));
+    }
+    let (quiet, keys) = document::delete(&call.document().await?)?;
+    let mut document = XmlWriter::new();
+    document.open_with("DeleteResult", &[("xmlns", NAMESPACE)]);
+    for item in keys {
+        let outcome = match wanted(&item) {
+            Ok(wanted) => delete(&call, wanted, bypass).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(_) if quiet => {}
+            Ok(outcome) => deleted(&mut document, &item, outcome.as_ref()),
+            Err(error) => {
+                document.open("Error").leaf("Key", &item.key);
+                document.leaf_if("VersionId", item.version.as_deref());
+                document
+                    .leaf("Code", error.code().name())
+                    .leaf("Message", error.message())
+                    .close();
+            }
+        }
+    }
+    Ok(answer::xml(document))
+}
+
+fn deleted(document: &mut XmlWriter, item: &DeleteKey, outcome: Option<&DeleteOutcome>) {
+    document.open("Deleted").leaf("Key", &item.key);
+    document.leaf_if("VersionId", item.version.as_deref());
+    if let Some(outcome) = outcome {
+        let marker = match (&outcome.marker, &item.version) {
+            (Some(marker), _) => Some(marker),
+            (None, Some(_)) => outcome
+                .removed
+                .as_ref()
+                .filter(|removed| removed.is_marker()),
+            (None, None) => None,
+        };
+        if let Some(marker) = marker {
+            document
+                .leaf("DeleteMarker", "true")
+                .leaf("DeleteMarkerVersionId", &version_id(marker));
+        }
+    }
+    document.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_many_name_versions_and_conditions() {
+        let item = |version: Option<&str>, etag: Option<&str>| DeleteKey {
+            key: "k".to_owned(),
+            version: version.map(str::to_owned),
+            etag: etag.map(str::to_owned),
+            size: None,
+            modified: None,
+        };
+        let found = wanted(&item(Some("null"), Some("\"e\""))).ok().unwrap();
+        assert_eq!(found.version, VersionRef::Null);
+        assert!(
+            matches!(found.precondition.if_match, Some(TagMatch::Tags(tags)) if tags[0].opaque == "e")
+        );
+        let any = wanted(&item(None, Some("*"))).ok().unwrap();
+        assert_eq!(any.precondition.if_match, Some(TagMatch::Any));
+        let bad = wanted(&item(Some("x"), None)).err().unwrap();
+        assert_eq!(bad.code(), Code::NoSuchVersion);
+    }
+}

@@ -1,0 +1,281 @@
+//! The dialect: from a request to its answer.
+
+use crate::authenticate::KnownKey;
+use crate::call::{self, Call, Target};
+use crate::error::{Code, Named, S3Error};
+use crate::route::{self, Level, Operation};
+use crate::{cors, headers, name};
+use futures::future::BoxFuture;
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use trestle_access::SigningKeys;
+use trestle_core::{BucketName, Result};
+use trestle_http::{Body, Client, RequestId, decode, query};
+use trestle_store::Store;
+
+/// Looks an access key up: its secret, and whose it is.
+pub type KeyOf = dyn Fn(String) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
+
+/// What the dialect is set up with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Regions that signatures may be for; the first is this server's.
+    pub regions: Vec<String>,
+    /// Host names below which a bucket's name is taken from the host.
+    pub domains: Vec<String>,
+    /// Storage classes that are kept beside `STANDARD`.
+    pub storage_classes: Vec<String>,
+    /// Whether old signatures are taken.
+    pub signature_v2: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            regions: vec!["us-east-1".to_owned()],
+            domains: Vec::new(),
+            storage_classes: Vec::new(),
+            signature_v2: true,
+        }
+    }
+}
+
+/// The dialect.
+pub struct S3 {
+    pub(crate) store: Arc<Store>,
+    pub(crate) keys: Arc<KeyOf>,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) settings: Settings,
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("S3")
+    }
+}
+
+impl S3 {
+    /// The dialect over a store.
+    pub fn new(store: Arc<Store>, keys: Arc<KeyOf>, settings: Settings) -> Self {
+        S3 {
+            store,
+            keys,
+            signing_keys: SigningKeys::default(),
+            settings,
+        }
+    }
+
+    /// This server's region.
+    pub(crate) fn region(&self) -> &str {
+        self.settings
+            .regions
+            .first()
+            .map_or("us-east-1", String::as_str)
+    }
+
+    /// Whether this host names a bucket, so that every path of it is this dialect's.
+    pub fn names_bucket(&self, host: &str) -> bool {
+        name::bucket_of_host(host, &self.settings.domains).is_some()
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let id = request.extensions().get::<RequestId>();
+        let id = id.map(|id| id.0.to_ascii_uppercase()).unwrap_or_default();
+        let head = request.method() == Method::HEAD;
+        let resource = request.uri().path().to_owned();
+        let (parts, body) = request.into_parts();
+        let mut response = match self.transact(parts, body).await {
+            Ok(response) => response,
+            Err((error, mut extra)) => {
+                let named = Named {
+                    resource: &resource,
+                    request_id: &id,
+                    host_id: "trestle",
+                };
+                let mut response = error.into_response(named, head);
+                response.headers_mut().extend(extra.drain());
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        headers::set(headers, "x-amz-request-id", &id);
+        headers.insert("x-amz-id-2", HeaderValue::from_static("trestle"));
+        response
+    }
+
+    /// The answer, or an error with the headers that let a browser read it.
+    async fn transact(
+        &self,
+        parts: Parts,
+        body: Incoming,
+    ) -> std::result::Result<Response<Body>, (S3Error, HeaderMap)> {
+        let bare = |error: S3Error| (error, HeaderMap::new());
+        let host_bucket = self.host_bucket(&parts);
+        let target = target(parts.uri.path(), host_bucket.as_deref()).map_err(bare)?;
+        let asked = cors::asked(&parts).map_err(bare)?;
+        let (allowed, rules) = match (&asked, &target.bucket) {
+            (Some(asked), Some(bucket)) => self.cors(bucket, asked).await.map_err(bare)?,
+            _ => (None, false),
+        };
+        if parts.method == Method::OPTIONS {
+            return cors::preflight(asked.as_ref(), allowed, rules).map_err(bare);
+        }
+        let allowed = allowed.unwrap_or_default();
+        match self.served(parts, body, target, host_bucket).await {
+            Ok(mut response) => {
+                response.headers_mut().extend(allowed);
+                Ok(response)
+            }
+            Err(error) => Err((error, allowed)),
+        }
+    }
+
+    async fn served(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        target: Target,
+        host_bucket: Option<String>,
+    ) -> std::result::Result<Response<Body>, S3Error> {
+        let level = match (&target.bucket, &target.key) {
+            (None, _) => Level::Service,
+            (Some(_), None) => Level::Bucket,
+            (Some(_), Some(_)) => Level::Object,
+        };
+        let pairs = query(parts.uri.query()).map_err(invalid_uri)?;
+        let in_query: Vec<(String, String)> = pairs
+            .iter()
+            .filter(|(name, _)| route::is_header(name))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        let routed = route::route(&parts.method, level, pairs)?;
+        let mut authenticated = match routed.operation {
+            // Its signature is in its fields.
+            Operation::PostObject => crate::authenticate::Authenticated::in_form(),
+            _ => self.authenticate(&parts, host_bucket.as_deref()).await?,
+        };
+        merge(&mut parts.headers, in_query)?;
+        headers::check(&parts.headers)?;
+        headers::quote_tags(&mut parts.headers, ["if-match", "if-none-match"]);
+        let client = parts.extensions.get::<Client>().cloned();
+        let context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);
+        let declared = crate::checksum::declared(&parts.headers)?;
+        let (framing, length) = authenticated.framing(&parts.headers, &declared)?;
+        let call = Call {
+            s3: self,
+            principal: authenticated.principal,
+            context,
+            target,
+            parameters: routed.parameters,
+            headers: parts.headers,
+            declared,
+            length,
+            framing,
+            body: Some(body),
+            secure: client.is_some_and(|client| client.secure),
+        };
+        call.expected_owner().await?;
+        crate::operation::serve(routed.operation, call).await
+    }
+
+    fn host_bucket(&self, parts: &Parts) -> Option<String> {
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => parts.headers.get(HOST)?.to_str().ok()?,
+        };
+        name::bucket_of_host(host, &self.settings.domains).map(str::to_owned)
+    }
+}
+
+/// Parameters that stand for headers become headers. A header of the same name is not replaced.
+fn merge(
+    headers: &mut HeaderMap,
+    in_query: Vec<(String, String)>,
+) -> std::result::Result<(), S3Error> {
+    for (name, value) in in_query {
+        let wrong = || S3Error::argument(&name, &value, "This parameter cannot be a header");
+        let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        let text = HeaderValue::from_str(&value).map_err(|_| wrong())?;
+        match headers.get(&header) {
+            Some(present) if *present != text => return Err(wrong()),
+            Some(_) => {}
+            None => drop(headers.insert(header, text)),
+        }
+    }
+    Ok(())
+}
+
+fn invalid_uri(error: trestle_core::Error) -> S3Error {
+    S3Error::new(Code::InvalidURI, error.message())
+}
+
+/// What a path names, on a host that may name the bucket.
+fn target(path: &str, host_bucket: Option<&str>) -> std::result::Result<Target, S3Error> {
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let (bucket, key) = match host_bucket {
+        Some(bucket) => (bucket.to_owned(), rest),
+        None => {
+            let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+            (decode(bucket).map_err(invalid_uri)?, key)
+        }
+    };
+    if bucket.is_empty() {
+        return match key {
+            "" => Ok(Target::default()),
+            _ => Err(S3Error::new(
+                Code::InvalidURI,
+                "Couldn't parse the specified URI.",
+            )),
+        };
+    }
+    let unusable = |_| {
+        S3Error::new(
+            Code::InvalidBucketName,
+            "The specified bucket is not valid.",
+        )
+        .field("BucketName", &bucket)
+    };
+    let name = BucketName::parse_qualified(bucket.as_str()).map_err(unusable)?;
+    let key = decode(key).map_err(invalid_uri)?;
+    Ok(Target {
+        bucket: Some(name),
+        key: match key.is_empty() {
+            true => None,
+            false => Some(call::key(&key)?),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_buckets_and_keys_as_they_are() {
+        let at = |path: &str, host: Option<&str>| {
+            let found = target(path, host).map_err(|error| error.code())?;
+            let bucket = found.bucket.as_ref().map(|name| name.as_str().to_owned());
+            let key = found.key.as_ref().map(|key| key.as_str().to_owned());
+            Ok((bucket, key))
+        };
+        let some =
+            |bucket: &str, key: Option<&str>| Ok((Some(bucket.to_owned()), key.map(str::to_owned)));
+        assert_eq!(at("/", None), Ok((None, None)));
+        assert_eq!(at("/b", None), some("b", None));
+        assert_eq!(at("/b/", None), some("b", None));
+        assert_eq!(at("/b//a/../%2F+", None), some("b", Some("/a/..//+")));
+        assert_eq!(at("/acme:b/k", None), some("acme:b", Some("k")));
+        assert_eq!(at("/", Some("b.c")), some("b.c", None));
+        assert_eq!(at("/x/y", Some("b")), some("b", Some("x/y")));
+        assert_eq!(at("/b/%zz", None), Err(Code::InvalidURI));
+        assert_eq!(at("/b/%ff", None), Err(Code::InvalidURI));
+        assert_eq!(at("//b", None), Err(Code::InvalidURI));
+        assert_eq!(at("/rest", None), Err(Code::InvalidBucketName));
+        let long = format!("/b/{}", "k".repeat(1025));
+        assert_eq!(at(&long, None), Err(Code::KeyTooLongError));
+    }
+}

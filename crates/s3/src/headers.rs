@@ -1,0 +1,177 @@
+//! The headers that this protocol knows. One that it knows and that has no meaning here is refused,
+//! and so is one that it does not know: a client never believes that something was done.
+
+use crate::error::S3Error;
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+/// Headers whose meaning is served by the operations that have them, or that change nothing.
+const KNOWN: &[&str] = &[
+    "x-amz-acl",
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-bypass-governance-retention",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-type",
+    "x-amz-confirm-remove-self-bucket-access",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-expected-bucket-owner",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-max-parts",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-object-attributes",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-ownership",
+    "x-amz-optional-object-attributes",
+    "x-amz-part-number-marker",
+    "x-amz-rename-source",
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-tagging-directive",
+    "x-amz-te",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+    "x-amz-website-redirect-location",
+];
+
+/// Refuses a header of the protocol that has no meaning here.
+pub(crate) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
+    for (name, value) in headers {
+        let name = name.as_str();
+        let known = !name.starts_with("x-amz-")
+            || name.starts_with("x-amz-meta-")
+            // Each is checked where checksums are.
+            || name.starts_with("x-amz-checksum-")
+            || KNOWN.contains(&name)
+            // Nothing is asked for.
+            || value.is_empty();
+        if !known {
+            return Err(
+                S3Error::later("A header you provided implies functionality that")
+                    .field("Header", name),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The one value of a header, as text.
+///
+/// # Errors
+/// `InvalidArgument` when it is repeated or not text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, S3Error> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let value = std::str::from_utf8(value.as_bytes());
+    match (value, values.next()) {
+        (Ok(value), None) => Ok(Some(value.trim())),
+        _ => Err(S3Error::argument(
+            name,
+            "",
+            "The header is repeated or not text",
+        )),
+    }
+}
+
+/// A header that is `true` or `false`.
+pub(crate) fn flag(headers: &HeaderMap, name: &str) -> Result<bool, S3Error> {
+    match text(headers, name)? {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+        Some(value) => Err(S3Error::argument(
+            name,
+            value,
+            "The header is true or false",
+        )),
+    }
+}
+
+/// Sets a header, when its value can be sent.
+pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Entity tags of conditions as the standard has them: clients of this protocol leave out quotes.
+pub(crate) fn quote_tags(headers: &mut HeaderMap, names: [&'static str; 2]) {
+    for name in names {
+        let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else {
+            continue;
+        };
+        let tags: Vec<String> = value
+            .split(',')
+            .map(str::trim)
+            .map(|tag| match tag {
+                "*" => tag.to_owned(),
+                tag if tag.contains('"') || tag.is_empty() => tag.to_owned(),
+                tag => format!("\"{tag}\""),
+            })
+            .collect();
+        set(headers, name, &tags.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_refused() {
+        for good in ["x-amz-acl", "x-amz-meta-anything", "x-other", "range"] {
+            assert!(check(&headers(&[(good, "v")])).is_ok(), "{good}");
+        }
+        for bad in [
+            "x-amz-server-side-encryption",
+            "x-amz-mfa",
+            "x-amz-nonsense",
+        ] {
+            assert!(check(&headers(&[(bad, "v")])).is_err(), "{bad}");
+            assert!(check(&headers(&[(bad, "")])).is_ok(), "{bad}");
+        }
+        let twice = headers(&[("x-amz-acl", "a"), ("x-amz-acl", "b")]);
+        assert!(text(&twice, "x-amz-acl").is_err());
+        assert!(flag(&headers(&[("x-amz-te", "TRUE")]), "x-amz-te").unwrap());
+        assert!(flag(&headers(&[("x-amz-te", "1")]), "x-amz-te").is_err());
+    }
+
+    #[test]
+    fn tags_get_their_quotes() {
+        let mut map = headers(&[("if-match", "abc, \"d\""), ("if-none-match", "*")]);
+        quote_tags(&mut map, ["if-match", "if-none-match"]);
+        assert_eq!(map["if-match"], "\"abc\", \"d\"");
+        assert_eq!(map["if-none-match"], "*");
+    }
+}

@@ -1,0 +1,108 @@
+//! Object lock: a bucket's default, and the retention and legal hold of versions.
+
+use crate::answer;
+use crate::call::Call;
+use crate::config::root;
+use crate::document;
+use crate::error::{Code, S3Error};
+use crate::read::{self, mode_name};
+use crate::time::iso_time;
+use http::Response;
+use trestle_access::Action;
+use trestle_core::ErrorKind;
+use trestle_http::Body;
+use trestle_store::{Object, Period};
+
+fn not_locked() -> S3Error {
+    S3Error::invalid("Bucket is missing Object Lock Configuration")
+}
+
+pub(crate) async fn get_bucket(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let bucket = call.read_bucket(Action::ReadBucketLock).await?;
+    let lock = bucket.properties.lock.ok_or_else(|| {
+        S3Error::new(
+            Code::ObjectLockConfigurationNotFoundError,
+            "Object Lock configuration does not exist for this bucket",
+        )
+        .field("BucketName", bucket.name.as_str())
+    })?;
+    let mut document = root("ObjectLockConfiguration");
+    document.leaf("ObjectLockEnabled", "Enabled");
+    if let Some(default) = lock.default {
+        document
+            .open("Rule")
+            .open("DefaultRetention")
+            .leaf("Mode", mode_name(default.mode));
+        match default.period {
+            Period::Days(days) => document.leaf("Days", &days.to_string()),
+            Period::Years(years) => document.leaf("Years", &years.to_string()),
+        };
+    }
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn put_bucket(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let lock = document::object_lock(&call.document().await?)?;
+    let grant = call.on_bucket(Action::WriteBucketLock).await?;
+    let changed = call
+        .s3
+        .store
+        .update_bucket(&[grant], call.bucket()?, &|properties| {
+            properties.lock = Some(lock);
+            Ok(())
+        })
+        .await;
+    match changed {
+        Ok(_) => Ok(answer::empty()),
+        Err(error) if error.kind() == ErrorKind::InvalidState => Err(S3Error::new(
+            Code::InvalidBucketState,
+            "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The bucket has object lock, or nothing of it can be asked of its objects.
+async fn check_bucket(call: &Call<'_>) -> Result<(), S3Error> {
+    let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
+    bucket.properties.lock.map(drop).ok_or_else(not_locked)
+}
+
+async fn object(call: &Call<'_>, action: Action) -> Result<Object, S3Error> {
+    let version = call.version()?;
+    let grant = call.on_object(action).await?;
+    check_bucket(call).await?;
+    match call
+        .s3
+        .store
+        .head(&grant, call.bucket()?, call.key()?, version)
+        .await
+    {
+        Ok(object) => Ok(object),
+        Err(error) => Err(read::nothing(call, version, error).await),
+    }
+}
+
+fn none() -> S3Error {
+    S3Error::new(
+        Code::NoSuchObjectLockConfiguration,
+        "The specified object does not have a ObjectLock configuration",
+    )
+}
+
+pub(crate) async fn get_retention(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let object = object(&call, Action::ReadObjectRetention).await?;
+    let retention = object.retention.ok_or_else(none)?;
+    let mut document = root("Retention");
+    document
+        .leaf("Mode", mode_name(retention.mode))
+        .leaf("RetainUntilDate", &iso_time(retention.until));
+    Ok(answer::xml(document))
+}
+
+pub(crate) async fn get_hold(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let object = object(&call, Action::ReadLegalHold).await?;
+    let mut document = root("LegalHold");
+    document.leaf("Status", if object.legal_hold { "ON" } else { "OFF" });
+    Ok(answer::xml(document))
+}

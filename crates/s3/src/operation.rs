@@ -1,0 +1,79 @@
+//! From an operation to what serves it.
+
+use crate::call::Call;
+use crate::error::S3Error;
+use crate::route::Operation;
+use crate::{acl, bucket, config, delete, keys, lock, object, read, tagging};
+use http::Response;
+use trestle_http::Body;
+
+/// Serves a routed, authenticated request.
+pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    use Operation as O;
+    match operation {
+        O::ListBuckets => bucket::list(call).await,
+        O::CreateBucket => bucket::create(call).await,
+        O::HeadBucket => bucket::head(call).await,
+        O::DeleteBucket => bucket::delete(call).await,
+        O::GetBucketLocation => bucket::location(call).await,
+        O::ListObjects => keys::list(call).await,
+        O::ListObjectVersions => keys::versions(call).await,
+        O::ListMultipartUploads => Err(S3Error::later("Multipart upload")),
+        O::GetBucketVersioning => config::get_versioning(call).await,
+        O::PutBucketVersioning => config::put_versioning(call).await,
+        O::GetBucketCors => config::get_cors(call).await,
+        O::PutBucketCors => config::put_cors(call).await,
+        O::DeleteBucketCors => config::delete_cors(call).await,
+        O::GetBucketPolicy => config::get_policy(call).await,
+        O::PutBucketPolicy => config::put_policy(call).await,
+        O::DeleteBucketPolicy => config::delete_policy(call).await,
+        O::GetBucketPolicyStatus => config::policy_status(call).await,
+        O::GetBucketOwnershipControls => config::get_ownership(call).await,
+        O::PutBucketOwnershipControls => config::put_ownership(call).await,
+        O::DeleteBucketOwnershipControls => config::delete_ownership(call).await,
+        O::GetPublicAccessBlock => config::get_public_access(call).await,
+        O::PutPublicAccessBlock => config::put_public_access(call).await,
+        O::DeletePublicAccessBlock => config::delete_public_access(call).await,
+        O::GetBucketRequestPayment => config::get_request_payment(call).await,
+        O::PutBucketRequestPayment => config::put_request_payment(call).await,
+        O::GetBucketAccelerate => config::get_accelerate(call).await,
+        O::GetBucketEncryption => config::get_encryption(call).await,
+        O::PutBucketEncryption => Err(S3Error::later("Encryption at rest")),
+        O::DeleteBucketEncryption => config::delete_encryption(call).await,
+        O::GetBucketTagging => tagging::get_bucket(call).await,
+        O::PutBucketTagging => tagging::put_bucket(call).await,
+        O::DeleteBucketTagging => tagging::delete_bucket(call).await,
+        O::GetObjectTagging => tagging::get_object(call).await,
+        O::PutObjectTagging => Err(S3Error::later("Changing an object's properties")),
+        O::DeleteObjectTagging => Err(S3Error::later("Changing an object's properties")),
+        O::GetObjectLockConfiguration => lock::get_bucket(call).await,
+        O::PutObjectLockConfiguration => lock::put_bucket(call).await,
+        O::GetObjectRetention => lock::get_retention(call).await,
+        O::PutObjectRetention => Err(S3Error::later("Changing an object's properties")),
+        O::GetObjectLegalHold => lock::get_hold(call).await,
+        O::PutObjectLegalHold => Err(S3Error::later("Changing an object's properties")),
+        O::GetBucketAcl => acl::get_bucket(call).await,
+        O::PutBucketAcl => acl::put_bucket(call).await,
+        O::GetObjectAcl => acl::get_object(call).await,
+        O::PutObjectAcl => acl::put_object(call).await,
+        O::GetObject => read::get(call).await,
+        O::HeadObject => read::head(call).await,
+        O::GetObjectAttributes => read::attributes(call).await,
+        O::PutObject if call.headers.contains_key("x-amz-copy-source") => {
+            Err(S3Error::later("Copying"))
+        }
+        O::PutObject => object::put(call).await,
+        O::RenameObject => Err(S3Error::later("Renaming")),
+        O::DeleteObject => delete::one(call).await,
+        O::DeleteObjects => delete::many(call).await,
+        O::PostObject => Err(S3Error::later("A browser form")),
+        O::CreateMultipartUpload => Err(S3Error::later("Multipart upload")),
+        O::UploadPart if call.headers.contains_key("x-amz-copy-source") => {
+            Err(S3Error::later("Multipart upload"))
+        }
+        O::UploadPart => Err(S3Error::later("Multipart upload")),
+        O::ListParts => Err(S3Error::later("Multipart upload")),
+        O::CompleteMultipartUpload => Err(S3Error::later("Multipart upload")),
+        O::AbortMultipartUpload => Err(S3Error::later("Multipart upload")),
+    }
+}
