@@ -88,6 +88,8 @@ pub enum ErrorKind {
     InvalidState,
     /// A concurrent change won; repeating the same request may succeed.
     Conflict,
+    /// What was asked for was there once, and is no longer kept.
+    NoLongerKept,
     /// No space left for a write. Reads and deletes still work.
     NoSpace,
     /// The store refuses writes (after a failed flush) or is stopping; only a restart helps.

@@ -2,6 +2,7 @@
 
 use crate::account::find_account;
 use crate::bucket_update::check_new;
+use crate::feed::{self, Event, EventKind};
 use crate::nouns::{Bucket, BucketUsage, ListBuckets};
 use crate::properties::BucketProperties;
 use crate::record::{BucketRecord, Record};
@@ -107,6 +108,7 @@ impl Store {
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
             if self.try_commit(commit).await? {
+                self.waiting.wake();
                 return Ok(bucket);
             }
         }
@@ -242,6 +244,9 @@ impl Store {
             if found.bucket.name.account().is_none() {
                 writes.push(delete(row_key::bucket_name(&found.bucket.name)));
             }
+            let owner = &found.bucket.owner;
+            let deleted = Event::of_bucket(EventKind::BucketDeleted, &found.bucket.name, owner);
+            writes.extend(feed::append(self.host.clock.now(), &[deleted])?);
             let commit = Commit {
                 expectations,
                 writes,
@@ -249,6 +254,7 @@ impl Store {
                 ..Commit::default()
             };
             if self.try_commit(commit).await? {
+                self.waiting.wake();
                 return Ok(());
             }
         }
@@ -286,6 +292,8 @@ fn creation(bucket: &Bucket, account: Expectation, global: Option<BucketName>) -
             delta: 1,
         },
     ];
+    let created = Event::of_bucket(EventKind::BucketCreated, &bucket.name, &bucket.owner);
+    writes.extend(feed::append(bucket.created, &[created])?);
     if let Some(global) = global {
         let name_key = row_key::bucket_name(&global);
         expectations.push(Expectation::Absent(name_key.clone()));

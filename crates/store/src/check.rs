@@ -6,6 +6,7 @@
 mod layers;
 mod versions;
 
+use crate::feed;
 use crate::layer;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
@@ -173,6 +174,8 @@ impl Check<'_> {
             row_key::EXTENT => self.extent(read, key, row).await,
             row_key::DOOMED => self.doomed(read, key, row).await,
             row_key::COUNTER => self.counter(key, row),
+            row_key::FEED => feed::entry(ScanItem::Row(key.clone(), row.clone())).map(drop),
+            row_key::FEED_FORGOTTEN if row.value.len() == size_of::<u64>() => Ok(()),
             _ => Err(Error::corrupt("a row of an unknown table")),
         };
         if let Err(error) = result {

@@ -12,6 +12,7 @@ mod bucket_update;
 mod check;
 mod copy;
 mod delete;
+mod feed;
 mod keys;
 mod layer;
 mod list;
@@ -33,6 +34,7 @@ mod versions;
 pub use account::ChangeAccount;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
+pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,

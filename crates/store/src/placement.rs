@@ -7,6 +7,7 @@
 //! Invariants: a current object is newer than all of its key's history; at most one version of a
 //! key is the null version; all versions of a key have the object's id.
 
+use crate::feed::{self, Event, EventKind};
 use crate::layer::{Hold, References};
 use crate::nouns::{Bucket, Content, Object, VersionRef};
 use crate::properties::{Checksum, ObjectProperties, Versioning, Written};
@@ -98,6 +99,8 @@ pub(crate) struct Changes {
     /// Streams whose extents the writes name.
     pub(crate) tokens: Vec<Token>,
     pub(crate) tally: Tally,
+    /// What the feed tells of it.
+    pub(crate) events: Vec<Event>,
 }
 
 impl Slot {
@@ -200,6 +203,7 @@ impl Slot {
         }
         changes.put(row, ObjectRecord::new(object)?.to_value()?, body);
         changes.tally.add(Tally::current(object));
+        changes.tell(EventKind::Written, self, object);
         Ok(Some(changes))
     }
 
@@ -312,6 +316,12 @@ impl Slot {
 }
 
 impl Changes {
+    /// Something happens to an object of this slot.
+    pub(crate) fn tell(&mut self, kind: EventKind, slot: &Slot, object: &Object) {
+        let event = Event::of(kind, &slot.bucket.bucket.name, object);
+        self.events.push(event);
+    }
+
     pub(crate) fn expecting(expectations: Vec<Expectation>) -> Self {
         Changes {
             expectations,
@@ -346,13 +356,19 @@ impl Changes {
         };
         drop(read);
         self.writes.extend(store::count(&bucket.bucket, self.tally));
+        let now = store.host.clock.now();
+        self.writes.extend(feed::append(now, &self.events)?);
         let commit = Commit {
             expectations: self.expectations,
             writes: self.writes,
             tokens: self.tokens,
             urgency,
         };
-        store.commit_settled(commit, settled, hold).await
+        let applied = store.commit_settled(commit, settled, hold).await?;
+        if applied {
+            store.waiting.wake();
+        }
+        Ok(applied)
     }
 }
 

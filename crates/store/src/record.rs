@@ -6,10 +6,12 @@
 //! versions, one step after another, and refuses newer ones.
 
 mod bucket;
+mod feed;
 mod layer;
 mod object;
 
 pub(crate) use bucket::BucketRecord;
+pub(crate) use feed::FeedRecord;
 pub(crate) use layer::{ExtentRecord, LayerRecord, Source};
 pub(crate) use object::ObjectRecord;
 

@@ -1,5 +1,6 @@
 //! What goes when a key, or one version of it, is deleted, and what comes forward in its place.
 
+use crate::feed::EventKind;
 use crate::nouns::{Content, Object};
 use crate::placement::{Changes, Draft, Slot, Tally};
 use crate::properties::{ObjectProperties, Versioning, Written};
@@ -50,6 +51,7 @@ impl Slot {
         self.index_version(&mut changes, &marker, &row);
         changes.put(row, ObjectRecord::new(&marker)?.to_value()?, None);
         changes.tally.add(Tally::version(&marker));
+        changes.tell(EventKind::Marked, self, &marker);
         Ok(Some((changes, marker)))
     }
 
@@ -202,6 +204,7 @@ impl Changes {
     ) -> Result<()> {
         let object = &version.object;
         guard.check(object)?;
+        self.tell(EventKind::Removed, slot, object);
         self.delete(version.row.clone());
         self.released.extend(object.layer());
         if version.is_current() {

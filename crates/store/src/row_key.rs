@@ -6,7 +6,9 @@
 
 use bytes::Bytes;
 use std::ops::Bound;
-use trestle_core::{AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, VersionId};
+use trestle_core::{
+    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, VersionId,
+};
 use trestle_engine::meta::prefix_end;
 
 /// `01 | name`: a setting of the store.
@@ -43,6 +45,11 @@ pub(crate) const DOOMED: u8 = 0x42;
 pub(crate) const UPLOAD: u8 = 0x50;
 /// `60 | scope | …`: a counter.
 pub(crate) const COUNTER: u8 = 0x60;
+
+/// `70 | sequence`: what the commit of that sequence did.
+pub(crate) const FEED: u8 = 0x70;
+/// `71`: up to which sequence the feed is no longer kept.
+pub(crate) const FEED_FORGOTTEN: u8 = 0x71;
 
 const SCOPE_ACCOUNT: u8 = 0x01;
 const SCOPE_BUCKET: u8 = 0x02;
@@ -234,6 +241,19 @@ pub(crate) fn account_counter(id: &AccountId, count: Count) -> Bytes {
 
 pub(crate) fn bucket_counter(id: BucketId, count: Count) -> Bytes {
     key(COUNTER, &[&[SCOPE_BUCKET], id.0.as_bytes(), &[count as u8]])
+}
+
+/// Start of the keys of the feed.
+pub(crate) fn feed() -> Bytes {
+    key(FEED, &[])
+}
+
+pub(crate) fn feed_entry(sequence: Sequence) -> Bytes {
+    key(FEED, &[&sequence.0.to_be_bytes()])
+}
+
+pub(crate) fn feed_forgotten() -> Bytes {
+    key(FEED_FORGOTTEN, &[])
 }
 
 /// The range of all keys that start with `prefix`, which never is all `ff` here.

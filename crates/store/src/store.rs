@@ -1,5 +1,6 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
+use crate::feed::Waiting;
 use crate::keys::MasterKey;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
@@ -35,6 +36,7 @@ pub struct Store {
     pub(crate) host: Host,
     pub(crate) master: Option<MasterKey>,
     pub(crate) ring: Ring,
+    pub(crate) waiting: Waiting,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -108,6 +110,7 @@ impl Store {
             host,
             master,
             ring: Ring::default(),
+            waiting: Waiting::default(),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
@@ -151,6 +154,7 @@ impl Store {
     /// The engine's; it will be tried again.
     pub async fn tidy(&self) -> Result<()> {
         self.free_doomed().await?;
+        self.trim_feed().await?;
         self.engine.meta.tidy().await
     }
 

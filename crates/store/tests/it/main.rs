@@ -13,6 +13,7 @@ mod buckets;
 mod check;
 mod concurrency;
 mod copies;
+mod feed;
 mod fixture;
 mod listing;
 mod objects;
