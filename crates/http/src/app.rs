@@ -288,11 +288,7 @@ pub async fn run(address: &str, handler: Arc<Handler>) -> std::io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     let (stopping, stop) = tokio::sync::watch::channel(false);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let service = Service {
-        host: Host::real(),
-        connections: CONNECTIONS,
-        handler,
-    };
+    let service = Service::new(Host::real(), CONNECTIONS, handler);
     let serving = tokio::spawn(crate::serve::serve(listener, service, stop, DRAIN));
     tokio::select! {
         _ = terminate.recv() => {}

@@ -1,14 +1,24 @@
-//! The line that each request leaves in the log, written when the answer's body has ended.
+//! The line that each request leaves in the log, written when the answer's body has ended, and what
+//! its end sets free.
 
 use crate::body::Body;
+use crate::http2::Traffic;
+use crate::metrics::{Ended, Label, Metrics};
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use trestle_core::Result;
 use trestle_host::Host;
+
+/// Who asked, as a handler found out: in an answer's extensions, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedUser(pub String);
 
 /// What is known of a request before its answer.
 pub(crate) struct Line {
@@ -16,25 +26,56 @@ pub(crate) struct Line {
     pub(crate) id: String,
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) client: IpAddr,
+    pub(crate) version: Version,
     pub(crate) started: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Of HTTP/2.
+    pub(crate) traffic: Option<Arc<Traffic>>,
+    /// Its place among the requests in flight.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+}
+
+impl Line {
+    /// The request is there.
+    pub(crate) fn begin(&self) {
+        self.metrics.began();
+        if let Some(traffic) = &self.traffic {
+            traffic.began(&self.host);
+        }
+    }
+
+    /// Its answer begins.
+    pub(crate) fn answered(&self) {
+        if let Some(traffic) = &self.traffic {
+            traffic.answered(&self.host);
+        }
+    }
 }
 
 /// A body that logs its request when the connection drops it: at its end, or when it broke off.
 pub(crate) struct Logged {
     body: Body,
     line: Line,
-    status: u16,
+    status: StatusCode,
+    label: &'static str,
+    user: Option<LoggedUser>,
     sent: u64,
 }
 
 impl Logged {
     /// The answer with its body logged.
-    pub(crate) fn response(response: Response<Body>, line: Line) -> Response<Self> {
-        let status = response.status().as_u16();
+    pub(crate) fn response(mut response: Response<Body>, line: Line) -> Response<Self> {
+        let status = response.status();
+        let extensions = response.extensions_mut();
+        let label = extensions.remove::<Label>().map_or("", |label| label.0);
+        let user = extensions.remove::<LoggedUser>();
         response.map(|body| Logged {
             body,
             line,
             status,
+            label,
+            user,
             sent: 0,
         })
     }
@@ -47,20 +88,42 @@ impl Drop for Logged {
             id,
             method,
             path,
+            client,
+            version,
             started,
+            metrics,
+            traffic,
+            ..
         } = &self.line;
         let bytes = self.sent;
-        let milliseconds = (host.clock.monotonic() - *started).as_secs_f64() * 1e3;
-        let status = self.status;
+        let took = host.clock.monotonic().saturating_sub(*started);
+        let milliseconds = took.as_secs_f64() * 1e3;
+        let status = self.status.as_u16();
+        let user = self.user.as_ref().map(|user| user.0.as_str());
         // The body of an answer to HEAD is never sent.
-        if self.body.is_end_stream() || method == Method::HEAD {
-            tracing::info!(request = %id, %method, path, status, bytes, milliseconds, "request");
+        let whole = self.body.is_end_stream() || method == Method::HEAD;
+        if whole {
+            tracing::info!(
+                request = %id, %client, user, ?version, %method, path, status, bytes, milliseconds,
+                "request"
+            );
         } else {
             let left = self.body.remaining();
             tracing::warn!(
-                request = %id, %method, path, status, bytes, left, milliseconds,
-                "the answer broke off"
+                request = %id, %client, user, ?version, %method, path, status, bytes, left,
+                milliseconds, "the answer broke off"
             );
+        }
+        metrics.ended(&Ended {
+            label: self.label,
+            method,
+            status: self.status,
+            sent: bytes,
+            took,
+            whole,
+        });
+        if let Some(traffic) = traffic {
+            traffic.ended(host);
         }
     }
 }
@@ -76,6 +139,9 @@ impl http_body::Body for Logged {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if let Some(traffic) = &self.line.traffic {
+                traffic.moved(&self.line.host);
+            }
         }
         Poll::Ready(frame)
     }

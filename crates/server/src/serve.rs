@@ -29,6 +29,8 @@ const TIDY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Most open connections.
 const CONNECTIONS_MAX: u32 = 4096;
+/// Most requests that are answered at once.
+const REQUESTS_MAX: u32 = 1024;
 /// Files that are no connection's: the log, the index, segments open for reading, and room.
 const FILES_OF_STORE: u64 = 512;
 /// With fewer connections than this there is nothing to serve.
@@ -91,21 +93,20 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     for url in &urls {
         println!("listening on {url}");
     }
-    let service = Service {
-        host: host.clone(),
-        // Each listener has its share: together they stay below the limit of open files.
-        connections: connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX),
-        handler: Arc::new(Dialects {
-            s3: S3::new(
-                store.clone(),
-                keys(config, &root, &account),
-                s3_settings(config),
-            ),
-            rest: Rest::new(store.clone(), authenticate(host, root, account)),
-            store: store.clone(),
-        })
-        .handler(),
-    };
+    let dialects = Arc::new(Dialects {
+        s3: S3::new(
+            store.clone(),
+            keys(config, &root, &account),
+            s3_settings(config),
+        ),
+        rest: Rest::new(store.clone(), authenticate(host.clone(), root, account)),
+        store: store.clone(),
+    });
+    // Each listener has its share: together they stay below the limit of open files.
+    let share = connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX);
+    let service = Service::new(host, share, dialects.handler())
+        .requests(REQUESTS_MAX)
+        .vital(&["/healthz", "/readyz", "/metrics"]);
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
     let mut serving = tokio::task::JoinSet::new();

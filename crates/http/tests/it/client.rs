@@ -15,14 +15,17 @@ pub(crate) struct Server {
 }
 
 pub(crate) async fn start(handler: Arc<Handler>) -> Server {
+    start_with(handler, |service| service).await
+}
+
+pub(crate) async fn start_with(
+    handler: Arc<Handler>,
+    shape: impl FnOnce(Service) -> Service,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stopping, stop) = watch::channel(false);
-    let service = Service {
-        host: trestle_host::Host::real(),
-        connections: 16,
-        handler,
-    };
+    let service = shape(Service::new(trestle_host::Host::real(), 16, handler));
     tokio::spawn(trestle_http::serve(listener, service, stop, Duration::ZERO));
     Server {
         address,

@@ -3,9 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "helpers of tests are tests"
 )]
 
 mod client;
+#[cfg(feature = "tls")]
+mod connections;
 mod resource;
 mod served;
