@@ -169,6 +169,7 @@ impl Check<'_> {
             }
             row_key::VERSION_ID => self.version_id(read, key, row).await,
             row_key::NULL_VERSION => self.null_version(read, key, row).await,
+            row_key::EXPIRY => versions::expiry(read, key).await,
             row_key::OBJECT_ID => self.object_id(read, key, row).await,
             row_key::LAYER => self.layer(read, key, row).await,
             row_key::EXTENT => self.extent(read, key, row).await,
@@ -281,6 +282,11 @@ impl Check<'_> {
             Ok(Some(index)) if Some(&index.value[..]) == key.get(1..) => {}
             Ok(_) => self.found(place.clone(), "the index of object ids does not lead to it"),
             Err(error) => self.found(place.clone(), because("the index of object ids", &error)),
+        }
+        match versions::leads_to_end(read, key, &object).await {
+            Ok(true) => {}
+            Ok(false) => self.found(place.clone(), "no row leads to it when it ends"),
+            Err(error) => self.found(place.clone(), because("its end", &error)),
         }
         self.contents(read, place, (&object, row)).await;
     }

@@ -3,9 +3,10 @@
 
 use crate::layer::Hold;
 use crate::nouns::{Content, CopyObject, CopyOutcome, PropertiesOf};
+use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
-use crate::put::{check_properties, checksum};
+use crate::put::checksum;
 use crate::source::{FoundSource, Hashed};
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
@@ -39,7 +40,7 @@ impl Store {
             let source = self.find_source(&*read, source_grant, &copy.source).await?;
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
-            store::check_precondition(&copy.precondition, copy.tag_of, slot.current.as_ref())?;
+            store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
             let small = self.small_bytes(&*read, &source).await?;
             let wanted = wanted_of(&source, small.as_ref(), &wanted);
             let digests = Store::digests(&source, small.as_ref(), &wanted, hashed.as_ref());
@@ -75,7 +76,7 @@ impl Store {
             {
                 return Ok(CopyOutcome {
                     object,
-                    created: slot.current.is_none(),
+                    created: slot.live(self).is_none(),
                     source: source.object,
                 });
             }

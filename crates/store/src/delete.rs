@@ -110,7 +110,7 @@ impl Store {
             }
         };
         let target = match delete.version {
-            VersionRef::Current => slot.current.as_ref(),
+            VersionRef::Current => slot.live(self),
             VersionRef::Null | VersionRef::Id(_) => version.as_ref(),
         };
         let mut confirmed = Vec::new();
@@ -142,7 +142,8 @@ impl Store {
                 .await
                 .map(Some);
         }
-        match (&slot.current, slot.versioning()) {
+        // One that has ended is not there to be deleted.
+        match (slot.live(self), slot.versioning()) {
             (None, Versioning::Off) => Err(Error::not_found(Noun::Object, &delete.key)),
             (None, _) if !delete.mark_missing => {
                 Err(missing(&*read, &slot.bucket.bucket, &delete.key).await?)

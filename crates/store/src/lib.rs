@@ -12,15 +12,18 @@ mod bucket_update;
 mod check;
 mod copy;
 mod delete;
+mod expiry;
 mod feed;
 mod keys;
 mod layer;
 mod list;
 mod nouns;
+mod object_update;
 mod placement;
 mod properties;
 mod protection;
 mod put;
+mod quota;
 mod read;
 mod receive;
 mod record;
@@ -40,7 +43,10 @@ pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,
     CopyOutcome, DeleteObject, DeleteOutcome, History, ListBuckets, ListObjects, ListVersions,
     Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome, ReadObject,
-    Source, TagOf, VersionItem, VersionListing, VersionRef,
+    Source, TagOf, UpdateObject, VersionItem, VersionListing, VersionRef,
+};
+pub use object_update::{
+    ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,
 };
 pub use properties::{
     BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,

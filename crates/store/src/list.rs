@@ -34,6 +34,7 @@ impl Store {
         let found = store::find_bucket(&*read, &list.bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let bucket = found.bucket.id;
+        let now = self.host.clock.now();
         let mut items = Vec::new();
         if list.limit == 0 {
             return Ok(Listing { items, next: None });
@@ -53,7 +54,11 @@ impl Store {
                 if let ScanItem::Row(_, row) = &item {
                     bytes += row.value.len();
                 }
-                items.push(listed(item)?);
+                let listed = listed(item)?;
+                let ended = matches!(&listed, ListingItem::Object(o) if o.has_expired(now));
+                if !ended {
+                    items.push(listed);
+                }
             }
             if !more {
                 return Ok(Listing { items, next: None });

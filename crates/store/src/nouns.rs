@@ -178,6 +178,19 @@ impl Object {
         self.content == Content::DeleteMarker
     }
 
+    /// Replaces its mutable part.
+    pub(crate) fn set_properties(&mut self, properties: ObjectProperties) {
+        self.representation = properties.representation;
+        self.metadata = properties.metadata;
+        self.tags = properties.tags;
+        self.acl = properties.acl;
+        self.retention = properties.retention;
+        self.legal_hold = properties.legal_hold;
+        self.expires = properties.expires;
+        self.storage_class = properties.storage_class;
+        self.documents = properties.documents;
+    }
+
     /// Its mutable part.
     pub fn properties(&self) -> ObjectProperties {
         ObjectProperties {
@@ -248,6 +261,21 @@ pub struct ReadObject {
     pub key: Key,
     /// Which version.
     pub version: VersionRef,
+}
+
+/// A change of an object's properties.
+#[derive(Clone, Debug)]
+pub struct UpdateObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// Which version.
+    pub version: VersionRef,
+    /// What must hold of it.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
 }
 
 /// What becomes of history when an object is deleted.

@@ -12,6 +12,8 @@ use crate::layer::{Hold, References};
 use crate::nouns::{Bucket, Content, Object, VersionRef};
 use crate::properties::{Checksum, ObjectProperties, Versioning, Written};
 use crate::protection::Guard;
+use crate::quota;
+use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
 use crate::store::{self, FoundBucket, FoundObject, Store};
@@ -77,6 +79,11 @@ impl Tally {
         self.bytes += other.bytes;
         self.versions += other.versions;
         self.version_bytes += other.version_bytes;
+    }
+
+    /// Bytes of all versions.
+    pub(crate) fn all_bytes(&self) -> i64 {
+        self.bytes.saturating_add(self.version_bytes)
     }
 
     pub(crate) fn take(&mut self, other: Tally) {
@@ -153,6 +160,12 @@ impl Slot {
         let now = store.host.clock.now();
         let modified = former.map_or(now, |former| now.after(former.modified));
         let properties = draft.properties;
+        let lock = self.bucket.bucket.properties.lock;
+        let default = lock
+            .and_then(|lock| lock.default)
+            .filter(|_| draft.content != Content::DeleteMarker)
+            .map(|default| default.starting(modified));
+        let retention = properties.retention.or(default);
         Object {
             id: former.map_or_else(|| ObjectId(store.host.id()), |former| former.id),
             version: VersionId(store.host.id()),
@@ -171,7 +184,7 @@ impl Slot {
             metadata: properties.metadata,
             tags: properties.tags,
             acl: properties.acl,
-            retention: properties.retention,
+            retention,
             legal_hold: properties.legal_hold,
             expires: properties.expires,
             storage_class: properties.storage_class,
@@ -202,6 +215,8 @@ impl Slot {
             changes.put(row_key::object_id(object.id), row_key::place(&row), None);
         }
         changes.put(row, ObjectRecord::new(object)?.to_value()?, body);
+        let current = self.current.as_ref().map(|current| &current.object);
+        changes.expiry(self.bucket.bucket.id, current, Some(object));
         changes.tally.add(Tally::current(object));
         changes.tell(EventKind::Written, self, object);
         Ok(Some(changes))
@@ -339,6 +354,9 @@ impl Changes {
 
     /// Commits it all, and frees what nothing refers to any more. Whether it was applied: not, when
     /// a concurrent change won.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`; the engine's.
     pub(crate) async fn commit(
         mut self,
         store: &Store,
@@ -351,6 +369,8 @@ impl Changes {
             references.lose(layer);
         }
         let read = store.snapshot().await?;
+        let counted = quota::check(&*read, &bucket.bucket, self.tally).await?;
+        self.expectations.extend(counted);
         let Some(settled) = store.settle(hold, &*read, &references).await? else {
             return Ok(false);
         };
@@ -387,12 +407,8 @@ async fn former_body(
     let Some(row) = row.filter(|row| row.revision == current.revision) else {
         return Ok(None);
     };
-    let Some(body) = row.body else {
-        return Err(Error::corrupt("an object's row lost its bytes"));
-    };
-    let length = u64::from(body.length);
-    let bytes = store.engine.data.read_body(&body, 0..length).await?;
-    Ok(Some(Some(bytes)))
+    let found = FoundObject::decode(key, row, &current.object.key)?;
+    attached(store, &found).await.map(Some)
 }
 
 fn decoded(item: ScanItem, key: &Key) -> Result<FoundObject> {

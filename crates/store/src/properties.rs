@@ -54,6 +54,21 @@ pub struct DefaultRetention {
     pub period: Period,
 }
 
+impl DefaultRetention {
+    /// The retention of a version that is made at `made`.
+    pub(crate) fn starting(self, made: Timestamp) -> Retention {
+        const DAY: u64 = 24 * 60 * 60 * 1_000_000;
+        let days = match self.period {
+            Period::Days(days) => u64::from(days),
+            Period::Years(years) => u64::from(years).saturating_mul(365),
+        };
+        Retention {
+            mode: self.mode,
+            until: Timestamp(made.0.saturating_add(days.saturating_mul(DAY))),
+        }
+    }
+}
+
 /// Object lock: versions of the bucket may have retention and legal holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ObjectLock {

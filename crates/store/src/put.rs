@@ -1,17 +1,19 @@
 //! Writing a whole object: its bytes stream into the data port, then one commit makes them the
 //! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
 
+use crate::bucket_update::bytes;
 use crate::layer::{Hold, NewLayer};
 use crate::nouns::{Content, PutObject, PutOutcome};
+use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
-use crate::properties::{Checksum, ObjectProperties, Written};
+use crate::properties::{Checksum, Written};
 use crate::receive::Received;
 use crate::record::metadata_text;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
 use futures::Stream;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{DigestAlgorithm, Digests, Error, Owner, Result};
+use trestle_core::{DigestAlgorithm, Digests, Error, Owner, Representation, Result};
 use trestle_engine::{Body, Urgency};
 
 /// Largest metadata of an object, in bytes of JSON text.
@@ -60,7 +62,7 @@ impl Store {
         let read = self.snapshot().await?;
         let mut slot = Slot::find(&*read, &put.bucket, &put.key).await?;
         slot.confirm(self, &*read, grant).await?;
-        store::check_precondition(&put.precondition, put.tag_of, slot.current.as_ref())?;
+        store::check_precondition(&put.precondition, put.tag_of, slot.live(self))?;
         Ok(slot)
     }
 
@@ -101,7 +103,7 @@ impl Store {
         let applied = changes.commit(self, &slot.bucket, hold, urgency).await?;
         Ok(applied.then(|| PutOutcome {
             object,
-            created: slot.current.is_none(),
+            created: slot.live(self).is_none(),
         }))
     }
 }
@@ -114,20 +116,15 @@ pub(crate) fn checksum(digests: &Digests, algorithm: DigestAlgorithm) -> Option<
     })
 }
 
-/// Refuses properties beyond their limits.
-pub(crate) fn check_properties(properties: &ObjectProperties) -> Result<()> {
-    let representation: usize = properties
-        .representation
-        .iter()
-        .map(|(n, v)| n.len() + v.len())
-        .sum();
-    if representation > REPRESENTATION_BYTES_MAX {
+/// Refuses a representation beyond its limit.
+pub(crate) fn check_representation(representation: &Representation) -> Result<()> {
+    if bytes(representation) > REPRESENTATION_BYTES_MAX {
         return Err(store::too_large(
             "a representation",
             REPRESENTATION_BYTES_MAX as u64,
         ));
     }
-    check_metadata(&properties.metadata)
+    Ok(())
 }
 
 /// Refuses metadata beyond its limits.

@@ -5,7 +5,7 @@ use crate::nouns::{Bucket, Content, Object, ReadObject, VersionRef};
 use crate::placement;
 use crate::record::{BucketRecord, Record};
 use crate::row_key;
-use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -100,24 +100,50 @@ impl Store {
         (bucket, key, version): (&BucketName, &Key, VersionRef),
     ) -> Result<(FoundObject, Vec<Expectation>)> {
         let bucket = store::find_bucket(read, bucket).await?;
+        let found = self.find_live(read, &bucket, key, version).await;
+        let object = found.as_ref().ok();
+        let confirmed = self.confirm(read, grant, Some(&bucket), object).await?;
+        let found = found?;
+        let mut expectations = bucket.expectations();
+        expectations.push(confirmed);
+        expectations.push(found.expectation());
+        Ok((found, expectations))
+    }
+
+    /// A version that can be read: no delete marker, and no object that has ended.
+    ///
+    /// # Errors
+    /// `NotFound(Object)`, with the delete marker that is there instead; `NotFound(Version)`.
+    pub(crate) async fn find_live(
+        &self,
+        read: &dyn MetaRead,
+        bucket: &FoundBucket,
+        key: &Key,
+        version: VersionRef,
+    ) -> Result<FoundObject> {
         let found = placement::find_version(read, &bucket.bucket, key, version).await?;
-        let confirmed = self
-            .confirm(read, grant, Some(&bucket), found.as_ref())
-            .await?;
+        let now = self.host.clock.now();
         match found {
-            Some(found) if !found.object.is_marker() => {
-                let mut expectations = bucket.expectations();
-                expectations.push(confirmed);
-                expectations.push(Expectation::Revision(found.row.clone(), found.revision));
-                Ok((found, expectations))
+            Some(found) if found.object.is_marker() => Err(is_marker(&found.object)),
+            Some(found) if found.is_current() && found.object.has_expired(now) => {
+                Err(Error::not_found(Noun::Object, key))
             }
-            Some(marker) => Err(is_marker(&marker.object)),
+            Some(found) => Ok(found),
             None if version == VersionRef::Current => {
                 Err(missing(read, &bucket.bucket, key).await?)
             }
             None => Err(Error::not_found(Noun::Version, key)),
         }
     }
+}
+
+/// The bytes that are attached to a version's row, in a snapshot that still lives.
+pub(crate) async fn attached(store: &Store, found: &FoundObject) -> Result<Option<Bytes>> {
+    let Some(body) = &found.body else {
+        return Ok(None);
+    };
+    let length = u64::from(body.length);
+    store.engine.data.read_body(body, 0..length).await.map(Some)
 }
 
 /// The actions that let a caller see a version's record, of which it shows the part that was asked

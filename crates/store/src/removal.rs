@@ -5,6 +5,7 @@ use crate::nouns::{Content, Object};
 use crate::placement::{Changes, Draft, Slot, Tally};
 use crate::properties::{ObjectProperties, Versioning, Written};
 use crate::protection::Guard;
+use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
 use crate::store::{FoundObject, Store};
@@ -40,8 +41,9 @@ impl Slot {
         let Some(mut changes) = self.make_way(store, guard).await? else {
             return Ok(None);
         };
-        if self.current.is_some() {
+        if let Some(current) = &self.current {
             changes.delete(row_key::object(id, &self.key));
+            changes.expiry(id, Some(&current.object), None);
         }
         if self.former().is_none() {
             let row = row_key::object(id, &self.key);
@@ -84,12 +86,21 @@ impl Slot {
             let nothing_newer = Expectation::EmptyRange(history, end);
             changes.expectations.push(nothing_newer);
         }
+        let former = Some(&version.object).filter(|_| version.is_current());
+        let id = self.bucket.bucket.id;
         match next {
             Some(next) if next.object.is_marker() => {
+                changes.expiry(id, former, None);
                 changes.expectations.push(next.expectation());
             }
-            Some(next) => self.promote(store, next, &mut changes).await?,
-            None => changes.delete(row_key::object_id(version.object.id)),
+            Some(next) => {
+                changes.expiry(id, former, Some(&next.object));
+                self.promote(store, next, &mut changes).await?;
+            }
+            None => {
+                changes.expiry(id, former, None);
+                changes.delete(row_key::object_id(version.object.id));
+            }
         }
         Ok(changes)
     }
@@ -116,6 +127,7 @@ impl Slot {
         if all {
             if let Some(current) = &self.current {
                 changes.remove(self, current, guard)?;
+                changes.expiry(self.bucket.bucket.id, Some(&current.object), None);
             }
             if let Some(former) = self.former() {
                 changes.delete(row_key::object_id(former.id));
@@ -167,14 +179,7 @@ impl Slot {
 
     /// Makes a version of history the current object.
     async fn promote(&self, store: &Store, next: FoundObject, changes: &mut Changes) -> Result<()> {
-        let body = match &next.body {
-            Some(body) => {
-                let length = u64::from(body.length);
-                let bytes = store.engine.data.read_body(body, 0..length).await?;
-                Some(Body::Attached(bytes))
-            }
-            None => None,
-        };
+        let body = attached(store, &next).await?.map(Body::Attached);
         let id = self.bucket.bucket.id;
         let object = &next.object;
         changes.expectations.push(next.expectation());

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use std::ops::Bound;
 use trestle_core::{
-    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, VersionId,
+    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, Timestamp, VersionId,
 };
 use trestle_engine::meta::prefix_end;
 
@@ -35,6 +35,8 @@ pub(crate) const OBJECT_ID: u8 = 0x33;
 pub(crate) const VERSION_ID: u8 = 0x34;
 /// `35 | bucket id | escaped key`: where the null version is, if it is in history.
 pub(crate) const NULL_VERSION: u8 = 0x35;
+/// `36 | time | bucket id | key`: a current object that ends at that time.
+pub(crate) const EXPIRY: u8 = 0x36;
 /// `40 | layer id`: a layer.
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
@@ -196,6 +198,32 @@ pub(crate) fn null_version(id: BucketId, object_key: &Key) -> Bytes {
     key(NULL_VERSION, &[id.0.as_bytes(), &escaped(object_key)])
 }
 
+/// Start of the keys of all expiries.
+pub(crate) fn expiries() -> Bytes {
+    key(EXPIRY, &[])
+}
+
+/// Start of the keys of all expiries after `time`.
+pub(crate) fn expiries_after(time: Timestamp) -> Bytes {
+    key(EXPIRY, &[&time.0.saturating_add(1).to_be_bytes()])
+}
+
+pub(crate) fn expiry(time: Timestamp, id: BucketId, object_key: &Key) -> Bytes {
+    key(
+        EXPIRY,
+        &[
+            &time.0.to_be_bytes(),
+            id.0.as_bytes(),
+            object_key.as_str().as_bytes(),
+        ],
+    )
+}
+
+/// The bucket and key of an expiry's row key.
+pub(crate) fn split_expiry(row_key: &[u8]) -> Option<(BucketId, Key)> {
+    split_place(row_key.get(9..)?)
+}
+
 /// What an index says of a row whose table it knows: what follows the table byte.
 pub(crate) fn place(row_key: &Bytes) -> Bytes {
     row_key.slice(1.min(row_key.len())..)
@@ -349,6 +377,11 @@ mod tests {
         assert_eq!(v[..], [&[0x34][..], &seven].concat());
         let n = null_version(BucketId(id), &odd);
         assert_eq!(n[..], [&[0x35][..], &seven, escaped].concat());
+        let e = expiry(Timestamp(258), BucketId(id), &odd);
+        let time = [0, 0, 0, 0, 0, 0, 1, 2];
+        assert_eq!(e[..], [&[0x36][..], &time, &seven, b"a\0b"].concat());
+        assert_eq!(split_expiry(&e), Some((BucketId(id), odd)));
+        assert!(expiries() < e && e < expiries_after(Timestamp(258)));
         assert_eq!(layer(LayerId(id))[..], [&[0x40][..], &seven].concat());
         let e = extent(LayerId(id), 258);
         assert_eq!(

@@ -21,6 +21,8 @@ use trestle_host::Host;
 pub(crate) const ATTEMPTS_MAX: usize = 100;
 /// The setting that says which master key the store needs.
 const MASTER_KEY_SETTING: &str = "master-key";
+/// Objects whose time has come that one `tidy` deletes.
+const EXPIRED_MAX: usize = 1000;
 /// Longest name of a setting, in bytes.
 const SETTING_NAME_BYTES_MAX: usize = 256;
 /// Largest setting, in bytes.
@@ -148,14 +150,15 @@ impl Store {
         self.master.as_ref().ok_or_else(missing)
     }
 
-    /// Gives back what space can be given back now. To be called every few seconds.
+    /// Gives back what space can be given back now, and deletes what has ended. To be called every few seconds.
     ///
     /// # Errors
     /// The engine's; it will be tried again.
     pub async fn tidy(&self) -> Result<()> {
         self.free_doomed().await?;
         self.trim_feed().await?;
-        self.engine.meta.tidy().await
+        self.engine.meta.tidy().await?;
+        self.expire_due(EXPIRED_MAX).await.map(drop)
     }
 
     /// Flushes what makes the next start fast; refuses writes from then on.
@@ -329,12 +332,14 @@ pub(crate) fn granted<'g>(
     grants
         .iter()
         .find(|grant| actions.contains(&grant.action()) && grant.resource() == resource)
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Forbidden,
-                "there is no grant for the action and the resource",
-            )
-        })
+        .ok_or_else(no_grant)
+}
+
+pub(crate) fn no_grant() -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        "there is no grant for the action and the resource",
+    )
 }
 
 /// The owner of what a principal makes.

@@ -140,6 +140,37 @@ fn decode_version(key: &[u8], row: &Row) -> Result<(BucketId, Object)> {
     Ok((bucket, object))
 }
 
+/// Whether there is a row for the end of a current object, if it ends.
+pub(super) async fn leads_to_end(read: &dyn MetaRead, key: &[u8], object: &Object) -> Result<bool> {
+    let (Some(expires), Some((bucket, _))) = (object.expires, row_key::split_id(key)) else {
+        return Ok(true);
+    };
+    let row = row_key::expiry(expires, BucketId(bucket), &object.key);
+    Ok(read.get(&row).await?.is_some())
+}
+
+/// A row of an expiry leads to the current object that ends then.
+pub(super) async fn expiry(read: &dyn MetaRead, key: &Bytes) -> Result<()> {
+    let (bucket, object_key) =
+        row_key::split_expiry(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+    let current = read.get(&row_key::object(bucket, &object_key)).await?;
+    let dangling = || Error::corrupt("an expiry leads to no object that ends then");
+    let current = current.ok_or_else(dangling)?;
+    let Ok(object) =
+        ObjectRecord::from_value(&current.value).and_then(|record| record.into_object(object_key))
+    else {
+        // It was a finding when its own row was seen.
+        return Ok(());
+    };
+    let row = object
+        .expires
+        .map(|expires| row_key::expiry(expires, bucket, &object.key));
+    match row.as_ref() == Some(key) {
+        true => Ok(()),
+        false => Err(dangling()),
+    }
+}
+
 /// The newest version in the history of a key.
 pub(super) async fn newest(
     read: &dyn MetaRead,

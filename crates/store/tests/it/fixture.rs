@@ -277,6 +277,37 @@ impl Fixture {
             .await
     }
 
+    /// Changes `b` with every right.
+    pub(crate) async fn update_bucket(&self, change: &ChangeBucket<'_>) -> Result<Bucket> {
+        let grants: Vec<_> = Action::ALL
+            .iter()
+            .map(|action| on_bucket(*action, "b"))
+            .collect();
+        self.store.update_bucket(&grants, &name("b"), change).await
+    }
+
+    /// Changes a version of a key of `b` with these rights.
+    pub(crate) async fn update(
+        &self,
+        k: &str,
+        version: VersionRef,
+        actions: &[Action],
+        change: &ChangeObject<'_>,
+    ) -> Result<Object> {
+        let grants: Vec<_> = actions
+            .iter()
+            .map(|action| on_object(*action, "b", k))
+            .collect();
+        let update = UpdateObject {
+            bucket: name("b"),
+            key: key(k),
+            version,
+            precondition: Precondition::none(),
+            tag_of: tag,
+        };
+        self.store.update_object(&grants, &update, change).await
+    }
+
     pub(crate) async fn list_versions(&self, list: &ListVersions) -> Result<VersionListing> {
         let grant = on_bucket(Action::ListVersions, "b");
         self.store.list_versions(&grant, list).await

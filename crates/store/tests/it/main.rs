@@ -17,4 +17,5 @@ mod feed;
 mod fixture;
 mod listing;
 mod objects;
+mod properties;
 mod versions;

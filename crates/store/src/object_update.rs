@@ -1,0 +1,203 @@
+//! Changing an object's properties: each part by a right of its own, without touching its bytes.
+
+use crate::bucket_update::{bytes, check_tags};
+use crate::feed::{Event, EventKind};
+use crate::layer::Hold;
+use crate::nouns::{Object, UpdateObject, VersionRef};
+use crate::placement::Changes;
+use crate::properties::{ObjectProperties, Retention, RetentionMode};
+use crate::protection::{Guard, locked};
+use crate::put::{check_metadata, check_representation};
+use crate::read::attached;
+use crate::record::{ObjectRecord, Record};
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{Error, Result};
+use trestle_engine::{Body, Urgency};
+
+/// Largest access control list of an object, in bytes.
+pub const OBJECT_ACL_BYTES_MAX: usize = 64 << 10;
+/// Largest documents of an object: the bytes of all their names and texts.
+pub const OBJECT_DOCUMENTS_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a storage class, in bytes.
+pub const STORAGE_CLASS_BYTES_MAX: usize = 256;
+
+/// How an object's properties change: run on what is there, again when that has changed.
+pub type ChangeObject<'a> = dyn Fn(&mut ObjectProperties) -> Result<()> + Send + Sync + 'a;
+
+impl Store {
+    /// Changes the properties of a version. Each part that comes out different needs a grant for
+    /// its action; shortening a retention in governance mode needs one for `BypassRetention`, too.
+    /// A change of representation, metadata, storage class or expiry is a modification; one of
+    /// tags, access control list, retention, hold or documents is not.
+    ///
+    /// # Errors
+    /// Those of [`Store::head`]; `PreconditionFailed`; what `change` refuses with; `Locked`;
+    /// `TooLarge`; `InvalidInput`; `Conflict` when concurrent changes keep winning.
+    pub async fn update_object(
+        &self,
+        grants: &[Grant],
+        update: &UpdateObject,
+        change: &ChangeObject<'_>,
+    ) -> Result<Object> {
+        let resource = Resource::Object(update.bucket.clone(), update.key.clone());
+        let mut hold = Hold::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let bucket = store::find_bucket(&*read, &update.bucket).await?;
+            let found = self
+                .find_live(&*read, &bucket, &update.key, update.version)
+                .await;
+            let current = found.as_ref().ok();
+            let mut confirmed = Vec::new();
+            for grant in grants {
+                let expected = self.confirm(&*read, grant, Some(&bucket), current).await?;
+                if !confirmed.contains(&expected) {
+                    confirmed.push(expected);
+                }
+            }
+            if grants.iter().all(|grant| *grant.resource() != resource) {
+                return Err(store::no_grant());
+            }
+            store::check_precondition(&update.precondition, update.tag_of, current)?;
+            let found = found?;
+            let former = found.object.properties();
+            let mut properties = former.clone();
+            change(&mut properties)?;
+            if properties == former {
+                return Ok(found.object);
+            }
+            let bypass = store::granted(grants, &[Action::BypassRetention], &resource).is_ok();
+            let guard = Guard {
+                now: self.host.clock.now(),
+                bypass,
+            };
+            for actions in needed(&former, &properties, update.version) {
+                store::granted(grants, actions, &resource)?;
+            }
+            check_retention(former.retention, properties.retention, guard)?;
+            check_properties(&properties)?;
+            let mut object = found.object.clone();
+            object.change = object.change.saturating_add(1);
+            if is_modification(&former, &properties) {
+                object.modified = guard.now.after(object.modified);
+            }
+            object.set_properties(properties);
+            let mut changes = Changes::expecting(bucket.expectations());
+            changes.expectations.push(found.expectation());
+            changes.expectations.extend(confirmed);
+            let body = attached(self, &found).await?.map(Body::Attached);
+            drop(read);
+            changes.put(
+                found.row.clone(),
+                ObjectRecord::new(&object)?.to_value()?,
+                body,
+            );
+            if found.is_current() {
+                let id = bucket.bucket.id;
+                changes.expiry(id, Some(&found.object), Some(&object));
+            }
+            let name = &bucket.bucket.name;
+            let updated = Event::of(EventKind::Updated, name, &object);
+            changes.events.push(updated);
+            let urgency = Urgency::Normal;
+            if changes.commit(self, &bucket, &mut hold, urgency).await? {
+                return Ok(object);
+            }
+        }
+        Err(store::conflict())
+    }
+}
+
+/// For each part that differs, the actions of which one is needed.
+fn needed(
+    former: &ObjectProperties,
+    new: &ObjectProperties,
+    version: VersionRef,
+) -> Vec<&'static [Action]> {
+    let named = version != VersionRef::Current;
+    let mut needed: Vec<&'static [Action]> = Vec::new();
+    let mut part = |differs: bool, current: &'static [Action], of_version: &'static [Action]| {
+        if differs {
+            needed.push(if named { of_version } else { current });
+        }
+    };
+    let write: &[Action] = &[Action::WriteObjectMetadata, Action::WriteObject];
+    part(is_modification(former, new), write, write);
+    if new.tags.is_empty() {
+        part(
+            former.tags != new.tags,
+            &[Action::DeleteObjectTags, Action::WriteObjectTags],
+            &[
+                Action::DeleteObjectVersionTags,
+                Action::WriteObjectVersionTags,
+            ],
+        );
+    } else {
+        part(
+            former.tags != new.tags,
+            &[Action::WriteObjectTags],
+            &[Action::WriteObjectVersionTags],
+        );
+    }
+    part(
+        former.acl != new.acl,
+        &[Action::WriteObjectAcl],
+        &[Action::WriteObjectVersionAcl],
+    );
+    let retention: &[Action] = &[Action::WriteObjectRetention];
+    part(former.retention != new.retention, retention, retention);
+    let hold: &[Action] = &[Action::WriteLegalHold];
+    part(former.legal_hold != new.legal_hold, hold, hold);
+    let documents: &[Action] = &[Action::WriteObjectDocument];
+    part(former.documents != new.documents, documents, documents);
+    needed
+}
+
+fn is_modification(former: &ObjectProperties, new: &ObjectProperties) -> bool {
+    former.representation != new.representation
+        || former.metadata != new.metadata
+        || former.expires != new.expires
+        || former.storage_class != new.storage_class
+}
+
+/// A retention in force may be extended; in governance mode it may be anything for who may pass
+/// over it.
+fn check_retention(former: Option<Retention>, new: Option<Retention>, guard: Guard) -> Result<()> {
+    let Some(former) = former.filter(|former| guard.retains(*former)) else {
+        return Ok(());
+    };
+    let extended = new.is_some_and(|new| new.mode == former.mode && new.until >= former.until);
+    match (former.mode, extended) {
+        (_, true) => Ok(()),
+        (RetentionMode::Compliance, false) => Err(locked("nobody can shorten its retention")),
+        (RetentionMode::Governance, false) => Err(locked("its retention is in force")),
+    }
+}
+
+/// Refuses properties beyond their limits.
+pub(crate) fn check_properties(properties: &ObjectProperties) -> Result<()> {
+    check_representation(&properties.representation)?;
+    check_metadata(&properties.metadata)?;
+    check_tags(&properties.tags)?;
+    let acl = properties.acl.as_ref().map_or(0, String::len);
+    if acl > OBJECT_ACL_BYTES_MAX {
+        return Err(store::too_large(
+            "an object's access control list",
+            OBJECT_ACL_BYTES_MAX as u64,
+        ));
+    }
+    if bytes(&properties.documents) > OBJECT_DOCUMENTS_BYTES_MAX {
+        return Err(store::too_large(
+            "an object's documents",
+            OBJECT_DOCUMENTS_BYTES_MAX as u64,
+        ));
+    }
+    let class = properties.storage_class.as_ref().map_or(0, String::len);
+    if class > STORAGE_CLASS_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the name of a storage class has at most {STORAGE_CLASS_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Quotas of buckets and accounts: a commit that makes either hold more than it may is refused.
+//!
+//! The counters are those of the snapshot in which a commit is put together. Far from a limit,
+//! writes that run at the same time do not disturb each other; in its last eighth, each expects
+//! that no other has counted meanwhile, so that the limit holds exactly.
+
+use crate::account::find_account;
+use crate::nouns::Bucket;
+use crate::placement::Tally;
+use crate::properties::Quota;
+use crate::row_key::{self, Count};
+use crate::store;
+use bytes::Bytes;
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_engine::{Expectation, MetaRead};
+
+/// Refuses a change that a quota does not allow; else says what the commit has to expect.
+///
+/// # Errors
+/// `QuotaExceeded`.
+pub(crate) async fn check(
+    read: &dyn MetaRead,
+    bucket: &Bucket,
+    tally: Tally,
+) -> Result<Vec<Expectation>> {
+    let mut expectations = Vec::new();
+    if tally.objects <= 0 && tally.all_bytes() <= 0 {
+        return Ok(expectations);
+    }
+    let id = bucket.id;
+    let of_bucket = |count| row_key::bucket_counter(id, count);
+    let what = format!("bucket {}", bucket.name);
+    let quota = bucket.properties.quota;
+    expectations.extend(holds(read, quota, tally, (&what, &of_bucket)).await?);
+    let account = &bucket.owner.account;
+    let quota = find_account(read, account).await?.account.properties.quota;
+    let of_account = |count| row_key::account_counter(account, count);
+    let what = format!("account {account}");
+    expectations.extend(holds(read, quota, tally, (&what, &of_account)).await?);
+    Ok(expectations)
+}
+
+async fn holds(
+    read: &dyn MetaRead,
+    quota: Quota,
+    tally: Tally,
+    (what, row): (&str, &(dyn Fn(Count) -> Bytes + Sync)),
+) -> Result<Vec<Expectation>> {
+    let limits: [(Option<u64>, i64, &[Count], &str); 2] = [
+        (
+            quota.bytes,
+            tally.all_bytes(),
+            &[Count::Bytes, Count::VersionBytes],
+            "bytes",
+        ),
+        (quota.objects, tally.objects, &[Count::Objects], "objects"),
+    ];
+    let mut expectations = Vec::new();
+    for (limit, delta, counts, unit) in limits {
+        let (Some(limit), Ok(delta)) = (limit, u64::try_from(delta)) else {
+            continue;
+        };
+        if delta == 0 {
+            continue;
+        }
+        let mut total = delta;
+        let mut counted = Vec::new();
+        for count in counts {
+            let key = row(*count);
+            total = total.saturating_add(store::counter(read, &key).await?);
+            counted.push(key);
+        }
+        if total > limit {
+            let message = format!("{what} may hold at most {limit} {unit}");
+            return Err(Error::new(ErrorKind::QuotaExceeded, message));
+        }
+        if limit - total < limit / 8 {
+            for key in counted {
+                expectations.push(match read.get(&key).await? {
+                    Some(row) => Expectation::Revision(key, row.revision),
+                    None => Expectation::Absent(key),
+                });
+            }
+        }
+    }
+    Ok(expectations)
+}
