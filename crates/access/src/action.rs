@@ -75,6 +75,8 @@ actions! {
         CreateBucket,
         /// Read a bucket's properties and counters.
         ReadBucket,
+        /// Read where a bucket lies.
+        ReadBucketLocation,
         /// Delete an empty bucket.
         DeleteBucket,
         /// List the keys of a bucket.
@@ -173,6 +175,10 @@ actions! {
         ReadObjectMetadata,
         /// Read the metadata of a version.
         ReadObjectVersionMetadata,
+        /// Read an object's attributes: size, digests, parts.
+        ReadObjectAttributes,
+        /// Read a version's attributes.
+        ReadObjectVersionAttributes,
         /// Create or replace an object, or change its bytes.
         WriteObject,
         /// Change an object's metadata alone.
@@ -253,6 +259,44 @@ actions! {
         ReadAudit,
     }
 }
+
+/// A set of actions.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct ActionSet(u128);
+
+impl ActionSet {
+    /// Whether it holds an action.
+    pub fn holds(self, action: Action) -> bool {
+        self.0 & 1 << action as u32 != 0
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What either holds.
+    #[must_use]
+    pub fn or(self, other: ActionSet) -> ActionSet {
+        ActionSet(self.0 | other.0)
+    }
+}
+
+impl FromIterator<Action> for ActionSet {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
+        ActionSet(actions.into_iter().fold(0, |set, a| set | 1 << a as u32))
+    }
+}
+
+impl std::fmt::Debug for ActionSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let held = Action::ALL.iter().filter(|action| self.holds(**action));
+        f.debug_set().entries(held).finish()
+    }
+}
+
+// Each action has a bit of its own.
+const _: () = assert!(Action::ALL.len() <= 128);
 
 impl Action {
     /// The action that changes the part of a bucket's configuration with this name. A name that is

@@ -4,10 +4,10 @@
 //! compares these with what it finds and asks [`Grant::confirm`] again when they moved, so no right
 //! that was taken away is used.
 
-use crate::{Action, Context, Principal};
+use crate::{Action, Context, Facts, Principal, Verdict, verdict};
 use std::fmt;
 use std::sync::Arc;
-use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Owner, Result, Sequence};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Result, Sequence};
 
 /// What it is to be done to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,74 +90,28 @@ pub struct Revisions {
     pub object: Seen<Sequence>,
 }
 
-/// What is known of a bucket.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BucketFacts {
-    /// Who owns it.
-    pub owner: Owner,
-}
-
-/// What is known of an object.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ObjectFacts {
-    /// Who owns it.
-    pub owner: Owner,
-}
-
-/// What a decision is made on, all of one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// The revisions of it all.
-    pub revisions: Revisions,
-    /// The bucket; none when it does not exist or nothing of a bucket is asked for.
-    pub bucket: Option<Arc<BucketFacts>>,
-    /// The object.
-    pub object: Seen<ObjectFacts>,
-}
-
-/// What came of a decision.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    /// It may.
-    Allowed,
-    /// It may not, and why, for an explanation.
-    Denied(String),
-    /// It depends on the object, which was not read yet.
-    NeedsObject,
-}
-
-/// Decides, in this order: an anonymous principal has no rights of its own; root may do everything;
-/// everything else is denied.
-pub fn verdict(asked: &Asked, _facts: &Facts) -> Verdict {
-    if asked.principal.is_root() {
-        return Verdict::Allowed;
-    }
-    Verdict::Denied(match asked.principal.is_anonymous() {
-        true => "anonymous access is not allowed".to_owned(),
-        false => "nothing allows it".to_owned(),
-    })
-}
-
-/// The grant that the facts give; none when it depends on an object that was not read.
+/// The grant that the facts give; none when more has to be read first.
 ///
 /// # Errors
 /// `Forbidden`.
 pub fn decide(asked: Asked, facts: &Facts) -> Result<Option<Grant>> {
     match verdict(&asked, facts) {
-        Verdict::Allowed => Ok(Some(Grant {
+        Verdict::Allowed(_) => Ok(Some(Grant {
             asked: Arc::new(asked),
             revisions: facts.revisions.clone(),
         })),
-        Verdict::NeedsObject => Ok(None),
+        Verdict::NeedsMore => Ok(None),
         // The reason may tell of policies: it is for those who may have it explained.
-        Verdict::Denied(_) => Err(Error::new(
-            ErrorKind::Forbidden,
-            match asked.principal.is_anonymous() {
-                true => "anonymous access is not allowed",
-                false => "access is denied",
-            },
-        )),
+        Verdict::Denied(_) => Err(refused(&asked)),
     }
+}
+
+fn refused(asked: &Asked) -> Error {
+    let message = match asked.principal.is_anonymous() {
+        true => "anonymous access is not allowed",
+        false => "access is denied",
+    };
+    Error::new(ErrorKind::Forbidden, message)
 }
 
 /// The permission to perform one action on one resource. Verbs check that it is theirs, and confirm
@@ -207,10 +161,8 @@ impl Grant {
     /// `Forbidden`.
     pub fn confirm(&self, facts: &Facts) -> Result<()> {
         match verdict(&self.asked, facts) {
-            Verdict::Allowed => Ok(()),
-            Verdict::Denied(_) | Verdict::NeedsObject => {
-                Err(Error::new(ErrorKind::Forbidden, "access is denied"))
-            }
+            Verdict::Allowed(_) => Ok(()),
+            Verdict::Denied(_) | Verdict::NeedsMore => Err(refused(&self.asked)),
         }
     }
 }

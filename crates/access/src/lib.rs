@@ -3,22 +3,32 @@
 //! Pure: no I/O. A store verb takes a [`Grant`], which only this crate makes, so a request that was
 //! not authorised does not compile. A malformed credential is never anonymous.
 
+mod acl;
 mod action;
 mod context;
 mod decision;
+mod facts;
 mod password;
+mod policy;
 mod principal;
 mod signature;
+mod verdict;
 
-pub use action::{Action, Level};
+pub use acl::{
+    ACL_BYTES_MAX, Acl, AclAsked, AclEntry, AclGrant, Admission, EntryKind, Grantee, Ordered,
+    Permission, Place, Who, bits,
+};
+pub use action::{Action, ActionSet, Level};
 pub use context::Context;
-pub use decision::{
-    Asked, BucketFacts, Facts, Grant, ObjectFacts, Resource, Revisions, Seen, Verdict, decide,
-    verdict,
+pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide};
+pub use facts::{
+    AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,
 };
 pub use password::{PasswordCache, hash_secret, verify_secret};
+pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, Statement};
 pub use principal::{Principal, PrincipalKind};
 pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
     SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys,
 };
+pub use verdict::{PolicyPlace, Reason, Verdict, verdict};

@@ -3,6 +3,7 @@
 //! A principal says who presented which credential, and nothing of what they may do: that is looked
 //! up when a decision is made, so a change of rights counts at once.
 
+use crate::Policy;
 use std::sync::Arc;
 use trestle_core::{AccountId, Owner};
 
@@ -27,7 +28,7 @@ pub enum PrincipalKind {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
     kind: PrincipalKind,
     account: Option<AccountId>,
@@ -47,8 +48,8 @@ pub struct Principal {
     pub reseller_admin: bool,
     /// The access key that was presented, if it was one.
     pub access_key: Option<String>,
-    /// Policies, as JSON, that narrow this session.
-    pub session_policies: Vec<Arc<str>>,
+    /// Policies that narrow this session: each must allow what is done.
+    pub session_policies: Vec<Arc<Policy>>,
 }
 
 impl Principal {

@@ -115,10 +115,17 @@ fn facts_of(
     object: Seen<&FoundObject>,
 ) -> Facts {
     Facts {
+        identity: None,
+        account_acl: Seen::Absent,
         revisions: revisions(identities, bucket, &object),
         bucket: bucket.map(|found| {
             Arc::new(BucketFacts {
+                name: found.bucket.name.clone(),
                 owner: found.bucket.owner.clone(),
+                policy: None,
+                acl: None,
+                ownership: Default::default(),
+                public_access: Default::default(),
             })
         }),
         object: match object {
@@ -126,6 +133,8 @@ fn facts_of(
             Seen::Absent => Seen::Absent,
             Seen::There(found) => Seen::There(ObjectFacts {
                 owner: found.object.owner.clone(),
+                acl: None,
+                tags: Default::default(),
             }),
         },
     }

@@ -1,0 +1,411 @@
+//! Conditions: operators, their modifiers, and the keys that can be known here.
+//!
+//! A key that this server can never know is refused when the policy is written: a rule that can
+//! never hold would protect nothing.
+
+use super::Asking;
+use super::json::Node;
+use super::pattern::Pattern;
+use std::net::IpAddr;
+
+/// Keys that may stand in a condition, in lower case; one that ends with `/` or `-` takes a name.
+const KEYS: &[&str] = &[
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:multifactorauthage",
+    "aws:multifactorauthpresent",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:referer",
+    "aws:requestedregion",
+    "aws:requesttag/",
+    "aws:resourceaccount",
+    "aws:securetransport",
+    "aws:sourceip",
+    "aws:tagkeys",
+    "aws:tokenissuetime",
+    "aws:useragent",
+    "aws:userid",
+    "aws:username",
+    "s3:authtype",
+    "s3:delimiter",
+    "s3:existingobjecttag/",
+    "s3:if-match",
+    "s3:if-none-match",
+    "s3:locationconstraint",
+    "s3:max-keys",
+    "s3:object-lock-legal-hold",
+    "s3:object-lock-mode",
+    "s3:object-lock-remaining-retention-days",
+    "s3:object-lock-retain-until-date",
+    "s3:objectcreationoperation",
+    "s3:prefix",
+    "s3:requestobjecttag/",
+    "s3:requestobjecttagkeys",
+    "s3:resourceaccount",
+    "s3:signatureage",
+    "s3:signatureversion",
+    "s3:tlsversion",
+    "s3:versionid",
+    "s3:x-amz-",
+];
+
+/// Whether this server can know what a condition key stands for.
+pub(super) fn is_known_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    KEYS.iter().any(|known| match known.ends_with(['/', '-']) {
+        true => key.len() > known.len() && key.starts_with(known),
+        false => key == *known,
+    })
+}
+
+/// What kind of values are compared, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Compare {
+    Equal { fold: bool },
+    Like,
+    Number(Order),
+    Date(Order),
+    Bool,
+    Binary,
+    Address,
+    Arn,
+    Null,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Order {
+    fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+        match self {
+            Order::Equal => left == right,
+            Order::Less => left < right,
+            Order::LessOrEqual => left <= right,
+            Order::Greater => left > right,
+            Order::GreaterOrEqual => left >= right,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Set {
+    /// At least one; what is asked without a modifier, too.
+    Any,
+    /// Each.
+    All,
+}
+
+/// What a condition's key is held against.
+#[derive(Clone, Debug, PartialEq)]
+enum Wanted {
+    Text(Pattern),
+    Number(f64),
+    Date(i64),
+    Bool(bool),
+    Network(IpAddr, u8),
+}
+
+/// One operator on one key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Condition {
+    compare: Compare,
+    negated: bool,
+    if_exists: bool,
+    set: Option<Set>,
+    key: String,
+    wanted: Vec<Wanted>,
+}
+
+/// Operator, what it compares, and whether the result is turned round.
+fn operator(name: &str) -> Option<(Compare, bool)> {
+    use Compare::{Address, Arn, Binary, Bool, Date, Equal, Like, Null, Number};
+    use Order as O;
+    Some(match name {
+        "StringEquals" => (Equal { fold: false }, false),
+        "StringNotEquals" => (Equal { fold: false }, true),
+        "StringEqualsIgnoreCase" => (Equal { fold: true }, false),
+        "StringNotEqualsIgnoreCase" => (Equal { fold: true }, true),
+        "StringLike" => (Like, false),
+        "StringNotLike" => (Like, true),
+        "NumericEquals" => (Number(O::Equal), false),
+        "NumericNotEquals" => (Number(O::Equal), true),
+        "NumericLessThan" => (Number(O::Less), false),
+        "NumericLessThanEquals" => (Number(O::LessOrEqual), false),
+        "NumericGreaterThan" => (Number(O::Greater), false),
+        "NumericGreaterThanEquals" => (Number(O::GreaterOrEqual), false),
+        "DateEquals" => (Date(O::Equal), false),
+        "DateNotEquals" => (Date(O::Equal), true),
+        "DateLessThan" => (Date(O::Less), false),
+        "DateLessThanEquals" => (Date(O::LessOrEqual), false),
+        "DateGreaterThan" => (Date(O::Greater), false),
+        "DateGreaterThanEquals" => (Date(O::GreaterOrEqual), false),
+        "Bool" => (Bool, false),
+        "BinaryEquals" => (Binary, false),
+        "IpAddress" => (Address, false),
+        "NotIpAddress" => (Address, true),
+        "ArnEquals" | "ArnLike" => (Arn, false),
+        "ArnNotEquals" | "ArnNotLike" => (Arn, true),
+        "Null" => (Null, false),
+        _ => return None,
+    })
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Microseconds since 1970, of ISO 8601 or of seconds.
+fn date(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return seconds.checked_mul(1_000_000);
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(at.as_microsecond());
+    }
+    let day: jiff::civil::Date = text.parse().ok()?;
+    let at = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(at.timestamp().as_microsecond())
+}
+
+/// `192.0.2.0/24`, or an address alone.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = match text.split_once('/') {
+        None => (text, None),
+        Some((address, length)) => (address, Some(length)),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = match length {
+        None => most,
+        Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().ok().filter(|length| *length <= most)?
+        }
+        Some(_) => return None,
+    };
+    Some((address, length))
+}
+
+/// Whether an address lies in a network. An IPv4 address within IPv6 is that IPv4 address.
+fn within(address: IpAddr, network: IpAddr, length: u8) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => (true, u128::from(u32::from(v4)) << 96),
+        IpAddr::V6(v6) => (false, u128::from(v6)),
+    };
+    let (kind, one) = bits(address.to_canonical());
+    let (wanted, other) = bits(network);
+    let mask = match length {
+        0 => 0,
+        length => u128::MAX << (128 - u32::from(length)),
+    };
+    kind == wanted && one & mask == other & mask
+}
+
+impl Condition {
+    /// Reads what stands under one operator.
+    pub(super) fn parse(
+        name: &str,
+        node: &Node,
+        variables: bool,
+    ) -> Result<Vec<Condition>, String> {
+        let unknown = || format!("the operator {name:?} is not known");
+        let (set, rest) = match name.split_once(':') {
+            None => (None, name),
+            Some(("ForAllValues", rest)) => (Some(Set::All), rest),
+            Some(("ForAnyValue", rest)) => (Some(Set::Any), rest),
+            Some(_) => return Err(unknown()),
+        };
+        let (rest, if_exists) = match rest.strip_suffix("IfExists") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let (compare, negated) = operator(rest).ok_or_else(unknown)?;
+        if compare == Compare::Null && (if_exists || set.is_some()) {
+            return Err(unknown());
+        }
+        let Node::Map(keys) = node else {
+            return Err(format!("{name:?} holds no map of keys"));
+        };
+        let mut conditions = Vec::new();
+        for (key, node) in keys {
+            if !is_known_key(key) {
+                return Err(format!("the condition key {key:?} cannot be known here"));
+            }
+            let mut wanted = Vec::new();
+            for text in super::texts(node)? {
+                wanted.push(parse_wanted(compare, &text, variables)?);
+            }
+            if wanted.is_empty() {
+                return Err(format!("the condition key {key:?} has no value"));
+            }
+            conditions.push(Condition {
+                compare,
+                negated,
+                if_exists,
+                set,
+                key: key.to_ascii_lowercase(),
+                wanted,
+            });
+        }
+        Ok(conditions)
+    }
+
+    /// Whether it asks about an object's tags.
+    pub(super) fn needs_object(&self) -> bool {
+        self.key.starts_with("s3:existingobjecttag/")
+    }
+
+    /// Whether it holds.
+    pub(super) fn holds(&self, asking: &Asking<'_>) -> bool {
+        let values = asking.values(&self.key);
+        if self.compare == Compare::Null {
+            let absent = Wanted::Bool(values.is_none());
+            return self.wanted.contains(&absent);
+        }
+        let Some(values) = values.filter(|values| !values.is_empty()) else {
+            return match self.set {
+                Some(Set::All) => true,
+                Some(Set::Any) => self.if_exists,
+                None => self.if_exists || self.negated,
+            };
+        };
+        let one = |value: &String| {
+            let matches = |wanted: &Wanted| self.compares(value, wanted, asking);
+            self.wanted.iter().any(matches) != self.negated
+        };
+        match (self.set, self.negated) {
+            (Some(Set::All), _) | (None, true) => values.iter().all(one),
+            (Some(Set::Any), _) | (None, false) => values.iter().any(one),
+        }
+    }
+
+    fn compares(&self, value: &str, wanted: &Wanted, asking: &Asking<'_>) -> bool {
+        match (self.compare, wanted) {
+            (Compare::Equal { fold }, Wanted::Text(pattern)) => {
+                pattern.matches(value, asking, fold)
+            }
+            (Compare::Like | Compare::Arn | Compare::Binary, Wanted::Text(pattern)) => {
+                pattern.matches(value, asking, false)
+            }
+            (Compare::Number(order), Wanted::Number(wanted)) => {
+                number(value).is_some_and(|value| order.holds(value, *wanted))
+            }
+            (Compare::Date(order), Wanted::Date(wanted)) => {
+                date(value).is_some_and(|value| order.holds(value, *wanted))
+            }
+            (Compare::Bool, Wanted::Bool(wanted)) => truth(value) == Some(*wanted),
+            (Compare::Address, Wanted::Network(network, length)) => value
+                .parse()
+                .is_ok_and(|address| within(address, *network, *length)),
+            _ => false,
+        }
+    }
+
+    /// Whether it narrows a statement for everybody to somebody who is known: to networks that are
+    /// not very wide, or to one principal.
+    pub(super) fn is_narrow(&self) -> bool {
+        if self.negated || self.if_exists || self.set == Some(Set::All) {
+            return false;
+        }
+        let narrow = |wanted: &Wanted| match (wanted, self.key.as_str()) {
+            (Wanted::Network(network, length), "aws:sourceip") => {
+                *length >= if network.is_ipv4() { 8 } else { 32 }
+            }
+            (Wanted::Text(pattern), "aws:principalarn" | "aws:principalaccount" | "aws:userid") => {
+                pattern.is_fixed()
+            }
+            _ => false,
+        };
+        self.wanted.iter().all(narrow)
+    }
+}
+
+fn parse_wanted(compare: Compare, text: &str, variables: bool) -> Result<Wanted, String> {
+    let wrong = |what: &str| format!("{text:?} is not {what}");
+    Ok(match compare {
+        Compare::Equal { .. } => Wanted::Text(Pattern::parse(text, false, variables)?),
+        Compare::Like | Compare::Arn => Wanted::Text(Pattern::parse(text, true, variables)?),
+        Compare::Binary => Wanted::Text(Pattern::parse(text, false, false)?),
+        Compare::Number(_) => Wanted::Number(number(text).ok_or_else(|| wrong("a number"))?),
+        Compare::Date(_) => Wanted::Date(date(text).ok_or_else(|| wrong("a date"))?),
+        Compare::Bool | Compare::Null => {
+            Wanted::Bool(truth(text).ok_or_else(|| wrong("true or false"))?)
+        }
+        Compare::Address => {
+            let (address, length) = network(text).ok_or_else(|| wrong("an address or network"))?;
+            Wanted::Network(address, length)
+        }
+    })
+}
+
+impl Asking<'_> {
+    /// The values of a condition key, in lower case; none when there is no such thing.
+    pub(super) fn values(&self, key: &str) -> Option<Vec<String>> {
+        let principal = &self.asked.principal;
+        let context = &self.asked.context;
+        let one = |value: String| Some(vec![value]);
+        match key {
+            "aws:currenttime" => {
+                let micros = i64::try_from(context.time.0).ok()?;
+                one(jiff::Timestamp::from_microsecond(micros).ok()?.to_string())
+            }
+            "aws:epochtime" => one(context.time.seconds().to_string()),
+            "aws:securetransport" => one(context.secure.to_string()),
+            "aws:sourceip" => one(context.source?.to_canonical().to_string()),
+            "aws:username" => match principal.kind() {
+                crate::PrincipalKind::User | crate::PrincipalKind::Service => {
+                    one(principal.user.clone())
+                }
+                _ => None,
+            },
+            "aws:userid" => match principal.is_anonymous() {
+                true => one("anonymous".to_owned()),
+                false => one(principal.id.clone()),
+            },
+            "aws:principalaccount" => one(principal.account()?.to_string()),
+            "aws:principalarn" => one(super::named::arn(principal)?),
+            "aws:principaltype" => one(match principal.kind() {
+                _ if principal.is_account_root() => "Account",
+                crate::PrincipalKind::Anonymous => "Anonymous",
+                crate::PrincipalKind::Role { .. } => "AssumedRole",
+                _ => "User",
+            }
+            .to_owned()),
+            "aws:resourceaccount" | "s3:resourceaccount" => {
+                let owner = self.facts.bucket.as_ref().map(|b| &b.owner.account);
+                one(owner.or_else(|| self.asked.resource.account())?.to_string())
+            }
+            _ => match key.strip_prefix("s3:existingobjecttag/") {
+                Some(tag) => one(self.object_tag(tag)?),
+                None => context.get(key).map(<[String]>::to_vec),
+            },
+        }
+    }
+
+    fn object_tag(&self, wanted: &str) -> Option<String> {
+        let crate::Seen::There(object) = &self.facts.object else {
+            return None;
+        };
+        let found = object.tags.iter();
+        let mut found = found.filter(|(name, _)| name.to_ascii_lowercase() == wanted);
+        found.next().map(|(_, value)| value.clone())
+    }
+}

@@ -1,0 +1,252 @@
+//! The names that policies give to actions, and the neutral actions that each stands for.
+
+use crate::{Action, ActionSet};
+use Action as A;
+
+/// Names in `s3:`. One that names something this server does not have stands for nothing.
+const S3: &[(&str, &[Action])] = &[
+    ("AbortMultipartUpload", &[A::AbortUpload]),
+    ("BypassGovernanceRetention", &[A::BypassRetention]),
+    ("CreateBucket", &[A::CreateBucket]),
+    ("DeleteBucket", &[A::DeleteBucket]),
+    ("DeleteBucketPolicy", &[A::DeleteBucketPolicy]),
+    ("DeleteBucketWebsite", &[A::DeleteBucketWebsite]),
+    ("DeleteObject", &[A::DeleteObject]),
+    ("DeleteObjectTagging", &[A::DeleteObjectTags]),
+    ("DeleteObjectVersion", &[A::DeleteObjectVersion]),
+    ("DeleteObjectVersionTagging", &[A::DeleteObjectVersionTags]),
+    ("GetAccelerateConfiguration", &[A::ReadBucketDocument]),
+    ("GetAccountPublicAccessBlock", &[A::ReadAccountPublicAccess]),
+    ("GetAnalyticsConfiguration", &[A::ReadBucketDocument]),
+    ("GetBucketAcl", &[A::ReadBucketAcl]),
+    ("GetBucketCORS", &[A::ReadBucketCors]),
+    ("GetBucketLocation", &[A::ReadBucketLocation]),
+    ("GetBucketLogging", &[A::ReadBucketLogging]),
+    ("GetBucketNotification", &[A::ReadBucketNotification]),
+    ("GetBucketObjectLockConfiguration", &[A::ReadBucketLock]),
+    ("GetBucketOwnershipControls", &[A::ReadBucketOwnership]),
+    ("GetBucketPolicy", &[A::ReadBucketPolicy]),
+    ("GetBucketPolicyStatus", &[A::ReadBucketPolicyStatus]),
+    ("GetBucketPublicAccessBlock", &[A::ReadBucketPublicAccess]),
+    ("GetBucketRequestPayment", &[A::ReadBucketRequestPayment]),
+    ("GetBucketTagging", &[A::ReadBucketTags]),
+    ("GetBucketVersioning", &[A::ReadBucketVersioning]),
+    ("GetBucketWebsite", &[A::ReadBucketWebsite]),
+    ("GetEncryptionConfiguration", &[A::ReadBucketEncryption]),
+    (
+        "GetIntelligentTieringConfiguration",
+        &[A::ReadBucketDocument],
+    ),
+    ("GetInventoryConfiguration", &[A::ReadBucketDocument]),
+    ("GetLifecycleConfiguration", &[A::ReadBucketLifecycle]),
+    ("GetMetricsConfiguration", &[A::ReadBucketDocument]),
+    ("GetObject", &[A::ReadObject, A::ReadObjectMetadata]),
+    ("GetObjectAcl", &[A::ReadObjectAcl]),
+    ("GetObjectAttributes", &[A::ReadObjectAttributes]),
+    ("GetObjectLegalHold", &[A::ReadLegalHold]),
+    ("GetObjectRetention", &[A::ReadObjectRetention]),
+    ("GetObjectTagging", &[A::ReadObjectTags]),
+    ("GetObjectTorrent", &[]),
+    (
+        "GetObjectVersion",
+        &[A::ReadObjectVersion, A::ReadObjectVersionMetadata],
+    ),
+    ("GetObjectVersionAcl", &[A::ReadObjectVersionAcl]),
+    (
+        "GetObjectVersionAttributes",
+        &[A::ReadObjectVersionAttributes],
+    ),
+    ("GetObjectVersionTagging", &[A::ReadObjectVersionTags]),
+    ("GetReplicationConfiguration", &[A::ReadBucketReplication]),
+    ("ListAllMyBuckets", &[A::ListBuckets]),
+    ("ListBucket", &[A::ListObjects, A::ReadBucket]),
+    ("ListBucketMultipartUploads", &[A::ListUploads]),
+    ("ListBucketVersions", &[A::ListVersions]),
+    ("ListMultipartUploadParts", &[A::ListParts]),
+    ("PutAccelerateConfiguration", &[A::WriteBucketDocument]),
+    (
+        "PutAccountPublicAccessBlock",
+        &[A::WriteAccountPublicAccess],
+    ),
+    ("PutAnalyticsConfiguration", &[A::WriteBucketDocument]),
+    ("PutBucketAcl", &[A::WriteBucketAcl]),
+    ("PutBucketCORS", &[A::WriteBucketCors]),
+    ("PutBucketLogging", &[A::WriteBucketLogging]),
+    ("PutBucketNotification", &[A::WriteBucketNotification]),
+    ("PutBucketObjectLockConfiguration", &[A::WriteBucketLock]),
+    ("PutBucketOwnershipControls", &[A::WriteBucketOwnership]),
+    ("PutBucketPolicy", &[A::WriteBucketPolicy]),
+    ("PutBucketPublicAccessBlock", &[A::WriteBucketPublicAccess]),
+    ("PutBucketRequestPayment", &[A::WriteBucketRequestPayment]),
+    ("PutBucketTagging", &[A::WriteBucketTags]),
+    ("PutBucketVersioning", &[A::WriteBucketVersioning]),
+    ("PutBucketWebsite", &[A::WriteBucketWebsite]),
+    ("PutEncryptionConfiguration", &[A::WriteBucketEncryption]),
+    (
+        "PutIntelligentTieringConfiguration",
+        &[A::WriteBucketDocument],
+    ),
+    ("PutInventoryConfiguration", &[A::WriteBucketDocument]),
+    ("PutLifecycleConfiguration", &[A::WriteBucketLifecycle]),
+    ("PutMetricsConfiguration", &[A::WriteBucketDocument]),
+    (
+        "PutObject",
+        &[
+            A::WriteObject,
+            A::WriteObjectMetadata,
+            A::WriteObjectDocument,
+        ],
+    ),
+    ("PutObjectAcl", &[A::WriteObjectAcl]),
+    ("PutObjectLegalHold", &[A::WriteLegalHold]),
+    ("PutObjectRetention", &[A::WriteObjectRetention]),
+    ("PutObjectTagging", &[A::WriteObjectTags]),
+    ("PutObjectVersionAcl", &[A::WriteObjectVersionAcl]),
+    ("PutObjectVersionTagging", &[A::WriteObjectVersionTags]),
+    ("PutReplicationConfiguration", &[A::WriteBucketReplication]),
+    ("ReplicateDelete", &[]),
+    ("ReplicateObject", &[]),
+    ("ReplicateTags", &[]),
+    ("RestoreObject", &[]),
+];
+
+/// Names in `iam:` and `sts:`.
+const IAM: &[(&str, &[Action])] = &[
+    ("AddUserToGroup", &[A::WriteGroups]),
+    ("AttachGroupPolicy", &[A::WritePolicies]),
+    ("AttachRolePolicy", &[A::WritePolicies]),
+    ("AttachUserPolicy", &[A::WritePolicies]),
+    ("CreateAccessKey", &[A::WriteKeys]),
+    ("CreateGroup", &[A::WriteGroups]),
+    ("CreatePolicy", &[A::WritePolicies]),
+    ("CreateRole", &[A::WriteRoles]),
+    ("CreateUser", &[A::WriteUsers]),
+    ("DeleteAccessKey", &[A::WriteKeys]),
+    ("DeleteGroup", &[A::WriteGroups]),
+    ("DeletePolicy", &[A::WritePolicies]),
+    ("DeleteRole", &[A::WriteRoles]),
+    ("DeleteUser", &[A::WriteUsers]),
+    ("DetachGroupPolicy", &[A::WritePolicies]),
+    ("DetachRolePolicy", &[A::WritePolicies]),
+    ("DetachUserPolicy", &[A::WritePolicies]),
+    ("GetGroup", &[A::ReadGroups]),
+    ("GetPolicy", &[A::ReadPolicies]),
+    ("GetRole", &[A::ReadRoles]),
+    ("GetUser", &[A::ReadUsers]),
+    ("ListAccessKeys", &[A::ReadKeys]),
+    ("ListGroups", &[A::ReadGroups]),
+    ("ListPolicies", &[A::ReadPolicies]),
+    ("ListRoles", &[A::ReadRoles]),
+    ("ListUsers", &[A::ReadUsers]),
+    ("RemoveUserFromGroup", &[A::WriteGroups]),
+    ("SimulatePrincipalPolicy", &[A::ExplainDecisions]),
+    ("UpdateAccessKey", &[A::WriteKeys]),
+    ("UpdateGroup", &[A::WriteGroups]),
+    ("UpdateRole", &[A::WriteRoles]),
+    ("UpdateUser", &[A::WriteUsers]),
+];
+
+const STS: &[(&str, &[Action])] = &[("AssumeRole", &[A::AssumeRole])];
+
+/// What a name or a pattern of names stands for; none when it can stand for nothing that is known.
+/// Names are compared without regard to case.
+pub(super) fn actions(text: &str) -> Option<ActionSet> {
+    if !text.is_empty() && text.bytes().all(|byte| byte == b'*') {
+        return Some(Action::ALL.iter().copied().collect());
+    }
+    let (service, name) = text.split_once(':')?;
+    let table = match service.to_ascii_lowercase().as_str() {
+        "s3" => S3,
+        "iam" => IAM,
+        "sts" => STS,
+        "trestle" => return neutral(name),
+        _ => return None,
+    };
+    let mut known = false;
+    let mut set = ActionSet::default();
+    for (_, actions) in table.iter().filter(|(known, _)| matches(name, known)) {
+        known = true;
+        set = set.or(actions.iter().copied().collect());
+    }
+    // All that can be done to buckets and objects, and no name of it less.
+    if name == "*" && table.len() == S3.len() {
+        let of_s3 = |action: &&Action| {
+            use crate::Level::{Bucket, Object};
+            matches!(action.level(), Bucket | Object)
+        };
+        set = set.or(Action::ALL.iter().filter(of_s3).copied().collect());
+    }
+    known.then_some(set)
+}
+
+fn neutral(name: &str) -> Option<ActionSet> {
+    let all = Action::ALL.iter().copied();
+    let set: ActionSet = all.filter(|action| matches(name, action.name())).collect();
+    (!set.is_empty()).then_some(set)
+}
+
+/// Whether a pattern with `*` and `?` matches a name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let lower = |text: &str| -> Vec<u8> { text.to_ascii_lowercase().into_bytes() };
+    let (pattern, name) = (lower(pattern), lower(name));
+    // One row of the usual table: whether the pattern so far matches the first n bytes.
+    let mut row: Vec<bool> = (0..=name.len()).map(|n| n == 0).collect();
+    for wanted in pattern {
+        let mut next = vec![false; row.len()];
+        let mut left = false;
+        for (n, cell) in next.iter_mut().enumerate() {
+            let above = row.get(n).copied().unwrap_or_default();
+            let diagonal = n.checked_sub(1).and_then(|n| row.get(n)).copied();
+            *cell = match wanted {
+                b'*' => above || left,
+                b'?' => diagonal.unwrap_or_default(),
+                wanted => {
+                    let here = n.checked_sub(1).and_then(|n| name.get(n));
+                    here == Some(&wanted) && diagonal.unwrap_or_default()
+                }
+            };
+            left = *cell;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_for_sets() {
+        let set = |text: &str| actions(text).unwrap();
+        assert!(set("s3:GetObject").holds(A::ReadObject));
+        assert!(set("S3:getobject").holds(A::ReadObjectMetadata));
+        assert!(!set("s3:GetObject").holds(A::ReadObjectVersion));
+        assert!(set("s3:Get*").holds(A::ReadObjectVersion));
+        assert!(!set("s3:Get*").holds(A::WriteObject));
+        assert!(set("s3:*").holds(A::WriteBucketQuota) && !set("s3:*").holds(A::WriteUsers));
+        assert!(set("*").holds(A::WriteUsers) && set("iam:*").holds(A::WriteUsers));
+        assert!(set("s3:?etObject").holds(A::ReadObject));
+        assert!(set("trestle:ReadObject").holds(A::ReadObject));
+        assert!(set("sts:AssumeRole").holds(A::AssumeRole));
+        for unknown in [
+            "",
+            "s3",
+            "s3:",
+            "s3:Nonsense",
+            "s3:Get",
+            "ec2:*",
+            "GetObject",
+            "trestle:x",
+        ] {
+            assert_eq!(actions(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn tables_are_in_order_and_name_everything_of_s3() {
+        for table in [S3, IAM, STS] {
+            assert!(table.is_sorted_by(|(one, _), (next, _)| one < next));
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! The order in which a decision is made. `docs/access.md` says it for people.
+//!
+//! 1. Who is unknown or disabled may nothing. 2. A Deny of any policy. 3. An ordered list. 4. Root.
+//! 5. Each policy of the session must allow it. 6. What admits everybody. 7. The owner's account:
+//!    its administrators, its users' policies, and what names them. 8. Other accounts: what names a
+//!    user, or what names their account and they are allowed to use. 9. Nothing else.
+
+use crate::acl::{AclAsked, Admission, Ordered, Place};
+use crate::policy::{Asking, Effect, Naming, Policy, Spoken};
+use crate::{
+    Acl, Action, ActionSet, Asked, BucketFacts, Facts, IdentityFacts, Level, ObjectFacts,
+    Ownership, Resource, Seen,
+};
+use std::fmt;
+use std::sync::Arc;
+use trestle_core::AccountId;
+
+/// Where a policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyPlace {
+    /// Attached to who asks, under this name.
+    Identity(String),
+    /// On the bucket.
+    Bucket,
+    /// On the session.
+    Session,
+}
+
+/// Why something is decided as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The root user.
+    Root,
+    /// An administrator of the account.
+    Administrator,
+    /// An administrator of all accounts.
+    ResellerAdministrator,
+    /// An account's root may always mend its buckets' policies.
+    Mending,
+    /// A statement of a policy.
+    Statement {
+        /// Where the policy stands.
+        policy: PolicyPlace,
+        /// Which statement.
+        index: usize,
+        /// Its name, if it has one.
+        sid: Option<String>,
+    },
+    /// A grant of an ACL.
+    Grant {
+        /// What the ACL belongs to.
+        place: Place,
+        /// Which grant.
+        index: usize,
+    },
+    /// An ordered list: the entry, or that none speaks of it.
+    Entry {
+        /// What the list belongs to.
+        place: Place,
+        /// Which entry.
+        index: Option<usize>,
+    },
+    /// The public is kept out.
+    PublicAccessBlock,
+    /// No policy of the session allows it.
+    Session,
+    /// Who asks is disabled.
+    Disabled,
+    /// Nobody knows who asks.
+    Unknown,
+    /// Nothing allows it.
+    Nothing,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |place: &Place| match place {
+            Place::Account => "account",
+            Place::Bucket => "bucket",
+            Place::Object => "object",
+        };
+        match self {
+            Reason::Root => f.write_str("the root user"),
+            Reason::Administrator => f.write_str("an administrator of the account"),
+            Reason::ResellerAdministrator => f.write_str("an administrator of all accounts"),
+            Reason::Mending => f.write_str("the account's root may mend its buckets' policies"),
+            Reason::Statement { policy, index, sid } => {
+                match policy {
+                    PolicyPlace::Identity(name) => write!(f, "identity policy {name:?}")?,
+                    PolicyPlace::Bucket => f.write_str("the bucket's policy")?,
+                    PolicyPlace::Session => f.write_str("a policy of the session")?,
+                }
+                write!(f, ", statement {index}")?;
+                match sid {
+                    Some(sid) => write!(f, " ({sid})"),
+                    None => Ok(()),
+                }
+            }
+            Reason::Grant { place: of, index } => {
+                write!(f, "the ACL of the {}, grant {index}", place(of))
+            }
+            Reason::Entry { place: of, index } => match index {
+                Some(index) => write!(f, "the ordered list of the {}, entry {index}", place(of)),
+                None => write!(f, "the ordered list of the {} does not grant it", place(of)),
+            },
+            Reason::PublicAccessBlock => f.write_str("public access is blocked"),
+            Reason::Session => f.write_str("no policy of the session allows it"),
+            Reason::Disabled => f.write_str("who asks is disabled"),
+            Reason::Unknown => f.write_str("who asks is not known"),
+            Reason::Nothing => f.write_str("nothing allows it"),
+        }
+    }
+}
+
+/// What came of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It may, because of this.
+    Allowed(Reason),
+    /// It may not, because of this.
+    Denied(Reason),
+    /// It depends on the object or on the account's ACL, which were not read yet.
+    NeedsMore,
+}
+
+/// What those alone may do who administer all accounts.
+const OF_RESELLERS: [Action; 5] = [
+    Action::CreateAccount,
+    Action::DeleteAccount,
+    Action::WriteAccountQuota,
+    Action::ListAccounts,
+    Action::ReadAudit,
+];
+
+/// What the administrators of an account may do in it.
+pub(crate) fn of_administrators() -> ActionSet {
+    let all = Action::ALL.iter().copied();
+    all.filter(|action| !OF_RESELLERS.contains(action))
+        .collect()
+}
+
+/// Decides.
+pub fn verdict(asked: &Asked, facts: &Facts) -> Verdict {
+    // What a credential was resolved to may be out of date: the facts count.
+    let mended = up_to_date(asked, facts);
+    let asked = mended.as_ref().unwrap_or(asked);
+    let case = Case::new(asked, facts);
+    if let Some(refused) = case.refuse_who() {
+        return Verdict::Denied(refused);
+    }
+    if case.needs_object_first() {
+        return Verdict::NeedsMore;
+    }
+    if case.may_mend() {
+        return Verdict::Allowed(Reason::Mending);
+    }
+    if let Some(reason) = case.denied_by_policy() {
+        return Verdict::Denied(reason);
+    }
+    if let Some(verdict) = case.by_ordered_list() {
+        return case.within_session(verdict);
+    }
+    if asked.principal.is_root() {
+        return Verdict::Allowed(Reason::Root);
+    }
+    match case.granted() {
+        Some(reason) => case.within_session(Verdict::Allowed(reason)),
+        None if case.has_unread() => Verdict::NeedsMore,
+        None => Verdict::Denied(Reason::Nothing),
+    }
+}
+
+/// What is asked, by a principal whose marks are those of the facts; none when they are anyway.
+fn up_to_date(asked: &Asked, facts: &Facts) -> Option<Asked> {
+    let identity = facts.identity.as_deref()?;
+    let marks = (identity.admin, identity.reseller_admin);
+    if (asked.principal.admin, asked.principal.reseller_admin) == marks {
+        return None;
+    }
+    let mut principal = (*asked.principal).clone();
+    (principal.admin, principal.reseller_admin) = marks;
+    Some(Asked {
+        principal: Arc::new(principal),
+        ..asked.clone()
+    })
+}
+
+/// A request, the facts, and what follows from both.
+struct Case<'a> {
+    asking: Asking<'a>,
+    asked: &'a Asked,
+    facts: &'a Facts,
+    bucket: Option<&'a BucketFacts>,
+    object: Option<&'a ObjectFacts>,
+    identity: Option<&'a IdentityFacts>,
+    groups: &'a [String],
+}
+
+impl<'a> Case<'a> {
+    fn new(asked: &'a Asked, facts: &'a Facts) -> Self {
+        let identity = facts.identity.as_deref();
+        Case {
+            asking: Asking { asked, facts },
+            asked,
+            facts,
+            // Who creates a bucket is not asked what somebody else's of that name says.
+            bucket: facts
+                .bucket
+                .as_deref()
+                .filter(|_| asked.action != Action::CreateBucket),
+            object: match &facts.object {
+                Seen::There(object) => Some(object),
+                _ => None,
+            },
+            identity,
+            groups: identity.map_or(&[], |identity| &identity.groups),
+        }
+    }
+
+    fn refuse_who(&self) -> Option<Reason> {
+        let principal = &self.asked.principal;
+        match self.identity {
+            _ if principal.is_root() || principal.is_anonymous() => None,
+            None => Some(Reason::Unknown),
+            Some(identity) if !identity.enabled => Some(Reason::Disabled),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether what the object says could forbid it.
+    fn needs_object_first(&self) -> bool {
+        if self.asked.action.level() != Level::Object || self.facts.object != Seen::Unread {
+            return false;
+        }
+        let bucket = self.bucket.and_then(|bucket| bucket.policy.as_deref());
+        self.policies()
+            .map(|(_, policy)| policy)
+            .chain(bucket)
+            .any(|policy| policy.needs_object(self.asked))
+            || !self.asked.principal.is_root()
+                && self.bucket.is_some_and(|b| b.ownership.is_of_writers())
+                && self.is_of_object_s_owner()
+    }
+
+    /// Whether something may be read yet that could allow it.
+    fn has_unread(&self) -> bool {
+        let object = self.asked.action.level() == Level::Object && self.bucket.is_some();
+        object && self.facts.object == Seen::Unread
+            || self.owner().is_some() && self.facts.account_acl == Seen::Unread
+    }
+
+    /// The policies of who asks, and of the session.
+    fn policies(&self) -> impl Iterator<Item = (PolicyPlace, &'a Policy)> {
+        let identity = self.identity.into_iter().flat_map(|i| &i.policies);
+        let identity = identity.map(|attached| {
+            let place = PolicyPlace::Identity(attached.name.clone());
+            (place, &*attached.policy)
+        });
+        let session = self.asked.principal.session_policies.iter();
+        identity.chain(session.map(|policy| (PolicyPlace::Session, &**policy)))
+    }
+
+    fn bucket_policy(&self) -> Option<&'a Policy> {
+        self.bucket?.policy.as_deref()
+    }
+
+    /// Whether an account's root mends its own bucket's policy.
+    fn may_mend(&self) -> bool {
+        use Action as A;
+        let principal = &self.asked.principal;
+        let own = self.bucket.map(|b| &b.owner.account) == principal.account();
+        let of_policy = matches!(
+            self.asked.action,
+            A::ReadBucketPolicy | A::WriteBucketPolicy | A::DeleteBucketPolicy
+        );
+        // What narrows a session still does.
+        let narrowed = !principal.session_policies.is_empty();
+        of_policy && !narrowed && (own && principal.is_account_root() || principal.is_root())
+    }
+
+    fn denied_by_policy(&self) -> Option<Reason> {
+        let bucket = self.bucket_policy().map(|p| (PolicyPlace::Bucket, p));
+        for (place, policy) in self.policies().chain(bucket) {
+            let mut spoken = policy.spoken(&self.asking);
+            if let Some(spoken) = spoken.find(|s| s.statement.effect == Effect::Deny) {
+                return Some(reason(place, &spoken));
+            }
+        }
+        None
+    }
+
+    /// What an ordered list says, when one has a say: the object's own, else the bucket's.
+    fn by_ordered_list(&self) -> Option<Verdict> {
+        let of_object = self.object.and_then(|object| {
+            let acl = object.acl.as_deref()?;
+            Some((Place::Object, acl, &object.owner)).filter(|_| acl.entries.is_some())
+        });
+        let of_bucket = || {
+            let bucket = self.bucket?;
+            Some((Place::Bucket, bucket.acl.as_deref()?, &bucket.owner))
+        };
+        let object_level = self.asked.action.level() == Level::Object;
+        let found = of_object.filter(|_| object_level).or_else(of_bucket);
+        let (place, acl, owner) = found?;
+        let principal = &self.asked.principal;
+        use Action as A;
+        let of_acl = matches!(
+            self.asked.action,
+            A::ReadObjectAcl | A::WriteObjectAcl | A::ReadBucketAcl | A::WriteBucketAcl
+        );
+        // Somebody must be able to mend a list that locks everybody out.
+        if of_acl && principal.is_root() {
+            return None;
+        }
+        let decided = acl.ordered(place, self.asked.action, principal, self.groups, owner)?;
+        let entry = |index| Reason::Entry { place, index };
+        Some(match decided {
+            Ordered::Allowed(_) if self.is_public_blocked(owner.account.as_str()) => {
+                Verdict::Denied(Reason::PublicAccessBlock)
+            }
+            Ordered::Allowed(index) => Verdict::Allowed(entry(Some(index))),
+            Ordered::Denied(index) => Verdict::Denied(entry(Some(index))),
+            Ordered::Silent => Verdict::Denied(entry(None)),
+        })
+    }
+
+    /// Whether nobody but the owner's account comes in by a list.
+    fn is_public_blocked(&self, owner: &str) -> bool {
+        let own = self.asked.principal.account().map(AccountId::as_str) == Some(owner);
+        let ignored = self
+            .bucket
+            .is_some_and(|b| b.public_access.ignore_public_acls);
+        ignored && !own && !self.asked.principal.is_root()
+    }
+
+    /// Each policy of the session must allow what is allowed.
+    fn within_session(&self, verdict: Verdict) -> Verdict {
+        let allows = |policy: &Policy| {
+            let mut spoken = policy.spoken(&self.asking);
+            spoken.any(|s| s.statement.effect == Effect::Allow)
+        };
+        match verdict {
+            Verdict::Allowed(_)
+                if !self
+                    .asked
+                    .principal
+                    .session_policies
+                    .iter()
+                    .all(|p| allows(p)) =>
+            {
+                Verdict::Denied(Reason::Session)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether an action is the object's owner's to allow, where writers own objects.
+    fn is_of_object_s_owner(&self) -> bool {
+        use Action as A;
+        !matches!(
+            self.asked.action,
+            A::WriteObject
+                | A::DeleteObject
+                | A::DeleteObjectVersion
+                | A::AbortUpload
+                | A::ListParts
+        )
+    }
+
+    /// The owner of an object that belongs to another account than its bucket does.
+    fn foreign_owner(&self) -> Option<&'a AccountId> {
+        let (bucket, object) = (self.bucket?, self.object?);
+        let foreign = bucket.ownership.is_of_writers()
+            && bucket.owner.account != object.owner.account
+            && self.is_of_object_s_owner()
+            && self.asked.action.level() == Level::Object;
+        foreign.then_some(&object.owner.account)
+    }
+
+    /// The account that what is asked for belongs to.
+    fn owner(&self) -> Option<AccountId> {
+        if let Some(foreign) = self.foreign_owner() {
+            return Some(foreign.clone());
+        }
+        match &self.asked.resource {
+            Resource::Account(account) | Resource::Identity(account, _) => Some(account.clone()),
+            Resource::Server => None,
+            Resource::Bucket(_) | Resource::Object(..) => match self.bucket {
+                Some(bucket) => Some(bucket.owner.account.clone()),
+                None if self.asked.action == Action::CreateBucket => {
+                    let named = self.asked.resource.bucket().and_then(|name| name.account());
+                    named.or_else(|| self.asked.principal.account().cloned())
+                }
+                None => None,
+            },
+        }
+    }
+
+    /// What grants it.
+    fn granted(&self) -> Option<Reason> {
+        let policy = self.by_bucket_policy();
+        let acl = self.by_acl();
+        if let Some((Naming::Everyone, reason)) = &policy {
+            return Some(reason.clone());
+        }
+        if let Some((Admission::Public(_), reason)) = &acl {
+            return Some(reason.clone());
+        }
+        let identity = self.identity?;
+        let owner = self.owner();
+        let own = owner
+            .as_ref()
+            .is_some_and(|o| Some(o) == self.asked.principal.account());
+        if identity.reseller_admin {
+            return Some(Reason::ResellerAdministrator);
+        }
+        if identity.admin && own && of_administrators().holds(self.asked.action) {
+            return Some(Reason::Administrator);
+        }
+        if let Some((Admission::Person(_), reason)) = &acl {
+            return Some(reason.clone());
+        }
+        let by_identity = self.by_identity();
+        if own {
+            let named = policy.filter(|(naming, _)| *naming == Naming::Person);
+            // What belongs to those alone who administer all accounts is no policy's to give.
+            let mine = by_identity.filter(|_| of_administrators().holds(self.asked.action));
+            return mine.or(named.map(|(_, reason)| reason));
+        }
+        // Another account's: it must admit, and who asks must be allowed to use that.
+        let admitted = policy
+            .map(|(_, r)| r)
+            .or_else(|| acl.map(|(_, reason)| reason));
+        admitted.filter(|_| identity.admin || by_identity.is_some())
+    }
+
+    fn by_identity(&self) -> Option<Reason> {
+        for (place, policy) in self.policies() {
+            if place == PolicyPlace::Session {
+                continue;
+            }
+            let mut spoken = policy.spoken(&self.asking);
+            if let Some(spoken) = spoken.find(|s| s.statement.effect == Effect::Allow) {
+                return Some(reason(place, &spoken));
+            }
+        }
+        None
+    }
+
+    fn by_bucket_policy(&self) -> Option<(Naming, Reason)> {
+        let bucket = self.bucket?;
+        let policy = bucket.policy.as_deref()?;
+        // A bucket's policy says nothing of what belongs to others.
+        if self.foreign_owner().is_some() {
+            return None;
+        }
+        let own = Some(&bucket.owner.account) == self.asked.principal.account();
+        if bucket.public_access.restrict_public_buckets && !own && policy.is_public() {
+            return None;
+        }
+        let allowing = policy.spoken(&self.asking);
+        let allowing = allowing.filter(|s| s.statement.effect == Effect::Allow);
+        let widest = allowing.max_by_key(|spoken| spoken.naming)?;
+        Some((widest.naming, reason(PolicyPlace::Bucket, &widest)))
+    }
+
+    fn by_acl(&self) -> Option<(Admission, Reason)> {
+        let mut found: Option<(Admission, Reason)> = None;
+        let bucket = self.bucket.and_then(|bucket| bucket.acl.as_deref());
+        let object = self.object.and_then(|object| object.acl.as_deref());
+        let account = match &self.facts.account_acl {
+            Seen::There(acl) => Some(&**acl),
+            _ => None,
+        };
+        let object = object.filter(|_| self.asked.action.level() == Level::Object);
+        let lists: [(Place, Option<&Acl>); 3] = [
+            (Place::Bucket, bucket),
+            (Place::Object, object),
+            (Place::Account, account),
+        ];
+        for (place, acl) in lists {
+            let Some(acl) = acl else { continue };
+            let referrer = self.asked.context.get("aws:referer");
+            let enforced = self.bucket.map(|bucket| bucket.ownership);
+            let asked = AclAsked {
+                place,
+                action: self.asked.action,
+                principal: &self.asked.principal,
+                groups: self.groups,
+                referrer: referrer
+                    .and_then(|values| values.first())
+                    .map(String::as_str),
+                public: !self
+                    .bucket
+                    .is_some_and(|b| b.public_access.ignore_public_acls),
+                grants: enforced != Some(Ownership::BucketOwnerEnforced),
+            };
+            let Some(admission) = acl.admits(&asked) else {
+                continue;
+            };
+            let (Admission::Account(index) | Admission::Person(index) | Admission::Public(index)) =
+                admission;
+            if found.as_ref().is_none_or(|(widest, _)| *widest < admission) {
+                found = Some((admission, Reason::Grant { place, index }));
+            }
+        }
+        found
+    }
+}
+
+fn reason(policy: PolicyPlace, spoken: &Spoken<'_>) -> Reason {
+    Reason::Statement {
+        policy,
+        index: spoken.index,
+        sid: spoken.statement.sid.clone().filter(|sid| !sid.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
