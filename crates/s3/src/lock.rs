@@ -5,13 +5,15 @@ use crate::call::Call;
 use crate::config::root;
 use crate::document;
 use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::object::etag;
 use crate::read::{self, mode_name};
 use crate::time::iso_time;
 use http::Response;
 use trestle_access::Action;
-use trestle_core::ErrorKind;
+use trestle_core::{Error, ErrorKind, Precondition};
 use trestle_http::Body;
-use trestle_store::{Object, Period};
+use trestle_store::{Object, ObjectProperties, Period, UpdateObject};
 
 fn not_locked() -> S3Error {
     S3Error::invalid("Bucket is missing Object Lock Configuration")
@@ -105,4 +107,56 @@ pub(crate) async fn get_hold(call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let mut document = root("LegalHold");
     document.leaf("Status", if object.legal_hold { "ON" } else { "OFF" });
     Ok(answer::xml(document))
+}
+
+async fn change(
+    call: &Call<'_>,
+    action: Action,
+    change: &(dyn Fn(&mut ObjectProperties) -> trestle_core::Result<()> + Send + Sync),
+) -> Result<(), S3Error> {
+    let version = call.version()?;
+    let mut grants = vec![call.on_object(action).await?];
+    if headers::flag(&call.headers, "x-amz-bypass-governance-retention")? {
+        grants.push(call.on_object(Action::BypassRetention).await?);
+    }
+    check_bucket(call).await?;
+    let update = UpdateObject {
+        bucket: call.bucket()?.clone(),
+        key: call.key()?.clone(),
+        version,
+        precondition: Precondition::none(),
+        tag_of: etag,
+    };
+    match call.s3.store.update_object(&grants, &update, change).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(read::nothing(call, version, error).await),
+    }
+}
+
+pub(crate) async fn put_retention(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let retention = document::retention(&call.document().await?)?;
+    let now = call.now();
+    if retention.is_some_and(|retention| retention.until <= now) {
+        let message = "The retain until date must be in the future!";
+        return Err(S3Error::argument("RetainUntilDate", "", message));
+    }
+    change(&call, Action::WriteObjectRetention, &|properties| {
+        if properties.retention.is_none() && retention.is_none() {
+            return Err(Error::invalid("there is no retention to lift"));
+        }
+        properties.retention = retention;
+        Ok(())
+    })
+    .await?;
+    Ok(answer::empty())
+}
+
+pub(crate) async fn put_hold(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let hold = document::legal_hold(&call.document().await?)?;
+    change(&call, Action::WriteLegalHold, &|properties| {
+        properties.legal_hold = hold;
+        Ok(())
+    })
+    .await?;
+    Ok(answer::empty())
 }

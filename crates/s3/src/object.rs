@@ -3,14 +3,17 @@
 
 use crate::acl;
 use crate::authenticate::missing_length;
+use crate::body::fault;
 use crate::call::Call;
 use crate::checksum::{self, Kind};
 use crate::document::{self, Tags};
 use crate::error::{Code, S3Error};
 use crate::headers;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
 use http::HeaderMap;
 use http::Response;
-use http::header::{ETAG, HeaderValue};
+use http::header::{ETAG, HeaderValue, TRANSFER_ENCODING};
 use std::collections::BTreeMap;
 use trestle_access::{Action, Context, Grant, Resource};
 use trestle_core::{
@@ -383,13 +386,47 @@ pub(crate) fn checks(call: &Call<'_>) -> BodyChecks {
     }
 }
 
-/// 411 without a length, `EntityTooLarge` beyond the limit of one request.
-pub(crate) fn check_length(length: Option<u64>) -> Result<(), S3Error> {
-    match length {
+/// 411 when nothing says where the body ends, `EntityTooLarge` beyond the limit of one request.
+pub(crate) fn check_length(call: &Call<'_>) -> Result<(), S3Error> {
+    match call.length {
+        None if call.headers.contains_key(TRANSFER_ENCODING) => Ok(()),
         None => Err(missing_length()),
         Some(length) if length > PUT_BYTES_MAX => Err(too_large(length)),
         Some(_) => Ok(()),
     }
+}
+
+/// A body within the limit of one request, also when it did not say its length.
+pub(crate) fn bounded(
+    body: impl Stream<Item = trestle_core::Result<Bytes>> + Send + Unpin,
+) -> impl Stream<Item = trestle_core::Result<Bytes>> + Send + Unpin {
+    let mut seen = 0u64;
+    body.map(move |piece| {
+        let piece = piece?;
+        seen = seen.saturating_add(piece.len() as u64);
+        if seen > PUT_BYTES_MAX {
+            let message = "Your proposed upload exceeds the maximum allowed size";
+            return Err(fault(Code::EntityTooLarge, message));
+        }
+        Ok(piece)
+    })
+}
+
+/// Tags beside those of the headers, with the right that they take.
+pub(crate) async fn with_more_tags(
+    call: &Call<'_>,
+    mut new: New,
+    tags: Tags,
+) -> Result<New, S3Error> {
+    new.properties.tags.extend(tags);
+    let context = with_tags(call.context.clone(), &new.properties.tags);
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    new.grant = call
+        .grant_in(Action::WriteObject, resource.clone(), context.clone())
+        .await?;
+    call.grant_in(Action::WriteObjectTags, resource, context)
+        .await?;
+    Ok(new)
 }
 
 pub(crate) fn too_large(length: u64) -> S3Error {
@@ -402,7 +439,7 @@ pub(crate) fn too_large(length: u64) -> S3Error {
 }
 
 pub(crate) async fn put(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    check_length(call.length)?;
+    check_length(&call)?;
     let condition = write_condition(&call.headers)?;
     let new = new(&call).await?;
     let put = PutObject {
@@ -416,7 +453,7 @@ pub(crate) async fn put(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     };
     let store = call.s3.store.clone();
     let mut call = call;
-    let body = call.take_body()?;
+    let body = bounded(call.take_body()?);
     let outcome = match store.put(&new.grant, put, body).await {
         Ok(outcome) => outcome,
         Err(error) => return Err(failed(&call, &condition, error).await),

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::error::S3Error;
 use crate::route::Operation;
-use crate::{acl, bucket, config, delete, keys, lock, object, read, tagging};
+use crate::{acl, bucket, config, copy, delete, keys, lock, object, post, read, tagging};
 use http::Response;
 use trestle_http::Body;
 
@@ -44,14 +44,14 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::PutBucketTagging => tagging::put_bucket(call).await,
         O::DeleteBucketTagging => tagging::delete_bucket(call).await,
         O::GetObjectTagging => tagging::get_object(call).await,
-        O::PutObjectTagging => Err(S3Error::later("Changing an object's properties")),
-        O::DeleteObjectTagging => Err(S3Error::later("Changing an object's properties")),
+        O::PutObjectTagging => tagging::put_object(call).await,
+        O::DeleteObjectTagging => tagging::delete_object(call).await,
         O::GetObjectLockConfiguration => lock::get_bucket(call).await,
         O::PutObjectLockConfiguration => lock::put_bucket(call).await,
         O::GetObjectRetention => lock::get_retention(call).await,
-        O::PutObjectRetention => Err(S3Error::later("Changing an object's properties")),
+        O::PutObjectRetention => lock::put_retention(call).await,
         O::GetObjectLegalHold => lock::get_hold(call).await,
-        O::PutObjectLegalHold => Err(S3Error::later("Changing an object's properties")),
+        O::PutObjectLegalHold => lock::put_hold(call).await,
         O::GetBucketAcl => acl::get_bucket(call).await,
         O::PutBucketAcl => acl::put_bucket(call).await,
         O::GetObjectAcl => acl::get_object(call).await,
@@ -59,14 +59,12 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::GetObject => read::get(call).await,
         O::HeadObject => read::head(call).await,
         O::GetObjectAttributes => read::attributes(call).await,
-        O::PutObject if call.headers.contains_key("x-amz-copy-source") => {
-            Err(S3Error::later("Copying"))
-        }
+        O::PutObject if call.headers.contains_key("x-amz-copy-source") => copy::copy(call).await,
         O::PutObject => object::put(call).await,
         O::RenameObject => Err(S3Error::later("Renaming")),
         O::DeleteObject => delete::one(call).await,
         O::DeleteObjects => delete::many(call).await,
-        O::PostObject => Err(S3Error::later("A browser form")),
+        O::PostObject => post::post(call).await,
         O::CreateMultipartUpload => Err(S3Error::later("Multipart upload")),
         O::UploadPart if call.headers.contains_key("x-amz-copy-source") => {
             Err(S3Error::later("Multipart upload"))

@@ -29,6 +29,10 @@ const LIST: &[&str] = &[
     "continuation-token",
     "fetch-owner",
     "start-after",
+    // What the redirect after a browser form adds; without a meaning.
+    "bucket",
+    "key",
+    "etag",
 ];
 const VERSIONS: &[&str] = &[
     "delimiter",

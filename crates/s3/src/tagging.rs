@@ -3,13 +3,15 @@
 use crate::answer;
 use crate::call::Call;
 use crate::config::{root, update};
-use crate::document::{self, BUCKET_TAGS_MAX, Tags};
+use crate::document::{self, BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags};
 use crate::error::{Code, S3Error};
-use crate::object::set_version;
+use crate::object::{etag, set_version, with_tags};
 use crate::read;
 use http::Response;
-use trestle_access::Action;
+use trestle_access::{Action, Resource};
+use trestle_core::Precondition;
 use trestle_http::{Body, XmlWriter};
+use trestle_store::{Object, UpdateObject, VersionRef};
 
 fn tagging(tags: &Tags) -> XmlWriter {
     let mut document = root("Tagging");
@@ -68,6 +70,57 @@ pub(crate) async fn get_object(call: Call<'_>) -> Result<Response<Body>, S3Error
         Err(error) => return Err(read::nothing(&call, version, error).await),
     };
     let mut response = answer::xml(tagging(&object.tags));
+    set_version(response.headers_mut(), &object);
+    Ok(response)
+}
+
+async fn set_object(
+    call: &Call<'_>,
+    tags: Tags,
+    [current, named]: [Action; 2],
+) -> Result<Object, S3Error> {
+    let version = call.version()?;
+    let action = match version {
+        VersionRef::Current => current,
+        VersionRef::Null | VersionRef::Id(_) => named,
+    };
+    let context = with_tags(call.context.clone(), &tags);
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    let grant = call.grant_in(action, resource, context).await?;
+    let update = UpdateObject {
+        bucket: call.bucket()?.clone(),
+        key: call.key()?.clone(),
+        version,
+        precondition: Precondition::none(),
+        tag_of: etag,
+    };
+    let changed = call
+        .s3
+        .store
+        .update_object(&[grant], &update, &|properties| {
+            properties.tags = tags.clone();
+            Ok(())
+        })
+        .await;
+    match changed {
+        Ok(object) => Ok(object),
+        Err(error) => Err(read::nothing(call, version, error).await),
+    }
+}
+
+pub(crate) async fn put_object(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let tags = document::tagging(&call.document().await?, OBJECT_TAGS_MAX)?;
+    let actions = [Action::WriteObjectTags, Action::WriteObjectVersionTags];
+    let object = set_object(&call, tags, actions).await?;
+    let mut response = answer::empty();
+    set_version(response.headers_mut(), &object);
+    Ok(response)
+}
+
+pub(crate) async fn delete_object(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let actions = [Action::DeleteObjectTags, Action::DeleteObjectVersionTags];
+    let object = set_object(&call, Tags::new(), actions).await?;
+    let mut response = answer::no_content();
     set_version(response.headers_mut(), &object);
     Ok(response)
 }
