@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, driven from outside.
 
+mod cdmi;
 mod clients;
 mod faults;
 mod framing;

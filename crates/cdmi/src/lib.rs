@@ -3,18 +3,37 @@
 //! A bucket is a top-level container, a key with slashes lies in nested ones. Everything here reads
 //! or writes the standard's forms; the rules of storage are the store's.
 
-// Until the parts below are joined to the store.
+// Joined to the store with the slices that follow.
 #![allow(dead_code)]
 
 mod acl;
+mod books;
+mod call;
+mod capability;
+mod children;
+mod container;
+mod content;
+mod data;
+mod dialect;
 mod document;
+mod domain;
+mod fault;
 mod media;
 mod metadata;
+mod modify;
 mod multipart;
+mod node;
 mod object_id;
 mod path;
+mod plain;
 mod query;
+mod render;
+mod route;
 mod scope;
+mod show;
 mod time;
+mod transfer;
 mod value;
 mod version;
+
+pub use dialect::{Authenticate, Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};

@@ -101,6 +101,11 @@ const SETTINGS: &[Row] = &[
             "NAME",
             "A storage class that S3 objects may have beside STANDARD, may be repeated",
         ),
+    text("cdmi_enterprise_number", "TRESTLE_CDMI_ENTERPRISE_NUMBER").flag(
+        "NUMBER",
+        "The enterprise number in CDMI object ids; it counts at the first start \
+         [default: 32473, which is for examples]",
+    ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

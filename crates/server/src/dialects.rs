@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
+use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
 use trestle_http::{Body, Handler, Problem};
 use trestle_rest::Rest;
@@ -18,6 +19,7 @@ use trestle_store::Store;
 pub(crate) struct Dialects {
     pub(crate) rest: Rest,
     pub(crate) s3: S3,
+    pub(crate) cdmi: Cdmi,
     pub(crate) store: Arc<Store>,
 }
 
@@ -48,6 +50,7 @@ impl Dialects {
         let path = request.uri().path();
         match path.split('/').nth(1) {
             Some("rest") => self.rest.answer(request).await,
+            Some("cdmi") => self.cdmi.answer(request).await,
             Some("healthz" | "readyz") if path.matches('/').count() == 1 => {
                 health::answer(request.method(), path == "/readyz", &self.store)
             }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use trestle_access::{PasswordCache, Principal, SecretKey};
+use trestle_cdmi::{Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};
 use trestle_core::{AccountId, Result};
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
@@ -93,13 +94,16 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     for url in &urls {
         println!("listening on {url}");
     }
+    let authenticate = authenticate(host.clone(), root.clone(), account.clone());
+    let cdmi = open_cdmi(config, &host, &store, &authenticate, account.clone()).await?;
     let dialects = Arc::new(Dialects {
         s3: S3::new(
             store.clone(),
             keys(config, &root, &account),
             s3_settings(config),
         ),
-        rest: Rest::new(store.clone(), authenticate(host.clone(), root, account)),
+        rest: Rest::new(store.clone(), authenticate.clone()),
+        cdmi,
         store: store.clone(),
     });
     // Each listener has its share: together they stay below the limit of open files.
@@ -153,6 +157,25 @@ fn urls(listeners: &[TcpListener]) -> std::result::Result<Vec<String>, String> {
         Ok(format!("http://{address}"))
     };
     listeners.iter().map(url).collect()
+}
+
+/// The CDMI dialect with its settings.
+async fn open_cdmi(
+    config: &Config,
+    host: &Host,
+    store: &Arc<Store>,
+    authenticate: &Arc<Authenticate>,
+    root_account: AccountId,
+) -> std::result::Result<Cdmi, String> {
+    let given = config.get("cdmi_enterprise_number");
+    let wrong = || "cdmi_enterprise_number is a number from 1 to 16777215".to_owned();
+    let number = given.map(|text| text.parse::<u32>().map_err(|_| wrong()));
+    let settings = CdmiSettings {
+        root_account,
+        enterprise_number: number.transpose()?.unwrap_or(ENTERPRISE_NUMBER_DEFAULT),
+    };
+    let opened = Cdmi::open(store.clone(), host.clone(), authenticate.clone(), settings);
+    opened.await.map_err(|error| format!("CDMI: {error}"))
 }
 
 /// Keeps the store tidy for as long as it serves.

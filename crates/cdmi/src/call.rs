@@ -1,0 +1,141 @@
+//! One authenticated request: what its head says, and the rights that it asks for.
+
+use crate::dialect::Cdmi;
+use crate::fault::{Answered, Fault};
+use crate::media::{Accepted, Kind, MediaType};
+use crate::path::Names;
+use crate::query::Fields;
+use crate::version::Version;
+use http::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
+use trestle_core::{AccountId, Error, ErrorKind, Result};
+
+/// The head of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) cdmi: &'a Cdmi,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) fields: Fields,
+    pub(crate) accepted: Accepted,
+    pub(crate) content: Option<MediaType>,
+    pub(crate) headers: HeaderMap,
+    /// Scheme and authority of this server, as the client calls it.
+    pub(crate) origin: String,
+    /// The size that the body announces.
+    pub(crate) declared_length: Option<u64>,
+}
+
+impl Call<'_> {
+    /// Asks for a right.
+    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        let asked = Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: self.context.clone(),
+        };
+        self.cdmi.store.authorize(asked).await
+    }
+
+    /// The account of who asks.
+    pub(crate) fn account(&self) -> Result<&AccountId> {
+        let anonymous = || Error::new(ErrorKind::Forbidden, "anonymous access is not allowed");
+        self.principal.account().ok_or_else(anonymous)
+    }
+
+    /// The kind of object that the body describes, if it is a CDMI document.
+    pub(crate) fn content_kind(&self) -> Option<Kind> {
+        self.content.as_ref().and_then(MediaType::kind)
+    }
+
+    /// Whether the body is a CDMI document or parts that start with one.
+    pub(crate) fn brings_document(&self) -> bool {
+        self.content_kind().is_some() || self.brings_parts()
+    }
+
+    /// Whether the body is `multipart/mixed`.
+    pub(crate) fn brings_parts(&self) -> bool {
+        self.content.as_ref().is_some_and(MediaType::is_mixed)
+    }
+
+    /// Whether a read asks for a CDMI document of something that has bytes of its own, too.
+    pub(crate) fn wants_document(&self) -> bool {
+        let indifferent = self.accepted.is_indifferent();
+        self.accepted.is_cdmi() || indifferent && (self.version.is_first() || self.names_fields())
+    }
+
+    /// Whether the query names a field that the standard knows.
+    fn names_fields(&self) -> bool {
+        const KNOWN: [&str; 15] = [
+            "objectType",
+            "objectID",
+            "objectName",
+            "parentURI",
+            "parentID",
+            "domainURI",
+            "capabilitiesURI",
+            "completionStatus",
+            "percentComplete",
+            "mimetype",
+            "metadata",
+            "valuerange",
+            "valuetransferencoding",
+            "value",
+            "children",
+        ];
+        KNOWN.iter().any(|name| self.fields.names(name))
+    }
+
+    /// Refuses to answer with a kind that is not acceptable.
+    pub(crate) fn check_acceptable(&self, kind: Kind) -> Answered<()> {
+        let parts = kind == Kind::Object || kind == Kind::Queue;
+        if !self.accepted.is_cdmi()
+            || self.accepted.takes(kind)
+            || parts && self.accepted.wants_parts()
+        {
+            return Ok(());
+        }
+        Err(Fault::Status(
+            StatusCode::NOT_ACCEPTABLE,
+            format!("this is {}", kind.media_type()),
+        ))
+    }
+
+    /// Refuses a document that describes another kind.
+    pub(crate) fn check_content(&self, kinds: &[Kind]) -> Answered<()> {
+        match self.content_kind() {
+            Some(kind) if !kinds.contains(&kind) => Err(Fault::bad(format!(
+                "a document of the type {} does not fit here",
+                kind.media_type()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this write is one of several.
+    pub(crate) fn is_partial(&self) -> Result<bool> {
+        let mut values = self.headers.get_all("x-cdmi-partial").iter();
+        let Some(value) = values.next() else {
+            return Ok(false);
+        };
+        match value.to_str().map(str::trim) {
+            Ok(text) if text.eq_ignore_ascii_case("true") && values.next().is_none() => Ok(true),
+            Ok(text) if text.eq_ignore_ascii_case("false") && values.next().is_none() => Ok(false),
+            _ => Err(Error::invalid("X-CDMI-Partial is true or false")),
+        }
+    }
+
+    /// The absolute URL of a path.
+    pub(crate) fn url(&self, names: &Names) -> String {
+        format!("{}{}", self.origin, names.url())
+    }
+
+    /// An object id as clients see it.
+    pub(crate) fn id_text(&self, id: trestle_core::Id) -> String {
+        self.cdmi.ids.text(id)
+    }
+}

@@ -1,0 +1,212 @@
+//! The capability objects (clause 12): what works here, and nothing else.
+
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::metadata::{ITEM_BYTES_MAX, ITEMS_MAX, TOTAL_BYTES_MAX};
+use crate::path::Names;
+use crate::render::Rendering;
+use crate::route::not_allowed;
+use crate::value::range_text;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use trestle_core::Id;
+
+/// Where capability objects begin.
+const TOP: &str = "cdmi_capabilities";
+
+/// Every capability object, by its path below the first.
+const PATHS: [&str; 6] = [
+    "",
+    "container/",
+    "container/root/",
+    "container/top/",
+    "dataobject/",
+    "domain/",
+];
+
+/// System-wide.
+const SYSTEM: [&str; 9] = [
+    "cdmi_dataobjects",
+    "cdmi_domains",
+    "cdmi_references",
+    "cdmi_object_access_by_ID",
+    "cdmi_object_copy_from_local",
+    "cdmi_post_dataobject_by_ID",
+    "cdmi_copy_dataobject_by_ID",
+    "cdmi_create_reference_by_ID",
+    "cdmi_multipart_mime",
+];
+
+/// Of storage system metadata that all stored objects have.
+const STORED: [&str; 2] = ["cdmi_ctime", "cdmi_mtime"];
+
+/// Of data objects.
+const DATA: [&str; 8] = [
+    "cdmi_size",
+    "cdmi_read_value",
+    "cdmi_read_value_range",
+    "cdmi_read_metadata",
+    "cdmi_modify_value",
+    "cdmi_modify_value_range",
+    "cdmi_modify_metadata",
+    "cdmi_delete_dataobject",
+];
+
+/// Of every container.
+const CONTAINER: [&str; 5] = [
+    "cdmi_read_metadata",
+    "cdmi_modify_metadata",
+    "cdmi_list_children",
+    "cdmi_list_children_range",
+    "cdmi_create_container",
+];
+
+/// Of containers, for what is made in them.
+const IN_CONTAINER: [&str; 4] = [
+    "cdmi_create_dataobject",
+    "cdmi_create_reference",
+    "cdmi_create_value_range",
+    "cdmi_copy_dataobject",
+];
+
+/// The capabilities of one object.
+fn capabilities(path: &str) -> Map<String, Value> {
+    let mut items = Map::new();
+    let mut enable = |names: &[&str]| {
+        for name in names {
+            items.insert((*name).to_owned(), Value::from("true"));
+        }
+    };
+    match path {
+        "" => {
+            enable(&SYSTEM);
+            let limit = |items: &mut Map<String, Value>, name: &str, limit: usize| {
+                items.insert(name.to_owned(), Value::from(limit.to_string()));
+            };
+            limit(&mut items, "cdmi_metadata_maxitems", ITEMS_MAX);
+            limit(&mut items, "cdmi_metadata_maxsize", ITEM_BYTES_MAX);
+            limit(&mut items, "cdmi_metadata_maxtotalsize", TOTAL_BYTES_MAX);
+            items.insert(
+                "cdmi_valuetransferencoding_json".to_owned(),
+                Value::from("true"),
+            );
+        }
+        "dataobject/" => {
+            enable(&STORED);
+            enable(&DATA);
+            items.insert("cdmi_value_hash".to_owned(), json!(["SHA160", "SHA256"]));
+        }
+        "domain/" => enable(&["cdmi_read_metadata", "cdmi_list_children"]),
+        _ => {
+            enable(&STORED);
+            enable(&CONTAINER);
+            enable(&IN_CONTAINER);
+            if path != "container/root/" {
+                enable(&["cdmi_delete_container"]);
+            }
+        }
+    }
+    items
+}
+
+/// The names of the capability objects right below one.
+fn children(path: &str) -> Vec<&'static str> {
+    PATHS
+        .iter()
+        .filter_map(|other| other.strip_prefix(path))
+        .filter(|name| !name.is_empty() && name.matches('/').count() == 1)
+        .collect()
+}
+
+impl Call<'_> {
+    /// Answers at a path below `cdmi_capabilities`.
+    pub(crate) async fn capabilities(&self, names: &Names) -> Answered {
+        if !matches!(self.method, Method::GET | Method::HEAD) {
+            return Ok(not_allowed("GET, HEAD"));
+        }
+        self.account()?;
+        let mut path = names.names.join("/");
+        if !path.is_empty() {
+            path.push('/');
+        }
+        let known = PATHS.iter().find(|known| **known == path);
+        let known = known.ok_or_else(|| Fault::missing(&path))?;
+        if !names.slash {
+            let whole = format!("{}{}/{TOP}/{known}", self.origin, crate::path::ROOT);
+            return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, whole));
+        }
+        self.capability(known)
+    }
+
+    /// The path of the capability object with this id.
+    pub(crate) fn capability_of(&self, id: Id) -> Option<&'static str> {
+        let mut paths = PATHS.iter();
+        paths.find(|path| self.capability_id(path) == id).copied()
+    }
+
+    fn capability_id(&self, path: &str) -> Id {
+        self.cdmi.derived(&format!("/{TOP}/{path}"))
+    }
+
+    /// The document of a capability object.
+    pub(crate) fn capability(&self, path: &str) -> Answered {
+        self.check_acceptable(Kind::Capability)?;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        let kind = Kind::Capability.media_type();
+        rendering.choose(fields, "objectType", kind);
+        rendering.choose(fields, "objectID", self.id_text(self.capability_id(path)));
+        let inner = path.strip_suffix('/').unwrap_or(path);
+        let (above, name) = match inner.rsplit_once('/') {
+            Some((above, name)) => (Some(format!("{above}/")), format!("{name}/")),
+            None if inner.is_empty() => (None, format!("{TOP}/")),
+            None => (Some(String::new()), format!("{inner}/")),
+        };
+        rendering.choose(fields, "objectName", name);
+        let (parent_uri, parent) = match above {
+            Some(above) => (format!("/{TOP}/{above}"), self.capability_id(&above)),
+            None => ("/".to_owned(), self.cdmi.root),
+        };
+        rendering.choose(fields, "parentURI", parent_uri);
+        rendering.choose(fields, "parentID", self.id_text(parent));
+        if fields.has("capabilities") {
+            let prefixes = fields.arguments("capabilities");
+            let mut items = capabilities(path);
+            items.retain(|name, _| {
+                prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix))
+            });
+            rendering.add("capabilities", items);
+        }
+        let mut names = children(path);
+        let span = fields.span("children")?;
+        let first = span.map_or(0, |span| span.first);
+        if let Some(span) = span {
+            let skip = usize::try_from(span.first).unwrap_or(usize::MAX);
+            let count = usize::try_from(span.count()).unwrap_or(usize::MAX);
+            names = names.into_iter().skip(skip).take(count).collect();
+        }
+        let range = range_text(first, names.len() as u64);
+        rendering.choose(fields, "childrenrange", range);
+        rendering.choose(fields, "children", names);
+        Ok(rendering.answer(StatusCode::OK, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_holds_together() {
+        assert_eq!(children(""), ["container/", "dataobject/", "domain/"]);
+        assert_eq!(children("container/"), ["root/", "top/"]);
+        assert!(children("dataobject/").is_empty());
+        for path in PATHS {
+            for (name, value) in capabilities(path) {
+                assert!(name.starts_with("cdmi_"), "{name}");
+                assert!(value.is_string() || value.is_array(), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The children of a container: one stable order, in which ranges count.
+
+use crate::books::is_own;
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::node::{Container, Place, document, found, root_bucket};
+use crate::query::Span;
+use crate::value::range_text;
+use http::StatusCode;
+use trestle_access::{Action, Resource};
+use trestle_core::BucketName;
+use trestle_store::{ListBuckets, ListObjects, ListingItem};
+
+/// Most children of one answer; ranges reach the others.
+pub(crate) const CHILDREN_MAX: usize = 100_000;
+/// Items of one page of the store.
+const PAGE: usize = 10_000;
+/// What the server itself has in the root container.
+const SYSTEM: [&str; 2] = ["cdmi_capabilities/", "cdmi_domains/"];
+
+/// Children, and the range that they are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Children {
+    pub(crate) names: Vec<String>,
+    pub(crate) range: String,
+}
+
+/// Collects the names that a range covers, out of all in order.
+struct Collector {
+    span: Option<Span>,
+    at: u64,
+    names: Vec<String>,
+}
+
+impl Collector {
+    fn new(span: Option<Span>) -> Self {
+        Collector {
+            span,
+            at: 0,
+            names: Vec::new(),
+        }
+    }
+
+    /// Takes the next name in order.
+    fn take(&mut self, name: String) -> Answered<()> {
+        let wanted = self
+            .span
+            .is_none_or(|span| span.first <= self.at && self.at <= span.last);
+        self.at += 1;
+        if wanted {
+            if self.names.len() == CHILDREN_MAX {
+                return Err(Fault::Status(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("more than {CHILDREN_MAX} children: ask for ranges of them"),
+                ));
+            }
+            self.names.push(name);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more is wanted.
+    fn is_full(&self) -> bool {
+        self.span.is_some_and(|span| self.at > span.last)
+    }
+
+    fn finish(self) -> Children {
+        let first = self.span.map_or(0, |span| span.first);
+        Children {
+            range: range_text(first, self.names.len() as u64),
+            names: self.names,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The children of a container, or those in a range.
+    pub(crate) async fn children(
+        &self,
+        container: &Container,
+        span: Option<Span>,
+    ) -> Answered<Children> {
+        let mut collector = Collector::new(span);
+        match &container.place {
+            Place::Root => {
+                self.collect_buckets(&mut collector).await?;
+                self.collect(&root_bucket(self)?, "", true, &mut collector)
+                    .await?;
+                for name in SYSTEM {
+                    collector.take(name.to_owned())?;
+                }
+            }
+            Place::Bucket(bucket) => self.collect(bucket, "", false, &mut collector).await?,
+            Place::Directory(bucket, key, _) => {
+                self.collect(bucket, key.as_str(), false, &mut collector)
+                    .await?;
+            }
+        }
+        Ok(collector.finish())
+    }
+
+    async fn collect_buckets(&self, collector: &mut Collector) -> Answered<()> {
+        let account = self.account()?.clone();
+        let resource = Resource::Account(account.clone());
+        let grant = self.grant(Action::ListBuckets, resource).await?;
+        let mut list = ListBuckets {
+            account,
+            prefix: String::new(),
+            after: None,
+            until: None,
+            reverse: false,
+            limit: PAGE,
+        };
+        while !collector.is_full() {
+            let Some((buckets, next)) = found(self.cdmi.store.list_buckets(&grant, &list).await)?
+            else {
+                return Ok(());
+            };
+            for (bucket, _) in buckets {
+                collector.take(format!("{}/", bucket.name))?;
+            }
+            match next {
+                Some(next) => list.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn collect(
+        &self,
+        bucket: &BucketName,
+        prefix: &str,
+        own: bool,
+        collector: &mut Collector,
+    ) -> Answered<()> {
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = match own {
+            true => self.cdmi.own_grant(Action::ListObjects, resource).await,
+            false => self.grant(Action::ListObjects, resource).await,
+        };
+        let Some(grant) = found(grant)? else {
+            return Ok(());
+        };
+        let mut list = ListObjects {
+            bucket: bucket.clone(),
+            prefix: prefix.to_owned(),
+            delimiter: Some("/".to_owned()),
+            after: None,
+            until: None,
+            reverse: false,
+            limit: PAGE,
+        };
+        while !collector.is_full() {
+            let Some(listing) = found(self.cdmi.store.list(&grant, &list).await)? else {
+                return Ok(());
+            };
+            for item in &listing.items {
+                match item {
+                    ListingItem::Object(object) => {
+                        let name = object.key.as_str().strip_prefix(prefix).unwrap_or_default();
+                        // The container's own entry is not in it.
+                        if name.is_empty() || own && is_own(name) {
+                            continue;
+                        }
+                        let reference = object.documents.contains_key(document::REFERENCE);
+                        let mark = if reference { "?" } else { "" };
+                        collector.take(format!("{name}{mark}"))?;
+                    }
+                    ListingItem::Prefix(whole) => {
+                        collector
+                            .take(whole.strip_prefix(prefix).unwrap_or_default().to_owned())?;
+                    }
+                }
+            }
+            match listing.next {
+                Some(next) => list.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(span: Option<(u64, u64)>, names: &[&str]) -> Children {
+        let mut collector = Collector::new(span.map(|(first, last)| Span { first, last }));
+        for name in names {
+            if !collector.is_full() {
+                collector.take((*name).to_owned()).unwrap();
+            }
+        }
+        collector.finish()
+    }
+
+    #[test]
+    fn ranges_are_of_what_is_returned() {
+        let names = ["a", "b", "c/"];
+        let all = collect(None, &names);
+        assert_eq!((all.range.as_str(), all.names.len()), ("0-2", 3));
+        let middle = collect(Some((1, 1)), &names);
+        assert_eq!(
+            (middle.range.as_str(), &middle.names[..]),
+            ("1-1", &["b".to_owned()][..])
+        );
+        assert_eq!(collect(Some((1, 9)), &names).range, "1-2");
+        assert_eq!(collect(Some((7, 9)), &names), Children::default());
+        assert_eq!(collect(None, &[]), Children::default());
+    }
+}

@@ -1,0 +1,282 @@
+//! Containers as documents: create, read, update, delete with everything in them.
+
+use crate::books::{keep_unknown, tag_of};
+use crate::call::Call;
+use crate::content::Destination;
+use crate::data::Submission;
+use crate::document::{Document, Source};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::metadata::Update;
+use crate::node::{Container, Leaf, Node, Place, check_new_name, document, found};
+use crate::path::Names;
+use crate::render::bare;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use trestle_access::{Action, Resource};
+use trestle_core::{BucketName, Error, Key, Metadata, Precondition, Result};
+use trestle_store::{BucketProperties, DeleteObject, ListObjects, ListingItem, ObjectProperties};
+
+impl Call<'_> {
+    /// Makes a container; the answer is its document.
+    pub(crate) async fn create_container(
+        &self,
+        parent: &Container,
+        names: &Names,
+        document: &Document,
+    ) -> Answered {
+        check_new_name(names)?;
+        if document.mimetype.is_some() || document.encoding.is_some() || document.snapshot.is_some()
+        {
+            return Err(Fault::bad("a container has no value, and no snapshot yet"));
+        }
+        self.check_domain(document)?;
+        match &document.source {
+            None => {}
+            Some(Source::Reference(uri)) => {
+                return self.create_container_reference(parent, names, uri).await;
+            }
+            Some(_) => {
+                return Err(Fault::bad(
+                    "containers are made empty or as references only",
+                ));
+            }
+        }
+        let given = document.metadata.clone().unwrap_or_default();
+        let metadata = Update::whole(given).apply(&Metadata::new())?;
+        self.make_container(parent, names, metadata, document)
+            .await?;
+        self.container_created(names).await
+    }
+
+    /// Makes a container.
+    pub(crate) async fn make_container(
+        &self,
+        parent: &Container,
+        names: &Names,
+        metadata: Metadata,
+        document: &Document,
+    ) -> Answered<()> {
+        let mut properties = ObjectProperties {
+            metadata,
+            ..ObjectProperties::default()
+        };
+        keep_unknown(&mut properties.documents, &document.unknown)?;
+        if let Some(exports) = &document.exports {
+            properties
+                .documents
+                .insert(document::EXPORTS.to_owned(), exports.to_string());
+        }
+        let name = names.last().unwrap_or_default();
+        match &parent.place {
+            Place::Root => self.make_bucket(name, properties).await,
+            _ => {
+                let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
+                let destination = Destination::free(bucket, key);
+                self.write_bytes(&destination, properties, Bytes::new())
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn make_bucket(&self, name: &str, properties: ObjectProperties) -> Answered<()> {
+        let name = BucketName::parse(name)?;
+        let resource = Resource::Bucket(name.clone());
+        let grant = self.grant(Action::CreateBucket, resource).await?;
+        let properties = BucketProperties {
+            metadata: properties.metadata,
+            documents: properties.documents,
+            ..BucketProperties::default()
+        };
+        let store = &self.cdmi.store;
+        store.create_bucket_with(&grant, &name, properties).await?;
+        Ok(())
+    }
+
+    async fn create_container_reference(
+        &self,
+        parent: &Container,
+        names: &Names,
+        uri: &str,
+    ) -> Answered {
+        if uri.is_empty() || uri.chars().any(char::is_control) {
+            return Err(Fault::bad("a reference is not a URI"));
+        }
+        let name = names.last().unwrap_or_default();
+        let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
+        let mut properties = ObjectProperties::default();
+        properties
+            .documents
+            .insert(document::REFERENCE.to_owned(), uri.to_owned());
+        let destination = Destination::free(bucket, key);
+        let written = self
+            .write_bytes(&destination, properties, Bytes::new())
+            .await?;
+        let leaf = Leaf {
+            names: Some(names.clone()),
+            parent: Some(parent.id),
+            bucket: destination.bucket,
+            object: Box::new(written.object),
+        };
+        self.created(&leaf).await
+    }
+
+    /// 201 with the document of a container.
+    pub(crate) async fn container_created(&self, names: &Names) -> Answered {
+        let all = self.with_all_fields();
+        let Some(Node::Container(container)) = all.resolve(names).await? else {
+            return Err(Fault::conflict("the container was removed meanwhile"));
+        };
+        let rendering = all.container_document(&container).await?;
+        let mut response = rendering.answer(StatusCode::CREATED, Kind::Container.media_type())?;
+        if let Ok(location) = HeaderValue::from_str(&self.url(names)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    /// The document of a container.
+    pub(crate) async fn read_container(&self, container: &Container) -> Answered {
+        self.check_acceptable(Kind::Container)?;
+        let rendering = self.container_document(container).await?;
+        Ok(rendering.answer(StatusCode::OK, Kind::Container.media_type())?)
+    }
+
+    /// Changes what a container says of itself.
+    pub(crate) async fn update_container(
+        &self,
+        container: &Container,
+        submission: Submission,
+    ) -> Answered {
+        self.check_content(&[Kind::Container])?;
+        let document = &submission.document;
+        if document.snapshot.is_some() {
+            return Err(Fault::bad("snapshots are not supported here"));
+        }
+        if document.source.is_some() || document.mimetype.is_some() || document.encoding.is_some() {
+            return Err(Fault::bad("this cannot be done to an existing container"));
+        }
+        self.check_domain(document)?;
+        let mut properties = ObjectProperties {
+            metadata: container.metadata.clone(),
+            documents: container.documents.clone(),
+            ..ObjectProperties::default()
+        };
+        self.change_properties(&mut properties, document)?;
+        if let Some(exports) = &document.exports {
+            properties
+                .documents
+                .insert(document::EXPORTS.to_owned(), exports.to_string());
+        }
+        match &container.place {
+            Place::Root => {
+                self.set_root_state(properties.metadata, properties.documents)
+                    .await?;
+            }
+            Place::Bucket(bucket) => self.update_bucket(bucket, submission.document).await?,
+            Place::Directory(bucket, key, _) => {
+                let destination = Destination {
+                    bucket: bucket.clone(),
+                    key: key.clone(),
+                    precondition: Precondition::none(),
+                };
+                self.write_bytes(&destination, properties, Bytes::new())
+                    .await?;
+            }
+        }
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Changes the metadata and the dialect's state of a bucket.
+    async fn update_bucket(&self, bucket: &BucketName, document: Document) -> Answered<()> {
+        let resource = || Resource::Bucket(bucket.clone());
+        let mut grants = Vec::new();
+        let metadata = self.fields.has("metadata") && document.metadata.is_some();
+        for (needed, action) in [
+            (
+                metadata || self.fields.names("metadata"),
+                Action::WriteBucketMetadata,
+            ),
+            (
+                document.exports.is_some() || !document.unknown.is_empty(),
+                Action::WriteBucketDocument,
+            ),
+        ] {
+            if needed {
+                grants.push(self.grant(action, resource()).await?);
+            }
+        }
+        let change = |properties: &mut BucketProperties| -> Result<()> {
+            let mut shared = ObjectProperties {
+                metadata: std::mem::take(&mut properties.metadata),
+                documents: std::mem::take(&mut properties.documents),
+                ..ObjectProperties::default()
+            };
+            self.change_properties(&mut shared, &document)?;
+            if let Some(exports) = &document.exports {
+                shared
+                    .documents
+                    .insert(document::EXPORTS.to_owned(), exports.to_string());
+            }
+            properties.metadata = shared.metadata;
+            properties.documents = shared.documents;
+            Ok(())
+        };
+        let store = &self.cdmi.store;
+        store.update_bucket(&grants, bucket, &change).await?;
+        Ok(())
+    }
+
+    /// Deletes a container and all that is in it.
+    pub(crate) async fn delete_container(&self, container: &Container) -> Answered {
+        match &container.place {
+            Place::Root => return Err(Fault::bad("the root container cannot be deleted")),
+            Place::Bucket(bucket) => {
+                self.delete_below(bucket, "").await?;
+                let resource = Resource::Bucket(bucket.clone());
+                let grant = self.grant(Action::DeleteBucket, resource).await?;
+                self.cdmi.store.delete_bucket(&grant, bucket).await?;
+            }
+            Place::Directory(bucket, key, _) => self.delete_below(bucket, key.as_str()).await?,
+        }
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    async fn delete_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+        loop {
+            let list = ListObjects {
+                bucket: bucket.clone(),
+                prefix: prefix.to_owned(),
+                delimiter: None,
+                after: None,
+                until: None,
+                reverse: true,
+                limit: 1000,
+            };
+            let resource = Resource::Bucket(bucket.clone());
+            let grant = self.grant(Action::ListObjects, resource).await?;
+            let listing = self.cdmi.store.list(&grant, &list).await?;
+            for item in &listing.items {
+                if let ListingItem::Object(object) = item {
+                    self.delete_key(bucket, &object.key).await?;
+                }
+            }
+            if listing.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete_key(&self, bucket: &BucketName, key: &Key) -> Answered<()> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.grant(Action::DeleteObject, resource).await?;
+        let delete =
+            DeleteObject::current(bucket.clone(), key.clone(), Precondition::none(), tag_of);
+        let deleted = self.cdmi.store.delete(&[grant], delete).await;
+        found(deleted)
+            .map(drop)
+            .map_err(|error: Error| error.into())
+    }
+}

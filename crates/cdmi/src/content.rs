@@ -1,0 +1,154 @@
+//! Bytes of objects: read whole or in part, written whole, or changed in place with everything
+//! else about the object kept.
+
+use crate::books::tag_of;
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::node::Leaf;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use trestle_access::{Action, Resource};
+use trestle_core::{
+    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, Precondition, ResolvedRange,
+    Result,
+};
+use trestle_store::{
+    BodyChecks, ObjectBytes, ObjectProperties, ObjectReader, PutObject, PutOutcome, ReadObject,
+    VersionRef,
+};
+
+/// Largest value that travels within a document; larger ones are read in ranges or as they are.
+pub(crate) const VALUE_BYTES_MAX: u64 = 32 << 20;
+
+/// Where a new object goes, and on which condition.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: Key,
+    pub(crate) precondition: Precondition,
+}
+
+impl Destination {
+    /// Where nothing may be yet.
+    pub(crate) fn free(bucket: BucketName, key: Key) -> Self {
+        Destination {
+            bucket,
+            key,
+            precondition: Precondition::absent(),
+        }
+    }
+
+    /// Where an object is, whatever became of it meanwhile.
+    pub(crate) fn of(leaf: &Leaf, precondition: Precondition) -> Self {
+        Destination {
+            bucket: leaf.bucket.clone(),
+            key: leaf.object.key.clone(),
+            precondition,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Opens an object for reading its bytes.
+    pub(crate) async fn open(&self, leaf: &Leaf) -> Answered<ObjectReader> {
+        let grant = self.grant(Action::ReadObject, leaf.resource()).await?;
+        let read = ReadObject {
+            bucket: leaf.bucket.clone(),
+            key: leaf.object.key.clone(),
+            version: VersionRef::Current,
+        };
+        Ok(self.cdmi.store.open_object(&grant, &read).await?)
+    }
+
+    /// Writes a whole object; the hash that its metadata asks for is taken of the bytes.
+    pub(crate) async fn write<B>(
+        &self,
+        destination: &Destination,
+        properties: ObjectProperties,
+        declared_length: Option<u64>,
+        body: B,
+    ) -> Answered<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let Destination {
+            bucket,
+            key,
+            precondition,
+        } = destination.clone();
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.grant(Action::WriteObject, resource).await?;
+        let put = PutObject {
+            bucket,
+            key,
+            precondition,
+            tag_of,
+            checks: BodyChecks {
+                declared_length,
+                algorithms: hash_of(&properties.metadata).into_iter().collect(),
+                ..BodyChecks::default()
+            },
+            properties,
+            checksum: None,
+        };
+        Ok(self.cdmi.store.put(&grant, put, body).await?)
+    }
+
+    /// Writes a whole object of bytes at hand.
+    pub(crate) async fn write_bytes(
+        &self,
+        destination: &Destination,
+        properties: ObjectProperties,
+        bytes: Bytes,
+    ) -> Answered<PutOutcome> {
+        let length = Some(bytes.len() as u64);
+        let body = futures::stream::iter([Ok(bytes)]);
+        self.write(destination, properties, length, body).await
+    }
+}
+
+/// The hash that metadata asks for.
+pub(crate) fn hash_of(metadata: &Metadata) -> Option<DigestAlgorithm> {
+    match metadata.get("cdmi_value_hash")?.as_str()? {
+        "SHA160" => Some(DigestAlgorithm::Sha1),
+        "SHA256" => Some(DigestAlgorithm::Sha256),
+        _ => None,
+    }
+}
+
+/// Bytes of a range, all of them, at most as many as a document carries.
+pub(crate) async fn collect(reader: ObjectReader, range: ResolvedRange) -> Answered<Bytes> {
+    if range.len() > VALUE_BYTES_MAX {
+        return Err(Fault::Error(Error::new(
+            ErrorKind::TooLarge,
+            format!("a document carries at most {VALUE_BYTES_MAX} bytes of a value: read a range"),
+        )));
+    }
+    if range.is_empty() {
+        return Ok(Bytes::new());
+    }
+    match reader.into_bytes(range).await? {
+        ObjectBytes::Whole(bytes) => Ok(bytes),
+        ObjectBytes::Stream(mut stream) => {
+            let mut all = BytesMut::new();
+            while let Some(piece) = stream.next().await {
+                all.extend_from_slice(&piece?);
+            }
+            Ok(all.freeze())
+        }
+    }
+}
+
+/// The bytes of a whole object as a stream.
+pub(crate) async fn pieces(
+    reader: ObjectReader,
+) -> Answered<futures::stream::BoxStream<'static, Result<Bytes>>> {
+    let range = ResolvedRange {
+        start: 0,
+        end: reader.object().length(),
+    };
+    Ok(match reader.into_bytes(range).await? {
+        ObjectBytes::Whole(bytes) => futures::stream::iter([Ok(bytes)]).boxed(),
+        ObjectBytes::Stream(stream) => stream.boxed(),
+    })
+}

@@ -1,0 +1,152 @@
+//! Answers that are not a success: errors by meaning, redirects, and what has a status of its own.
+
+use crate::path::escape;
+use http::header::{CONTENT_RANGE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use trestle_core::{Error, ErrorKind};
+use trestle_http::{Body, Problem};
+
+/// Why a request is not answered with what it asks for.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// An error by meaning.
+    Error(Error),
+    /// A status that no error stands for.
+    Status(StatusCode, String),
+    /// The thing is at another URL.
+    Elsewhere(StatusCode, String),
+}
+
+/// What becomes of a request.
+pub(crate) type Answered<T = Response<Body>> = std::result::Result<T, Fault>;
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Error(error)
+    }
+}
+
+impl Fault {
+    /// 400.
+    pub(crate) fn bad(detail: impl Into<String>) -> Self {
+        Fault::Error(Error::invalid(detail))
+    }
+
+    /// 404.
+    pub(crate) fn missing(path: &str) -> Self {
+        Fault::Status(
+            StatusCode::NOT_FOUND,
+            format!("nothing is at {:?}", escape(path)),
+        )
+    }
+
+    /// 403.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Fault::Error(Error::new(ErrorKind::Forbidden, detail))
+    }
+
+    /// 409.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Fault::Status(StatusCode::CONFLICT, detail.into())
+    }
+
+    /// A failed copy or move is the request's fault: whatever was wrong with its source is 400.
+    pub(crate) fn of_source(self) -> Self {
+        match self {
+            Fault::Error(error) => match error.kind() {
+                ErrorKind::NotFound(_) | ErrorKind::Forbidden => {
+                    Fault::bad(format!("the source: {}", error.message()))
+                }
+                _ => Fault::Error(error),
+            },
+            Fault::Status(_, detail) => Fault::bad(format!("the source: {detail}")),
+            Fault::Elsewhere(_, url) => Fault::bad(format!("the source is at {url}")),
+        }
+    }
+
+    /// Whether it says that something does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Fault::Error(error) => matches!(error.kind(), ErrorKind::NotFound(_)),
+            Fault::Status(status, _) => *status == StatusCode::NOT_FOUND,
+            Fault::Elsewhere(..) => false,
+        }
+    }
+
+    /// The answer; `anonymous` says that credentials would help.
+    pub(crate) fn answer(&self, anonymous: bool) -> Response<Body> {
+        match self {
+            Fault::Error(error) if error.kind() == ErrorKind::Forbidden && anonymous => {
+                unauthorized(error.message())
+            }
+            Fault::Error(error) => problem(error).into_response(),
+            Fault::Status(status, detail) => Problem::new(*status, detail).into_response(),
+            Fault::Elsewhere(status, url) => {
+                let problem = Problem::new(*status, format!("it is at {url}"));
+                match HeaderValue::from_str(url) {
+                    Ok(value) => problem.with_header(LOCATION, value).into_response(),
+                    Err(_) => Problem::new(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "the stored URI cannot be sent",
+                    )
+                    .into_response(),
+                }
+            }
+        }
+    }
+}
+
+fn problem(error: &Error) -> Problem {
+    let detailed = |status| Problem::new(status, error.message());
+    match error.kind() {
+        ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
+            detailed(StatusCode::BAD_REQUEST)
+        }
+        ErrorKind::NotFound(_) => detailed(StatusCode::NOT_FOUND),
+        ErrorKind::AlreadyExists(_) | ErrorKind::NotEmpty | ErrorKind::Conflict => {
+            detailed(StatusCode::CONFLICT)
+        }
+        ErrorKind::PreconditionFailed => detailed(StatusCode::PRECONDITION_FAILED),
+        ErrorKind::RangeNotSatisfiable { length } => {
+            let problem = detailed(StatusCode::RANGE_NOT_SATISFIABLE);
+            match HeaderValue::from_str(&format!("bytes */{length}")) {
+                Ok(value) => problem.with_header(CONTENT_RANGE, value),
+                Err(_) => problem,
+            }
+        }
+        ErrorKind::TooLarge => detailed(StatusCode::PAYLOAD_TOO_LARGE),
+        ErrorKind::Forbidden | ErrorKind::Locked => detailed(StatusCode::FORBIDDEN),
+        ErrorKind::InvalidState => detailed(StatusCode::CONFLICT),
+        ErrorKind::QuotaExceeded => detailed(StatusCode::INSUFFICIENT_STORAGE),
+        ErrorKind::NoSpace => {
+            tracing::warn!(%error, "a write was refused");
+            Problem::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "no space is left for writes",
+            )
+        }
+        ErrorKind::Unavailable => {
+            tracing::error!(%error, "a request was refused");
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store does not take writes now",
+            )
+        }
+        ErrorKind::Corrupt => {
+            tracing::error!(%error, source = ?std::error::Error::source(error), "stored data is damaged");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "stored data is damaged")
+        }
+        _ => {
+            tracing::error!(%error, source = ?std::error::Error::source(error), "a request failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
+        }
+    }
+}
+
+/// 401 with the challenge.
+pub(crate) fn unauthorized(detail: &str) -> Response<Body> {
+    let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+        .with_header(WWW_AUTHENTICATE, challenge)
+        .into_response()
+}

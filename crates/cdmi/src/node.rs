@@ -1,0 +1,519 @@
+//! What a path or an id leads to: containers and what is in them, over buckets and keys.
+//!
+//! A bucket is a top-level container, a key that ends in a slash a nested one; one that exists only
+//! by the keys below it is a container as well. What is in the root container and no container, and
+//! what has no name at all, is in hidden buckets.
+
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::path::{Names, RESERVED, Target};
+use http::StatusCode;
+use std::collections::BTreeMap;
+use trestle_access::{Action, Resource};
+use trestle_core::{
+    AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Metadata, ObjectId, Owner, Result,
+    Timestamp,
+};
+use trestle_store::{Bucket, ListObjects, ListingItem, Object};
+
+/// Names of an object's dialect state.
+pub(crate) mod document {
+    /// The transfer encoding of the value.
+    pub(crate) const ENCODING: &str = "cdmi.encoding";
+    /// `Processing` while a series of writes goes on.
+    pub(crate) const STATUS: &str = "cdmi.status";
+    /// Where a reference leads to.
+    pub(crate) const REFERENCE: &str = "cdmi.reference";
+    /// That it is a queue.
+    pub(crate) const QUEUE: &str = "cdmi.queue";
+    /// Fields that the standard does not know, as JSON.
+    pub(crate) const FIELDS: &str = "cdmi.fields";
+    /// The place that an id stands for, in the hidden bucket of ids.
+    pub(crate) const PLACE: &str = "cdmi.place";
+    /// The exports of a container, as JSON.
+    pub(crate) const EXPORTS: &str = "cdmi.exports";
+}
+
+/// Where a container is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// The root container.
+    Root,
+    /// A bucket.
+    Bucket(BucketName),
+    /// The keys of a bucket that start with this one, which ends in a slash. The object that it
+    /// names is there when the container was made, and not only keys below it.
+    Directory(BucketName, Key, Option<Box<Object>>),
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Container {
+    pub(crate) names: Names,
+    pub(crate) id: Id,
+    pub(crate) parent: Option<Id>,
+    pub(crate) place: Place,
+    pub(crate) owner: Owner,
+    pub(crate) created: Timestamp,
+    pub(crate) modified: Timestamp,
+    pub(crate) metadata: Metadata,
+    pub(crate) acl: Option<String>,
+    pub(crate) documents: BTreeMap<String, String>,
+}
+
+/// A data object, a queue or a reference.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Leaf {
+    /// Its path; absent when it is known by its id only.
+    pub(crate) names: Option<Names>,
+    /// The id of the container that holds it.
+    pub(crate) parent: Option<Id>,
+    pub(crate) bucket: BucketName,
+    pub(crate) object: Box<Object>,
+}
+
+/// What is somewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Node {
+    Container(Container),
+    Leaf(Leaf),
+}
+
+impl Container {
+    /// Where the children of this name are kept, or would be.
+    pub(crate) fn slot(&self, call: &Call<'_>, name: &str) -> Answered<(BucketName, Key)> {
+        Ok(match &self.place {
+            Place::Root => (root_bucket(call)?, Key::parse(name)?),
+            Place::Bucket(bucket) => (bucket.clone(), Key::parse(name)?),
+            Place::Directory(bucket, key, _) => {
+                (bucket.clone(), Key::parse(format!("{key}{name}"))?)
+            }
+        })
+    }
+}
+
+impl Leaf {
+    /// Where it redirects to.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        let reference = self.object.documents.get(document::REFERENCE);
+        reference.map(String::as_str)
+    }
+
+    /// Whether it is a queue.
+    pub(crate) fn is_queue(&self) -> bool {
+        self.object.documents.contains_key(document::QUEUE)
+    }
+
+    /// What it is in the words of rights.
+    pub(crate) fn resource(&self) -> Resource {
+        Resource::Object(self.bucket.clone(), self.object.key.clone())
+    }
+}
+
+/// The hidden bucket of what is in the root container and no container itself.
+pub(crate) fn root_bucket(call: &Call<'_>) -> Result<BucketName> {
+    BucketName::hidden(&call.cdmi.root_account, "root")
+}
+
+/// The hidden bucket of what an account has without a name.
+pub(crate) fn nameless_bucket(account: &AccountId) -> Result<BucketName> {
+    BucketName::hidden(account, "nameless")
+}
+
+/// The hidden bucket of the ids of containers that only exist by keys below them.
+fn ids_bucket(call: &Call<'_>) -> Result<BucketName> {
+    BucketName::hidden(&call.cdmi.root_account, "ids")
+}
+
+/// Refuses names that belong to the server.
+pub(crate) fn check_new_name(names: &Names) -> Answered<()> {
+    match names.last() {
+        Some("") | None => Err(Fault::bad("a name must not be empty")),
+        Some(name) if name.starts_with(RESERVED) => Err(Fault::bad(format!(
+            "names that start with {RESERVED} belong to the server"
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+impl Call<'_> {
+    /// What a target leads to; domains and capability objects are not asked for here.
+    pub(crate) async fn find(&self, target: &Target) -> Answered<Option<Node>> {
+        match target {
+            Target::Path(names) => self.resolve(names).await,
+            Target::Id(id, below) => self.resolve_id(id, below).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// What a target leads to.
+    ///
+    /// # Errors
+    /// 404 when nothing is there.
+    pub(crate) async fn need(&self, target: &Target) -> Answered<Node> {
+        let missing = || Fault::Status(StatusCode::NOT_FOUND, "nothing is there".to_owned());
+        self.find(target).await?.ok_or_else(missing)
+    }
+
+    /// What is at a path. A container's path without its slash is answered with a redirect.
+    pub(crate) async fn resolve(&self, names: &Names) -> Answered<Option<Node>> {
+        let Some((top, rest)) = names.names.split_first() else {
+            return Ok(Some(Node::Container(self.root().await?)));
+        };
+        let bucket = self.find_bucket(top).await?;
+        match (bucket, rest.is_empty()) {
+            (Some(_), true) if !names.slash => Err(self.with_slash(names)),
+            (Some(bucket), true) => Ok(Some(Node::Container(self.top(bucket)))),
+            (Some(bucket), false) => self.resolve_in(&bucket, names, &rest.join("/")).await,
+            (None, true) if !names.slash => {
+                let Ok(key) = Key::parse(top.as_str()) else {
+                    return Ok(None);
+                };
+                let bucket = root_bucket(self)?;
+                let object = self.look(&bucket, &key).await?;
+                Ok(object.map(|object| {
+                    Node::Leaf(Leaf {
+                        names: Some(names.clone()),
+                        parent: Some(self.cdmi.root),
+                        bucket,
+                        object: Box::new(object),
+                    })
+                }))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    async fn resolve_in(
+        &self,
+        bucket: &Bucket,
+        names: &Names,
+        path: &str,
+    ) -> Answered<Option<Node>> {
+        let (Ok(key), Ok(directory)) = (Key::parse(path), Key::parse(format!("{path}/"))) else {
+            return Ok(None);
+        };
+        if !names.slash
+            && let Some(object) = self.look(&bucket.name, &key).await?
+        {
+            return Ok(Some(Node::Leaf(Leaf {
+                names: Some(names.clone()),
+                parent: Some(self.parent_id(bucket, path).await?),
+                bucket: bucket.name.clone(),
+                object: Box::new(object),
+            })));
+        }
+        let made = self.look(&bucket.name, &directory).await?;
+        if made.is_none() && !self.has_below(&bucket.name, &directory).await? {
+            return Ok(None);
+        }
+        if !names.slash {
+            return Err(self.with_slash(names));
+        }
+        let parent = self.parent_id(bucket, path).await?;
+        if let Some(object) = &made
+            && object.documents.contains_key(document::REFERENCE)
+        {
+            return Ok(Some(Node::Leaf(Leaf {
+                names: Some(names.clone()),
+                parent: Some(parent),
+                bucket: bucket.name.clone(),
+                object: Box::new(object.clone()),
+            })));
+        }
+        let container = match made {
+            Some(object) => Container {
+                names: names.clone(),
+                id: object.id.0,
+                parent: Some(parent),
+                owner: object.owner.clone(),
+                created: object.created,
+                modified: object.modified,
+                metadata: object.metadata.clone(),
+                acl: object.acl.clone(),
+                documents: object.documents.clone(),
+                place: Place::Directory(bucket.name.clone(), directory, Some(Box::new(object))),
+            },
+            None => Container {
+                names: names.clone(),
+                id: self.implied_id(bucket.id, &directory).await?,
+                parent: Some(parent),
+                owner: bucket.owner.clone(),
+                created: bucket.created,
+                modified: bucket.created,
+                metadata: Metadata::new(),
+                acl: None,
+                documents: BTreeMap::new(),
+                place: Place::Directory(bucket.name.clone(), directory, None),
+            },
+        };
+        Ok(Some(Node::Container(container)))
+    }
+
+    /// What an id leads to, or a path below the container that it names.
+    async fn resolve_id(&self, text: &str, below: &Names) -> Answered<Option<Node>> {
+        let Some(id) = self.cdmi.ids.parse(text)? else {
+            return Ok(None);
+        };
+        if let Some(names) = self.path_of(id).await? {
+            let whole = match below.names.is_empty() {
+                // The slash of a URL by id is that of a container's path.
+                true => Names {
+                    names: names.names,
+                    slash: below.slash,
+                },
+                false => names.join(below),
+            };
+            return match self.resolve(&whole).await {
+                Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, _))
+                    if below.names.is_empty() =>
+                {
+                    let url = format!("{}{}/cdmi_objectid/{text}/", self.origin, crate::path::ROOT);
+                    Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url))
+                }
+                found => found,
+            };
+        }
+        let found = match self.cdmi.store.find_by_id(ObjectId(id)).await {
+            Ok((bucket, key)) if bucket.is_hidden() && below.names.is_empty() => (bucket, key),
+            Err(error) if !is_missing(&error) => return Err(error.into()),
+            _ => return Ok(None),
+        };
+        let object = self.look(&found.0, &found.1).await?;
+        Ok(object.map(|object| {
+            Node::Leaf(Leaf {
+                names: None,
+                parent: None,
+                bucket: found.0,
+                object: Box::new(object),
+            })
+        }))
+    }
+
+    /// The path of what has this id; none when nothing has it, or it has no name.
+    pub(crate) async fn path_of(&self, id: Id) -> Answered<Option<Names>> {
+        if id == self.cdmi.root {
+            return Ok(Some(Names {
+                names: Vec::new(),
+                slash: true,
+            }));
+        }
+        if let Some(bucket) = found(self.cdmi.store.find_bucket_by_id(BucketId(id)).await)? {
+            return Ok(Some(Names {
+                names: vec![bucket.as_str().to_owned()],
+                slash: true,
+            }));
+        }
+        let place = match found(self.cdmi.store.find_by_id(ObjectId(id)).await)? {
+            Some((bucket, key)) => Some((bucket.as_str().to_owned(), key.as_str().to_owned())),
+            None => self.implied_place(id).await?,
+        };
+        let Some((bucket, key)) = place else {
+            return Ok(None);
+        };
+        let slash = key.ends_with('/');
+        let path = key.strip_suffix('/').unwrap_or(&key);
+        let mut names: Vec<String> = path.split('/').map(str::to_owned).collect();
+        if bucket == root_bucket(self)?.as_str() {
+            return Ok(Some(Names { names, slash }));
+        }
+        if BucketName::parse_stored(bucket.as_str()).is_ok_and(|bucket| bucket.is_hidden()) {
+            return Ok(None);
+        }
+        names.insert(0, bucket);
+        Ok(Some(Names { names, slash }))
+    }
+
+    fn with_slash(&self, names: &Names) -> Fault {
+        let names = Names {
+            slash: true,
+            ..names.clone()
+        };
+        Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, self.url(&names))
+    }
+
+    /// The bucket of a top-level name.
+    pub(crate) async fn find_bucket(&self, name: &str) -> Answered<Option<Bucket>> {
+        let Ok(name) = BucketName::parse_qualified(name) else {
+            return Ok(None);
+        };
+        let resource = Resource::Bucket(name.clone());
+        let grant = match self.cdmi.own_grant(Action::ReadBucket, resource).await {
+            Err(error) if is_missing(&error) => return Ok(None),
+            grant => grant?,
+        };
+        let bucket = found(self.cdmi.store.bucket(&grant, &name).await)?;
+        Ok(bucket.map(|(bucket, _)| bucket))
+    }
+
+    /// The object of a key, whoever may see it: what is told of it is asked for later.
+    pub(crate) async fn look(&self, bucket: &BucketName, key: &Key) -> Answered<Option<Object>> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let action = Action::ReadObjectMetadata;
+        let grant = match self.cdmi.own_grant(action, resource).await {
+            Err(error) if is_missing(&error) => return Ok(None),
+            grant => grant?,
+        };
+        Ok(found(self.head(&grant, bucket, key).await)?)
+    }
+
+    /// Whether there are keys below a directory's.
+    pub(crate) async fn has_below(&self, bucket: &BucketName, key: &Key) -> Answered<bool> {
+        let list = ListObjects {
+            bucket: bucket.clone(),
+            prefix: key.as_str().to_owned(),
+            delimiter: None,
+            after: None,
+            until: None,
+            reverse: false,
+            limit: 1,
+        };
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.cdmi.own_grant(Action::ListObjects, resource).await?;
+        let listing = self.cdmi.store.list(&grant, &list).await?;
+        Ok(listing
+            .items
+            .iter()
+            .any(|item| matches!(item, ListingItem::Object(_))))
+    }
+
+    /// The id of the container around a key.
+    async fn parent_id(&self, bucket: &Bucket, path: &str) -> Answered<Id> {
+        let Some((parent, _)) = path.rsplit_once('/') else {
+            return Ok(bucket.id.0);
+        };
+        let key = Key::parse(format!("{parent}/"))?;
+        match self.look(&bucket.name, &key).await? {
+            Some(object) => Ok(object.id.0),
+            None => self.implied_id(bucket.id, &key).await,
+        }
+    }
+
+    /// The root container.
+    pub(crate) async fn root(&self) -> Answered<Container> {
+        let (metadata, documents) = self.root_state().await?;
+        Ok(Container {
+            names: Names {
+                names: Vec::new(),
+                slash: true,
+            },
+            id: self.cdmi.root,
+            parent: None,
+            place: Place::Root,
+            owner: Owner {
+                account: self.cdmi.root_account.clone(),
+                user: "root".to_owned(),
+                domain: None,
+            },
+            // Ids start with the milliseconds of their making.
+            created: made_at(self.cdmi.root),
+            modified: made_at(self.cdmi.root),
+            metadata,
+            acl: None,
+            documents,
+        })
+    }
+
+    /// A bucket as a container.
+    pub(crate) fn top(&self, bucket: Bucket) -> Container {
+        Container {
+            names: Names {
+                names: vec![bucket.name.as_str().to_owned()],
+                slash: true,
+            },
+            id: bucket.id.0,
+            parent: Some(self.cdmi.root),
+            place: Place::Bucket(bucket.name),
+            owner: bucket.owner,
+            created: bucket.created,
+            modified: bucket.created,
+            metadata: bucket.properties.metadata,
+            acl: bucket.properties.acl,
+            documents: bucket.properties.documents,
+        }
+    }
+
+    /// The container that a new child of this path gets.
+    ///
+    /// # Errors
+    /// 404 when it does not exist.
+    pub(crate) async fn parent_of(&self, names: &Names) -> Answered<Container> {
+        let parent = names
+            .parent()
+            .ok_or_else(|| Fault::bad("the root container is there already"))?;
+        match self.resolve(&parent).await? {
+            Some(Node::Container(container)) => Ok(container),
+            Some(Node::Leaf(leaf)) => Err(self.redirect(&leaf)),
+            None => Err(Fault::missing(&parent.path())),
+        }
+    }
+
+    /// The redirect of a reference; anything else that stands where a container should is missing.
+    pub(crate) fn redirect(&self, leaf: &Leaf) -> Fault {
+        let Some(reference) = leaf.reference() else {
+            return Fault::Status(StatusCode::NOT_FOUND, "it is not a container".to_owned());
+        };
+        let url = match reference.contains("://") {
+            true => reference.to_owned(),
+            false => {
+                let path = reference
+                    .strip_prefix(crate::path::ROOT)
+                    .unwrap_or(reference);
+                let slash = if path.starts_with('/') { "" } else { "/" };
+                format!("{}{}{slash}{path}", self.origin, crate::path::ROOT)
+            }
+        };
+        Fault::Elsewhere(StatusCode::FOUND, url)
+    }
+
+    /// The id of a container that exists by keys below it only: made when it is first asked for,
+    /// and kept in the dialect's own books.
+    async fn implied_id(&self, bucket: BucketId, directory: &Key) -> Answered<Id> {
+        let id = self.cdmi.derived(&format!("{bucket}/{directory}"));
+        if self.implied_place(id).await?.is_none() {
+            let place = format!("{bucket}/{directory}");
+            let key = Key::parse(id.to_string())?;
+            self.keep_own(&ids_bucket(self)?, key, (document::PLACE, place))
+                .await?;
+        }
+        Ok(id)
+    }
+
+    /// The bucket and key that the books have for an id.
+    async fn implied_place(&self, id: Id) -> Answered<Option<(String, String)>> {
+        let key = Key::parse(id.to_string())?;
+        let Some(entry) = self.look(&ids_bucket(self)?, &key).await? else {
+            return Ok(None);
+        };
+        let place = entry.documents.get(document::PLACE);
+        let Some((bucket, key)) = place.and_then(|place| place.split_once('/')) else {
+            return Ok(None);
+        };
+        let Some(bucket) = u128::from_str_radix(bucket, 16).ok() else {
+            return Ok(None);
+        };
+        let bucket = BucketId(Id(bucket.to_be_bytes()));
+        let bucket = found(self.cdmi.store.find_bucket_by_id(bucket).await)?;
+        Ok(bucket.map(|bucket| (bucket.as_str().to_owned(), key.to_owned())))
+    }
+}
+
+/// The time in an id that the host made.
+fn made_at(id: Id) -> Timestamp {
+    let milliseconds = id.as_bytes().iter().take(6);
+    Timestamp(milliseconds.fold(0u64, |all, byte| all << 8 | u64::from(*byte)) * 1000)
+}
+
+/// Whether an error says that something is not there.
+pub(crate) fn is_missing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound(_))
+}
+
+/// What was found, if it was.
+pub(crate) fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,232 @@
+//! The same objects over HTTP alone (clauses 6 and 7): bytes with their media type.
+
+use crate::books::tag_of;
+use crate::call::Call;
+use crate::content::Destination;
+use crate::data::{set_encoding, set_partial};
+use crate::fault::{Answered, Fault};
+use crate::multipart::ContentRange;
+use crate::node::{Container, Leaf, check_new_name};
+use crate::path::Names;
+use crate::render::bare;
+use crate::show::{CONTENT_TYPE, MIMETYPE_DEFAULT, is_processing, mimetype_of};
+use crate::value::Encoding;
+use bytes::Bytes;
+use futures::Stream;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE as CONTENT_TYPE_HEADER, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+use trestle_core::{
+    ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Result, Validators, Verdict,
+};
+use trestle_http::{
+    Body, RangeHeader, http_date, parse_if_range, parse_precondition, parse_range, read_whole,
+};
+use trestle_store::{Object, ObjectBytes, ObjectProperties};
+
+fn header(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<()> {
+    let value = HeaderValue::from_str(value)
+        .map_err(|_| Error::corrupt("a stored field cannot be sent as a header"))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn validators(object: &Object) -> Validators {
+    Validators {
+        tag: tag_of(object),
+        modified: object.modified,
+    }
+}
+
+fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
+    header(headers, ETAG, &format!("\"{}\"", tag_of(object)))?;
+    header(headers, LAST_MODIFIED, &http_date(object.modified))?;
+    header(headers, CACHE_CONTROL, "no-cache")
+}
+
+fn conditional(precondition: &Precondition, object: &Object) -> Result<Option<Response<Body>>> {
+    match precondition.for_read(Some(&validators(object))) {
+        Verdict::Proceed => Ok(None),
+        Verdict::NotModified => {
+            let mut response = bare(StatusCode::NOT_MODIFIED);
+            describe(object, response.headers_mut())?;
+            Ok(Some(response))
+        }
+        Verdict::Failed => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "a condition of the request fails",
+        )),
+    }
+}
+
+fn wanted_range(method: &Method, headers: &HeaderMap, object: &Object) -> Option<ByteRange> {
+    match parse_range(headers) {
+        // A date is never strong enough: an object may change twice within its second.
+        RangeHeader::One(range)
+            if *method == Method::GET
+                && parse_if_range(headers).holds(&validators(object), false) =>
+        {
+            Some(range)
+        }
+        _ => None,
+    }
+}
+
+impl Call<'_> {
+    /// The bytes of a data object.
+    pub(crate) async fn read_plain(&self, leaf: &Leaf) -> Answered {
+        let precondition = parse_precondition(&self.headers)?;
+        let reader = self.open(leaf).await?;
+        let object = reader.object();
+        if let Some(response) = conditional(&precondition, object)? {
+            return Ok(response);
+        }
+        if is_processing(object) {
+            return Err(Fault::Status(
+                StatusCode::ACCEPTED,
+                "the object is still being written".to_owned(),
+            ));
+        }
+        let mut response = bare(StatusCode::OK);
+        let length = object.length();
+        let mut range = ResolvedRange {
+            start: 0,
+            end: length,
+        };
+        if let Some(wanted) = wanted_range(&self.method, &self.headers, object) {
+            range = wanted.resolve(length)?;
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let text = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+            header(response.headers_mut(), CONTENT_RANGE, &text)?;
+        }
+        let headers = response.headers_mut();
+        describe(object, headers)?;
+        header(headers, CONTENT_TYPE_HEADER, &mimetype_of(object))?;
+        header(headers, ACCEPT_RANGES, "bytes")?;
+        header(headers, CONTENT_LENGTH, &range.len().to_string())?;
+        if self.method == Method::HEAD {
+            return Ok(response);
+        }
+        *response.body_mut() = match reader.into_bytes(range).await? {
+            ObjectBytes::Whole(bytes) => Body::full(bytes),
+            ObjectBytes::Stream(stream) => Body::stream(range.len(), stream),
+        };
+        Ok(response)
+    }
+
+    fn content_range(&self) -> Result<Option<ContentRange>> {
+        let mut values = self.headers.get_all(CONTENT_RANGE).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(Error::invalid("the Content-Range header is repeated"));
+        }
+        ContentRange::parse(value.to_str().unwrap_or_default()).map(Some)
+    }
+
+    /// What the media type of the body says of the value.
+    fn describe_value(&self, properties: &mut ObjectProperties, existing: bool) {
+        let (mimetype, encoding) = match &self.content {
+            Some(content) if content.is_utf8() => (content.mimetype(), Encoding::Utf8),
+            Some(content) => (content.mimetype(), Encoding::Base64),
+            None if existing => return,
+            None => (MIMETYPE_DEFAULT.to_owned(), Encoding::Base64),
+        };
+        properties
+            .representation
+            .insert(CONTENT_TYPE.to_owned(), mimetype);
+        set_encoding(properties, encoding);
+    }
+
+    /// Creates a data object of the body's bytes.
+    pub(crate) async fn create_plain<B>(
+        &self,
+        parent: &Container,
+        names: &Names,
+        body: B,
+    ) -> Answered
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        check_new_name(names)?;
+        let (bucket, key) = parent.slot(self, names.last().unwrap_or_default())?;
+        if bucket.is_hidden() {
+            self.make_hidden(&bucket).await?;
+        }
+        let destination = Destination {
+            bucket,
+            key,
+            precondition: parse_precondition(&self.headers)?,
+        };
+        let object = self.store_plain(&destination, body).await?;
+        let mut response = bare(StatusCode::CREATED);
+        describe(&object, response.headers_mut())?;
+        header(response.headers_mut(), LOCATION, &self.url(names))?;
+        Ok(response)
+    }
+
+    /// Stores a new object of the body's bytes.
+    pub(crate) async fn store_plain<B>(
+        &self,
+        destination: &Destination,
+        body: B,
+    ) -> Answered<Object>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let mut properties = ObjectProperties::default();
+        self.describe_value(&mut properties, false);
+        set_partial(&mut properties, self.is_partial()?);
+        let Some(range) = self.content_range()? else {
+            let length = self.declared_length;
+            let written = self.write(destination, properties, length, body);
+            return Ok(written.await?.object);
+        };
+        let bytes = self.ranged_body(range, body).await?;
+        let mut whole = bytes::BytesMut::new();
+        crate::data::overwrite(&mut whole, range.first, &bytes)?;
+        let written = self.write_bytes(destination, properties, whole.freeze());
+        Ok(written.await?.object)
+    }
+
+    /// Replaces the value of a data object, or a range of it; everything else stays.
+    pub(crate) async fn update_plain<B>(&self, leaf: &Leaf, body: B) -> Answered
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let mut properties = leaf.object.properties();
+        self.describe_value(&mut properties, true);
+        set_partial(&mut properties, self.is_partial()?);
+        match self.content_range()? {
+            Some(range) => {
+                let bytes = self.ranged_body(range, body).await?;
+                self.patch(leaf, properties, vec![(range.first, bytes)])
+                    .await?;
+            }
+            None => {
+                let precondition = parse_precondition(&self.headers)?;
+                let destination = Destination::of(leaf, precondition);
+                let length = self.declared_length;
+                self.write(&destination, properties, length, body).await?;
+            }
+        }
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    async fn ranged_body<B>(&self, range: ContentRange, body: B) -> Answered<Bytes>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let most = crate::content::VALUE_BYTES_MAX as usize;
+        let bytes = read_whole(body, most).await?;
+        if bytes.len() as u64 != range.count() {
+            return Err(Fault::bad(
+                "the body does not have as many bytes as its range",
+            ));
+        }
+        Ok(bytes)
+    }
+}

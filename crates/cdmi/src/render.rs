@@ -1,0 +1,95 @@
+//! Documents of answers: fields in the order of the standard, value and children last.
+
+use crate::query::Fields;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+use trestle_core::{Error, ErrorKind, Result};
+use trestle_http::Body;
+
+/// Fields in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Rendering(Vec<(String, Value)>);
+
+impl Serialize for Rendering {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Rendering {
+    /// Adds a field.
+    pub(crate) fn add(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Adds a field that a request selects.
+    pub(crate) fn choose(&mut self, fields: &Fields, name: &str, value: impl Into<Value>) {
+        if fields.has(name) {
+            self.add(name, value);
+        }
+    }
+
+    /// Whether there is no field.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As a tree of values, without an order.
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        self.0.into_iter().collect()
+    }
+
+    /// As text.
+    pub(crate) fn to_bytes(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a document cannot be written").with_source(error)
+        })
+    }
+
+    /// As the answer.
+    pub(crate) fn answer(
+        &self,
+        status: StatusCode,
+        media_type: &'static str,
+    ) -> Result<Response<Body>> {
+        let mut response = Response::new(Body::full(self.to_bytes()?));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        Ok(response)
+    }
+}
+
+/// An answer without a body.
+pub(crate) fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    #[test]
+    fn fields_are_written_in_their_order_and_only_when_chosen() {
+        let fields = Fields::parse(Some("value&mimetype"), &Version::Second).unwrap();
+        let mut rendering = Rendering::default();
+        rendering.choose(&fields, "objectID", "x");
+        rendering.choose(&fields, "mimetype", "text/plain");
+        rendering.choose(&fields, "value", "a");
+        assert_eq!(
+            rendering.to_bytes().unwrap(),
+            "{\"mimetype\":\"text/plain\",\"value\":\"a\"}"
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! From a request to its operation: the target, the method, and whether a CDMI document is spoken.
+
+use crate::call::Call;
+use crate::content::Destination;
+use crate::data::Submission;
+use crate::dialect::Cdmi;
+use crate::document::{DOCUMENT_BYTES_MAX, Document};
+use crate::fault::{Answered, Fault, unauthorized};
+use crate::media::{Accepted, Kind, MediaType};
+use crate::multipart;
+use crate::node::{Leaf, Node, nameless_bucket};
+use crate::path::{Names, ROOT, Target};
+use crate::query::Fields;
+use crate::version::Version;
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use trestle_access::{Context, Principal};
+use trestle_core::{Key, Result};
+use trestle_http::{BasicCredentials, Body, Client, Problem, incoming, read_whole};
+
+/// Largest body of parts, in bytes.
+const PARTS_BYTES_MAX: usize = 64 << 20;
+
+impl Cdmi {
+    /// Answers a request whose path is `/cdmi` or lies below it.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let version = match Version::of(request.headers()) {
+            Ok(version) => version,
+            Err(error) => return Fault::Error(error).answer(false),
+        };
+        let mut response = match self.principal(&request).await {
+            Ok(principal) => {
+                let anonymous = principal.is_anonymous();
+                let answered = self.operate(principal, version.clone(), request).await;
+                answered.unwrap_or_else(|fault| fault.answer(anonymous))
+            }
+            Err(response) => response,
+        };
+        version.mark(response.headers_mut());
+        response
+    }
+
+    /// Who asks.
+    async fn principal(
+        &self,
+        request: &Request<Incoming>,
+    ) -> std::result::Result<Principal, Response<Body>> {
+        let presented = match BasicCredentials::presented(request.headers()) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return Ok(Principal::anonymous()),
+            Err(error) => return Err(unauthorized(error.message())),
+        };
+        match (self.authenticate)(presented).await {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) => Err(unauthorized("the user or the password is wrong")),
+            Err(error) => Err(Fault::Error(error).answer(false)),
+        }
+    }
+
+    async fn operate(
+        &self,
+        principal: Principal,
+        version: Version,
+        request: Request<Incoming>,
+    ) -> Answered {
+        let (head, body) = request.into_parts();
+        let fields = Fields::parse(head.uri.query(), &version)?;
+        let origin = match head.extensions.get::<Client>() {
+            Some(client) => format!("{}://{}", client.scheme(), client.authority),
+            None => String::new(),
+        };
+        let call = Call {
+            cdmi: self,
+            principal: Arc::new(principal),
+            context: Arc::new(Context::at(self.store.now())),
+            method: head.method,
+            version,
+            fields,
+            accepted: Accepted::of(&head.headers),
+            content: MediaType::of_content(&head.headers)?,
+            headers: head.headers,
+            origin,
+            declared_length: http_body::Body::size_hint(&body).exact(),
+        };
+        let path = head.uri.path();
+        if path == ROOT {
+            let url = format!("{}{ROOT}/", call.origin);
+            return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
+        }
+        if matches!(call.method, Method::GET | Method::HEAD)
+            && !http_body::Body::is_end_stream(&body)
+        {
+            return Err(Fault::bad("this request takes no body"));
+        }
+        match Target::of_request(path)? {
+            Target::Capabilities(names) => call.capabilities(&names).await,
+            Target::Domains(names) => call.domains(&names).await,
+            Target::NewId => call.create_nameless(body).await,
+            target => match call.method {
+                Method::GET | Method::HEAD => call.read(&target).await,
+                Method::PUT => call.put(&target, body).await,
+                Method::PATCH => call.patch_target(&target, body).await,
+                Method::POST => call.post(&target, body).await,
+                Method::DELETE => call.delete(&target).await,
+                _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
+            },
+        }
+    }
+}
+
+/// 405 with the methods that there are.
+pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let detail = "the resource does not have this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .with_header(ALLOW, HeaderValue::from_static(allowed))
+        .into_response()
+}
+
+impl Call<'_> {
+    async fn read(&self, target: &Target) -> Answered {
+        if let Target::Id(id, below) = target
+            && below.names.is_empty()
+            && let Some(id) = self.cdmi.ids.parse(id)?
+            && let Some(path) = self.capability_of(id)
+        {
+            self.account()?;
+            return self.capability(path);
+        }
+        match self.need(target).await? {
+            Node::Container(container) => self.read_container(&container).await,
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if self.wants_document() => self.read_data(&leaf).await,
+            Node::Leaf(leaf) => self.read_plain(&leaf).await,
+        }
+    }
+
+    /// The path of a target for creating: an id must exist already.
+    async fn path_to_create(&self, target: &Target) -> Answered<Names> {
+        match target {
+            Target::Path(names) => Ok(names.clone()),
+            Target::Id(id, below) if !below.names.is_empty() => {
+                let slash = Names {
+                    names: Vec::new(),
+                    slash: true,
+                };
+                let container = Target::Id(id.clone(), slash);
+                match self.need(&container).await? {
+                    Node::Container(container) => Ok(container.names.join(below)),
+                    Node::Leaf(leaf) => Err(self.redirect(&leaf)),
+                }
+            }
+            _ => Err(Fault::Status(
+                StatusCode::NOT_FOUND,
+                "no object has this id".to_owned(),
+            )),
+        }
+    }
+
+    async fn put(&self, target: &Target, body: Incoming) -> Answered {
+        let existing = match target {
+            Target::Path(names) => self.occupant(names).await,
+            target => self.find(target).await,
+        };
+        // What creates an object at a container's path is told where the container is.
+        match existing? {
+            Some(Node::Container(container)) => {
+                if !self.brings_document() {
+                    return Err(Fault::conflict("the container exists already"));
+                }
+                let submission = self.submission(body, &[Kind::Container]).await?;
+                self.update_container(&container, submission).await
+            }
+            Some(Node::Leaf(leaf)) if leaf.reference().is_none() => {
+                if self.brings_document() {
+                    let submission = self.submission(body, &[Kind::Object]).await?;
+                    return self.update_data(&leaf, submission).await;
+                }
+                self.update_plain(&leaf, incoming(body)).await
+            }
+            Some(Node::Leaf(_)) => Err(Fault::conflict("a reference has this name")),
+            None => self.create(target, body).await,
+        }
+    }
+
+    async fn create(&self, target: &Target, body: Incoming) -> Answered {
+        let names = self.path_to_create(target).await?;
+        let kind = self.content_kind();
+        match (kind, names.slash) {
+            (Some(Kind::Container), false) => {
+                return Err(Fault::bad("a container's path ends in a slash"));
+            }
+            (Some(Kind::Object | Kind::Queue), true) => {
+                return Err(Fault::bad("only a container's path ends in a slash"));
+            }
+            (Some(Kind::Domain | Kind::Capability), _) => {
+                return Err(Fault::bad("this kind of object is not made here"));
+            }
+            _ => {}
+        }
+        let parent = self.parent_of(&names).await?;
+        match (kind, names.slash) {
+            (Some(Kind::Container), _) => {
+                let submission = self.submission(body, &[Kind::Container]).await?;
+                self.create_container(&parent, &names, &submission.document)
+                    .await
+            }
+            (Some(Kind::Queue), _) => Err(Fault::bad("queues are not supported here")),
+            (None, true) if !self.brings_parts() => {
+                let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
+                if !bytes.is_empty() {
+                    return Err(Fault::bad("a container has no value"));
+                }
+                self.create_container(&parent, &names, &Document::default())
+                    .await
+            }
+            (None, false) if !self.brings_parts() => {
+                self.create_plain(&parent, &names, incoming(body)).await
+            }
+            (_, true) => Err(Fault::bad("only a container's path ends in a slash")),
+            (_, false) => {
+                let submission = self.submission(body, &[Kind::Object]).await?;
+                self.create_data(&parent, &names, submission).await
+            }
+        }
+    }
+
+    async fn patch_target(&self, target: &Target, body: Incoming) -> Answered {
+        match self.need(target).await? {
+            Node::Container(container) => {
+                if !self.brings_document() {
+                    return Err(Fault::bad(
+                        "a container is updated by a document of its type",
+                    ));
+                }
+                let submission = self.submission(body, &[Kind::Container]).await?;
+                self.update_container(&container, submission).await
+            }
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if self.brings_document() => {
+                let submission = self.submission(body, &[Kind::Object]).await?;
+                self.update_data(&leaf, submission).await
+            }
+            Node::Leaf(leaf) => self.update_plain(&leaf, incoming(body)).await,
+        }
+    }
+
+    async fn post(&self, target: &Target, body: Incoming) -> Answered {
+        match self.need(target).await? {
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(_) => Err(Fault::bad("only containers and queues take a POST")),
+            Node::Container(_) => {
+                drop(body);
+                Err(Fault::bad("server-assigned names are not supported here"))
+            }
+        }
+    }
+
+    async fn delete(&self, target: &Target) -> Answered {
+        if let Target::Path(names) = target
+            && names
+                .last()
+                .is_some_and(|name| name.starts_with(crate::path::RESERVED))
+        {
+            return Err(Fault::bad("this belongs to the server"));
+        }
+        match self.need(target).await? {
+            Node::Container(container) => self.delete_container(&container).await,
+            Node::Leaf(leaf) => self.delete_leaf(&leaf).await,
+        }
+    }
+
+    /// A new object that only its id leads to.
+    async fn create_nameless(&self, body: Incoming) -> Answered {
+        if self.method != Method::POST {
+            return Ok(not_allowed("POST"));
+        }
+        let bucket = nameless_bucket(self.account()?)?;
+        self.make_hidden(&bucket).await?;
+        let key = Key::parse(self.cdmi.host.id().to_string())?;
+        let destination = Destination::free(bucket, key);
+        let object = if self.brings_document() {
+            let submission = self.submission(body, &[Kind::Object]).await?;
+            self.store_new(&destination, submission).await?
+        } else {
+            self.store_plain(&destination, incoming(body)).await?
+        };
+        let leaf = Leaf {
+            names: None,
+            parent: None,
+            bucket: destination.bucket,
+            object: Box::new(object),
+        };
+        self.created(&leaf).await
+    }
+
+    /// The document of a body, with the parts that follow it.
+    async fn submission(&self, body: Incoming, kinds: &[Kind]) -> Answered<Submission> {
+        if !self.brings_parts() {
+            self.check_content(kinds)?;
+            let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
+            return Ok(Submission {
+                document: Document::parse(&bytes)?,
+                parts: Vec::new(),
+            });
+        }
+        let bytes = read_whole(incoming(body), PARTS_BYTES_MAX).await?;
+        self.cut(&bytes, kinds)
+    }
+
+    fn cut(&self, bytes: &Bytes, kinds: &[Kind]) -> Answered<Submission> {
+        let boundary = self.content.as_ref().map(multipart::boundary).transpose()?;
+        let mut parts = multipart::parse(bytes, boundary.unwrap_or_default())?.into_iter();
+        let first = parts
+            .next()
+            .ok_or_else(|| Fault::bad("the body has no part"))?;
+        let kind: Result<_> = first.media_type().map(|media_type| media_type.kind());
+        if !kind?.is_some_and(|kind| kinds.contains(&kind)) {
+            return Err(Fault::bad(
+                "the first part is not a document that fits here",
+            ));
+        }
+        let parts: Vec<_> = parts.collect();
+        if parts.is_empty() {
+            return Err(Fault::bad("no value follows the document"));
+        }
+        Ok(Submission {
+            document: Document::parse(&first.body)?,
+            parts,
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! What a read shows: the metadata that the server makes, and the fields of each kind.
+
+use crate::books::unknown_fields;
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::metadata::{is_inherited, select};
+use crate::node::{Container, Leaf, Place, document};
+use crate::path::Names;
+use crate::render::Rendering;
+use crate::time;
+use crate::value::{Encoding, range_text};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use trestle_access::{Action, Resource};
+use trestle_core::{DigestAlgorithm, Key, Metadata, Owner};
+use trestle_store::Object;
+
+/// The media type of bytes that nobody said one for.
+pub(crate) const MIMETYPE_DEFAULT: &str = "application/octet-stream";
+/// The field of dialect-independent representation that is the mimetype.
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+
+/// The fields of a container that are not its children's.
+const OF_CONTAINER: [&str; 10] = [
+    "objectType",
+    "objectID",
+    "objectName",
+    "parentURI",
+    "parentID",
+    "domainURI",
+    "capabilitiesURI",
+    "completionStatus",
+    "metadata",
+    "exports",
+];
+
+/// The transfer encoding of an object's value; of what another dialect wrote, too.
+pub(crate) fn encoding_of(object: &Object) -> Encoding {
+    let set = object.documents.get(document::ENCODING);
+    if let Some(encoding) = set.and_then(|text| Encoding::parse(text).ok()) {
+        return encoding;
+    }
+    let media_type = crate::media::MediaType::parse(&mimetype_of(object));
+    match media_type.is_ok_and(|media_type| media_type.is_utf8()) {
+        true => Encoding::Utf8,
+        false => Encoding::Base64,
+    }
+}
+
+/// The mimetype of an object.
+pub(crate) fn mimetype_of(object: &Object) -> String {
+    let set = object.representation.get(CONTENT_TYPE);
+    set.map_or_else(|| MIMETYPE_DEFAULT.to_owned(), |set| set.to_lowercase())
+}
+
+/// Whether a series of writes of an object goes on.
+pub(crate) fn is_processing(object: &Object) -> bool {
+    object.documents.contains_key(document::STATUS)
+}
+
+fn status_of(processing: bool) -> &'static str {
+    match processing {
+        true => "Processing",
+        false => "Complete",
+    }
+}
+
+impl Call<'_> {
+    /// The URI of an owner's domain.
+    pub(crate) fn domain_uri(&self, owner: &Owner) -> String {
+        format!("/cdmi_domains/{}/", owner.account)
+    }
+
+    /// The fields that say what and where an object is.
+    pub(crate) fn identity(
+        &self,
+        rendering: &mut Rendering,
+        kind: Kind,
+        id: trestle_core::Id,
+        names: Option<&Names>,
+    ) {
+        let fields = &self.fields;
+        rendering.choose(fields, "objectType", kind.media_type());
+        rendering.choose(fields, "objectID", self.id_text(id));
+        let Some(names) = names else { return };
+        let slash = if names.slash { "/" } else { "" };
+        let name = format!("{}{slash}", names.last().unwrap_or_default());
+        rendering.choose(fields, "objectName", name);
+        let parent = names.parent().map(|parent| parent.path());
+        rendering.choose(fields, "parentURI", parent.unwrap_or_default());
+    }
+
+    /// Data system metadata that a path's containers pass on.
+    async fn inherited(&self, names: &Names) -> Answered<Metadata> {
+        let mut items = Metadata::new();
+        let mut take = |metadata: Metadata| {
+            items.extend(metadata.into_iter().filter(|(name, _)| is_inherited(name)));
+        };
+        take(self.root_state().await?.0);
+        let Some((last, above)) = names.names.split_last() else {
+            return Ok(items);
+        };
+        let Some((top, directories)) = above.split_first() else {
+            return Ok(items);
+        };
+        let Some(bucket) = self.find_bucket(top).await? else {
+            return Ok(items);
+        };
+        let name = bucket.name.clone();
+        take(bucket.properties.metadata);
+        let mut path = String::new();
+        for directory in directories {
+            path = format!("{path}{directory}/");
+            if let Some(object) = self.look(&name, &Key::parse(path.as_str())?).await? {
+                take(object.metadata);
+            }
+        }
+        let _ = last;
+        Ok(items)
+    }
+
+    /// All metadata of an object that is in a container, or is one.
+    async fn metadata(
+        &self,
+        names: Option<&Names>,
+        own: &Metadata,
+        made: Vec<(&str, Value)>,
+    ) -> Answered<Map<String, Value>> {
+        let mut items = match names {
+            Some(names) => self.inherited(names).await?,
+            None => Metadata::new(),
+        };
+        items.extend(own.clone());
+        items.extend(
+            made.into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Ok(select(items.into_iter().collect(), &self.fields))
+    }
+
+    /// The metadata of a data object or queue.
+    pub(crate) async fn leaf_metadata(&self, leaf: &Leaf) -> Answered<Map<String, Value>> {
+        let object = &leaf.object;
+        let mut made = vec![
+            ("cdmi_size", Value::from(object.length().to_string())),
+            ("cdmi_ctime", Value::from(time::text(object.created))),
+            ("cdmi_mtime", Value::from(time::text(object.modified))),
+            ("cdmi_owner", Value::from(object.owner.user.as_str())),
+        ];
+        for (algorithm, name) in [
+            (DigestAlgorithm::Sha1, "SHA160"),
+            (DigestAlgorithm::Sha256, "SHA256"),
+        ] {
+            let asked = object.metadata.get("cdmi_value_hash");
+            if let Some(digest) = object.digests.get(algorithm)
+                && asked.and_then(Value::as_str) == Some(name)
+            {
+                made.push(("cdmi_hash", Value::from(digest.hex())));
+                made.push(("cdmi_value_hash_provided", Value::from(name)));
+            }
+        }
+        self.metadata(leaf.names.as_ref(), &object.metadata, made)
+            .await
+    }
+
+    /// The fields that a data object has before its value.
+    pub(crate) async fn data_head(&self, leaf: &Leaf, kind: Kind) -> Answered<Rendering> {
+        let object = &leaf.object;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        self.identity(&mut rendering, kind, object.id.0, leaf.names.as_ref());
+        if let Some(parent) = leaf.parent {
+            rendering.choose(fields, "parentID", self.id_text(parent));
+        }
+        rendering.choose(fields, "domainURI", self.domain_uri(&object.owner));
+        let profile = match kind {
+            Kind::Queue => "/cdmi_capabilities/queue/",
+            _ => "/cdmi_capabilities/dataobject/",
+        };
+        rendering.choose(fields, "capabilitiesURI", profile);
+        let status = status_of(is_processing(object));
+        rendering.choose(fields, "completionStatus", status);
+        if kind == Kind::Object {
+            rendering.choose(fields, "mimetype", mimetype_of(object));
+        }
+        if fields.has("metadata") {
+            rendering.add("metadata", self.leaf_metadata(leaf).await?);
+        }
+        for (name, value) in unknown_fields(&object.documents) {
+            rendering.choose(fields, &name, value);
+        }
+        Ok(rendering)
+    }
+
+    /// The document of a container, with its children.
+    pub(crate) async fn container_document(&self, container: &Container) -> Answered<Rendering> {
+        let fields = &self.fields;
+        let mut rendering = self.container_head(container).await?;
+        let spans = fields.spans("children")?;
+        if spans.len() > 1 {
+            return Err(Fault::bad("children has more than one range"));
+        }
+        if !fields.has("children") && !fields.has("childrenrange") {
+            return Ok(rendering);
+        }
+        match self.children(container, spans.first().copied()).await {
+            Ok(children) => {
+                rendering.choose(fields, "childrenrange", children.range);
+                rendering.choose(fields, "children", children.names);
+            }
+            // What may not be seen is left out, unless nothing else is.
+            Err(Fault::Error(error))
+                if error.kind() == trestle_core::ErrorKind::Forbidden && !rendering.is_empty() => {}
+            Err(fault) => return Err(fault),
+        }
+        Ok(rendering)
+    }
+
+    /// The fields that a container has before its children.
+    pub(crate) async fn container_head(&self, container: &Container) -> Answered<Rendering> {
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        if OF_CONTAINER.iter().any(|name| fields.has(name)) {
+            self.may_read(container).await?;
+        }
+        let kind = Kind::Container;
+        self.identity(&mut rendering, kind, container.id, Some(&container.names));
+        if let Some(parent) = container.parent {
+            rendering.choose(fields, "parentID", self.id_text(parent));
+        }
+        rendering.choose(fields, "domainURI", self.domain_uri(&container.owner));
+        let profile = match container.place {
+            Place::Root => "/cdmi_capabilities/container/root/",
+            Place::Bucket(_) => "/cdmi_capabilities/container/top/",
+            Place::Directory(..) => "/cdmi_capabilities/container/",
+        };
+        rendering.choose(fields, "capabilitiesURI", profile);
+        rendering.choose(fields, "completionStatus", status_of(false));
+        if fields.has("metadata") {
+            let made = vec![
+                ("cdmi_ctime", Value::from(time::text(container.created))),
+                ("cdmi_mtime", Value::from(time::text(container.modified))),
+                ("cdmi_owner", Value::from(container.owner.user.as_str())),
+            ];
+            let metadata = self.metadata(Some(&container.names), &container.metadata, made);
+            rendering.add("metadata", metadata.await?);
+        }
+        let exports = container.documents.get(document::EXPORTS);
+        if let Some(exports) = exports.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+            rendering.choose(fields, "exports", exports);
+        }
+        for (name, value) in unknown_fields(&container.documents) {
+            rendering.choose(fields, &name, value);
+        }
+        Ok(rendering)
+    }
+
+    /// Asks for the right to read what a container says of itself.
+    async fn may_read(&self, container: &Container) -> Answered<()> {
+        let (action, resource) = match &container.place {
+            // Whoever is known may see that it is there.
+            Place::Root => {
+                self.account()?;
+                return Ok(());
+            }
+            Place::Bucket(bucket) => (Action::ReadBucket, Resource::Bucket(bucket.clone())),
+            Place::Directory(bucket, key, _) => (
+                Action::ReadObjectMetadata,
+                Resource::Object(bucket.clone(), key.clone()),
+            ),
+        };
+        self.grant(action, resource).await?;
+        Ok(())
+    }
+
+    /// Adds the value of a data object, or a range of it, as the last fields.
+    pub(crate) fn add_value(
+        &self,
+        rendering: &mut Rendering,
+        object: &Object,
+        (first, bytes): (u64, &Bytes),
+        ranged: bool,
+    ) {
+        let fields = &self.fields;
+        let encoding = match ranged {
+            // Part of a text need not be one.
+            true => Encoding::Base64,
+            false => encoding_of(object),
+        };
+        let (encoding, value) = encoding.encode(bytes, self.version.is_first());
+        rendering.choose(fields, "valuetransferencoding", encoding.as_str());
+        let range = range_text(first, bytes.len() as u64);
+        rendering.choose(fields, "valuerange", range);
+        rendering.choose(fields, "value", value);
+    }
+}

@@ -1,0 +1,176 @@
+//! Copies and moves: what a URI names becomes the content of another object.
+
+use crate::call::Call;
+use crate::content::{Destination, pieces};
+use crate::data::{new_metadata, set_partial};
+use crate::document::Document;
+use crate::fault::{Answered, Fault};
+use crate::node::{Container, Leaf, Node};
+use crate::path::Target;
+use crate::query::Fields;
+use crate::show::{CONTENT_TYPE, is_processing};
+use bytes::Bytes;
+use trestle_core::Metadata;
+use trestle_store::{Object, ObjectProperties};
+
+/// What a URI of a document leads to, with the fields that it names.
+pub(crate) struct SourceNode {
+    pub(crate) node: Node,
+    pub(crate) fields: Fields,
+}
+
+impl Call<'_> {
+    /// What a source URI leads to.
+    ///
+    /// # Errors
+    /// 400, whatever is wrong with it.
+    pub(crate) async fn source(&self, uri: &str) -> Answered<SourceNode> {
+        let authority = self.origin.split_once("://").map(|(_, host)| host);
+        let (target, query) = Target::of_field(uri, authority)?;
+        let fields = Fields::parse(query.as_deref(), &self.version)?;
+        let node = self.need(&target).await.map_err(Fault::of_source)?;
+        Ok(SourceNode { node, fields })
+    }
+
+    /// The data object that a source URI leads to.
+    pub(crate) async fn source_leaf(&self, uri: &str) -> Answered<(Leaf, Fields)> {
+        let SourceNode { node, fields } = self.source(uri).await?;
+        match node {
+            Node::Leaf(leaf) if leaf.reference().is_some() => {
+                Err(Fault::bad("the source is a reference"))
+            }
+            Node::Leaf(leaf) => Ok((leaf, fields)),
+            Node::Container(_) => Err(Fault::bad("the source is a container")),
+        }
+    }
+
+    /// The container that a source URI leads to.
+    pub(crate) async fn source_container(&self, uri: &str) -> Answered<(Container, Fields)> {
+        let SourceNode { node, fields } = self.source(uri).await?;
+        match node {
+            Node::Container(container) => Ok((container, fields)),
+            Node::Leaf(_) => Err(Fault::bad("the source is not a container")),
+        }
+    }
+
+    /// The fields that limit a copy: named at the source or at the destination, not at both.
+    fn limits(&self, source: Fields) -> Answered<Fields> {
+        match (self.fields.is_all(), source.is_all()) {
+            (false, false) => Err(Fault::bad(
+                "fields are named at the source and at the destination",
+            )),
+            (false, true) => Ok(self.fields.clone()),
+            _ => Ok(source),
+        }
+    }
+
+    /// What a copy has beside its bytes.
+    fn copied_properties(
+        &self,
+        source: &Object,
+        limits: &Fields,
+        document: &Document,
+    ) -> Answered<ObjectProperties> {
+        let mut properties = ObjectProperties::default();
+        let from = source.properties();
+        if limits.has("mimetype") {
+            properties.representation = from.representation;
+        } else {
+            let mimetype = "text/plain".to_owned();
+            properties
+                .representation
+                .insert(CONTENT_TYPE.to_owned(), mimetype);
+        }
+        properties.documents = from.documents;
+        properties.metadata = match limits.has("metadata") {
+            true => without_protection(from.metadata),
+            false => Metadata::new(),
+        };
+        if document.metadata.is_some() {
+            properties.metadata = new_metadata(document)?;
+        }
+        if let Some(mimetype) = document.mimetype()? {
+            properties
+                .representation
+                .insert(CONTENT_TYPE.to_owned(), mimetype);
+        }
+        set_partial(&mut properties, self.is_partial()?);
+        Ok(properties)
+    }
+
+    /// A new object that is a copy of another.
+    pub(crate) async fn store_copy(
+        &self,
+        destination: &Destination,
+        document: &Document,
+        uri: &str,
+    ) -> Answered<Object> {
+        document.check_encoding()?;
+        let (source, fields) = self.source_leaf(uri).await?;
+        if is_processing(&source.object) {
+            return Err(Fault::bad("the source is not complete"));
+        }
+        let limits = self.limits(fields)?;
+        let properties = self.copied_properties(&source.object, &limits, document)?;
+        if !limits.has("value") {
+            let written = self.write_bytes(destination, properties, Bytes::new());
+            return Ok(written.await?.object);
+        }
+        let reader = self.open(&source).await.map_err(Fault::of_source)?;
+        let length = reader.object().length();
+        let body = pieces(reader).await?;
+        let written = self.write(destination, properties, Some(length), body);
+        Ok(written.await?.object)
+    }
+
+    /// An object that comes from elsewhere, with its id.
+    pub(crate) async fn store_moved(
+        &self,
+        _destination: &Destination,
+        _document: &Document,
+        _uri: &str,
+    ) -> Answered<Object> {
+        Err(Fault::bad("moving is not supported here"))
+    }
+
+    /// Replaces what an object holds by what another does; the id stays.
+    pub(crate) async fn update_by_copy(
+        &self,
+        leaf: &Leaf,
+        document: &Document,
+        uri: &str,
+    ) -> Answered<()> {
+        document.check_encoding()?;
+        let (source, fields) = self.source_leaf(uri).await?;
+        let limits = self.limits(fields)?;
+        let mut properties = match limits.is_all() {
+            true => ObjectProperties::default(),
+            false => leaf.object.properties(),
+        };
+        let from = self.copied_properties(&source.object, &limits, document)?;
+        if limits.has("mimetype") || document.mimetype.is_some() {
+            properties.representation = from.representation;
+        }
+        if limits.has("metadata") || document.metadata.is_some() {
+            properties.metadata = from.metadata;
+        }
+        if limits.has("value") {
+            properties.documents = from.documents;
+        }
+        if !limits.has("value") {
+            return self.change(leaf, properties, document).await;
+        }
+        let (_, _, bytes) = self
+            .read_value(&source, None)
+            .await
+            .map_err(Fault::of_source)?;
+        self.replace(leaf, properties, bytes).await
+    }
+}
+
+/// Metadata without retention and holds: copies carry neither.
+fn without_protection(mut metadata: Metadata) -> Metadata {
+    metadata
+        .retain(|name, _| !name.starts_with("cdmi_retention_") && !name.starts_with("cdmi_hold_"));
+    metadata
+}
