@@ -20,7 +20,8 @@ use crate::store::{self, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use trestle_access::Grant;
 use trestle_core::{
-    BucketId, BucketName, Digests, Error, Key, LayerId, ObjectId, Owner, Result, VersionId,
+    BucketId, BucketName, Digests, Error, ErrorKind, Key, LayerId, Noun, ObjectId, Owner, Result,
+    VersionId,
 };
 use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, ScanItem, Token, Urgency, Write};
 
@@ -35,6 +36,8 @@ pub(crate) struct Slot {
     null: Option<FoundObject>,
     /// What the verb's grant rests on.
     confirmed: Vec<Expectation>,
+    /// The id that the verb gives when the key is new.
+    assigned: Option<ObjectId>,
 }
 
 /// What is to become a key's current object.
@@ -135,6 +138,7 @@ impl Slot {
             newest,
             null,
             confirmed: Vec::new(),
+            assigned: None,
         })
     }
 
@@ -154,6 +158,29 @@ impl Slot {
         Ok(())
     }
 
+    /// Gives the key's object an id that it had before, elsewhere or earlier.
+    ///
+    /// # Errors
+    /// `AlreadyExists(Object)` when another object has it, or the key has another id.
+    pub(crate) async fn assign(&mut self, read: &dyn MetaRead, id: ObjectId) -> Result<()> {
+        let taken = match self.former() {
+            Some(former) => former.id != id,
+            None => read.get(&row_key::object_id(id)).await?.is_some(),
+        };
+        if taken {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists(Noun::Object),
+                format!("the object id {id} is in use"),
+            ));
+        }
+        self.assigned = Some(id);
+        Ok(())
+    }
+
+    fn new_id(&self, store: &Store) -> ObjectId {
+        self.assigned.unwrap_or_else(|| ObjectId(store.host.id()))
+    }
+
     /// The object that `draft` becomes as the key's newest version.
     pub(crate) fn object(&self, store: &Store, draft: Draft) -> Object {
         let former = self.former();
@@ -167,7 +194,7 @@ impl Slot {
             .map(|default| default.starting(modified));
         let retention = properties.retention.or(default);
         Object {
-            id: former.map_or_else(|| ObjectId(store.host.id()), |former| former.id),
+            id: former.map_or_else(|| self.new_id(store), |former| former.id),
             version: VersionId(store.host.id()),
             change: 0,
             ordinal: former.map_or(0, |former| former.ordinal).saturating_add(1),
@@ -212,7 +239,13 @@ impl Slot {
         };
         let row = row_key::object(self.bucket.bucket.id, &self.key);
         if self.former().is_none() {
-            changes.put(row_key::object_id(object.id), row_key::place(&row), None);
+            let index = row_key::object_id(object.id);
+            if self.assigned.is_some() {
+                changes
+                    .expectations
+                    .push(Expectation::Absent(index.clone()));
+            }
+            changes.put(index, row_key::place(&row), None);
         }
         changes.put(row, ObjectRecord::new(object)?.to_value()?, body);
         let current = self.current.as_ref().map(|current| &current.object);

@@ -13,7 +13,7 @@ use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
 use futures::Stream;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{DigestAlgorithm, Digests, Error, Owner, Representation, Result};
+use trestle_core::{DigestAlgorithm, Digests, Error, ObjectId, Owner, Representation, Result};
 use trestle_engine::{Body, Urgency};
 
 /// Largest metadata of an object, in bytes of JSON text.
@@ -34,6 +34,36 @@ impl Store {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
+        self.put_under(grant, put, None, body).await
+    }
+
+    /// As [`Store::put`], under an id that the caller has: an object that comes back.
+    ///
+    /// # Errors
+    /// `AlreadyExists(Object)` when another object has the id, or the key's object another one.
+    pub async fn put_as<B>(
+        &self,
+        grant: &Grant,
+        put: PutObject,
+        id: ObjectId,
+        body: B,
+    ) -> Result<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        self.put_under(grant, put, Some(id), body).await
+    }
+
+    async fn put_under<B>(
+        &self,
+        grant: &Grant,
+        put: PutObject,
+        id: Option<ObjectId>,
+        body: B,
+    ) -> Result<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
         let resource = Resource::Object(put.bucket.clone(), put.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         let owner = store::owner(grant)?;
@@ -41,7 +71,7 @@ impl Store {
         check_properties(&put.properties)?;
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
-        let mut found = self.look_up(grant, &put).await?;
+        let mut found = self.look_up(grant, &put, id).await?;
         let mut checks = put.checks.clone();
         checks.algorithms.extend(put.checksum);
         let received = self.receive(&checks, body).await?;
@@ -52,17 +82,20 @@ impl Store {
             if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
-            found = self.look_up(grant, &put).await?;
+            found = self.look_up(grant, &put, id).await?;
         }
         Err(store::conflict())
     }
 
     /// What a write finds under its key, with its precondition checked.
-    async fn look_up(&self, grant: &Grant, put: &PutObject) -> Result<Slot> {
+    async fn look_up(&self, grant: &Grant, put: &PutObject, id: Option<ObjectId>) -> Result<Slot> {
         let read = self.snapshot().await?;
         let mut slot = Slot::find(&*read, &put.bucket, &put.key).await?;
         slot.confirm(self, &*read, grant).await?;
         store::check_precondition(&put.precondition, put.tag_of, slot.live(self))?;
+        if let Some(id) = id {
+            slot.assign(&*read, id).await?;
+        }
         Ok(slot)
     }
 

@@ -2,6 +2,7 @@ use crate::fixture::*;
 use bytes::Bytes;
 use serde_json::json;
 use std::time::Duration;
+use trestle_access::Action;
 use trestle_core::*;
 use trestle_store::{BodyChecks, LateDigests};
 
@@ -382,4 +383,26 @@ async fn every_verb_can_run_on_any_thread() {
         f.store.close().await.unwrap();
     };
     tokio::spawn(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_comes_back_under_its_id() {
+    let f = Fixture::new().await;
+    let first = f.put("k", b"x").await.unwrap().object;
+    f.put("other", b"y").await.unwrap();
+    let restore = async |k: &str, id| {
+        let grant = on_object(Action::WriteObject, "b", k);
+        let put = a_put("b", k);
+        f.store.put_as(&grant, put, id, body(b"z")).await
+    };
+    let taken = ErrorKind::AlreadyExists(Noun::Object);
+    assert_eq!(kind(restore("l", first.id).await), taken);
+    assert_eq!(kind(restore("other", first.id).await), taken);
+    assert_eq!(restore("k", first.id).await.unwrap().object.id, first.id);
+    f.delete("k").await.unwrap();
+    let back = restore("l", first.id).await.unwrap();
+    assert!(back.created && back.object.id == first.id);
+    let found = f.store.find_by_id(first.id).await.unwrap();
+    assert_eq!(found, (name("b"), key("l")));
+    f.assert_sound().await;
 }
