@@ -3,6 +3,7 @@
 mod cdmi;
 mod clients;
 mod faults;
+mod figures;
 mod framing;
 mod keys;
 mod lanes;

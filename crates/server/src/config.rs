@@ -78,6 +78,40 @@ const SETTINGS: &[Row] = &[
             "ADDRESS",
             "An address to listen on, may be repeated; port 0 picks a free one",
         ),
+    text("listen_tls", "TRESTLE_LISTEN_TLS")
+        .list()
+        .flag("ADDRESS", "An address to speak TLS on, may be repeated"),
+    text("tls_certificate", "TRESTLE_TLS_CERTIFICATE").flag(
+        "FILE",
+        "The server's certificate and those that vouch for it, in PEM; read again on SIGHUP \
+         [default: one for trials, made at the first start]",
+    ),
+    text("tls_key", "TRESTLE_TLS_KEY").flag("FILE", "The certificate's private key, in PEM"),
+    text("tls_clients", "TRESTLE_TLS_CLIENTS").flag(
+        "FILE",
+        "Authorities whose client certificates are taken, in PEM",
+    ),
+    text("trusted_proxies", "TRESTLE_TRUSTED_PROXIES")
+        .list()
+        .flag(
+            "NETWORK",
+            "An address or a network whose proxies are believed, may be repeated",
+        ),
+    text("proxy_headers", "TRESTLE_PROXY_HEADERS")
+        .default("x-forwarded")
+        .flag("KIND", "What they write: x-forwarded or forwarded"),
+    text("proxy_protocol", "TRESTLE_PROXY_PROTOCOL")
+        .default("off")
+        .flag(
+            "on|off",
+            "Whether their connections begin with a header of the PROXY protocol",
+        ),
+    text("requests_max", "TRESTLE_REQUESTS_MAX")
+        .default("1024")
+        .flag("COUNT", "Most requests that are answered at once"),
+    text("metrics", "TRESTLE_METRICS")
+        .default("root")
+        .flag("WHO", "Who may read /metrics: root or public"),
     text("master_key", "TRESTLE_MASTER_KEY").flag(
         "FILE",
         "The key of everything that is encrypted; made when it is missing \

@@ -3,6 +3,7 @@
 //! Nothing is decided here but that. The segments are those that no bucket can be named
 //! (`trestle_core::RESERVED_BUCKET_NAMES`), so a request never means two things.
 
+use crate::figures::Figures;
 use crate::health;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
@@ -10,7 +11,7 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
-use trestle_http::{Body, Handler, Problem};
+use trestle_http::{Body, Client, Handler, Label, Problem};
 use trestle_rest::Rest;
 use trestle_s3::S3;
 use trestle_store::Store;
@@ -21,6 +22,7 @@ pub(crate) struct Dialects {
     pub(crate) s3: S3,
     pub(crate) cdmi: Cdmi,
     pub(crate) store: Arc<Store>,
+    pub(crate) figures: Figures,
 }
 
 impl Dialects {
@@ -36,28 +38,33 @@ impl Dialects {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         // On a host that names a bucket every path is a key.
-        let host = request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str());
-        let header = || request.headers().get(http::header::HOST)?.to_str().ok();
-        if host
-            .or_else(header)
-            .is_some_and(|host| self.s3.names_bucket(host))
-        {
-            return self.s3.answer(request).await;
+        let client = request.extensions().get::<Client>();
+        if client.is_some_and(|client| self.s3.names_bucket(&client.authority)) {
+            return labelled("s3", self.s3.answer(request).await);
         }
         let path = request.uri().path();
+        let whole = path.matches('/').count() == 1;
         match path.split('/').nth(1) {
-            Some("rest") => self.rest.answer(request).await,
-            Some("cdmi") => self.cdmi.answer(request).await,
-            Some("healthz" | "readyz") if path.matches('/').count() == 1 => {
+            Some("rest") => labelled("rest", self.rest.answer(request).await),
+            Some("cdmi") => labelled("cdmi", self.cdmi.answer(request).await),
+            Some("healthz" | "readyz") if whole => {
                 health::answer(request.method(), path == "/readyz", &self.store)
+            }
+            Some("metrics") if whole => {
+                self.figures
+                    .answer(request.method(), request.headers())
+                    .await
             }
             Some(segment) if RESERVED_BUCKET_NAMES.contains(&segment) => {
                 Problem::new(StatusCode::NOT_FOUND, "nothing is served here").into_response()
             }
-            _ => self.s3.answer(request).await,
+            _ => labelled("s3", self.s3.answer(request).await),
         }
     }
+}
+
+/// Counts an answer among those of its dialect.
+fn labelled(dialect: &'static str, mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(Label(dialect));
+    response
 }

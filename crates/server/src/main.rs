@@ -4,7 +4,9 @@ mod check;
 mod config;
 mod credentials;
 mod dialects;
+mod figures;
 mod health;
+mod listeners;
 mod log;
 mod master_key;
 mod serve;
@@ -73,13 +75,21 @@ fn main() -> ExitCode {
     };
     let writer = log::LogWriter::default();
     let lines = writer.clone();
-    tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || lines.clone())
         .with_ansi(false)
         // A full disk under the log must not end requests: reporting a lost line there panics.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match config::environment("TRESTLE_LOG_FORMAT")
+        .as_ref()
+        .map(Option::as_deref)
+    {
+        Ok(Some("json")) => subscriber.json().flatten_event(true).init(),
+        Ok(Some("text") | None) => subscriber.init(),
+        Ok(Some(_)) => return failed("TRESTLE_LOG_FORMAT is text or json"),
+        Err(message) => return failed(message),
+    }
     let _log = match writer.start() {
         Ok(thread) => thread,
         Err(error) => return failed(&format!("the log could not start: {error}")),

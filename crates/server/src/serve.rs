@@ -3,12 +3,12 @@
 use crate::config::Config;
 use crate::credentials::{self, Fresh, RootRecord};
 use crate::dialects::Dialects;
+use crate::figures::Figures;
+use crate::listeners::Listeners;
 use crate::master_key;
 use futures::future::BoxFuture;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use trestle_access::{PasswordCache, Principal, SecretKey};
@@ -16,62 +16,27 @@ use trestle_cdmi::{Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};
 use trestle_core::{AccountId, Result};
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
-use trestle_http::{BasicCredentials, Service};
+use trestle_http::{BasicCredentials, Metrics, Service, Tls};
 use trestle_rest::{Authenticate, Rest};
 use trestle_s3::{KeyOf, KnownKey, S3};
 use trestle_store::Store;
 
 /// The account of the root user.
 const ROOT_ACCOUNT: &str = "root";
-/// How long requests in progress may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(30);
 /// How often space is given back that nobody needs.
 const TIDY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Most open connections.
-const CONNECTIONS_MAX: u32 = 4096;
-/// Most requests that are answered at once.
-const REQUESTS_MAX: u32 = 1024;
-/// Files that are no connection's: the log, the index, segments open for reading, and room.
-const FILES_OF_STORE: u64 = 512;
-/// With fewer connections than this there is nothing to serve.
-const CONNECTIONS_MIN: u32 = 32;
-
-/// How many connections the limit of open files leaves room for. Each may have two: its socket, and
-/// the segment that it writes to. Beyond that the store itself could not open what it needs, and
-/// would refuse writes for good.
-fn connections() -> std::result::Result<u32, String> {
-    let files = trestle_host::open_files_max();
-    let room = files.saturating_sub(FILES_OF_STORE) / 2;
-    let connections = u32::try_from(room).unwrap_or(u32::MAX).min(CONNECTIONS_MAX);
-    if connections < CONNECTIONS_MIN {
-        return Err(format!(
-            "only {files} files may be open, at least {} are needed (ulimit -n)",
-            FILES_OF_STORE + u64::from(2 * CONNECTIONS_MIN)
-        ));
-    }
-    if connections < CONNECTIONS_MAX {
-        tracing::warn!(
-            files,
-            connections,
-            "few files may be open: fewer connections are taken"
-        );
-    }
-    Ok(connections)
-}
-
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; SIGHUP reads the TLS certificate again.
 pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String> {
     let host = Host::real();
     let dir = config.data();
     let opening =
         |error: trestle_core::Error| format!("{} cannot be opened: {error}", dir.display());
     // The signals count from the start, so that none is lost while the store opens.
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
-        signal(SignalKind::interrupt()).map_err(|error| error.to_string())?,
-    );
-    let connections = connections()?;
+    let caught = |kind| signal(kind).map_err(|error| error.to_string());
+    let mut terminate = caught(SignalKind::terminate())?;
+    let mut interrupt = caught(SignalKind::interrupt())?;
+    let mut hangup = caught(SignalKind::hangup())?;
     let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
         .await
         .map_err(opening)?;
@@ -81,9 +46,9 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         .await
         .map_err(opening)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
-    let listeners = listen(config.list("listen")).await?;
+    let listeners = Listeners::bind(&host, config, &dir).await?;
     let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
-    let urls = urls(&listeners)?;
+    let urls = listeners.urls()?;
     if let (Some(fresh), Some(url)) = (&fresh, urls.first()) {
         introduce(
             fresh,
@@ -94,6 +59,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     for url in &urls {
         println!("listening on {url}");
     }
+    let metrics = Arc::new(Metrics::default());
     let authenticate = authenticate(host.clone(), root.clone(), account.clone());
     let cdmi = open_cdmi(config, &host, &store, &authenticate, account.clone()).await?;
     let dialects = Arc::new(Dialects {
@@ -105,26 +71,29 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         rest: Rest::new(store.clone(), authenticate.clone()),
         cdmi,
         store: store.clone(),
+        figures: Figures {
+            metrics: metrics.clone(),
+            store: store.clone(),
+            authenticate: match config.get("metrics") {
+                Some("public") => None,
+                Some("root") | None => Some(authenticate),
+                Some(other) => return Err(format!("metrics is root or public, not {other:?}")),
+            },
+        },
     });
-    // Each listener has its share: together they stay below the limit of open files.
-    let share = connections / u32::try_from(listeners.len().max(1)).unwrap_or(u32::MAX);
-    let service = Service::new(host, share, dialects.handler())
-        .requests(REQUESTS_MAX)
-        .vital(&["/healthz", "/readyz", "/metrics"]);
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
-    let mut serving = tokio::task::JoinSet::new();
-    for listener in listeners {
-        serving.spawn(trestle_http::serve(
-            listener,
-            service.clone(),
-            stop.clone(),
-            DRAIN,
-        ));
-    }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let tls = listeners.tls();
+    let service = |share| {
+        Service::new(host.clone(), share, dialects.clone().handler()).metrics(metrics.clone())
+    };
+    let mut serving = listeners.serve(service, &stop);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(tls.as_deref()),
+        }
     }
     tracing::info!("stopping: requests in progress may end");
     stopping.send_replace(true);
@@ -139,24 +108,13 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
     Ok(ExitCode::SUCCESS)
 }
 
-/// A socket for each address.
-async fn listen(addresses: &[String]) -> std::result::Result<Vec<TcpListener>, String> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let listener = TcpListener::bind(address).await;
-        listeners
-            .push(listener.map_err(|error| format!("{address} cannot be listened on: {error}"))?);
+/// Reads the certificate again; the former one stays when that fails.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => tracing::info!("there is nothing to read again"),
+        Some(Ok(())) => tracing::info!("the TLS certificate was read again"),
+        Some(Err(error)) => tracing::error!(%error, "the former TLS certificate stays in use"),
     }
-    Ok(listeners)
-}
-
-/// Where each listener can be reached.
-fn urls(listeners: &[TcpListener]) -> std::result::Result<Vec<String>, String> {
-    let url = |listener: &TcpListener| {
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        Ok(format!("http://{address}"))
-    };
-    listeners.iter().map(url).collect()
 }
 
 /// The CDMI dialect with its settings.

@@ -1,0 +1,67 @@
+//! `/metrics`: the figures of this server, for Prometheus. They tell who uses it how, so they need
+//! root's credentials unless the configuration makes them public.
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Response, StatusCode};
+use std::sync::Arc;
+use trestle_http::{BasicCredentials, Body, Figure, Metrics, Problem};
+use trestle_rest::Authenticate;
+use trestle_store::Store;
+
+/// The figures, and who may see them.
+pub(crate) struct Figures {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Arc<Store>,
+    /// None when everybody may.
+    pub(crate) authenticate: Option<Arc<Authenticate>>,
+}
+
+impl Figures {
+    pub(crate) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        if method != Method::GET && method != Method::HEAD {
+            return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
+                .with_header(ALLOW, HeaderValue::from_static("GET, HEAD"))
+                .into_response();
+        }
+        if let Some(refused) = self.refused(headers).await {
+            return refused.into_response();
+        }
+        let writable = Figure {
+            name: "store_writable",
+            help: "Whether the store takes writes",
+            counter: false,
+            value: f64::from(u8::from(self.store.writable().is_ok())),
+        };
+        let mut response = Response::new(Body::full(self.metrics.render(&[writable])));
+        let headers = response.headers_mut();
+        let form = "text/plain; version=0.0.4; charset=utf-8";
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn refused(&self, headers: &HeaderMap) -> Option<Problem> {
+        let authenticate = self.authenticate.as_ref()?;
+        let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
+        let unknown = |detail: &str| {
+            Some(
+                Problem::new(StatusCode::UNAUTHORIZED, detail)
+                    .with_header(WWW_AUTHENTICATE, challenge.clone()),
+            )
+        };
+        let presented = match BasicCredentials::presented(headers) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return unknown("credentials are needed"),
+            Err(error) => return unknown(error.message()),
+        };
+        match authenticate(presented).await {
+            Ok(Some(principal)) if principal.is_root() => None,
+            Ok(Some(_)) => Some(Problem::new(
+                StatusCode::FORBIDDEN,
+                "the figures are root's",
+            )),
+            Ok(None) => unknown("the user or the password is wrong"),
+            Err(error) => Some(error.into()),
+        }
+    }
+}
