@@ -2,20 +2,19 @@
 //! and what is fixed here.
 
 use crate::answer;
+use crate::body::fault;
 use crate::call::Call;
 use crate::cors;
-use crate::document::{self, DOCUMENT_BYTES_MAX};
+use crate::document;
 use crate::error::{Code, S3Error};
 use crate::listing::NAMESPACE;
+use crate::policy;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use trestle_access::{Action, Grant};
 use trestle_core::ErrorKind;
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{BucketProperties, PublicAccessBlock, Versioning};
-
-/// Largest policy.
-const POLICY_BYTES_MAX: usize = 20 << 10;
 
 /// Changes one part of the bucket's configuration, with the right that it takes.
 pub(crate) async fn update(
@@ -133,19 +132,14 @@ pub(crate) async fn delete_policy(call: Call<'_>) -> Result<Response<Body>, S3Er
 
 pub(crate) async fn put_policy(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let body = call.document().await?;
-    crate::policy::check(call.bucket()?, &body)?;
     let malformed = |message: &str| S3Error::new(Code::MalformedPolicy, message);
-    if body.len() > POLICY_BYTES_MAX.min(DOCUMENT_BYTES_MAX) {
-        return Err(malformed("The policy is too large"));
-    }
     let text = String::from_utf8(body.to_vec()).map_err(|_| malformed("The policy is not text"))?;
-    let public = crate::policy::is_public(call.bucket()?, &text);
+    let public = policy::parse(call.bucket()?, &text)?.is_public();
     update(&call, Action::WriteBucketPolicy, &|properties| {
         if public && properties.public_access.block_policy {
-            return Err(trestle_core::Error::new(
-                ErrorKind::Forbidden,
-                "public policies are blocked by the BlockPublicPolicy block public access setting",
-            ));
+            let message = "public policies are blocked by the BlockPublicPolicy block public access \
+                           setting";
+            return Err(fault(Code::AccessDenied, message));
         }
         properties.policy = Some(text.clone());
         Ok(())
@@ -156,7 +150,7 @@ pub(crate) async fn put_policy(mut call: Call<'_>) -> Result<Response<Body>, S3E
 
 pub(crate) async fn policy_status(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let bucket = call.read_bucket(Action::ReadBucketPolicyStatus).await?;
-    let public = crate::policy::is_public_bucket(&bucket);
+    let public = policy::is_public(&bucket);
     let mut document = root("PolicyStatus");
     document.leaf("IsPublic", if public { "true" } else { "false" });
     Ok(answer::xml(document))

@@ -12,12 +12,25 @@ use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::SigningKeys;
-use trestle_core::{BucketName, Result};
+use trestle_core::{AccountId, BucketName, Result};
 use trestle_http::{Body, Client, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
 pub type KeyOf = dyn Fn(String) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
+
+/// How a grant names an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountBy {
+    /// By its id.
+    Id(String),
+    /// By the address of one of its users.
+    Email(String),
+}
+
+/// Looks up whether an account is known.
+pub type AccountOf =
+    dyn Fn(AccountBy) -> BoxFuture<'static, Result<Option<AccountId>>> + Send + Sync;
 
 /// What the dialect is set up with.
 #[derive(Clone, Debug)]
@@ -47,6 +60,7 @@ impl Default for Settings {
 pub struct S3 {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyOf>,
+    pub(crate) accounts: Arc<AccountOf>,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) settings: Settings,
 }
@@ -59,10 +73,16 @@ impl std::fmt::Debug for S3 {
 
 impl S3 {
     /// The dialect over a store.
-    pub fn new(store: Arc<Store>, keys: Arc<KeyOf>, settings: Settings) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        keys: Arc<KeyOf>,
+        accounts: Arc<AccountOf>,
+        settings: Settings,
+    ) -> Self {
         S3 {
             store,
             keys,
+            accounts,
             signing_keys: SigningKeys::default(),
             settings,
         }

@@ -97,6 +97,7 @@ codes! {
     ServiceUnavailable 503,
     SignatureDoesNotMatch 403,
     SlowDown 503,
+    UnexpectedContent 400,
     UnresolvableGrantByEmailAddress 400,
     UserKeyMustBeSpecified 400,
     XAmzContentSHA256Mismatch 400,

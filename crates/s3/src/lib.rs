@@ -39,4 +39,4 @@ mod tagging;
 mod time;
 
 pub use authenticate::KnownKey;
-pub use dialect::{KeyOf, S3, Settings};
+pub use dialect::{AccountBy, AccountOf, KeyOf, S3, Settings};

@@ -18,7 +18,7 @@ use trestle_engine_embedded::Settings;
 use trestle_host::Host;
 use trestle_http::{BasicCredentials, Metrics, Service, Tls};
 use trestle_rest::{Authenticate, Rest};
-use trestle_s3::{KeyOf, KnownKey, S3};
+use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey, S3};
 use trestle_store::Store;
 
 /// The account of the root user.
@@ -66,6 +66,7 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         s3: S3::new(
             store.clone(),
             keys(config, &root, &account),
+            accounts(&account),
             s3_settings(config),
         ),
         rest: Rest::new(store.clone(), authenticate.clone()),
@@ -204,6 +205,18 @@ fn s3_settings(config: &Config) -> trestle_s3::Settings {
         storage_classes: config.list("storage_class").to_vec(),
         ..trestle_s3::Settings::default()
     }
+}
+
+/// The one account that there is.
+fn accounts(root: &AccountId) -> Arc<AccountOf> {
+    let root = root.clone();
+    Arc::new(
+        move |by: AccountBy| -> BoxFuture<'static, Result<Option<AccountId>>> {
+            let known = by == AccountBy::Id(root.as_str().to_owned());
+            let found = known.then(|| root.clone());
+            Box::pin(async move { Ok(found) })
+        },
+    )
 }
 
 /// Root's access key, when this start was given its secret: the store has only a hash of it.

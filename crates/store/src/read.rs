@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, Error, Key, Noun, ObjectId, ResolvedRange, Result};
+use trestle_core::{BucketName, Error, Key, Noun, ObjectId, Owner, ResolvedRange, Result};
 use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{BodyRef, Data, Engine, Expectation, MetaRead, Pin};
 
@@ -70,6 +70,26 @@ impl Store {
             });
         }
         Err(store::conflict())
+    }
+
+    /// Who owns a version. No grant: it is not to be told, only held against what a caller says.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    pub async fn object_owner(
+        &self,
+        bucket: &BucketName,
+        key: &Key,
+        version: VersionRef,
+    ) -> Result<Owner> {
+        let read = self.snapshot().await?;
+        let bucket = store::find_bucket(&*read, bucket).await?.bucket;
+        match placement::find_version(&*read, &bucket, key, version).await? {
+            Some(found) if !found.object.is_marker() => Ok(found.object.owner),
+            Some(marker) => Err(is_marker(&marker.object)),
+            None if version == VersionRef::Current => Err(missing(&*read, &bucket, key).await?),
+            None => Err(Error::not_found(Noun::Version, key)),
+        }
     }
 
     /// Where an object is, by its id. Nothing is decided by that: what may be done to it is asked
