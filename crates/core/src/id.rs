@@ -84,6 +84,8 @@ ids! {
     LayerId,
     /// Names an upload in parts, from its creation to its end.
     UploadId,
+    /// Names a job on directories.
+    JobId,
     /// Names one store, chosen when its data folder is made.
     StoreId,
 }

@@ -15,7 +15,7 @@ mod time;
 
 pub use digest::{Digest, DigestAlgorithm, Digests, Hasher};
 pub use error::{Error, ErrorKind, Noun, Result};
-pub use id::{BucketId, Id, LayerId, ObjectId, Sequence, StoreId, UploadId, VersionId};
+pub use id::{BucketId, Id, JobId, LayerId, ObjectId, Sequence, StoreId, UploadId, VersionId};
 pub use metadata::{Metadata, Owner, Representation};
 pub use name::{
     ACCOUNT_ID_BYTES_MAX, AccountId, BUCKET_NAME_BYTES_MAX, BucketName, KEY_BYTES_MAX, Key,

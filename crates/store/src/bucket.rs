@@ -104,6 +104,7 @@ impl Store {
                 owner: owner.clone(),
                 created: self.host.clock.now(),
                 properties: properties.clone(),
+                held: Vec::new(),
             };
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);

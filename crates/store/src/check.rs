@@ -296,7 +296,7 @@ impl Check<'_> {
         let Some(bucket) = self.buckets.get(&bucket) else {
             return self.found(place.clone(), "it is of a bucket that does not exist");
         };
-        for write in store::count(bucket, tally) {
+        for write in store::count(&[(bucket.clone(), tally)]) {
             if let Write::Add { key, delta } = write {
                 *self.counts.entry(key).or_default() += delta;
             }

@@ -12,6 +12,7 @@ mod bucket_update;
 mod check;
 mod copy;
 mod delete;
+mod directory;
 mod expiry;
 mod feed;
 mod keys;
@@ -28,6 +29,7 @@ mod read;
 mod receive;
 mod record;
 mod removal;
+mod rename;
 mod ring;
 mod row_key;
 mod source;
@@ -41,9 +43,9 @@ pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,
-    CopyOutcome, DeleteObject, DeleteOutcome, History, ListBuckets, ListObjects, ListVersions,
-    Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome, ReadObject,
-    Source, TagOf, UpdateObject, VersionItem, VersionListing, VersionRef,
+    CopyOutcome, CreateDirectory, DeleteObject, DeleteOutcome, History, ListBuckets, ListObjects,
+    ListVersions, Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome,
+    ReadObject, RenameObject, Source, TagOf, UpdateObject, VersionItem, VersionListing, VersionRef,
 };
 pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,

@@ -22,6 +22,15 @@ pub struct Bucket {
     pub created: Timestamp,
     /// What may be changed.
     pub properties: BucketProperties,
+    /// What jobs on directories hold against new keys.
+    pub(crate) held: Vec<Held>,
+}
+
+/// A prefix that a job holds: nothing new is made below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) prefix: String,
+    pub(crate) job: JobId,
 }
 
 /// Exact counters.
@@ -151,6 +160,8 @@ pub enum Content {
         /// Where they are: attached to the record when absent.
         layer: Option<LayerId>,
     },
+    /// Nothing: the key stands for a place, and for what has keys that start with it.
+    Directory,
     /// Nothing: the key was deleted here. Only a version in history holds it, never what a read finds.
     DeleteMarker,
 }
@@ -169,7 +180,7 @@ impl Object {
     pub fn length(&self) -> u64 {
         match self.content {
             Content::Data { length, .. } => length,
-            Content::DeleteMarker => 0,
+            Content::Directory | Content::DeleteMarker => 0,
         }
     }
 
@@ -210,7 +221,7 @@ impl Object {
     pub(crate) fn layer(&self) -> Option<LayerId> {
         match self.content {
             Content::Data { layer, .. } => layer,
-            Content::DeleteMarker => None,
+            Content::Directory | Content::DeleteMarker => None,
         }
     }
 
@@ -261,6 +272,40 @@ pub struct ReadObject {
     pub key: Key,
     /// Which version.
     pub version: VersionRef,
+}
+
+/// A directory to be made.
+#[derive(Clone, Debug)]
+pub struct CreateDirectory {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key: any; by custom it ends with a delimiter.
+    pub key: Key,
+    /// What must hold of the current object.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// Its mutable part.
+    pub properties: ObjectProperties,
+}
+
+/// A rename of an object.
+#[derive(Clone, Debug)]
+pub struct RenameObject {
+    /// The bucket that it is in.
+    pub bucket: BucketName,
+    /// The key that it has.
+    pub key: Key,
+    /// The bucket that it is to be in.
+    pub to_bucket: BucketName,
+    /// The key that it is to have.
+    pub to_key: Key,
+    /// What must hold of it.
+    pub precondition: Precondition,
+    /// What must hold of what the target holds.
+    pub target: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
 }
 
 /// A change of an object's properties.

@@ -109,6 +109,8 @@ pub(crate) struct Changes {
     /// Streams whose extents the writes name.
     pub(crate) tokens: Vec<Token>,
     pub(crate) tally: Tally,
+    /// What is added to the counters of another bucket.
+    pub(crate) elsewhere: Option<(Bucket, Tally)>,
     /// What the feed tells of it.
     pub(crate) events: Vec<Event>,
 }
@@ -119,7 +121,11 @@ impl Slot {
     /// # Errors
     /// `NotFound(Bucket)`.
     pub(crate) async fn find(read: &dyn MetaRead, bucket: &BucketName, key: &Key) -> Result<Self> {
-        let bucket = store::find_bucket(read, bucket).await?;
+        Slot::of(read, store::find_bucket(read, bucket).await?, key).await
+    }
+
+    /// Looks up what is under a key of a bucket that was found in the same snapshot.
+    pub(crate) async fn of(read: &dyn MetaRead, bucket: FoundBucket, key: &Key) -> Result<Self> {
         let id = bucket.bucket.id;
         let current = store::find_object(read, id, key).await?;
         let versioning = bucket.bucket.properties.versioning;
@@ -233,6 +239,7 @@ impl Slot {
         object: &Object,
         body: Option<Body>,
     ) -> Result<Option<Changes>> {
+        self.check_held()?;
         let guard = Guard::at(store.host.clock.now());
         let Some(mut changes) = self.make_way(store, guard).await? else {
             return Ok(None);
@@ -290,6 +297,22 @@ impl Slot {
             Versioning::Off => true,
             Versioning::Enabled => false,
             Versioning::Suspended => current.null_version,
+        }
+    }
+
+    /// Refuses to make what a job on directories would have to look for again.
+    ///
+    /// # Errors
+    /// `Conflict`.
+    pub(crate) fn check_held(&self) -> Result<()> {
+        let key = self.key.as_str();
+        let mut held = self.bucket.bucket.held.iter();
+        match held.any(|held| key.starts_with(&held.prefix)) {
+            true => Err(Error::new(
+                ErrorKind::Conflict,
+                "a directory above it is being renamed or deleted",
+            )),
+            false => Ok(()),
         }
     }
 
@@ -402,13 +425,18 @@ impl Changes {
             references.lose(layer);
         }
         let read = store.snapshot().await?;
-        let counted = quota::check(&*read, &bucket.bucket, self.tally).await?;
-        self.expectations.extend(counted);
+        let changed = [
+            Some((bucket.bucket.clone(), self.tally)),
+            self.elsewhere.take(),
+        ];
+        let changed: Vec<_> = changed.into_iter().flatten().collect();
+        self.expectations
+            .extend(quota::check(&*read, &changed).await?);
         let Some(settled) = store.settle(hold, &*read, &references).await? else {
             return Ok(false);
         };
         drop(read);
-        self.writes.extend(store::count(&bucket.bucket, self.tally));
+        self.writes.extend(store::count(&changed));
         let now = store.host.clock.now();
         self.writes.extend(feed::append(now, &self.events)?);
         let commit = Commit {

@@ -11,32 +11,39 @@ use crate::properties::Quota;
 use crate::row_key::{self, Count};
 use crate::store;
 use bytes::Bytes;
-use trestle_core::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use trestle_core::{AccountId, Error, ErrorKind, Result};
 use trestle_engine::{Expectation, MetaRead};
 
-/// Refuses a change that a quota does not allow; else says what the commit has to expect.
+/// Refuses changes of buckets' contents that a quota does not allow; else says what the commit has
+/// to expect.
 ///
 /// # Errors
 /// `QuotaExceeded`.
 pub(crate) async fn check(
     read: &dyn MetaRead,
-    bucket: &Bucket,
-    tally: Tally,
+    changed: &[(Bucket, Tally)],
 ) -> Result<Vec<Expectation>> {
     let mut expectations = Vec::new();
-    if tally.objects <= 0 && tally.all_bytes() <= 0 {
-        return Ok(expectations);
+    let mut accounts: BTreeMap<&AccountId, Tally> = BTreeMap::new();
+    for (bucket, tally) in changed {
+        let id = bucket.id;
+        let of_bucket = |count| row_key::bucket_counter(id, count);
+        let what = format!("bucket {}", bucket.name);
+        let quota = bucket.properties.quota;
+        expectations.extend(holds(read, quota, *tally, (&what, &of_bucket)).await?);
+        let account = &bucket.owner.account;
+        accounts.entry(account).or_default().add(*tally);
     }
-    let id = bucket.id;
-    let of_bucket = |count| row_key::bucket_counter(id, count);
-    let what = format!("bucket {}", bucket.name);
-    let quota = bucket.properties.quota;
-    expectations.extend(holds(read, quota, tally, (&what, &of_bucket)).await?);
-    let account = &bucket.owner.account;
-    let quota = find_account(read, account).await?.account.properties.quota;
-    let of_account = |count| row_key::account_counter(account, count);
-    let what = format!("account {account}");
-    expectations.extend(holds(read, quota, tally, (&what, &of_account)).await?);
+    for (account, tally) in accounts {
+        if tally.objects <= 0 && tally.all_bytes() <= 0 {
+            continue;
+        }
+        let quota = find_account(read, account).await?.account.properties.quota;
+        let of_account = |count| row_key::account_counter(account, count);
+        let what = format!("account {account}");
+        expectations.extend(holds(read, quota, tally, (&what, &of_account)).await?);
+    }
     Ok(expectations)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::nouns::{Bucket, Content, Object};
+use crate::nouns::{Bucket, Content, Held, Object};
 use crate::properties::*;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ fn markers_and_plain_objects_come_back_too() {
     object.checksum = None;
     for (content, written) in [
         (Content::DeleteMarker, Written::Whole),
-        (Content::DeleteMarker, Written::Patched),
+        (Content::Directory, Written::Patched),
     ] {
         object.content = content;
         object.written = written;
@@ -132,6 +132,13 @@ fn buckets_come_back_as_they_went_in() {
                 name: BucketName::parse("b").unwrap(),
                 owner: object(None).owner,
                 created: Timestamp(4),
+                held: match lock {
+                    Some(_) => vec![Held {
+                        prefix: "p/".into(),
+                        job: JobId(Id([7; 16])),
+                    }],
+                    None => Vec::new(),
+                },
                 properties,
             };
             let value = BucketRecord::new(&bucket).unwrap().to_value().unwrap();

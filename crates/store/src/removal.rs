@@ -136,6 +136,20 @@ impl Slot {
         Ok((changes, all))
     }
 
+    /// Former versions, from the newest on, at most so many.
+    pub(crate) async fn history(
+        &self,
+        read: &dyn MetaRead,
+        limit: usize,
+    ) -> Result<Vec<FoundObject>> {
+        if self.versioning() == Versioning::Off {
+            return Ok(Vec::new());
+        }
+        let history = row_key::history(self.bucket.bucket.id, &self.key);
+        let rows = read.scan(&Scan::prefix(history, limit)).await?;
+        rows.into_iter().map(|item| decoded(item, self)).collect()
+    }
+
     /// Refuses when any version of the key is protected.
     pub(crate) async fn check_all(&self, read: &dyn MetaRead, guard: Guard) -> Result<()> {
         if let Some(current) = &self.current {

@@ -8,6 +8,7 @@ use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::ring::Ring;
 use crate::row_key::{self, Count};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
@@ -42,6 +43,7 @@ pub struct Store {
 }
 
 /// A bucket and the revisions that a commit must still find.
+#[derive(Clone)]
 pub(crate) struct FoundBucket {
     pub(crate) bucket: Bucket,
     /// The row that its name was found by.
@@ -285,26 +287,30 @@ pub(crate) async fn counter(read: &dyn MetaRead, key: &[u8]) -> Result<u64> {
     })
 }
 
-/// What a change of a bucket's content adds to the counters; nothing for zero.
-pub(crate) fn count(bucket: &Bucket, tally: Tally) -> Vec<Write> {
-    let account = &bucket.owner.account;
-    let mut writes = Vec::new();
-    for (count, delta) in [
-        (Count::Objects, tally.objects),
-        (Count::Bytes, tally.bytes),
-        (Count::Versions, tally.versions),
-        (Count::VersionBytes, tally.version_bytes),
-    ] {
-        if delta != 0 {
+/// What changes of buckets' contents add to the counters; nothing for zero.
+pub(crate) fn count(changed: &[(Bucket, Tally)]) -> Vec<Write> {
+    let mut deltas: BTreeMap<Bytes, i64> = BTreeMap::new();
+    for (bucket, tally) in changed {
+        let account = &bucket.owner.account;
+        for (count, delta) in [
+            (Count::Objects, tally.objects),
+            (Count::Bytes, tally.bytes),
+            (Count::Versions, tally.versions),
+            (Count::VersionBytes, tally.version_bytes),
+        ] {
             for key in [
                 row_key::bucket_counter(bucket.id, count),
                 row_key::account_counter(account, count),
             ] {
-                writes.push(Write::Add { key, delta });
+                *deltas.entry(key).or_default() += delta;
             }
         }
     }
-    writes
+    deltas
+        .into_iter()
+        .filter(|(_, delta)| *delta != 0)
+        .map(|(key, delta)| Write::Add { key, delta })
+        .collect()
 }
 
 /// A length as a counter takes it; every length is far below the limit of both.

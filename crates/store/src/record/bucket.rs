@@ -1,14 +1,14 @@
 //! The record of a bucket.
 
-use super::{OwnerRecord, Record, bad_name, filled, filled_metadata, metadata_of_filled};
-use crate::nouns::Bucket;
+use super::{IdBytes, OwnerRecord, Record, bad_name, filled, filled_metadata, metadata_of_filled};
+use crate::nouns::{Bucket, Held};
 use crate::properties::{
     BucketProperties, DefaultRetention, ObjectLock, Period, PublicAccessBlock, Quota,
     RetentionMode, Versioning,
 };
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
-use trestle_core::{BucketId, BucketName, Error, Result, Timestamp};
+use trestle_core::{BucketId, BucketName, Error, JobId, Result, Timestamp};
 
 /// `21`: a bucket.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -47,6 +47,17 @@ pub(crate) struct BucketRecord {
     storage_policy: Option<String>,
     #[n(16)]
     documents: Option<BTreeMap<String, String>>,
+    #[n(17)]
+    held: Option<Vec<HeldRecord>>,
+}
+
+/// A prefix that a job on directories holds.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct HeldRecord {
+    #[n(0)]
+    prefix: String,
+    #[n(1)]
+    job: IdBytes,
 }
 
 impl Record for BucketRecord {
@@ -192,6 +203,13 @@ impl BucketRecord {
             quota: QuotaRecord::new(properties.quota),
             storage_policy: properties.storage_policy.clone(),
             documents: filled(&properties.documents),
+            held: (!bucket.held.is_empty()).then(|| {
+                let held = bucket.held.iter().map(|held| HeldRecord {
+                    prefix: held.prefix.clone(),
+                    job: IdBytes(held.job.0),
+                });
+                held.collect()
+            }),
         })
     }
 
@@ -215,6 +233,15 @@ impl BucketRecord {
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
             properties,
+            held: self
+                .held
+                .unwrap_or_default()
+                .into_iter()
+                .map(|held| Held {
+                    prefix: held.prefix,
+                    job: JobId(held.job.0),
+                })
+                .collect(),
         })
     }
 }

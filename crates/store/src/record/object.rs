@@ -10,6 +10,7 @@ use trestle_core::{Digests, Error, Key, LayerId, ObjectId, Result, Timestamp, Ve
 
 const CONTENT_DATA: u8 = 1;
 const CONTENT_DELETE_MARKER: u8 = 2;
+const CONTENT_DIRECTORY: u8 = 3;
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
@@ -27,6 +28,7 @@ impl ContentRecord {
         let (variant, length, layer) = match content {
             Content::Data { length, layer } => (CONTENT_DATA, *length, *layer),
             Content::DeleteMarker => (CONTENT_DELETE_MARKER, 0, None),
+            Content::Directory => (CONTENT_DIRECTORY, 0, None),
         };
         ContentRecord {
             variant,
@@ -42,6 +44,7 @@ impl ContentRecord {
                 layer: self.layer.map(|id| LayerId(id.0)),
             }),
             CONTENT_DELETE_MARKER => Ok(Content::DeleteMarker),
+            CONTENT_DIRECTORY => Ok(Content::Directory),
             unknown => Err(Error::corrupt(format!(
                 "an object record with unknown content variant {unknown}"
             ))),

@@ -308,6 +308,43 @@ impl Fixture {
         self.store.update_object(&grants, &update, change).await
     }
 
+    pub(crate) async fn rename_with(&self, rename: &RenameObject) -> Result<PutOutcome> {
+        let on = |action, bucket: &BucketName, key: &Key| {
+            let resource = Resource::Object(bucket.clone(), key.clone());
+            grant(action, resource)
+        };
+        let grants = [
+            on(Action::DeleteObject, &rename.bucket, &rename.key),
+            on(Action::WriteObject, &rename.to_bucket, &rename.to_key),
+        ];
+        self.store.rename(&grants, rename).await
+    }
+
+    pub(crate) async fn rename(&self, from: (&str, &str), to: (&str, &str)) -> Result<PutOutcome> {
+        self.rename_with(&RenameObject {
+            bucket: name(from.0),
+            key: key(from.1),
+            to_bucket: name(to.0),
+            to_key: key(to.1),
+            precondition: Precondition::none(),
+            target: Precondition::none(),
+            tag_of: tag,
+        })
+        .await
+    }
+
+    pub(crate) async fn make_directory(&self, k: &str) -> Result<PutOutcome> {
+        let create = CreateDirectory {
+            bucket: name("b"),
+            key: key(k),
+            precondition: Precondition::absent(),
+            tag_of: tag,
+            properties: ObjectProperties::default(),
+        };
+        let grant = on_object(Action::WriteObject, "b", k);
+        self.store.create_directory(&grant, &create).await
+    }
+
     pub(crate) async fn list_versions(&self, list: &ListVersions) -> Result<VersionListing> {
         let grant = on_bucket(Action::ListVersions, "b");
         self.store.list_versions(&grant, list).await

@@ -18,4 +18,5 @@ mod fixture;
 mod listing;
 mod objects;
 mod properties;
+mod rename;
 mod versions;
