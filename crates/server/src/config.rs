@@ -140,6 +140,18 @@ const SETTINGS: &[Row] = &[
         "The enterprise number in CDMI object ids; it counts at the first start \
          [default: 32473, which is for examples]",
     ),
+    text("swift_policy", "TRESTLE_SWIFT_POLICY")
+        .list()
+        .default("default")
+        .flag(
+            "NAME",
+            "A storage policy that Swift containers may have, may be repeated; the first is the \
+             default",
+        ),
+    text("swift_domain", "TRESTLE_SWIFT_DOMAIN").list().flag(
+        "HOST",
+        "A domain below which a host names a Swift account, or a container in one, may be repeated",
+    ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

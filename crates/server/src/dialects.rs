@@ -15,12 +15,14 @@ use trestle_http::{Body, Client, Handler, Label, Problem};
 use trestle_rest::Rest;
 use trestle_s3::S3;
 use trestle_store::Store;
+use trestle_swift::Swift;
 
 /// Every dialect that this server speaks.
 pub(crate) struct Dialects {
     pub(crate) rest: Rest,
     pub(crate) s3: S3,
     pub(crate) cdmi: Cdmi,
+    pub(crate) swift: Arc<Swift>,
     pub(crate) store: Arc<Store>,
     pub(crate) figures: Figures,
 }
@@ -39,6 +41,9 @@ impl Dialects {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         // On a host that names a bucket every path is a key.
         let client = request.extensions().get::<Client>();
+        if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
+            return labelled("swift", self.swift.answer(request).await);
+        }
         if client.is_some_and(|client| self.s3.names_bucket(&client.authority)) {
             return labelled("s3", self.s3.answer(request).await);
         }
@@ -47,6 +52,9 @@ impl Dialects {
         match path.split('/').nth(1) {
             Some("rest") => labelled("rest", self.rest.answer(request).await),
             Some("cdmi") => labelled("cdmi", self.cdmi.answer(request).await),
+            Some("v1" | "v1.0" | "auth" | "info" | "healthcheck" | "crossdomain.xml") => {
+                labelled("swift", self.swift.answer(request).await)
+            }
             Some("healthz" | "readyz") if whole => {
                 health::answer(request.method(), path == "/readyz", &self.store)
             }

@@ -10,6 +10,7 @@ mod listeners;
 mod log;
 mod master_key;
 mod serve;
+mod swift;
 
 use crate::config::ConfigArgs;
 use clap::{Parser, Subcommand};

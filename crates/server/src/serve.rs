@@ -5,7 +5,7 @@ use crate::credentials::{self, Fresh, RootRecord};
 use crate::dialects::Dialects;
 use crate::figures::Figures;
 use crate::listeners::Listeners;
-use crate::master_key;
+use crate::{master_key, swift};
 use futures::future::BoxFuture;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use trestle_http::{BasicCredentials, Metrics, Service, Tls};
 use trestle_rest::{Authenticate, Rest};
 use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey, S3};
 use trestle_store::Store;
+use trestle_swift::Swift;
 
 /// The account of the root user.
 const ROOT_ACCOUNT: &str = "root";
@@ -68,6 +69,17 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
             keys(config, &root, &account),
             accounts(&account),
             s3_settings(config),
+        ),
+        swift: Swift::new(
+            store.clone(),
+            host.clone(),
+            Arc::new(swift::Users::new(
+                store.clone(),
+                host.clone(),
+                root.clone(),
+                account.clone(),
+            )),
+            swift::settings(config),
         ),
         rest: Rest::new(store.clone(), authenticate.clone()),
         cdmi,

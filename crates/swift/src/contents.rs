@@ -1,0 +1,305 @@
+//! What a container holds: the listing of its objects, and of all their versions.
+
+use crate::call::{Call, empty, text};
+use crate::container::{Container, key};
+use crate::facts;
+use crate::fault::{Fault, Outcome};
+use crate::listing::{self, Format, Row};
+use crate::query::Query;
+use crate::{times, versions};
+use http::Response;
+use serde_json::{Value, json};
+use trestle_access::Action;
+use trestle_core::{BucketName, ErrorKind, Noun, Precondition};
+use trestle_http::Body;
+use trestle_store::{
+    DeleteObject, History, ListObjects, ListVersions, Listing, ListingItem, Object, VersionItem,
+    VersionRef,
+};
+
+/// The answer to a GET of a container.
+pub(crate) async fn listed(
+    call: &Call,
+    container: &Container,
+    format: Format,
+    limit: usize,
+) -> Outcome<Response<Body>> {
+    let name = call.container_name();
+    let rows = match call.query.has("versions") {
+        true if call
+            .query
+            .get("format")
+            .is_some_and(|format| format != "json")
+            || listing::best(&call.headers, &[Format::Json]).is_none() =>
+        {
+            return Err(Fault::new(406));
+        }
+        true => versions_of(call, container, limit).await?,
+        false => objects_of(call, container, &call.query, limit).await?,
+    };
+    let format = match call.query.has("versions") {
+        true => Format::Json,
+        false => format,
+    };
+    let body = listing::render(format, listing::CONTAINER, name, &rows);
+    Ok(match body.is_empty() {
+        true => empty(204),
+        false => text(200, format.media_type(), body),
+    })
+}
+
+/// A page of a bucket's keys.
+pub(crate) async fn page(call: &Call, list: &ListObjects) -> Outcome<Listing> {
+    let grant = call.on_bucket(Action::ListObjects, &list.bucket).await?;
+    Ok(call.swift.store.list(&grant, list).await?)
+}
+
+/// The rows of a container's listing by a query.
+pub(crate) async fn objects_of(
+    call: &Call,
+    container: &Container,
+    query: &Query,
+    limit: usize,
+) -> Outcome<Vec<Row>> {
+    let own = |name| query.some(name).map(str::to_owned);
+    let path = query
+        .get("path")
+        .map(|path| match path.trim_end_matches('/') {
+            "" => String::new(),
+            path => format!("{path}/"),
+        });
+    let bucket = call.bucket_of(container);
+    let mut list = ListObjects {
+        bucket: bucket.clone(),
+        prefix: path.clone().or_else(|| own("prefix")).unwrap_or_default(),
+        delimiter: match path {
+            Some(_) => Some("/".to_owned()),
+            None => own("delimiter"),
+        },
+        after: own("marker"),
+        until: own("end_marker"),
+        reverse: query.is_true("reverse"),
+        limit,
+    };
+    let mut rows = Vec::new();
+    while rows.len() < limit {
+        list.limit = limit - rows.len();
+        let Listing { items, next } = page(call, &list).await?;
+        for item in items {
+            match item {
+                // The pseudo-directory itself is not in it.
+                ListingItem::Object(object) if path.as_deref() == Some(object.key.as_str()) => {}
+                ListingItem::Object(object) => rows.push(row(call, &object)),
+                ListingItem::Prefix(prefix) if path.is_some() => {
+                    if let Some(object) = marker(call, &bucket, &prefix).await? {
+                        rows.push(row(call, &object));
+                    }
+                }
+                ListingItem::Prefix(prefix) => rows.push(Row::Subdir(prefix)),
+            }
+        }
+        match next {
+            Some(next) => list.after = Some(next),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
+/// The object that marks a pseudo-directory.
+async fn marker(call: &Call, bucket: &BucketName, name: &str) -> Outcome<Option<Object>> {
+    let key = key(name)?;
+    let grant = call
+        .on_object(Action::ReadObjectMetadata, bucket, &key)
+        .await?;
+    let found = call
+        .swift
+        .store
+        .head(&grant, bucket, &key, VersionRef::Current)
+        .await;
+    match found {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Object) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Call {
+    /// The name of a container's bucket.
+    pub(crate) fn bucket_of(&self, container: &Container) -> BucketName {
+        let bucket = &container.bucket;
+        BucketName::in_account(&bucket.owner.account, bucket.name.local())
+            .unwrap_or_else(|_| bucket.name.clone())
+    }
+}
+
+/// The row of an object.
+pub(crate) fn row(call: &Call, object: &Object) -> Row {
+    let mut fields = vec![
+        ("hash", json!(facts::hash(object))),
+        ("bytes", json!(object.length())),
+        ("content_type", json!(facts::content_type(object))),
+        ("last_modified", json!(times::listed(object.modified))),
+    ];
+    let mut json_only: Vec<(&'static str, Value)> = Vec::new();
+    if let Some(large) = facts::large(object) {
+        if let Some((_, bytes)) = fields.get_mut(1) {
+            *bytes = json!(large.size);
+        }
+        json_only.push(("slo_etag", json!(format!("\"{}\"", large.etag))));
+    }
+    if let Some(link) = facts::link(object) {
+        let account = match &link.account {
+            Some(account) => account.clone(),
+            None => crate::target::quote(&call.target.account),
+        };
+        json_only.push((
+            "symlink_path",
+            json!(format!("/v1/{account}/{}", link.target)),
+        ));
+        if let Some(etag) = link.etag {
+            json_only.push(("symlink_etag", json!(etag)));
+            json_only.push(("symlink_bytes", json!(link.bytes)));
+        }
+        if let Some(etag) = link.slo_etag {
+            json_only.push(("slo_etag", json!(format!("\"{etag}\""))));
+        }
+    }
+    Row::Item {
+        name: object.key.as_str().to_owned(),
+        fields,
+        json_only,
+    }
+}
+
+async fn versions_of(call: &Call, container: &Container, limit: usize) -> Outcome<Vec<Row>> {
+    let own = |name| call.query.some(name).map(str::to_owned);
+    let version_marker = match call.query.get("version_marker") {
+        Some(_) if call.query.get("marker").is_none() => {
+            return Err(Fault::html(400, "version_marker param requires marker"));
+        }
+        Some(text) => Some(
+            versions::parse(text).map_err(|_| Fault::html(400, "invalid version_marker param"))?,
+        ),
+        None => None,
+    };
+    let delimiter = own("delimiter");
+    let reverse = call.query.is_true("reverse");
+    let bucket = call.bucket_of(container);
+    let mut list = ListVersions {
+        bucket: bucket.clone(),
+        prefix: own("prefix").unwrap_or_default(),
+        delimiter,
+        // Backwards, the marker is where the listing ends.
+        key_marker: match reverse {
+            true => own("end_marker"),
+            false => own("marker"),
+        },
+        version_marker: version_marker.filter(|_| !reverse),
+        limit: listing::LIMIT_MAX,
+    };
+    let until = match reverse {
+        true => own("marker"),
+        false => own("end_marker"),
+    };
+    let mut rows = Vec::new();
+    'pages: loop {
+        if !reverse {
+            list.limit = limit - rows.len();
+        }
+        let grant = call.on_bucket(Action::ListVersions, &bucket).await?;
+        let page = call.swift.store.list_versions(&grant, &list).await?;
+        for item in page.items {
+            let row = version_row(call, item);
+            if until.as_deref().is_some_and(|until| row.name() >= until) {
+                break 'pages;
+            }
+            rows.push(row);
+        }
+        match page.next {
+            Some((key, version)) if reverse || rows.len() < limit => {
+                (list.key_marker, list.version_marker) = (Some(key), version);
+            }
+            _ => break,
+        }
+        if rows.len() > 10 * listing::LIMIT_MAX {
+            return Err(Fault::text(
+                412,
+                "Too many versions to list in reverse order; use a prefix",
+            ));
+        }
+    }
+    if reverse {
+        rows.reverse();
+        rows.truncate(limit);
+    }
+    Ok(rows)
+}
+
+fn version_row(call: &Call, item: VersionItem) -> Row {
+    let (object, latest) = match item {
+        VersionItem::Prefix(prefix) => return Row::Subdir(prefix),
+        VersionItem::Version { object, latest } => (object, latest),
+    };
+    let mut row = row(call, &object);
+    if let Row::Item {
+        json_only, fields, ..
+    } = &mut row
+    {
+        json_only.push(("version_id", json!(versions::id(&object))));
+        json_only.push(("is_latest", json!(latest)));
+        if object.is_marker() {
+            for (name, value) in fields {
+                match *name {
+                    "content_type" => *value = json!(versions::MARKER_TYPE),
+                    "hash" => *value = json!("d41d8cd98f00b204e9800998ecf8427e"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    row
+}
+
+/// Deletes all that a bucket holds.
+pub(crate) async fn erase(call: &Call, bucket: &BucketName) -> Outcome<()> {
+    let mut list = ListVersions {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        key_marker: None,
+        version_marker: None,
+        limit: 1000,
+    };
+    loop {
+        let grant = call.on_bucket(Action::ListVersions, bucket).await?;
+        let page = call.swift.store.list_versions(&grant, &list).await?;
+        for item in page.items {
+            let VersionItem::Version { object, .. } = item else {
+                continue;
+            };
+            let mut grants = Vec::new();
+            for action in [Action::DeleteObject, Action::DeleteObjectVersion] {
+                grants.push(call.on_object(action, bucket, &object.key).await?);
+            }
+            let delete = DeleteObject {
+                history: History::Erase,
+                ..DeleteObject::current(
+                    bucket.clone(),
+                    object.key.clone(),
+                    Precondition::none(),
+                    facts::tag,
+                )
+            };
+            match call.swift.store.delete(&grants, delete).await {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match page.next {
+            Some((key, version)) => (list.key_marker, list.version_marker) = (Some(key), version),
+            None => return Ok(()),
+        }
+    }
+}

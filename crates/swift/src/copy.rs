@@ -1,0 +1,249 @@
+//! Copies within the server: COPY with a destination, PUT with a source, and bringing back a version.
+
+use crate::call::{Call, Input, Place, set};
+use crate::container::Container;
+use crate::facts::{self, LARGE, LINK, MANIFEST};
+use crate::fault::{Fault, Outcome};
+use crate::large;
+use crate::metadata::{self, Level};
+use crate::object::{SIZE_MAX, writable};
+use crate::read::{Through, View, precondition};
+use crate::symlink::asked_version;
+use crate::target::{container_and_object, quote, unquote};
+use crate::write::{self, Write};
+use crate::{manifest, times, versions};
+use http::Response;
+use trestle_core::{AccountId, ResolvedRange, Validators, Verdict};
+use trestle_http::{Body, RangeHeader, parse_range};
+use trestle_store::{VersionRef, Versioning};
+
+fn account_of(call: &Call, header: &str) -> Outcome<Option<(AccountId, String)>> {
+    let Some(text) = call.some_header(header)? else {
+        return Ok(None);
+    };
+    let name = unquote(text)?;
+    if name.contains('/') {
+        return Err(Fault::text(412, "Account name cannot contain slashes"));
+    }
+    let account = call.swift.prefixes.account(&name);
+    let account = account.ok_or_else(|| Fault::new(403))?;
+    Ok(Some((account, name)))
+}
+
+fn object_of(call: &Call, header: &str, shown: &str) -> Outcome<(String, String)> {
+    let text = call.header(header)?.unwrap_or_default();
+    let text = text.split('?').next().unwrap_or_default();
+    container_and_object(&unquote(text)?).ok_or_else(|| {
+        let form = format!("{shown} header must be of the form <container name>/<object name>");
+        Fault::text(412, form)
+    })
+}
+
+/// Answers a COPY.
+pub(crate) async fn to(call: &Call) -> Outcome<Response<Body>> {
+    if call.some_header("destination")?.is_none() {
+        return Err(Fault::html(412, "Destination header required"));
+    }
+    let account = account_of(call, "destination-account")?;
+    let (container, object) = object_of(call, "destination", "Destination")?;
+    let target = Place {
+        account: account.map_or_else(|| call.account.clone(), |(account, _)| account),
+        container,
+        object,
+    };
+    copy(call, call.place(), target).await
+}
+
+/// Answers a PUT with `X-Copy-From`.
+pub(crate) async fn from(call: &Call, length: Option<u64>) -> Outcome<Response<Body>> {
+    if call.query.get("multipart-manifest") == Some("put") {
+        return Err(Fault::html(
+            405,
+            "Multipart Manifest PUTs cannot be COPY requests",
+        ));
+    }
+    match length {
+        Some(0) => {}
+        None if !call.headers.contains_key("transfer-encoding") => {}
+        _ => return Err(Fault::text(400, "Copy requests require a zero byte body")),
+    }
+    let account = account_of(call, "x-copy-from-account")?;
+    let (container, object) = object_of(call, "x-copy-from", "X-Copy-From")?;
+    let source = Place {
+        account: account.map_or_else(|| call.account.clone(), |(account, _)| account),
+        container,
+        object,
+    };
+    copy(call, source, call.place()).await
+}
+
+/// What of the source is copied: all, or one range of it.
+fn range(call: &Call, view: &View) -> Outcome<ResolvedRange> {
+    let whole = ResolvedRange {
+        start: 0,
+        end: view.length,
+    };
+    match parse_range(&call.headers) {
+        RangeHeader::One(range) if view.instead.is_none() => Ok(range.resolve(view.length)?),
+        RangeHeader::Several(_) => Err(Fault::text(400, "Copies take one range")),
+        _ => Ok(whole),
+    }
+}
+
+/// The source's own, changed by what the request says.
+fn merged(call: &Call, view: &View, through: Through) -> Outcome<Write> {
+    let mut write = Write::default();
+    let source = &view.found.object;
+    let fresh = call.says("x-fresh-metadata");
+    let properties = &mut write.properties;
+    if !fresh {
+        properties.representation = source.representation.clone();
+        properties.metadata = source.metadata.clone();
+        properties.expires = source.expires;
+    }
+    properties.tags = source.tags.clone();
+    properties.representation.extend(write::kept(call)?);
+    let kind = match call.some_header("content-type")? {
+        Some(given) => given.to_owned(),
+        None => facts::content_type(source).to_owned(),
+    };
+    properties
+        .representation
+        .insert("content-type".to_owned(), kind);
+    let received = metadata::received(&call.headers, Level::Object)?;
+    properties.metadata.extend(metadata::of_object(received));
+    if call.headers.contains_key("x-delete-at") || call.headers.contains_key("x-delete-after") {
+        properties.expires = write::expiry(call)?;
+    }
+    if let Some(manifest) = write::manifest(call)? {
+        properties.documents.insert(MANIFEST.to_owned(), manifest);
+    } else if let (Through::Links | Through::LinksRaw, Some(manifest)) =
+        (through, facts::manifest(source))
+    {
+        properties
+            .documents
+            .insert(MANIFEST.to_owned(), manifest.to_owned());
+    }
+    if through == Through::Nothing
+        && let Some(mut link) = facts::link(source)
+    {
+        // Elsewhere, the link still leads where it led.
+        if link.account.is_none() && view.found.place.account != call.account {
+            let own = call.swift.prefixes.name(&view.found.place.account);
+            link.account = Some(quote(&own));
+        }
+        properties.documents.insert(LINK.to_owned(), link.text());
+    }
+    Ok(write)
+}
+
+async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Body>> {
+    let through = match Through::of(call) {
+        Through::Links => Through::LinksRaw,
+        through => through,
+    };
+    let container = call.container(&source.account, &source.container).await?;
+    let version = match call.query.has("version-id") {
+        true => asked_version(call, container.as_ref())?,
+        false => version_in_header(call, container.as_ref())?,
+    };
+    let view = call.view(&source, version, through).await?;
+    let validators = Validators {
+        tag: view.etag.clone(),
+        modified: times::at_second(times::rounded_up(view.found.object.modified)),
+    };
+    match precondition(&call.headers)?.for_read(Some(&validators)) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => return Err(Fault::new(304)),
+        Verdict::Failed => return Err(Fault::new(412)),
+    }
+    let range = range(call, &view)?;
+    if range.len() > SIZE_MAX {
+        return Err(Fault::new(413));
+    }
+    let container = writable(call, &target.account, &target.container).await?;
+    let write = merged(call, &view, through)?;
+    let mut response = match &view.instead {
+        Some(text) => manifest::store(call, &container, &target, write, text.as_bytes()).await?,
+        None => {
+            let pieces = large::pieces(call, &view.found, &view.shape, range).await?;
+            let input = Input {
+                length: Some(range.len()),
+                stream: large::open(call, pieces).await?,
+            };
+            let outcome = write::store(call, &container, &target, write, input).await?;
+            write::written(&container, &outcome, &facts::hash(&outcome.object), false)
+        }
+    };
+    let headers = response.headers_mut();
+    let from = format!("{}/{}", source.container, source.object);
+    set(headers, "x-copied-from", &quote(&from));
+    let account = call.swift.prefixes.name(&source.account);
+    set(headers, "x-copied-from-account", &quote(&account));
+    let modified = times::last_modified(view.found.object.modified);
+    set(headers, "x-copied-from-last-modified", &modified);
+    if view.found.container.versioning() != Versioning::Off {
+        let id = versions::id(&view.found.object);
+        set(headers, "x-copied-from-version-id", &id);
+    }
+    Ok(response)
+}
+
+/// The version that `X-Copy-From` names after a `?`.
+fn version_in_header(call: &Call, container: Option<&Container>) -> Outcome<VersionRef> {
+    let text = call.header("x-copy-from")?.unwrap_or_default();
+    let Some((_, query)) = text.split_once('?') else {
+        return Ok(VersionRef::Current);
+    };
+    let mut asking = call.clone();
+    asking.query = crate::query::Query::parse(Some(query))?;
+    asked_version(&asking, container)
+}
+
+/// Makes a version current again, as a new version with its bytes.
+pub(crate) async fn restore(
+    call: &Call,
+    container: &Container,
+    length: Option<u64>,
+) -> Outcome<Response<Body>> {
+    if call.query.get("version-id") == Some("null") {
+        return Err(Fault::html(400, "Invalid version parameter"));
+    }
+    let version = asked_version(call, Some(container))?;
+    if length.is_some_and(|length| length != 0) {
+        return Err(Fault::text(
+            400,
+            "PUT version-id requests require a zero byte body",
+        ));
+    }
+    let place = call.place();
+    let found = call
+        .look(&place, version)
+        .await
+        .map_err(|fault| match fault.status() {
+            404 => Fault::text(404, "The specified version does not exist"),
+            _ => fault,
+        })?;
+    let object = &found.object;
+    let piece = large::Piece::Object {
+        place: place.clone(),
+        version,
+        range: ResolvedRange {
+            start: 0,
+            end: object.length(),
+        },
+        expected: None,
+    };
+    let input = Input {
+        length: Some(object.length()),
+        stream: large::open_raw(call, piece).await?,
+    };
+    let write = Write {
+        properties: object.properties(),
+        ..Write::default()
+    };
+    let quoted = write.properties.documents.contains_key(LARGE);
+    let outcome = write::store(call, container, &place, write, input).await?;
+    let etag = facts::tag(&outcome.object);
+    Ok(write::written(container, &outcome, &etag, quoted))
+}

@@ -1,0 +1,201 @@
+//! What the dialect reads out of an object's record: entity tags, types, and its own documents, which
+//! make an object a large one or a link.
+
+use crate::slo::md5_hex;
+use serde_json::{Value, json};
+use trestle_core::DigestAlgorithm;
+use trestle_store::{Object, Written};
+
+/// The document that makes a dynamic large object: `container/prefix` as it was sent.
+pub(crate) const MANIFEST: &str = "swift.manifest";
+/// The document that makes a static large object: its entity tag and size.
+pub(crate) const LARGE: &str = "swift.slo";
+/// The document that makes a symbolic link.
+pub(crate) const LINK: &str = "swift.symlink";
+
+/// A static large object, as its manifest's record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Large {
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+}
+
+impl Large {
+    /// The document.
+    pub(crate) fn text(&self) -> String {
+        json!({"etag": self.etag, "size": self.size}).to_string()
+    }
+}
+
+/// A symbolic link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// `container/object`, encoded as it was sent.
+    pub(crate) target: String,
+    /// The account, encoded, when it is another one.
+    pub(crate) account: Option<String>,
+    /// The entity tag that the target must have, when the link is static.
+    pub(crate) etag: Option<String>,
+    /// The target's size, when the link is static.
+    pub(crate) bytes: u64,
+    /// The target's, when it is a large object.
+    pub(crate) slo_etag: Option<String>,
+}
+
+impl Link {
+    /// The document.
+    pub(crate) fn text(&self) -> String {
+        json!({
+            "target": self.target,
+            "account": self.account,
+            "etag": self.etag,
+            "bytes": self.bytes,
+            "slo_etag": self.slo_etag,
+        })
+        .to_string()
+    }
+}
+
+fn document(object: &Object, name: &str) -> Option<Value> {
+    serde_json::from_str(object.documents.get(name)?).ok()
+}
+
+/// Whether and how an object is a static large one.
+pub(crate) fn large(object: &Object) -> Option<Large> {
+    let json = document(object, LARGE)?;
+    Some(Large {
+        etag: json.get("etag")?.as_str()?.to_owned(),
+        size: json.get("size")?.as_u64()?,
+    })
+}
+
+/// Whether and how an object is a link.
+pub(crate) fn link(object: &Object) -> Option<Link> {
+    let json = document(object, LINK)?;
+    let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(Link {
+        target: text("target")?,
+        account: text("account"),
+        etag: text("etag"),
+        bytes: json.get("bytes").and_then(Value::as_u64).unwrap_or(0),
+        slo_etag: text("slo_etag"),
+    })
+}
+
+/// `container/prefix` of a dynamic large object, as it was sent.
+pub(crate) fn manifest(object: &Object) -> Option<&str> {
+    object.documents.get(MANIFEST).map(String::as_str)
+}
+
+/// The entity tag of the object's own bytes, without quotes: what listings show.
+pub(crate) fn hash(object: &Object) -> String {
+    if let Written::Parts { count, digest } = &object.written {
+        return format!("{}-{count}", digest.hex());
+    }
+    match object.digests.get(DigestAlgorithm::Md5) {
+        Some(digest) => digest.hex(),
+        // Unique, and new with each change.
+        None => format!("{}-1", md5_hex(object.revision().as_bytes())),
+    }
+}
+
+/// The entity tag that conditions of writes are compared with.
+pub(crate) fn tag(object: &Object) -> String {
+    large(object).map_or_else(|| hash(object), |large| large.etag)
+}
+
+/// Whether the entity tag is one of parts.
+pub(crate) fn of_parts(object: &Object) -> bool {
+    hash(object).contains('-')
+}
+
+/// The media type.
+pub(crate) fn content_type(object: &Object) -> &str {
+    let own = object.representation.get("content-type");
+    own.map_or("application/octet-stream", String::as_str)
+}
+
+/// The media type of a name, by its suffix.
+pub(crate) fn guess(name: &str) -> &'static str {
+    let suffix = name.rsplit('/').next().unwrap_or(name);
+    let suffix = suffix.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    let suffix = suffix.to_ascii_lowercase();
+    TYPES
+        .iter()
+        .find(|(suffixes, _)| suffixes.split(' ').any(|other| other == suffix))
+        .filter(|_| !suffix.is_empty())
+        .map_or("application/octet-stream", |(_, kind)| kind)
+}
+
+/// Suffixes and what they stand for; the usual ones.
+const TYPES: [(&str, &str); 46] = [
+    ("html htm", "text/html"),
+    ("txt text c h ksh pl bat", "text/plain"),
+    ("css", "text/css"),
+    ("csv", "text/csv"),
+    ("tsv", "text/tab-separated-values"),
+    ("md markdown", "text/markdown"),
+    ("py", "text/x-python"),
+    ("vcf", "text/x-vcard"),
+    ("xml xsl rdf wsdl", "text/xml"),
+    ("js mjs", "text/javascript"),
+    ("json", "application/json"),
+    ("pdf", "application/pdf"),
+    ("ps eps ai", "application/postscript"),
+    ("rtf", "application/rtf"),
+    ("zip", "application/zip"),
+    ("tar", "application/x-tar"),
+    ("gz tgz", "application/gzip"),
+    ("bz2", "application/x-bzip2"),
+    ("xz", "application/x-xz"),
+    ("7z", "application/x-7z-compressed"),
+    ("wasm", "application/wasm"),
+    ("sh", "application/x-sh"),
+    ("doc dot", "application/msword"),
+    ("xls", "application/vnd.ms-excel"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("jpg jpeg jpe", "image/jpeg"),
+    ("png", "image/png"),
+    ("gif", "image/gif"),
+    ("bmp", "image/bmp"),
+    ("svg", "image/svg+xml"),
+    ("tif tiff", "image/tiff"),
+    ("ico", "image/vnd.microsoft.icon"),
+    ("webp", "image/webp"),
+    ("avif", "image/avif"),
+    ("mp3", "audio/mpeg"),
+    ("wav", "audio/x-wav"),
+    ("ogg oga", "audio/ogg"),
+    ("flac", "audio/flac"),
+    ("mp4", "video/mp4"),
+    ("mpeg mpg mpe", "video/mpeg"),
+    ("mov qt", "video/quicktime"),
+    ("avi", "video/x-msvideo"),
+    ("webm", "video/webm"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_tell_the_type() {
+        assert_eq!(guess("a/b.JPG"), "image/jpeg");
+        assert_eq!(guess("a.b/c"), "application/octet-stream");
+        assert_eq!(guess("x.tar.gz"), "application/gzip");
+        assert_eq!(guess("x."), "application/octet-stream");
+        assert_eq!(guess("x.wav"), "audio/x-wav");
+    }
+}

@@ -1,0 +1,49 @@
+//! Objects: which method does what.
+
+use crate::call::{Call, Input};
+use crate::container::Container;
+use crate::fault::{Fault, Outcome};
+use crate::{copy, cors, delete, manifest, read, write};
+use http::Response;
+use trestle_http::Body;
+
+/// Largest object, in bytes: five gibibytes and two bytes, as clients of Swift know it.
+pub(crate) const SIZE_MAX: u64 = (5 << 30) + 2;
+const ALLOW: &str = "HEAD, GET, PUT, POST, COPY, OPTIONS, DELETE";
+
+/// Answers a request for an object.
+pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>> {
+    match call.method.as_str() {
+        "GET" | "HEAD" => read::answer(call).await,
+        "PUT" if call.some_header("x-copy-from")?.is_some() => copy::from(call, input.length).await,
+        "PUT" if call.query.get("multipart-manifest") == Some("put") => {
+            manifest::put(call, input).await
+        }
+        "PUT" => write::put(call, input).await,
+        "POST" => write::post(call).await,
+        "DELETE" if call.query.get("multipart-manifest") == Some("delete") => {
+            manifest::delete(call).await
+        }
+        "DELETE" => delete::answer(call).await,
+        "COPY" => copy::to(call).await,
+        "OPTIONS" => cors::options(call, ALLOW).await,
+        _ => Err(Fault::new(405).with("allow", ALLOW)),
+    }
+}
+
+/// A container that the caller may write objects to.
+///
+/// # Errors
+/// 401, 403; 404.
+pub(crate) async fn writable(
+    call: &Call,
+    account: &trestle_core::AccountId,
+    name: &str,
+) -> Outcome<Container> {
+    let container = call.container(account, name).await?;
+    let list = container
+        .as_ref()
+        .and_then(|container| container.document(crate::container::WRITE));
+    call.may_object(account, name, false, list).await?;
+    container.ok_or_else(|| Fault::new(404))
+}

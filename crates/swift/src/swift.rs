@@ -1,0 +1,262 @@
+//! The dialect: from a request to its answer, through the doors in Swift's own order — the host, the
+//! temporary URL, the token, the site, the resource.
+
+use crate::call::{Call, Input, set, text};
+use crate::fault::{Fault, Outcome};
+use crate::query::Query;
+use crate::settings::{Identify, Policy, Settings};
+use crate::target::{Prefixes, Target};
+use crate::who::Who;
+use crate::{account, auth, bulk, container, domain, formpost, info, object, staticweb, tempurl};
+use futures::StreamExt;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use trestle_core::Timestamp;
+use trestle_host::Host;
+use trestle_http::{Body, Client, incoming};
+use trestle_store::Store;
+
+/// Longest text that a client may add to a transaction id.
+const EXTRA_MAX: usize = 32;
+
+/// The dialect.
+pub struct Swift {
+    pub(crate) store: Arc<Store>,
+    pub(crate) host: Host,
+    pub(crate) identify: Arc<dyn Identify>,
+    pub(crate) settings: Settings,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) prefixes: Prefixes,
+}
+
+impl std::fmt::Debug for Swift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Swift").field(&self.settings).finish()
+    }
+}
+
+impl Swift {
+    /// The dialect over a store.
+    pub fn new(
+        store: Arc<Store>,
+        host: Host,
+        identify: Arc<dyn Identify>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new(Swift {
+            store,
+            host,
+            identify,
+            policies: settings.policies(),
+            prefixes: Prefixes(settings.prefixes.clone()),
+            settings,
+        })
+    }
+
+    /// Whether a request of this host belongs to the dialect, whatever its path.
+    pub fn owns_host(&self, host: &str) -> bool {
+        domain::rest_of(&self.settings.domains, host).is_some()
+    }
+
+    /// Answers a request.
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let now = self.host.clock.now();
+        let id = self.transaction(request.headers(), now);
+        let head = request.method() == http::Method::HEAD;
+        let mut response = match self.door(request, now).await {
+            Ok(response) => response,
+            Err(fault) => fault.into_response(),
+        };
+        let headers = response.headers_mut();
+        set(headers, "x-trans-id", &id);
+        set(headers, "x-openstack-request-id", &id);
+        if head && let Some(length) = full_length(response.body()) {
+            // The length is told, the bytes are not sent.
+            if !response.headers().contains_key("content-length") {
+                set(
+                    response.headers_mut(),
+                    "content-length",
+                    &length.to_string(),
+                );
+            }
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    /// A new transaction id.
+    fn transaction(&self, headers: &HeaderMap, now: Timestamp) -> String {
+        let id = self.host.id().to_string();
+        // The first half of an id is its time.
+        let random = id.get(11..).unwrap_or_default();
+        let extra = headers
+            .get("x-trans-id-extra")
+            .and_then(|value| value.to_str().ok())
+            .map(|extra| {
+                let extra: String = extra.chars().take(EXTRA_MAX).collect();
+                format!("-{}", crate::target::quote(&extra))
+            });
+        let seconds = now.seconds();
+        format!("tx{random}-{seconds:010x}{}", extra.unwrap_or_default())
+    }
+
+    async fn door(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        now: Timestamp,
+    ) -> Outcome<Response<Body>> {
+        let (mut parts, body) = request.into_parts();
+        let length = http_body::Body::size_hint(&body).exact();
+        let client = parts.extensions.remove::<Client>();
+        let host = match &client {
+            Some(client) if !client.authority.is_empty() => client.authority.clone(),
+            _ => parts
+                .headers
+                .get("host")
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        let raw = parts.uri.path();
+        let path = match domain::rewrite(&self.settings.domains, &self.prefixes, &host, raw)? {
+            Some(rewritten) => rewritten,
+            None => raw.to_owned(),
+        };
+        let scheme = client.as_ref().map_or("http", Client::scheme);
+        let origin = format!("{scheme}://{host}");
+        let method = parts.method.as_str().to_owned();
+        match path.split('/').nth(1).unwrap_or_default() {
+            "healthcheck" => return Ok(text(200, "text/plain", "OK")),
+            "crossdomain.xml" => return Ok(text(200, "application/xml", info::CROSS_DOMAIN)),
+            "info" => return info::answer(self, &method, &path),
+            "auth" => return auth::answer(self, &method, &path, &parts.headers, &origin).await,
+            "v1" | "v1.0" => {}
+            _ => return Err(Fault::new(404)),
+        }
+        let target = Target::parse(&path)?;
+        let query = Query::parse(parts.uri.query())?;
+        let account = self.prefixes.account(&target.account);
+        let Some(account) = account else {
+            return Err(self.unknown_account(&parts.headers, &target).await?);
+        };
+        let who = self.who(&parts.headers).await;
+        let call = Call {
+            swift: self.clone(),
+            method,
+            target,
+            account,
+            query,
+            headers: parts.headers,
+            who: Who::anonymous(),
+            now,
+            remote: client.map(|client| client.address.to_canonical()),
+            origin,
+            temp_url: None,
+        };
+        let chunked = call.headers.contains_key("transfer-encoding");
+        let declared = call.headers.contains_key("content-length");
+        let input = Input {
+            length: length.filter(|_| declared || !chunked).filter(|_| declared),
+            stream: incoming(body).boxed(),
+        };
+        let answered = self.authenticated(call.clone(), who, input).await;
+        Ok(crate::cors::annotate(&call, answered).await)
+    }
+
+    /// Nobody can be served in an account whose name has no known prefix.
+    async fn unknown_account(&self, headers: &HeaderMap, target: &Target) -> Outcome<Fault> {
+        Ok(match self.who(headers).await? {
+            Some(_) => Fault::new(403),
+            None => unauthorized(&target.account),
+        })
+    }
+
+    /// Who presents which tokens; none when no token is presented.
+    async fn who(&self, headers: &HeaderMap) -> Outcome<Option<Who>> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let token = text("x-auth-token").or_else(|| text("x-storage-token"));
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(principal) = self.identify.resolve(token).await? else {
+            return Err(Fault::new(401));
+        };
+        let service = match text("x-service-token") {
+            Some(token) => self.identify.resolve(token).await?,
+            None => None,
+        };
+        let who = Who::new(principal, service.as_deref(), &self.prefixes);
+        Ok(Some(who))
+    }
+
+    async fn authenticated(
+        self: &Arc<Self>,
+        mut call: Call,
+        who: Outcome<Option<Who>>,
+        input: Input,
+    ) -> Outcome<Response<Body>> {
+        if let Some(parameters) = tempurl::Parameters::of(&call.query) {
+            let pass = crate::doors::temporary(&call, &parameters).await?;
+            call.who.pass = Some(pass);
+            call.temp_url = Some(parameters);
+            call.headers.remove("x-timestamp");
+            call.headers.remove("x-open-expired");
+            let answered = self.served(&call, input).await?;
+            return Ok(crate::doors::downloaded(&call, answered));
+        }
+        call.who = match who {
+            Ok(Some(who)) => who,
+            Ok(None) => Who::anonymous(),
+            Err(fault) if fault.status() == 401 => {
+                return Err(unauthorized(&call.target.account));
+            }
+            Err(fault) => return Err(fault),
+        };
+        if call.method == "POST"
+            && formpost::is_form(&call.headers)
+            && call.target.container.is_some()
+        {
+            return formpost::answer(&call, input).await;
+        }
+        self.served(&call, input).await
+    }
+
+    /// Answers with the site of a container, a bulk operation, or the resource.
+    async fn served(self: &Arc<Self>, call: &Call, input: Input) -> Outcome<Response<Body>> {
+        if let Some(operation) = bulk::asked(call) {
+            return bulk::answer(call, operation?, input).await;
+        }
+        if staticweb::serves(call) {
+            return staticweb::answer(call).await;
+        }
+        self.resource(call, input).await
+    }
+
+    /// Answers with the resource itself.
+    pub(crate) async fn resource(
+        self: &Arc<Self>,
+        call: &Call,
+        input: Input,
+    ) -> Outcome<Response<Body>> {
+        let Call { target, .. } = call;
+        match (&target.container, &target.object) {
+            (None, _) => account::answer(call).await,
+            (Some(_), None) => container::answer(call).await,
+            (Some(_), Some(_)) => object::answer(call, input).await,
+        }
+    }
+}
+
+fn full_length(body: &Body) -> Option<usize> {
+    match body {
+        Body::Full(bytes) => Some(bytes.len()),
+        _ => None,
+    }
+}
+
+/// 401 that names the account.
+pub(crate) fn unauthorized(account: &str) -> Fault {
+    let realm = crate::target::quote(account);
+    Fault::new(401).with("www-authenticate", format!("Swift realm=\"{realm}\""))
+}
