@@ -77,6 +77,21 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// The digest of a content followed by `length` more bytes that have the digest `next`: for the
+    /// CRCs, which alone can tell it without the bytes.
+    pub fn followed_by(&self, next: &Digest, length: u64) -> Option<Digest> {
+        let kind = crc_kind(self.algorithm).filter(|_| next.algorithm == self.algorithm)?;
+        let number = |digest: &Digest| {
+            let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+            digest.value.iter().fold(0, add)
+        };
+        let joined = crc_fast::checksum_combine(kind, number(self), number(next), length);
+        Some(Digest {
+            algorithm: self.algorithm,
+            value: crc_bytes(joined, self.algorithm.length()),
+        })
+    }
+
     /// The value in lower-case hexadecimal.
     pub fn hex(&self) -> String {
         self.value
@@ -113,6 +128,23 @@ impl Digests {
     pub fn iter(&self) -> impl Iterator<Item = &Digest> {
         self.0.iter()
     }
+}
+
+/// Which CRC an algorithm is, if it is one.
+fn crc_kind(algorithm: DigestAlgorithm) -> Option<crc_fast::CrcAlgorithm> {
+    match algorithm {
+        DigestAlgorithm::Crc64Nvme => Some(crc_fast::CrcAlgorithm::Crc64Nvme),
+        DigestAlgorithm::Crc32 => Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
+        DigestAlgorithm::Crc32c => Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
+        _ => None,
+    }
+}
+
+/// The last `length` bytes of a CRC.
+fn crc_bytes(value: u64, length: usize) -> Vec<u8> {
+    let value = value.to_be_bytes();
+    let skipped = value.len().saturating_sub(length);
+    value.into_iter().skip(skipped).collect()
 }
 
 /// One digest that is being computed.
@@ -152,11 +184,7 @@ impl State {
     fn finish(self, length: usize) -> Vec<u8> {
         match self {
             State::Md5(state) => state.finalize().to_vec(),
-            State::Crc(state) => {
-                let value = state.finalize().to_be_bytes();
-                let skipped = value.len().saturating_sub(length);
-                value.into_iter().skip(skipped).collect()
-            }
+            State::Crc(state) => crc_bytes(state.finalize(), length),
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha512(state) => state.finalize().to_vec(),
@@ -200,6 +228,32 @@ impl Hasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn crcs_of_pieces_make_the_crc_of_the_whole() {
+        let of = |bytes: &[u8]| {
+            let mut hasher = Hasher::new(&DigestAlgorithm::ALL);
+            hasher.update(bytes);
+            hasher.finish()
+        };
+        let bytes: Vec<u8> = (0..=255u8).cycle().take(1000).collect();
+        for cut in [0, 1, 500, 999, 1000] {
+            let (first, second) = bytes.split_at(cut);
+            for algorithm in DigestAlgorithm::ALL {
+                let (first, next) = (of(first), of(second));
+                let (first, next) = (first.get(algorithm), next.get(algorithm));
+                let joined = first
+                    .unwrap()
+                    .followed_by(next.unwrap(), second.len() as u64);
+                let whole = of(&bytes).get(algorithm).cloned();
+                assert_eq!(joined, whole.filter(|_| crc_kind(algorithm).is_some()));
+            }
+        }
+        let digests = of(&bytes);
+        let crc32 = digests.get(DigestAlgorithm::Crc32).unwrap();
+        let crc32c = digests.get(DigestAlgorithm::Crc32c).unwrap();
+        assert_eq!(crc32.followed_by(crc32c, 1), None);
+    }
 
     #[test]
     fn digests_have_their_published_check_values() {

@@ -4,6 +4,7 @@
 //! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
 
 mod layers;
+mod uploads;
 mod versions;
 
 use crate::feed;
@@ -15,10 +16,11 @@ use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, Store};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
+    UploadId,
 };
 use trestle_engine::{Engine, MetaRead, Row, Scan, ScanItem, Write};
 
@@ -77,6 +79,7 @@ impl Store {
             buckets: BTreeMap::new(),
             counts: BTreeMap::new(),
             layers: layers::Layers::default(),
+            uploads: BTreeSet::new(),
             last_version: None,
         };
         if check.walk().await? {
@@ -95,6 +98,7 @@ struct Check<'a> {
     /// What the counter rows must hold, by their keys.
     counts: BTreeMap<Bytes, i64>,
     layers: layers::Layers,
+    uploads: BTreeSet<UploadId>,
     /// The row of history before this one.
     last_version: Option<Bytes>,
 }
@@ -174,6 +178,10 @@ impl Check<'_> {
             row_key::LAYER => self.layer(read, key, row).await,
             row_key::EXTENT => self.extent(read, key, row).await,
             row_key::DOOMED => self.doomed(read, key, row).await,
+            row_key::UPLOAD => self.upload(key, row),
+            row_key::PART => self.part(read, key, row).await,
+            row_key::COMPLETED => uploads::completed(key, row),
+            row_key::PART_CHANGES => self.part_changes(key, row),
             row_key::COUNTER => self.counter(key, row),
             row_key::FEED => feed::entry(ScanItem::Row(key.clone(), row.clone())).map(drop),
             row_key::FEED_FORGOTTEN if row.value.len() == size_of::<u64>() => Ok(()),

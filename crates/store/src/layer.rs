@@ -9,7 +9,7 @@ mod pieces;
 mod reader;
 mod release;
 
-pub(crate) use pieces::pieces;
+pub(crate) use pieces::{Piece, Walk, pieces};
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};
 

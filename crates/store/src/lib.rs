@@ -34,6 +34,7 @@ mod ring;
 mod row_key;
 mod source;
 mod store;
+mod upload;
 mod versions;
 
 pub use account::ChangeAccount;
@@ -47,6 +48,10 @@ pub use nouns::{
     ListVersions, Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome,
     ReadObject, RenameObject, Source, TagOf, UpdateObject, VersionItem, VersionListing, VersionRef,
 };
+pub use nouns::{
+    CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
+    PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
+};
 pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,
 };
@@ -59,3 +64,4 @@ pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
 pub use ring::KEY_NAME_BYTES_MAX;
 pub use store::Store;
+pub use upload::PART_NUMBER_MAX;

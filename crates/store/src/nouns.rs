@@ -1,8 +1,13 @@
 //! What verbs take and give.
 
 mod content;
+mod upload;
 
 pub use content::{CopyObject, CopyOutcome, PropertiesOf, Source};
+pub use upload::{
+    CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
+    PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
+};
 
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
 use crate::receive::BodyChecks;

@@ -168,7 +168,7 @@ pub(crate) async fn attached(store: &Store, found: &FoundObject) -> Result<Optio
 
 /// The actions that let a caller see a version's record, of which it shows the part that was asked
 /// for.
-fn looks(version: VersionRef) -> &'static [Action] {
+pub(crate) fn looks(version: VersionRef) -> &'static [Action] {
     match version {
         VersionRef::Current => &[
             Action::ReadObjectMetadata,

@@ -9,11 +9,13 @@ mod bucket;
 mod feed;
 mod layer;
 mod object;
+mod upload;
 
 pub(crate) use bucket::BucketRecord;
 pub(crate) use feed::FeedRecord;
 pub(crate) use layer::{ExtentRecord, LayerRecord, Source};
 pub(crate) use object::ObjectRecord;
+pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};
 
 use crate::nouns::{Account, AccountProperties};
 use crate::properties::Quota;

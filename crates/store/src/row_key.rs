@@ -7,7 +7,8 @@
 use bytes::Bytes;
 use std::ops::Bound;
 use trestle_core::{
-    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, Timestamp, VersionId,
+    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, Timestamp, UploadId,
+    VersionId,
 };
 use trestle_engine::meta::prefix_end;
 
@@ -45,6 +46,12 @@ pub(crate) const EXTENT: u8 = 0x41;
 pub(crate) const DOOMED: u8 = 0x42;
 /// `50 | bucket id | escaped key | upload id`: an upload in progress.
 pub(crate) const UPLOAD: u8 = 0x50;
+/// `51 | upload id | number`: a part of it.
+pub(crate) const PART: u8 = 0x51;
+/// `52 | upload id`: what became of an upload, kept for a while.
+pub(crate) const COMPLETED: u8 = 0x52;
+/// `53 | upload id`: how often its parts have changed.
+pub(crate) const PART_CHANGES: u8 = 0x53;
 /// `60 | scope | …`: a counter.
 pub(crate) const COUNTER: u8 = 0x60;
 
@@ -260,6 +267,45 @@ pub(crate) fn doomed(id: LayerId) -> Bytes {
     key(DOOMED, &[id.0.as_bytes()])
 }
 
+/// Start of the keys of a bucket's uploads whose keys start with `prefix`.
+pub(crate) fn uploads(id: BucketId, prefix: &str) -> Bytes {
+    key(UPLOAD, &[id.0.as_bytes(), &escape(prefix)])
+}
+
+/// Start of the keys of the uploads of one key, which may be any text.
+pub(crate) fn uploads_of(id: BucketId, object_key: &str) -> Bytes {
+    key(UPLOAD, &[id.0.as_bytes(), &escape(object_key), &[0, 1]])
+}
+
+pub(crate) fn upload(id: BucketId, object_key: &Key, upload: UploadId) -> Bytes {
+    key(
+        UPLOAD,
+        &[id.0.as_bytes(), &escaped(object_key), upload.0.as_bytes()],
+    )
+}
+
+/// Start of the keys of an upload's parts.
+pub(crate) fn parts(id: UploadId) -> Bytes {
+    key(PART, &[id.0.as_bytes()])
+}
+
+pub(crate) fn part(id: UploadId, number: u32) -> Bytes {
+    key(PART, &[id.0.as_bytes(), &number.to_be_bytes()])
+}
+
+/// Start of the keys of all that became of uploads.
+pub(crate) fn all_completed() -> Bytes {
+    key(COMPLETED, &[])
+}
+
+pub(crate) fn completed(id: UploadId) -> Bytes {
+    key(COMPLETED, &[id.0.as_bytes()])
+}
+
+pub(crate) fn part_changes(id: UploadId) -> Bytes {
+    key(PART_CHANGES, &[id.0.as_bytes()])
+}
+
 pub(crate) fn account_counter(id: &AccountId, count: Count) -> Bytes {
     key(
         COUNTER,
@@ -337,6 +383,19 @@ pub(crate) fn split_version(row_key: &[u8]) -> Option<(BucketId, Key, u64)> {
     Some((BucketId(id), key, ordinal))
 }
 
+/// The bucket, key and id of an upload's row key.
+pub(crate) fn split_upload(row_key: &[u8]) -> Option<(BucketId, Key, UploadId)> {
+    let (bucket, rest) = split_id(row_key)?;
+    let (key, id) = unescaped(rest)?;
+    Some((BucketId(bucket), key, UploadId(Id::from_slice(id)?)))
+}
+
+/// The upload and number of a part's row key.
+pub(crate) fn split_part(row_key: &[u8]) -> Option<(UploadId, u32)> {
+    let (id, number) = split_id(row_key)?;
+    Some((UploadId(id), u32::from_be_bytes(number.try_into().ok()?)))
+}
+
 /// The layer and offset of an extent's row key.
 pub(crate) fn split_extent(row_key: &[u8]) -> Option<(LayerId, u64)> {
     let (id, offset) = split_id(row_key)?;
@@ -389,6 +448,23 @@ mod tests {
             [&[0x41][..], &seven, &[0, 0, 0, 0, 0, 0, 1, 2]].concat()
         );
         assert_eq!(split_extent(&e), Some((LayerId(id), 258)));
+        let u = upload(BucketId(id), &Key::parse("a\0b").unwrap(), UploadId(id));
+        assert_eq!(
+            u[..],
+            [&[0x50][..], &seven, b"a\0\xffb\0\x01", &seven].concat()
+        );
+        assert!(u.starts_with(&uploads(BucketId(id), "a\0")));
+        assert!(u.starts_with(&uploads_of(BucketId(id), "a\0b")));
+        let split = split_upload(&u).unwrap();
+        assert_eq!((split.1.as_str(), split.2), ("a\0b", UploadId(id)));
+        let p = part(UploadId(id), 258);
+        assert_eq!(p[..], [&[0x51][..], &seven, &[0, 0, 1, 2]].concat());
+        assert_eq!(split_part(&p), Some((UploadId(id), 258)));
+        assert_eq!(completed(UploadId(id))[..], [&[0x52][..], &seven].concat());
+        assert_eq!(
+            part_changes(UploadId(id))[..],
+            [&[0x53][..], &seven].concat()
+        );
         assert_eq!(doomed(LayerId(id))[..], [&[0x42][..], &seven].concat());
         let c = account_counter(&account_id, Count::Buckets);
         assert_eq!(&c[..], b"\x60\x01ab\0\x03");

@@ -46,6 +46,8 @@ pub(crate) struct Assembly {
     pub(crate) attached: Option<Bytes>,
     /// The layer, when there is one.
     pub(crate) layer: Option<LayerId>,
+    /// Depth of the layer.
+    pub(crate) depth: u64,
     /// The rows of a new layer.
     pub(crate) writes: Vec<Write>,
     pub(crate) references: References,
@@ -131,7 +133,7 @@ impl Store {
         let mut assembly = Assembly::default();
         let whole = source.object.layer().filter(|_| source.is_whole());
         if let Some(layer) = whole {
-            header(read, layer).await?;
+            assembly.depth = header(read, layer).await?.0.depth;
             assembly.references.gain(layer);
             assembly.layer = Some(layer);
             return Ok(assembly);
@@ -154,6 +156,7 @@ impl Store {
             (None, None) => return Err(Error::corrupt("a large content without a layer")),
         }
         assembly.layer = Some(layer.id);
+        assembly.depth = layer.depth();
         assembly.writes = layer.finish()?;
         Ok(assembly)
     }

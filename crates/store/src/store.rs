@@ -8,6 +8,7 @@ use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::ring::Ring;
 use crate::row_key::{self, Count};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
@@ -40,6 +41,8 @@ pub struct Store {
     pub(crate) master: Option<MasterKey>,
     pub(crate) ring: Ring,
     pub(crate) waiting: Waiting,
+    /// Where `tidy` goes on to look for completions to forget.
+    forgetting: Mutex<Option<Bytes>>,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -115,6 +118,7 @@ impl Store {
             master,
             ring: Ring::default(),
             waiting: Waiting::default(),
+            forgetting: Mutex::default(),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
@@ -159,6 +163,8 @@ impl Store {
     pub async fn tidy(&self) -> Result<()> {
         self.free_doomed().await?;
         self.trim_feed().await?;
+        let after = self.forgetting.lock().take();
+        *self.forgetting.lock() = self.forget_completed(after).await?;
         self.engine.meta.tidy().await?;
         self.expire_due(EXPIRED_MAX).await.map(drop)
     }

@@ -18,6 +18,16 @@ const REPEATED_ROWS_MAX: usize = 64;
 const PAGE_ROWS: usize = 1000;
 
 impl NewLayer {
+    /// Bytes so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The longest way from here to bytes.
+    pub(crate) fn depth(&self) -> u64 {
+        self.depth
+    }
+
     /// Adds bytes that travel with the commit; none add nothing.
     pub(crate) fn attached(&mut self, bytes: Bytes) -> Result<()> {
         if bytes.is_empty() {

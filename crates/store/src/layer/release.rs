@@ -17,12 +17,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use trestle_core::{ErrorKind, Id, LayerId, Result};
+use trestle_engine::meta::SCAN_ROWS_MAX;
 use trestle_engine::{
     Announcement, Commit, Committed, Expectation, MetaRead, Scan, ScanItem, Urgency, Write,
 };
 use trestle_host::Spawn;
 
-/// Extent rows that one commit removes besides its own work.
+/// Extent rows that a commit removes besides its own work.
+const SETTLED_ROWS_MAX: usize = 10_000;
+/// Rows that one commit of the freeing afterwards removes.
 const REMOVED_ROWS_MAX: usize = 1000;
 /// Commits in which a verb frees what it doomed; `tidy` does the rest.
 const FREEING_COMMITS_MAX: usize = 64;
@@ -92,12 +95,12 @@ impl Store {
         read: &dyn MetaRead,
         references: &References,
     ) -> Result<Option<Settled>> {
-        let layers = references.0.keys().map(|layer| layer.0).collect();
+        let layers = references.changed().map(|(layer, _)| layer.0).collect();
         if !self.announce(hold, layers).await {
             return Ok(None);
         }
         let mut settled = Settled::default();
-        let mut room = REMOVED_ROWS_MAX;
+        let mut room = SETTLED_ROWS_MAX;
         for (layer, delta) in references.changed() {
             let row = read.get(&row_key::layer(layer)).await?;
             let found = row.and_then(|row| {
@@ -191,91 +194,67 @@ impl Store {
     /// Frees doomed layers that no reader is in the middle of, and those that they were the last to
     /// refer to, in at most so many commits.
     pub(crate) async fn free(&self, mut doomed: Vec<LayerId>, commits: &mut usize) -> Result<()> {
-        while let Some(layer) = doomed.last().copied() {
-            if *commits == 0 {
-                return Ok(());
-            }
+        while !doomed.is_empty() && *commits > 0 {
             *commits -= 1;
-            match self.free_some(layer).await? {
-                Freed::Some => {}
-                Freed::Nothing => {
-                    doomed.pop();
-                }
-                Freed::All(mut more) => {
-                    doomed.pop();
-                    doomed.append(&mut more);
-                }
-            }
+            self.free_some(&mut doomed).await?;
         }
         Ok(())
     }
 
-    /// Frees some rows of a doomed layer.
-    async fn free_some(&self, layer: LayerId) -> Result<Freed> {
-        let mut hold = Hold::default();
+    /// One commit that frees rows of the last of these layers; takes out those that are done, and
+    /// adds those that are doomed by it.
+    async fn free_some(&self, doomed: &mut Vec<LayerId>) -> Result<()> {
         let read = self.snapshot().await?;
-        let key = row_key::doomed(layer);
-        let Some(row) = read.get(&key).await? else {
-            return Ok(Freed::Nothing);
-        };
-        let mut references = References::default();
-        let scan = Scan::prefix(row_key::extents(layer), REMOVED_ROWS_MAX);
-        let page = read.scan(&scan).await?;
-        let mut writes = Vec::with_capacity(page.len());
-        let last = page.len() < REMOVED_ROWS_MAX;
-        for item in page {
-            let ScanItem::Row(key, row) = item else {
+        let mut room = REMOVED_ROWS_MAX;
+        let mut removals = Vec::new();
+        while let Some(layer) = doomed.last().copied().filter(|_| room > 0) {
+            let Some(removal) = removal(&*read, layer, room).await? else {
+                doomed.pop();
                 continue;
             };
-            // A row that cannot be decoded goes, too; what it referred to stays.
-            if let Ok(extent) = ExtentRecord::from_value(&row.value)
-                && let Source::Reference { layer, .. } = extent.source
-            {
-                references.lose(layer);
-            }
-            writes.push(Write::Delete { key });
+            room = room.saturating_sub(removal.writes.len());
+            doomed.pop();
+            removals.push(removal);
         }
-        let mut layers: BTreeSet<Id> = references.0.keys().map(|layer| layer.0).collect();
-        layers.insert(layer.0);
-        let fresh = self.announce(&mut hold, layers).await;
-        if hold.is_pinned(layer) {
-            return Ok(Freed::Nothing);
+        let mut hold = Hold::default();
+        let of = |removal: &Removal| {
+            let referred = removal.referred.iter().map(|layer| layer.0);
+            referred.chain([removal.layer.0]).collect::<Vec<Id>>()
+        };
+        let layers = removals.iter().flat_map(of).collect();
+        let again = |removals: &[Removal]| removals.iter().map(|r| r.layer).collect::<Vec<_>>();
+        if !self.announce(&mut hold, layers).await {
+            doomed.extend(again(&removals));
+            return Ok(());
         }
-        if !fresh {
-            return Ok(Freed::Some);
+        removals.retain(|removal| !hold.is_pinned(removal.layer));
+        let mut references = References::default();
+        for layer in removals.iter().flat_map(|removal| &removal.referred) {
+            references.lose(*layer);
         }
-        let Some(settled) = self.settle(&mut hold, &*read, &references).await? else {
-            return Ok(Freed::Some);
+        let Some(mut settled) = self.settle(&mut hold, &*read, &references).await? else {
+            doomed.extend(again(&removals));
+            return Ok(());
         };
         drop(read);
-        let mut more = settled.doomed;
-        writes.extend(settled.writes);
-        let mut expectations = settled.expectations;
-        expectations.push(Expectation::Revision(key.clone(), row.revision));
-        if last {
-            writes.push(Write::Delete {
-                key: row_key::layer(layer),
-            });
-            writes.push(Write::Delete { key });
-        } else {
-            // Rewritten, so that nobody frees the same rows twice.
-            let value = bytes::Bytes::new();
-            let body = None;
-            writes.push(Write::Put { key, value, body });
-        }
-        let commit = Commit {
-            expectations,
-            writes,
-            tokens: Vec::new(),
+        let mut commit = Commit {
             urgency: Urgency::Freeing,
+            ..Commit::default()
         };
-        if !self.commit_held(commit, &mut hold).await? {
-            return Ok(Freed::Some);
+        let mut more = std::mem::take(&mut settled.doomed);
+        for removal in &mut removals {
+            commit.expectations.push(removal.unchanged.clone());
+            commit.writes.append(&mut removal.writes);
+            more.extend((!removal.all).then_some(removal.layer));
         }
-        if !last {
-            more.push(layer);
+        commit.expectations.append(&mut settled.expectations);
+        commit.writes.append(&mut settled.writes);
+        if commit.writes.is_empty() {
+            return Ok(());
         }
-        Ok(Freed::All(more))
+        let applied = self.commit_held(commit, &mut hold).await?;
+        doomed.extend(if applied { more } else { again(&removals) });
+        Ok(())
     }
 
     /// Frees what is doomed and no longer pinned.
@@ -286,13 +265,13 @@ impl Store {
             let page = read.scan(&scan).await?;
             drop(read);
             let more = page.len() == REMOVED_ROWS_MAX;
-            for item in page {
-                scan.from = Bound::Excluded(item.key().clone());
-                if let Some((layer, _)) = row_key::split_id(item.key()) {
-                    let mut commits = usize::MAX;
-                    self.free(vec![LayerId(layer)], &mut commits).await?;
-                }
+            if let Some(last) = page.last() {
+                scan.from = Bound::Excluded(last.key().clone());
             }
+            let layer = |item: &ScanItem| row_key::split_id(item.key()).map(|(id, _)| LayerId(id));
+            let mut commits = usize::MAX;
+            self.free(page.iter().filter_map(layer).collect(), &mut commits)
+                .await?;
             if !more {
                 return Ok(());
             }
@@ -300,14 +279,58 @@ impl Store {
     }
 }
 
-/// How freeing a doomed layer went on.
-enum Freed {
-    /// Another change came first: once more.
-    Some,
-    /// It is gone, or a reader is in the middle of it.
-    Nothing,
-    /// Rows went; these layers are doomed now.
-    All(Vec<LayerId>),
+/// Some rows of a doomed layer that are to go.
+struct Removal {
+    layer: LayerId,
+    unchanged: Expectation,
+    writes: Vec<Write>,
+    /// What the rows refer to.
+    referred: Vec<LayerId>,
+    /// Whether these are all.
+    all: bool,
+}
+
+/// Up to `room` rows of a doomed layer; none when it is gone.
+async fn removal(read: &dyn MetaRead, layer: LayerId, room: usize) -> Result<Option<Removal>> {
+    let key = row_key::doomed(layer);
+    let Some(row) = read.get(&key).await? else {
+        return Ok(None);
+    };
+    let page = read
+        .scan(&Scan::prefix(row_key::extents(layer), room))
+        .await?;
+    let mut removal = Removal {
+        layer,
+        unchanged: Expectation::Revision(key.clone(), row.revision),
+        all: page.len() < room,
+        writes: Vec::with_capacity(page.len() + 2),
+        referred: Vec::new(),
+    };
+    for item in page {
+        let ScanItem::Row(key, row) = item else {
+            continue;
+        };
+        // A row that cannot be decoded goes, too; what it referred to stays.
+        if let Ok(extent) = ExtentRecord::from_value(&row.value)
+            && let Source::Reference { layer, .. } = extent.source
+        {
+            removal.referred.push(layer);
+        }
+        removal.writes.push(Write::Delete { key });
+    }
+    if removal.all {
+        let header = row_key::layer(layer);
+        removal.writes.push(Write::Delete { key: header });
+        removal.writes.push(Write::Delete { key });
+    } else {
+        // Rewritten, so that nobody frees the same rows twice.
+        removal.writes.push(Write::Put {
+            key,
+            value: bytes::Bytes::new(),
+            body: None,
+        });
+    }
+    Ok(Some(removal))
 }
 
 /// The keys of all extents of a layer, when they are at most `room` and none refers to another layer.
@@ -319,10 +342,10 @@ async fn few_rows(
     if *room == 0 {
         return Ok(None);
     }
-    let page = read
-        .scan(&Scan::prefix(row_key::extents(layer), *room))
-        .await?;
-    if page.len() == *room {
+    let limit = SCAN_ROWS_MAX.min(*room + 1);
+    let scan = Scan::prefix(row_key::extents(layer), limit);
+    let page = read.scan(&scan).await?;
+    if page.len() == limit {
         return Ok(None);
     }
     let mut keys = Vec::with_capacity(page.len());

@@ -17,7 +17,7 @@ fn source(k: &str) -> Source {
     }
 }
 
-fn a_copy(from: &str, bucket: &str, to: &str) -> CopyObject {
+pub(crate) fn a_copy(from: &str, bucket: &str, to: &str) -> CopyObject {
     CopyObject {
         source: source(from),
         bucket: name(bucket),
@@ -28,7 +28,7 @@ fn a_copy(from: &str, bucket: &str, to: &str) -> CopyObject {
     }
 }
 
-fn ranged(from: &str, to: &str, first: u64, last: u64) -> CopyObject {
+pub(crate) fn ranged(from: &str, to: &str, first: u64, last: u64) -> CopyObject {
     let mut copy = a_copy(from, "b", to);
     copy.source.range = Some(ByteRange::Inclusive { first, last });
     copy
@@ -49,7 +49,7 @@ impl Fixture {
         self.store.copy(&from, &to, copy, properties).await
     }
 
-    async fn copy(&self, copy: CopyObject) -> Result<CopyOutcome> {
+    pub(crate) async fn copy(&self, copy: CopyObject) -> Result<CopyOutcome> {
         self.copy_with(copy, &|object| Ok(object.properties()))
             .await
     }

@@ -19,4 +19,5 @@ mod listing;
 mod objects;
 mod properties;
 mod rename;
+mod uploads;
 mod versions;

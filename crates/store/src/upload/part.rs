@@ -1,0 +1,199 @@
+//! Parts of uploads: sent or copied, in any order; one that comes again frees the former.
+
+use super::{FoundUpload, PART_NUMBER_MAX};
+use crate::layer::{Hold, NewLayer};
+use crate::nouns::{Object, Part, Source, UploadKey, UploadPart};
+use crate::placement::Changes;
+use crate::record::{PartRecord, Record};
+use crate::row_key;
+use crate::source::Hashed;
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use bytes::Bytes;
+use futures::Stream;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{DigestAlgorithm, Digests, Error, LayerId, Result};
+use trestle_engine::{Expectation, MetaRead, Urgency, Write};
+
+impl Store {
+    /// Takes a part in. Always a layer, so that the completion moves no bytes.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`, `NotFound(Upload)`; `IncompleteBody` and `DigestMismatch` for a body that
+    /// is not what was declared; `TooLarge`; `InvalidInput`; `NoSpace`; `Conflict` when concurrent
+    /// writes of the part keep winning; `Forbidden`; the body's own errors.
+    pub async fn upload_part<B>(&self, grant: &Grant, part: UploadPart, body: B) -> Result<Part>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let UploadPart {
+            to,
+            number,
+            mut checks,
+        } = part;
+        check_part(grant, &to, number)?;
+        checks.check_limits()?;
+        // Refuses before the body is read what will be refused anyway.
+        let read = self.snapshot().await?;
+        let found = self.find_upload(&*read, grant, &to).await?;
+        drop(read);
+        checks
+            .algorithms
+            .extend(found.upload.checksum.map(|c| c.algorithm));
+        let received = self.receive(&checks, body).await?;
+        let part = Part {
+            number,
+            length: received.length,
+            digests: received.digests.clone(),
+            modified: self.host.clock.now(),
+        };
+        let mut layer = NewLayer::new(match &received.streamed {
+            Some(streamed) => streamed.layer,
+            None => LayerId(self.host.id()),
+        });
+        if let Some(streamed) = &received.streamed {
+            layer.streamed(&streamed.extents)?;
+        }
+        if let Some(bytes) = received.attached() {
+            layer.attached(bytes)?;
+        }
+        let id = (part.length > 0).then_some(layer.id);
+        let rows = if id.is_some() {
+            layer.finish()?
+        } else {
+            Vec::new()
+        };
+        let mut hold = Hold::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let found = self.find_upload(&*read, grant, &to).await?;
+            let mut changes = change_part(&*read, &found, number).await?;
+            drop(read);
+            put_part(&mut changes, &found, &part, (id, 0))?;
+            changes.writes.extend(rows.iter().cloned());
+            changes
+                .tokens
+                .extend(received.streamed.as_ref().map(|s| s.token()));
+            let normal = Urgency::Normal;
+            if changes
+                .commit(self, &found.bucket, &mut hold, normal)
+                .await?
+            {
+                return Ok(part);
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// Makes a part of an object, or of a range of one, by reference. The bytes are read only for
+    /// digests that are not known.
+    ///
+    /// # Errors
+    /// Those of [`Store::upload_part`] and of a read; `PreconditionFailed`; `RangeNotSatisfiable`.
+    pub async fn upload_part_copy(
+        &self,
+        source_grant: &Grant,
+        grant: &Grant,
+        to: UploadKey,
+        number: u32,
+        source: Source,
+    ) -> Result<(Part, Object)> {
+        check_part(grant, &to, number)?;
+        let mut hold = Hold::default();
+        let mut hashed: Option<Hashed> = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let found = self.find_upload(&*read, grant, &to).await?;
+            let from = self.find_source(&*read, source_grant, &source).await?;
+            let mut wanted = vec![DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme];
+            wanted.extend(found.upload.checksum.map(|c| c.algorithm));
+            let small = self.small_bytes(&*read, &from).await?;
+            let digests = Store::digests(&from, small.as_ref(), &wanted, hashed.as_ref());
+            let Some(digests) = digests else {
+                drop(read);
+                hashed = Some(self.hash(source_grant, &source, &wanted).await?);
+                continue;
+            };
+            let assembly = self.assemble(&*read, &from, small.as_ref(), true).await?;
+            let mut changes = change_part(&*read, &found, number).await?;
+            drop(read);
+            let part = Part {
+                number,
+                length: from.range.len(),
+                digests: only(&digests, &wanted),
+                modified: self.host.clock.now(),
+            };
+            put_part(
+                &mut changes,
+                &found,
+                &part,
+                (assembly.layer, assembly.depth),
+            )?;
+            changes.expectations.extend(from.expectations);
+            changes.writes.extend(assembly.writes);
+            changes.references = assembly.references;
+            let normal = Urgency::Normal;
+            if changes
+                .commit(self, &found.bucket, &mut hold, normal)
+                .await?
+            {
+                return Ok((part, from.object));
+            }
+        }
+        Err(store::conflict())
+    }
+}
+
+fn check_part(grant: &Grant, to: &UploadKey, number: u32) -> Result<()> {
+    let resource = Resource::Object(to.bucket.clone(), to.key.clone());
+    store::require(grant, Action::WriteObject, &resource)?;
+    if number == 0 || number > PART_NUMBER_MAX {
+        return Err(Error::invalid(format!(
+            "a part's number is from 1 to {PART_NUMBER_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+/// The digests of these algorithms alone.
+fn only(digests: &Digests, algorithms: &[DigestAlgorithm]) -> Digests {
+    let mut kept = Digests::default();
+    for digest in digests.iter() {
+        if algorithms.contains(&digest.algorithm) {
+            kept.insert(digest.clone());
+        }
+    }
+    kept
+}
+
+/// A change of a part, which frees the former one.
+async fn change_part(read: &dyn MetaRead, found: &FoundUpload, number: u32) -> Result<Changes> {
+    let key = row_key::part(found.upload.id, number);
+    let mut changes = Changes::expecting(found.expectations.clone());
+    match read.get(&key).await? {
+        Some(row) => {
+            let former = PartRecord::from_value(&row.value)?;
+            changes.released.extend(former.layer());
+            let unchanged = Expectation::Revision(key, row.revision);
+            changes.expectations.push(unchanged);
+        }
+        None => changes.expectations.push(Expectation::Absent(key)),
+    }
+    Ok(changes)
+}
+
+fn put_part(
+    changes: &mut Changes,
+    found: &FoundUpload,
+    part: &Part,
+    (layer, depth): (Option<LayerId>, u64),
+) -> Result<()> {
+    let upload = found.upload.id;
+    let value = PartRecord::new(part, layer, depth).to_value()?;
+    changes.put(row_key::part(upload, part.number), value, None);
+    // What a completion or an abort expects to stand still.
+    changes.writes.push(Write::Add {
+        key: row_key::part_changes(upload),
+        delta: 1,
+    });
+    Ok(())
+}
