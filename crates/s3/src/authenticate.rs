@@ -84,7 +84,9 @@ impl S3 {
                     ));
                 }
                 let (secret, principal) = self.key(signed.access_key()).await?;
-                signed.verify(&secret).map_err(refused)?;
+                if let Err(error) = signed.verify(&secret) {
+                    verify_as_folder(&raw, &self.scope(), &secret).ok_or_else(|| refused(error))?;
+                }
                 self.session(signed.session_token())?;
                 Ok(Authenticated {
                     principal,
@@ -104,6 +106,8 @@ impl S3 {
     ) -> Result<(Arc<Principal>, Option<Vec<u8>>), S3Error> {
         let of_form = |error: SignatureError| match error {
             SignatureError::MalformedQuery(why) => S3Error::argument("POST", "", &why),
+            // What is no signature is not the right one.
+            SignatureError::Malformed(why) => S3Error::new(Code::SignatureDoesNotMatch, why),
             other => refused(other),
         };
         let field = |name: &str| fields.get(name);
@@ -148,6 +152,22 @@ impl S3 {
                 "The provided token is malformed or otherwise invalid.",
             )),
         }
+    }
+}
+
+/// Old clients sign a bucket's path with a slash at its end, whether they send one or not.
+fn verify_as_folder(raw: &RawRequest<'_>, scope: &Scope<'_>, secret: &SecretKey) -> Option<()> {
+    let path = format!("{}/", raw.path);
+    if raw.path.ends_with('/') || raw.path.matches('/').count() != 1 {
+        return None;
+    }
+    let raw = RawRequest {
+        path: &path,
+        ..*raw
+    };
+    match Presented::of(&raw, scope) {
+        Ok(Presented::V2(signed)) => signed.verify(secret).ok(),
+        _ => None,
     }
 }
 

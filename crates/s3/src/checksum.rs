@@ -135,7 +135,10 @@ pub(crate) fn base64(digest: &Digest) -> String {
 pub(crate) fn value(algorithm: DigestAlgorithm, text: &str) -> Result<Digest, S3Error> {
     digest(algorithm, text).ok_or_else(|| {
         let header = header(algorithm);
-        S3Error::invalid(format!("Value for {header} header is invalid."))
+        S3Error::new(
+            Code::BadDigest,
+            format!("Value for {header} header is invalid."),
+        )
     })
 }
 
@@ -237,7 +240,7 @@ mod tests {
         assert!(md5.md5.is_some() && md5.algorithm().is_none());
         for (bad, code) in [
             (&[("content-md5", "short")][..], Code::InvalidDigest),
-            (&[("x-amz-checksum-crc32", "AAAA")], Code::InvalidRequest),
+            (&[("x-amz-checksum-crc32", "AAAA")], Code::BadDigest),
             (&[("x-amz-checksum-xxhash3", "AAAA")], Code::NotImplemented),
             (
                 &[crc32, ("x-amz-checksum-crc32c", "AAAAAA==")],

@@ -12,7 +12,7 @@ use http::{HeaderMap, Response};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{ErrorKind, Key, Noun, Precondition, Tag, TagMatch};
 use trestle_http::{Body, XmlWriter, parse_precondition};
-use trestle_store::{DeleteObject, DeleteOutcome, History, VersionRef};
+use trestle_store::{DeleteObject, DeleteOutcome, History, Object, TagOf, VersionRef};
 
 /// The rights that a delete takes.
 async fn grants(
@@ -49,25 +49,92 @@ async fn delete(
     bypass: bool,
 ) -> Result<Option<DeleteOutcome>, S3Error> {
     let grants = grants(call, &wanted.key, wanted.version, bypass).await?;
-    if wanted.size.is_some() || wanted.modified.is_some() {
-        return Err(S3Error::later("A condition of size or time on a delete"));
-    }
-    let conditional = wanted.precondition.if_match.is_some();
+    let (precondition, tag_of) = wanted.condition();
+    let conditional = precondition.if_match.is_some();
     let delete = DeleteObject {
         bucket: call.bucket()?.clone(),
-        key: wanted.key,
+        key: wanted.key.clone(),
         version: wanted.version,
         history: History::ByBucket,
         mark_missing: !conditional,
-        precondition: wanted.precondition,
-        tag_of: etag,
+        precondition,
+        tag_of,
     };
     match call.s3.store.delete(&grants, delete).await {
         Ok(outcome) => Ok(Some(outcome)),
         Err(error) => match error.kind() {
-            ErrorKind::NotFound(Noun::Object | Noun::Version) if !conditional => Ok(None),
+            ErrorKind::NotFound(Noun::Object | Noun::Version) => Ok(None),
+            // Conditions are of what is there.
+            ErrorKind::PreconditionFailed if wanted.is_missing(call).await => Ok(None),
             _ => Err(error.into()),
         },
+    }
+}
+
+/// What a delete's conditions are compared with, when they are of more than the entity tag.
+macro_rules! tags {
+    ($($name:ident = $($part:ident)+;)*) => {$(
+        fn $name(object: &Object) -> String {
+            [$($part(object)),+].join(" ")
+        }
+    )*};
+}
+
+tags! {
+    size_and_time = size time;
+    tag_and_size = etag size;
+    tag_and_time = etag time;
+    all = etag size time;
+}
+
+fn size(object: &Object) -> String {
+    object.length().to_string()
+}
+
+fn time(object: &Object) -> String {
+    object.modified.seconds().to_string()
+}
+
+impl Wanted {
+    /// The conditions as one: they are compared at once, in the commit that deletes.
+    fn condition(&self) -> (Precondition, TagOf) {
+        let tag = match &self.precondition.if_match {
+            Some(TagMatch::Tags(tags)) => tags.first().map(|tag| tag.opaque.clone()),
+            Some(TagMatch::Any) | None => None,
+        };
+        let size_text = self.size.map(|size| size.to_string());
+        let time_text = self.modified.map(|time| time.to_string());
+        let tag_of: TagOf = match (&tag, &size_text, &time_text) {
+            (_, None, None) => return (self.precondition.clone(), etag),
+            (None, Some(_), None) => size,
+            (None, None, Some(_)) => time,
+            (None, Some(_), Some(_)) => size_and_time,
+            (Some(_), Some(_), None) => tag_and_size,
+            (Some(_), None, Some(_)) => tag_and_time,
+            (Some(_), Some(_), Some(_)) => all,
+        };
+        let parts: Vec<String> = [tag, size_text, time_text].into_iter().flatten().collect();
+        let wanted = Tag {
+            opaque: parts.join(" "),
+            weak: false,
+        };
+        let precondition = Precondition {
+            if_match: Some(TagMatch::Tags(vec![wanted])),
+            ..Precondition::default()
+        };
+        (precondition, tag_of)
+    }
+
+    async fn is_missing(&self, call: &Call<'_>) -> bool {
+        let Ok(bucket) = call.bucket() else {
+            return false;
+        };
+        let owner = call
+            .s3
+            .store
+            .object_owner(bucket, &self.key, self.version)
+            .await;
+        owner.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound(_)))
     }
 }
 

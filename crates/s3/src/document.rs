@@ -189,11 +189,9 @@ fn tag(tags: &mut Tags, key: String, value: String, most: usize) -> Result<(), S
         return wrong("Cannot provide multiple Tags with the same key");
     }
     if tags.len() > most {
-        let message = format!("Object tags cannot be greater than {most}");
-        return Err(match most {
-            OBJECT_TAGS_MAX => S3Error::new(Code::BadRequest, message),
-            _ => S3Error::new(Code::InvalidTag, "The bucket has too many tags"),
-        });
+        return wrong(&format!(
+            "There are more tags than the {most} that there may be"
+        ));
     }
     Ok(())
 }

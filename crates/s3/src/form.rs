@@ -32,6 +32,13 @@ impl Fields {
         Some(value)
     }
 
+    /// Replaces a field's value.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        for (_, held) in self.0.iter_mut().filter(|(known, _)| known == name) {
+            value.clone_into(held);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

@@ -17,8 +17,7 @@ use http::header::{ETAG, HeaderValue, TRANSFER_ENCODING};
 use std::collections::BTreeMap;
 use trestle_access::{Action, Context, Grant, Resource};
 use trestle_core::{
-    Digest, DigestAlgorithm, ErrorKind, Metadata, Noun, Precondition, Representation, TagMatch,
-    Timestamp,
+    Digest, DigestAlgorithm, ErrorKind, Metadata, Noun, Precondition, Representation, Timestamp,
 };
 use trestle_http::{Body, parse_precondition};
 use trestle_store::{
@@ -131,12 +130,11 @@ pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, S3Er
         let mut text = text_of(value);
         if name == "content-encoding" {
             // The framing of the request is not of the object.
-            let kept: Vec<&str> = text
-                .split(',')
-                .map(str::trim)
-                .filter(|one| *one != "aws-chunked" && !one.is_empty())
-                .collect();
-            text = kept.join(",");
+            let codings = text.split(',').map(str::trim);
+            let kept: Vec<&str> = codings.filter(|one| *one != "aws-chunked").collect();
+            if text.contains("aws-chunked") {
+                text = kept.join(", ");
+            }
         }
         if !text.is_empty() {
             representation.insert(name.to_owned(), text);
@@ -345,29 +343,30 @@ pub(crate) async fn failed(
     condition: &Precondition,
     error: trestle_core::Error,
 ) -> S3Error {
-    if error.kind() == ErrorKind::PreconditionFailed && condition.if_match.is_some() {
-        if let Ok(grant) = call.on_object(Action::ReadObjectMetadata).await {
-            let (Ok(bucket), Ok(key)) = (call.bucket(), call.key()) else {
-                return error.into();
-            };
-            let head = call
-                .s3
-                .store
-                .head(&grant, bucket, key, VersionRef::Current)
-                .await;
-            if let Err(missing) = head
-                && missing.kind() == ErrorKind::NotFound(Noun::Object)
-            {
-                return S3Error::new(Code::NoSuchKey, "The specified key does not exist.");
-            }
+    if error.kind() == ErrorKind::PreconditionFailed {
+        if condition.if_match.is_some() && is_missing(call).await {
+            return S3Error::new(Code::NoSuchKey, "The specified key does not exist.");
         }
-        let condition = match condition.if_match {
-            Some(TagMatch::Any | TagMatch::Tags(_)) => "If-Match",
+        let name = match condition.if_match {
+            Some(_) => "If-Match",
             None => "If-None-Match",
         };
-        return S3Error::from(error).field("Condition", condition);
+        return S3Error::from(error).field("Condition", name);
     }
     error.into()
+}
+
+/// Whether there is nothing under the key.
+async fn is_missing(call: &Call<'_>) -> bool {
+    let (Ok(bucket), Ok(key)) = (call.bucket(), call.key()) else {
+        return false;
+    };
+    let owner = call
+        .s3
+        .store
+        .object_owner(bucket, key, VersionRef::Current)
+        .await;
+    owner.is_err_and(|error| error.kind() == ErrorKind::NotFound(Noun::Object))
 }
 
 /// What the body of a write has to be.

@@ -100,13 +100,16 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     let mut form = form::read(&kind, body).await?;
     let (principal, policy) = call.s3.authenticate_form(&form.fields).await?;
     call.principal = principal;
+    // The file's name may be a part of the key that the policy speaks of.
+    let key = key(&form.fields, form.file.filename.as_deref())?;
+    form.fields.set("key", key.as_str());
     let mut length = None;
     if let Some(policy) = policy {
         let policy = FormPolicy::parse(&policy)?;
         policy.check(&form.fields, call.bucket()?.local(), call.now())?;
         length = policy.length();
     }
-    call.target.key = Some(key(&form.fields, form.file.filename.as_deref())?);
+    call.target.key = Some(key);
     call.headers = headers_of(&form.fields)?;
     call.declared = checksum::declared(&call.headers)?;
     let mut new = object::new(&call).await?;

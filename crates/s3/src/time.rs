@@ -12,6 +12,10 @@ pub(crate) fn iso_time(time: Timestamp) -> String {
 /// Reads an ISO 8601 time, with an offset or in UTC.
 pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
     let text = text.trim();
+    // The parser takes a blank there, too.
+    if text.as_bytes().get(10) != Some(&b'T') {
+        return None;
+    }
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_microsecond()).ok().map(Timestamp)
 }
@@ -44,7 +48,13 @@ mod tests {
             parse_iso("1994-11-06T09:49:37+01:00"),
             Some(Timestamp(784_111_777_000_000))
         );
-        for bad in ["", "1994-11-06", "yesterday", "1950-01-01T00:00:00Z"] {
+        for bad in [
+            "",
+            "1994-11-06",
+            "1994-11-06 08:49:37Z",
+            "yesterday",
+            "1950-01-01T00:00:00Z",
+        ] {
             assert_eq!(parse_iso(bad), None, "{bad}");
         }
         assert_eq!(

@@ -32,6 +32,8 @@ pub(super) fn basic(text: &str) -> Option<Timestamp> {
 
 /// `Tue, 27 Mar 2007 19:36:42 +0000`, or with `GMT`.
 pub(super) fn rfc1123(text: &str) -> Option<Timestamp> {
+    // The day of the week says nothing that the date does not, and some clients get it wrong.
+    let text = text.split_once(", ").map_or(text, |(_, rest)| rest);
     timestamp(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
 }
 
@@ -63,6 +65,7 @@ mod tests {
         assert_eq!(basic("20130524T000000Z"), Some(at));
         assert_eq!(rfc1123("Fri, 24 May 2013 00:00:00 GMT"), Some(at));
         assert_eq!(rfc1123("Fri, 24 May 2013 00:00:00 +0000"), Some(at));
+        assert_eq!(rfc1123("Mon, 24 May 2013 00:00:00 GMT"), Some(at));
         assert_eq!(to_basic(at), "20130524T000000Z");
         for bad in [
             "",

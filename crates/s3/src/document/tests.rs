@@ -109,7 +109,7 @@ fn tags_follow_their_rules() {
     assert_eq!(header_tags("only").unwrap()["only"], "");
     assert!(header_tags("a=1&a=2").is_err() && header_tags("%zz=1").is_err());
     let many: Vec<String> = (0..11).map(|n| format!("k{n}=v")).collect();
-    assert_eq!(code(header_tags(&many.join("&"))), Code::BadRequest);
+    assert_eq!(code(header_tags(&many.join("&"))), Code::InvalidTag);
 }
 
 #[test]
