@@ -42,6 +42,8 @@ pub struct Client {
     address: SocketAddr,
     authorization: Option<String>,
     connection: Option<BufReader<TcpStream>>,
+    /// Whether a request is sent once more when the connection turns out to be closed.
+    repeats: bool,
 }
 
 impl Client {
@@ -51,6 +53,7 @@ impl Client {
             address,
             authorization: None,
             connection: None,
+            repeats: true,
         }
     }
 
@@ -60,6 +63,16 @@ impl Client {
         Client {
             authorization: Some(format!("Basic {}", base64(pair.as_bytes()))),
             ..Client::anonymous(address)
+        }
+    }
+
+    /// The same client, which sends each request once: nobody knows what came of one that was cut
+    /// off.
+    #[must_use]
+    pub fn without_repeating(self) -> Self {
+        Client {
+            repeats: false,
+            ..self
         }
     }
 
@@ -105,7 +118,7 @@ impl Client {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         head.push_str("\r\n");
-        let reused = self.connection.is_some();
+        let reused = self.connection.is_some() && self.repeats;
         match self.attempt(method, head.as_bytes(), body, sink) {
             Err(error) if reused && is_gone(&error) => {
                 self.connection = None;

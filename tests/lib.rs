@@ -6,8 +6,10 @@
 
 pub mod client;
 pub mod clients;
+pub mod histories;
 pub mod kill;
 pub mod ledger;
+pub mod linear;
 pub mod proxy;
 pub mod random;
 pub mod server;

@@ -1,5 +1,5 @@
-//! `cargo xtask mainjob`, `bench` and `reliability kill | syscalls`: the server on real input, against
-//! ceilings, and killed.
+//! `cargo xtask mainjob`, `bench` and `reliability kill | syscalls | histories`: the server on real
+//! input, against ceilings, and killed.
 //!
 //! Everything is measured over HTTP with the release binary as a child process. The load client and
 //! the bare server are this same binary, each in a process and on a core of its own.
@@ -25,7 +25,8 @@ const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]
        cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
-       cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]";
+       cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]
+       cargo xtask reliability histories [--minutes N] [--seed S] [--kill-one-in N]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         "bare" => bare::run(&arguments),
         "kill" => reliability::kill(&arguments),
         "syscalls" => reliability::syscalls(&arguments),
+        "histories" => reliability::histories(&arguments),
         _ => Err(USAGE.into()),
     });
     match outcome {

@@ -1,9 +1,10 @@
-//! `cargo xtask reliability kill | syscalls`: the lanes of `trestle_tests` at full length.
+//! `cargo xtask reliability kill | syscalls | histories`: the lanes of `trestle_tests` at full length.
 
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::machine::{describe, scratch};
 use std::time::{Duration, Instant};
+use trestle_tests::histories;
 use trestle_tests::kill::{self, Plan, Tally};
 use trestle_tests::syscalls::{self, Covered};
 
@@ -56,6 +57,47 @@ pub(crate) fn syscalls(arguments: &Arguments) -> Result<()> {
         "no promise was broken: {points} faults, {second} of them followed by a second, in {:.0} s",
         began.elapsed().as_secs_f64()
     );
+    Ok(())
+}
+
+/// Clients of a history, and what each of them asks.
+const CLIENTS: u64 = 16;
+const REQUESTS: u64 = 125;
+
+/// Histories, until the time is over.
+pub(crate) fn histories(arguments: &Arguments) -> Result<()> {
+    let minutes = arguments.number("minutes", 1)?;
+    let began = Instant::now();
+    let plan = histories::Plan {
+        seed: arguments.number("seed", 1)?,
+        until: began + Duration::from_secs(60 * minutes),
+        histories: u64::MAX,
+        clients: arguments.number("clients", CLIENTS)?,
+        requests: arguments.number("requests", REQUESTS)?,
+        kill_one_in: arguments.number("kill-one-in", 2)?,
+        folder: scratch("histories")?,
+        variables: variables(arguments),
+    };
+    println!("{}, seed {}", describe(), plan.seed);
+    let said = |tally: &histories::Tally| {
+        let seconds = began.elapsed().as_secs_f64();
+        format!(
+            "{seconds:.0} s, {} histories, {} of them killed, {} requests, {} of them open, {} \
+             conditions that did not hold, {:.1} s of checking",
+            tally.histories,
+            tally.kills,
+            tally.requests,
+            tally.unknown,
+            tally.refused,
+            tally.checking.as_secs_f64()
+        )
+    };
+    let tally = histories::run(&plan, &mut |tally| {
+        if tally.histories.is_multiple_of(20) {
+            println!("{}", said(tally));
+        }
+    })?;
+    println!("every history is linearizable: {}", said(&tally));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use trestle_tests::{kill, syscalls};
+use trestle_tests::{histories, kill, syscalls};
 
 /// `TRESTLE_SEED`, or the one of every day.
 fn seed() -> u64 {
@@ -22,6 +22,26 @@ fn every_promise_survives_kill_after_kill() {
     };
     let tally = kill::run(&plan, &mut |_| {}).unwrap_or_else(|broken| panic!("{broken}"));
     assert!(tally.all_kills() > 5 && tally.objects > 0, "{tally:?}");
+}
+
+/// What each client saw can have happened one request after the other, also when the server is killed
+/// under them.
+#[test]
+fn histories_are_linearizable() {
+    let folder = TempDir::new().unwrap();
+    let plan = histories::Plan {
+        seed: seed(),
+        until: Instant::now() + Duration::from_secs(20),
+        histories: 8,
+        clients: 16,
+        requests: 40,
+        kill_one_in: 2,
+        folder: folder.path().to_owned(),
+        variables: Vec::new(),
+    };
+    let tally = histories::run(&plan, &mut |_| {}).unwrap_or_else(|broken| panic!("{broken}"));
+    assert!(tally.kills > 0 && tally.refused > 0, "{tally:?}");
+    assert!(tally.requests > 500, "{tally:?}");
 }
 
 #[test]

@@ -29,7 +29,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   reliability kill [--seed N] [--minutes M] [--canary BUG]
           the release binary under load, killed with signal 9 at any moment
   reliability syscalls [--seed N] [--sample N] [--only SCENE,...] [--canary BUG]
-          the release binary, killed or failed at each single system call that changes a file";
+          the release binary, killed or failed at each single system call that changes a file
+  reliability histories [--seed N] [--minutes M] [--kill-one-in N] [--canary BUG]
+          what many clients of few keys were told, and whether some order explains it";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -40,7 +42,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..]),
-        ["reliability", task @ ("kill" | "syscalls"), ..] => measure(task, &args[2..]),
+        [
+            "reliability",
+            task @ ("kill" | "syscalls" | "histories"),
+            ..,
+        ] => measure(task, &args[2..]),
         ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
