@@ -23,17 +23,22 @@ pub enum Canary {
     ScanSkipsAfterDelete,
     /// Serves bytes whose checksum does not match.
     RangeWithoutChecksum,
-    /// Gives bytes back while somebody may read them.
+    /// Punches holes while somebody may read them.
     PunchUnderReaders,
+    /// Removes segments while somebody may read them.
+    RemoveUnderReaders,
+
     /// Takes segments with running streams for settled ones.
     SweepRunningStreams,
     /// Removes log segments that the snapshot needs.
     RemoveBeforeSnapshot,
+    /// Takes the snapshot for durable before its manifest is.
+    TrustUnsyncedManifest,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 11] = [
+    pub const ALL: [Canary; 13] = [
         Canary::AcknowledgeBeforeSync,
         Canary::SkipSync,
         Canary::ShowBeforeSync,
@@ -43,8 +48,10 @@ impl Canary {
         Canary::ScanSkipsAfterDelete,
         Canary::RangeWithoutChecksum,
         Canary::PunchUnderReaders,
+        Canary::RemoveUnderReaders,
         Canary::SweepRunningStreams,
         Canary::RemoveBeforeSnapshot,
+        Canary::TrustUnsyncedManifest,
     ];
 
     /// The one of that name, as it stands above.

@@ -3,6 +3,7 @@
 use crate::committer::{Checkpoint, CheckpointOrder, Poison};
 use crate::headroom::Headroom;
 use crate::index::Index;
+use crate::phase::{self, Phase};
 use crate::space::Event;
 use crate::view::CurrentView;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ impl Checkpointer {
     }
 
     fn checkpoint(&self, order: &CheckpointOrder) -> Result<()> {
+        let _inside = phase::inside(Phase::Checkpoint);
         let _room = self.headroom.promise_checkpoint(order.frozen.bytes())?;
         self.index.checkpoint(&order.frozen, order.redo)?;
         let base = Arc::new(self.index.base()?);

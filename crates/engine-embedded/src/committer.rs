@@ -11,6 +11,7 @@ use crate::headroom::{Headroom, no_space};
 use crate::index::RedoPoint;
 use crate::log::Log;
 use crate::memtable::{Memtable, State};
+use crate::phase::{self, Phase};
 use crate::reclaim::Moved;
 use crate::recovery::located_rows;
 use crate::row::StoredRow;
@@ -235,6 +236,8 @@ impl Committer {
             answer_all(requests, moves, unavailable);
             return;
         }
+        let _inside = phase::inside(Phase::Group);
+        let _moving = (!moves.is_empty()).then(|| phase::inside(Phase::Move));
         let first = self.next;
         let mut forming = match self.form(&requests, &moves) {
             Ok(forming) => forming,

@@ -19,6 +19,7 @@ mod layout;
 mod log;
 mod memtable;
 mod open;
+mod phase;
 mod reclaim;
 mod recovery;
 mod row;
@@ -35,3 +36,6 @@ pub use canary::Canary;
 #[cfg(feature = "canary")]
 pub use canary::plant;
 pub use open::{Settings, is_store, open, open_read_only, rebuild, verify_log};
+pub use phase::Phase;
+#[cfg(feature = "canary")]
+pub use phase::going_on;

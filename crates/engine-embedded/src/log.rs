@@ -8,6 +8,7 @@ use crate::format::{
     SEGMENT_HEADER_BYTES, SegmentHeader, encode_changes,
 };
 use crate::layout::{Layout, sync_failed};
+use crate::phase::{self, Phase};
 use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
@@ -224,6 +225,7 @@ impl Log {
     /// Goes on in a new segment: makes it, names it in the old one, syncs that. `NoSpace` leaves
     /// the old one in use.
     pub(crate) fn rotate(&mut self) -> Result<()> {
+        let _inside = phase::inside(Phase::Rotation);
         let segment = self.position.segment + 1;
         self.group.clear();
         self.group.resize(GROUP_HEADER_BYTES, 0);

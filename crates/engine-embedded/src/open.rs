@@ -9,6 +9,7 @@ use crate::headroom::Headroom;
 use crate::index::{Index, RedoPoint};
 use crate::layout::Layout;
 use crate::memtable::Memtable;
+use crate::phase::{self, Phase};
 use crate::recovery;
 use crate::snapshot::Snapshot;
 use crate::space::{Event, Keeper, Slack};
@@ -26,6 +27,9 @@ use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::Engine;
 use trestle_engine::meta::COMMIT_BYTES_MAX;
 use trestle_host::{File, Host};
+
+/// A data segment that holds so small a part of the waste that is left alone is not swept.
+const EXCESS_PART: u64 = 32;
 
 /// Commits that wait for the committer.
 const QUEUE_COMMITS: usize = 4096;
@@ -72,6 +76,7 @@ impl Default for Settings {
 /// `Unavailable` when another process has it open or its format is newer; `Corrupt`, naming the
 /// place, when something that was durable is damaged or missing; `NoSpace`.
 pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine> {
+    let _inside = phase::inside(Phase::Recovery);
     let layout = Layout::new(dir);
     let lock = layout.lock(host)?;
     let store = layout.open_store(host)?;
@@ -140,7 +145,10 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         lengths: BTreeMap::new(),
         moving: None,
         moved: BTreeSet::new(),
-        sweep: Sweep::up_to(layout.data_segments(host)?.last().copied()),
+        sweep: Sweep::up_to(
+            layout.data_segments(host)?.last().copied(),
+            settings.slack_bytes / EXCESS_PART,
+        ),
         swept: Vec::new(),
         unpunched: Vec::new(),
         waiting: Vec::new(),
@@ -305,6 +313,7 @@ pub fn verify_log(host: &Host, dir: &Path, finding: &mut dyn FnMut(String)) -> R
 /// # Errors
 /// As [`open`]; `Corrupt` also when snapshot or log are damaged, and then nothing has changed.
 pub fn rebuild(host: &Host, dir: &Path, settings: &Settings) -> Result<()> {
+    let _inside = phase::inside(Phase::Rebuild);
     let layout = Layout::new(dir);
     let _lock = layout.lock_existing(host)?;
     let store = layout.existing_store(host)?;

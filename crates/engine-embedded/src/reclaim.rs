@@ -11,6 +11,7 @@ use crate::format::{
     read_group,
 };
 use crate::log::find_header;
+use crate::phase::{self, Phase};
 use crate::view::CurrentView;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -94,6 +95,7 @@ impl Move {
     }
 
     fn read_group(&mut self, files: &Files, view: &CurrentView) -> Result<Option<()>> {
+        let _inside = phase::inside(Phase::Move);
         let file = files.get((Place::Log, self.segment))?;
         let nonce = match self.nonce {
             Some(nonce) => nonce,

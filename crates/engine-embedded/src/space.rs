@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::headroom::Headroom;
 use crate::index::{Base, Space};
 use crate::layout::Layout;
+use crate::phase::{self, Phase};
 use crate::reclaim::Move;
 use crate::snapshot::Snapshot;
 use crate::streams::Streams;
@@ -167,6 +168,7 @@ impl Keeper {
                 && !leaving.contains(&(Place::Data, segment))
         };
         let found = &mut self.swept;
+        let _inside = phase::inside(Phase::Sweep);
         let more = self
             .sweep
             .step(&self.host, &self.layout, &base, settled, found)?;
@@ -188,12 +190,14 @@ impl Keeper {
         };
         match garbage {
             Garbage::Extents(extents) => {
+                let _inside = phase::inside(Phase::Punch);
                 if let Err(error) = self.punch(&extents) {
                     self.unpunched.extend(extents);
                     return Err(error);
                 }
             }
             Garbage::Removal(segment) => {
+                let _inside = phase::inside(Phase::Removal);
                 self.leaving.remove(&segment);
                 if segment.0 == Place::Log {
                     self.lengths.remove(&segment.1);
@@ -246,8 +250,12 @@ impl Keeper {
                 Place::Data => self.streams.retire(segment.1, base.redo.sequence),
             };
             if retired && self.leaving.insert(segment) {
-                self.queue
-                    .push_back((pin.clone(), Garbage::Removal(segment)));
+                let removal = Garbage::Removal(segment);
+                if canary::active(Canary::RemoveUnderReaders) {
+                    self.queue.push_front((Weak::new(), removal));
+                } else {
+                    self.queue.push_back((pin.clone(), removal));
+                }
             }
         }
     }
@@ -308,6 +316,7 @@ impl Keeper {
                 return Ok(false);
             }
         }
+        let _inside = phase::inside(Phase::Snapshot);
         self.snapshot
             .step(&self.host, &self.layout, self.store, base)?;
         self.headroom.set_snapshot(self.snapshot.bytes());
@@ -336,6 +345,11 @@ impl Keeper {
                 self.moving = None;
                 self.ask_for_checkpoint();
                 Ok(true)
+            }
+            // The committer takes nothing any more: the store is being closed, or refuses writes.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                self.moving = None;
+                Ok(false)
             }
             Err(error) => {
                 // What is damaged stays so; a full disk does not.

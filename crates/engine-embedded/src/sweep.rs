@@ -16,15 +16,19 @@ use std::ops::{Bound, Range};
 use trestle_core::Result;
 use trestle_host::{Host, OpenMode};
 
-/// A segment that holds so many bytes more than its rows keep is swept.
-const EXCESS_BYTES: u64 = 1 << 20;
 /// Segments that are swept in one walk.
 const SEGMENTS_MAX: usize = 16;
 /// Rows that are looked at in one step.
 const STEP_ROWS: usize = 4096;
 
 /// The sweep of this run.
-pub(crate) enum Sweep {
+pub(crate) struct Sweep {
+    /// A segment that holds so many bytes more than its rows keep is swept.
+    excess: u64,
+    state: State,
+}
+
+enum State {
     /// Segments up to this one are of earlier runs; those that were dealt with come before.
     Searching { from: u64, newest: u64 },
     /// Walking the rows for what lives in these segments.
@@ -39,12 +43,13 @@ pub(crate) enum Sweep {
 }
 
 impl Sweep {
-    /// A sweep of the segments of earlier runs.
-    pub(crate) fn up_to(newest: Option<u64>) -> Self {
-        match newest {
-            Some(newest) => Sweep::Searching { from: 0, newest },
-            None => Sweep::Done,
-        }
+    /// A sweep of the segments of earlier runs that hold so much more than is kept of them.
+    pub(crate) fn up_to(newest: Option<u64>, excess: u64) -> Self {
+        let state = match newest {
+            Some(newest) => State::Searching { from: 0, newest },
+            None => State::Done,
+        };
+        Sweep { excess, state }
     }
 
     /// Does one piece of work; false when there is none now. `settled` tells whether the base says
@@ -57,9 +62,9 @@ impl Sweep {
         settled: impl Fn(u64) -> bool,
         found: &mut Vec<Freed>,
     ) -> Result<bool> {
-        match self {
-            Sweep::Done => Ok(false),
-            Sweep::Searching { from, newest } => {
+        match &mut self.state {
+            State::Done => Ok(false),
+            State::Searching { from, newest } => {
                 let (from, newest) = (*from, *newest);
                 let mut live = BTreeMap::new();
                 let mut next = newest + 1;
@@ -79,14 +84,14 @@ impl Sweep {
                     let kept = base.space.get(&place).copied().unwrap_or(0);
                     let file = layout.open(host, place, OpenMode::Read)?;
                     // What has no row at all is removed as a whole.
-                    if kept > 0 && file.allocated()? > kept + EXCESS_BYTES {
+                    if kept > 0 && file.allocated()? > kept + self.excess {
                         live.insert(segment, Vec::new());
                     }
                 }
-                *self = if live.is_empty() {
-                    Sweep::Done
+                self.state = if live.is_empty() {
+                    State::Done
                 } else {
-                    Sweep::Walking {
+                    State::Walking {
                         from: next,
                         newest,
                         after: None,
@@ -95,7 +100,7 @@ impl Sweep {
                 };
                 Ok(true)
             }
-            Sweep::Walking {
+            State::Walking {
                 from,
                 newest,
                 after,
@@ -110,7 +115,7 @@ impl Sweep {
                         .len()?;
                     all_but(segment, length, runs, found);
                 }
-                *self = Sweep::Searching {
+                self.state = State::Searching {
                     from: *from,
                     newest: *newest,
                 };

@@ -15,7 +15,7 @@ use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{
     Body, Commit, DataWriter, Engine, Expectation, MetaRead, Scan, ScanItem, Write,
 };
-use trestle_engine_embedded::{Settings, open, open_read_only, rebuild};
+use trestle_engine_embedded::{Phase, Settings, open, open_read_only, rebuild};
 use trestle_host::{Host, ManualClock, SeededRandom};
 
 /// What a lane went through.
@@ -25,6 +25,42 @@ pub struct Outcome {
     pub states: u64,
     /// Commits that were acknowledged and verified.
     pub commits: u64,
+    /// Of the stops, how many fell into each piece of work.
+    pub stops: [u64; Phase::COUNT],
+    /// Of the stops within a start, how many came after one in each piece of work.
+    pub starts_after: [u64; Phase::COUNT],
+}
+
+impl Outcome {
+    /// Adds another lane's.
+    pub fn add(&mut self, other: &Outcome) {
+        self.states += other.states;
+        self.commits += other.commits;
+        let counts = self.stops.iter_mut().zip(other.stops);
+        for (sum, more) in counts.chain(self.starts_after.iter_mut().zip(other.starts_after)) {
+            *sum += more;
+        }
+    }
+
+    /// The counts of each piece of work, as JSON.
+    pub fn phases(&self) -> String {
+        let counts = |counts: &[u64]| {
+            let counts = Phase::ALL.iter().zip(counts);
+            let counts: Vec<String> = counts.map(|(p, n)| format!("\"{p:?}\":{n}")).collect();
+            counts.join(",")
+        };
+        let (stops, starts) = (counts(&self.stops), counts(&self.starts_after));
+        format!("{{\"stops\":{{{stops}}},\"starts_stopped_after\":{{{starts}}}}}")
+    }
+}
+
+/// Counts one more of each.
+fn count(counts: &mut [u64; Phase::COUNT], phases: &[Phase]) {
+    for phase in phases {
+        if let Some(count) = counts.get_mut(*phase as usize) {
+            *count += 1;
+        }
+    }
 }
 
 struct Lane {
@@ -39,6 +75,8 @@ struct Lane {
     won: BTreeMap<Bytes, u8>,
     next: u64,
     newest: Sequence,
+    /// What the last stop but those of starts fell into.
+    stopped_in: Vec<Phase>,
     outcome: Outcome,
 }
 
@@ -104,6 +142,8 @@ struct Reader {
     snapshot: Box<dyn MetaRead>,
     key: Bytes,
     number: u64,
+    /// It reads once in so many looks.
+    patience: u64,
 }
 
 /// A stream that takes its time: since which commit, and what it brings.
@@ -151,6 +191,7 @@ pub fn run(seed: u64, reboots: u64) -> Result<Outcome, String> {
         won: BTreeMap::new(),
         next: 0,
         newest: Sequence(0),
+        stopped_in: Vec::new(),
         outcome: Outcome::default(),
     };
     let outcome = (0..reboots)
@@ -168,6 +209,13 @@ impl Lane {
 
     fn end(&mut self) {
         self.outcome.states += 1;
+        let phases = self.disk.stopped_in();
+        count(&mut self.outcome.stops, &phases);
+        if phases.contains(&Phase::Recovery) {
+            count(&mut self.outcome.starts_after, &self.stopped_in);
+        } else {
+            self.stopped_in = phases;
+        }
         if self.chance(4) {
             self.disk.kill();
         } else {
@@ -223,7 +271,9 @@ impl Lane {
         if self.chance(3) {
             self.disk.fail_sync_after(Some(self.random.next_u64() % 40));
         }
-        self.disk.stop_after(Some(self.random.next_u64() % 400));
+        // A long life is one in which segments are emptied, and removed.
+        let longest = if self.chance(8) { 4000 } else { 400 };
+        self.disk.stop_after(Some(self.random.next_u64() % longest));
         let mut reader = None;
         let mut slow = None;
         while self.batch(&engine)? {
@@ -269,9 +319,10 @@ impl Lane {
                 snapshot: snapshot.map_err(|error| format!("no snapshot: {error}"))?,
                 key: shared_key(*number),
                 number: *number,
+                patience: if self.chance(3) { 40 } else { 3 },
             }));
         };
-        if !self.chance(3) {
+        if !self.chance(reader.patience) {
             return Ok(Some(reader));
         }
         let read = async {
@@ -581,7 +632,7 @@ async fn commit(engine: &Engine, number: u64) -> trestle_core::Result<Sequence> 
     commit.writes.push(Write::Put {
         key: moving_key(number),
         value: Bytes::new(),
-        body: None,
+        body: Some(Body::Attached(body_of(number).into())),
     });
     if let Some(former) = number.checked_sub(MOVES) {
         commit.writes.push(Write::Delete {

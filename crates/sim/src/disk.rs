@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use trestle_engine_embedded::{Phase, going_on};
 use trestle_host::{Disk, File, OpenMode, SeededRandom};
 
 /// What the device writes as a whole.
@@ -53,6 +54,8 @@ struct State {
     run: u64,
     operations: u64,
     stop_at: Option<u64>,
+    /// What the engine was in the middle of when the machine stopped.
+    stopped_in: Vec<Phase>,
     fail_sync_at: Option<u64>,
     fail_allocations: Option<io::ErrorKind>,
     fail_free_bytes: Option<io::ErrorKind>,
@@ -114,6 +117,9 @@ impl State {
     fn step(&mut self, run: u64) -> io::Result<()> {
         self.operations += 1;
         let stopped = self.stop_at.is_some_and(|at| self.operations > at);
+        if self.stop_at.is_some_and(|at| self.operations == at + 1) {
+            self.stopped_in = going_on();
+        }
         if stopped || run != self.run {
             return Err(io::Error::other("the machine has stopped"));
         }
@@ -154,6 +160,11 @@ impl SimDisk {
     pub fn stop_after(&self, count: Option<u64>) {
         let mut state = self.state.lock();
         state.stop_at = count.map(|count| state.operations + count);
+    }
+
+    /// What the engine was in the middle of when the machine last stopped.
+    pub fn stopped_in(&self) -> Vec<Phase> {
+        std::mem::take(&mut self.state.lock().stopped_in)
     }
 
     /// Fails the sync after `count` more: its pages are dropped, and later syncs succeed.

@@ -42,27 +42,32 @@ fn crashes(options: &Options) -> Result<String, String> {
     let started = Instant::now();
     let until = Duration::from_secs(options.minutes * 60);
     let mut said = Duration::ZERO;
-    let (mut states, mut commits, mut seed) = (0, 0, options.seed);
+    let mut all = crash::Outcome::default();
+    let mut seed = options.seed;
     while started.elapsed() < until {
-        let outcome = crash::run(seed, REBOOTS)?;
-        states += outcome.states;
-        commits += outcome.commits;
+        all.add(&crash::run(seed, REBOOTS)?);
         seed += 1;
         if started.elapsed() > said + Duration::from_secs(60) {
             said = started.elapsed();
             println!(
-                "{states} states, {commits} commits, seed {seed}, {} s",
+                "{} states, {} commits, seed {seed}, {} s",
+                all.states,
+                all.commits,
                 said.as_secs()
             );
         }
     }
     let seconds = started.elapsed().as_secs_f64();
     Ok(format!(
-        "{{\"part\":\"crash\",\"first_seed\":{},\"histories\":{},\"states\":{states},\
-         \"commits\":{commits},\"broken\":0,\"seconds\":{seconds:.0},\"states_per_hour\":{:.0}}}",
+        "{{\"part\":\"crash\",\"first_seed\":{},\"histories\":{},\"states\":{},\
+         \"commits\":{},\"broken\":0,\"seconds\":{seconds:.0},\"states_per_hour\":{:.0},\
+         \"phases\":{}}}",
         options.seed,
         seed - options.seed,
-        states as f64 / seconds * 3600.0
+        all.states,
+        all.commits,
+        all.states as f64 / seconds * 3600.0,
+        all.phases()
     ))
 }
 

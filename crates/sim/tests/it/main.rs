@@ -34,16 +34,18 @@ fn promises_survive_crashes_and_planted_bugs_do_not() {
     let first = number("TRESTLE_SEED", 1);
     let wanted = number("TRESTLE_STATES", 150);
     let started = Instant::now();
-    let (mut states, mut commits, mut seed) = (0, 0, first);
-    while states < wanted {
-        let outcome = crash::run(seed, 8).unwrap_or_else(|broken| panic!("{broken}"));
-        states += outcome.states;
-        commits += outcome.commits;
+    let mut all = crash::Outcome::default();
+    let mut seed = first;
+    while all.states < wanted {
+        all.add(&crash::run(seed, 8).unwrap_or_else(|broken| panic!("{broken}")));
         seed += 1;
     }
     println!(
-        "{states} crash states, {commits} commits, {:.1?}",
-        started.elapsed()
+        "{} crash states, {} commits, {:.1?}; {}",
+        all.states,
+        all.commits,
+        started.elapsed(),
+        all.phases()
     );
 
     for canary in Canary::ALL {

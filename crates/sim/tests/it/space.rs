@@ -76,20 +76,17 @@ fn a_disk_that_does_not_say_what_is_free_is_not_taken_for_a_full_one() {
     assert!(machine.has(&KEY));
 }
 
-/// Wastes space, and has it given back: the snapshot is written, and bodies are moved.
-fn overwrite(machine: &Machine, number: u64) {
+/// Most of them overwrite each other, and what stays keeps the log's segments from going.
+fn wasteful(number: u64) -> Commit {
     let key = if number.is_multiple_of(9) { number } else { 0 };
-    let commit = Commit {
+    Commit {
         writes: vec![Write::Put {
             key: format!("row {key}").into(),
             value: Bytes::new(),
             body: Some(Body::Attached(vec![7; 10_000].into())),
         }],
         ..Commit::default()
-    };
-    // Once the sync has failed both may be refused.
-    let _refused = machine.commit(commit);
-    machine.tidy();
+    }
 }
 
 #[test]
@@ -105,7 +102,9 @@ fn a_failed_sync_refuses_all_later_writes_wherever_it_happens() {
         let machine = Machine::new(settings.clone());
         machine.disk.fail_sync_after(Some(after));
         for number in 0..40 {
-            overwrite(&machine, number);
+            // The snapshot is written, and bodies are moved. Once a sync has failed both may be refused.
+            let _refused = machine.commit(wasteful(number));
+            machine.tidy();
             if machine.disk.sync_has_failed() {
                 failed += 1;
                 assert!(!machine.is_writable(), "{after}");
