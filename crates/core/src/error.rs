@@ -18,6 +18,8 @@ pub enum Noun {
     Object,
     /// A version of an object.
     Version,
+    /// A job on directories.
+    Job,
     /// An upload in parts.
     Upload,
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Noun {
             Noun::Bucket => "bucket",
             Noun::Object => "object",
             Noun::Version => "version",
+            Noun::Job => "job",
             Noun::Upload => "upload",
         })
     }

@@ -4,9 +4,9 @@ use crate::meta::{Body, COMMIT_BYTES_MAX, Commit, ROW_KEY_BYTES_MAX, ROW_VALUE_B
 use std::collections::HashSet;
 use trestle_core::{Error, ErrorKind, Result};
 
-/// Most expectations, and most tokens, of one commit: one for each part of the largest upload, which
-/// is given up at once, and room.
-pub const EXPECTATIONS_MAX: usize = 20_000;
+/// Most expectations, and most tokens, of one commit: three for each key of a directory of 10,000,
+/// one for each part of the largest upload, and room.
+pub const EXPECTATIONS_MAX: usize = 40_000;
 
 /// Checks the limits of a commit, and that it changes each key at most once.
 ///

@@ -9,18 +9,18 @@ mod versions;
 
 use crate::feed;
 use crate::layer;
-use crate::nouns::{Bucket, Object};
+use crate::nouns::{Bucket, JobState, Object};
 use crate::placement::Tally;
 use crate::read::open_content;
-use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
+use crate::record::{AccountRecord, BucketRecord, JobRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, Store};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use trestle_core::{
-    AccountId, BucketId, BucketName, Error, ErrorKind, Hasher, Key, LayerId, ResolvedRange, Result,
-    UploadId,
+    AccountId, BucketId, BucketName, Error, ErrorKind, Hasher, JobId, Key, LayerId, ResolvedRange,
+    Result, UploadId,
 };
 use trestle_engine::{Engine, MetaRead, Row, Scan, ScanItem, Write};
 
@@ -173,6 +173,7 @@ impl Check<'_> {
             }
             row_key::VERSION_ID => self.version_id(read, key, row).await,
             row_key::NULL_VERSION => self.null_version(read, key, row).await,
+            row_key::JOB => self.job(key, row),
             row_key::EXPIRY => versions::expiry(read, key).await,
             row_key::OBJECT_ID => self.object_id(read, key, row).await,
             row_key::LAYER => self.layer(read, key, row).await,
@@ -258,6 +259,29 @@ impl Check<'_> {
                 return Err(Error::corrupt(format!(
                     "an index does not lead to bucket {name}"
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A running job holds its prefixes in the buckets that it is about.
+    fn job(&mut self, key: &Bytes, row: &Row) -> Result<()> {
+        let (id, _) = row_key::split_id(key)
+            .filter(|(_, rest)| rest.is_empty())
+            .ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let job = JobRecord::from_value(&row.value)?.into_job(JobId(id))?;
+        let running = job.state == JobState::Running;
+        for (id, bucket) in &self.buckets {
+            let held = bucket.held.iter().filter(|held| held.job == job.id);
+            let held: Vec<_> = held.map(|held| held.prefix.clone()).collect();
+            let expected = match running {
+                true => job.prefixes_in(*id),
+                false => Vec::new(),
+            };
+            if held != expected {
+                return Err(Error::corrupt(
+                    "a job and its bucket do not agree on what is held",
+                ));
             }
         }
         Ok(())

@@ -42,6 +42,10 @@ pub enum EventKind {
     BucketCreated,
     /// A bucket is gone.
     BucketDeleted,
+    /// Everything whose key starts with this is gone, or has a delete marker.
+    TreeRemoved,
+    /// Everything whose key starts with this is new here: it was renamed.
+    TreeWritten,
 }
 
 /// One thing that happened.

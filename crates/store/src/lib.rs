@@ -15,6 +15,7 @@ mod delete;
 mod directory;
 mod expiry;
 mod feed;
+mod job;
 mod keys;
 mod layer;
 mod list;
@@ -34,6 +35,7 @@ mod ring;
 mod row_key;
 mod source;
 mod store;
+mod tree;
 mod upload;
 mod versions;
 
@@ -44,9 +46,10 @@ pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,
-    CopyOutcome, CreateDirectory, DeleteObject, DeleteOutcome, History, ListBuckets, ListObjects,
-    ListVersions, Listing, ListingItem, Object, PartInfo, PropertiesOf, PutObject, PutOutcome,
-    ReadObject, RenameObject, Source, TagOf, UpdateObject, VersionItem, VersionListing, VersionRef,
+    CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject, DeleteOutcome, History, Job,
+    JobState, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object, PartInfo,
+    PropertiesOf, PutObject, PutOutcome, ReadObject, RenameDirectory, RenameObject, Source, TagOf,
+    TreeOutcome, UpdateObject, VersionItem, VersionListing, VersionRef,
 };
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
@@ -64,4 +67,5 @@ pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
 pub use ring::KEY_NAME_BYTES_MAX;
 pub use store::Store;
+pub use tree::TREE_KEYS_MAX;
 pub use upload::PART_NUMBER_MAX;

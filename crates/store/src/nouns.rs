@@ -11,6 +11,7 @@ pub use upload::{
 
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
 use crate::receive::BodyChecks;
+use crate::tree::Change;
 use std::collections::BTreeMap;
 use trestle_core::*;
 
@@ -292,6 +293,73 @@ pub struct CreateDirectory {
     pub tag_of: TagOf,
     /// Its mutable part.
     pub properties: ObjectProperties,
+}
+
+/// A delete of everything whose key starts with a prefix.
+#[derive(Clone, Debug)]
+pub struct DeleteDirectory {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The prefix; by custom it ends with a delimiter.
+    pub prefix: Key,
+    /// What becomes of history.
+    pub history: History,
+}
+
+/// A rename of everything whose key starts with a prefix.
+#[derive(Clone, Debug)]
+pub struct RenameDirectory {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The prefix; by custom it ends with a delimiter.
+    pub prefix: Key,
+    /// The bucket that it is to be in.
+    pub to_bucket: BucketName,
+    /// The prefix that the keys are to have.
+    pub to_prefix: Key,
+}
+
+/// What became of a change of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TreeOutcome {
+    /// It is done, in one commit.
+    Done {
+        /// So many keys were concerned.
+        keys: u64,
+    },
+    /// A job was started, which does it.
+    Started(JobId),
+}
+
+/// How a job on directories stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It is at work.
+    Running,
+    /// All is done.
+    Done,
+    /// It could not go on; what it has done stays done.
+    Failed(String),
+}
+
+/// A job on directories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The keys that it is about start with this.
+    pub prefix: String,
+    pub(crate) change: Change,
+    /// So many keys are done.
+    pub keys_done: u64,
+    /// How it stands.
+    pub state: JobState,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it last did something.
+    pub changed: Timestamp,
 }
 
 /// A rename of an object.

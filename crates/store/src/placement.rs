@@ -36,6 +36,7 @@ pub(crate) struct Slot {
     null: Option<FoundObject>,
     /// What the verb's grant rests on.
     confirmed: Vec<Expectation>,
+    one_of_many: bool,
     /// The id that the verb gives when the key is new.
     assigned: Option<ObjectId>,
 }
@@ -144,6 +145,7 @@ impl Slot {
             newest,
             null,
             confirmed: Vec::new(),
+            one_of_many: false,
             assigned: None,
         })
     }
@@ -300,6 +302,12 @@ impl Slot {
         }
     }
 
+    /// The slot is one of many in a commit that expects the bucket to be unchanged.
+    pub(crate) fn one_of_many(mut self) -> Self {
+        self.one_of_many = true;
+        self
+    }
+
     /// Refuses to make what a job on directories would have to look for again.
     ///
     /// # Errors
@@ -319,8 +327,11 @@ impl Slot {
     /// All that was found still is as it was.
     pub(crate) fn expectations(&self) -> Vec<Expectation> {
         let id = self.bucket.bucket.id;
-        let mut expectations = self.bucket.expectations();
-        expectations.extend(self.confirmed.iter().cloned());
+        let mut expectations = Vec::new();
+        if !self.one_of_many {
+            expectations = self.bucket.expectations();
+            expectations.extend(self.confirmed.iter().cloned());
+        }
         let row = row_key::object(id, &self.key);
         match &self.current {
             Some(current) => expectations.push(Expectation::Revision(row, current.revision)),

@@ -7,12 +7,14 @@
 
 mod bucket;
 mod feed;
+mod job;
 mod layer;
 mod object;
 mod upload;
 
 pub(crate) use bucket::BucketRecord;
 pub(crate) use feed::FeedRecord;
+pub(crate) use job::JobRecord;
 pub(crate) use layer::{ExtentRecord, LayerRecord, Source};
 pub(crate) use object::ObjectRecord;
 pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};

@@ -14,7 +14,7 @@ use trestle_core::{Digests, Error, Owner, Result};
 use trestle_engine::{Body, Expectation, MetaRead, Scan, ScanItem};
 
 /// Versions that one commit erases.
-pub(crate) const ERASE_ROWS_MAX: usize = 500;
+pub(crate) const ERASE_ROWS_MAX: usize = 250;
 
 impl Slot {
     /// Deletes the current object of a bucket that keeps versions: it goes into history, or goes if

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use std::ops::Bound;
 use trestle_core::{
-    AccountId, BucketId, BucketName, Id, Key, LayerId, ObjectId, Sequence, Timestamp, UploadId,
-    VersionId,
+    AccountId, BucketId, BucketName, Id, JobId, Key, LayerId, ObjectId, Sequence, Timestamp,
+    UploadId, VersionId,
 };
 use trestle_engine::meta::prefix_end;
 
@@ -38,6 +38,8 @@ pub(crate) const VERSION_ID: u8 = 0x34;
 pub(crate) const NULL_VERSION: u8 = 0x35;
 /// `36 | time | bucket id | key`: a current object that ends at that time.
 pub(crate) const EXPIRY: u8 = 0x36;
+/// `38 | job id`: a job on directories.
+pub(crate) const JOB: u8 = 0x38;
 /// `40 | layer id`: a layer.
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
@@ -184,6 +186,20 @@ fn unescaped(bytes: &[u8]) -> Option<(Key, &[u8])> {
 /// Start of the keys of a key's history, which follow from the newest to the oldest.
 pub(crate) fn history(id: BucketId, object_key: &Key) -> Bytes {
     key(HISTORY, &[id.0.as_bytes(), &escaped(object_key)])
+}
+
+/// Start of the keys of the history of all keys that start with `prefix`.
+pub(crate) fn histories(id: BucketId, prefix: &str) -> Bytes {
+    key(HISTORY, &[id.0.as_bytes(), &escape(prefix)])
+}
+
+/// Start of the keys of all jobs.
+pub(crate) fn jobs() -> Bytes {
+    key(JOB, &[])
+}
+
+pub(crate) fn job(id: JobId) -> Bytes {
+    key(JOB, &[id.0.as_bytes()])
 }
 
 pub(crate) fn version(id: BucketId, object_key: &Key, ordinal: u64) -> Bytes {

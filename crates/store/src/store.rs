@@ -156,7 +156,8 @@ impl Store {
         self.master.as_ref().ok_or_else(missing)
     }
 
-    /// Gives back what space can be given back now, and deletes what has ended. To be called every few seconds.
+    /// Gives back what space can be given back now, deletes what has ended, and carries on
+    /// jobs. To be called every few seconds.
     ///
     /// # Errors
     /// The engine's; it will be tried again.
@@ -166,7 +167,8 @@ impl Store {
         let after = self.forgetting.lock().take();
         *self.forgetting.lock() = self.forget_completed(after).await?;
         self.engine.meta.tidy().await?;
-        self.expire_due(EXPIRED_MAX).await.map(drop)
+        self.expire_due(EXPIRED_MAX).await?;
+        self.continue_jobs().await
     }
 
     /// Flushes what makes the next start fast; refuses writes from then on.
@@ -261,6 +263,18 @@ pub(crate) async fn find_bucket(read: &dyn MetaRead, name: &BucketName) -> Resul
         index_revision: index.revision,
         revision: row.revision,
     })
+}
+
+/// The bucket of an id.
+pub(crate) async fn find_bucket_by_id(
+    read: &dyn MetaRead,
+    id: BucketId,
+) -> Result<Option<FoundBucket>> {
+    let Some(row) = read.get(&row_key::bucket(id)).await? else {
+        return Ok(None);
+    };
+    let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    find_bucket(read, &bucket.name).await.map(Some)
 }
 
 /// The bucket id that an index row holds.

@@ -134,7 +134,7 @@ impl Feed {
 }
 
 /// The versions of a bucket in the order of the listing.
-struct Walk {
+pub(crate) struct Walk {
     bucket: trestle_core::BucketId,
     currents: Feed,
     history: Feed,
@@ -150,13 +150,20 @@ impl Walk {
             Some(_) => FOLDED_SCAN_ROWS,
             None => LIST_SCAN_ROWS.min(list.limit + 1),
         };
-        let prefix = row_key::of_bucket(row_key::HISTORY, bucket.id);
-        let history = [&prefix[..], &row_key::escape(&list.prefix)].concat();
-        let mut history = Feed::new(history.into(), rows);
-        history.done = bucket.properties.versioning == Versioning::Off;
+        Walk::rows(bucket, &list.prefix, true, rows)
+    }
+
+    /// All current objects whose keys start with a prefix, and their history too.
+    pub(crate) fn below(bucket: &Bucket, prefix: &str, history: bool) -> Self {
+        Walk::rows(bucket, prefix, history, LIST_SCAN_ROWS)
+    }
+
+    fn rows(bucket: &Bucket, prefix: &str, with_history: bool, rows: usize) -> Self {
+        let mut history = Feed::new(row_key::histories(bucket.id, prefix), rows);
+        history.done = !with_history || bucket.properties.versioning == Versioning::Off;
         Walk {
             bucket: bucket.id,
-            currents: Feed::new(row_key::objects(bucket.id, &list.prefix), rows),
+            currents: Feed::new(row_key::objects(bucket.id, prefix), rows),
             history,
             last: None,
             passed: None,
@@ -182,11 +189,10 @@ impl Walk {
         }
         // A marker that no key can be has no versions of its own.
         let Ok(key) = Key::parse(marker.as_str()) else {
-            let start = row_key::of_bucket(row_key::HISTORY, self.bucket);
-            let start = [&start[..], &row_key::escape(marker)].concat();
+            let start = row_key::histories(self.bucket, marker);
             self.currents
                 .seek(Bound::Excluded(row_key::objects(self.bucket, marker)));
-            self.seek_history(Bound::Included(start.into()));
+            self.seek_history(Bound::Included(start));
             return Ok(());
         };
         let after = Bound::Excluded(row_key::object(self.bucket, &key));
@@ -233,8 +239,7 @@ impl Walk {
     /// Goes past all keys that start with `prefix`.
     fn skip(&mut self, prefix: &str) {
         let currents = row_key::objects(self.bucket, prefix);
-        let history = row_key::of_bucket(row_key::HISTORY, self.bucket);
-        let history = [&history[..], &row_key::escape(prefix)].concat();
+        let history = row_key::histories(self.bucket, prefix);
         self.currents.seek(row_key::after(&currents));
         self.seek_history(row_key::after(&history));
     }
@@ -254,7 +259,8 @@ impl Walk {
         }
     }
 
-    async fn step(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
+    /// The next row, and the size of its record.
+    pub(crate) async fn step(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
         self.currents.fill(read).await?;
         self.history.fill(read).await?;
         let current = self.currents.page.front().map(|(row, _)| {

@@ -6,13 +6,15 @@ use minicbor::{Decode, Encode};
 use trestle_core::{BucketName, Error, Key, ObjectId, Result, Sequence, Timestamp, VersionId};
 
 /// What each number means. Never reused.
-const KINDS: [(u8, EventKind); 6] = [
+const KINDS: [(u8, EventKind); 8] = [
     (1, EventKind::Written),
     (2, EventKind::Updated),
     (3, EventKind::Marked),
     (4, EventKind::Removed),
     (5, EventKind::BucketCreated),
     (6, EventKind::BucketDeleted),
+    (7, EventKind::TreeRemoved),
+    (8, EventKind::TreeWritten),
 ];
 
 /// `70`: what one commit did.

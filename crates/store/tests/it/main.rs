@@ -19,5 +19,6 @@ mod listing;
 mod objects;
 mod properties;
 mod rename;
+mod trees;
 mod uploads;
 mod versions;
