@@ -41,8 +41,6 @@ pub(crate) struct Call<'a> {
     pub(crate) framing: Framing,
     /// Taken by whoever reads it.
     pub(crate) body: Option<Incoming>,
-    /// Whether the client's side is encrypted.
-    pub(crate) secure: bool,
 }
 
 /// A key, or why it is none.
@@ -60,10 +58,15 @@ pub(crate) fn version(text: &str) -> Result<VersionRef, S3Error> {
     if text == "null" {
         return Ok(VersionRef::Null);
     }
-    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = u128::from_str_radix(text, 16).ok().filter(|_| hex);
-    let id = id.map(|id| VersionRef::Id(VersionId(Id(id.to_be_bytes()))));
+    let id = id(text).map(|id| VersionRef::Id(VersionId(id)));
     id.ok_or_else(|| S3Error::argument("versionId", text, "Invalid version id specified"))
+}
+
+/// The id of 32 hexadecimal digits.
+pub(crate) fn id(text: &str) -> Option<Id> {
+    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| hex)?;
+    Some(Id(id.to_be_bytes()))
 }
 
 /// The circumstances of a request that every decision may ask about.

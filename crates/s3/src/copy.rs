@@ -11,9 +11,10 @@ use crate::object::{self, PUT_BYTES_MAX, REDIRECT, checksum_of, etag, set_versio
 use crate::source::{self, Readable};
 use crate::time::iso_time;
 use http::Response;
+use trestle_access::{Action, Resource};
 use trestle_core::ErrorKind;
-use trestle_http::{Body, XmlWriter};
-use trestle_store::{CopyObject, Object, VersionRef};
+use trestle_http::{Body, XmlWriter, parse_precondition};
+use trestle_store::{CopyObject, Object, RenameObject, VersionRef};
 
 /// Whether a directive says to replace.
 fn replaces(call: &Call<'_>, name: &'static str) -> Result<bool, S3Error> {
@@ -127,4 +128,43 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         );
     }
     Ok(response)
+}
+
+/// Renames an object within its bucket, with its history.
+pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let name = "x-amz-rename-source";
+    let text = headers::text(&call.headers, name)?.unwrap_or_default();
+    let (bucket, key, version) = source::parse(text)?;
+    if bucket != *call.bucket()? || version != VersionRef::Current {
+        let message = "The source is a key of the same bucket, as /bucket/key";
+        return Err(S3Error::argument(name, text, message));
+    }
+    let mut conditions = http::HeaderMap::new();
+    for (header, value) in &call.headers {
+        if let Some(rest) = header.as_str().strip_prefix("x-amz-rename-source-if-")
+            && let Ok(standard) = http::HeaderName::from_bytes(format!("if-{rest}").as_bytes())
+        {
+            conditions.append(standard, value.clone());
+        }
+    }
+    headers::quote_tags(&mut conditions, ["if-match", "if-none-match"]);
+    let from = Resource::Object(bucket.clone(), key.clone());
+    let grants = [
+        call.grant(Action::DeleteObject, from).await?,
+        call.on_object(Action::WriteObject).await?,
+    ];
+    let condition = object::write_condition(&call.headers)?;
+    let rename = RenameObject {
+        bucket: bucket.clone(),
+        key,
+        to_bucket: bucket,
+        to_key: call.key()?.clone(),
+        precondition: parse_precondition(&conditions)?,
+        target: condition.clone(),
+        tag_of: etag,
+    };
+    match call.s3.store.rename(&grants, &rename).await {
+        Ok(_) => Ok(answer::empty()),
+        Err(error) => Err(object::failed(&call, &condition, error).await),
+    }
 }

@@ -4,9 +4,9 @@ use crate::authenticate::KnownKey;
 use crate::call::{self, Call, Target};
 use crate::error::{Code, Named, S3Error};
 use crate::route::{self, Level, Operation};
-use crate::{cors, headers, name};
+use crate::{cors, headers};
 use futures::future::BoxFuture;
-use http::header::{HOST, HeaderValue};
+use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
@@ -96,9 +96,9 @@ impl S3 {
             .map_or("us-east-1", String::as_str)
     }
 
-    /// Whether this host names a bucket, so that every path of it is this dialect's.
-    pub fn names_bucket(&self, host: &str) -> bool {
-        name::bucket_of_host(host, &self.settings.domains).is_some()
+    /// Whether the client's host names a bucket, so that every path of it is this dialect's.
+    pub fn names_bucket(&self, client: &Client) -> bool {
+        client.virtual_host(&self.settings.domains).is_some()
     }
 
     /// Answers a request.
@@ -196,18 +196,14 @@ impl S3 {
             length,
             framing,
             body: Some(body),
-            secure: client.is_some_and(|client| client.secure),
         };
         call.expected_owner().await?;
         crate::operation::serve(routed.operation, call).await
     }
 
     fn host_bucket(&self, parts: &Parts) -> Option<String> {
-        let host = match parts.uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => parts.headers.get(HOST)?.to_str().ok()?,
-        };
-        name::bucket_of_host(host, &self.settings.domains).map(str::to_owned)
+        let client = parts.extensions.get::<Client>()?;
+        client.virtual_host(&self.settings.domains)
     }
 }
 

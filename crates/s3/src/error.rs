@@ -41,8 +41,6 @@ codes! {
     ConditionalRequestConflict 409,
     EntityTooLarge 400,
     EntityTooSmall 400,
-    ExpiredToken 400,
-    IllegalLocationConstraintException 400,
     IncompleteBody 400,
     InsufficientStorage 507,
     InternalError 500,
@@ -53,7 +51,6 @@ codes! {
     InvalidBucketState 409,
     InvalidDigest 400,
     InvalidLocationConstraint 400,
-    InvalidObjectState 403,
     InvalidPart 400,
     InvalidPartNumber 416,
     InvalidPartOrder 400,
@@ -61,7 +58,6 @@ codes! {
     InvalidRange 416,
     InvalidRequest 400,
     InvalidRetentionPeriod 400,
-    InvalidSecurity 403,
     InvalidStorageClass 400,
     InvalidTag 400,
     InvalidToken 400,
@@ -96,10 +92,8 @@ codes! {
     ServerSideEncryptionConfigurationNotFoundError 404,
     ServiceUnavailable 503,
     SignatureDoesNotMatch 403,
-    SlowDown 503,
     UnexpectedContent 400,
     UnresolvableGrantByEmailAddress 400,
-    UserKeyMustBeSpecified 400,
     XAmzContentSHA256Mismatch 400,
 }
 
@@ -230,12 +224,35 @@ impl From<Error> for S3Error {
             ErrorKind::NotFound(Noun::Version) => {
                 S3Error::new(Code::NoSuchVersion, "The specified version does not exist.")
             }
+            ErrorKind::NotFound(Noun::Upload) => S3Error::new(
+                Code::NoSuchUpload,
+                "The specified upload does not exist. The upload ID may be invalid, or the upload \
+                 may have been aborted or completed.",
+            ),
             ErrorKind::Locked => S3Error::new(
                 Code::AccessDenied,
                 "Access Denied because object protected by object lock.",
             ),
             ErrorKind::QuotaExceeded => with(Code::QuotaExceeded),
             ErrorKind::InvalidState => with(Code::InvalidBucketState),
+            ErrorKind::InvalidPart { number } => S3Error::new(
+                Code::InvalidPart,
+                "One or more of the specified parts could not be found. The part may not have \
+                 been uploaded, or the specified entity tag may not match the part's entity tag.",
+            )
+            .field("PartNumber", number.to_string()),
+            ErrorKind::InvalidPartOrder => S3Error::new(
+                Code::InvalidPartOrder,
+                "The list of parts was not in ascending order. Parts must be ordered by part \
+                 number.",
+            ),
+            ErrorKind::PartTooSmall { number, length } => S3Error::new(
+                Code::EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed size",
+            )
+            .field("PartNumber", number.to_string())
+            .field("ProposedSize", length.to_string())
+            .field("MinSizeAllowed", "5242880"),
             ErrorKind::Forbidden => S3Error::new(Code::AccessDenied, "Access Denied"),
             ErrorKind::Conflict => S3Error::new(
                 Code::ConditionalRequestConflict,

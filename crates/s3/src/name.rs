@@ -33,21 +33,6 @@ fn is_address(name: &str) -> bool {
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The bucket that a host names, when it lies below one of the server's own host names. A bucket's
-/// name may have dots.
-pub(crate) fn bucket_of_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
-    let host = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    domains.iter().find_map(|domain| {
-        let cut = host.len().checked_sub(domain.len())?;
-        let (bucket, rest) = (host.get(..cut)?, host.get(cut..)?);
-        let bucket = bucket.strip_suffix('.')?;
-        (rest.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,24 +62,6 @@ mod tests {
             "bar.-foo",
         ] {
             assert!(!is_bucket_name(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_host_names_a_bucket_below_the_server_s_own_names() {
-        let domains = ["s3.example.com".to_owned(), "localhost".to_owned()];
-        let bucket = |host| bucket_of_host(host, &domains);
-        assert_eq!(bucket("photos.s3.example.com"), Some("photos"));
-        assert_eq!(bucket("my.photos.S3.Example.com:9000"), Some("my.photos"));
-        assert_eq!(bucket("b.localhost:80"), Some("b"));
-        for none in [
-            "s3.example.com",
-            "localhost:9000",
-            "evils3.example.com",
-            ".localhost",
-            "x",
-        ] {
-            assert_eq!(bucket(none), None, "{none}");
         }
     }
 }

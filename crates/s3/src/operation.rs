@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::error::S3Error;
 use crate::route::Operation;
-use crate::{acl, bucket, config, copy, delete, keys, lock, object, post, read, tagging};
+use crate::{acl, bucket, config, copy, delete, keys, lock, object, post, read, tagging, upload};
 use http::Response;
 use trestle_http::Body;
 
@@ -18,7 +18,7 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::GetBucketLocation => bucket::location(call).await,
         O::ListObjects => keys::list(call).await,
         O::ListObjectVersions => keys::versions(call).await,
-        O::ListMultipartUploads => Err(S3Error::later("Multipart upload")),
+        O::ListMultipartUploads => upload::list(call).await,
         O::GetBucketVersioning => config::get_versioning(call).await,
         O::PutBucketVersioning => config::put_versioning(call).await,
         O::GetBucketCors => config::get_cors(call).await,
@@ -61,17 +61,18 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::GetObjectAttributes => read::attributes(call).await,
         O::PutObject if call.headers.contains_key("x-amz-copy-source") => copy::copy(call).await,
         O::PutObject => object::put(call).await,
-        O::RenameObject => Err(S3Error::later("Renaming")),
+        O::RenameObject => copy::rename(call).await,
         O::DeleteObject => delete::one(call).await,
         O::DeleteObjects => delete::many(call).await,
         O::PostObject => post::post(call).await,
-        O::CreateMultipartUpload => Err(S3Error::later("Multipart upload")),
+        O::CreateMultipartUpload => upload::create(call).await,
         O::UploadPart if call.headers.contains_key("x-amz-copy-source") => {
-            Err(S3Error::later("Multipart upload"))
+            upload::part_copy(call).await
         }
-        O::UploadPart => Err(S3Error::later("Multipart upload")),
-        O::ListParts => Err(S3Error::later("Multipart upload")),
-        O::CompleteMultipartUpload => Err(S3Error::later("Multipart upload")),
-        O::AbortMultipartUpload => Err(S3Error::later("Multipart upload")),
+
+        O::UploadPart => upload::part(call).await,
+        O::ListParts => upload::parts(call).await,
+        O::CompleteMultipartUpload => upload::complete(call).await,
+        O::AbortMultipartUpload => upload::abort(call).await,
     }
 }

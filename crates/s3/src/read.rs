@@ -6,7 +6,7 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::NAMESPACE;
-use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version};
+use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version, version_of};
 use crate::time::iso_time;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
@@ -211,8 +211,22 @@ async fn wanted(
     };
     match &object.written {
         Written::Parts { count, .. } => {
-            let _ = (grant, count, missing);
-            Err(S3Error::later("Reading a part by number"))
+            let (bucket, key) = (call.bucket()?, call.key()?);
+            let version = version_of(object);
+            let store = &call.s3.store;
+            let (_, parts, _) = store
+                .object_parts(grant, (bucket, key, version), number - 1, 1)
+                .await?;
+            match parts.first().filter(|part| part.part.number == number) {
+                None => Err(missing()),
+                Some(part) => {
+                    let range = ByteRange::Inclusive {
+                        first: part.offset,
+                        last: (part.offset + part.length).saturating_sub(1),
+                    };
+                    Ok((Some(range), Some(*count)))
+                }
+            }
         }
         _ if number == 1 => Ok((None, Some(1))),
         _ => Err(missing()),
@@ -433,8 +447,34 @@ async fn parts(
     let checksum = object.checksum.as_ref();
     // Without checksums of their own there is nothing to say of the parts but how many there are.
     if checksum.is_some_and(|checksum| checksum.composite_of.is_some()) {
-        let _ = (grant, most, after);
-        return Err(S3Error::later("Listing the parts of an object"));
+        let (bucket, key) = (call.bucket()?, call.key()?);
+        let version = version_of(object);
+        let store = &call.s3.store;
+        let (_, parts, next) = store
+            .object_parts(grant, (bucket, key, version), after, most as usize)
+            .await?;
+        document
+            .leaf("PartNumberMarker", &after.to_string())
+            .leaf("MaxParts", &most.to_string())
+            .leaf("IsTruncated", if next.is_some() { "true" } else { "false" });
+        document.leaf_if(
+            "NextPartNumberMarker",
+            next.map(|n| n.to_string()).as_deref(),
+        );
+        for part in &parts {
+            document
+                .open("Part")
+                .leaf("PartNumber", &part.part.number.to_string())
+                .leaf("Size", &part.length.to_string());
+            let digest = checksum.and_then(|c| part.part.digests.get(c.digest.algorithm));
+            if let Some(digest) = digest {
+                document.leaf(
+                    checksum::element(digest.algorithm),
+                    &checksum::base64(digest),
+                );
+            }
+            document.close();
+        }
     }
     document.close();
     Ok(())

@@ -4,12 +4,11 @@ use crate::answer;
 use crate::call::{self, Call};
 use crate::checksum::{self, Kind};
 use crate::config::root;
-use crate::copy;
 use crate::document;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::{self, Common, NAMESPACE, PAGE_MAX, number};
-use crate::object::{self, checks, etag, set_version, version_id, wrote};
+use crate::object::{self, checks, etag, set_version, version_id};
 use crate::source;
 use crate::time::iso_time;
 use http::header::{ETAG, HeaderValue};
@@ -40,14 +39,17 @@ fn upload_key(call: &Call<'_>) -> Result<UploadKey, S3Error> {
     Ok(UploadKey {
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
-        upload: UploadId::parse(text).map_err(|_| no_upload().field("UploadId", text))?,
+        upload: UploadId(call::id(text).ok_or_else(|| no_upload().field("UploadId", text))?),
     })
 }
 
 fn part_number(call: &Call<'_>) -> Result<u32, S3Error> {
     let text = call.parameters.get("partNumber").unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|n| digits && (1..=NUMBER_MAX).contains(n));
+    let number = text
+        .parse()
+        .ok()
+        .filter(|n| digits && (1..=NUMBER_MAX).contains(n));
     let message = "Part number must be an integer between 1 and 10000, inclusive";
     number.ok_or_else(|| S3Error::argument("partNumber", text, message))
 }
@@ -96,13 +98,21 @@ fn chosen(headers: &HeaderMap) -> Result<Option<UploadChecksum>, S3Error> {
 
 fn show_chosen(headers: &mut HeaderMap, chosen: Option<&UploadChecksum>) {
     if let Some(chosen) = chosen {
-        headers::set(headers, "x-amz-checksum-algorithm", checksum::name(chosen.algorithm));
+        headers::set(
+            headers,
+            "x-amz-checksum-algorithm",
+            checksum::name(chosen.algorithm),
+        );
         headers::set(headers, "x-amz-checksum-type", kind_of(chosen).name());
     }
 }
 
 fn kind_of(chosen: &UploadChecksum) -> Kind {
-    if chosen.composite { Kind::Composite } else { Kind::FullObject }
+    if chosen.composite {
+        Kind::Composite
+    } else {
+        Kind::FullObject
+    }
 }
 
 pub(crate) async fn create(call: Call<'_>) -> Result<Response<Body>, S3Error> {
@@ -148,9 +158,16 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", part_tag(&part))) {
         headers.insert(ETAG, tag);
     }
-    let shown = call.declared.algorithm().and_then(|algorithm| part.digests.get(algorithm));
+    let shown = call
+        .declared
+        .algorithm()
+        .and_then(|algorithm| part.digests.get(algorithm));
     if let Some(digest) = shown {
-        headers::set(headers, checksum::header(digest.algorithm), &checksum::base64(digest));
+        headers::set(
+            headers,
+            checksum::header(digest.algorithm),
+            &checksum::base64(digest),
+        );
     }
     Ok(response)
 }
@@ -199,15 +216,28 @@ pub(crate) async fn parts(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let owner = listing.upload.owner.account.as_str();
     listing::owner(&mut document, "Initiator", owner);
     listing::owner(&mut document, "Owner", owner);
-    let class = listing.upload.properties.storage_class.as_deref().unwrap_or("STANDARD");
+    let class = listing
+        .upload
+        .properties
+        .storage_class
+        .as_deref()
+        .unwrap_or("STANDARD");
     document
         .leaf("StorageClass", class)
         .leaf("PartNumberMarker", &after.to_string());
     let last = listing.parts.last().map_or(after, |part| part.number);
-    document.leaf("NextPartNumberMarker", &listing.next.unwrap_or(last).to_string());
-    document
-        .leaf("MaxParts", &limit.to_string())
-        .leaf("IsTruncated", if listing.next.is_some() { "true" } else { "false" });
+    document.leaf(
+        "NextPartNumberMarker",
+        &listing.next.unwrap_or(last).to_string(),
+    );
+    document.leaf("MaxParts", &limit.to_string()).leaf(
+        "IsTruncated",
+        if listing.next.is_some() {
+            "true"
+        } else {
+            "false"
+        },
+    );
     let chosen = listing.upload.checksum.as_ref();
     if let Some(chosen) = chosen {
         document
@@ -222,7 +252,10 @@ pub(crate) async fn parts(call: Call<'_>) -> Result<Response<Body>, S3Error> {
             .leaf("ETag", &format!("\"{}\"", part_tag(part)))
             .leaf("Size", &part.length.to_string());
         if let Some(digest) = chosen.and_then(|chosen| part.digests.get(chosen.algorithm)) {
-            document.leaf(checksum::element(digest.algorithm), &checksum::base64(digest));
+            document.leaf(
+                checksum::element(digest.algorithm),
+                &checksum::base64(digest),
+            );
         }
         document.close();
     }
@@ -265,10 +298,14 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     };
     let mut parts = Vec::new();
     for part in document::complete(&call.document().await?)? {
-        let invalid = || S3Error::from(trestle_core::Error::new(
-            trestle_core::ErrorKind::InvalidPart { number: part.number },
-            "no MD5",
-        ));
+        let invalid = || {
+            S3Error::from(trestle_core::Error::new(
+                trestle_core::ErrorKind::InvalidPart {
+                    number: part.number,
+                },
+                "no MD5",
+            ))
+        };
         let md5 = md5(&part.etag).ok_or_else(invalid)?;
         parts.push(CompletePart {
             number: part.number,
@@ -325,13 +362,17 @@ pub(crate) async fn abort(call: Call<'_>) -> Result<Response<Body>, S3Error> {
 pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let common = Common::new(&call.parameters, "max-uploads")?;
     let grant = call.on_bucket(Action::ListUploads).await?;
-    let text = |name| call.parameters.get(name).filter(|text: &&str| !text.is_empty());
+    let text = |name| {
+        call.parameters
+            .get(name)
+            .filter(|text: &&str| !text.is_empty())
+    };
     let key_marker = text("key-marker").map(str::to_owned);
     let upload_marker = match text("upload-id-marker").filter(|_| key_marker.is_some()) {
         None => None,
         Some(text) => {
-            let wrong = |_| S3Error::argument("upload-id-marker", text, "Invalid uploadId marker");
-            Some(UploadId::parse(text).map_err(wrong)?)
+            let wrong = || S3Error::argument("upload-id-marker", text, "Invalid uploadId marker");
+            Some(UploadId(call::id(text).ok_or_else(wrong)?))
         }
     };
     let list = ListUploads {
@@ -349,14 +390,21 @@ pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
 fn uploads(list: &ListUploads, common: &Common, listing: &UploadListing) -> XmlWriter {
     let mut document = XmlWriter::new();
     document.open_with("ListMultipartUploadsResult", &[("xmlns", NAMESPACE)]);
-    document
-        .leaf("Bucket", list.bucket.as_str())
-        .leaf("KeyMarker", &common.name(list.key_marker.as_deref().unwrap_or_default()));
-    let marker = list.upload_marker.map(|id| id.to_string()).unwrap_or_default();
+    document.leaf("Bucket", list.bucket.as_str()).leaf(
+        "KeyMarker",
+        &common.name(list.key_marker.as_deref().unwrap_or_default()),
+    );
+    let marker = list
+        .upload_marker
+        .map(|id| id.to_string())
+        .unwrap_or_default();
     document.leaf("UploadIdMarker", &marker);
     if let Some((key, upload)) = &listing.next {
         document.leaf("NextKeyMarker", &common.name(key));
-        document.leaf_if("NextUploadIdMarker", upload.map(|id| id.to_string()).as_deref());
+        document.leaf_if(
+            "NextUploadIdMarker",
+            upload.map(|id| id.to_string()).as_deref(),
+        );
     }
     document.leaf("Prefix", &common.name(&common.prefix));
     listing::page(&mut document, common, listing.next.is_some(), "MaxUploads");
@@ -370,7 +418,11 @@ fn uploads(list: &ListUploads, common: &Common, listing: &UploadListing) -> XmlW
                     .leaf("UploadId", &upload.id.to_string());
                 listing::owner(&mut document, "Initiator", owner);
                 listing::owner(&mut document, "Owner", owner);
-                let class = upload.properties.storage_class.as_deref().unwrap_or("STANDARD");
+                let class = upload
+                    .properties
+                    .storage_class
+                    .as_deref()
+                    .unwrap_or("STANDARD");
                 document
                     .leaf("StorageClass", class)
                     .leaf("Initiated", &iso_time(upload.created));
@@ -382,7 +434,10 @@ fn uploads(list: &ListUploads, common: &Common, listing: &UploadListing) -> XmlW
                 document.close();
             }
             UploadItem::Prefix(prefix) => {
-                document.open("CommonPrefixes").leaf("Prefix", &common.name(prefix)).close();
+                document
+                    .open("CommonPrefixes")
+                    .leaf("Prefix", &common.name(prefix))
+                    .close();
             }
         }
     }
@@ -400,14 +455,19 @@ mod tests {
             for (name, value) in list {
                 map.insert(*name, value.parse().unwrap());
             }
-            chosen(&map).map(|c| c.map(|c| c.composite)).map_err(|error| error.code())
+            chosen(&map)
+                .map(|c| c.map(|c| c.composite))
+                .map_err(|error| error.code())
         };
         let algorithm = |name| ("x-amz-checksum-algorithm", name);
         let kind = |name| ("x-amz-checksum-type", name);
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&[algorithm("SHA256")]), Ok(Some(true)));
         assert_eq!(read(&[algorithm("CRC64NVME")]), Ok(Some(false)));
-        assert_eq!(read(&[algorithm("CRC32"), kind("FULL_OBJECT")]), Ok(Some(false)));
+        assert_eq!(
+            read(&[algorithm("CRC32"), kind("FULL_OBJECT")]),
+            Ok(Some(false))
+        );
         for bad in [
             &[kind("COMPOSITE")][..],
             &[algorithm("SHA1"), kind("FULL_OBJECT")],
@@ -416,6 +476,8 @@ mod tests {
         ] {
             assert_eq!(read(bad), Err(Code::InvalidRequest));
         }
-        assert!(md5(&"0".repeat(32)).is_some() && md5("0").is_none() && md5(&"z".repeat(32)).is_none());
+        assert!(
+            md5(&"0".repeat(32)).is_some() && md5("0").is_none() && md5(&"z".repeat(32)).is_none()
+        );
     }
 }

@@ -44,7 +44,7 @@ impl Dialects {
         if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
             return labelled("swift", self.swift.answer(request).await);
         }
-        if client.is_some_and(|client| self.s3.names_bucket(&client.authority)) {
+        if client.is_some_and(|client| self.s3.names_bucket(client)) {
             return labelled("s3", self.s3.answer(request).await);
         }
         let path = request.uri().path();
