@@ -55,9 +55,12 @@ impl Store {
             drop(read);
             let new = properties(&source.object)?;
             check_properties(&new)?;
-            let content = Content::Data {
-                length: source.range.len(),
-                layer: assembly.layer,
+            let content = match source.object.content {
+                Content::Data { .. } => Content::Data {
+                    length: source.range.len(),
+                    layer: assembly.layer,
+                },
+                Content::Directory | Content::DeleteMarker => source.object.content.clone(),
             };
             let mut draft = draft(&copy, &source, digests, content, &owner);
             draft.properties = new;

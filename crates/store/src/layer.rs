@@ -5,11 +5,13 @@
 //! which counts who refers to it. Rows change only in a layer that one record alone refers to and no
 //! reader has pinned; every other change makes a new layer, which refers to the former one.
 
+mod change;
 mod pieces;
 mod reader;
 mod release;
 
-pub(crate) use pieces::{Piece, Walk, pieces};
+pub(crate) use change::{Patch, REWRITTEN_ROW_BYTES_MAX, change_in_place};
+pub(crate) use pieces::{DEPTH_MAX, Piece, Walk, pieces};
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};
 
@@ -18,6 +20,9 @@ use crate::row_key;
 use std::ops::Bound;
 use trestle_core::{Error, LayerId, Result};
 use trestle_engine::{Body, Extent, MetaRead, Row, Scan, ScanItem, Write};
+
+/// So many rows of a layer are changed in place by one commit.
+const REWRITE_ROWS_MAX: usize = 10_000;
 
 /// The rows of a new layer.
 pub(crate) struct NewLayer {

@@ -10,6 +10,7 @@ mod authorize;
 mod bucket;
 mod bucket_update;
 mod check;
+mod compose;
 mod copy;
 mod delete;
 mod directory;
@@ -21,6 +22,7 @@ mod layer;
 mod list;
 mod nouns;
 mod object_update;
+mod patch;
 mod placement;
 mod properties;
 mod protection;
@@ -42,14 +44,16 @@ mod versions;
 pub use account::ChangeAccount;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
+pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
 pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
-    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, Content, CopyObject,
-    CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject, DeleteOutcome, History, Job,
-    JobState, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object, PartInfo,
-    PropertiesOf, PutObject, PutOutcome, ReadObject, RenameDirectory, RenameObject, Source, TagOf,
-    TreeOutcome, UpdateObject, VersionItem, VersionListing, VersionRef,
+    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, ComposeObject, Content,
+    CopyObject, CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject, DeleteOutcome,
+    History, Job, JobState, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object,
+    Offset, PartInfo, PatchObject, PropertiesOf, PutObject, PutOutcome, ReadObject,
+    RenameDirectory, RenameObject, Source, TagOf, TreeOutcome, UpdateObject, VersionItem,
+    VersionListing, VersionRef,
 };
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,

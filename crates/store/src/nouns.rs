@@ -3,7 +3,9 @@
 mod content;
 mod upload;
 
-pub use content::{CopyObject, CopyOutcome, PropertiesOf, Source};
+pub use content::{
+    ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
+};
 pub use upload::{
     CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
     PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,

@@ -294,7 +294,7 @@ impl Slot {
     }
 
     /// Whether a new version takes the place of the current one.
-    fn replaces(&self, current: &Object) -> bool {
+    pub(crate) fn replaces(&self, current: &Object) -> bool {
         match self.versioning() {
             Versioning::Off => true,
             Versioning::Enabled => false,

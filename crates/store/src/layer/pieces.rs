@@ -1,6 +1,6 @@
 //! Pieces of one layer for another: how contents are copied, joined and changed without moving bytes.
 
-use super::{NewLayer, References, extent_at, header, malformed, missing, own};
+use super::{NewLayer, Patch, References, extent_at, header, malformed, missing, own};
 use crate::nouns::PartInfo;
 use crate::record::{ExtentRecord, Source};
 use crate::row_key;
@@ -34,6 +34,18 @@ impl NewLayer {
             return Ok(());
         }
         self.push(&own(bytes.len() as u64), Some(Body::Attached(bytes)))
+    }
+
+    /// Adds the bytes of a patch, which begins at the end so far.
+    pub(crate) fn runs(&mut self, patch: &Patch<'_>) -> Result<()> {
+        for (_, body) in patch.runs() {
+            let length = match &body {
+                Body::Attached(bytes) => bytes.len() as u64,
+                Body::Streamed(extent) => extent.length,
+            };
+            self.push(&own(length), Some(body))?;
+        }
+        Ok(())
     }
 
     /// Adds a piece of another layer, or a hole; `references` gains what it refers to.

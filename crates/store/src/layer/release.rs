@@ -32,22 +32,37 @@ const FREEING_COMMITS_MAX: usize = 64;
 
 /// References to layers that a commit adds and takes away.
 #[derive(Debug, Default)]
-pub(crate) struct References(BTreeMap<LayerId, i64>);
+pub(crate) struct References {
+    changes: BTreeMap<LayerId, i64>,
+    /// Whose rows the commit changes because no reader is in the middle of them.
+    changed_in_place: BTreeSet<LayerId>,
+}
 
 impl References {
     /// One more record or extent refers to the layer.
     pub(crate) fn gain(&mut self, layer: LayerId) {
-        *self.0.entry(layer).or_default() += 1;
+        *self.changes.entry(layer).or_default() += 1;
     }
 
     /// One record or extent fewer refers to it.
     pub(crate) fn lose(&mut self, layer: LayerId) {
-        *self.0.entry(layer).or_default() -= 1;
+        *self.changes.entry(layer).or_default() -= 1;
+    }
+
+    /// The commit changes rows of the layer, unless a reader has pinned it by then.
+    pub(crate) fn change_in_place(&mut self, layer: LayerId) {
+        self.changed_in_place.insert(layer);
+    }
+
+    fn announced(&self) -> BTreeSet<Id> {
+        let changed = self.changed().map(|(layer, _)| layer);
+        let in_place = self.changed_in_place.iter().copied();
+        changed.chain(in_place).map(|layer| layer.0).collect()
     }
 
     fn changed(&self) -> impl Iterator<Item = (LayerId, i64)> {
         let changed = |(layer, delta): (&LayerId, &i64)| (*delta != 0).then_some((*layer, *delta));
-        self.0.iter().filter_map(changed)
+        self.changes.iter().filter_map(changed)
     }
 }
 
@@ -95,8 +110,11 @@ impl Store {
         read: &dyn MetaRead,
         references: &References,
     ) -> Result<Option<Settled>> {
-        let layers = references.changed().map(|(layer, _)| layer.0).collect();
-        if !self.announce(hold, layers).await {
+        if !self.announce(hold, references.announced()).await {
+            return Ok(None);
+        }
+        let mut in_place = references.changed_in_place.iter();
+        if in_place.any(|layer| hold.is_pinned(*layer)) {
             return Ok(None);
         }
         let mut settled = Settled::default();

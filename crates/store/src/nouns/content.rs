@@ -2,6 +2,7 @@
 
 use super::{Object, TagOf, VersionRef};
 use crate::properties::ObjectProperties;
+use crate::receive::BodyChecks;
 use trestle_core::*;
 
 /// Bytes of an object that go into another one.
@@ -51,4 +52,51 @@ pub struct CopyOutcome {
     pub created: bool,
     /// What was copied.
     pub source: Object,
+}
+
+/// An object made of others, one after the other.
+#[derive(Clone, Debug)]
+pub struct ComposeObject {
+    /// What it is made of.
+    pub sources: Vec<Source>,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// What must hold of the current object there, compared with `tag_of`.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// The mutable part of the new object.
+    pub properties: ObjectProperties,
+}
+
+/// Where bytes are written into an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// From this byte on; a gap before it is zeros.
+    At(u64),
+    /// After the last byte.
+    End,
+    /// After the last byte, which must be at this offset; `InvalidOffset` otherwise.
+    EndAt(u64),
+}
+
+/// A change of a range of an object's bytes, which grows when it reaches past the end.
+#[derive(Clone, Debug)]
+pub struct PatchObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// What must hold of the current object, compared with `tag_of`.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// Where the body goes.
+    pub at: Offset,
+    /// What the body has to be.
+    pub checks: BodyChecks,
+    /// What a key that holds no object gets; when absent, that is `NotFound(Object)`.
+    pub create: Option<ObjectProperties>,
 }

@@ -70,7 +70,7 @@ impl Store {
             };
             let mut slot = Slot::find(&*read, bucket, key).await?;
             slot.confirm(self, &*read, grant).await?;
-            let current = slot.current.as_ref();
+            let current = slot.live(self);
             store::check_precondition(&complete.precondition, complete.tag_of, current)?;
             let unchanged = no_part_since(&*read, *upload).await?;
             let parts = all_parts(&*read, *upload).await?;
@@ -110,7 +110,7 @@ impl Store {
             {
                 return Ok(CompleteOutcome {
                     object,
-                    created: slot.current.is_none(),
+                    created: slot.live(self).is_none(),
                     repeated: false,
                 });
             }

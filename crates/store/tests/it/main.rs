@@ -17,6 +17,7 @@ mod feed;
 mod fixture;
 mod listing;
 mod objects;
+mod patches;
 mod properties;
 mod rename;
 mod trees;
