@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, driven from outside.
 
 mod cdmi;
+mod cdmi_objects;
 mod clients;
 mod faults;
 mod figures;
