@@ -14,6 +14,7 @@ mod main_job;
 mod objects;
 mod overload;
 mod proxies;
+mod rest;
 mod space;
 
 use tempfile::TempDir;

@@ -36,7 +36,7 @@ pub(crate) async fn serve(
     let metrics = service.metrics.clone();
     let _counted = metrics.connection();
     let opened = tokio::select! {
-        opened = tokio::time::timeout(HEAD_TIMEOUT, open(&mut stream, peer, &service)) => opened,
+        opened = tokio::time::timeout(HEAD_TIMEOUT, open(&mut stream, Facts::of(peer, stop.clone()), &service)) => opened,
         // Nothing was asked yet.
         _ = stop.wait_for(|stopped| *stopped) => return,
     };
@@ -95,10 +95,10 @@ pub(crate) async fn serve(
 /// Reads the header of the PROXY protocol where there must be one.
 async fn open(
     stream: &mut TcpStream,
-    peer: SocketAddr,
+    mut facts: Facts,
     service: &Service,
 ) -> io::Result<(Facts, BytesMut)> {
-    let mut facts = Facts::of(peer);
+    let peer = facts.peer;
     let mut received = BytesMut::new();
     if !service.proxies.protocol || !service.proxies.trusts(peer.ip()) {
         return Ok((facts, received));
