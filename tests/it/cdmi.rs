@@ -5,18 +5,11 @@ use crate::Fixture;
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
 
-pub(crate) const OBJECT: &str = "application/cdmi-object";
-pub(crate) const CONTAINER: &str = "application/cdmi-container";
-pub(crate) const QUEUE: &str = "application/cdmi-queue";
+const OBJECT: &str = "application/cdmi-object";
+const CONTAINER: &str = "application/cdmi-container";
 
 /// A request with a document; the answer may be one of the same type.
-pub(crate) fn call(
-    client: &mut Client,
-    method: &str,
-    target: &str,
-    kind: &str,
-    body: Value,
-) -> Response {
+fn call(client: &mut Client, method: &str, target: &str, kind: &str, body: Value) -> Response {
     let headers = [("content-type", kind), ("accept", kind)];
     let body = body.to_string();
     let target = format!("/cdmi{target}");
@@ -25,26 +18,26 @@ pub(crate) fn call(
         .unwrap()
 }
 
-pub(crate) fn get(client: &mut Client, target: &str, kind: &str) -> Response {
+fn get(client: &mut Client, target: &str, kind: &str) -> Response {
     let target = format!("/cdmi{target}");
     client
         .send("GET", &target, &[("accept", kind)], &[])
         .unwrap()
 }
 
-pub(crate) fn plain(client: &mut Client, method: &str, target: &str, body: &[u8]) -> Response {
+fn plain(client: &mut Client, method: &str, target: &str, body: &[u8]) -> Response {
     let target = format!("/cdmi{target}");
     client.send(method, &target, &[], body).unwrap()
 }
 
-pub(crate) fn read(client: &mut Client, target: &str, kind: &str) -> Value {
+fn read(client: &mut Client, target: &str, kind: &str) -> Value {
     let response = get(client, target, kind);
     assert_eq!(response.status, 200, "{target}: {}", response.text());
     assert_eq!(response.header("content-type").as_deref(), Some(kind));
     crate::json(&response)
 }
 
-pub(crate) fn create(client: &mut Client, target: &str, body: Value) -> Value {
+fn create(client: &mut Client, target: &str, body: Value) -> Value {
     let kind = if target.ends_with('/') {
         CONTAINER
     } else {
@@ -55,7 +48,7 @@ pub(crate) fn create(client: &mut Client, target: &str, body: Value) -> Value {
     crate::json(&response)
 }
 
-pub(crate) fn status(response: &Response, expected: u16) {
+fn status(response: &Response, expected: u16) {
     assert_eq!(response.status, expected, "{}", response.text());
 }
 

@@ -1,7 +1,6 @@
 //! Black-box tests: the real binary, driven from outside.
 
 mod cdmi;
-mod cdmi_objects;
 mod clients;
 mod faults;
 mod figures;
@@ -14,7 +13,6 @@ mod main_job;
 mod objects;
 mod overload;
 mod proxies;
-mod rest;
 mod space;
 
 use tempfile::TempDir;

@@ -12,6 +12,8 @@ mod password;
 mod policy;
 mod principal;
 mod signature;
+mod throttle;
+mod token;
 mod verdict;
 
 pub use acl::{
@@ -31,4 +33,6 @@ pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
     SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys,
 };
+pub use throttle::Throttle;
+pub use token::{TOKEN_BYTES_MAX, Token};
 pub use verdict::{PolicyPlace, Reason, Verdict, verdict};

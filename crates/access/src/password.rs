@@ -109,6 +109,15 @@ impl PasswordCache {
         }
     }
 
+    /// Whether this was verified a short time ago, so that checking it again costs nothing.
+    ///
+    /// # Errors
+    /// `Internal`, which does not happen.
+    pub fn remembers(&self, host: &Host, user: &str, password: &str, hash: &str) -> Result<bool> {
+        let mac = self.mac(user, password, hash)?;
+        Ok(self.is_remembered(&mac, host.clock.monotonic()))
+    }
+
     /// Of the hash, too: what was verified against another one is forgotten.
     fn mac(&self, user: &str, password: &str, hash: &str) -> Result<[u8; 32]> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)

@@ -22,6 +22,16 @@ pub enum Noun {
     Job,
     /// An upload in parts.
     Upload,
+    /// A user of an account.
+    User,
+    /// A group of users.
+    Group,
+    /// A role.
+    Role,
+    /// An identity policy.
+    Policy,
+    /// An access key.
+    AccessKey,
 }
 
 impl fmt::Display for Noun {
@@ -33,6 +43,11 @@ impl fmt::Display for Noun {
             Noun::Version => "version",
             Noun::Job => "job",
             Noun::Upload => "upload",
+            Noun::User => "user",
+            Noun::Group => "group",
+            Noun::Role => "role",
+            Noun::Policy => "policy",
+            Noun::AccessKey => "access key",
         })
     }
 }

@@ -1,28 +1,20 @@
 //! The root user: made at the first start, checked at later ones, and made anew on demand.
 //!
-//! The store keeps hashes alone. The secrets themselves are printed once and stand in a file of the
-//! data folder that only its owner can read.
+//! The store keeps the password's hash, and the secret key encrypted. They are printed once and
+//! stand in a file of the data folder that only its owner can read.
 
 use crate::config::Config;
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use trestle_access::{hash_secret, verify_secret};
+use trestle_core::AccountId;
 use trestle_host::{Host, OpenMode, Random};
-use trestle_store::Store;
+use trestle_store::{Identities, Store, User};
 
-const SETTING: &str = "root";
+/// The account of the root user.
+pub(crate) const ROOT_ACCOUNT: &str = "root";
+
 /// Where the secrets stand, in the data folder.
 pub(crate) const FILE: &str = "root-credentials";
-
-/// What is stored of the root user.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RootRecord {
-    pub(crate) user: String,
-    pub(crate) password_hash: String,
-    pub(crate) access_key: String,
-    pub(crate) secret_key_hash: String,
-}
 
 /// What the operator is told once.
 pub(crate) struct Fresh {
@@ -52,22 +44,32 @@ fn text(random: &dyn Random, alphabet: &[u8], length: usize) -> String {
     chosen
 }
 
-/// The root user of the store, made now when there is none.
+/// The root user of the store, made now when there is none; then its credentials come back.
 pub(crate) async fn root(
     host: &Host,
-    store: &Store,
+    identities: &Identities,
     dir: &Path,
     config: &Config,
-) -> Result<(RootRecord, Option<Fresh>), String> {
-    let failed = |error: trestle_core::Error| format!("the root user: {error}");
-    if let Some(stored) = store.setting(SETTING).await.map_err(failed)? {
-        let record: RootRecord = serde_json::from_slice(&stored)
-            .map_err(|_| "the stored root user cannot be decoded".to_owned())?;
-        compare(&record, config)?;
-        return Ok((record, None));
+) -> Result<Option<Fresh>, String> {
+    let account = account()?;
+    if let Some(root) = identities
+        .store()
+        .find_root(&account)
+        .await
+        .map_err(failed)?
+    {
+        compare(&root, identities, config).await?;
+        return Ok(None);
     }
-    let (record, fresh) = make(host, store, dir, config, true).await?;
-    Ok((record, Some(fresh)))
+    make(host, identities.store(), dir, config).await.map(Some)
+}
+
+fn failed(error: trestle_core::Error) -> String {
+    format!("the root user: {error}")
+}
+
+fn account() -> Result<AccountId, String> {
+    AccountId::parse(ROOT_ACCOUNT).map_err(failed)
 }
 
 /// Gives the root user new credentials: the configured ones, and random ones for what is not
@@ -78,18 +80,11 @@ pub(crate) async fn reset(
     dir: &Path,
     config: &Config,
 ) -> Result<Fresh, String> {
-    Ok(make(host, store, dir, config, false).await?.1)
+    make(host, store, dir, config).await
 }
 
-/// Makes the root user; `first` demands that there is none yet.
-async fn make(
-    host: &Host,
-    store: &Store,
-    dir: &Path,
-    config: &Config,
-    first: bool,
-) -> Result<(RootRecord, Fresh), String> {
-    let failed = |error: trestle_core::Error| format!("the root user: {error}");
+/// Makes the root user, or makes it anew.
+async fn make(host: &Host, store: &Store, dir: &Path, config: &Config) -> Result<Fresh, String> {
     let given = |part: &str| config.root(part).map(str::to_owned);
     let fresh = Fresh {
         user: given("user").unwrap_or_else(|| "root".to_owned()),
@@ -97,50 +92,48 @@ async fn make(
         access_key: given("access_key").unwrap_or_else(|| text(&*host.random, CAPITALS, 20)),
         secret_key: given("secret_key").unwrap_or_else(|| text(&*host.random, LETTERS, 40)),
     };
-    if fresh.user.contains(':') || fresh.user.chars().any(char::is_control) {
-        return Err("root_user must not contain ':' or control characters".to_owned());
-    }
-    let record = RootRecord {
-        user: fresh.user.clone(),
-        password_hash: hash_secret(&fresh.password, &*host.random).map_err(failed)?,
-        access_key: fresh.access_key.clone(),
-        secret_key_hash: hash_secret(&fresh.secret_key, &*host.random).map_err(failed)?,
-    };
-    // The file first: a record without it would leave nobody who knows the password.
+    let hash = hash_secret(&fresh.password, &*host.random).map_err(failed)?;
+    // The file first: a root user without it would leave nobody who knows the password.
     write_file(host, dir, &fresh)
         .map_err(|error| format!("the root credentials cannot be written: {error}"))?;
-    let encoded = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
+    let key = (fresh.access_key.as_str(), fresh.secret_key.as_str());
     store
-        .set_setting(SETTING, Bytes::from(encoded), first)
+        .set_root(&account()?, &fresh.user, &hash, key)
         .await
         .map_err(failed)?;
-    Ok((record, fresh))
+    Ok(fresh)
 }
 
 /// Values that are given again must be the ones in force.
-fn compare(record: &RootRecord, config: &Config) -> Result<(), String> {
-    let hashed = |given: &str, hash: &str| verify_secret(given, hash).map_err(|e| e.to_string());
-    let differs = |part: &str| -> Result<bool, String> {
-        let Some(given) = config.root(part) else {
-            return Ok(false);
-        };
-        Ok(match part {
-            "user" => given != record.user,
-            "password" => !hashed(given, &record.password_hash)?,
-            "access_key" => given != record.access_key,
-            _ => !hashed(given, &record.secret_key_hash)?,
-        })
+async fn compare(root: &User, identities: &Identities, config: &Config) -> Result<(), String> {
+    let differs = |part: &str| {
+        Err(format!(
+            "root_{part} differs from the one in force; leave it out, give the one in the data \
+             folder's file {FILE}, or make new ones with 'trestle root reset' while no server runs"
+        ))
     };
-    for part in ["user", "password", "access_key", "secret_key"] {
-        if differs(part)? {
-            return Err(format!(
-                "root_{part} differs from the one this data folder was made with; \
-                 leave it out, give the one in its file {FILE}, \
-                 or make new ones with 'trestle root reset' while no server runs"
-            ));
-        }
+    if config.root("user").is_some_and(|given| given != root.name) {
+        return differs("user");
     }
-    Ok(())
+    if let (Some(given), Some(hash)) = (config.root("password"), &root.password_hash)
+        && !verify_secret(given, hash).map_err(failed)?
+    {
+        return differs("password");
+    }
+    let Some(given) = config.root("access_key") else {
+        return match config.root("secret_key") {
+            None => Ok(()),
+            Some(_) => Err("root_secret_key needs root_access_key".to_owned()),
+        };
+    };
+    let known = identities.access_key(given).await.map_err(failed)?;
+    let Some((secret, _)) = known.filter(|(_, principal)| principal.is_root()) else {
+        return differs("access_key");
+    };
+    match config.root("secret_key") {
+        Some(given) if given != secret.expose() => differs("secret_key"),
+        _ => Ok(()),
+    }
 }
 
 fn write_file(host: &Host, dir: &Path, fresh: &Fresh) -> std::io::Result<()> {

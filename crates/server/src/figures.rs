@@ -2,9 +2,9 @@
 //! root's credentials unless the configuration makes them public.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use http::{Method, Response, StatusCode};
+use http::{Extensions, Method, Response, StatusCode};
 use std::sync::Arc;
-use trestle_http::{BasicCredentials, Body, Figure, Metrics, Problem};
+use trestle_http::{Body, Figure, Metrics, Presented, Problem};
 use trestle_rest::Authenticate;
 use trestle_store::Store;
 
@@ -17,13 +17,18 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Response<Body> {
         if method != Method::GET && method != Method::HEAD {
             return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
                 .with_header(ALLOW, HeaderValue::from_static("GET, HEAD"))
                 .into_response();
         }
-        if let Some(refused) = self.refused(headers).await {
+        if let Some(refused) = self.refused(headers, extensions).await {
             return refused.into_response();
         }
         let writable = Figure {
@@ -40,7 +45,7 @@ impl Figures {
         response
     }
 
-    async fn refused(&self, headers: &HeaderMap) -> Option<Problem> {
+    async fn refused(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Problem> {
         let authenticate = self.authenticate.as_ref()?;
         let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
         let unknown = |detail: &str| {
@@ -49,9 +54,9 @@ impl Figures {
                     .with_header(WWW_AUTHENTICATE, challenge.clone()),
             )
         };
-        let presented = match BasicCredentials::presented(headers) {
-            Ok(Some(presented)) => presented,
-            Ok(None) => return unknown("credentials are needed"),
+        let presented = match Presented::of(headers, extensions) {
+            Ok(presented) if presented.is_nothing() => return unknown("credentials are needed"),
+            Ok(presented) => presented,
             Err(error) => return unknown(error.message()),
         };
         match authenticate(presented).await {
@@ -60,7 +65,7 @@ impl Figures {
                 StatusCode::FORBIDDEN,
                 "the figures are root's",
             )),
-            Ok(None) => unknown("the user or the password is wrong"),
+            Ok(None) => unknown("the credentials are wrong"),
             Err(error) => Some(error.into()),
         }
     }

@@ -1,5 +1,6 @@
 //! The `trestle` binary: the command line, and nothing else.
 
+mod authenticate;
 mod check;
 mod config;
 mod credentials;

@@ -1,34 +1,31 @@
 //! `trestle serve`: opens the store, listens, and stops cleanly.
 
+use crate::authenticate;
 use crate::config::Config;
-use crate::credentials::{self, Fresh, RootRecord};
+use crate::credentials::{self, Fresh, ROOT_ACCOUNT};
 use crate::dialects::Dialects;
 use crate::figures::Figures;
 use crate::listeners::Listeners;
 use crate::{master_key, swift};
-use futures::future::BoxFuture;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use trestle_access::{PasswordCache, Principal, SecretKey};
 use trestle_cdmi::{Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};
-use trestle_core::{AccountId, Result};
+use trestle_core::AccountId;
 use trestle_engine_embedded::Settings;
 use trestle_host::Host;
-use trestle_http::{BasicCredentials, Metrics, Service, Tls};
-use trestle_rest::{Authenticate, Rest};
-use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey, S3};
-use trestle_store::Store;
+use trestle_http::{Metrics, Service, Tls};
+use trestle_rest::Rest;
+use trestle_s3::S3;
+use trestle_store::{Identities, Store};
 use trestle_swift::Swift;
 
-/// The account of the root user.
-const ROOT_ACCOUNT: &str = "root";
 /// How often space is given back that nobody needs.
 const TIDY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT; SIGHUP reads the TLS certificate again.
-pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String> {
+pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     let host = Host::real();
     let dir = config.data();
     let opening =
@@ -48,7 +45,8 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         .map_err(opening)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listeners = Listeners::bind(&host, config, &dir).await?;
-    let (root, fresh) = credentials::root(&host, &store, &dir, config).await?;
+    let identities = Identities::new(store.clone()).map_err(opening)?;
+    let fresh = credentials::root(&host, &identities, &dir, config).await?;
     let urls = listeners.urls()?;
     if let (Some(fresh), Some(url)) = (&fresh, urls.first()) {
         introduce(
@@ -61,24 +59,19 @@ pub(crate) async fn run(config: &Config) -> std::result::Result<ExitCode, String
         println!("listening on {url}");
     }
     let metrics = Arc::new(Metrics::default());
-    let authenticate = authenticate(host.clone(), root.clone(), account.clone());
-    let cdmi = open_cdmi(config, &host, &store, &authenticate, account.clone()).await?;
+    let authenticate = authenticate::presented(&identities);
+    let cdmi = open_cdmi(config, &host, &identities, account.clone()).await?;
     let dialects = Arc::new(Dialects {
         s3: S3::new(
             store.clone(),
-            keys(config, &root, &account),
-            accounts(&account),
+            authenticate::keys(&identities),
+            authenticate::accounts(&identities),
             s3_settings(config),
         ),
         swift: Swift::new(
             store.clone(),
             host.clone(),
-            Arc::new(swift::Users::new(
-                store.clone(),
-                host.clone(),
-                root.clone(),
-                account.clone(),
-            )),
+            Arc::new(swift::Users(identities.clone())),
             swift::settings(config),
         ),
         rest: Rest::new(store.clone(), authenticate.clone()),
@@ -134,10 +127,9 @@ fn reload(tls: Option<&Tls>) {
 async fn open_cdmi(
     config: &Config,
     host: &Host,
-    store: &Arc<Store>,
-    authenticate: &Arc<Authenticate>,
+    identities: &Arc<Identities>,
     root_account: AccountId,
-) -> std::result::Result<Cdmi, String> {
+) -> Result<Cdmi, String> {
     let given = config.get("cdmi_enterprise_number");
     let wrong = || "cdmi_enterprise_number is a number from 1 to 16777215".to_owned();
     let number = given.map(|text| text.parse::<u32>().map_err(|_| wrong()));
@@ -145,7 +137,9 @@ async fn open_cdmi(
         root_account,
         enterprise_number: number.transpose()?.unwrap_or(ENTERPRISE_NUMBER_DEFAULT),
     };
-    let opened = Cdmi::open(store.clone(), host.clone(), authenticate.clone(), settings);
+    let store = identities.store().clone();
+    let authenticate = authenticate::basic(identities);
+    let opened = Cdmi::open(store, host.clone(), authenticate, settings);
     opened.await.map_err(|error| format!("CDMI: {error}"))
 }
 
@@ -161,7 +155,7 @@ async fn tidy(store: Arc<Store>) {
 }
 
 /// Gives the root user of a store that is not in use new credentials.
-pub(crate) async fn reset_root(config: &Config) -> std::result::Result<ExitCode, String> {
+pub(crate) async fn reset_root(config: &Config) -> Result<ExitCode, String> {
     let host = Host::real();
     let dir = config.data();
     let failed = |error: trestle_core::Error| format!("{}: {error}", dir.display());
@@ -217,55 +211,4 @@ fn s3_settings(config: &Config) -> trestle_s3::Settings {
         storage_classes: config.list("storage_class").to_vec(),
         ..trestle_s3::Settings::default()
     }
-}
-
-/// The one account that there is.
-fn accounts(root: &AccountId) -> Arc<AccountOf> {
-    let root = root.clone();
-    Arc::new(
-        move |by: AccountBy| -> BoxFuture<'static, Result<Option<AccountId>>> {
-            let known = by == AccountBy::Id(root.as_str().to_owned());
-            let found = known.then(|| root.clone());
-            Box::pin(async move { Ok(found) })
-        },
-    )
-}
-
-/// Root's access key, when this start was given its secret: the store has only a hash of it.
-fn keys(config: &Config, root: &RootRecord, account: &AccountId) -> Arc<KeyOf> {
-    let secret = config.root("secret_key").map(str::to_owned);
-    let principal = Arc::new(Principal::root(account.clone(), root.user.clone()));
-    let known = root.access_key.clone();
-    Arc::new(
-        move |key: String| -> BoxFuture<'static, Result<Option<KnownKey>>> {
-            let found = secret
-                .as_ref()
-                .filter(|_| key == known)
-                .map(|secret| (SecretKey::new(secret.clone()), principal.clone()));
-            Box::pin(async move { Ok(found) })
-        },
-    )
-}
-
-fn authenticate(host: Host, root: RootRecord, account: AccountId) -> Arc<Authenticate> {
-    let cache = Arc::new(PasswordCache::new(&*host.random));
-    Arc::new(
-        move |presented: BasicCredentials| -> BoxFuture<'static, Result<Option<Principal>>> {
-            let (host, root, account, cache) =
-                (host.clone(), root.clone(), account.clone(), cache.clone());
-            Box::pin(async move {
-                // An unknown user costs the same argon2 run as a wrong password.
-                let verified = cache
-                    .verify(
-                        &host,
-                        &presented.user,
-                        &presented.password,
-                        &root.password_hash,
-                    )
-                    .await?;
-                let known = presented.user == root.user;
-                Ok((verified && known).then(|| Principal::root(account, root.user)))
-            })
-        },
-    )
 }

@@ -55,10 +55,29 @@ impl Store {
             }
             let expected = vec![found.expectation(), confirmed];
             found.account.properties.closed = false;
-            if self.write_account(expected, &mut found.account).await? {
+            if self
+                .write_account(expected, &mut found.account, false)
+                .await?
+            {
                 return Ok(true);
             }
         }
+    }
+
+    /// The write that makes an account.
+    pub(crate) fn new_account(&self, id: &AccountId) -> Result<Write> {
+        let now = self.host.clock.now();
+        let account = Account {
+            id: id.clone(),
+            created: now,
+            modified: now,
+            properties: AccountProperties::default(),
+        };
+        Ok(Write::Put {
+            key: row_key::account(id),
+            value: AccountRecord::new(&account)?.to_value()?,
+            body: None,
+        })
     }
 
     /// Makes the account when there is none.
@@ -67,31 +86,36 @@ impl Store {
         id: &AccountId,
         confirmed: Option<Expectation>,
     ) -> Result<bool> {
-        let now = self.host.clock.now();
-        let mut account = Account {
-            id: id.clone(),
-            created: now,
-            modified: now,
-            properties: AccountProperties::default(),
+        let mut expectations = vec![Expectation::Absent(row_key::account(id))];
+        expectations.extend(confirmed);
+        let commit = Commit {
+            expectations,
+            writes: vec![self.new_account(id)?],
+            ..Commit::default()
         };
-        let mut expected = vec![Expectation::Absent(row_key::account(id))];
-        expected.extend(confirmed);
-        self.write_account(expected, &mut account).await
+        self.try_commit(commit).await
     }
 
     async fn write_account(
         &self,
         expectations: Vec<Expectation>,
         account: &mut Account,
+        rights: bool,
     ) -> Result<bool> {
         account.modified = self.host.clock.now().max(account.modified);
+        let put = |key, value| Write::Put {
+            key,
+            value,
+            body: None,
+        };
+        let value = AccountRecord::new(account)?.to_value()?;
+        let mut writes = vec![put(row_key::account(&account.id), value)];
+        if rights {
+            writes.push(put(row_key::identities(), bytes::Bytes::new()));
+        }
         let commit = Commit {
             expectations,
-            writes: vec![Write::Put {
-                key: row_key::account(&account.id),
-                value: AccountRecord::new(account)?.to_value()?,
-                body: None,
-            }],
+            writes,
             ..Commit::default()
         };
         self.try_commit(commit).await
@@ -132,8 +156,13 @@ impl Store {
                 return Ok(found.account);
             }
             check(&found.account.properties)?;
+            // What is known of identities covers who else may use an account.
+            let rights = before.acl != found.account.properties.acl;
             let expected = vec![found.expectation(), confirmed];
-            if self.write_account(expected, &mut found.account).await? {
+            if self
+                .write_account(expected, &mut found.account, rights)
+                .await?
+            {
                 return Ok(found.account);
             }
         }
@@ -167,6 +196,11 @@ impl Store {
                 expectations,
                 writes: vec![
                     delete(row_key::account(id)),
+                    Write::Put {
+                        key: row_key::identities(),
+                        value: bytes::Bytes::new(),
+                        body: None,
+                    },
                     count(Count::Buckets),
                     count(Count::Objects),
                     count(Count::Bytes),
@@ -224,6 +258,9 @@ pub(crate) async fn find_account(read: &dyn MetaRead, id: &AccountId) -> Result<
 }
 
 fn check(properties: &AccountProperties) -> Result<()> {
+    if let Some(acl) = &properties.acl {
+        trestle_access::Acl::parse(acl)?;
+    }
     crate::put::check_metadata(&properties.metadata)?;
     let size = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let documents = properties.documents.iter();

@@ -5,11 +5,15 @@
 //! What a verb found is what its commit expects, so a right that is taken away meanwhile is never
 //! used.
 
+use crate::identity;
+use crate::properties::{BucketProperties, PublicAccessBlock};
 use crate::row_key;
 use crate::store::{self, FoundBucket, FoundObject, Store};
-use std::sync::Arc;
-use trestle_access::{Asked, BucketFacts, Facts, Grant, ObjectFacts, Resource, Revisions, Seen};
-use trestle_core::{Error, ErrorKind, Noun, Result, Sequence, Timestamp};
+use trestle_access::{
+    Acl, Action, Asked, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind, Resource,
+    Revisions, Seen, Verdict,
+};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp};
 use trestle_engine::{Expectation, MetaRead};
 
 impl Store {
@@ -21,34 +25,43 @@ impl Store {
     /// Decides whether it may be done.
     ///
     /// # Errors
-    /// `Forbidden`; `NotFound(Bucket)` when what is not there does not allow it.
+    /// `Forbidden`; `NotFound(Bucket)` when what is not there does not allow it; `Corrupt` when what
+    /// decides it cannot be read.
     pub async fn authorize(&self, asked: Asked) -> Result<Grant> {
         let read = self.snapshot().await?;
-        let identities = identities_revision(&*read).await?;
-        let bucket = match asked.resource.bucket() {
-            None => None,
-            Some(name) => match store::find_bucket(&*read, name).await {
-                Ok(found) => Some(found),
-                Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => None,
-                Err(error) => return Err(error),
-            },
-        };
-        let facts = facts_of(identities, bucket.as_ref(), Seen::Unread);
+        let bucket = bucket_of(&*read, &asked).await?;
+        let facts = self.facts(&*read, &asked, bucket.as_ref()).await?;
         match trestle_access::decide(asked.clone(), &facts) {
             Ok(Some(grant)) => return Ok(grant),
             Ok(None) => {}
             Err(error) => return Err(missing(&asked, bucket.as_ref(), error)),
         }
-        let object = match (&asked.resource, &bucket) {
-            (Resource::Object(_, key), Some(found)) => {
-                store::find_object(&*read, found.bucket.id, key).await?
-            }
-            _ => None,
-        };
-        let object = object.as_ref().map_or(Seen::Absent, Seen::There);
-        let facts = facts_of(identities, bucket.as_ref(), object);
+        let facts = self.more(&*read, &asked, bucket.as_ref(), facts).await?;
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        trestle_access::decide(asked, &facts)?.ok_or_else(undecided)
+        let decided = trestle_access::decide(asked.clone(), &facts);
+        let decided = decided.map_err(|error| missing(&asked, bucket.as_ref(), error))?;
+        decided.ok_or_else(undecided)
+    }
+
+    /// Why something is decided as it is, for who may have it explained: about users of the account
+    /// that the grant, for `ExplainDecisions`, is for.
+    ///
+    /// # Errors
+    /// `Forbidden`; `NotFound(Bucket)`; `Corrupt`.
+    pub async fn explain(&self, grant: &Grant, asked: &Asked) -> Result<Verdict> {
+        let account = asked.principal.account();
+        let fits = grant.action() == Action::ExplainDecisions
+            && (account.is_none() || account == grant.resource().account());
+        if !fits {
+            let message = "the grant is for another action or account";
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
+        let bucket = bucket_of(&*read, asked).await?;
+        let facts = self.facts(&*read, asked, bucket.as_ref()).await?;
+        let facts = self.more(&*read, asked, bucket.as_ref(), facts).await?;
+        Ok(trestle_access::verdict(asked, &facts))
     }
 
     /// Confirms a grant on what a verb found in its snapshot, and says what the verb's commit has
@@ -63,11 +76,18 @@ impl Store {
         bucket: Option<&FoundBucket>,
         object: Option<&FoundObject>,
     ) -> Result<Expectation> {
-        let identities = identities_revision(read).await?;
-        let object = object.map_or(Seen::Absent, Seen::There);
-        let now = revisions(identities, bucket, &object);
-        if !grant.rests_on(&now) {
-            grant.confirm(&facts_of(identities, bucket, object))?;
+        let identities = identity::revision(read).await?;
+        let found = object.map_or(Seen::Absent, Seen::There);
+        let now = revisions(identities, bucket, &found);
+        // An ordered list binds everybody, and was not looked for.
+        let unread = object.is_some_and(|found| found.object.acl.is_some());
+        if unread || !grant.rests_on(&now) {
+            let asked = grant.asked();
+            let mut facts = self.facts(read, asked, bucket).await?;
+            (facts.revisions, facts.object) = (now, object_facts(found)?);
+            self.read_account_acl(read, asked, bucket, &mut facts)
+                .await?;
+            grant.confirm(&facts)?;
         }
         let key = row_key::identities();
         Ok(match identities {
@@ -75,22 +95,88 @@ impl Store {
             revision => Expectation::Revision(key, revision),
         })
     }
+
+    /// What most decisions need: who asks, and the bucket.
+    async fn facts(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+        bucket: Option<&FoundBucket>,
+    ) -> Result<Facts> {
+        let known = self.known_of(read, &asked.principal).await?;
+        Ok(Facts {
+            revisions: revisions(identity::revision(read).await?, bucket, &Seen::Unread),
+            identity: known.map(|known| known.facts.clone()),
+            account_acl: Seen::Unread,
+            bucket: bucket.map(|found| self.bucket_facts(found)).transpose()?,
+            object: Seen::Unread,
+        })
+    }
+
+    /// The rest: the account's ACL, and the object.
+    async fn more(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+        bucket: Option<&FoundBucket>,
+        mut facts: Facts,
+    ) -> Result<Facts> {
+        let object = match (&asked.resource, bucket) {
+            (Resource::Object(_, key), Some(found)) => {
+                store::find_object(read, found.bucket.id, key).await?
+            }
+            _ => None,
+        };
+        let object = object.as_ref().map_or(Seen::Absent, Seen::There);
+        facts.revisions = revisions(facts.revisions.identities, bucket, &object);
+        facts.object = object_facts(object)?;
+        self.read_account_acl(read, asked, bucket, &mut facts)
+            .await?;
+        Ok(facts)
+    }
+
+    async fn read_account_acl(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+        bucket: Option<&FoundBucket>,
+        facts: &mut Facts,
+    ) -> Result<()> {
+        let bucket = bucket.map(|found| found.bucket.owner.account.clone());
+        let named = || asked.resource.bucket().and_then(BucketName::account);
+        let account: Option<AccountId> = match asked.action {
+            // Of the account that is to own it, whoever has a bucket of that name.
+            Action::CreateBucket => named(),
+            _ => bucket.or_else(|| asked.resource.account().cloned()),
+        };
+        let acl = match account {
+            None => None,
+            Some(account) => self.known_account_acl(read, &account).await?,
+        };
+        facts.account_acl = acl.map_or(Seen::Absent, Seen::There);
+        Ok(())
+    }
+}
+
+async fn bucket_of(read: &dyn MetaRead, asked: &Asked) -> Result<Option<FoundBucket>> {
+    let Some(name) = asked.resource.bucket() else {
+        return Ok(None);
+    };
+    match store::find_bucket(read, name).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Nothing protects the name of a bucket that does not exist.
 fn missing(asked: &Asked, bucket: Option<&FoundBucket>, refused: Error) -> Error {
     match asked.resource.bucket() {
-        Some(name) if bucket.is_none() && asked.action != trestle_access::Action::CreateBucket => {
+        Some(name) if bucket.is_none() && asked.action != Action::CreateBucket => {
             Error::not_found(Noun::Bucket, name)
         }
         _ => refused,
     }
-}
-
-/// The revision of everything that is known of identities; 0 before anything was.
-async fn identities_revision(read: &dyn MetaRead) -> Result<Sequence> {
-    let row = read.get(&row_key::identities()).await?;
-    Ok(row.map_or(Sequence(0), |row| row.revision))
 }
 
 fn revisions(
@@ -109,33 +195,57 @@ fn revisions(
     }
 }
 
-fn facts_of(
-    identities: Sequence,
-    bucket: Option<&FoundBucket>,
-    object: Seen<&FoundObject>,
-) -> Facts {
-    Facts {
-        identity: None,
-        account_acl: Seen::Absent,
-        revisions: revisions(identities, bucket, &object),
-        bucket: bucket.map(|found| {
-            Arc::new(BucketFacts {
-                name: found.bucket.name.clone(),
-                owner: found.bucket.owner.clone(),
-                policy: None,
-                acl: None,
-                ownership: Default::default(),
-                public_access: Default::default(),
-            })
-        }),
-        object: match object {
-            Seen::Unread => Seen::Unread,
-            Seen::Absent => Seen::Absent,
-            Seen::There(found) => Seen::There(ObjectFacts {
+fn object_facts(object: Seen<&FoundObject>) -> Result<Seen<ObjectFacts>> {
+    Ok(match object {
+        Seen::Unread => Seen::Unread,
+        Seen::Absent => Seen::Absent,
+        Seen::There(found) => {
+            let acl = found.object.acl.as_deref().map(identity::parse_acl);
+            Seen::There(ObjectFacts {
                 owner: found.object.owner.clone(),
-                acl: None,
-                tags: Default::default(),
-            }),
-        },
+                acl: acl.transpose()?.map(std::sync::Arc::new),
+                tags: found.object.tags.clone(),
+            })
+        }
+    })
+}
+
+/// Refuses a bucket's policy, ACL or ownership that is not understood, and what its block of public
+/// access keeps out.
+pub(crate) fn check_bucket(
+    name: &BucketName,
+    former: &BucketProperties,
+    new: &BucketProperties,
+) -> Result<()> {
+    let block = &new.public_access;
+    if let Some(text) = new.policy.as_ref().filter(|_| new.policy != former.policy) {
+        let policy = Policy::parse(text, PolicyKind::Bucket(name.as_str()))?;
+        if block.block_policy && policy.is_public() {
+            return Err(blocked());
+        }
     }
+    if let Some(text) = new.acl.as_ref().filter(|_| new.acl != former.acl) {
+        check_acl(block, text)?;
+    }
+    if let Some(named) = &new.ownership
+        && Ownership::named(named).is_none()
+    {
+        return Err(Error::invalid(format!(
+            "the ownership {named:?} is not known"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses an ACL that is not understood, and one that a block of public access keeps out.
+pub(crate) fn check_acl(block: &PublicAccessBlock, text: &str) -> Result<()> {
+    let acl = Acl::parse(text)?;
+    match block.block_acls && acl.is_public() {
+        true => Err(blocked()),
+        false => Ok(()),
+    }
+}
+
+fn blocked() -> Error {
+    Error::new(ErrorKind::Forbidden, "public access is blocked")
 }

@@ -1,6 +1,7 @@
 //! The verbs on buckets. A name is claimed in the one global index, and freed with its bucket.
 
 use crate::account::find_account;
+use crate::authorize;
 use crate::bucket_update::check_new;
 use crate::feed::{self, Event, EventKind};
 use crate::nouns::{Bucket, BucketUsage, ListBuckets};
@@ -106,6 +107,8 @@ impl Store {
                 properties: properties.clone(),
                 held: Vec::new(),
             };
+            let none = BucketProperties::default();
+            authorize::check_bucket(&bucket.name, &none, &bucket.properties)?;
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
             if self.try_commit(commit).await? {

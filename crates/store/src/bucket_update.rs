@@ -1,6 +1,7 @@
 //! Changing a bucket's properties: each part by a right of its own, and only to what may follow
 //! what was there.
 
+use crate::authorize;
 use crate::nouns::Bucket;
 use crate::properties::{BucketProperties, Versioning};
 use crate::record::{BucketRecord, Record};
@@ -60,6 +61,7 @@ impl Store {
             drop(read);
             check_transition(former, &bucket.properties)?;
             check_limits(&bucket.properties)?;
+            authorize::check_bucket(&bucket.name, former, &bucket.properties)?;
             let commit = Commit {
                 expectations,
                 writes: vec![Write::Put {

@@ -8,6 +8,7 @@ mod uploads;
 mod versions;
 
 use crate::feed;
+use crate::identity;
 use crate::layer;
 use crate::nouns::{Bucket, JobState, Object};
 use crate::placement::Tally;
@@ -160,6 +161,7 @@ impl Check<'_> {
         let result = match table {
             row_key::SETTING | row_key::RING_KEY => Ok(()),
             row_key::ACCOUNT => account(key, row),
+            table if identity::check::is_table(table) => identity::check::row(read, key, row).await,
             row_key::BUCKET_NAME => self.bucket_name(read, key, row).await,
             row_key::BUCKET => self.bucket(read, key, row).await,
             row_key::ACCOUNT_BUCKET => self.account_bucket(read, key, row).await,

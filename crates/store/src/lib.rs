@@ -16,6 +16,7 @@ mod delete;
 mod directory;
 mod expiry;
 mod feed;
+mod identity;
 mod job;
 mod keys;
 mod layer;
@@ -46,6 +47,10 @@ pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAG
 pub use check::{CheckSummary, Finding};
 pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
 pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
+pub use identity::{
+    AccessKey, ChangeUser, Group, IDENTITY_NAME_BYTES_MAX, Identities, Issue, NamedPolicy,
+    NewAccessKey, NewRole, NewUser, Role, User,
+};
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, ComposeObject, Content,

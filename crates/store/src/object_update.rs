@@ -77,6 +77,14 @@ impl Store {
             }
             check_retention(former.retention, properties.retention, guard)?;
             check_properties(&properties)?;
+            if let Some(acl) = properties
+                .acl
+                .as_ref()
+                .filter(|_| properties.acl != former.acl)
+            {
+                let block = &bucket.bucket.properties.public_access;
+                crate::authorize::check_acl(block, acl)?;
+            }
             let mut object = found.object.clone();
             object.change = object.change.saturating_add(1);
             if is_modification(&former, &properties) {

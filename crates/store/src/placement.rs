@@ -242,6 +242,10 @@ impl Slot {
         body: Option<Body>,
     ) -> Result<Option<Changes>> {
         self.check_held()?;
+        if let Some(acl) = &object.acl {
+            let block = &self.bucket.bucket.properties.public_access;
+            crate::authorize::check_acl(block, acl)?;
+        }
         let guard = Guard::at(store.host.clock.now());
         let Some(mut changes) = self.make_way(store, guard).await? else {
             return Ok(None);

@@ -20,6 +20,22 @@ pub(crate) const RING_KEY: u8 = 0x02;
 pub(crate) const ACCOUNT: u8 = 0x10;
 /// `11`: one empty row whose revision is that of everything known of identities.
 pub(crate) const IDENTITIES: u8 = 0x11;
+/// `12 | account id | 00 | kind | name`: a user, group, role or policy.
+pub(crate) const IDENTITY: u8 = 0x12;
+/// `13 | access key`: an access key.
+pub(crate) const ACCESS_KEY: u8 = 0x13;
+/// `14 | account id | 00 | user | 00 | access key`: the access keys of a user.
+pub(crate) const USER_KEY: u8 = 0x14;
+/// `15 | user | 00 | account id`: the accounts that have a user of this name.
+pub(crate) const USER_NAME: u8 = 0x15;
+/// `16 | access key`: when it was last used.
+pub(crate) const KEY_USED: u8 = 0x16;
+/// `17 | token id`: a token that was revoked, until it ends by itself.
+pub(crate) const REVOKED: u8 = 0x17;
+/// `18 | fingerprint`: whose client certificate this is.
+pub(crate) const CERTIFICATE: u8 = 0x18;
+/// `19 | e-mail address | 00 | account id | 00 | user`: who has an e-mail address.
+pub(crate) const EMAIL: u8 = 0x19;
 /// `20 | bucket name`: the global index of bucket names.
 pub(crate) const BUCKET_NAME: u8 = 0x20;
 /// `21 | bucket id`: a bucket.
@@ -107,6 +123,70 @@ pub(crate) fn account(id: &AccountId) -> Bytes {
 
 pub(crate) fn identities() -> Bytes {
     key(IDENTITIES, &[])
+}
+
+/// Start of the keys of an account's identities of one kind.
+pub(crate) fn identities_of(account: &AccountId, kind: u8) -> Bytes {
+    identity(account, kind, "")
+}
+
+pub(crate) fn identity(account: &AccountId, kind: u8, name: &str) -> Bytes {
+    let account = account.as_str().as_bytes();
+    key(IDENTITY, &[account, &[0, kind], name.as_bytes()])
+}
+
+pub(crate) fn access_key(id: &str) -> Bytes {
+    key(ACCESS_KEY, &[id.as_bytes()])
+}
+
+/// Start of the keys of a user's access keys.
+pub(crate) fn user_keys(account: &AccountId, user: &str) -> Bytes {
+    user_key(account, user, "")
+}
+
+pub(crate) fn user_key(account: &AccountId, user: &str, id: &str) -> Bytes {
+    let account = account.as_str().as_bytes();
+    key(
+        USER_KEY,
+        &[account, &[0], user.as_bytes(), &[0], id.as_bytes()],
+    )
+}
+
+/// Start of the keys that lead from a user's name to accounts.
+pub(crate) fn user_names(user: &str) -> Bytes {
+    key(USER_NAME, &[user.as_bytes(), &[0]])
+}
+
+pub(crate) fn user_name(user: &str, account: &AccountId) -> Bytes {
+    key(
+        USER_NAME,
+        &[user.as_bytes(), &[0], account.as_str().as_bytes()],
+    )
+}
+
+pub(crate) fn key_used(id: &str) -> Bytes {
+    key(KEY_USED, &[id.as_bytes()])
+}
+
+pub(crate) fn revoked(token: &str) -> Bytes {
+    key(REVOKED, &[token.as_bytes()])
+}
+
+/// Start of the keys that lead from an e-mail address to users.
+pub(crate) fn emails(address: &str) -> Bytes {
+    key(EMAIL, &[address.as_bytes(), &[0]])
+}
+
+pub(crate) fn email(address: &str, account: &AccountId, user: &str) -> Bytes {
+    let account = account.as_str().as_bytes();
+    key(
+        EMAIL,
+        &[address.as_bytes(), &[0], account, &[0], user.as_bytes()],
+    )
+}
+
+pub(crate) fn certificate(fingerprint: &str) -> Bytes {
+    key(CERTIFICATE, &[fingerprint.as_bytes()])
 }
 
 pub(crate) fn bucket_name(name: &BucketName) -> Bytes {

@@ -43,6 +43,7 @@ pub struct Store {
     pub(crate) waiting: Waiting,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
+    pub(crate) cache: crate::identity::Cache,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -119,6 +120,7 @@ impl Store {
             ring: Ring::default(),
             waiting: Waiting::default(),
             forgetting: Mutex::default(),
+            cache: crate::identity::Cache::default(),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
@@ -404,6 +406,13 @@ pub(crate) fn conflict() -> Error {
     Error::new(
         ErrorKind::Conflict,
         "concurrent changes of the same name kept winning",
+    )
+}
+
+pub(crate) fn too_many(what: &str, max: usize) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("there is room for {max} of each {what}"),
     )
 }
 

@@ -88,7 +88,19 @@ pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
+pub(crate) fn master() -> MasterKey {
+    MasterKey::from_bytes([7; 32])
+}
+
 impl Fixture {
+    /// The machine of the store.
+    pub(crate) fn store_host(&self) -> Host {
+        Host {
+            clock: self.clock.clone(),
+            ..Host::real()
+        }
+    }
+
     /// A store with one bucket, `b`.
     pub(crate) async fn new() -> Fixture {
         let clock = Arc::new(ManualClock::at(START));
@@ -106,7 +118,7 @@ impl Fixture {
             data: held.clone(),
             pins: engine.pins,
         };
-        let store = Store::open(engine.clone(), host, account(), None)
+        let store = Store::open(engine.clone(), host, account(), Some(master()))
             .await
             .unwrap();
         let fixture = Fixture {

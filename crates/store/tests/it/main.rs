@@ -15,6 +15,7 @@ mod concurrency;
 mod copies;
 mod feed;
 mod fixture;
+mod identities;
 mod listing;
 mod objects;
 mod patches;

@@ -1,0 +1,160 @@
+//! Bearer tokens: signed, self-contained, of limited life and scope.
+//!
+//! A token says who it is for, until when, and which policies narrow it. Whoever has the key can
+//! check one without asking anybody; what it says of rights is never trusted, those are looked up.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use trestle_core::{Error, ErrorKind, Result, Timestamp};
+
+/// How a token begins, so that one is known when it is seen.
+const PREFIX: &str = "tr1.";
+/// Longest token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Its own id, by which it can be revoked.
+    #[serde(rename = "i")]
+    pub id: String,
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: String,
+    /// The user.
+    #[serde(rename = "u")]
+    pub user: String,
+    /// The user's key epoch when it was issued: a later one voids it.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// When it was issued, in microseconds since 1970.
+    #[serde(rename = "f")]
+    pub issued: u64,
+    /// Until when it is valid, in microseconds since 1970.
+    #[serde(rename = "t")]
+    pub expires: u64,
+    /// Policies that narrow it.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+}
+
+impl Token {
+    /// The token as it is sent.
+    ///
+    /// # Errors
+    /// `TooLarge` when its policies are too many.
+    pub fn sign(&self, key: &[u8; 32]) -> Result<String> {
+        let payload = serde_json::to_vec(self).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a token cannot be written").with_source(error)
+        })?;
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let signature = URL_SAFE_NO_PAD.encode(mac(key, payload.as_bytes()));
+        let token = format!("{PREFIX}{payload}.{signature}");
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("a token is limited to {TOKEN_BYTES_MAX} bytes"),
+            ));
+        }
+        Ok(token)
+    }
+
+    /// Reads a token that was signed with this key and is valid now; none for any other text.
+    pub fn verify(text: &str, key: &[u8; 32], now: Timestamp) -> Option<Token> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let (payload, signature) = text.strip_prefix(PREFIX)?.split_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let right = mac(key, payload.as_bytes()).ct_eq(&signature);
+        if !bool::from(right) {
+            return None;
+        }
+        let token: Token = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        (now.0 < token.expires).then_some(token)
+    }
+}
+
+fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    // Any length of key will do.
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
+        mac.update(b"trestle bearer token\0");
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        Token {
+            id: "0a".to_owned(),
+            account: "acct".to_owned(),
+            user: "ann".to_owned(),
+            epoch: 3,
+            issued: 10,
+            expires: 100,
+            policies: vec!["{}".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_token_is_valid_until_it_ends_under_its_key_alone() {
+        let text = token().sign(&[7; 32]).unwrap();
+        let at = |key: u8, now| Token::verify(&text, &[key; 32], Timestamp(now));
+        assert_eq!(at(7, 99), Some(token()));
+        assert_eq!((at(7, 100), at(8, 99)), (None, None));
+    }
+
+    #[test]
+    fn every_changed_byte_voids_it() {
+        let text = token().sign(&[7; 32]).unwrap();
+        for place in 0..text.len() {
+            for change in [1, 2, 0x20] {
+                let mut bytes = text.clone().into_bytes();
+                bytes[place] ^= change;
+                let changed = String::from_utf8(bytes).unwrap();
+                assert_eq!(
+                    Token::verify(&changed, &[7; 32], Timestamp(0)),
+                    None,
+                    "{changed}"
+                );
+            }
+            assert_eq!(Token::verify(&text[..place], &[7; 32], Timestamp(0)), None);
+        }
+        for more in [
+            "",
+            ".",
+            "tr1.",
+            "tr1..",
+            &format!("{text}x"),
+            &format!("{text}="),
+        ] {
+            assert_eq!(Token::verify(more, &[7; 32], Timestamp(0)), None);
+        }
+    }
+
+    #[test]
+    fn a_token_is_bounded() {
+        let mut token = token();
+        token.policies = vec!["x".repeat(TOKEN_BYTES_MAX)];
+        assert_eq!(
+            token.sign(&[7; 32]).unwrap_err().kind(),
+            ErrorKind::TooLarge
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_answered(text in "(tr1\\.)?[A-Za-z0-9_.-]{0,60}") {
+            proptest::prop_assert_eq!(Token::verify(&text, &[7; 32], Timestamp(0)), None);
+        }
+    }
+}

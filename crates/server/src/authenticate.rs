@@ -1,0 +1,84 @@
+//! Who a request is from: what it presents, resolved by the store's identities, for each dialect in
+//! the form that it asks for.
+
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use trestle_access::Principal;
+use trestle_core::{AccountId, Result};
+use trestle_http::{BasicCredentials, Credentials, Presented};
+use trestle_rest::Authenticate;
+use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey};
+use trestle_store::Identities;
+
+/// Passwords, tokens and certificates; nobody in particular when there is none of these.
+pub(crate) fn presented(identities: &Arc<Identities>) -> Arc<Authenticate> {
+    let identities = identities.clone();
+    Arc::new(
+        move |presented: Presented| -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
+            let identities = identities.clone();
+            Box::pin(async move { resolve(&identities, presented).await })
+        },
+    )
+}
+
+async fn resolve(identities: &Identities, presented: Presented) -> Result<Option<Arc<Principal>>> {
+    match (presented.credentials, presented.certificate) {
+        (Some(Credentials::Basic(basic)), _) => {
+            let BasicCredentials { user, password } = basic;
+            identities
+                .password(&user, &password, presented.source)
+                .await
+        }
+        (Some(Credentials::Bearer(token)), _) => identities.bearer(&token).await,
+        (None, Some(certificate)) => identities.certificate(&certificate).await,
+        (None, None) => Ok(Some(Arc::new(Principal::anonymous()))),
+    }
+}
+
+/// Passwords alone.
+pub(crate) fn basic(identities: &Arc<Identities>) -> Arc<trestle_cdmi::Authenticate> {
+    let identities = identities.clone();
+    Arc::new(
+        move |basic: BasicCredentials| -> BoxFuture<'static, Result<Option<Principal>>> {
+            let identities = identities.clone();
+            Box::pin(async move {
+                let BasicCredentials { user, password } = basic;
+                let found = identities.password(&user, &password, None).await?;
+                Ok(found.map(|principal| (*principal).clone()))
+            })
+        },
+    )
+}
+
+/// Access keys.
+pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
+    let identities = identities.clone();
+    Arc::new(
+        move |key: String| -> BoxFuture<'static, Result<Option<KnownKey>>> {
+            let identities = identities.clone();
+            Box::pin(async move { identities.access_key(&key).await })
+        },
+    )
+}
+
+/// Accounts as grants name them.
+pub(crate) fn accounts(identities: &Arc<Identities>) -> Arc<AccountOf> {
+    let identities = identities.clone();
+    Arc::new(
+        move |by: AccountBy| -> BoxFuture<'static, Result<Option<AccountId>>> {
+            let identities = identities.clone();
+            Box::pin(async move {
+                match by {
+                    AccountBy::Email(email) => identities.account_of_email(&email).await,
+                    AccountBy::Id(id) => {
+                        let Ok(account) = AccountId::parse(id) else {
+                            return Ok(None);
+                        };
+                        let exists = identities.account_exists(&account).await?;
+                        Ok(exists.then_some(account))
+                    }
+                }
+            })
+        },
+    )
+}

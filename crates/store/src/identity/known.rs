@@ -1,0 +1,368 @@
+//! What is known of identities and buckets, ready to be decided on, kept as long as nothing changed.
+//!
+//! Everything here was read at one revision of identities; with another one it is forgotten. A
+//! bucket's part is kept by the bucket's own revision.
+
+use super::access_key::find_key;
+use super::record::{AccessKeyRecord, GroupRecord, PolicyRecord, RoleRecord, UserRecord};
+use super::{find, need};
+use crate::nouns::Bucket;
+use crate::store::{FoundBucket, Store};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use trestle_access::{
+    Acl, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind, Principal,
+    PrincipalKind, PublicAccessBlock, SecretKey,
+};
+use trestle_core::{AccountId, BucketId, Error, ErrorKind, Noun, Result, Sequence};
+use trestle_engine::MetaRead;
+
+/// Entries of each kind that are kept at once.
+const KEPT_MAX: usize = 10_000;
+
+/// A user or a role.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// What decisions are made on.
+    pub(crate) facts: Arc<IdentityFacts>,
+    /// The user as a principal; none for a role.
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// PHC string of the password's hash.
+    pub(crate) password_hash: Option<String>,
+    /// Tokens of another epoch are void.
+    pub(crate) epoch: u64,
+}
+
+/// An access key and its secret.
+#[derive(Debug)]
+pub(crate) struct KnownKey {
+    pub(crate) record: AccessKeyRecord,
+    pub(crate) secret: SecretKey,
+}
+
+type UserName = (AccountId, String);
+
+#[derive(Debug, Default)]
+struct Kept {
+    revision: Sequence,
+    users: HashMap<UserName, Option<Arc<Known>>>,
+    roles: HashMap<UserName, Option<Arc<Known>>>,
+    policies: HashMap<UserName, Arc<Policy>>,
+    keys: HashMap<String, Option<Arc<KnownKey>>>,
+    accounts: HashMap<AccountId, Option<Arc<Acl>>>,
+}
+
+/// The cache.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    kept: Mutex<Kept>,
+    buckets: Mutex<HashMap<BucketId, (Sequence, Arc<BucketFacts>)>>,
+}
+
+impl Cache {
+    /// What is kept of a revision, unless a later one is known already.
+    fn get<T>(&self, revision: Sequence, find: impl FnOnce(&Kept) -> Option<T>) -> Option<T> {
+        let kept = self.kept.lock();
+        (kept.revision == revision).then(|| find(&kept)).flatten()
+    }
+
+    fn put<K: std::hash::Hash + Eq, V>(
+        &self,
+        revision: Sequence,
+        of: impl FnOnce(&mut Kept) -> &mut HashMap<K, V>,
+        key: K,
+        value: V,
+    ) {
+        let mut kept = self.kept.lock();
+        if kept.revision < revision {
+            *kept = Kept {
+                revision,
+                ..Kept::default()
+            };
+        }
+        if kept.revision == revision {
+            let of = of(&mut kept);
+            if of.len() >= KEPT_MAX {
+                of.clear();
+            }
+            of.insert(key, value);
+        }
+    }
+}
+
+impl Store {
+    /// A user, as `read` shows it.
+    pub(crate) async fn known_user(
+        &self,
+        read: &dyn MetaRead,
+        account: &AccountId,
+        user: &str,
+    ) -> Result<Option<Arc<Known>>> {
+        let revision = super::revision(read).await?;
+        let name = (account.clone(), user.to_owned());
+        if let Some(known) = self
+            .cache
+            .get(revision, |kept| kept.users.get(&name).cloned())
+        {
+            return Ok(known);
+        }
+        let record: Option<UserRecord> = find(read, account, user).await?;
+        let known = match record {
+            None => None,
+            Some(record) => {
+                let known = self.load_user(read, revision, account, user, record);
+                Some(Arc::new(known.await?))
+            }
+        };
+        self.cache
+            .put(revision, |kept| &mut kept.users, name, known.clone());
+        Ok(known)
+    }
+
+    async fn load_user(
+        &self,
+        read: &dyn MetaRead,
+        revision: Sequence,
+        account: &AccountId,
+        name: &str,
+        record: UserRecord,
+    ) -> Result<Known> {
+        use super::record::{ADMIN, DISABLED, RESELLER_ADMIN, ROOT, SERVICE};
+        let mut names = record.policies.clone();
+        for group in &record.groups {
+            names.extend(need::<GroupRecord>(read, account, group).await?.policies);
+        }
+        let policies = self.load_policies(read, revision, account, &names).await?;
+        let mut principal = match record.has(ROOT) {
+            true => Principal::root(account.clone(), name),
+            false if record.has(SERVICE) => {
+                Principal::named(PrincipalKind::Service, account.clone(), name)
+            }
+            false => Principal::user(account.clone(), name),
+        };
+        principal.id.clone_from(&record.id);
+        principal.display_name.clone_from(&record.display_name);
+        principal.email.clone_from(&record.email);
+        principal.groups.clone_from(&record.groups);
+        principal.admin |= record.has(ADMIN);
+        principal.reseller_admin |= record.has(RESELLER_ADMIN);
+        let facts = IdentityFacts {
+            enabled: !record.has(DISABLED),
+            admin: principal.admin,
+            reseller_admin: principal.reseller_admin,
+            groups: record.groups,
+            policies,
+        };
+        Ok(Known {
+            facts: Arc::new(facts),
+            principal: Some(Arc::new(principal)),
+            password_hash: record.password_hash,
+            epoch: record.epoch,
+        })
+    }
+
+    async fn load_policies(
+        &self,
+        read: &dyn MetaRead,
+        revision: Sequence,
+        account: &AccountId,
+        names: &[String],
+    ) -> Result<Vec<AttachedPolicy>> {
+        let mut attached: Vec<AttachedPolicy> = Vec::with_capacity(names.len());
+        for name in names {
+            if attached.iter().any(|one| one.name == *name) {
+                continue;
+            }
+            let key = (account.clone(), name.clone());
+            let kept = self
+                .cache
+                .get(revision, |kept| kept.policies.get(&key).cloned());
+            let policy = match kept {
+                Some(policy) => policy,
+                None => {
+                    // One that is missing may have held a Deny: nothing is decided without it.
+                    let record = need::<PolicyRecord>(read, account, name).await;
+                    let text = record
+                        .map_err(|error| unusable(name).with_source(error))?
+                        .text;
+                    let policy = Policy::parse(&text, PolicyKind::Identity);
+                    let policy = policy.map_err(|error| unusable(name).with_source(error))?;
+                    let policy = Arc::new(policy);
+                    let value = policy.clone();
+                    self.cache
+                        .put(revision, |kept| &mut kept.policies, key, value);
+                    policy
+                }
+            };
+            let name = name.clone();
+            attached.push(AttachedPolicy { name, policy });
+        }
+        Ok(attached)
+    }
+
+    /// Who a principal is; none for root, for nobody, and for whoever is not there any more.
+    pub(crate) async fn known_of(
+        &self,
+        read: &dyn MetaRead,
+        principal: &Principal,
+    ) -> Result<Option<Arc<Known>>> {
+        let Some(account) = principal.account() else {
+            return Ok(None);
+        };
+        match principal.kind() {
+            PrincipalKind::Anonymous | PrincipalKind::Root => Ok(None),
+            PrincipalKind::User | PrincipalKind::Service => {
+                self.known_user(read, account, &principal.user).await
+            }
+            PrincipalKind::Role { role, .. } => self.known_role(read, account, role).await,
+        }
+    }
+
+    async fn known_role(
+        &self,
+        read: &dyn MetaRead,
+        account: &AccountId,
+        role: &str,
+    ) -> Result<Option<Arc<Known>>> {
+        let revision = super::revision(read).await?;
+        let name = (account.clone(), role.to_owned());
+        if let Some(known) = self
+            .cache
+            .get(revision, |kept| kept.roles.get(&name).cloned())
+        {
+            return Ok(known);
+        }
+        let record: Option<RoleRecord> = find(read, account, role).await?;
+        let known = match record {
+            None => None,
+            Some(record) => {
+                let policies = self.load_policies(read, revision, account, &record.policies);
+                let facts = IdentityFacts {
+                    enabled: true,
+                    policies: policies.await?,
+                    ..IdentityFacts::default()
+                };
+                Some(Arc::new(Known {
+                    facts: Arc::new(facts),
+                    principal: None,
+                    password_hash: None,
+                    epoch: 0,
+                }))
+            }
+        };
+        self.cache
+            .put(revision, |kept| &mut kept.roles, name, known.clone());
+        Ok(known)
+    }
+
+    /// An access key with its secret.
+    pub(crate) async fn known_key(
+        &self,
+        read: &dyn MetaRead,
+        id: &str,
+    ) -> Result<Option<Arc<KnownKey>>> {
+        let revision = super::revision(read).await?;
+        if let Some(known) = self.cache.get(revision, |kept| kept.keys.get(id).cloned()) {
+            return Ok(known);
+        }
+        let known = match find_key(read, id).await? {
+            None => None,
+            Some(record) => {
+                let secret = self.unwrap_access_key(id, &record).await?;
+                Some(Arc::new(KnownKey { record, secret }))
+            }
+        };
+        let key = id.to_owned();
+        self.cache
+            .put(revision, |kept| &mut kept.keys, key, known.clone());
+        Ok(known)
+    }
+
+    /// The ACL of an account; none when it has none, or does not exist.
+    pub(crate) async fn known_account_acl(
+        &self,
+        read: &dyn MetaRead,
+        account: &AccountId,
+    ) -> Result<Option<Arc<Acl>>> {
+        let revision = super::revision(read).await?;
+        let kept = self
+            .cache
+            .get(revision, |kept| kept.accounts.get(account).cloned());
+        if let Some(known) = kept {
+            return Ok(known);
+        }
+        let found = match crate::account::find_account(read, account).await {
+            Ok(found) => found.account.properties.acl,
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Account) => None,
+            Err(error) => return Err(error),
+        };
+        let acl = found.as_deref().map(parse_acl).transpose()?.map(Arc::new);
+        let key = account.clone();
+        self.cache
+            .put(revision, |kept| &mut kept.accounts, key, acl.clone());
+        Ok(acl)
+    }
+
+    /// What decisions need to know of a bucket.
+    pub(crate) fn bucket_facts(&self, found: &FoundBucket) -> Result<Arc<BucketFacts>> {
+        let (id, (_, revision)) = (found.bucket.id, found.revisions());
+        let mut buckets = self.cache.buckets.lock();
+        if let Some((_, facts)) = buckets.get(&id).filter(|(of, _)| *of == revision) {
+            return Ok(facts.clone());
+        }
+        let facts = Arc::new(facts_of_bucket(&found.bucket)?);
+        if buckets.len() >= KEPT_MAX {
+            buckets.clear();
+        }
+        buckets.insert(id, (revision, facts.clone()));
+        Ok(facts)
+    }
+}
+
+fn unusable(name: &str) -> Error {
+    Error::corrupt(format!(
+        "the policy {name:?} that decides this cannot be used"
+    ))
+}
+
+/// A stored ACL. One that cannot be read decides nothing, so nothing is decided.
+pub(crate) fn parse_acl(text: &str) -> Result<Acl> {
+    Acl::parse(text)
+        .map_err(|error| Error::corrupt("a stored ACL cannot be read").with_source(error))
+}
+
+fn facts_of_bucket(bucket: &Bucket) -> Result<BucketFacts> {
+    let properties = &bucket.properties;
+    let broken = |error| Error::corrupt("a bucket's policy cannot be used").with_source(error);
+    let policy = properties.policy.as_deref();
+    let policy = policy.map(|text| Policy::parse(text, PolicyKind::Bucket(bucket.name.as_str())));
+    let ownership = match properties.ownership.as_deref() {
+        None => Ownership::Unsaid,
+        Some(name) => Ownership::named(name)
+            .ok_or_else(|| Error::corrupt("a bucket's ownership is not known"))?,
+    };
+    Ok(BucketFacts {
+        name: bucket.name.clone(),
+        owner: bucket.owner.clone(),
+        policy: policy.transpose().map_err(broken)?.map(Arc::new),
+        acl: properties
+            .acl
+            .as_deref()
+            .map(parse_acl)
+            .transpose()?
+            .map(Arc::new),
+        ownership,
+        public_access: block_of(&properties.public_access),
+    })
+}
+
+/// The block of public access as decisions take it.
+pub(crate) fn block_of(block: &crate::PublicAccessBlock) -> PublicAccessBlock {
+    PublicAccessBlock {
+        block_public_acls: block.block_acls,
+        ignore_public_acls: block.ignore_acls,
+        block_public_policy: block.block_policy,
+        restrict_public_buckets: block.restrict_buckets,
+    }
+}

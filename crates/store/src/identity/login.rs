@@ -1,0 +1,429 @@
+//! Credentials: from what a request presents to who it is from.
+//!
+//! Each answers with a principal, with nobody when the credential is wrong, or with an error when it
+//! could not be checked. Nothing here ever answers with the anonymous principal.
+
+use super::Known;
+use crate::row_key;
+use crate::store::Store;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OnceCell, Semaphore};
+use trestle_access::{
+    PasswordCache, Policy, PolicyKind, Principal, SecretKey, Throttle, Token, hash_secret,
+};
+use trestle_core::{AccountId, Error, ErrorKind, Result, Timestamp};
+use trestle_engine::{Commit, MetaRead, Scan, ScanItem, Write};
+
+/// The setting that holds the key of tokens, encrypted.
+const TOKEN_KEY: &str = "token-key";
+/// Longest life of a token.
+const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How exactly the last use of an access key is kept, in microseconds.
+const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
+/// Access keys whose last use is remembered at once.
+const USED_MAX: usize = 10_000;
+/// Attempts that wait at once, because of wrong passwords before.
+const WAITING_MAX: usize = 64;
+/// Revoked tokens that have ended, removed with each revocation.
+const ENDED_MAX: usize = 100;
+
+/// What a token is to be like.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// How long it is valid, up to 7 days.
+    pub lifetime: Duration,
+    /// Policies that narrow it, as JSON.
+    pub policies: Vec<String>,
+}
+
+/// Resolves credentials.
+pub struct Identities {
+    store: Arc<Store>,
+    passwords: PasswordCache,
+    throttle: Throttle,
+    waiting: Semaphore,
+    /// What a password is held against when there is no such user: it costs the same.
+    nobody: String,
+    token_key: OnceCell<[u8; 32]>,
+    used: Mutex<HashMap<String, u64>>,
+}
+
+impl std::fmt::Debug for Identities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identities")
+    }
+}
+
+impl Identities {
+    /// Over a store.
+    ///
+    /// # Errors
+    /// `Internal` when no password can be hashed.
+    pub fn new(store: Arc<Store>) -> Result<Arc<Identities>> {
+        let random = &*store.host.random;
+        let nobody = hash_secret(&format!("{:032x}", store.host.nonce()), random)?;
+        Ok(Arc::new(Identities {
+            passwords: PasswordCache::new(random),
+            throttle: Throttle::default(),
+            waiting: Semaphore::new(WAITING_MAX),
+            nobody,
+            token_key: OnceCell::new(),
+            used: Mutex::default(),
+            store,
+        }))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Whose name and password these are. The name is `account/user`, or a user's alone when there
+    /// is one of that name; the root user's always is.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn password(
+        &self,
+        name: &str,
+        password: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Arc<Principal>>> {
+        let found = self.named(name).await?;
+        let hash = found
+            .as_ref()
+            .and_then(|(_, known)| known.password_hash.clone());
+        let full = found.as_ref().map_or(name, |(full, _)| full);
+        let verified = self.verify(full, password, hash.as_deref(), source).await?;
+        let enabled = found
+            .map(|(_, known)| known)
+            .filter(|known| known.facts.enabled);
+        Ok(enabled
+            .filter(|_| verified)
+            .and_then(|known| known.principal.clone()))
+    }
+
+    async fn verify(
+        &self,
+        name: &str,
+        password: &str,
+        hash: Option<&str>,
+        source: Option<IpAddr>,
+    ) -> Result<bool> {
+        let host = &self.store.host;
+        let known = hash.unwrap_or(&self.nobody);
+        if !self.passwords.remembers(host, name, password, known)? {
+            let wait = self.throttle.wait(name, source, host.clock.monotonic());
+            if !wait.is_zero() {
+                // Whoever guesses cannot make the server wait for more than some at once.
+                let Ok(_place) = self.waiting.try_acquire() else {
+                    return Ok(false);
+                };
+                tokio::time::sleep(wait).await;
+            }
+        }
+        let verified = self.passwords.verify(host, name, password, known).await?;
+        let right = verified && hash.is_some();
+        match right {
+            true => self.throttle.right(name, source),
+            false => self.throttle.wrong(name, source, host.clock.monotonic()),
+        }
+        Ok(right)
+    }
+
+    /// The user that a login names, by its full name.
+    async fn named(&self, name: &str) -> Result<Option<(String, Arc<Known>)>> {
+        let read = self.store.snapshot().await?;
+        if let Some((account, user)) = name.split_once('/') {
+            let Ok(account) = AccountId::parse(account) else {
+                return Ok(None);
+            };
+            let known = self.store.known_user(&*read, &account, user).await?;
+            return Ok(known.map(|known| (name.to_owned(), known)));
+        }
+        let prefix = row_key::user_names(name);
+        let mut scan = Scan::prefix(prefix.clone(), 2);
+        let mut only = None;
+        let mut several = false;
+        loop {
+            let page = read.scan(&scan).await?;
+            let more = page.len() == scan.limit;
+            for item in page {
+                let account = item.key().get(prefix.len()..).unwrap_or_default();
+                let account = AccountId::parse(String::from_utf8_lossy(account));
+                scan.from = Bound::Excluded(item.key().clone());
+                let Ok(account) = account else { continue };
+                let known = self.store.known_user(&*read, &account, name).await?;
+                let Some(known) = known else { continue };
+                // Nobody may keep the root user out by taking its name.
+                if known.principal.as_ref().is_some_and(|p| p.is_root()) {
+                    return Ok(Some((format!("{account}/{name}"), known)));
+                }
+                several |= only.is_some();
+                only = Some((format!("{account}/{name}"), known));
+            }
+            if !more {
+                return Ok(only.filter(|_| !several));
+            }
+        }
+    }
+
+    /// The secret of an access key, and who it stands for; none when there is no such key, or it is
+    /// disabled or has ended.
+    ///
+    /// # Errors
+    /// `Corrupt`; the engine's.
+    pub async fn access_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
+        let read = self.store.snapshot().await?;
+        let Some(key) = self.store.known_key(&*read, id).await? else {
+            return Ok(None);
+        };
+        let now = self.store.host.clock.now();
+        let ended = key.record.expires.is_some_and(|at| at <= now.0);
+        if key.record.disabled || ended {
+            return Ok(None);
+        }
+        let account = AccountId::parse(&key.record.account)?;
+        let known = self
+            .store
+            .known_user(&*read, &account, &key.record.user)
+            .await?;
+        let principal = known
+            .filter(|known| known.facts.enabled)
+            .and_then(|known| known.principal.clone());
+        let Some(principal) = principal else {
+            return Ok(None);
+        };
+        drop(read);
+        self.remember_use(id, now).await;
+        let mut principal = (*principal).clone();
+        principal.access_key = Some(id.to_owned());
+        Ok(Some((key.secret.clone(), Arc::new(principal))))
+    }
+
+    /// Notes when a key was used, now and then. It is no harm when that fails.
+    async fn remember_use(&self, id: &str, now: Timestamp) {
+        {
+            let mut used = self.used.lock();
+            if used.get(id).is_some_and(|last| now.0 < last + USED_GRAIN) {
+                return;
+            }
+            if used.len() >= USED_MAX {
+                used.clear();
+            }
+            used.insert(id.to_owned(), now.0);
+        }
+        let commit = Commit {
+            writes: vec![super::index(row_key::key_used(id), &now.0.to_be_bytes())],
+            ..Commit::default()
+        };
+        if let Err(error) = self.store.try_commit(commit).await {
+            tracing::debug!(%error, "the last use of an access key was not noted");
+        }
+    }
+
+    /// Whom a client certificate stands for, by its SHA-256 in lower-case hexadecimal.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn certificate(&self, fingerprint: &str) -> Result<Option<Arc<Principal>>> {
+        let read = self.store.snapshot().await?;
+        let Some(row) = read.get(&row_key::certificate(fingerprint)).await? else {
+            return Ok(None);
+        };
+        let malformed = || Error::corrupt("a certificate leads to no user");
+        let whose = std::str::from_utf8(&row.value).map_err(|_| malformed())?;
+        let (account, user) = whose.split_once('\0').ok_or_else(malformed)?;
+        self.enabled(&*read, account, user, None).await
+    }
+
+    /// Whether there is such an account.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn account_exists(&self, account: &AccountId) -> Result<bool> {
+        let read = self.store.snapshot().await?;
+        Ok(read.get(&row_key::account(account)).await?.is_some())
+    }
+
+    /// The account of the one user with this e-mail address; none when there are several.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn account_of_email(&self, email: &str) -> Result<Option<AccountId>> {
+        let prefix = row_key::emails(&email.to_lowercase());
+        let read = self.store.snapshot().await?;
+        let found = read.scan(&Scan::prefix(prefix.clone(), 2)).await?;
+        let [one] = found.as_slice() else {
+            return Ok(None);
+        };
+        let rest = one.key().get(prefix.len()..).unwrap_or_default();
+        let account = rest.split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(AccountId::parse(String::from_utf8_lossy(account)).ok())
+    }
+
+    async fn enabled(
+        &self,
+        read: &dyn MetaRead,
+        account: &str,
+        user: &str,
+        epoch: Option<u64>,
+    ) -> Result<Option<Arc<Principal>>> {
+        let Ok(account) = AccountId::parse(account) else {
+            return Ok(None);
+        };
+        let known = self.store.known_user(read, &account, user).await?;
+        Ok(known
+            .filter(|known| known.facts.enabled)
+            .filter(|known| epoch.is_none_or(|epoch| epoch == known.epoch))
+            .and_then(|known| known.principal.clone()))
+    }
+
+    /// Issues a token to a principal.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a lifetime or a policy that cannot be; `Forbidden` for whoever has no
+    /// tokens: nobody, and sessions, whose scope would be lost.
+    pub async fn issue(&self, principal: &Principal, issue: &Issue) -> Result<(String, Timestamp)> {
+        if issue.lifetime.is_zero() || issue.lifetime > LIFETIME_MAX {
+            return Err(Error::invalid("a token lives from 1 second to 7 days"));
+        }
+        for policy in &issue.policies {
+            Policy::parse(policy, PolicyKind::Session)?;
+        }
+        let read = self.store.snapshot().await?;
+        let refused = || Error::new(ErrorKind::Forbidden, "this principal cannot have a token");
+        let account = principal.account().ok_or_else(refused)?;
+        let known = self
+            .store
+            .known_user(&*read, account, &principal.user)
+            .await?;
+        let known = known
+            .filter(|known| known.facts.enabled)
+            .ok_or_else(refused)?;
+        if !principal.session_policies.is_empty() {
+            return Err(refused());
+        }
+        let now = self.store.host.clock.now();
+        let lifetime = u64::try_from(issue.lifetime.as_micros()).unwrap_or(u64::MAX);
+        let expires = now.0.saturating_add(lifetime);
+        let token = Token {
+            id: self.store.host.id().to_string(),
+            account: account.to_string(),
+            user: principal.user.clone(),
+            epoch: known.epoch,
+            issued: now.0,
+            expires,
+            policies: issue.policies.clone(),
+        };
+        let token = token.sign(self.token_key().await?)?;
+        Ok((token, Timestamp(expires)))
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn bearer(&self, token: &str) -> Result<Option<Arc<Principal>>> {
+        let Some(token) = self.read_token(token).await? else {
+            return Ok(None);
+        };
+        let read = self.store.snapshot().await?;
+        if read.get(&row_key::revoked(&token.id)).await?.is_some() {
+            return Ok(None);
+        }
+        let epoch = Some(token.epoch);
+        let principal = self
+            .enabled(&*read, &token.account, &token.user, epoch)
+            .await?;
+        let Some(principal) = principal else {
+            return Ok(None);
+        };
+        if token.policies.is_empty() {
+            return Ok(Some(principal));
+        }
+        let mut narrowed = (*principal).clone();
+        for text in &token.policies {
+            let policy = Policy::parse(text, PolicyKind::Session)?;
+            narrowed.session_policies.push(Arc::new(policy));
+        }
+        Ok(Some(Arc::new(narrowed)))
+    }
+
+    /// What a token says, when it is one of this store's and has not ended.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn read_token(&self, token: &str) -> Result<Option<Token>> {
+        let now = self.store.host.clock.now();
+        Ok(Token::verify(token, self.token_key().await?, now))
+    }
+
+    /// Voids a token. Another text is no error: it is no token afterwards either.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn revoke(&self, token: &str) -> Result<()> {
+        let Some(token) = self.read_token(token).await? else {
+            return Ok(());
+        };
+        let now = self.store.host.clock.now();
+        let mut writes = vec![super::index(
+            row_key::revoked(&token.id),
+            &token.expires.to_be_bytes(),
+        )];
+        let read = self.store.snapshot().await?;
+        let ended = Scan::prefix(row_key::revoked(""), ENDED_MAX);
+        for item in read.scan(&ended).await? {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            let expires = <[u8; 8]>::try_from(&row.value[..]).map(u64::from_be_bytes);
+            if expires.is_ok_and(|at| at < now.0) {
+                writes.push(Write::Delete { key });
+            }
+        }
+        drop(read);
+        let commit = Commit {
+            writes,
+            ..Commit::default()
+        };
+        self.store.engine.meta.commit(commit).await.map(drop)
+    }
+
+    /// The key of tokens: one for all servers over one engine, made when it is first needed.
+    async fn token_key(&self) -> Result<&[u8; 32]> {
+        let load = || async {
+            for _ in 0..2 {
+                if let Some(wrapped) = self.store.setting(TOKEN_KEY).await? {
+                    let key = self
+                        .store
+                        .unwrap_secret(TOKEN_KEY.as_bytes(), &wrapped)
+                        .await?;
+                    let wrong = || Error::corrupt("the key of tokens has the wrong length");
+                    return <[u8; 32]>::try_from(key.as_slice()).map_err(|_| wrong());
+                }
+                let mut key = [0; 32];
+                self.store.host.random.fill(&mut key);
+                let wrapped = self.store.wrap_secret(TOKEN_KEY.as_bytes(), &key).await?;
+                let made = self
+                    .store
+                    .set_setting(TOKEN_KEY, Bytes::from(wrapped), true);
+                match made.await {
+                    Ok(()) => return Ok(key),
+                    // Another server was first: its key counts.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(crate::store::conflict())
+        };
+        self.token_key.get_or_try_init(load).await
+    }
+}

@@ -1,0 +1,238 @@
+//! Identities: users, groups, roles, policies and access keys, as rows of the store.
+//!
+//! Every change of any of them also writes one row, whose revision is thus that of all that is known
+//! of identities: caches and grants rest on it, and each change expects it, so that changes never
+//! cross. What only says when something was used is written without.
+
+mod access_key;
+pub(crate) mod check;
+mod group;
+mod known;
+mod login;
+mod policy;
+mod record;
+mod user;
+
+pub use access_key::{AccessKey, NewAccessKey};
+pub use group::{Group, NewRole, Role};
+pub use login::{Identities, Issue};
+pub use policy::NamedPolicy;
+pub use user::{ChangeUser, NewUser, User};
+
+pub(crate) use known::{Cache, Known, parse_acl};
+
+use crate::row_key;
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use record::Named;
+use std::ops::Bound;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Sequence};
+use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Write};
+
+/// Longest name of a user, group, role or policy, in bytes.
+pub const IDENTITY_NAME_BYTES_MAX: usize = 128;
+/// Most groups of a user, policies of an identity, and access keys of a user.
+pub(crate) const ATTACHED_MAX: usize = 100;
+/// Most items of one page.
+const PAGE_MAX: usize = 1000;
+
+/// Checks the name of a user, group, role or policy: it has to stand in ARNs, ACLs and logins.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > IDENTITY_NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the name of a {what} must be 1 to {IDENTITY_NAME_BYTES_MAX} bytes long"
+        )));
+    }
+    let forbidden = |c: char| c.is_control() || "/:,*?${}\"".contains(c);
+    match name.chars().find(|c| forbidden(*c)) {
+        Some(c) => Err(Error::invalid(format!(
+            "the name of a {what} must not contain {c:?}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The resource that an identity is.
+pub(crate) fn resource(account: &AccountId, word: &str, name: &str) -> Resource {
+    Resource::Identity(account.clone(), format!("{word}/{name}"))
+}
+
+async fn find<R: Named>(read: &dyn MetaRead, account: &AccountId, name: &str) -> Result<Option<R>> {
+    let row = read.get(&row_key::identity(account, R::KIND, name)).await?;
+    row.map(|row| R::from_value(&row.value)).transpose()
+}
+
+async fn need<R: Named>(read: &dyn MetaRead, account: &AccountId, name: &str) -> Result<R> {
+    let missing = || Error::not_found(R::NOUN, format!("{account}/{name}"));
+    find(read, account, name).await?.ok_or_else(missing)
+}
+
+fn put<R: Named>(account: &AccountId, name: &str, record: &R) -> Result<Write> {
+    Ok(Write::Put {
+        key: row_key::identity(account, R::KIND, name),
+        value: record.to_value()?,
+        body: None,
+    })
+}
+
+fn index(key: bytes::Bytes, value: &[u8]) -> Write {
+    Write::Put {
+        key,
+        value: bytes::Bytes::copy_from_slice(value),
+        body: None,
+    }
+}
+
+fn taken(noun: Noun, name: &str) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists(noun),
+        format!("{noun} {name} already exists"),
+    )
+}
+
+/// One change of identities that is being tried.
+struct Attempt<'a> {
+    store: &'a Store,
+    read: Box<dyn MetaRead>,
+    expectations: Vec<Expectation>,
+    writes: Vec<Write>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Starts on what is there now, with the grants confirmed.
+    async fn start(store: &'a Store, grants: &[&Grant]) -> Result<Attempt<'a>> {
+        let read = store.snapshot().await?;
+        let row = read.get(&row_key::identities()).await?;
+        let key = row_key::identities();
+        let expected = match row {
+            None => Expectation::Absent(key),
+            Some(row) => Expectation::Revision(key, row.revision),
+        };
+        for grant in grants {
+            store.confirm(&*read, grant, None, None).await?;
+        }
+        Ok(Attempt {
+            store,
+            read,
+            expectations: vec![expected],
+            writes: vec![index(row_key::identities(), &[])],
+        })
+    }
+
+    /// Makes the account when nobody has named it before.
+    async fn make_account(&mut self, account: &AccountId) -> Result<()> {
+        let key = row_key::account(account);
+        if self.read.get(&key).await?.is_none() {
+            self.expectations.push(Expectation::Absent(key));
+            self.writes.push(self.store.new_account(account)?);
+        }
+        Ok(())
+    }
+
+    /// Whether it was done; not, when something else was changed first.
+    async fn commit(self) -> Result<bool> {
+        drop(self.read);
+        let commit = Commit {
+            expectations: self.expectations,
+            writes: self.writes,
+            ..Commit::default()
+        };
+        self.store.try_commit(commit).await
+    }
+}
+
+impl Store {
+    /// A page of an account's identities of one kind, by name.
+    async fn list_named<R: Named>(
+        &self,
+        grant: &Grant,
+        action: Action,
+        account: &AccountId,
+        after: Option<&str>,
+    ) -> Result<(Vec<(String, R)>, Option<String>)> {
+        store::require(grant, action, &resource(account, R::WORD, ""))?;
+        let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
+        let prefix = row_key::identities_of(account, R::KIND);
+        let mut scan = Scan::prefix(prefix.clone(), PAGE_MAX + 1);
+        if let Some(after) = after {
+            scan.from = Bound::Excluded(row_key::identity(account, R::KIND, after));
+        }
+        let mut items = Vec::new();
+        for item in read.scan(&scan).await? {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            let name = key.get(prefix.len()..).unwrap_or_default().to_vec();
+            let name = String::from_utf8(name)
+                .map_err(|_| Error::corrupt("an identity has a malformed row key"))?;
+            items.push((name, R::from_value(&row.value)?));
+        }
+        let more = items.len() > PAGE_MAX;
+        items.truncate(PAGE_MAX);
+        let next = items.last().filter(|_| more).map(|(name, _)| name.clone());
+        Ok((items, next))
+    }
+
+    /// One identity.
+    async fn read_named<R: Named>(
+        &self,
+        grant: &Grant,
+        action: Action,
+        account: &AccountId,
+        name: &str,
+    ) -> Result<R> {
+        store::require(grant, action, &resource(account, R::WORD, name))?;
+        let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
+        need(&*read, account, name).await
+    }
+
+    /// Runs a change until nothing crosses it.
+    async fn change_named<'a, R: Named, T>(
+        &'a self,
+        grant: &Grant,
+        action: Action,
+        (account, name): (&AccountId, &str),
+        change: impl AsyncFn(&mut Attempt<'a>, Option<R>) -> Result<T>,
+    ) -> Result<T> {
+        store::require(grant, action, &resource(account, R::WORD, name))?;
+        check_name(R::WORD, name)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let mut attempt = Attempt::start(self, &[grant]).await?;
+            let found = find(&*attempt.read, account, name).await?;
+            let outcome = change(&mut attempt, found).await?;
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
+    }
+}
+
+/// The policies and groups that an identity names must be there, each once.
+async fn check_attached<R: Named>(
+    read: &dyn MetaRead,
+    account: &AccountId,
+    names: &[String],
+) -> Result<()> {
+    if names.len() > ATTACHED_MAX {
+        return Err(store::too_many(R::WORD, ATTACHED_MAX));
+    }
+    for (place, name) in names.iter().enumerate() {
+        if names.iter().take(place).any(|other| other == name) {
+            return Err(Error::invalid(format!(
+                "{} {name:?} is named twice",
+                R::WORD
+            )));
+        }
+        need::<R>(read, account, name).await?;
+    }
+    Ok(())
+}
+
+/// The revision of everything that is known of identities; 0 before anything was.
+pub(crate) async fn revision(read: &dyn MetaRead) -> Result<Sequence> {
+    let row = read.get(&row_key::identities()).await?;
+    Ok(row.map_or(Sequence(0), |row| row.revision))
+}

@@ -1,0 +1,115 @@
+//! Identity policies: documents by name, attached to users, groups and roles.
+
+use super::group::check_unused;
+use super::record::{Named, PolicyRecord};
+use super::{Attempt, put};
+use crate::row_key;
+use crate::store::Store;
+use trestle_access::{Action, Grant, Policy, PolicyKind};
+use trestle_core::{AccountId, Error, Noun, Result, Timestamp};
+use trestle_engine::Write;
+
+/// An identity policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPolicy {
+    /// Its account.
+    pub account: AccountId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The document as it was put.
+    pub text: String,
+}
+
+impl Store {
+    /// Creates a policy, or replaces it wherever it is attached.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the place of what is not understood; `Forbidden`.
+    pub async fn put_policy(
+        &self,
+        grant: &Grant,
+        account: &AccountId,
+        name: &str,
+        text: &str,
+    ) -> Result<NamedPolicy> {
+        Policy::parse(text, PolicyKind::Identity)?;
+        let now = self.host.clock.now();
+        let make = async |attempt: &mut Attempt<'_>, found: Option<PolicyRecord>| {
+            attempt.make_account(account).await?;
+            let record = PolicyRecord {
+                created: found.map_or(now.0, |found| found.created),
+                text: text.to_owned(),
+            };
+            attempt.writes.push(put(account, name, &record)?);
+            Ok(policy(account, name, record))
+        };
+        self.change_named(grant, Action::WritePolicies, (account, name), make)
+            .await
+    }
+
+    /// Deletes a policy that nobody has.
+    ///
+    /// # Errors
+    /// `NotFound(Policy)`; `NotEmpty` while it is attached; `Forbidden`.
+    pub async fn delete_policy(
+        &self,
+        grant: &Grant,
+        account: &AccountId,
+        name: &str,
+    ) -> Result<()> {
+        let remove = async |attempt: &mut Attempt<'_>, found: Option<PolicyRecord>| {
+            let missing = || Error::not_found(Noun::Policy, format!("{account}/{name}"));
+            found.ok_or_else(missing)?;
+            check_unused::<PolicyRecord>(&*attempt.read, account, name).await?;
+            let key = row_key::identity(account, PolicyRecord::KIND, name);
+            attempt.writes.push(Write::Delete { key });
+            Ok(())
+        };
+        self.change_named(grant, Action::WritePolicies, (account, name), remove)
+            .await
+    }
+
+    /// A policy.
+    ///
+    /// # Errors
+    /// `NotFound(Policy)`; `Forbidden`.
+    pub async fn policy(
+        &self,
+        grant: &Grant,
+        account: &AccountId,
+        name: &str,
+    ) -> Result<NamedPolicy> {
+        let record = self
+            .read_named(grant, Action::ReadPolicies, account, name)
+            .await?;
+        Ok(policy(account, name, record))
+    }
+
+    /// A page of an account's policies.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn list_policies(
+        &self,
+        grant: &Grant,
+        account: &AccountId,
+        after: Option<&str>,
+    ) -> Result<(Vec<NamedPolicy>, Option<String>)> {
+        let (items, next) = self
+            .list_named::<PolicyRecord>(grant, Action::ReadPolicies, account, after)
+            .await?;
+        let policies = items.into_iter().map(|(name, r)| policy(account, &name, r));
+        Ok((policies.collect(), next))
+    }
+}
+
+fn policy(account: &AccountId, name: &str, record: PolicyRecord) -> NamedPolicy {
+    NamedPolicy {
+        account: account.clone(),
+        name: name.to_owned(),
+        created: Timestamp(record.created),
+        text: record.text,
+    }
+}

@@ -1,0 +1,533 @@
+//! Users, keys, policies and tokens, and that what they are changes what is allowed at once.
+
+use crate::fixture::*;
+use std::sync::Arc;
+use std::time::Duration;
+use trestle_access::{Action, Asked, Grant, Principal, Resource, SecretKey, Verdict, hash_secret};
+use trestle_core::*;
+use trestle_host::SeededRandom;
+use trestle_store::*;
+
+const READ_B: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+
+fn acct(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+fn identity(action: Action, account: &str, name: &str) -> Grant {
+    grant(action, Resource::Identity(acct(account), name.to_owned()))
+}
+
+fn password() -> Option<String> {
+    Some(hash_secret("pw", &SeededRandom::new(1)).unwrap())
+}
+
+impl Fixture {
+    async fn user(&self, account: &str, name: &str, new: NewUser) -> Result<User> {
+        let grant = identity(Action::WriteUsers, account, &format!("user/{name}"));
+        self.store
+            .create_user(&grant, &acct(account), name, &new)
+            .await
+    }
+
+    async fn change_user(
+        &self,
+        account: &str,
+        name: &str,
+        change: impl Fn(&mut User) + Send + Sync,
+    ) -> Result<User> {
+        let grant = identity(Action::WriteUsers, account, &format!("user/{name}"));
+        let change = |user: &mut User| {
+            change(user);
+            Ok(())
+        };
+        self.store
+            .update_user(&grant, &acct(account), name, &change)
+            .await
+    }
+
+    async fn policy(&self, account: &str, name: &str, text: &str) -> Result<NamedPolicy> {
+        let grant = identity(Action::WritePolicies, account, &format!("policy/{name}"));
+        self.store
+            .put_policy(&grant, &acct(account), name, text)
+            .await
+    }
+
+    async fn may(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant> {
+        let resource = match action.level() {
+            trestle_access::Level::Object => Resource::Object(name("b"), key("k")),
+            _ => Resource::Bucket(name("b")),
+        };
+        let asked = Asked {
+            principal: principal.clone(),
+            action,
+            resource,
+            context: Arc::default(),
+        };
+        self.store.authorize(asked).await
+    }
+}
+
+fn ann() -> Arc<Principal> {
+    Arc::new(Principal::user(account(), "ann"))
+}
+
+#[tokio::test]
+async fn a_policy_counts_as_soon_as_it_is_attached_and_no_longer() {
+    let f = Fixture::new().await;
+    let home = account();
+    f.put("k", b"x").await.unwrap();
+    f.user(home.as_str(), "ann", NewUser::default())
+        .await
+        .unwrap();
+    let read = Action::ReadObject;
+    assert_eq!(kind(f.may(&ann(), read).await), ErrorKind::Forbidden);
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let attach = |user: &mut User| user.policies = vec!["read".to_owned()];
+    f.change_user(home.as_str(), "ann", attach).await.unwrap();
+    let grant = f.may(&ann(), read).await.unwrap();
+    let head = ReadObject {
+        bucket: name("b"),
+        key: key("k"),
+        version: VersionRef::Current,
+    };
+    assert!(f.store.open_object(&grant, &head).await.is_ok());
+    assert_eq!(
+        kind(f.may(&ann(), Action::WriteObject).await),
+        ErrorKind::Forbidden
+    );
+    // In use: it stays.
+    let delete = identity(Action::WritePolicies, home.as_str(), "policy/read");
+    assert_eq!(
+        kind(f.store.delete_policy(&delete, &home, "read").await),
+        ErrorKind::NotEmpty
+    );
+    // The grant was given on what is no longer so.
+    f.change_user(home.as_str(), "ann", |user| user.policies.clear())
+        .await
+        .unwrap();
+    assert_eq!(
+        kind(f.store.open_object(&grant, &head).await),
+        ErrorKind::Forbidden
+    );
+    f.store.delete_policy(&delete, &home, "read").await.unwrap();
+    assert_eq!(
+        kind(f.store.delete_policy(&delete, &home, "read").await),
+        ErrorKind::NotFound(Noun::Policy)
+    );
+}
+
+#[tokio::test]
+async fn groups_hand_their_policies_on_and_a_disabled_user_has_none() {
+    let f = Fixture::new().await;
+    let home = account();
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let group = identity(Action::WriteGroups, home.as_str(), "group/readers");
+    f.store
+        .create_group(&group, &home, "readers", &["read".to_owned()])
+        .await
+        .unwrap();
+    let new = NewUser {
+        groups: vec!["readers".to_owned()],
+        ..NewUser::default()
+    };
+    f.user(home.as_str(), "ann", new).await.unwrap();
+    assert!(f.may(&ann(), Action::ReadObject).await.is_ok());
+    assert_eq!(
+        kind(f.store.delete_group(&group, &home, "readers").await),
+        ErrorKind::NotEmpty
+    );
+    f.change_user(home.as_str(), "ann", |user| user.enabled = false)
+        .await
+        .unwrap();
+    assert_eq!(
+        kind(f.may(&ann(), Action::ReadObject).await),
+        ErrorKind::Forbidden
+    );
+    let missing = NewUser {
+        groups: vec!["x".to_owned()],
+        ..NewUser::default()
+    };
+    assert_eq!(
+        kind(f.user(home.as_str(), "bob", missing).await),
+        ErrorKind::NotFound(Noun::Group)
+    );
+}
+
+#[tokio::test]
+async fn a_bucket_s_policy_and_acl_let_others_in() {
+    let f = Fixture::new().await;
+    let nobody = Arc::new(Principal::anonymous());
+    let write = on_bucket(Action::WriteBucketPolicy, "b");
+    let put = |text: &'static str| {
+        let change = move |p: &mut BucketProperties| {
+            p.policy = Some(text.to_owned());
+            Ok(())
+        };
+        let (store, write) = (f.store.clone(), write.clone());
+        async move { store.update_bucket(&[write], &name("b"), &change).await }
+    };
+    const PUBLIC: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    assert_eq!(kind(put(READ_B).await), ErrorKind::InvalidInput);
+    put(PUBLIC).await.unwrap();
+    assert!(f.may(&nobody, Action::ReadObject).await.is_ok());
+    assert_eq!(
+        kind(f.may(&nobody, Action::WriteObject).await),
+        ErrorKind::Forbidden
+    );
+    let block = |p: &mut BucketProperties| {
+        p.public_access.restrict_buckets = true;
+        p.public_access.block_policy = true;
+        Ok(())
+    };
+    let grant = on_bucket(Action::WriteBucketPublicAccess, "b");
+    f.store
+        .update_bucket(&[grant], &name("b"), &block)
+        .await
+        .unwrap();
+    assert_eq!(
+        kind(f.may(&nobody, Action::ReadObject).await),
+        ErrorKind::Forbidden
+    );
+    let changed = put(
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}}"#,
+    );
+    assert_eq!(kind(changed.await), ErrorKind::Forbidden);
+    assert_eq!(
+        kind(
+            f.store
+                .authorize(Asked {
+                    principal: nobody.clone(),
+                    action: Action::ReadBucket,
+                    resource: Resource::Bucket(name("missing")),
+                    context: Arc::default(),
+                })
+                .await
+        ),
+        ErrorKind::NotFound(Noun::Bucket)
+    );
+}
+
+#[tokio::test]
+async fn a_write_that_was_allowed_is_refused_when_the_right_goes_meanwhile() {
+    let f = Fixture::new().await;
+    let home = account();
+    let write = READ_B.replace("GetObject", "PutObject");
+    f.policy(home.as_str(), "write", &write).await.unwrap();
+    let new = NewUser {
+        policies: vec!["write".to_owned()],
+        ..NewUser::default()
+    };
+    f.user(home.as_str(), "ann", new).await.unwrap();
+    let grant = f.may(&ann(), Action::WriteObject).await.unwrap();
+    // The body arrives; before its end the right is gone.
+    let (send, receive) = futures::channel::mpsc::unbounded();
+    let store = f.store.clone();
+    let put = tokio::spawn(async move { store.put(&grant, a_put("b", "k"), receive).await });
+    send.unbounded_send(Ok(bytes::Bytes::from_static(b"half")))
+        .unwrap();
+    tokio::task::yield_now().await;
+    f.change_user(home.as_str(), "ann", |user| user.policies.clear())
+        .await
+        .unwrap();
+    drop(send);
+    assert_eq!(kind(put.await.unwrap()), ErrorKind::Forbidden);
+    assert_eq!(kind(f.head("k").await), ErrorKind::NotFound(Noun::Object));
+}
+
+#[tokio::test]
+async fn passwords_keys_and_tokens_lead_to_their_user() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let new = || NewUser {
+        password_hash: password(),
+        ..NewUser::default()
+    };
+    f.user("one", "ann", new()).await.unwrap();
+    let ann = ids.password("ann", "pw", None).await.unwrap().unwrap();
+    assert_eq!(
+        (ann.account().unwrap().as_str(), ann.user.as_str()),
+        ("one", "ann")
+    );
+    for wrong in [
+        ("ann", "px"),
+        ("bob", "pw"),
+        ("two/ann", "pw"),
+        ("one/ann/x", "pw"),
+        ("", ""),
+    ] {
+        assert_eq!(
+            ids.password(wrong.0, wrong.1, None).await.unwrap(),
+            None,
+            "{wrong:?}"
+        );
+    }
+    // With a second one of that name, the account has to be said.
+    f.user("two", "ann", new()).await.unwrap();
+    assert_eq!(ids.password("ann", "pw", None).await.unwrap(), None);
+    assert!(ids.password("two/ann", "pw", None).await.unwrap().is_some());
+
+    let issue = Issue {
+        lifetime: Duration::from_secs(60),
+        policies: vec![READ_B.to_owned()],
+    };
+    let (token, expires) = ids.issue(&ann, &issue).await.unwrap();
+    assert_eq!(expires.0, START.0 + 60_000_000);
+    let bearer = ids.bearer(&token).await.unwrap().unwrap();
+    assert_eq!(
+        (bearer.user.as_str(), bearer.session_policies.len()),
+        ("ann", 1)
+    );
+    // Another server over the same engine knows it, too.
+    let other = Store::open(f.engine.clone(), f.store_host(), account(), Some(master()))
+        .await
+        .unwrap();
+    let others = Identities::new(other).unwrap();
+    assert!(others.bearer(&token).await.unwrap().is_some());
+    ids.revoke(&token).await.unwrap();
+    assert!(ids.bearer(&token).await.unwrap().is_none());
+    assert!(others.bearer(&token).await.unwrap().is_none());
+    let (token, _) = ids
+        .issue(
+            &ann,
+            &Issue {
+                policies: vec![],
+                ..issue.clone()
+            },
+        )
+        .await
+        .unwrap();
+    f.clock.advance(Duration::from_secs(61));
+    assert!(ids.bearer(&token).await.unwrap().is_none());
+    let (token, _) = ids.issue(&ann, &issue).await.unwrap();
+    f.change_user("one", "ann", |user| user.password_hash = None)
+        .await
+        .unwrap();
+    assert!(ids.bearer(&token).await.unwrap().is_none());
+    assert!(ids.password("one/ann", "pw", None).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn access_keys_can_be_several_end_and_be_disabled() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    f.user("one", "ann", NewUser::default()).await.unwrap();
+    let one = acct("one");
+    let grant = identity(Action::WriteKeys, "one", "user/ann");
+    let new = |id: &str, expires| NewAccessKey {
+        id: id.to_owned(),
+        secret: SecretKey::new(format!("secret of {id}")),
+        expires,
+    };
+    f.store
+        .create_access_key(&grant, &one, "ann", &new("AK1", None))
+        .await
+        .unwrap();
+    let soon = Some(Timestamp(START.0 + 10_000_000));
+    f.store
+        .create_access_key(&grant, &one, "ann", &new("AK2", soon))
+        .await
+        .unwrap();
+    let again = f
+        .store
+        .create_access_key(&grant, &one, "ann", &new("AK1", None))
+        .await;
+    assert_eq!(kind(again), ErrorKind::AlreadyExists(Noun::AccessKey));
+    for id in ["AK1", "AK2"] {
+        let (secret, principal) = ids.access_key(id).await.unwrap().unwrap();
+        assert_eq!(secret.expose(), format!("secret of {id}"));
+        assert_eq!(principal.access_key.as_deref(), Some(id));
+    }
+    let list = identity(Action::ReadKeys, "one", "user/ann");
+    let keys = f.store.list_access_keys(&list, &one, "ann").await.unwrap();
+    assert_eq!(
+        keys.iter()
+            .map(|key| key.used.is_some())
+            .collect::<Vec<_>>(),
+        [true, true]
+    );
+    f.clock.advance(Duration::from_secs(11));
+    assert!(ids.access_key("AK2").await.unwrap().is_none());
+    f.store
+        .enable_access_key(&grant, (&one, "ann"), "AK1", false)
+        .await
+        .unwrap();
+    assert!(ids.access_key("AK1").await.unwrap().is_none());
+    f.store
+        .enable_access_key(&grant, (&one, "ann"), "AK1", true)
+        .await
+        .unwrap();
+    assert!(ids.access_key("AK1").await.unwrap().is_some());
+    f.store
+        .delete_access_key(&grant, (&one, "ann"), "AK1")
+        .await
+        .unwrap();
+    assert!(ids.access_key("AK1").await.unwrap().is_none());
+    let delete = identity(Action::WriteUsers, "one", "user/ann");
+    f.store.delete_user(&delete, &one, "ann").await.unwrap();
+    f.user("one", "ann", NewUser::default()).await.unwrap();
+    assert!(
+        f.store
+            .list_access_keys(&list, &one, "ann")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn nobody_hands_out_more_than_they_have() {
+    let f = Fixture::new().await;
+    let everything = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:*","Resource":"*"}}"#;
+    f.policy("one", "iam", everything).await.unwrap();
+    let new = NewUser {
+        policies: vec!["iam".to_owned()],
+        ..NewUser::default()
+    };
+    f.user("one", "ann", new).await.unwrap();
+    let boss = NewUser {
+        admin: true,
+        ..NewUser::default()
+    };
+    f.user("one", "boss", boss).await.unwrap();
+    let asks = |user: &str, of: &str, whom: &str| Asked {
+        principal: Arc::new(Principal::user(acct("one"), user)),
+        action: Action::WriteUsers,
+        resource: Resource::Identity(acct(of), format!("user/{whom}")),
+        context: Arc::default(),
+    };
+    let create = async |by: &str, whom: &str, admin, reseller_admin| {
+        let grant = f.store.authorize(asks(by, "one", whom)).await.unwrap();
+        let new = NewUser {
+            admin,
+            reseller_admin,
+            ..NewUser::default()
+        };
+        f.store.create_user(&grant, &acct("one"), whom, &new).await
+    };
+    assert!(create("ann", "u1", false, false).await.is_ok());
+    assert_eq!(
+        kind(create("ann", "u2", true, false).await),
+        ErrorKind::Forbidden
+    );
+    assert!(create("boss", "u3", true, false).await.is_ok());
+    assert_eq!(
+        kind(create("boss", "u4", false, true).await),
+        ErrorKind::Forbidden
+    );
+    // Nor does anybody change who has more, or reach into another account.
+    let grant = f.store.authorize(asks("ann", "one", "boss")).await.unwrap();
+    let disable = |user: &mut User| {
+        user.enabled = false;
+        Ok(())
+    };
+    let changed = f
+        .store
+        .update_user(&grant, &acct("one"), "boss", &disable)
+        .await;
+    assert_eq!(kind(changed), ErrorKind::Forbidden);
+    assert_eq!(
+        kind(f.store.delete_user(&grant, &acct("one"), "boss").await),
+        ErrorKind::Forbidden
+    );
+    for by in ["ann", "boss"] {
+        assert_eq!(
+            kind(f.store.authorize(asks(by, "two", "x")).await),
+            ErrorKind::Forbidden
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_root_user_keeps_its_name_and_is_made_anew() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let hash = password().unwrap();
+    let home = account();
+    f.store
+        .set_root(&home, "root", &hash, ("ROOTKEY", "s1"))
+        .await
+        .unwrap();
+    let new = NewUser {
+        password_hash: password(),
+        ..NewUser::default()
+    };
+    f.user("other", "root", new).await.unwrap();
+    let root = ids.password("root", "pw", None).await.unwrap().unwrap();
+    assert!(root.is_root());
+    let (secret, by_key) = ids.access_key("ROOTKEY").await.unwrap().unwrap();
+    assert!(by_key.is_root() && secret.expose() == "s1");
+    let delete = identity(Action::WriteUsers, home.as_str(), "user/root");
+    assert_eq!(
+        kind(f.store.delete_user(&delete, &home, "root").await),
+        ErrorKind::Forbidden
+    );
+    let (token, _) = {
+        f.clock.advance(Duration::from_secs(1));
+        let issue = Issue {
+            lifetime: Duration::from_secs(60),
+            policies: vec![],
+        };
+        ids.issue(&root, &issue).await.unwrap()
+    };
+    assert!(ids.bearer(&token).await.unwrap().unwrap().is_root());
+    f.store
+        .set_root(&home, "admin", &hash, ("NEWKEY", "s2"))
+        .await
+        .unwrap();
+    assert!(ids.bearer(&token).await.unwrap().is_none());
+    assert!(ids.access_key("ROOTKEY").await.unwrap().is_none());
+    assert!(ids.access_key("NEWKEY").await.unwrap().unwrap().1.is_root());
+    assert!(
+        ids.password(&format!("{home}/root"), "pw", None)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        f.store.find_root(&home).await.unwrap().unwrap().name,
+        "admin"
+    );
+}
+
+#[tokio::test]
+async fn a_decision_can_be_explained() {
+    let f = Fixture::new().await;
+    let home = account();
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let new = NewUser {
+        policies: vec!["read".to_owned()],
+        ..NewUser::default()
+    };
+    f.user(home.as_str(), "ann", new).await.unwrap();
+    let grant = identity(Action::ExplainDecisions, home.as_str(), "");
+    let ask = |action| Asked {
+        principal: ann(),
+        action,
+        resource: Resource::Object(name("b"), key("k")),
+        context: Arc::default(),
+    };
+    let explained = f
+        .store
+        .explain(&grant, &ask(Action::ReadObject))
+        .await
+        .unwrap();
+    let Verdict::Allowed(reason) = explained else {
+        panic!("{explained:?}")
+    };
+    assert_eq!(reason.to_string(), "identity policy \"read\", statement 0");
+    let explained = f
+        .store
+        .explain(&grant, &ask(Action::WriteObject))
+        .await
+        .unwrap();
+    let Verdict::Denied(reason) = explained else {
+        panic!("{explained:?}")
+    };
+    assert_eq!(reason.to_string(), "nothing allows it");
+    let elsewhere = identity(Action::ExplainDecisions, "other", "");
+    assert_eq!(
+        kind(f.store.explain(&elsewhere, &ask(Action::ReadObject)).await),
+        ErrorKind::Forbidden
+    );
+}
