@@ -5,11 +5,18 @@ use crate::Fixture;
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
 
-const OBJECT: &str = "application/cdmi-object";
-const CONTAINER: &str = "application/cdmi-container";
+pub(crate) const OBJECT: &str = "application/cdmi-object";
+pub(crate) const CONTAINER: &str = "application/cdmi-container";
+pub(crate) const QUEUE: &str = "application/cdmi-queue";
 
 /// A request with a document; the answer may be one of the same type.
-fn call(client: &mut Client, method: &str, target: &str, kind: &str, body: Value) -> Response {
+pub(crate) fn call(
+    client: &mut Client,
+    method: &str,
+    target: &str,
+    kind: &str,
+    body: Value,
+) -> Response {
     let headers = [("content-type", kind), ("accept", kind)];
     let body = body.to_string();
     let target = format!("/cdmi{target}");
@@ -18,26 +25,26 @@ fn call(client: &mut Client, method: &str, target: &str, kind: &str, body: Value
         .unwrap()
 }
 
-fn get(client: &mut Client, target: &str, kind: &str) -> Response {
+pub(crate) fn get(client: &mut Client, target: &str, kind: &str) -> Response {
     let target = format!("/cdmi{target}");
     client
         .send("GET", &target, &[("accept", kind)], &[])
         .unwrap()
 }
 
-fn plain(client: &mut Client, method: &str, target: &str, body: &[u8]) -> Response {
+pub(crate) fn plain(client: &mut Client, method: &str, target: &str, body: &[u8]) -> Response {
     let target = format!("/cdmi{target}");
     client.send(method, &target, &[], body).unwrap()
 }
 
-fn read(client: &mut Client, target: &str, kind: &str) -> Value {
+pub(crate) fn read(client: &mut Client, target: &str, kind: &str) -> Value {
     let response = get(client, target, kind);
     assert_eq!(response.status, 200, "{target}: {}", response.text());
     assert_eq!(response.header("content-type").as_deref(), Some(kind));
     crate::json(&response)
 }
 
-fn create(client: &mut Client, target: &str, body: Value) -> Value {
+pub(crate) fn create(client: &mut Client, target: &str, body: Value) -> Value {
     let kind = if target.ends_with('/') {
         CONTAINER
     } else {
@@ -48,7 +55,7 @@ fn create(client: &mut Client, target: &str, body: Value) -> Value {
     crate::json(&response)
 }
 
-fn status(response: &Response, expected: u16) {
+pub(crate) fn status(response: &Response, expected: u16) {
     assert_eq!(response.status, expected, "{}", response.text());
 }
 

@@ -18,3 +18,8 @@ fn python_requests_uses_the_rest_api() {
 fn a_flask_application_keeps_its_uploads() {
     runs("flask_uploads.py");
 }
+
+#[test]
+fn boto3_uses_s3() {
+    runs("s3_boto3.py");
+}

@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, driven from outside.
 
 mod cdmi;
+mod cdmi_objects;
 mod clients;
 mod faults;
 mod figures;
@@ -13,6 +14,7 @@ mod main_job;
 mod objects;
 mod overload;
 mod proxies;
+mod rest;
 mod space;
 
 use tempfile::TempDir;

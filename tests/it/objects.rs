@@ -18,7 +18,7 @@ fn buckets_come_and_go() {
     assert_problem(&send(client, "DELETE", "/rest/b/"), 404);
     assert_problem(&send(client, "GET", "/rest/b/"), 404);
     assert_problem(&put(client, OBJECT, b"x"), 404);
-    assert_problem(&send(client, "POST", "/rest/c/"), 405);
+    assert_problem(&send(client, "MOVE", "/rest/c/"), 405);
     let names: Vec<_> = json(&send(client, "GET", "/rest/"))["buckets"]
         .as_array()
         .unwrap()
@@ -302,7 +302,7 @@ fn a_single_range_is_partial_content() {
                 Some(format!("bytes */{length}"))
             );
         }
-        for range in ["bytes=5-2", "lines=1-2", "bytes=a-b", "bytes=0-1,3-4"] {
+        for range in ["bytes=5-2", "lines=1-2", "bytes=a-b", "bytes=0-1,1-4"] {
             let whole = get(range, "");
             assert!(
                 whole.status == 200 && whole.body == body,
@@ -332,7 +332,7 @@ fn a_single_range_is_partial_content() {
 fn what_is_not_there_yet_is_said_not_ignored() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
-    for method in ["POST", "PATCH"] {
+    for method in ["POST", "LOCK"] {
         let refused = send(client, method, OBJECT);
         assert_problem(&refused, 405);
         let allowed = refused.header("allow").unwrap();
@@ -350,7 +350,7 @@ fn what_is_not_there_yet_is_said_not_ignored() {
     );
     assert_problem(&send(client, "GET", OBJECT), 404);
     assert_problem(&put(client, &format!("{OBJECT}?acl"), b"x"), 400);
-    assert_problem(&send(client, "GET", "/nowhere"), 404);
+    assert_problem(&send(client, "GET", "/-/nowhere"), 404);
 }
 
 #[test]

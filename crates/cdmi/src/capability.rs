@@ -16,18 +16,24 @@ use trestle_core::Id;
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "",
     "container/",
     "container/root/",
     "container/top/",
     "dataobject/",
     "domain/",
+    "queue/",
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 9] = [
+const SYSTEM: [&str; 14] = [
     "cdmi_dataobjects",
+    "cdmi_queues",
+    "cdmi_post_queue_by_ID",
+    "cdmi_copy_queue_by_ID",
+    "cdmi_copy_dataobject_from_queue",
+    "cdmi_security_immutability",
     "cdmi_domains",
     "cdmi_references",
     "cdmi_object_access_by_ID",
@@ -62,8 +68,24 @@ const CONTAINER: [&str; 5] = [
     "cdmi_create_container",
 ];
 
+/// Of queues.
+const QUEUE: [&str; 6] = [
+    "cdmi_read_value",
+    "cdmi_read_metadata",
+    "cdmi_modify_value",
+    "cdmi_modify_metadata",
+    "cdmi_delete_queue",
+    "cdmi_copy_queue",
+];
+
+/// Of data system metadata that protects objects.
+const PROTECTION: [&str; 2] = ["cdmi_data_retention", "cdmi_data_holds"];
+
 /// Of containers, for what is made in them.
-const IN_CONTAINER: [&str; 4] = [
+const IN_CONTAINER: [&str; 7] = [
+    "cdmi_create_queue",
+    "cdmi_post_dataobject",
+    "cdmi_post_queue",
     "cdmi_create_dataobject",
     "cdmi_create_reference",
     "cdmi_create_value_range",
@@ -95,7 +117,13 @@ fn capabilities(path: &str) -> Map<String, Value> {
         "dataobject/" => {
             enable(&STORED);
             enable(&DATA);
+            enable(&PROTECTION);
             items.insert("cdmi_value_hash".to_owned(), json!(["SHA160", "SHA256"]));
+        }
+        "queue/" => {
+            enable(&STORED);
+            enable(&QUEUE);
+            enable(&PROTECTION);
         }
         "domain/" => enable(&["cdmi_read_metadata", "cdmi_list_children"]),
         _ => {
@@ -199,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_tree_holds_together() {
-        assert_eq!(children(""), ["container/", "dataobject/", "domain/"]);
+        let top = ["container/", "dataobject/", "domain/", "queue/"];
+        assert_eq!(children(""), top);
         assert_eq!(children("container/"), ["root/", "top/"]);
         assert!(children("dataobject/").is_empty());
         for path in PATHS {

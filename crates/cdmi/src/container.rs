@@ -1,22 +1,61 @@
 //! Containers as documents: create, read, update, delete with everything in them.
 
-use crate::books::{keep_unknown, tag_of};
+use crate::acl::mask;
+use crate::books::keep_unknown;
 use crate::call::Call;
 use crate::content::Destination;
-use crate::data::Submission;
+use crate::data::{Submission, set_acl};
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::metadata::Update;
-use crate::node::{Container, Leaf, Node, Place, check_new_name, document, found};
+use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
 use crate::render::bare;
+use crate::rights;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Error, Key, Metadata, Precondition, Result};
-use trestle_store::{BucketProperties, DeleteObject, ListObjects, ListingItem, ObjectProperties};
+use trestle_core::{BucketName, Metadata, ObjectId, Precondition, Result};
+use trestle_store::{BucketProperties, ListObjects, ListingItem, ObjectProperties};
+
+/// The rights that a change of a bucket may need; the store says which one does.
+const CHANGES: [Action; 3] = [
+    Action::WriteBucketMetadata,
+    Action::WriteBucketDocument,
+    Action::WriteBucketAcl,
+];
+
+fn set_exports(properties: &mut ObjectProperties, document: &Document) {
+    if let Some(exports) = &document.exports {
+        let exports = exports.to_string();
+        properties
+            .documents
+            .insert(document::EXPORTS.to_owned(), exports);
+    }
+}
+
+/// All keys that start with a prefix, page by page.
+fn everything(bucket: &BucketName, prefix: &str, reverse: bool) -> ListObjects {
+    ListObjects {
+        bucket: bucket.clone(),
+        prefix: prefix.to_owned(),
+        delimiter: None,
+        after: None,
+        until: None,
+        reverse,
+        limit: 1000,
+    }
+}
+
+/// What is gone already need not be removed.
+fn absent(removed: Answered<()>) -> Answered<()> {
+    match removed {
+        Err(fault) if fault.is_missing() => Ok(()),
+        removed => removed,
+    }
+}
 
 impl Call<'_> {
     /// Makes a container; the answer is its document.
@@ -27,6 +66,7 @@ impl Call<'_> {
         document: &Document,
     ) -> Answered {
         check_new_name(names)?;
+        self.check_parent(parent, mask::ADD_SUBCONTAINER)?;
         if document.mimetype.is_some() || document.encoding.is_some() || document.snapshot.is_some()
         {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));
@@ -63,17 +103,15 @@ impl Call<'_> {
             ..ObjectProperties::default()
         };
         keep_unknown(&mut properties.documents, &document.unknown)?;
-        if let Some(exports) = &document.exports {
-            properties
-                .documents
-                .insert(document::EXPORTS.to_owned(), exports.to_string());
-        }
+        set_exports(&mut properties, document);
+        set_acl(&mut properties, document)?;
         let name = names.last().unwrap_or_default();
         match &parent.place {
             Place::Root => self.make_bucket(name, properties).await,
             _ => {
                 let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
-                let destination = Destination::free(bucket, key);
+                let mut destination = Destination::free(bucket, key);
+                destination.acl = rights::inherited(parent, true)?;
                 self.write_bytes(&destination, properties, Bytes::new())
                     .await?;
                 Ok(())
@@ -88,6 +126,7 @@ impl Call<'_> {
         let properties = BucketProperties {
             metadata: properties.metadata,
             documents: properties.documents,
+            acl: properties.acl,
             ..BucketProperties::default()
         };
         let store = &self.cdmi.store;
@@ -165,23 +204,25 @@ impl Call<'_> {
             ..ObjectProperties::default()
         };
         self.change_properties(&mut properties, document)?;
-        if let Some(exports) = &document.exports {
-            properties
-                .documents
-                .insert(document::EXPORTS.to_owned(), exports.to_string());
-        }
+        set_exports(&mut properties, document);
         match &container.place {
             Place::Root => {
                 self.set_root_state(properties.metadata, properties.documents)
                     .await?;
             }
-            Place::Bucket(bucket) => self.update_bucket(bucket, submission.document).await?,
-            Place::Directory(bucket, key, _) => {
-                let destination = Destination {
-                    bucket: bucket.clone(),
-                    key: key.clone(),
-                    precondition: Precondition::none(),
+            Place::Bucket(bucket) => self.update_bucket(bucket, document).await?,
+            Place::Directory(bucket, key, Some(_)) => {
+                let change = |properties: &mut ObjectProperties| -> Result<()> {
+                    self.change_properties(properties, document)?;
+                    set_exports(properties, document);
+                    Ok(())
                 };
+                self.update(bucket, key, &change).await?;
+            }
+            // It was there by its keys only: now it is there by itself, and keeps its id.
+            Place::Directory(bucket, key, None) => {
+                let mut destination = Destination::free(bucket.clone(), key.clone());
+                destination.id = Some(ObjectId(container.id));
                 self.write_bytes(&destination, properties, Bytes::new())
                     .await?;
             }
@@ -190,36 +231,19 @@ impl Call<'_> {
     }
 
     /// Changes the metadata and the dialect's state of a bucket.
-    async fn update_bucket(&self, bucket: &BucketName, document: Document) -> Answered<()> {
-        let resource = || Resource::Bucket(bucket.clone());
-        let mut grants = Vec::new();
-        let metadata = self.fields.has("metadata") && document.metadata.is_some();
-        for (needed, action) in [
-            (
-                metadata || self.fields.names("metadata"),
-                Action::WriteBucketMetadata,
-            ),
-            (
-                document.exports.is_some() || !document.unknown.is_empty(),
-                Action::WriteBucketDocument,
-            ),
-        ] {
-            if needed {
-                grants.push(self.grant(action, resource()).await?);
-            }
-        }
+    async fn update_bucket(&self, bucket: &BucketName, document: &Document) -> Answered<()> {
+        let resource = Resource::Bucket(bucket.clone());
+        let grants = self.grants(&CHANGES, &resource).await?;
         let change = |properties: &mut BucketProperties| -> Result<()> {
             let mut shared = ObjectProperties {
                 metadata: std::mem::take(&mut properties.metadata),
                 documents: std::mem::take(&mut properties.documents),
+                acl: properties.acl.take(),
                 ..ObjectProperties::default()
             };
-            self.change_properties(&mut shared, &document)?;
-            if let Some(exports) = &document.exports {
-                shared
-                    .documents
-                    .insert(document::EXPORTS.to_owned(), exports.to_string());
-            }
+            self.change_properties(&mut shared, document)?;
+            set_exports(&mut shared, document);
+            properties.acl = shared.acl;
             properties.metadata = shared.metadata;
             properties.documents = shared.documents;
             Ok(())
@@ -244,39 +268,42 @@ impl Call<'_> {
         Ok(bare(StatusCode::NO_CONTENT))
     }
 
-    async fn delete_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+    /// Refuses when anything below a prefix is protected: nothing goes then.
+    async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+        let now = self.cdmi.store.now();
+        let mut list = everything(bucket, prefix, false);
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.grant(Action::ListObjects, resource).await?;
         loop {
-            let list = ListObjects {
-                bucket: bucket.clone(),
-                prefix: prefix.to_owned(),
-                delimiter: None,
-                after: None,
-                until: None,
-                reverse: true,
-                limit: 1000,
-            };
+            let listing = self.cdmi.store.list(&grant, &list).await?;
+            for item in &listing.items {
+                if let ListingItem::Object(object) = item {
+                    crate::protect::check(object, now)?;
+                }
+            }
+            match listing.next {
+                Some(next) => list.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn delete_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+        self.check_below(bucket, prefix).await?;
+        loop {
+            let list = everything(bucket, prefix, true);
             let resource = Resource::Bucket(bucket.clone());
             let grant = self.grant(Action::ListObjects, resource).await?;
             let listing = self.cdmi.store.list(&grant, &list).await?;
             for item in &listing.items {
                 if let ListingItem::Object(object) = item {
-                    self.delete_key(bucket, &object.key).await?;
+                    let none = Precondition::none();
+                    absent(self.erase(bucket, &object.key, none).await)?;
                 }
             }
             if listing.next.is_none() {
                 return Ok(());
             }
         }
-    }
-
-    async fn delete_key(&self, bucket: &BucketName, key: &Key) -> Answered<()> {
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let grant = self.grant(Action::DeleteObject, resource).await?;
-        let delete =
-            DeleteObject::current(bucket.clone(), key.clone(), Precondition::none(), tag_of);
-        let deleted = self.cdmi.store.delete(&[grant], delete).await;
-        found(deleted)
-            .map(drop)
-            .map_err(|error: Error| error.into())
     }
 }

@@ -6,11 +6,11 @@ use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::node::Leaf;
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use trestle_access::{Action, Resource};
 use trestle_core::{
-    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, Precondition, ResolvedRange,
-    Result,
+    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, ObjectId, Precondition,
+    ResolvedRange, Result,
 };
 use trestle_store::{
     BodyChecks, ObjectBytes, ObjectProperties, ObjectReader, PutObject, PutOutcome, ReadObject,
@@ -26,6 +26,10 @@ pub(crate) struct Destination {
     pub(crate) bucket: BucketName,
     pub(crate) key: Key,
     pub(crate) precondition: Precondition,
+    /// The id of a new object, when it is chosen beforehand.
+    pub(crate) id: Option<ObjectId>,
+    /// The access control list that a new object gets when the request sets none.
+    pub(crate) acl: Option<String>,
 }
 
 impl Destination {
@@ -35,6 +39,8 @@ impl Destination {
             bucket,
             key,
             precondition: Precondition::absent(),
+            id: None,
+            acl: None,
         }
     }
 
@@ -44,6 +50,8 @@ impl Destination {
             bucket: leaf.bucket.clone(),
             key: leaf.object.key.clone(),
             precondition,
+            id: None,
+            acl: None,
         }
     }
 }
@@ -64,7 +72,7 @@ impl Call<'_> {
     pub(crate) async fn write<B>(
         &self,
         destination: &Destination,
-        properties: ObjectProperties,
+        mut properties: ObjectProperties,
         declared_length: Option<u64>,
         body: B,
     ) -> Answered<PutOutcome>
@@ -75,7 +83,10 @@ impl Call<'_> {
             bucket,
             key,
             precondition,
+            id,
+            acl,
         } = destination.clone();
+        properties.acl = properties.acl.or(acl);
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
         let put = PutObject {
@@ -91,7 +102,12 @@ impl Call<'_> {
             properties,
             checksum: None,
         };
-        Ok(self.cdmi.store.put(&grant, put, body).await?)
+        let store = &self.cdmi.store;
+        let written = match id {
+            Some(id) => store.put_as(&grant, put, id, body).boxed().await,
+            None => store.put(&grant, put, body).boxed().await,
+        };
+        Ok(written?)
     }
 
     /// Writes a whole object of bytes at hand.

@@ -1,5 +1,6 @@
 //! Data objects as documents: create, read, update, delete.
 
+use crate::acl::mask;
 use crate::books::keep_unknown;
 use crate::call::Call;
 use crate::content::{Destination, collect};
@@ -10,11 +11,14 @@ use crate::metadata::Update;
 use crate::multipart::{ContentRange, Part, write_end, write_part};
 use crate::node::{Container, Leaf, Node, check_new_name, document};
 use crate::path::Names;
+use crate::protect;
 use crate::query::{Fields, Span};
 use crate::render::{Rendering, bare};
+use crate::rights;
 use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of};
 use crate::value::{Encoding, from_base64};
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -158,7 +162,16 @@ pub(crate) fn new_properties(
     set_encoding(&mut properties, value.encoding);
     set_partial(&mut properties, partial);
     keep_unknown(&mut properties.documents, &document.unknown)?;
+    set_acl(&mut properties, document)?;
     Ok(properties)
+}
+
+/// The access control list that a document sets.
+pub(crate) fn set_acl(properties: &mut ObjectProperties, document: &Document) -> Result<()> {
+    match &document.metadata {
+        Some(given) => rights::apply(&Update::whole(given.clone()), &mut properties.acl),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn set_encoding(properties: &mut ObjectProperties, encoding: Encoding) {
@@ -196,15 +209,9 @@ impl Call<'_> {
         names: &Names,
         submission: Submission,
     ) -> Answered {
-        check_new_name(names)?;
-        let name = names.last().unwrap_or_default();
-        let (bucket, key) = parent.slot(self, name)?;
-        if bucket.is_hidden() {
-            self.make_hidden(&bucket).await?;
-        }
-        let mut destination = Destination::free(bucket, key);
+        let mut destination = self.place_in(parent, names).await?;
         destination.precondition = self.precondition(destination.precondition)?;
-        let object = self.store_new(&destination, submission).await?;
+        let object = self.store_new(&destination, submission).boxed().await?;
         let leaf = Leaf {
             names: Some(names.clone()),
             parent: Some(parent.id),
@@ -212,6 +219,23 @@ impl Call<'_> {
             object: Box::new(object),
         };
         self.created(&leaf).await
+    }
+
+    /// Where a new object of a container goes.
+    pub(crate) async fn place_in(
+        &self,
+        parent: &Container,
+        names: &Names,
+    ) -> Answered<Destination> {
+        check_new_name(names)?;
+        self.check_parent(parent, mask::ADD_OBJECT)?;
+        let (bucket, key) = parent.slot(self, names.last().unwrap_or_default())?;
+        if bucket.is_hidden() {
+            self.make_hidden(&bucket).await?;
+        }
+        let mut destination = Destination::free(bucket, key);
+        destination.acl = rights::inherited(parent, false)?;
+        Ok(destination)
     }
 
     /// The conditions of the request, or the one that the operation itself has.
@@ -233,7 +257,7 @@ impl Call<'_> {
         self.check_domain(document)?;
         match &document.source {
             Some(Source::Reference(uri)) => self.store_reference(destination, uri).await,
-            Some(Source::Copy(uri)) => self.store_copy(destination, document, uri).await,
+            Some(Source::Copy(uri)) => self.store_copy(destination, document, uri).boxed().await,
             Some(Source::Move(uri)) => self.store_moved(destination, document, uri).await,
             Some(Source::Serialize(_) | Source::Deserialize(_) | Source::DeserializeValue(_)) => {
                 Err(Fault::bad("serialisation is not supported here"))
@@ -242,11 +266,18 @@ impl Call<'_> {
                 let value = submission.new_value()?;
                 let metadata = new_metadata(document)?;
                 let partial = self.is_partial()?;
-                let properties = new_properties(&value, metadata, document, partial)?;
+                let mut properties = new_properties(&value, metadata, document, partial)?;
+                self.protect_new(&mut properties)?;
                 let written = self.write_bytes(destination, properties, value.bytes);
                 Ok(written.await?.object)
             }
         }
+    }
+
+    /// The protection that a new object's metadata asks for.
+    pub(crate) fn protect_new(&self, properties: &mut ObjectProperties) -> Result<()> {
+        let now = self.cdmi.store.now();
+        protect::apply(properties, &ObjectProperties::default(), now)
     }
 
     /// A domain other than the account's own is not supported.
@@ -264,7 +295,11 @@ impl Call<'_> {
         }
     }
 
-    async fn store_reference(&self, destination: &Destination, uri: &str) -> Answered<Object> {
+    pub(crate) async fn store_reference(
+        &self,
+        destination: &Destination,
+        uri: &str,
+    ) -> Answered<Object> {
         if uri.is_empty() || uri.chars().any(char::is_control) {
             return Err(Fault::bad("a reference is not a URI"));
         }
@@ -283,7 +318,11 @@ impl Call<'_> {
             true => Kind::Queue,
             false => Kind::Object,
         };
-        let rendering = all.data_head(leaf, kind).await?;
+        let mut rendering = all.data_head(leaf, kind).await?;
+        if leaf.is_queue() {
+            let (_, content) = all.queue_content(leaf).await?;
+            rendering.add("queueValues", content.designators());
+        }
         let mut response = rendering.answer(StatusCode::CREATED, kind.media_type())?;
         let url = match &leaf.names {
             Some(names) => self.url(names),
@@ -423,7 +462,7 @@ impl Call<'_> {
         }
         self.check_domain(document)?;
         match &document.source {
-            Some(Source::Copy(uri)) => self.update_by_copy(leaf, document, uri).await?,
+            Some(Source::Copy(uri)) => self.update_by_copy(leaf, document, uri).boxed().await?,
             Some(Source::Value(_)) | None => self.update_by_value(leaf, &submission).await?,
             Some(_) => {
                 return Err(Fault::bad(
@@ -436,9 +475,11 @@ impl Call<'_> {
 
     async fn update_by_value(&self, leaf: &Leaf, submission: &Submission) -> Answered<()> {
         let document = &submission.document;
-        let mut properties = leaf.object.properties();
+        let former = leaf.object.properties();
+        let mut properties = former.clone();
         self.change_properties(&mut properties, document)?;
         set_partial(&mut properties, self.is_partial()?);
+        protect::apply(&mut properties, &former, self.cdmi.store.now())?;
         let named = self.fields.is_all() || self.fields.has("value");
         let value = match &document.source {
             Some(Source::Value(value)) if named => Some(value),
@@ -464,7 +505,7 @@ impl Call<'_> {
             return self.patch(leaf, properties, pieces).await;
         }
         match (value, ranges.as_slice()) {
-            (None, []) => self.change(leaf, properties, document).await,
+            (None, []) => self.change(leaf, document).await,
             (None, _) => Err(Fault::bad("a range is given without a value")),
             (Some(value), []) => {
                 let encoding = document.encoding()?;
@@ -505,6 +546,7 @@ impl Call<'_> {
             let given = document.metadata.clone().unwrap_or_default();
             let update = Update::new(given, &self.fields);
             properties.metadata = update.apply(&properties.metadata)?;
+            rights::apply(&update, &mut properties.acl)?;
         }
         keep_unknown(&mut properties.documents, &document.unknown)?;
         Ok(())

@@ -33,7 +33,7 @@ const MADE: [&str; 14] = [
 ];
 
 /// Items that are kept in the store's own fields rather than as metadata.
-const ELSEWHERE: [&str; 2] = ["cdmi_acl", "cdmi_owner"];
+const ELSEWHERE: [&str; 2] = [crate::rights::ITEM, "cdmi_owner"];
 
 /// Data system metadata: inherited from the container unless the object has its own.
 const INHERITED: [&str; 19] = [

@@ -2,18 +2,35 @@
 
 use crate::books::tag_of;
 use crate::call::Call;
-use crate::content::{Destination, collect, pieces};
+use crate::content::{Destination, collect};
+use crate::data::set_partial;
 use crate::document::Document;
 use crate::fault::Answered;
 use crate::node::Leaf;
+use crate::protect;
 use bytes::{Bytes, BytesMut};
-use trestle_access::Action;
-use trestle_core::{Precondition, ResolvedRange, Tag, TagMatch};
+use futures::FutureExt;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{
+    BucketName, Error, ErrorKind, Key, Precondition, ResolvedRange, Result, Tag, TagMatch,
+    Validators, Verdict,
+};
 use trestle_http::parse_precondition;
-use trestle_store::{DeleteObject, Object, ObjectProperties};
+use trestle_store::{
+    ChangeObject, DeleteObject, History, Object, ObjectProperties, UpdateObject, VersionRef,
+};
+
+/// The rights that a change of properties may need; the store says which one does.
+const CHANGES: [Action; 5] = [
+    Action::WriteObjectMetadata,
+    Action::WriteObjectDocument,
+    Action::WriteObjectAcl,
+    Action::WriteObjectRetention,
+    Action::WriteLegalHold,
+];
 
 /// Only while the object is as it was found.
-fn unchanged(object: &Object) -> Precondition {
+pub(crate) fn unchanged(object: &Object) -> Precondition {
     Precondition {
         if_match: Some(TagMatch::Tags(vec![Tag {
             opaque: tag_of(object),
@@ -31,7 +48,7 @@ impl Call<'_> {
         properties: ObjectProperties,
         bytes: Bytes,
     ) -> Answered<()> {
-        self.check_conditions(leaf)?;
+        self.check_changeable(leaf)?;
         let destination = Destination::of(leaf, unchanged(&leaf.object));
         self.write_bytes(&destination, properties, bytes).await?;
         Ok(())
@@ -44,7 +61,7 @@ impl Call<'_> {
         properties: ObjectProperties,
         ranges: Vec<(u64, Bytes)>,
     ) -> Answered<()> {
-        self.check_conditions(leaf)?;
+        self.check_changeable(leaf)?;
         let reader = self.open(leaf).await?;
         let whole = ResolvedRange {
             start: 0,
@@ -60,43 +77,103 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Changes everything but the value.
-    pub(crate) async fn change(
+    /// Changes everything but the value, as a document says.
+    pub(crate) async fn change(&self, leaf: &Leaf, document: &Document) -> Answered<()> {
+        let partial = self.is_partial()?;
+        let now = self.cdmi.store.now();
+        let change = |properties: &mut ObjectProperties| -> Result<()> {
+            let former = properties.clone();
+            self.change_properties(properties, document)?;
+            set_partial(properties, partial);
+            protect::apply(properties, &former, now)
+        };
+        self.update(&leaf.bucket, &leaf.object.key, &change).await
+    }
+
+    /// Changes properties.
+    pub(crate) async fn update(
         &self,
-        leaf: &Leaf,
-        properties: ObjectProperties,
-        _document: &Document,
+        bucket: &BucketName,
+        key: &Key,
+        change: &ChangeObject<'_>,
     ) -> Answered<()> {
-        self.check_conditions(leaf)?;
-        let length = leaf.object.length();
-        let body = pieces(self.open(leaf).await?).await?;
-        let destination = Destination::of(leaf, unchanged(&leaf.object));
-        self.write(&destination, properties, Some(length), body)
+        let resource = || Resource::Object(bucket.clone(), key.clone());
+        let grants = self.grants(&CHANGES, &resource()).await?;
+        let update = UpdateObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version: VersionRef::Current,
+            precondition: parse_precondition(&self.headers)?,
+            tag_of,
+        };
+        let store = &self.cdmi.store;
+        store
+            .update_object(&grants, &update, change)
+            .boxed()
             .await?;
         Ok(())
     }
 
-    /// Removes an object.
+    /// Those of the rights that are given; at least one.
+    pub(crate) async fn grants(
+        &self,
+        actions: &[Action],
+        resource: &Resource,
+    ) -> Answered<Vec<Grant>> {
+        let mut grants = Vec::new();
+        let mut refused = None;
+        for action in actions {
+            match self.grant(*action, resource.clone()).await {
+                Ok(grant) => grants.push(grant),
+                Err(error) if error.kind() == ErrorKind::Forbidden => refused = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match refused {
+            Some(error) if grants.is_empty() => Err(error.into()),
+            _ => Ok(grants),
+        }
+    }
+
+    /// Removes an object with all its versions.
     pub(crate) async fn remove(&self, leaf: &Leaf) -> Answered<()> {
-        let grant = self.grant(Action::DeleteObject, leaf.resource()).await?;
+        protect::check(&leaf.object, self.cdmi.store.now())?;
         let precondition = parse_precondition(&self.headers)?;
-        let (bucket, key) = (leaf.bucket.clone(), leaf.object.key.clone());
-        let delete = DeleteObject::current(bucket, key, precondition, tag_of);
-        self.cdmi.store.delete(&[grant], delete).await?;
+        self.erase(&leaf.bucket, &leaf.object.key, precondition)
+            .await
+    }
+
+    /// Removes a key with all its versions.
+    pub(crate) async fn erase(
+        &self,
+        bucket: &BucketName,
+        key: &Key,
+        precondition: Precondition,
+    ) -> Answered<()> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let mut grants = vec![self.grant(Action::DeleteObject, resource.clone()).await?];
+        if let Ok(grant) = self.grant(Action::DeleteObjectVersion, resource).await {
+            grants.push(grant);
+        }
+        let mut delete = DeleteObject::current(bucket.clone(), key.clone(), precondition, tag_of);
+        delete.history = History::Erase;
+        self.cdmi.store.delete(&grants, delete).boxed().await?;
         Ok(())
     }
 
-    /// Refuses when a condition of the request does not hold of what was found.
-    fn check_conditions(&self, leaf: &Leaf) -> Answered<()> {
+    /// Refuses to change a value that is protected, or when a condition of the request does not
+    /// hold of what was found.
+    fn check_changeable(&self, leaf: &Leaf) -> Answered<()> {
+        protect::check(&leaf.object, self.cdmi.store.now())?;
         let precondition = parse_precondition(&self.headers)?;
-        let validators = trestle_core::Validators {
+        let validators = Validators {
             tag: tag_of(&leaf.object),
             modified: leaf.object.modified,
         };
         match precondition.for_write(Some(&validators)) {
-            trestle_core::Verdict::Proceed => Ok(()),
-            _ => Err(trestle_core::Error::new(
-                trestle_core::ErrorKind::PreconditionFailed,
+            Verdict::Proceed => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::PreconditionFailed,
                 "a condition of the request fails",
             )
             .into()),

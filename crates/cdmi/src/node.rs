@@ -7,6 +7,8 @@
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::path::{Names, RESERVED, Target};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::StatusCode;
 use std::collections::BTreeMap;
 use trestle_access::{Action, Resource};
@@ -156,7 +158,12 @@ impl Call<'_> {
     }
 
     /// What is at a path. A container's path without its slash is answered with a redirect.
-    pub(crate) async fn resolve(&self, names: &Names) -> Answered<Option<Node>> {
+    pub(crate) fn resolve<'b>(&'b self, names: &'b Names) -> BoxFuture<'b, Answered<Option<Node>>> {
+        // Boxed, as it is at the bottom of nearly everything: futures would grow beyond the stack.
+        self.resolve_path(names).boxed()
+    }
+
+    async fn resolve_path(&self, names: &Names) -> Answered<Option<Node>> {
         let Some((top, rest)) = names.names.split_first() else {
             return Ok(Some(Node::Container(self.root().await?)));
         };

@@ -6,7 +6,7 @@ use crate::content::Destination;
 use crate::data::{set_encoding, set_partial};
 use crate::fault::{Answered, Fault};
 use crate::multipart::ContentRange;
-use crate::node::{Container, Leaf, check_new_name};
+use crate::node::{Container, Leaf};
 use crate::path::Names;
 use crate::render::bare;
 use crate::show::{CONTENT_TYPE, MIMETYPE_DEFAULT, is_processing, mimetype_of};
@@ -151,16 +151,8 @@ impl Call<'_> {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        check_new_name(names)?;
-        let (bucket, key) = parent.slot(self, names.last().unwrap_or_default())?;
-        if bucket.is_hidden() {
-            self.make_hidden(&bucket).await?;
-        }
-        let destination = Destination {
-            bucket,
-            key,
-            precondition: parse_precondition(&self.headers)?,
-        };
+        let mut destination = self.place_in(parent, names).await?;
+        destination.precondition = parse_precondition(&self.headers)?;
         let object = self.store_plain(&destination, body).await?;
         let mut response = bare(StatusCode::CREATED);
         describe(&object, response.headers_mut())?;
@@ -197,6 +189,7 @@ impl Call<'_> {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
+        crate::protect::check(&leaf.object, self.cdmi.store.now())?;
         let mut properties = leaf.object.properties();
         self.describe_value(&mut properties, true);
         set_partial(&mut properties, self.is_partial()?);

@@ -8,18 +8,20 @@ use crate::document::{DOCUMENT_BYTES_MAX, Document};
 use crate::fault::{Answered, Fault, unauthorized};
 use crate::media::{Accepted, Kind, MediaType};
 use crate::multipart;
-use crate::node::{Leaf, Node, nameless_bucket};
+use crate::node::{Container, Leaf, Node, nameless_bucket};
 use crate::path::{Names, ROOT, Target};
 use crate::query::Fields;
 use crate::version::Version;
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
-use trestle_core::{Key, Result};
+use trestle_core::{Key, ObjectId, Result};
 use trestle_http::{BasicCredentials, Body, Client, Problem, incoming, read_whole};
+use trestle_store::Object;
 
 /// Largest body of parts, in bytes.
 const PARTS_BYTES_MAX: usize = 64 << 20;
@@ -96,15 +98,15 @@ impl Cdmi {
             return Err(Fault::bad("this request takes no body"));
         }
         match Target::of_request(path)? {
-            Target::Capabilities(names) => call.capabilities(&names).await,
-            Target::Domains(names) => call.domains(&names).await,
-            Target::NewId => call.create_nameless(body).await,
+            Target::Capabilities(names) => call.capabilities(&names).boxed().await,
+            Target::Domains(names) => call.domains(&names).boxed().await,
+            Target::NewId => call.create_nameless(body).boxed().await,
             target => match call.method {
-                Method::GET | Method::HEAD => call.read(&target).await,
-                Method::PUT => call.put(&target, body).await,
-                Method::PATCH => call.patch_target(&target, body).await,
-                Method::POST => call.post(&target, body).await,
-                Method::DELETE => call.delete(&target).await,
+                Method::GET | Method::HEAD => call.read(&target).boxed().await,
+                Method::PUT => call.put(&target, body).boxed().await,
+                Method::PATCH => call.patch_target(&target, body).boxed().await,
+                Method::POST => call.post(&target, body).boxed().await,
+                Method::DELETE => call.delete(&target).boxed().await,
                 _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
             },
         }
@@ -132,6 +134,7 @@ impl Call<'_> {
         match self.need(target).await? {
             Node::Container(container) => self.read_container(&container).await,
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if leaf.is_queue() => self.read_queue(&leaf).await,
             Node::Leaf(leaf) if self.wants_document() => self.read_data(&leaf).await,
             Node::Leaf(leaf) => self.read_plain(&leaf).await,
         }
@@ -173,6 +176,10 @@ impl Call<'_> {
                 let submission = self.submission(body, &[Kind::Container]).await?;
                 self.update_container(&container, submission).await
             }
+            Some(Node::Leaf(leaf)) if leaf.is_queue() => {
+                let submission = self.submission(body, &[Kind::Queue]).await?;
+                self.update_queue(&leaf, &submission).await
+            }
             Some(Node::Leaf(leaf)) if leaf.reference().is_none() => {
                 if self.brings_document() {
                     let submission = self.submission(body, &[Kind::Object]).await?;
@@ -181,7 +188,7 @@ impl Call<'_> {
                 self.update_plain(&leaf, incoming(body)).await
             }
             Some(Node::Leaf(_)) => Err(Fault::conflict("a reference has this name")),
-            None => self.create(target, body).await,
+            None => self.create(target, body).boxed().await,
         }
     }
 
@@ -207,7 +214,11 @@ impl Call<'_> {
                 self.create_container(&parent, &names, &submission.document)
                     .await
             }
-            (Some(Kind::Queue), _) => Err(Fault::bad("queues are not supported here")),
+            (Some(Kind::Queue), _) => {
+                let submission = self.submission(body, &[Kind::Queue]).await?;
+                self.create_queue(&parent, &names, &submission.document)
+                    .await
+            }
             (None, true) if !self.brings_parts() => {
                 let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
                 if !bytes.is_empty() {
@@ -239,6 +250,13 @@ impl Call<'_> {
                 self.update_container(&container, submission).await
             }
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if leaf.is_queue() => {
+                if !self.brings_document() {
+                    return Err(Fault::bad("a queue is updated by a document of its type"));
+                }
+                let submission = self.submission(body, &[Kind::Queue]).await?;
+                self.update_queue(&leaf, &submission).await
+            }
             Node::Leaf(leaf) if self.brings_document() => {
                 let submission = self.submission(body, &[Kind::Object]).await?;
                 self.update_data(&leaf, submission).await
@@ -250,12 +268,98 @@ impl Call<'_> {
     async fn post(&self, target: &Target, body: Incoming) -> Answered {
         match self.need(target).await? {
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
-            Node::Leaf(_) => Err(Fault::bad("only containers and queues take a POST")),
-            Node::Container(_) => {
-                drop(body);
-                Err(Fault::bad("server-assigned names are not supported here"))
+            Node::Leaf(leaf) if leaf.is_queue() => {
+                if !self.brings_document() {
+                    return Err(Fault::bad("values come in a document or in parts after it"));
+                }
+                // The examples of the standard send values as either type.
+                let kinds = [Kind::Queue, Kind::Object];
+                let submission = self.submission(body, &kinds).await?;
+                self.enqueue(&leaf, &submission).await
             }
+            Node::Leaf(_) => Err(Fault::bad("only containers and queues take a POST")),
+            Node::Container(container) => self.post_in(&container, body).await,
         }
+    }
+
+    /// A new object of a container under a name that the server gives: its id, or what a form
+    /// calls its file.
+    async fn post_in(&self, container: &Container, body: Incoming) -> Answered {
+        if self.content.as_ref().is_some_and(MediaType::is_form) {
+            return self.post_form(container, body).await;
+        }
+        let id = self.cdmi.host.id();
+        let names = container.names.child(&self.id_text(id), false);
+        let mut destination = self.place_in(container, &names).await?;
+        destination.id = Some(ObjectId(id));
+        let object = self.store_posted(&destination, body).boxed().await?;
+        let leaf = Leaf {
+            names: Some(names),
+            parent: Some(container.id),
+            bucket: destination.bucket,
+            object: Box::new(object),
+        };
+        self.posted(&leaf).await
+    }
+
+    /// Stores the body of a POST.
+    async fn store_posted(&self, destination: &Destination, body: Incoming) -> Answered<Object> {
+        match self.content_kind() {
+            Some(Kind::Queue) => {
+                let submission = self.submission(body, &[Kind::Queue]).await?;
+                self.store_queue(destination, &submission.document).await
+            }
+            Some(Kind::Object) => {
+                let submission = self.submission(body, &[Kind::Object]).await?;
+                self.store_new(destination, submission).await
+            }
+            Some(_) => Err(Fault::bad(
+                "only data objects and queues are made by a POST",
+            )),
+            None if self.brings_parts() => {
+                let submission = self.submission(body, &[Kind::Object]).await?;
+                self.store_new(destination, submission).await
+            }
+            None => self.store_plain(destination, incoming(body)).await,
+        }
+    }
+
+    /// 201: with the document when one was sent, and with the place alone over plain HTTP.
+    async fn posted(&self, leaf: &Leaf) -> Answered {
+        let mut response = self.created(leaf).await?;
+        if !self.brings_document() {
+            *response.body_mut() = Body::empty();
+            response.headers_mut().remove(http::header::CONTENT_TYPE);
+        }
+        Ok(response)
+    }
+
+    /// A file of a form (RFC 7578): the first one, under its own name.
+    async fn post_form(&self, container: &Container, body: Incoming) -> Answered {
+        let bytes = read_whole(incoming(body), PARTS_BYTES_MAX).await?;
+        let boundary = self.content.as_ref().map(multipart::boundary).transpose()?;
+        let parts = multipart::parse(&bytes, boundary.unwrap_or_default())?;
+        let file = parts
+            .iter()
+            .find_map(|part| part.file_name().map(|name| (name, part)));
+        let (name, part) = file.ok_or_else(|| Fault::bad("the form has no file"))?;
+        let names = container.names.child(&name, false);
+        let destination = self.place_in(container, &names).await?;
+        let mut call = self.clone();
+        call.content = match part.header("content-type") {
+            Some(_) => Some(part.media_type()?),
+            None => None,
+        };
+        call.declared_length = Some(part.body.len() as u64);
+        let body = futures::stream::iter([Ok(part.body.clone())]);
+        let object = call.store_plain(&destination, body).await?;
+        let leaf = Leaf {
+            names: Some(names),
+            parent: Some(container.id),
+            bucket: destination.bucket,
+            object: Box::new(object),
+        };
+        call.posted(&leaf).await
     }
 
     async fn delete(&self, target: &Target) -> Answered {
@@ -268,6 +372,7 @@ impl Call<'_> {
         }
         match self.need(target).await? {
             Node::Container(container) => self.delete_container(&container).await,
+            Node::Leaf(leaf) if leaf.is_queue() && self.names_values() => self.dequeue(&leaf).await,
             Node::Leaf(leaf) => self.delete_leaf(&leaf).await,
         }
     }
@@ -281,19 +386,14 @@ impl Call<'_> {
         self.make_hidden(&bucket).await?;
         let key = Key::parse(self.cdmi.host.id().to_string())?;
         let destination = Destination::free(bucket, key);
-        let object = if self.brings_document() {
-            let submission = self.submission(body, &[Kind::Object]).await?;
-            self.store_new(&destination, submission).await?
-        } else {
-            self.store_plain(&destination, incoming(body)).await?
-        };
+        let object = self.store_posted(&destination, body).boxed().await?;
         let leaf = Leaf {
             names: None,
             parent: None,
             bucket: destination.bucket,
             object: Box::new(object),
         };
-        self.created(&leaf).await
+        self.posted(&leaf).await
     }
 
     /// The document of a body, with the parts that follow it.

@@ -8,6 +8,7 @@ use crate::metadata::{is_inherited, select};
 use crate::node::{Container, Leaf, Place, document};
 use crate::path::Names;
 use crate::render::Rendering;
+use crate::rights;
 use crate::time;
 use crate::value::{Encoding, range_text};
 use bytes::Bytes;
@@ -139,15 +140,35 @@ impl Call<'_> {
         Ok(select(items.into_iter().collect(), &self.fields))
     }
 
+    /// Whether who asks may see an access control list.
+    async fn may_see_list(&self, resource: &Resource) -> Answered<bool> {
+        let action = match resource {
+            Resource::Object(..) => Action::ReadObjectAcl,
+            _ => Action::ReadBucketAcl,
+        };
+        match self.grant(action, resource.clone()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == trestle_core::ErrorKind::Forbidden => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The metadata of a data object or queue.
     pub(crate) async fn leaf_metadata(&self, leaf: &Leaf) -> Answered<Map<String, Value>> {
         let object = &leaf.object;
         let mut made = vec![
-            ("cdmi_size", Value::from(object.length().to_string())),
             ("cdmi_ctime", Value::from(time::text(object.created))),
             ("cdmi_mtime", Value::from(time::text(object.modified))),
             ("cdmi_owner", Value::from(object.owner.user.as_str())),
         ];
+        if !leaf.is_queue() {
+            made.push(("cdmi_size", Value::from(object.length().to_string())));
+        }
+        made.extend(crate::protect::provided(object));
+        if self.may_see_list(&leaf.resource()).await? {
+            let acl = rights::shown(object.acl.as_deref(), false, false);
+            made.push((rights::ITEM, acl));
+        }
         for (algorithm, name) in [
             (DigestAlgorithm::Sha1, "SHA160"),
             (DigestAlgorithm::Sha256, "SHA256"),
@@ -238,11 +259,26 @@ impl Call<'_> {
         rendering.choose(fields, "capabilitiesURI", profile);
         rendering.choose(fields, "completionStatus", status_of(false));
         if fields.has("metadata") {
-            let made = vec![
+            let mut made = vec![
                 ("cdmi_ctime", Value::from(time::text(container.created))),
                 ("cdmi_mtime", Value::from(time::text(container.modified))),
                 ("cdmi_owner", Value::from(container.owner.user.as_str())),
             ];
+            let root = container.place == Place::Root;
+            let visible = match &container.place {
+                Place::Root => true,
+                Place::Bucket(bucket) => {
+                    self.may_see_list(&Resource::Bucket(bucket.clone())).await?
+                }
+                Place::Directory(bucket, key, _) => {
+                    let resource = Resource::Object(bucket.clone(), key.clone());
+                    self.may_see_list(&resource).await?
+                }
+            };
+            if visible {
+                let acl = rights::shown(container.acl.as_deref(), true, root);
+                made.push((rights::ITEM, acl));
+            }
             let metadata = self.metadata(Some(&container.names), &container.metadata, made);
             rendering.add("metadata", metadata.await?);
         }

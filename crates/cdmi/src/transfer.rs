@@ -1,17 +1,21 @@
 //! Copies and moves: what a URI names becomes the content of another object.
 
+use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::{Destination, pieces};
-use crate::data::{new_metadata, set_partial};
+use crate::data::{new_metadata, set_acl, set_encoding, set_partial};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Leaf, Node};
 use crate::path::Target;
 use crate::query::Fields;
 use crate::show::{CONTENT_TYPE, is_processing};
+use crate::value::Encoding;
 use bytes::Bytes;
-use trestle_core::Metadata;
-use trestle_store::{Object, ObjectProperties};
+use futures::FutureExt;
+use trestle_access::{Action, Resource};
+use trestle_core::{Metadata, Precondition, Result};
+use trestle_store::{CopyObject, Object, ObjectProperties, Source, VersionRef};
 
 /// What a URI of a document leads to, with the fields that it names.
 pub(crate) struct SourceNode {
@@ -70,7 +74,7 @@ impl Call<'_> {
         source: &Object,
         limits: &Fields,
         document: &Document,
-    ) -> Answered<ObjectProperties> {
+    ) -> Result<ObjectProperties> {
         let mut properties = ObjectProperties::default();
         let from = source.properties();
         if limits.has("mimetype") {
@@ -95,6 +99,8 @@ impl Call<'_> {
                 .insert(CONTENT_TYPE.to_owned(), mimetype);
         }
         set_partial(&mut properties, self.is_partial()?);
+        set_acl(&mut properties, document)?;
+        self.protect_new(&mut properties)?;
         Ok(properties)
     }
 
@@ -110,17 +116,100 @@ impl Call<'_> {
         if is_processing(&source.object) {
             return Err(Fault::bad("the source is not complete"));
         }
+        if source.is_queue() {
+            let joined = self.store_joined(destination, document, (&source, uri));
+            return joined.boxed().await;
+        }
         let limits = self.limits(fields)?;
-        let properties = self.copied_properties(&source.object, &limits, document)?;
-        if !limits.has("value") {
-            let written = self.write_bytes(destination, properties, Bytes::new());
+        if !limits.has("value") || destination.id.is_some() {
+            let properties = self.copied_properties(&source.object, &limits, document)?;
+            if !limits.has("value") {
+                let written = self.write_bytes(destination, properties, Bytes::new());
+                return Ok(written.await?.object);
+            }
+            let reader = self.open(&source).await.map_err(Fault::of_source)?;
+            let length = reader.object().length();
+            let body = pieces(reader).await?;
+            let written = self.write(destination, properties, Some(length), body);
             return Ok(written.await?.object);
         }
-        let reader = self.open(&source).await.map_err(Fault::of_source)?;
-        let length = reader.object().length();
-        let body = pieces(reader).await?;
-        let written = self.write(destination, properties, Some(length), body);
-        Ok(written.await?.object)
+        self.copy_by_reference(destination, (&source, &limits), document)
+            .await
+    }
+
+    /// A copy of all bytes without moving any.
+    async fn copy_by_reference(
+        &self,
+        destination: &Destination,
+        (source, limits): (&Leaf, &Fields),
+        document: &Document,
+    ) -> Answered<Object> {
+        let read = self.grant(Action::ReadObject, source.resource()).await;
+        let read = read.map_err(|error| Fault::from(error).of_source())?;
+        let Destination {
+            bucket,
+            key,
+            precondition,
+            acl,
+            ..
+        } = destination.clone();
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let write = self.grant(Action::WriteObject, resource).await?;
+        let copy = CopyObject {
+            source: Source {
+                bucket: source.bucket.clone(),
+                key: source.object.key.clone(),
+                version: VersionRef::Current,
+                precondition: Precondition::none(),
+                tag_of,
+                range: None,
+            },
+            bucket,
+            key,
+            precondition,
+            tag_of,
+            checksum: None,
+        };
+        let properties = |object: &Object| -> Result<ObjectProperties> {
+            let mut properties = self.copied_properties(object, limits, document)?;
+            properties.acl = properties.acl.or(acl.clone());
+            Ok(properties)
+        };
+        let store = &self.cdmi.store;
+        let copied = store.copy(&read, &write, copy, &properties).boxed().await?;
+        Ok(copied.object)
+    }
+
+    /// A new data object of the values of a queue, one after the other.
+    async fn store_joined(
+        &self,
+        destination: &Destination,
+        document: &Document,
+        (source, uri): (&Leaf, &str),
+    ) -> Answered<Object> {
+        let bytes = self.joined(uri).await?;
+        let mut properties = ObjectProperties {
+            metadata: without_protection(source.object.metadata.clone()),
+            ..ObjectProperties::default()
+        };
+        if document.metadata.is_some() {
+            properties.metadata = new_metadata(document)?;
+        }
+        let encoding = match std::str::from_utf8(&bytes) {
+            Ok(_) => Encoding::Utf8,
+            Err(_) => Encoding::Base64,
+        };
+        set_encoding(&mut properties, encoding);
+        let mimetype = document.mimetype()?;
+        properties.representation.insert(
+            CONTENT_TYPE.to_owned(),
+            mimetype.unwrap_or_else(|| "text/plain".to_owned()),
+        );
+        set_partial(&mut properties, self.is_partial()?);
+        set_acl(&mut properties, document)?;
+        self.protect_new(&mut properties)?;
+        let written = self.write_bytes(destination, properties, bytes).await?;
+        Ok(written.object)
     }
 
     /// An object that comes from elsewhere, with its id.
@@ -158,7 +247,17 @@ impl Call<'_> {
             properties.documents = from.documents;
         }
         if !limits.has("value") {
-            return self.change(leaf, properties, document).await;
+            let change = |target: &mut ObjectProperties| -> Result<()> {
+                let former = target.clone();
+                target.representation = properties.representation.clone();
+                target.metadata = properties.metadata.clone();
+                crate::protect::apply(target, &former, self.cdmi.store.now())
+            };
+            return self.update(&leaf.bucket, &leaf.object.key, &change).await;
+        }
+        if source.is_queue() {
+            let bytes = self.joined(uri).await?;
+            return self.replace(leaf, leaf.object.properties(), bytes).await;
         }
         let (_, _, bytes) = self
             .read_value(&source, None)

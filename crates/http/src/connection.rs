@@ -36,7 +36,7 @@ pub(crate) async fn serve(
     let metrics = service.metrics.clone();
     let _counted = metrics.connection();
     let opened = tokio::select! {
-        opened = tokio::time::timeout(HEAD_TIMEOUT, open(&mut stream, peer, &service)) => opened,
+        opened = tokio::time::timeout(HEAD_TIMEOUT, open(&mut stream, Facts::of(peer, stop.clone()), &service)) => opened,
         // Nothing was asked yet.
         _ = stop.wait_for(|stopped| *stopped) => return,
     };
@@ -95,10 +95,10 @@ pub(crate) async fn serve(
 /// Reads the header of the PROXY protocol where there must be one.
 async fn open(
     stream: &mut TcpStream,
-    peer: SocketAddr,
+    mut facts: Facts,
     service: &Service,
 ) -> io::Result<(Facts, BytesMut)> {
-    let mut facts = Facts::of(peer);
+    let peer = facts.peer;
     let mut received = BytesMut::new();
     if !service.proxies.protocol || !service.proxies.trusts(peer.ip()) {
         return Ok((facts, received));
@@ -193,6 +193,8 @@ async fn first<S>(
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        // Names have no case, but some clients know only the one that servers used to send.
+        .title_case_headers(true)
         // What was asked before a violation is still answered.
         .half_close(true)
         .serve_connection(TokioIo::new(io), answer);

@@ -14,6 +14,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What is known of a connection.
 #[derive(Clone, Debug)]
@@ -26,10 +27,23 @@ pub(crate) struct Facts {
     pub(crate) certificate: Option<Arc<crate::tls::ClientCertificate>>,
     /// Of HTTP/2.
     pub(crate) traffic: Option<Arc<Traffic>>,
+    pub(crate) stopping: Stopping,
+}
+
+/// Tells long answers when the server stops: in a request's extensions.
+#[derive(Clone, Debug)]
+pub struct Stopping(pub(crate) watch::Receiver<bool>);
+
+impl Stopping {
+    /// Ends when the server stops.
+    pub async fn wait(&mut self) {
+        // An error means that whoever could say so is gone, too.
+        let _stopped = self.0.wait_for(|stopped| *stopped).await;
+    }
 }
 
 impl Facts {
-    pub(crate) fn of(peer: SocketAddr) -> Self {
+    pub(crate) fn of(peer: SocketAddr, stop: watch::Receiver<bool>) -> Self {
         Facts {
             peer,
             secure: false,
@@ -37,6 +51,7 @@ impl Facts {
             #[cfg(feature = "tls")]
             certificate: None,
             traffic: None,
+            stopping: Stopping(stop),
         }
     }
 }
@@ -140,6 +155,7 @@ pub(crate) async fn answer(
         None => {
             request.extensions_mut().insert(RequestId(line.id.clone()));
             request.extensions_mut().insert(client);
+            request.extensions_mut().insert(facts.stopping.clone());
             handle(&service, request, &line).await
         }
     };

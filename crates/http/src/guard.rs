@@ -134,7 +134,7 @@ impl Guard {
         }
         let head = received.split_to(end + 4);
         let framing = check_head(head.get(..end).unwrap_or_default())?;
-        passed.extend_from_slice(&head);
+        escape_target(&head, passed);
         self.state = match framing {
             Framing::Length(0) => State::Head,
             Framing::Length(length) => State::Body(length),
@@ -262,6 +262,23 @@ fn field(line: &[u8]) -> Result<(String, &[u8]), Violation> {
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
+/// Passes a checked head on, with what lies beyond ASCII in its target escaped.
+fn escape_target(head: &[u8], passed: &mut BytesMut) {
+    let line = head.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (line, rest) = head.split_at(line);
+    if line.is_ascii() {
+        passed.extend_from_slice(line);
+    } else {
+        for byte in line {
+            match byte.is_ascii() {
+                true => passed.extend_from_slice(&[*byte]),
+                false => passed.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            }
+        }
+    }
+    passed.extend_from_slice(rest);
+}
+
 /// Checks a head without its last two line ends, and says how the body is framed.
 fn check_head(head: &[u8]) -> Result<Framing, Violation> {
     line_ends(head)?;
@@ -281,10 +298,11 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
         b"HTTP/1.0" => true,
         _ => return Err(Violation("only HTTP/1.1 and HTTP/1.0 are spoken here")),
     };
-    // A fragment would be cut off, and the request be for another resource (RFC 9112 §3.2).
+    // A fragment would be cut off, and the request be for another resource (RFC 9112 §3.2). Bytes
+    // beyond ASCII, which many clients send as they are, have one reading: they go on escaped.
     if target
         .iter()
-        .any(|byte| !byte.is_ascii_graphic() || b"#<>`".contains(byte))
+        .any(|byte| byte.is_ascii() && (!byte.is_ascii_graphic() || b"#<>`".contains(byte)))
     {
         return Err(Violation(
             "the request's target has bytes that must be escaped",
@@ -505,7 +523,7 @@ mod tests {
             "GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://\u{e9}/ HTTP/1.1\r\nHost: \u{e9}\r\n\r\n",
             "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\nHost: a\n\n",
@@ -513,6 +531,16 @@ mod tests {
         ] {
             assert!(check(request).is_some(), "{request:?}");
         }
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_go_on_escaped() {
+        let mut received =
+            BytesMut::from("GET /\u{e9}?\u{e9} HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\n\r\n");
+        let mut passed = BytesMut::new();
+        Guard::default().pass(&mut received, &mut passed).unwrap();
+        let expected = "GET /%C3%A9?%C3%A9 HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\n\r\n";
+        assert_eq!(&passed[..], expected.as_bytes());
     }
 
     const CHUNKED: &str = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -50,6 +50,7 @@ pub use byteranges::ByteRanges;
 pub use client::Client;
 pub use conditional::{IfRange, http_date, parse_http_date, parse_if_range, parse_precondition};
 pub use cors::{CORS_VARY, CorsRequest, CorsRule};
+pub use exchange::Stopping;
 pub use guard::{Guard, HEAD_BYTES_MAX, HEADERS_MAX, Violation};
 pub use idempotency::{Claim, IDEMPOTENCY_KEY, Kept, Ledger, MemoryLedger};
 pub use logged::LoggedUser;

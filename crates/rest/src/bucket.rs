@@ -1,17 +1,24 @@
 //! Buckets as collections: create, delete, list.
 
-use crate::object::{no_body, path_of, plain, tag_of, timestamp, unsupported};
-use crate::route::Call;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
+use crate::document::{self, BUCKET_MEMBERS};
+use crate::events::{self, EVENT_STREAM};
+use crate::parameters::Parameters;
+use crate::refusal::{Answer, Refusal};
+use crate::representation::{path_of, tag_of, timestamp};
+use crate::route::{Call, no_body, no_query, page, unsupported};
+use crate::{html, versions, write};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Error, ErrorKind, Result};
-use trestle_http::{Body, query};
+use trestle_core::{BucketName, Error};
+use trestle_http::{Body, MERGE_PATCH, Problem, incoming, negotiate, read_whole};
 use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
-/// Items of a page unless the request says otherwise.
-const LIMIT_DEFAULT: usize = 1000;
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// Largest merge patch.
+const PATCH_BYTES_MAX: usize = 256 << 10;
 /// A bucket has no validator yet that the conditions of a write could be compared with.
 const CONDITIONS: [&str; 3] = ["if-match", "if-none-match", "if-unmodified-since"];
 
@@ -21,15 +28,34 @@ const CONDITIONS: [&str; 3] = ["if-match", "if-none-match", "if-unmodified-since
 #[derive(Serialize)]
 struct AccountPage<'a> {
     buckets: Vec<BucketItem<'a>>,
+    links: Links,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }
 
+/// Where else to go.
+#[derive(Serialize)]
+struct Links {
+    client: &'static str,
+    describedby: &'static str,
+    documentation: &'static str,
+    health: &'static str,
+}
+
+const LINKS: Links = Links {
+    client: "/-/client.js",
+    describedby: "/-/openapi.json",
+    documentation: "/-/docs",
+    health: "/healthz",
+};
+
 #[derive(Serialize)]
 struct BucketItem<'a> {
+    bytes: u64,
     created: String,
     href: String,
     name: &'a str,
+    objects: u64,
 }
 
 #[derive(Serialize)]
@@ -77,149 +103,133 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The parameters of a listing, each at most once and all known.
-#[derive(Default)]
-struct Parameters {
-    prefix: String,
-    delimiter: Option<String>,
-    after: Option<String>,
-    until: Option<String>,
-    reverse: bool,
-    limit: Option<usize>,
-}
-
-fn parameters(text: Option<&str>, known: &[&str]) -> Result<Parameters> {
-    let mut parameters = Parameters::default();
-    let mut seen = Vec::new();
-    for (name, value) in query(text)? {
-        if !known.contains(&name.as_str()) {
-            return Err(Error::invalid(format!(
-                "the parameter {name:?} is not known here"
-            )));
-        }
-        if seen.contains(&name) {
-            return Err(Error::invalid(format!(
-                "the parameter {name:?} is given twice"
-            )));
-        }
-        match name.as_str() {
-            "prefix" => parameters.prefix = value,
-            "delimiter" => parameters.delimiter = Some(value).filter(|value| !value.is_empty()),
-            "after" => parameters.after = Some(value).filter(|value| !value.is_empty()),
-            "until" => parameters.until = Some(value).filter(|value| !value.is_empty()),
-            "reverse" => {
-                parameters.reverse = match value.as_str() {
-                    "" | "true" => true,
-                    "false" => false,
-                    _ => return Err(Error::invalid("reverse is true or false")),
-                }
-            }
-            _ => {
-                let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| digits && *limit <= 10_000);
-                let wrong = || Error::invalid("limit is a number from 0 to 10000");
-                parameters.limit = Some(limit.ok_or_else(wrong)?);
-            }
-        }
-        seen.push(name);
-    }
-    Ok(parameters)
-}
-
-/// The query of the next page: the same parameters, from another place.
-fn next_query(text: Option<&str>, after: &str) -> Result<String> {
-    let mut pairs: Vec<(String, String)> = query(text)?
-        .into_iter()
-        .filter(|(name, _)| name != "after")
-        .collect();
-    pairs.push(("after".to_owned(), after.to_owned()));
-    let escape = |text: &str| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
-        .collect();
-    Ok(format!("?{}", pairs.join("&")))
-}
-
 /// Where the next page is.
-fn next_target(call: &Call<'_>, next: Option<&str>) -> Result<Option<String>> {
-    let uri = call.request.uri();
-    next.map(|after| Ok(format!("{}{}", uri.path(), next_query(uri.query(), after)?)))
-        .transpose()
+fn next_target(call: &Call<'_>, parameters: &Parameters, next: Option<&str>) -> Option<String> {
+    let next = next?;
+    let query = parameters.with(&[("after", Some(next))]);
+    Some(format!("{}{query}", call.request.uri().path()))
 }
 
-fn page(content: &impl Serialize, next: Option<&str>) -> Result<Response<Body>> {
-    let content = serde_json::to_vec(content).map_err(|error| {
-        Error::new(ErrorKind::Internal, "a listing cannot be written").with_source(error)
-    })?;
-    let mut response = Response::new(Body::full(content));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Some(Ok(value)) = next.map(|n| HeaderValue::from_str(&format!("<{n}>; rel=\"next\""))) {
-        headers.insert(LINK, value);
-    }
-    Ok(response)
+fn conditions_refused(call: &Call<'_>) -> Answer<()> {
+    unsupported(call, &CONDITIONS)
 }
 
-pub(crate) async fn list_buckets(call: Call<'_>) -> Result<Response<Body>> {
+/// The service document: the account's buckets, and where everything else is.
+pub(crate) async fn list_buckets(call: Call<'_>) -> Answer {
     no_body(&call)?;
-    let parameters = parameters(call.request.uri().query(), &["prefix", "after", "limit"])?;
+    let parameters = Parameters::parse(call.request.uri().query(), &["prefix", "after", "limit"])?;
+    let form = form(&call, &[JSON, HTML])?;
     let account = call.account()?.clone();
-    let grant = call
-        .grant(Action::ListBuckets, Resource::Account(account.clone()))
-        .await?;
+    let resource = Resource::Account(account.clone());
+    let grant = call.grant(Action::ListBuckets, resource).await?;
     let list = ListBuckets {
         account,
-        prefix: parameters.prefix,
-        after: parameters.after,
+        prefix: parameters.get("prefix").unwrap_or_default().to_owned(),
+        after: parameters.text("after"),
         until: None,
         reverse: false,
-        limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
+        limit: parameters.limit()?,
     };
     let (buckets, next) = call.rest.store.list_buckets(&grant, &list).await?;
-    let next = next_target(&call, next.as_deref())?;
+    let next = next_target(&call, &parameters, next.as_deref());
     let content = AccountPage {
         buckets: buckets
             .iter()
-            .map(|(bucket, _)| BucketItem {
+            .map(|(bucket, usage)| BucketItem {
+                bytes: usage.bytes,
                 created: timestamp(bucket.created),
                 href: path_of(&bucket.name, None),
-                name: bucket.name.local(),
+                name: bucket.name.as_str(),
+                objects: usage.objects,
             })
             .collect(),
+        links: LINKS,
         next: next.as_deref(),
     };
-    page(&content, next.as_deref())
+    if form == HTML {
+        return html::buckets(&buckets, next.as_deref());
+    }
+    varying(page(&content, next.as_deref())?)
 }
 
-pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
+/// The form that the client wants most; 406 when it wants none of them.
+fn form(call: &Call<'_>, offers: &[&'static str]) -> Answer<&'static str> {
+    negotiate(call.request.headers(), offers)?.ok_or_else(|| {
+        let detail = format!("there is only {}", offers.join(", "));
+        Refusal::Problem(
+            Problem::new(StatusCode::NOT_ACCEPTABLE, detail)
+                .with_header(VARY, HeaderValue::from_static("Accept")),
+        )
+    })
+}
+
+fn varying(mut response: Response<Body>) -> Answer {
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+/// What may be asked of a bucket.
+const KNOWN: [&str; 9] = [
+    "prefix",
+    "delimiter",
+    "after",
+    "until",
+    "reverse",
+    "limit",
+    "metadata",
+    "versions",
+    "after_version",
+];
+
+/// GET and HEAD of a bucket.
+pub(crate) async fn answer(call: Call<'_>, name: BucketName) -> Answer {
     no_body(&call)?;
-    let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
-    let parameters = parameters(call.request.uri().query(), &known)?;
-    let grant = call
-        .grant(Action::ReadBucket, Resource::Bucket(name.clone()))
-        .await?;
+    let parameters = Parameters::parse(call.request.uri().query(), &KNOWN)?;
+    if parameters.flag("metadata")? {
+        return document(&call, &name).await;
+    }
+    if parameters.flag("versions")? {
+        if parameters
+            .get("until")
+            .or(parameters.get("reverse"))
+            .is_some()
+        {
+            return Err(Error::invalid("versions are listed in one direction").into());
+        }
+        return versions::of_bucket(&call, name, &parameters).await;
+    }
+    if parameters.get("after_version").is_some() {
+        return Err(Error::invalid("after_version is of a list of versions").into());
+    }
+    match form(&call, &[JSON, HTML, EVENT_STREAM])? {
+        EVENT_STREAM => events::answer(call, name, &parameters).await,
+        form => list(call, name, &parameters, form == HTML).await,
+    }
+}
+
+async fn list(call: Call<'_>, name: BucketName, parameters: &Parameters, html: bool) -> Answer {
+    let resource = Resource::Bucket(name.clone());
+    let grant = call.grant(Action::ReadBucket, resource.clone()).await?;
     let (_bucket, usage) = call.rest.store.bucket(&grant, &name).await?;
-    let grant = call
-        .grant(Action::ListObjects, Resource::Bucket(name.clone()))
-        .await?;
+    let grant = call.grant(Action::ListObjects, resource).await?;
+    // To a person a bucket is shown as folders, unless asked otherwise.
+    let folders = (html && parameters.get("delimiter").is_none()).then(|| "/".to_owned());
     let list = ListObjects {
         bucket: name.clone(),
-        prefix: parameters.prefix,
-        delimiter: parameters.delimiter,
-        after: parameters.after,
-        until: parameters.until,
-        reverse: parameters.reverse,
-        limit: parameters.limit.unwrap_or(LIMIT_DEFAULT),
+        prefix: parameters.get("prefix").unwrap_or_default().to_owned(),
+        delimiter: parameters.text("delimiter").or(folders),
+        after: parameters.text("after"),
+        until: parameters.text("until"),
+        reverse: parameters.flag("reverse")?,
+        limit: parameters.limit()?,
     };
     let listing = call.rest.store.list(&grant, &list).await?;
-    let next = next_target(&call, listing.next.as_deref())?;
+    let next = next_target(&call, parameters, listing.next.as_deref());
+    if html {
+        return html::bucket(&list, &listing, &usage, next.as_deref());
+    }
     let content = BucketPage {
         bucket: name.as_str(),
         bytes: usage.bytes,
@@ -227,17 +237,34 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Result<Response<Bo
         next: next.as_deref(),
         objects: usage.objects,
     };
-    page(&content, next.as_deref())
+    varying(page(&content, next.as_deref())?)
 }
 
-pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
-    plain(&call)?;
-    if let Some(refused) = unsupported(&call, &CONDITIONS) {
-        return Ok(refused);
+/// The bucket as a document, without what the caller may not read.
+async fn document(call: &Call<'_>, name: &BucketName) -> Answer {
+    let resource = Resource::Bucket(name.clone());
+    let grant = call.grant(Action::ReadBucket, resource.clone()).await?;
+    let (bucket, usage) = call.rest.store.bucket(&grant, name).await?;
+    let mut document = document::of_bucket(&bucket, &usage)?;
+    for (member, action) in [
+        ("versioning", Action::ReadBucketVersioning),
+        ("lock", Action::ReadBucketLock),
+        ("tags", Action::ReadBucketTags),
+        ("metadata", Action::ReadBucketMetadata),
+        ("quota", Action::ReadBucketQuota),
+    ] {
+        call.hide_unless(action, resource.clone(), member, &mut document)
+            .await?;
     }
-    let grant = call
-        .grant(Action::CreateBucket, Resource::Bucket(name.clone()))
-        .await?;
+    page(&document, None)
+}
+
+pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Answer {
+    no_query(&call)?;
+    no_body(&call)?;
+    conditions_refused(&call)?;
+    let resource = Resource::Bucket(name.clone());
+    let grant = call.grant(Action::CreateBucket, resource).await?;
     call.rest.store.create_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
@@ -247,14 +274,45 @@ pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Result<Response<
     Ok(response)
 }
 
-pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Result<Response<Body>> {
-    plain(&call)?;
-    if let Some(refused) = unsupported(&call, &CONDITIONS) {
-        return Ok(refused);
+/// Changes what the bucket's document has.
+pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
+    no_query(&call)?;
+    conditions_refused(&call)?;
+    let media_type = call.request.headers().get(CONTENT_TYPE);
+    if media_type.is_none_or(|value| value.as_bytes() != MERGE_PATCH.as_bytes()) {
+        let detail = format!("PATCH of a bucket takes {MERGE_PATCH}");
+        let told = HeaderName::from_static("accept-patch");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            .with_header(told, HeaderValue::from_static(MERGE_PATCH))
+            .into());
     }
-    let grant = call
-        .grant(Action::DeleteBucket, Resource::Bucket(name.clone()))
-        .await?;
+    let resource = Resource::Bucket(name.clone());
+    let (asker, body) = call.split();
+    let body = read_whole(incoming(body), PATCH_BYTES_MAX).await?;
+    let (patch, members) = document::parse_patch(&body, &BUCKET_MEMBERS)?;
+    let mut grants = Vec::new();
+    for member in &members {
+        let action = document::bucket_action(member);
+        grants.push(asker.grant(action, resource.clone()).await?);
+    }
+    let change = |properties: &mut _| document::patch_bucket(properties, &patch);
+    let changed = asker
+        .rest
+        .store
+        .update_bucket(&grants, &name, &change)
+        .await;
+    changed.map_err(write::unfit)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Answer {
+    no_query(&call)?;
+    no_body(&call)?;
+    conditions_refused(&call)?;
+    let resource = Resource::Bucket(name.clone());
+    let grant = call.grant(Action::DeleteBucket, resource).await?;
     call.rest.store.delete_bucket(&grant, &name).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

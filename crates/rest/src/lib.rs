@@ -3,8 +3,21 @@
 //! Route → request noun → grant → verb → render. It has no rules of its own.
 
 mod bucket;
+mod document;
 mod error;
-mod object;
+mod events;
+mod html;
+mod openapi;
+mod operations;
+mod pages;
+mod parameters;
+mod read;
+mod refusal;
+mod representation;
 mod route;
+mod transfer;
+mod versions;
+mod write;
 
+pub use pages::answer as page;
 pub use route::{Authenticate, Rest};

@@ -1,15 +1,19 @@
 //! Which resource a URL names, who asks, and which methods it has.
 
 use crate::error::{answer, unauthorized};
-use crate::{bucket, object};
+use crate::operations::{self, Place};
+use crate::refusal::{Answer, Refusal};
+use crate::{bucket, read, transfer, write};
 use futures::future::BoxFuture;
-use http::header::{ALLOW, HeaderValue};
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
+};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
-use trestle_http::{Body, Client, Presented, Problem, decode, query};
+use trestle_http::{Body, Client, LoggedUser, Presented, Problem, decode, query};
 use trestle_store::Store;
 
 /// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
@@ -36,7 +40,68 @@ pub(crate) struct Call<'a> {
     pub(crate) request: Request<Incoming>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// What is asked of whoever decides.
+    pub(crate) fn asked(&self, action: Action, resource: Resource) -> Asked {
+        Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: self.context.clone(),
+        }
+    }
+
+    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        self.rest
+            .store
+            .authorize(self.asked(action, resource))
+            .await
+    }
+
+    /// Takes a member out of a document unless the caller may read it.
+    pub(crate) async fn hide_unless(
+        &self,
+        action: Action,
+        resource: Resource,
+        member: &str,
+        document: &mut serde_json::Value,
+    ) -> Result<()> {
+        match self.grant(action, resource).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                document
+                    .as_object_mut()
+                    .and_then(|members| members.remove(member));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The body, and who asks: a body that is being read can be held by one task alone.
+    pub(crate) fn split(self) -> (Asker<'a>, Incoming) {
+        let asker = Asker {
+            rest: self.rest,
+            principal: self.principal,
+            context: self.context,
+        };
+        (asker, self.request.into_body())
+    }
+
+    pub(crate) fn account(&self) -> Result<&AccountId> {
+        let anonymous = || Error::new(ErrorKind::Forbidden, "anonymous access is not allowed");
+        self.principal.account().ok_or_else(anonymous)
+    }
+}
+
+/// Who asks, when the request itself is gone.
+pub(crate) struct Asker<'a> {
+    pub(crate) rest: &'a Rest,
+    principal: Arc<Principal>,
+    context: Arc<Context>,
+}
+
+impl Asker<'_> {
     pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
         let asked = Asked {
             principal: self.principal.clone(),
@@ -45,11 +110,6 @@ impl Call<'_> {
             context: self.context.clone(),
         };
         self.rest.store.authorize(asked).await
-    }
-
-    pub(crate) fn account(&self) -> Result<&AccountId> {
-        let anonymous = || Error::new(ErrorKind::Forbidden, "anonymous access is not allowed");
-        self.principal.account().ok_or_else(anonymous)
     }
 }
 
@@ -79,13 +139,13 @@ fn context(now: Timestamp, request: &Request<Incoming>) -> Context {
 }
 
 /// What a path names.
-enum Target {
+pub(crate) enum Target {
     Service,
     Bucket(BucketName),
     Object(BucketName, Key),
 }
 
-fn target(path: &str) -> Result<Target> {
+pub(crate) fn target(path: &str) -> Result<Target> {
     let rest = path.strip_prefix("/rest").unwrap_or_default();
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     // `~account/bucket` is a bucket as its account knows it.
@@ -110,14 +170,75 @@ fn target(path: &str) -> Result<Target> {
     Ok(Target::Object(bucket, Key::parse(decode(key)?)?))
 }
 
-/// 405 with the methods that the resource has.
-fn not_allowed(allowed: &'static str) -> Response<Body> {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "the resource does not have this method",
-    )
-    .with_header(ALLOW, HeaderValue::from_static(allowed))
-    .into_response()
+impl Target {
+    fn place(&self) -> Place {
+        match self {
+            Target::Service => Place::Service,
+            Target::Bucket(_) => Place::Bucket,
+            Target::Object(_, key) if key.as_str().ends_with('/') => Place::Folder,
+            Target::Object(..) => Place::Object,
+        }
+    }
+}
+
+/// Refuses headers whose meaning is not there.
+pub(crate) fn unsupported(call: &Call<'_>, names: &[&str]) -> Answer<()> {
+    let headers = call.request.headers();
+    match names.iter().find(|name| headers.contains_key(**name)) {
+        Some(name) => Err(Refusal::unsupported(format!(
+            "{name} is not supported here"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses query parameters: none has a meaning here.
+pub(crate) fn no_query(call: &Call<'_>) -> Result<()> {
+    match call.request.uri().query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Error::invalid("this request takes no query parameters")),
+    }
+}
+
+/// Refuses a body where none has a meaning (RFC 9110 §9.3.1, §9.3.5).
+pub(crate) fn no_body(call: &Call<'_>) -> Result<()> {
+    if http_body::Body::is_end_stream(call.request.body()) {
+        Ok(())
+    } else {
+        Err(Error::invalid("this request takes no body"))
+    }
+}
+
+/// A JSON document, with a link to the next page when there is one.
+pub(crate) fn page(content: &impl serde::Serialize, next: Option<&str>) -> Answer {
+    let content = serde_json::to_vec(content).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a document cannot be written").with_source(error)
+    })?;
+    let mut response = Response::new(Body::full(content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(Ok(value)) = next.map(|n| HeaderValue::from_str(&format!("<{n}>; rel=\"next\""))) {
+        headers.insert(LINK, value);
+    }
+    Ok(response)
+}
+
+/// Who may not act anonymously is asked for credentials.
+fn refused(call_is_anonymous: bool, refusal: Refusal) -> Response<Body> {
+    match &refusal {
+        // Whether a bucket exists is not for everybody to know.
+        Refusal::Error(error)
+            if call_is_anonymous
+                && matches!(
+                    error.kind(),
+                    ErrorKind::Forbidden | ErrorKind::NotFound(Noun::Bucket)
+                ) =>
+        {
+            unauthorized("credentials are needed")
+        }
+        _ => refusal.into_response(),
+    }
 }
 
 impl Rest {
@@ -135,11 +256,18 @@ impl Rest {
             Ok(presented) => presented,
             Err(error) => return unauthorized(error.message()),
         };
-        match (self.authenticate)(presented).await {
-            Ok(Some(principal)) => self.route(principal, request).await,
-            Ok(None) => unauthorized("the credentials are wrong"),
-            Err(error) => answer(&error),
+        let principal = match (self.authenticate)(presented).await {
+            Ok(Some(principal)) => principal,
+            Ok(None) => return unauthorized("the credentials are wrong"),
+            Err(error) => return answer(&error),
+        };
+        let known = !principal.is_anonymous();
+        let user = known.then(|| LoggedUser(principal.user.clone()));
+        let mut response = self.route(principal, request).await;
+        if let Some(user) = user {
+            response.extensions_mut().insert(user);
         }
+        response
     }
 
     async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Response<Body> {
@@ -147,7 +275,10 @@ impl Rest {
             Ok(target) => target,
             Err(error) => return answer(&error),
         };
-        let method = request.method().clone();
+        let place = target.place();
+        if request.method() == Method::OPTIONS {
+            return options(place);
+        }
         let anonymous = principal.is_anonymous();
         let call = Call {
             rest: self,
@@ -155,31 +286,60 @@ impl Rest {
             context: Arc::new(context(self.store.now(), &request)),
             request,
         };
-        let answered = match target {
-            Target::Service => match method {
-                Method::GET | Method::HEAD => bucket::list_buckets(call).await,
-                _ => return not_allowed("GET, HEAD"),
-            },
-            Target::Bucket(name) => match method {
-                Method::GET | Method::HEAD => bucket::list(call, name).await,
-                Method::PUT => bucket::create(call, name).await,
-                Method::DELETE => bucket::delete(call, name).await,
-                _ => return not_allowed("GET, HEAD, PUT, DELETE"),
-            },
-            Target::Object(bucket, key) => match method {
-                Method::GET => object::get(call, bucket, key).await,
-                Method::HEAD => object::head(call, bucket, key).await,
-                Method::PUT => object::put(call, bucket, key).await,
-                Method::DELETE => object::delete(call, bucket, key).await,
-                _ => return not_allowed("GET, HEAD, PUT, DELETE"),
-            },
-        };
-        answered.unwrap_or_else(|error| match error.kind() {
-            // Whether a bucket exists is not for everybody to know.
-            ErrorKind::Forbidden | ErrorKind::NotFound(Noun::Bucket) if anonymous => {
-                unauthorized("credentials are needed")
-            }
-            _ => answer(&error),
-        })
+        let answered = dispatch(call, target).await;
+        answered.unwrap_or_else(|refusal| refused(anonymous, refusal))
     }
+}
+
+async fn dispatch(call: Call<'_>, target: Target) -> Answer {
+    let place = target.place();
+    let method = call.request.method().clone();
+    match (target, method.as_str()) {
+        (Target::Service, "GET" | "HEAD") => bucket::list_buckets(call).await,
+        (Target::Bucket(name), "GET" | "HEAD") => bucket::answer(call, name).await,
+        (Target::Bucket(name), "PUT") => bucket::create(call, name).await,
+        (Target::Bucket(name), "POST") => write::create(call, name, "").await,
+        (Target::Bucket(name), "PATCH") => bucket::patch(call, name).await,
+        (Target::Bucket(name), "DELETE") => bucket::delete(call, name).await,
+        (Target::Object(bucket, key), "GET" | "HEAD") => read::answer(call, bucket, key).await,
+        (Target::Object(bucket, key), "PUT") => write::put(call, bucket, key).await,
+        (Target::Object(bucket, key), "PATCH") => write::patch(call, bucket, key).await,
+        (Target::Object(bucket, key), "DELETE") => write::delete(call, bucket, key).await,
+        (Target::Object(bucket, key), "COPY") => transfer::copy(call, bucket, key).await,
+        (Target::Object(bucket, key), "MOVE") => transfer::rename(call, bucket, key).await,
+        (Target::Object(bucket, key), "POST") if place == Place::Folder => {
+            write::create(call, bucket, key.as_str()).await
+        }
+        _ => {
+            let detail = "the resource does not have this method";
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+            Err(problem.with_header(ALLOW, allow(place)).into())
+        }
+    }
+}
+
+fn allow(place: Place) -> HeaderValue {
+    let methods = operations::methods(place).join(", ");
+    HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static("GET, HEAD"))
+}
+
+/// What a resource can do, which is no secret.
+fn options(place: Place) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, allow(place));
+    let accept_patch = HeaderName::from_static("accept-patch");
+    match place {
+        Place::Service => {}
+        Place::Bucket => drop(headers.insert(
+            accept_patch,
+            HeaderValue::from_static(trestle_http::MERGE_PATCH),
+        )),
+        Place::Folder | Place::Object => {
+            headers.insert(accept_patch, write::ACCEPT_PATCH);
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+    }
+    response
 }

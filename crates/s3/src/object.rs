@@ -66,14 +66,6 @@ pub(crate) fn version_id(object: &Object) -> String {
     }
 }
 
-/// What names just this version.
-pub(crate) fn version_of(object: &Object) -> VersionRef {
-    match object.null_version {
-        true => VersionRef::Null,
-        false => VersionRef::Id(object.version),
-    }
-}
-
 /// Names the version, where the bucket keeps any.
 pub(crate) fn set_version(headers: &mut HeaderMap, object: &Object) {
     if !object.null_version {

@@ -6,7 +6,7 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::NAMESPACE;
-use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version, version_of};
+use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version};
 use crate::time::iso_time;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
@@ -212,11 +212,12 @@ async fn wanted(
     match &object.written {
         Written::Parts { count, .. } => {
             let (bucket, key) = (call.bucket()?, call.key()?);
-            let version = version_of(object);
+            let version = call.version()?;
             let store = &call.s3.store;
-            let (_, parts, _) = store
+            let (now, parts, _) = store
                 .object_parts(grant, (bucket, key, version), number - 1, 1)
                 .await?;
+            same(object, &now)?;
             match parts.first().filter(|part| part.part.number == number) {
                 None => Err(missing()),
                 Some(part) => {
@@ -230,6 +231,14 @@ async fn wanted(
         }
         _ if number == 1 => Ok((None, Some(1))),
         _ => Err(missing()),
+    }
+}
+
+/// Parts are read after the object: they are of the same content, or the caller has to ask again.
+fn same(object: &Object, now: &Object) -> Result<(), S3Error> {
+    match object.revision() == now.revision() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Conflict, "the object was replaced meanwhile").into()),
     }
 }
 
@@ -448,11 +457,12 @@ async fn parts(
     // Without checksums of their own there is nothing to say of the parts but how many there are.
     if checksum.is_some_and(|checksum| checksum.composite_of.is_some()) {
         let (bucket, key) = (call.bucket()?, call.key()?);
-        let version = version_of(object);
+        let version = call.version()?;
         let store = &call.s3.store;
-        let (_, parts, next) = store
+        let (now, parts, next) = store
             .object_parts(grant, (bucket, key, version), after, most as usize)
             .await?;
+        same(object, &now)?;
         document
             .leaf("PartNumberMarker", &after.to_string())
             .leaf("MaxParts", &most.to_string())

@@ -63,6 +63,10 @@ impl Dialects {
                     .answer(request.method(), request.headers(), request.extensions())
                     .await
             }
+            Some("-") => match trestle_rest::page(request.method(), path, request.headers()) {
+                Some(page) => labelled("pages", page),
+                None => Problem::not_found("nothing is served here").into_response(),
+            },
             Some(segment) if RESERVED_BUCKET_NAMES.contains(&segment) => {
                 Problem::new(StatusCode::NOT_FOUND, "nothing is served here").into_response()
             }

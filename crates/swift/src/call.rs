@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) remote: Option<IpAddr>,
     /// `scheme://host` as the client wrote it.
     pub(crate) origin: String,
+    /// The path that the host stands for.
+    pub(crate) below: String,
     /// When it came by a temporary URL.
     pub(crate) temp_url: Option<tempurl::Parameters>,
 }

@@ -12,12 +12,14 @@ use crate::target::CONTAINER_NAME_MAX;
 use crate::{listing, times};
 use http::{HeaderMap, Response};
 use trestle_access::{Action, Resource};
-use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
 use trestle_http::Body;
 use trestle_store::{Bucket, BucketProperties, BucketUsage, Versioning};
 
 /// Documents of containers.
 pub(crate) const READ: &str = "swift.read";
+/// When the container was last changed by this dialect, in microseconds.
+const MODIFIED: &str = "swift.modified";
 pub(crate) const WRITE: &str = "swift.write";
 pub(crate) const SYNC_TO: &str = "swift.sync-to";
 pub(crate) const SYNC_KEY: &str = "swift.sync-key";
@@ -70,7 +72,7 @@ impl Call {
             let length = container.len();
             let text =
                 format!("Container name length of {length} longer than {CONTAINER_NAME_MAX}");
-            return Err(Fault::text(400, text));
+            return Err(Fault::html(400, text));
         }
         Ok(BucketName::in_account(account, container)?)
     }
@@ -172,14 +174,23 @@ pub(crate) fn describe(
         "x-container-object-count",
         &usage.objects.to_string(),
     );
-    set(headers, "x-container-bytes-used", &usage.bytes.to_string());
+    let bytes = usage.bytes + usage.version_bytes;
+    set(headers, "x-container-bytes-used", &bytes.to_string());
     set(
         headers,
         "x-storage-policy",
         policy_of(call, &container.bucket),
     );
     set(headers, "x-timestamp", &times::x_timestamp(*created));
-    set(headers, "last-modified", &times::last_modified(*created));
+    let modified = container
+        .document(MODIFIED)
+        .and_then(|text| text.parse().ok());
+    let modified = modified.map_or(*created, Timestamp);
+    set(
+        headers,
+        "last-modified",
+        &times::last_modified(modified.max(*created)),
+    );
     set(headers, "accept-ranges", "bytes");
     let mut shown = properties.metadata.clone();
     if !rights.owner {
@@ -407,8 +418,14 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
         grants.push(call.on_bucket(action, name).await?);
     }
     let store = &call.swift.store;
+    let now = call.swift.host.clock.now().0.to_string();
     store
-        .update_bucket(&grants, name, &|properties| change.apply(properties))
+        .update_bucket(&grants, name, &|properties| {
+            properties
+                .documents
+                .insert(MODIFIED.to_owned(), now.clone());
+            change.apply(properties)
+        })
         .await?;
     Ok(())
 }
@@ -489,7 +506,15 @@ async fn delete(call: &Call) -> Outcome<Response<Body>> {
         return Err(Fault::new(404));
     }
     let grant = call.on_bucket(Action::DeleteBucket, &name).await?;
-    match call.swift.store.delete_bucket(&grant, &name).await {
+    let store = &call.swift.store;
+    let mut deleted = store.delete_bucket(&grant, &name).await;
+    if let Err(error) = &deleted
+        && error.kind() == ErrorKind::NotEmpty
+        && crate::contents::only_notes(call, &name).await?
+    {
+        deleted = store.delete_bucket(&grant, &name).await;
+    }
+    match deleted {
         Ok(()) => Ok(empty(204)),
         Err(error) if error.kind() == ErrorKind::NotEmpty => Err(Fault::new(409)),
         Err(error) => Err(error.into()),

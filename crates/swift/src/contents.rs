@@ -62,12 +62,10 @@ pub(crate) async fn objects_of(
     limit: usize,
 ) -> Outcome<Vec<Row>> {
     let own = |name| query.some(name).map(str::to_owned);
-    let path = query
-        .get("path")
-        .map(|path| match path.trim_end_matches('/') {
-            "" => String::new(),
-            path => format!("{path}/"),
-        });
+    let path = query.get("path").map(|path| match path {
+        "" => String::new(),
+        path => format!("{}/", path.trim_end_matches('/')),
+    });
     let bucket = call.bucket_of(container);
     let mut list = ListObjects {
         bucket: bucket.clone(),
@@ -202,6 +200,7 @@ async fn versions_of(call: &Call, container: &Container, limit: usize) -> Outcom
         true => own("marker"),
         false => own("end_marker"),
     };
+    let end = version_marker.filter(|_| reverse);
     let mut rows = Vec::new();
     'pages: loop {
         if !reverse {
@@ -210,8 +209,21 @@ async fn versions_of(call: &Call, container: &Container, limit: usize) -> Outcom
         let grant = call.on_bucket(Action::ListVersions, &bucket).await?;
         let page = call.swift.store.list_versions(&grant, &list).await?;
         for item in page.items {
+            if let VersionItem::Version { object, .. } = &item {
+                // While versions are suspended, a deletion leaves no note that Swift knows.
+                if object.is_marker() && object.null_version {
+                    continue;
+                }
+                // Backwards from a version, those of its key that are newer still count.
+                if end.is_some_and(|end| {
+                    Some(object.key.as_str()) == until.as_deref() && is(object, end)
+                }) {
+                    break 'pages;
+                }
+            }
             let row = version_row(call, item);
-            if until.as_deref().is_some_and(|until| row.name() >= until) {
+            let beyond = |until: &str| row.name() > until || end.is_none() && row.name() == until;
+            if until.as_deref().is_some_and(beyond) {
                 break 'pages;
             }
             rows.push(row);
@@ -234,6 +246,38 @@ async fn versions_of(call: &Call, container: &Container, limit: usize) -> Outcom
         rows.truncate(limit);
     }
     Ok(rows)
+}
+
+/// Whether an object is the version that is meant.
+fn is(object: &Object, version: VersionRef) -> bool {
+    match version {
+        VersionRef::Current => false,
+        VersionRef::Null => object.null_version,
+        VersionRef::Id(id) => object.version == id,
+    }
+}
+
+/// Removes the notes of deletions that nothing else is left beside. Whether there were only such.
+pub(crate) async fn only_notes(call: &Call, bucket: &BucketName) -> Outcome<bool> {
+    let list = ListVersions {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        key_marker: None,
+        version_marker: None,
+        limit: 1000,
+    };
+    let grant = call.on_bucket(Action::ListVersions, bucket).await?;
+    let page = call.swift.store.list_versions(&grant, &list).await?;
+    let note = |item: &VersionItem| match item {
+        VersionItem::Version { object, .. } => object.is_marker() && object.null_version,
+        VersionItem::Prefix(_) => false,
+    };
+    if !page.items.iter().all(note) || page.items.is_empty() {
+        return Ok(false);
+    }
+    erase(call, bucket).await?;
+    Ok(true)
 }
 
 fn version_row(call: &Call, item: VersionItem) -> Row {

@@ -5,9 +5,9 @@ use crate::container::Container;
 use crate::facts::{self, LARGE, LINK, MANIFEST};
 use crate::fault::{Fault, Outcome};
 use crate::large;
-use crate::metadata::{self, Level};
+use crate::metadata;
 use crate::object::{SIZE_MAX, writable};
-use crate::read::{Through, View, precondition};
+use crate::read::{Through, View, part_number, precondition, spaceless, verdict};
 use crate::symlink::asked_version;
 use crate::target::{container_and_object, quote, unquote};
 use crate::write::{self, Write};
@@ -83,7 +83,13 @@ fn range(call: &Call, view: &View) -> Outcome<ResolvedRange> {
         start: 0,
         end: view.length,
     };
-    match parse_range(&call.headers) {
+    if let Some((range, _)) = part_number(call, view)? {
+        return match range.is_empty() {
+            true => Err(Fault::new(416)),
+            false => Ok(range),
+        };
+    }
+    match parse_range(&spaceless(&call.headers)) {
         RangeHeader::One(range) if view.instead.is_none() => Ok(range.resolve(view.length)?),
         RangeHeader::Several(_) => Err(Fault::text(400, "Copies take one range")),
         _ => Ok(whole),
@@ -110,8 +116,9 @@ fn merged(call: &Call, view: &View, through: Through) -> Outcome<Write> {
     properties
         .representation
         .insert("content-type".to_owned(), kind);
-    let received = metadata::received(&call.headers, Level::Object)?;
-    properties.metadata.extend(metadata::of_object(received));
+    properties
+        .metadata
+        .extend(metadata::of_object(&call.headers)?);
     if call.headers.contains_key("x-delete-at") || call.headers.contains_key("x-delete-after") {
         properties.expires = write::expiry(call)?;
     }
@@ -152,7 +159,7 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
         tag: view.etag.clone(),
         modified: times::at_second(times::rounded_up(view.found.object.modified)),
     };
-    match precondition(&call.headers)?.for_read(Some(&validators)) {
+    match verdict(&precondition(&call.headers)?, &validators) {
         Verdict::Proceed => {}
         Verdict::NotModified => return Err(Fault::new(304)),
         Verdict::Failed => return Err(Fault::new(412)),
@@ -233,6 +240,7 @@ pub(crate) async fn restore(
             end: object.length(),
         },
         expected: None,
+        found: true,
     };
     let input = Input {
         length: Some(object.length()),

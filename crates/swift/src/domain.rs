@@ -18,7 +18,7 @@ pub(crate) fn rest_of<'a>(domains: &[String], host: &'a str) -> Option<&'a str> 
     })
 }
 
-/// The path that a request to such a host means; none for other hosts.
+/// The path that such a host stands for; none for other hosts.
 ///
 /// # Errors
 /// 400 when the host has too many parts.
@@ -26,7 +26,6 @@ pub(crate) fn rewrite(
     domains: &[String],
     prefixes: &Prefixes,
     host: &str,
-    path: &str,
 ) -> Outcome<Option<String>> {
     let Some(rest) = rest_of(domains, host) else {
         return Ok(None);
@@ -52,7 +51,7 @@ pub(crate) fn rewrite(
         None => return Ok(None),
     };
     let container = container.map_or_else(String::new, |container| format!("/{container}"));
-    Ok(Some(format!("/v1/{account}{container}{path}")))
+    Ok(Some(format!("/v1/{account}{container}")))
 }
 
 #[cfg(test)]
@@ -63,12 +62,12 @@ mod tests {
     fn hosts_below_a_domain_become_paths() {
         let domains = ["example.net".to_owned()];
         let prefixes = Prefixes(vec!["AUTH".into(), "SERVICE".into()]);
-        let path = |host: &str| rewrite(&domains, &prefixes, host, "/o/p").unwrap();
+        let path = |host: &str| rewrite(&domains, &prefixes, host).unwrap();
         let is = |text: &str| Some(text.to_owned());
-        assert_eq!(path("AUTH_a.example.net"), is("/v1/AUTH_a/o/p"));
-        assert_eq!(path("auth-a.example.net:8080"), is("/v1/AUTH_a/o/p"));
-        assert_eq!(path("c.auth-a-b.example.net"), is("/v1/AUTH_a-b/c/o/p"));
-        assert_eq!(path("c.service-a.Example.Net"), is("/v1/SERVICE_a/c/o/p"));
+        assert_eq!(path("AUTH_a.example.net"), is("/v1/AUTH_a"));
+        assert_eq!(path("auth-a.example.net:8080"), is("/v1/AUTH_a"));
+        assert_eq!(path("c.auth-a-b.example.net"), is("/v1/AUTH_a-b/c"));
+        assert_eq!(path("c.service-a.Example.Net"), is("/v1/SERVICE_a/c"));
         for other in [
             "example.net",
             "a.example.org",
@@ -78,7 +77,7 @@ mod tests {
         ] {
             assert_eq!(path(other), None, "{other}");
         }
-        assert!(rewrite(&domains, &prefixes, "a.b.c.example.net", "/").is_err());
+        assert!(rewrite(&domains, &prefixes, "a.b.c.example.net").is_err());
         assert_eq!(rest_of(&domains, "a.example.net:80"), Some("a"));
         assert_eq!(rest_of(&[], "a.example.net"), None);
     }

@@ -36,6 +36,9 @@ pub(crate) enum Piece {
         range: ResolvedRange,
         /// What the object must be: its entity tag and its length.
         expected: Option<(String, u64)>,
+        /// Whether it was found and may be read: then it is not looked for once more, and a link
+        /// is read as it is.
+        found: bool,
     },
 }
 
@@ -84,6 +87,7 @@ pub(crate) async fn read_whole(call: &Call, found: &Found, bytes_max: u64) -> Ou
         version: found.version,
         range,
         expected: Some((facts::hash(&found.object), length)),
+        found: true,
     };
     let stream = open(call, vec![piece]).await?;
     let max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
@@ -168,6 +172,7 @@ pub(crate) async fn pieces(
             version: found.version,
             range,
             expected: Some((facts::hash(&found.object), found.object.length())),
+            found: true,
         }),
         Shape::Slo(segments) => {
             collect(call, account, segments, range, 1, &mut pieces).await?;
@@ -185,6 +190,7 @@ pub(crate) async fn pieces(
                         version: VersionRef::Current,
                         range,
                         expected: Some((segment.hash.clone(), segment.bytes)),
+                        found: false,
                     });
                 }
                 offset += segment.bytes;
@@ -265,6 +271,7 @@ async fn nested(
             version: VersionRef::Current,
             range,
             expected: Some((segment.hash.clone(), segment.bytes)),
+            found: false,
         });
         return Ok(());
     }
@@ -320,18 +327,19 @@ async fn open_piece(
     piece: Piece,
     seen: &mut BTreeSet<String>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let (place, version, range, expected) = match piece {
+    let (place, version, range, expected, known) = match piece {
         Piece::Data(bytes) => return Ok(stream::iter([Ok(bytes)]).boxed()),
         Piece::Object {
             place,
             version,
             range,
             expected,
-        } => (place, version, range, expected),
+            found,
+        } => (place, version, range, expected, found),
     };
     let gone = |what: &str| Error::new(ErrorKind::Conflict, format!("a segment {what}"));
     // Each container's list is asked once for an answer.
-    let found = match seen.insert(format!("{}:{}", place.account, place.container)) {
+    let found = match !known && seen.insert(format!("{}:{}", place.account, place.container)) {
         true => {
             let found = call.follow(&place, version).await;
             Some(found.map_err(|_| gone("cannot be read"))?)
@@ -355,7 +363,7 @@ async fn open_piece(
         version,
     };
     let reader = call.swift.store.open_object(&grant, &read).await?;
-    if facts::link(reader.object()).is_some() {
+    if !known && facts::link(reader.object()).is_some() {
         // Another link of the same container: it is followed as the first one was.
         let found = call.follow(&place, version).await;
         let found = found.map_err(|_| gone("cannot be read"))?;
@@ -364,6 +372,7 @@ async fn open_piece(
             version: found.version,
             range,
             expected,
+            found: true,
         };
         return Box::pin(open_piece(call, piece, seen)).await;
     }

@@ -76,6 +76,7 @@ async fn carry(
             end: object.length(),
         },
         expected: Some((facts::hash(object), object.length())),
+        found: true,
     };
     let stream = large::open_raw(call, piece).await?;
     let input = Input {

@@ -71,7 +71,11 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
         }
     }
     let body = format!(" \r\n\r\n{}", report.render(format));
-    Ok(text(202, format.media_type(), body))
+    let mut response = text(202, format.media_type(), "");
+    // Of unknown length, as clients that wait for more expect it.
+    let pieces = futures::stream::iter([Ok(bytes::Bytes::from(body))]);
+    *response.body_mut() = Body::chunked(pieces);
+    Ok(response)
 }
 
 fn too_large() -> Fault {

@@ -2,6 +2,8 @@
 //! removes one.
 
 use crate::fault::{Fault, Outcome};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -64,6 +66,16 @@ pub(crate) fn value(text: &str) -> Option<HeaderValue> {
 /// # Errors
 /// 400 for what is beyond a limit, empty names, and what is not UTF-8.
 pub(crate) fn received(headers: &HeaderMap, level: Level) -> Outcome<Vec<(String, String)>> {
+    let found = received_bytes(headers, level)?;
+    let text = |(name, value): (String, Vec<u8>)| match String::from_utf8(value) {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(Fault::text(400, "Metadata must be valid UTF-8")),
+    };
+    found.into_iter().map(text).collect()
+}
+
+/// As [`received`], for an object, whose values may be any bytes.
+pub(crate) fn received_bytes(headers: &HeaderMap, level: Level) -> Outcome<Vec<(String, Vec<u8>)>> {
     let prefix = level.prefix();
     let bad = |text: String| Err(Fault::text(400, text));
     let mut found = Vec::new();
@@ -80,9 +92,6 @@ pub(crate) fn received(headers: &HeaderMap, level: Level) -> Outcome<Vec<(String
         if name.is_empty() {
             return bad("Metadata name cannot be empty".into());
         }
-        let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
-            return bad("Metadata must be valid UTF-8".into());
-        };
         size += name.len() + value.len();
         if name.len() > NAME_MAX {
             return bad(format!("Metadata name too long: {prefix}{name}"));
@@ -92,7 +101,7 @@ pub(crate) fn received(headers: &HeaderMap, level: Level) -> Outcome<Vec<(String
                 "Metadata value longer than {VALUE_MAX}: {prefix}{name}"
             ));
         }
-        found.push((name, value.to_owned()));
+        found.push((name, value.as_bytes().to_vec()));
         if found.len() > COUNT_MAX {
             return bad(format!("Too many metadata items; max {COUNT_MAX}"));
         }
@@ -146,12 +155,33 @@ pub(crate) fn merge(
     Ok(())
 }
 
-/// Metadata of an object as a request sets it: an empty value is a value.
-pub(crate) fn of_object(received: Vec<(String, String)>) -> Metadata {
-    received
+/// What stands in the JSON of a value that is no text.
+const BYTES: &str = "base64";
+
+/// The metadata of an object as a request sets it: an empty value is a value, and one that is no
+/// text is kept all the same.
+pub(crate) fn of_object(headers: &HeaderMap) -> Outcome<Metadata> {
+    let received = received_bytes(headers, Level::Object)?;
+    let json = |value: Vec<u8>| match String::from_utf8(value) {
+        Ok(text) => Value::String(text),
+        Err(error) => serde_json::json!({ BYTES: STANDARD.encode(error.as_bytes()) }),
+    };
+    Ok(received
         .into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect()
+        .map(|(name, value)| (name, json(value)))
+        .collect())
+}
+
+/// The header's value of a metadata value; none for what no header can show.
+fn shown(json: &Value) -> Option<HeaderValue> {
+    match json {
+        Value::String(text) => value(text),
+        Value::Object(map) if map.len() == 1 => {
+            let bytes = STANDARD.decode(map.get(BYTES)?.as_str()?).ok()?;
+            HeaderValue::from_bytes(&bytes).ok()
+        }
+        _ => None,
+    }
 }
 
 /// The headers of metadata. What is not text, or cannot be a header, is not shown; it stays.
@@ -159,7 +189,7 @@ pub(crate) fn show(metadata: &Metadata, level: Level, headers: &mut HeaderMap) {
     let prefix = level.prefix();
     for (name, json) in metadata {
         let header = HeaderName::from_bytes(format!("{prefix}{name}").as_bytes());
-        if let (Ok(name), Some(value)) = (header, json.as_str().and_then(value)) {
+        if let (Ok(name), Some(value)) = (header, shown(json)) {
             headers.insert(name, value);
         }
     }
@@ -200,7 +230,7 @@ mod tests {
             ]
         );
         let mut shown = HeaderMap::new();
-        show(&of_object(found), Level::Object, &mut shown);
+        show(&of_object(&sent).unwrap(), Level::Object, &mut shown);
         assert_eq!(shown["x-object-meta-foobar-baz"], "v");
         assert_eq!(shown["x-object-meta-empty"], "");
     }

@@ -156,9 +156,34 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Outcome<Precondition> {
     })
 }
 
+/// Every condition counts here, also a date beside a tag.
+pub(crate) fn verdict(precondition: &Precondition, current: &Validators) -> Verdict {
+    let dates = Precondition {
+        if_match: None,
+        ..precondition.clone()
+    };
+    match precondition.for_read(Some(current)) {
+        Verdict::Proceed => dates.for_read(Some(current)),
+        refused => refused,
+    }
+}
+
+/// The Range header without the spaces that clients put anywhere in it.
+pub(crate) fn spaceless(headers: &HeaderMap) -> HeaderMap {
+    let mut found = HeaderMap::new();
+    for value in headers.get_all("range") {
+        let text = value.to_str().unwrap_or_default();
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        if let Some(value) = metadata::value(&text) {
+            found.append("range", value);
+        }
+    }
+    found
+}
+
 /// The ranges that are served: none for the whole, and nothing that can be served for 416.
 fn ranges(headers: &HeaderMap, length: u64) -> Option<Vec<ResolvedRange>> {
-    let asked = match parse_range(headers) {
+    let asked = match parse_range(&spaceless(headers)) {
         RangeHeader::Absent | RangeHeader::Malformed => return None,
         RangeHeader::One(range) => vec![range],
         RangeHeader::Several(ranges) => ranges,
@@ -254,7 +279,7 @@ pub(crate) fn shown_tag(container: &Container, etag: &str, quoted: bool) -> Stri
 }
 
 /// The part of a large object that a request names by its number.
-fn part_number(call: &Call, view: &View) -> Outcome<Option<(ResolvedRange, usize)>> {
+pub(crate) fn part_number(call: &Call, view: &View) -> Outcome<Option<(ResolvedRange, usize)>> {
     let (Some(text), Shape::Slo(segments)) = (call.query.get("part-number"), &view.shape) else {
         return Ok(None);
     };
@@ -278,11 +303,13 @@ fn part_number(call: &Call, view: &View) -> Outcome<Option<(ResolvedRange, usize
             };
             Ok(Some((range, segments.len())))
         }
-        None => Err(
-            Fault::text(416, "The requested part number is not satisfiable")
-                .with("content-range", format!("bytes */{}", view.length))
-                .with("x-parts-count", segments.len().to_string()),
-        ),
+        None => Ok(Some((
+            ResolvedRange {
+                start: view.length,
+                end: view.length,
+            },
+            segments.len(),
+        ))),
     }
 }
 
@@ -298,7 +325,7 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
         tag: view.etag.clone(),
         modified: times::at_second(times::rounded_up(view.found.object.modified)),
     };
-    match precondition(&call.headers)?.for_read(Some(&validators)) {
+    match verdict(&precondition(&call.headers)?, &validators) {
         Verdict::Proceed => {}
         Verdict::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -312,6 +339,10 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
     let part = part_number(call, &view)?;
     if let Some((range, count)) = part {
         set(response.headers_mut(), "x-parts-count", &count.to_string());
+        if range.start == view.length {
+            let text = "The requested part number is not satisfiable";
+            return Ok(unsatisfiable(call, response, view.length, text));
+        }
         return ranged(call, view, response, vec![range]).await;
     }
     if call.method == "HEAD" {
@@ -328,13 +359,17 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
         || facts::large(&view.found.object).is_none() && facts::link(&view.found.object).is_none();
     match ranges(&call.headers, view.length).filter(|_| plain) {
         Some(ranges) if ranges.is_empty() => {
-            let error = Error::new(
-                ErrorKind::RangeNotSatisfiable {
-                    length: view.length,
-                },
-                "",
-            );
-            Err(Fault::from(error).with("accept-ranges", "bytes"))
+            let text = crate::fault::page(416);
+            Ok(unsatisfiable(call, response, view.length, &text))
+        }
+        // What is joined by a prefix is not cut into several pieces.
+        Some(ranges) if ranges.len() > 1 && matches!(view.shape, Shape::Dlo(..)) => {
+            let range = ResolvedRange {
+                start: 0,
+                end: view.length,
+            };
+            *response.body_mut() = body(call, &view, range).await?;
+            Ok(response)
         }
         Some(ranges) => ranged(call, view, response, ranges).await,
         None => {
@@ -346,6 +381,26 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
             Ok(response)
         }
     }
+}
+
+/// 416, which tells all that a 200 would, but the bytes.
+fn unsatisfiable(
+    call: &Call,
+    mut response: Response<Body>,
+    length: u64,
+    text: &str,
+) -> Response<Body> {
+    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    let headers = response.headers_mut();
+    set(headers, "content-range", &format!("bytes */{length}"));
+    match call.method == "HEAD" {
+        true => set(headers, "content-length", "0"),
+        false => {
+            set(headers, "content-type", "text/html; charset=UTF-8");
+            *response.body_mut() = Body::full(text.to_owned());
+        }
+    }
+    response
 }
 
 /// The bytes of a range.

@@ -78,7 +78,9 @@ fn again(call: &Call, object: &str) -> Call {
 }
 
 fn slashed(call: &Call) -> Response<Body> {
-    let location = format!("{}{}/", call.origin, call.target.path());
+    let path = call.target.path();
+    let path = path.strip_prefix(&quote(&call.below)).unwrap_or(&path);
+    let location = format!("{}{path}/", call.origin);
     let mut response = Fault::new(301).into_response();
     set(response.headers_mut(), "location", &location);
     response

@@ -64,6 +64,11 @@ impl Swift {
         let now = self.host.clock.now();
         let id = self.transaction(request.headers(), now);
         let head = request.method() == http::Method::HEAD;
+        let kept = request.version() == http::Version::HTTP_11
+            && request
+                .headers()
+                .get("connection")
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
         let mut response = match self.door(request, now).await {
             Ok(response) => response,
             Err(fault) => fault.into_response(),
@@ -71,6 +76,10 @@ impl Swift {
         let headers = response.headers_mut();
         set(headers, "x-trans-id", &id);
         set(headers, "x-openstack-request-id", &id);
+        if kept {
+            // What goes without saying is said to who says it.
+            set(headers, "connection", "keep-alive");
+        }
         if head && let Some(length) = full_length(response.body()) {
             // The length is told, the bytes are not sent.
             if !response.headers().contains_key("content-length") {
@@ -119,10 +128,8 @@ impl Swift {
                 .to_owned(),
         };
         let raw = parts.uri.path();
-        let path = match domain::rewrite(&self.settings.domains, &self.prefixes, &host, raw)? {
-            Some(rewritten) => rewritten,
-            None => raw.to_owned(),
-        };
+        let below = domain::rewrite(&self.settings.domains, &self.prefixes, &host)?;
+        let path = format!("{}{raw}", below.as_deref().unwrap_or_default());
         let scheme = client.as_ref().map_or("http", Client::scheme);
         let origin = format!("{scheme}://{host}");
         let method = parts.method.as_str().to_owned();
@@ -152,6 +159,7 @@ impl Swift {
             now,
             remote: client.map(|client| client.address.to_canonical()),
             origin,
+            below: below.unwrap_or_default(),
             temp_url: None,
         };
         let chunked = call.headers.contains_key("transfer-encoding");
@@ -200,6 +208,8 @@ impl Swift {
             let pass = crate::doors::temporary(&call, &parameters).await?;
             call.who.pass = Some(pass);
             call.temp_url = Some(parameters);
+            // Nothing but the signed parts of the query counts.
+            call.query = Query::default();
             call.headers.remove("x-timestamp");
             call.headers.remove("x-open-expired");
             let answered = self.served(&call, input).await?;

@@ -35,9 +35,14 @@ impl Call {
         let list = container
             .as_ref()
             .and_then(|container| container.document(READ));
-        self.may_object(&place.account, &place.container, true, list)
+        let rights = self
+            .may_object(&place.account, &place.container, true, list)
             .await?;
         let container = container.ok_or_else(|| Fault::new(404))?;
+        // Former versions are the owner's matter, unless a signature names one.
+        if matches!(version, VersionRef::Id(_)) && !rights.owner && self.who.pass.is_none() {
+            return Err(Fault::new(403));
+        }
         let bucket = self.bucket_of(&container);
         let key = key(&place.object)?;
         let action = match version {
@@ -109,7 +114,7 @@ impl Call {
             let link = facts::link(&found.object);
             let link = link.filter(|link| !only_static || link.etag.is_some());
             let Some(link) = link else {
-                let etag = facts::tag(&found.object);
+                let etag = facts::hash(&found.object);
                 if let Some(expected) = expected.filter(|expected| *expected != etag) {
                     let text = format!(
                         "Object Etag '{etag}' does not match X-Symlink-Target-Etag header \

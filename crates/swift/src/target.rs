@@ -101,6 +101,9 @@ impl Target {
     /// 412 for what is not UTF-8, 404 for an empty part.
     pub(crate) fn parse(raw: &str) -> Outcome<Self> {
         let path = unquote(raw)?;
+        if path.trim_end_matches('/').rfind('/') == Some(0) {
+            return Err(Fault::html(412, "Bad URL"));
+        }
         let mut parts = path.splitn(5, '/').skip(2);
         let account = parts.next().unwrap_or_default();
         let container = parts.next();
@@ -161,7 +164,10 @@ mod tests {
         );
         // An encoded slash splits like any other.
         assert_eq!(parse("/v1/a/c%2Fd"), Some(("a".into(), own("c"), own("d"))));
-        for bad in ["/v1", "/v1/", "/v1//c", "/v1/a//o"] {
+        for bad in ["/v1", "/v1/"] {
+            assert_eq!(Target::parse(bad).unwrap_err().status(), 412, "{bad}");
+        }
+        for bad in ["/v1//c", "/v1/a//o"] {
             assert_eq!(Target::parse(bad).unwrap_err().status(), 404, "{bad}");
         }
         for bad in ["/v1/a/c/%ff", "/v1/a/c/a%00b"] {

@@ -42,7 +42,10 @@ pub(crate) fn parse_iso(text: &str) -> Option<u64> {
 
 /// An integer as Swift's own language reads it: with a sign, spaces around it.
 pub(crate) fn integer(text: &str) -> Option<i64> {
-    text.trim().parse().ok()
+    let text = text.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number of digits beyond every number is still one.
+    text.parse().ok().or(digits.then_some(i64::MAX))
 }
 
 /// When a time given in whole seconds is.
@@ -82,5 +85,6 @@ mod tests {
         }
         assert_eq!(integer(" -7 "), Some(-7));
         assert_eq!(integer("1.5"), None);
+        assert_eq!(integer(&"9".repeat(30)), Some(i64::MAX));
     }
 }

@@ -4,7 +4,7 @@ use crate::call::{Call, Input, Place, page, set};
 use crate::container::{Container, key};
 use crate::facts::{self, LINK, MANIFEST};
 use crate::fault::{Fault, Outcome};
-use crate::metadata::{self, Level};
+use crate::metadata;
 use crate::object::{SIZE_MAX, writable};
 use crate::read::shown_tag;
 use crate::target::{container_and_object, unquote};
@@ -145,12 +145,12 @@ pub(crate) fn asked(call: &Call, name: &str) -> Outcome<Write> {
     }
     key(name)?;
     let expires = expiry(call)?;
-    let received = metadata::received(&call.headers, Level::Object)?;
+    let metadata = metadata::of_object(&call.headers)?;
     let mut representation = kept(call)?;
     representation.insert("content-type".to_owned(), content_type(call, name)?);
     let mut properties = ObjectProperties {
         representation,
-        metadata: metadata::of_object(received),
+        metadata,
         expires,
         ..ObjectProperties::default()
     };
@@ -379,7 +379,7 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
         ));
     }
     let expires = expiry(call)?;
-    let metadata = metadata::of_object(metadata::received(&call.headers, Level::Object)?);
+    let metadata = metadata::of_object(&call.headers)?;
     let manifest = manifest(call)?;
     let mut representation = kept(call)?;
     let kind = match call.some_header("content-type")? {

@@ -1,0 +1,206 @@
+//! Retention and holds (clause 18): the metadata that asks for them, and the store's protection
+//! that keeps them.
+
+use crate::time::{self, Interval};
+use serde_json::Value;
+use trestle_core::{Error, ErrorKind, Metadata, Result, Timestamp};
+use trestle_store::{Object, ObjectProperties, Retention, RetentionMode};
+
+const PERIOD: &str = "cdmi_retention_period";
+const HOLDS: &str = "cdmi_hold_id";
+/// Items that may change while an object is protected, so that protection can be extended.
+const ITEMS: [&str; 3] = ["cdmi_retention_id", PERIOD, HOLDS];
+
+fn locked(message: &str) -> Error {
+    Error::new(ErrorKind::Locked, message)
+}
+
+/// The names of the holds in a metadata item.
+fn holds(metadata: &Metadata) -> Result<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let names = match metadata.get(HOLDS) {
+        None => Some(Vec::new()),
+        Some(Value::String(name)) if name.is_empty() => Some(Vec::new()),
+        Some(Value::String(name)) => Some(vec![name.clone()]),
+        Some(Value::Array(names)) => names.iter().map(text).collect(),
+        // As an example of 1.x has it: the names are those of the object's fields.
+        Some(Value::Object(names)) => Some(names.keys().cloned().collect()),
+        Some(_) => None,
+    };
+    names.ok_or_else(|| Error::invalid("cdmi_hold_id is an array of strings"))
+}
+
+fn period(metadata: &Metadata) -> Result<Option<Interval>> {
+    match metadata.get(PERIOD) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Interval::parse(text).map(Some),
+        Some(_) => Err(Error::invalid("cdmi_retention_period is a string")),
+    }
+}
+
+/// Whether an object may not be changed or deleted now.
+pub(crate) fn is_protected(object: &Object, now: Timestamp) -> bool {
+    object.legal_hold
+        || object
+            .retention
+            .is_some_and(|retention| retention.until > now)
+}
+
+/// Refuses to change or delete what is protected.
+pub(crate) fn check(object: &Object, now: Timestamp) -> Result<()> {
+    match is_protected(object, now) {
+        true => Err(locked("a retention or a hold protects the object")),
+        false => Ok(()),
+    }
+}
+
+/// Gives new properties the protection that their metadata asks for, with regard to the former
+/// ones: protection only grows while it lasts.
+pub(crate) fn apply(
+    properties: &mut ObjectProperties,
+    former: &ObjectProperties,
+    now: Timestamp,
+) -> Result<()> {
+    let (asked, before) = (holds(&properties.metadata)?, holds(&former.metadata)?);
+    let retained = former
+        .retention
+        .is_some_and(|retention| retention.until > now);
+    if former.legal_hold {
+        if before.iter().any(|hold| !asked.contains(hold)) {
+            return Err(locked("a hold is not released by changing metadata"));
+        }
+    } else {
+        properties.legal_hold = !asked.is_empty();
+    }
+    let until = period(&properties.metadata)?.map(|period| period.end);
+    match (until, former.retention) {
+        (until, Some(retention)) if retained && until.is_none_or(|u| u < retention.until) => {
+            return Err(locked("a retention ends no earlier than it was set to"));
+        }
+        (Some(until), _) => {
+            properties.retention = Some(Retention {
+                mode: RetentionMode::Compliance,
+                until,
+            });
+        }
+        (None, _) => properties.retention = None,
+    }
+    if former.legal_hold || retained {
+        let rest = |metadata: &Metadata| -> Metadata {
+            let mut metadata = metadata.clone();
+            metadata.retain(|name, _| !ITEMS.contains(&name.as_str()));
+            metadata
+        };
+        let same = rest(&properties.metadata) == rest(&former.metadata)
+            && properties.representation == former.representation
+            && properties.acl == former.acl
+            && properties.documents == former.documents;
+        if !same {
+            return Err(locked("a retention or a hold protects the object"));
+        }
+    }
+    Ok(())
+}
+
+/// What is really provided, for whoever reads the metadata.
+pub(crate) fn provided(object: &Object) -> Vec<(&'static str, Value)> {
+    let mut items = Vec::new();
+    if let Some(retention) = object.retention {
+        let (start, end) = (time::text(object.created), time::text(retention.until));
+        let period = Value::from(format!("{start}/{end}"));
+        items.push(("cdmi_retention_period_provided", period));
+    }
+    if object.legal_hold {
+        let names = holds(&object.metadata).unwrap_or_default();
+        items.push(("cdmi_hold_id_provided", Value::from(names)));
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp(1_600_000_000_000_000);
+
+    fn with(items: Value) -> ObjectProperties {
+        ObjectProperties {
+            metadata: items.as_object().unwrap().clone().into_iter().collect(),
+            ..ObjectProperties::default()
+        }
+    }
+
+    fn until(year: u16) -> Value {
+        json!(format!(
+            "2019-01-01T00:00:00Z/{year}-01-01T00:00:00.000000Z"
+        ))
+    }
+
+    fn applied(items: Value, former: &ObjectProperties) -> Result<ObjectProperties> {
+        let mut properties = ObjectProperties {
+            retention: former.retention,
+            legal_hold: former.legal_hold,
+            ..with(items)
+        };
+        apply(&mut properties, former, NOW).map(|()| properties)
+    }
+
+    fn kind(result: Result<ObjectProperties>) -> ErrorKind {
+        result.unwrap_err().kind()
+    }
+
+    #[test]
+    fn retention_grows_and_nothing_else_changes_while_it_lasts() {
+        let none = ObjectProperties::default();
+        let set = applied(
+            json!({"cdmi_retention_period": until(2030), "a": "b"}),
+            &none,
+        )
+        .unwrap();
+        assert!(set.retention.is_some());
+        let longer = json!({"cdmi_retention_period": until(2031), "a": "b"});
+        let longer = applied(longer, &set).unwrap().retention.unwrap();
+        assert!(longer.until > set.retention.unwrap().until);
+        for refused in [
+            json!({"cdmi_retention_period": until(2029), "a": "b"}),
+            json!({"a": "b"}),
+            json!({"cdmi_retention_period": until(2031), "a": "c"}),
+        ] {
+            assert_eq!(kind(applied(refused, &set)), ErrorKind::Locked);
+        }
+        let wrong = json!({"cdmi_retention_period": "tomorrow"});
+        assert_eq!(kind(applied(wrong, &none)), ErrorKind::InvalidInput);
+        let over = applied(json!({"cdmi_retention_period": until(2020)}), &none).unwrap();
+        assert!(
+            applied(json!({"x": "y"}), &over)
+                .unwrap()
+                .retention
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn holds_are_added_and_never_released() {
+        let none = ObjectProperties::default();
+        let held = applied(json!({"cdmi_hold_id": ["a"]}), &none).unwrap();
+        assert!(held.legal_hold);
+        assert!(
+            applied(json!({"cdmi_hold_id": ["a", "b"]}), &held)
+                .unwrap()
+                .legal_hold
+        );
+        for refused in [
+            json!({}),
+            json!({"cdmi_hold_id": ["b"]}),
+            json!({"cdmi_hold_id": ["a"], "x": "y"}),
+        ] {
+            assert_eq!(kind(applied(refused, &held)), ErrorKind::Locked);
+        }
+        assert_eq!(
+            kind(applied(json!({"cdmi_hold_id": 1}), &none)),
+            ErrorKind::InvalidInput
+        );
+    }
+}

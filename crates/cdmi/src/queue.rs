@@ -1,0 +1,459 @@
+//! Queues (clause 11): values in the order of their arrival, each taken away by who has read it.
+
+use crate::books::keep_unknown;
+use crate::call::Call;
+use crate::content::{Destination, VALUE_BYTES_MAX, collect};
+use crate::data::{Submission, new_metadata, set_acl, set_partial};
+use crate::document::{Document, Source};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::modify::unchanged;
+use crate::multipart::{write_end, write_part};
+use crate::node::{Container, Leaf, document};
+use crate::path::Names;
+use crate::query::{Fields, Span};
+use crate::queue_content::{QueueContent, QueueValue};
+use crate::render::{Rendering, bare};
+use crate::show::{encoding_of, mimetype_of};
+use crate::value::{Encoding, range_text, to_base64};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::Value;
+use trestle_core::{Error, ErrorKind, ResolvedRange, Result};
+use trestle_http::Body;
+use trestle_store::{Object, ObjectProperties};
+
+/// Tries of one change against concurrent ones.
+const ATTEMPTS_MAX: usize = 100;
+
+/// The designator of the oldest value.
+fn first_of(object: &Object) -> Result<u64> {
+    let first = object.documents.get(document::QUEUE);
+    let first = first.and_then(|text| text.parse().ok());
+    first.ok_or_else(|| Error::corrupt("a queue does not know its oldest value"))
+}
+
+/// Which of the oldest values a query asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Oldest {
+    Count(u64),
+    Range(Span),
+}
+
+fn oldest(fields: &Fields) -> Result<Option<Oldest>> {
+    let arguments = fields.arguments("values");
+    match arguments.as_slice() {
+        [] if fields.names("values") => Ok(Some(Oldest::Count(1))),
+        [] => Ok(None),
+        [one] if one.contains('-') => Span::parse(one).map(|span| Some(Oldest::Range(span))),
+        [one] => match one.parse() {
+            Ok(count) if one.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(Some(Oldest::Count(count)))
+            }
+            _ => Err(Error::invalid(format!("{one:?} is not a count of values"))),
+        },
+        _ => Err(Error::invalid("values is given more than once")),
+    }
+}
+
+impl Oldest {
+    /// How many of the values it covers.
+    fn count(self, content: &QueueContent) -> Result<usize> {
+        let count = match self {
+            Oldest::Count(count) => count,
+            Oldest::Range(span) if content.values.is_empty() => span.count(),
+            Oldest::Range(span) if span.first > content.first => {
+                return Err(Error::invalid(
+                    "a range of values starts with the oldest one",
+                ));
+            }
+            Oldest::Range(span) => (span.last + 1).saturating_sub(content.first),
+        };
+        Ok(usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .min(content.values.len()))
+    }
+}
+
+impl Submission {
+    /// The values that a request brings.
+    fn values(&self) -> Answered<Vec<QueueValue>> {
+        if !self.parts.is_empty() {
+            return self.values_of_parts();
+        }
+        let given = match &self.document.source {
+            Some(Source::Value(Value::Array(values))) => values,
+            Some(Source::Value(_)) => return Err(Fault::bad("value is not an array")),
+            _ => return Err(Fault::bad("there is no value to enqueue")),
+        };
+        let mimetypes = texts(self.document.mimetype.as_ref(), "mimetype", given.len())?;
+        let encodings = texts(
+            self.document.encoding.as_ref(),
+            "valuetransferencoding",
+            given.len(),
+        )?;
+        let mut values = Vec::new();
+        for (at, value) in given.iter().enumerate() {
+            let encoding = encodings.get(at).map(|text| Encoding::parse(text));
+            let encoding = encoding.transpose()?.unwrap_or(Encoding::Utf8);
+            let mimetype = mimetypes.get(at).map(|text| text.to_lowercase());
+            values.push(QueueValue {
+                mimetype: mimetype.unwrap_or_else(|| "text/plain".to_owned()),
+                encoding,
+                bytes: encoding.decode(value)?,
+            });
+        }
+        Ok(values)
+    }
+
+    fn values_of_parts(&self) -> Answered<Vec<QueueValue>> {
+        let count = self.parts.len();
+        let mimetypes = texts(self.document.mimetype.as_ref(), "mimetype", count)?;
+        let mut values = Vec::new();
+        for (at, part) in self.parts.iter().enumerate() {
+            let media_type = part.media_type()?;
+            let encoding = match media_type.is_utf8() {
+                true => Encoding::Utf8,
+                false => Encoding::Base64,
+            };
+            encoding.check(&part.body)?;
+            let mimetype = mimetypes.get(at).map(|text| text.to_lowercase());
+            values.push(QueueValue {
+                mimetype: mimetype.unwrap_or_else(|| media_type.mimetype()),
+                encoding,
+                bytes: part.body.clone(),
+            });
+        }
+        Ok(values)
+    }
+}
+
+/// An array of strings with one for each value; nothing when the field is absent.
+fn texts(field: Option<&Value>, name: &str, count: usize) -> Answered<Vec<String>> {
+    let Some(field) = field else {
+        return Ok(Vec::new());
+    };
+    let items = match field {
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+        _ => None,
+    };
+    let items: Vec<String> =
+        items.ok_or_else(|| Fault::bad(format!("{name} is not an array of strings")))?;
+    match items.len() == count {
+        true => Ok(items),
+        false => Err(Fault::bad(format!("{name} does not match the values"))),
+    }
+}
+
+impl Call<'_> {
+    /// A new queue in a container.
+    pub(crate) async fn create_queue(
+        &self,
+        parent: &Container,
+        names: &Names,
+        document: &Document,
+    ) -> Answered {
+        let destination = self.place_in(parent, names).await?;
+        let object = self.store_queue(&destination, document).await?;
+        let leaf = Leaf {
+            names: Some(names.clone()),
+            parent: Some(parent.id),
+            bucket: destination.bucket,
+            object: Box::new(object),
+        };
+        self.created(&leaf).await
+    }
+
+    /// Stores a new queue.
+    pub(crate) async fn store_queue(
+        &self,
+        destination: &Destination,
+        document: &Document,
+    ) -> Answered<Object> {
+        if document.mimetype.is_some() || document.encoding.is_some() {
+            return Err(Fault::bad("a queue is made without values"));
+        }
+        self.check_domain(document)?;
+        let mut content = QueueContent::default();
+        let mut metadata = new_metadata(document)?;
+        match &document.source {
+            None => {}
+            Some(Source::Copy(uri)) => {
+                let (source, fields) = self.source_leaf(uri).await?;
+                if !source.is_queue() {
+                    return Err(Fault::bad("the source is not a queue"));
+                }
+                let (_, found) = self
+                    .queue_content(&source)
+                    .await
+                    .map_err(Fault::of_source)?;
+                if fields.is_all() || fields.has("value") || fields.has("values") {
+                    content.values = found.values;
+                }
+                if document.metadata.is_none() && (fields.is_all() || fields.has("metadata")) {
+                    metadata = source.object.metadata.clone();
+                }
+            }
+            Some(Source::Reference(uri)) => {
+                return self.store_reference(destination, uri).await;
+            }
+            Some(_) => return Err(Fault::bad("a queue is not made of this")),
+        }
+        let mut properties = ObjectProperties {
+            metadata,
+            ..ObjectProperties::default()
+        };
+        keep_unknown(&mut properties.documents, &document.unknown)?;
+        set_partial(&mut properties, self.is_partial()?);
+        set_acl(&mut properties, document)?;
+        self.protect_new(&mut properties)?;
+        properties
+            .documents
+            .insert(document::QUEUE.to_owned(), content.first.to_string());
+        let bytes = content.encode()?;
+        let written = self.write_bytes(destination, properties, bytes).await?;
+        Ok(written.object)
+    }
+
+    /// A queue's record and values, of one moment.
+    pub(crate) async fn queue_content(&self, leaf: &Leaf) -> Answered<(Object, QueueContent)> {
+        let reader = self.open(leaf).await?;
+        let object = reader.object().clone();
+        let whole = ResolvedRange {
+            start: 0,
+            end: object.length(),
+        };
+        let bytes = collect(reader, whole).await?;
+        let content = QueueContent::decode(first_of(&object)?, bytes)?;
+        Ok((object, content))
+    }
+
+    /// The document of a queue.
+    pub(crate) async fn read_queue(&self, leaf: &Leaf) -> Answered {
+        self.check_acceptable(Kind::Queue)?;
+        let (object, content) = self.queue_content(leaf).await?;
+        let leaf = Leaf {
+            object: Box::new(object),
+            ..leaf.clone()
+        };
+        let mut rendering = self.data_head(&leaf, Kind::Queue).await?;
+        let fields = &self.fields;
+        rendering.choose(fields, "queueValues", content.designators());
+        let count = match oldest(fields)? {
+            Some(oldest) => oldest.count(&content)?,
+            None => 1.min(content.values.len()),
+        };
+        let span = fields.span("value")?;
+        let values = content.values.get(..count).unwrap_or_default();
+        let parts = self.accepted.wants_parts();
+        self.add_values(&mut rendering, values, span, parts)?;
+        if parts {
+            return self.queue_parts(&rendering, values);
+        }
+        Ok(rendering.answer(StatusCode::OK, Kind::Queue.media_type())?)
+    }
+
+    fn add_values(
+        &self,
+        rendering: &mut Rendering,
+        values: &[QueueValue],
+        span: Option<Span>,
+        parts: bool,
+    ) -> Answered<()> {
+        let fields = &self.fields;
+        let first = self.version.is_first();
+        let mut ranges = Vec::new();
+        let mut encodings = Vec::new();
+        let mut encoded = Vec::new();
+        for (at, value) in values.iter().enumerate() {
+            let span = span.filter(|_| at == 0);
+            if let Some(Span { first, last }) = span {
+                let length = value.bytes.len() as u64;
+                let range = trestle_core::ByteRange::Inclusive { first, last }.resolve(length)?;
+                let bytes = value.bytes.slice(range.start as usize..range.end as usize);
+                ranges.push(Value::from(range_text(range.start, bytes.len() as u64)));
+                encodings.push(Value::from(Encoding::Base64.as_str()));
+                encoded.push(Value::from(to_base64(&bytes)));
+                continue;
+            }
+            ranges.push(Value::from(range_text(0, value.bytes.len() as u64)));
+            let (encoding, text) = value.encoding.encode(&value.bytes, first);
+            encodings.push(Value::from(encoding.as_str()));
+            encoded.push(text);
+        }
+        let mimetypes: Vec<Value> = values
+            .iter()
+            .map(|value| Value::from(value.mimetype.as_str()))
+            .collect();
+        rendering.choose(fields, "mimetype", mimetypes);
+        rendering.choose(fields, "valuetransferencoding", encodings);
+        rendering.choose(fields, "valuerange", ranges);
+        if !parts && (fields.has("value") || fields.names("values")) {
+            rendering.add("value", encoded);
+        }
+        Ok(())
+    }
+
+    fn queue_parts(&self, head: &Rendering, values: &[QueueValue]) -> Answered {
+        let boundary = format!("{}{:016x}", self.cdmi.host.id(), self.cdmi.host.nonce());
+        let mut body = Vec::new();
+        let kind = [("Content-Type", Kind::Queue.media_type())];
+        write_part(&mut body, &boundary, &kind, &head.to_bytes()?);
+        for value in values {
+            let head = [
+                ("Content-Type", value.mimetype.as_str()),
+                ("Content-Transfer-Encoding", "binary"),
+            ];
+            write_part(&mut body, &boundary, &head, &value.bytes);
+        }
+        write_end(&mut body, &boundary);
+        let mut response = Response::new(Body::full(body));
+        let text = format!("multipart/mixed; boundary={boundary}");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(CONTENT_TYPE, value);
+        }
+        Ok(response)
+    }
+
+    /// Changes a queue's values, again when a concurrent change won.
+    async fn change_values(
+        &self,
+        leaf: &Leaf,
+        change: impl Fn(&mut QueueContent) -> Answered<()>,
+    ) -> Answered<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (object, mut content) = self.queue_content(leaf).await?;
+            crate::protect::check(&object, self.cdmi.store.now())?;
+            change(&mut content)?;
+            let bytes = content.encode()?;
+            if bytes.len() as u64 > VALUE_BYTES_MAX {
+                return Err(Fault::Error(Error::new(
+                    ErrorKind::TooLarge,
+                    format!("a queue holds at most {VALUE_BYTES_MAX} bytes"),
+                )));
+            }
+            let mut properties = object.properties();
+            properties
+                .documents
+                .insert(document::QUEUE.to_owned(), content.first.to_string());
+            let destination = Destination::of(leaf, unchanged(&object));
+            match self.write_bytes(&destination, properties, bytes).await {
+                Err(Fault::Error(error)) if error.kind() == ErrorKind::PreconditionFailed => {}
+                Err(fault) => return Err(fault),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Err(Fault::conflict(
+            "concurrent changes of the queue keep winning",
+        ))
+    }
+
+    /// Adds values.
+    pub(crate) async fn enqueue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
+        let values = match &submission.document.source {
+            Some(Source::Copy(uri) | Source::Move(uri)) => self.values_of(uri).await?.0,
+            _ => submission.values()?,
+        };
+        self.enqueue_values(leaf, &values).await?;
+        if let Some(Source::Move(uri)) = &submission.document.source {
+            self.take_moved(uri, values.len()).await?;
+        }
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Adds values that are at hand.
+    pub(crate) async fn enqueue_values(&self, leaf: &Leaf, values: &[QueueValue]) -> Answered<()> {
+        self.change_values(leaf, |content| {
+            content.values.extend(values.iter().cloned());
+            Ok(())
+        })
+        .await
+    }
+
+    /// The values that a source URI leads to.
+    pub(crate) async fn values_of(&self, uri: &str) -> Answered<(Vec<QueueValue>, Leaf)> {
+        let (source, fields) = self.source_leaf(uri).await?;
+        if source.is_queue() {
+            let (_, mut content) = self
+                .queue_content(&source)
+                .await
+                .map_err(Fault::of_source)?;
+            let count = match oldest(&fields)? {
+                Some(oldest) => oldest.count(&content)?,
+                None => content.values.len(),
+            };
+            content.values.truncate(count);
+            return Ok((content.values, source));
+        }
+        let (object, _, bytes) = self
+            .read_value(&source, None)
+            .await
+            .map_err(Fault::of_source)?;
+        let value = QueueValue {
+            mimetype: mimetype_of(&object),
+            encoding: encoding_of(&object),
+            bytes,
+        };
+        Ok((vec![value], source))
+    }
+
+    /// Takes what was moved away from its source.
+    async fn take_moved(&self, uri: &str, count: usize) -> Answered<()> {
+        let (source, _) = self.source_leaf(uri).await?;
+        match source.is_queue() {
+            true => {
+                let take = |content: &mut QueueContent| {
+                    content.drop_oldest(count);
+                    Ok(())
+                };
+                self.change_values(&source, take).await
+            }
+            false => self.remove(&source).await,
+        }
+    }
+
+    /// Takes the oldest values away.
+    pub(crate) async fn dequeue(&self, leaf: &Leaf) -> Answered {
+        let oldest = oldest(&self.fields)?.unwrap_or(Oldest::Count(1));
+        self.change_values(leaf, |content| {
+            let count = oldest.count(content)?;
+            content.drop_oldest(count);
+            Ok(())
+        })
+        .await?;
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Whether a DELETE is about values.
+    pub(crate) fn names_values(&self) -> bool {
+        self.fields.names("value") || self.fields.names("values")
+    }
+
+    /// Changes what a queue says of itself, not its values.
+    pub(crate) async fn update_queue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
+        let document = &submission.document;
+        if matches!(&document.source, Some(Source::Copy(_) | Source::Move(_))) {
+            return self.enqueue(leaf, submission).await;
+        }
+        if document.source.is_some() || !submission.parts.is_empty() {
+            return Err(Fault::bad("values are added to a queue by a POST"));
+        }
+        if document.mimetype.is_some() || document.encoding.is_some() {
+            return Err(Fault::bad("a queue has these fields for each value"));
+        }
+        self.check_domain(document)?;
+        self.change(leaf, document).await?;
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// All values of a queue, or some, one after the other.
+    pub(crate) async fn joined(&self, uri: &str) -> Answered<Bytes> {
+        let (values, _) = self.values_of(uri).await?;
+        let pieces: Vec<&[u8]> = values.iter().map(|value| &value.bytes[..]).collect();
+        Ok(Bytes::from(pieces.concat()))
+    }
+}

@@ -1,0 +1,216 @@
+//! Access control lists of stored objects: the standard's form in and out of the form that every
+//! dialect shares, and what a new object inherits.
+
+use crate::acl::{Acl, Entry, EntryType, flag};
+use crate::call::Call;
+use crate::fault::{Answered, Fault};
+use crate::metadata::Update;
+use crate::node::Container;
+use serde_json::Value;
+use trestle_access::{Acl as Shared, AclEntry, EntryKind, Who};
+use trestle_core::Result;
+
+/// The metadata item.
+pub(crate) const ITEM: &str = "cdmi_acl";
+
+fn who(entry: &Entry) -> Who {
+    let (account, name) = match entry.identifier.split_once('/') {
+        Some((account, name)) => (account.to_owned(), name.to_owned()),
+        None => (String::new(), entry.identifier.clone()),
+    };
+    match entry.identifier.as_str() {
+        "OWNER@" => Who::Owner,
+        "GROUP@" => Who::Group,
+        "EVERYONE@" => Who::Everyone,
+        "ANONYMOUS@" => Who::Anonymous,
+        "AUTHENTICATED@" => Who::Authenticated,
+        "ADMINISTRATOR@" => Who::Administrator,
+        "ADMINUSERS@" => Who::AdminUsers,
+        _ if entry.flags & flag::IDENTIFIER_GROUP != 0 => Who::NamedGroup(account, name),
+        _ => Who::User(account, name),
+    }
+}
+
+fn identifier(who: &Who) -> String {
+    let qualified = |account: &str, name: &str| match account {
+        "" => name.to_owned(),
+        account => format!("{account}/{name}"),
+    };
+    match who {
+        Who::Owner => "OWNER@".to_owned(),
+        Who::Group => "GROUP@".to_owned(),
+        Who::Everyone => "EVERYONE@".to_owned(),
+        Who::Anonymous => "ANONYMOUS@".to_owned(),
+        Who::Authenticated => "AUTHENTICATED@".to_owned(),
+        Who::Administrator => "ADMINISTRATOR@".to_owned(),
+        Who::AdminUsers => "ADMINUSERS@".to_owned(),
+        Who::User(account, name) | Who::NamedGroup(account, name) => qualified(account, name),
+    }
+}
+
+fn share(acl: &Acl) -> Vec<AclEntry> {
+    let entries = acl.0.iter().map(|entry| AclEntry {
+        kind: match entry.kind {
+            EntryType::Allow => EntryKind::Allow,
+            EntryType::Deny => EntryKind::Deny,
+            EntryType::Audit => EntryKind::Audit,
+        },
+        who: who(entry),
+        flags: entry.flags,
+        mask: entry.mask,
+    });
+    entries.collect()
+}
+
+fn unshare(entries: &[AclEntry]) -> Acl {
+    let entries = entries.iter().map(|entry| Entry {
+        kind: match entry.kind {
+            EntryKind::Allow => EntryType::Allow,
+            EntryKind::Deny => EntryType::Deny,
+            EntryKind::Audit => EntryType::Audit,
+        },
+        identifier: identifier(&entry.who),
+        flags: entry.flags,
+        mask: entry.mask,
+    });
+    Acl(entries.collect())
+}
+
+/// The ordered list in a stored text.
+pub(crate) fn list_of(stored: Option<&str>) -> Option<Acl> {
+    let shared = Shared::parse(stored?).ok()?;
+    shared.entries.as_deref().map(unshare)
+}
+
+/// A stored text with this ordered list, beside the grants that others gave.
+fn stored(former: Option<&str>, list: Option<&Acl>) -> Result<Option<String>> {
+    let mut shared = match former {
+        Some(former) => Shared::parse(former)?,
+        None => Shared::default(),
+    };
+    shared.entries = list.map(share);
+    if shared == Shared::default() {
+        return Ok(None);
+    }
+    shared.to_text().map(Some)
+}
+
+/// What an update of metadata makes of a stored text. Metadata that is replaced without naming the
+/// list leaves it: nobody loses or gains rights by setting a colour.
+pub(crate) fn apply(update: &Update, acl: &mut Option<String>) -> Result<()> {
+    match update.item(ITEM) {
+        None => {}
+        Some(None) => *acl = stored(acl.as_deref(), None)?,
+        Some(Some(value)) => {
+            let list = Acl::parse(value)?;
+            *acl = stored(acl.as_deref(), Some(&list))?;
+        }
+    }
+    Ok(())
+}
+
+/// The metadata item of a stored text: what was set, or the default.
+pub(crate) fn shown(acl: Option<&str>, container: bool, root: bool) -> Value {
+    let list = list_of(acl).unwrap_or_else(|| match root {
+        true => Acl::of_root(),
+        false => Acl::of_owner(),
+    });
+    list.to_value(container)
+}
+
+/// What a new child of a container gets when the request sets no list.
+pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<String>> {
+    let Some(list) = list_of(parent.acl.as_deref()) else {
+        return Ok(None);
+    };
+    let list = list.inherited(container);
+    match list.0.is_empty() {
+        true => Ok(None),
+        false => stored(None, Some(&list)),
+    }
+}
+
+impl Call<'_> {
+    /// Refuses what the list of a nested container does not allow its children to undergo. Lists
+    /// of buckets and of objects are evaluated with every right that is asked for.
+    pub(crate) fn check_parent(&self, parent: &Container, wanted: u32) -> Answered<()> {
+        let crate::node::Place::Directory(..) = parent.place else {
+            return Ok(());
+        };
+        let Some(list) = list_of(parent.acl.as_deref()) else {
+            return Ok(());
+        };
+        let principal = &self.principal;
+        let account = principal.account();
+        let own = account == Some(&parent.owner.account);
+        let granted = list.grants(wanted, |identifier, group| match identifier {
+            "OWNER@" => own && principal.user == parent.owner.user,
+            "GROUP@" => own,
+            "EVERYONE@" => true,
+            "ANONYMOUS@" => principal.is_anonymous(),
+            "AUTHENTICATED@" => !principal.is_anonymous(),
+            "ADMINISTRATOR@" => principal.is_root() || principal.reseller_admin,
+            "ADMINUSERS@" => own && principal.admin,
+            name => {
+                let (theirs, name) = match name.split_once('/') {
+                    Some((theirs, name)) => (account.is_some_and(|id| id.as_str() == theirs), name),
+                    None => (own, name),
+                };
+                theirs
+                    && match group {
+                        true => principal.groups.iter().any(|group| group == name),
+                        false => principal.user == name,
+                    }
+            }
+        });
+        match granted {
+            true => Ok(()),
+            false => Err(Fault::forbidden(
+                "the access control list of the container does not allow it",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Fields;
+    use serde_json::{Map, json};
+
+    #[test]
+    fn lists_are_stored_beside_grants_and_shown_as_they_were_set() {
+        let set = json!({"cdmi_acl": [
+            {"acetype": "DENY", "identifier": "other/bob", "aceflags": "0x0", "acemask": "DELETE"},
+            {"acetype": "ALLOW", "identifier": "AUTHENTICATED@", "aceflags": "0x3", "acemask": "READ"},
+            {"acetype": "ALLOW", "identifier": "staff", "aceflags": "0x40", "acemask": "RW"},
+        ]});
+        let given: Map<String, Value> = set.as_object().unwrap().clone();
+        let mut acl = None;
+        apply(&Update::whole(given), &mut acl).unwrap();
+        let entries = Shared::parse(acl.as_deref().unwrap())
+            .unwrap()
+            .entries
+            .unwrap();
+        assert_eq!(entries[0].who, Who::User("other".into(), "bob".into()));
+        assert_eq!(
+            entries[2].who,
+            Who::NamedGroup(String::new(), "staff".into())
+        );
+        let shown = shown(acl.as_deref(), false, false);
+        assert_eq!(shown[0]["identifier"], "other/bob");
+        assert_eq!(shown[1]["aceflags"], "OBJECT_INHERIT, CONTAINER_INHERIT");
+        let kept = acl.clone();
+        apply(&Update::whole(Map::new()), &mut acl).unwrap();
+        assert_eq!(acl, kept, "a list that is not named stays");
+        let fields = Fields::parse(Some("metadata=cdmi_acl"), &crate::version::Version::Second);
+        apply(&Update::new(Map::new(), &fields.unwrap()), &mut acl).unwrap();
+        assert_eq!(acl, None);
+    }
+
+    #[test]
+    fn without_a_list_the_owner_may_do_everything() {
+        assert_eq!(shown(None, false, false)[0]["acemask"], "ALL_PERMS");
+        assert_eq!(shown(None, true, true)[1]["identifier"], "AUTHENTICATED@");
+    }
+}

@@ -1,0 +1,154 @@
+"""S3 with boto3: buckets, objects, conditions, copies, uploads, versions, locks, signed URLs, forms."""
+
+import datetime
+import hashlib
+import os
+
+import boto3
+import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+url = os.environ["TRESTLE_URL"]
+keys = {
+    "aws_access_key_id": os.environ["TRESTLE_ACCESS_KEY"],
+    "aws_secret_access_key": os.environ["TRESTLE_SECRET_KEY"],
+    "region_name": "us-east-1",
+}
+s3 = boto3.client("s3", endpoint_url=url, **keys)
+old = boto3.client("s3", endpoint_url=url, config=Config(signature_version="s3"), **keys)
+
+
+def refused(code, call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error.response
+        return error.response
+    raise AssertionError(f"not refused: {code}")
+
+
+def content(**arguments):
+    return s3.get_object(**arguments)["Body"].read()
+
+
+def objects():
+    s3.create_bucket(Bucket="boto3")
+    body = os.urandom(300_000)
+    put = s3.put_object(
+        Bucket="boto3",
+        Key="a b/ü+.bin",
+        Body=body,
+        ContentType="text/plain",
+        Metadata={"Colour": "red"},
+        Tagging="k=v",
+        ChecksumAlgorithm="SHA256",
+    )
+    assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+    read = s3.get_object(Bucket="boto3", Key="a b/ü+.bin", ChecksumMode="ENABLED")
+    assert read["Body"].read() == body and read["Metadata"] == {"colour": "red"}
+    assert read["ChecksumSHA256"] == put["ChecksumSHA256"] and read["TagCount"] == 1
+    assert content(Bucket="boto3", Key="a b/ü+.bin", Range="bytes=-7") == body[-7:]
+    refused("InvalidRange", s3.get_object, Bucket="boto3", Key="a b/ü+.bin", Range="bytes=300000-")
+    refused("304", s3.get_object, Bucket="boto3", Key="a b/ü+.bin", IfNoneMatch=put["ETag"])
+    refused("PreconditionFailed", s3.put_object, Bucket="boto3", Key="a b/ü+.bin", IfNoneMatch="*")
+    refused("BadDigest", s3.put_object, Bucket="boto3", Key="x", Body=b"x",
+            ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    refused("NoSuchKey", s3.get_object, Bucket="boto3", Key="x")
+    # Nothing unknown is ignored.
+    refused("NotImplemented", s3.put_object, Bucket="boto3", Key="x", GrantRead="id=x",
+            ServerSideEncryption="aws:kms:dsse")
+    refused("NotImplemented", s3.get_bucket_website, Bucket="boto3")
+    s3.copy_object(Bucket="boto3", Key="copy", CopySource={"Bucket": "boto3", "Key": "a b/ü+.bin"})
+    copy = s3.head_object(Bucket="boto3", Key="copy")
+    assert copy["Metadata"] == {"colour": "red"} and copy["ETag"] == put["ETag"]
+    page = s3.list_objects_v2(Bucket="boto3", Delimiter="/")
+    assert [p["Prefix"] for p in page["CommonPrefixes"]] == ["a b/"]
+    assert [o["Key"] for o in page["Contents"]] == ["copy"]
+    old.put_object(Bucket="boto3", Key="old", Body=b"signed by version 2")
+    assert content(Bucket="boto3", Key="old") == b"signed by version 2"
+    gone = s3.delete_objects(Bucket="boto3", Delete={"Objects": [{"Key": "copy"}, {"Key": "no"}]})
+    assert len(gone["Deleted"]) == 2 and "Errors" not in gone
+
+
+def uploads():
+    upload = s3.create_multipart_upload(Bucket="boto3", Key="big", ChecksumAlgorithm="CRC32")
+    place = {"Bucket": "boto3", "Key": "big", "UploadId": upload["UploadId"]}
+    pieces = [os.urandom(5 << 20), os.urandom(1000)]
+    parts = []
+    for number in (2, 1):
+        part = s3.upload_part(PartNumber=number, Body=pieces[number - 1], ChecksumAlgorithm="CRC32",
+                              **place)
+        named = {name: part[name] for name in ("ETag", "ChecksumCRC32")}
+        parts.append({"PartNumber": number, **named})
+    assert [p["PartNumber"] for p in s3.list_parts(**place)["Parts"]] == [1, 2]
+    refused("InvalidPartOrder", s3.complete_multipart_upload, MultipartUpload={"Parts": parts},
+            **place)
+    parts.reverse()
+    for _ in range(2):
+        done = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **place)
+        assert done["ETag"].endswith('-2"'), done
+    assert content(Bucket="boto3", Key="big") == b"".join(pieces)
+    second = s3.get_object(Bucket="boto3", Key="big", PartNumber=2)
+    assert second["PartsCount"] == 2 and second["Body"].read() == pieces[1]
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="boto3")
+
+
+def versions():
+    s3.create_bucket(Bucket="kept", ObjectLockEnabledForBucket=True)
+    first = s3.put_object(Bucket="kept", Key="k", Body=b"1")["VersionId"]
+    s3.put_object(Bucket="kept", Key="k", Body=b"2")
+    marker = s3.delete_object(Bucket="kept", Key="k")
+    assert marker["DeleteMarker"]
+    refused("NoSuchKey", s3.get_object, Bucket="kept", Key="k")
+    assert content(Bucket="kept", Key="k", VersionId=first) == b"1"
+    listed = s3.list_object_versions(Bucket="kept")
+    assert len(listed["Versions"]) == 2 and listed["DeleteMarkers"][0]["IsLatest"]
+    s3.delete_object(Bucket="kept", Key="k", VersionId=marker["VersionId"])
+    assert content(Bucket="kept", Key="k") == b"2"
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    s3.put_object_retention(Bucket="kept", Key="k", VersionId=first,
+                            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    refused("AccessDenied", s3.delete_object, Bucket="kept", Key="k", VersionId=first)
+    s3.delete_object(Bucket="kept", Key="k", VersionId=first, BypassGovernanceRetention=True)
+    refused("InvalidBucketState", s3.put_bucket_versioning, Bucket="kept",
+            VersioningConfiguration={"Status": "Suspended"})
+    refused("BucketNotEmpty", s3.delete_bucket, Bucket="kept")
+
+
+def signed_by_others():
+    get = s3.generate_presigned_url("get_object", {"Bucket": "boto3", "Key": "old"})
+    assert requests.get(get).content == b"signed by version 2"
+    assert requests.get(get[:-1] + ("0" if get[-1] != "0" else "1")).status_code == 403
+    assert requests.get(get, headers={"x-amz-acl": "private"}).status_code == 403
+    assert requests.put(get, data=b"x").status_code == 403
+    assert requests.get(f"{url}/boto3/old").status_code == 403
+    form = s3.generate_presigned_post("boto3", "form/${filename}",
+                                      Conditions=[["content-length-range", 1, 10]])
+    send = lambda data: requests.post(form["url"], form["fields"], files={"file": ("f.txt", data)})
+    assert send(b"by a form").status_code == 204
+    assert content(Bucket="boto3", Key="form/f.txt") == b"by a form"
+    assert send(b"longer than it may be").status_code == 400
+    # An unknown subresource is not the plain operation.
+    signed = s3.generate_presigned_url("delete_bucket", {"Bucket": "boto3"})
+    assert requests.delete(signed + "&anything").status_code in (400, 403)
+    s3.head_bucket(Bucket="boto3")
+
+
+def rules_for_other_origins():
+    rule = {"AllowedOrigins": ["http://*.a"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["x-*"]}
+    s3.put_bucket_cors(Bucket="boto3", CORSConfiguration={"CORSRules": [rule]})
+    assert s3.get_bucket_cors(Bucket="boto3")["CORSRules"] == [rule]
+    asked = {"Origin": "http://b.a", "Access-Control-Request-Method": "PUT"}
+    preflight = requests.options(f"{url}/boto3/k", headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == "http://b.a"
+    asked["Origin"] = "http://b.b"
+    assert requests.options(f"{url}/boto3/k", headers=asked).status_code == 403
+
+
+objects()
+uploads()
+versions()
+signed_by_others()
+rules_for_other_origins()
+print("done")

@@ -1,0 +1,372 @@
+//! CDMI over the real binary: queues, parts, copies, protection, and what the server names.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+
+#[test]
+fn queues_give_their_values_in_order() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let created = call(
+        client,
+        "PUT",
+        "/c/q",
+        QUEUE,
+        json!({"metadata": {"a": "b"}}),
+    );
+    status(&created, 201);
+    assert_eq!(crate::json(&created)["queueValues"], "");
+    let values = json!({
+        "value": ["First", "U2Vjb25k", {"a": 1}], "mimetype": ["Text/Plain", "x/y", "application/json"],
+        "valuetransferencoding": ["utf-8", "base64", "json"],
+    });
+    status(&call(client, "POST", "/c/q", QUEUE, values), 204);
+    let first = read(client, "/c/q", QUEUE);
+    assert_eq!(
+        (&first["queueValues"], &first["value"]),
+        (&json!("0-2"), &json!(["First"]))
+    );
+    assert_eq!(
+        (&first["mimetype"], &first["valuerange"]),
+        (&json!(["text/plain"]), &json!(["0-4"]))
+    );
+    assert_eq!(
+        read(client, "/c/q?valuetransferencoding&values=3", QUEUE),
+        json!({"valuetransferencoding": ["utf-8", "base64", "json"], "value": ["First", "U2Vjb25k", {"a": 1}]})
+    );
+    assert_eq!(
+        read(client, "/c/q?value=0-1", QUEUE)["value"],
+        json!(["Rmk="])
+    );
+    let unequal = json!({"value": ["a", "b"], "mimetype": ["text/plain"]});
+    status(&call(client, "POST", "/c/q", QUEUE, unequal), 400);
+    status(&plain(client, "DELETE", "/c/q?values=1-2", b""), 400);
+    status(&plain(client, "DELETE", "/c/q?value", b""), 204);
+    status(&plain(client, "DELETE", "/c/q?values=1-1", b""), 204);
+    let rest = read(client, "/c/q?queueValues&value", QUEUE);
+    assert_eq!(rest, json!({"queueValues": "2-2", "value": [{"a": 1}]}));
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/q?metadata=n",
+            QUEUE,
+            json!({"metadata": {"n": "1"}}),
+        ),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/q?metadata=n", QUEUE)["metadata"],
+        json!({"n": "1"})
+    );
+    create(client, "/c/o", json!({"value": "copied"}));
+    status(
+        &call(client, "POST", "/c/q", QUEUE, json!({"copy": "/c/o"})),
+        204,
+    );
+    create(client, "/c/joined", json!({"copy": "/c/q"}));
+    assert_eq!(
+        plain(client, "GET", "/c/joined", b"").text(),
+        "{\"a\":1}copied"
+    );
+    status(
+        &call(client, "PUT", "/c/q2", QUEUE, json!({"copy": "/c/q"})),
+        201,
+    );
+    assert_eq!(
+        read(client, "/c/q2?queueValues", QUEUE)["queueValues"],
+        "0-1"
+    );
+    status(
+        &call(
+            client,
+            "POST",
+            "/c/q2",
+            QUEUE,
+            json!({"move": "/c/q?values=1"}),
+        ),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/q?queueValues", QUEUE)["queueValues"],
+        "3-3"
+    );
+    status(&get(client, "/c/q", OBJECT), 406);
+    status(&plain(client, "DELETE", "/c/q", b""), 204);
+    status(&get(client, "/c/q", QUEUE), 404);
+}
+
+#[test]
+fn the_server_names_what_is_posted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let posted = call(client, "POST", "/c/", OBJECT, json!({"value": "x"}));
+    status(&posted, 201);
+    let object = crate::json(&posted);
+    assert_eq!(object["objectName"], object["objectID"]);
+    let name = object["objectName"].as_str().unwrap();
+    let location = posted.header("location").unwrap();
+    assert!(location.starts_with("http://") && location.ends_with(&format!("/cdmi/c/{name}")));
+    let text = client
+        .send("POST", "/cdmi/c/", &[("content-type", "a/b")], b"plain")
+        .unwrap();
+    status(&text, 201);
+    let path = text.header("location").unwrap();
+    let path = path.rsplit_once("/cdmi").unwrap().1;
+    assert_eq!(plain(client, "GET", path, b"").text(), "plain");
+    let form = "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"up.txt\"\r\n\
+                Content-Type: text/plain\r\n\r\nfile\r\n--x--";
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let sent = client
+        .send("POST", "/cdmi/c/", &kind, form.as_bytes())
+        .unwrap();
+    status(&sent, 201);
+    assert!(sent.header("location").unwrap().ends_with("/cdmi/c/up.txt"));
+    status(&call(client, "POST", "/c/", QUEUE, json!({})), 201);
+    status(
+        &call(client, "POST", "/cdmi_objectid/", QUEUE, json!({})),
+        201,
+    );
+    status(&call(client, "POST", "/c/", CONTAINER, json!({})), 400);
+    status(&call(client, "POST", "/none/", OBJECT, json!({})), 404);
+}
+
+#[test]
+fn values_travel_in_parts() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let parts = |document: &str, parts: &[(&str, &str)]| {
+        let mut body = format!("--x\r\nContent-Type: {OBJECT}\r\n\r\n{document}\r\n");
+        for (head, bytes) in parts {
+            body.push_str(&format!("--x\r\n{head}\r\n\r\n{bytes}\r\n"));
+        }
+        body + "--x--"
+    };
+    let kind = [("content-type", "multipart/mixed; boundary=x")];
+    let body = parts(
+        "{\"metadata\":{\"a\":\"b\"}}",
+        &[
+            ("Content-Type: text/y", "ABC"),
+            ("Content-Type: text/z", "DEF"),
+        ],
+    );
+    status(
+        &client
+            .send("PUT", "/cdmi/c/o", &kind, body.as_bytes())
+            .unwrap(),
+        201,
+    );
+    let object = read(client, "/c/o", OBJECT);
+    assert_eq!(
+        (&object["mimetype"], &object["value"]),
+        (&json!("text/y"), &json!("QUJDREVG"))
+    );
+    let ranged = "Content-Type: text/y\r\nContent-Range: bytes";
+    let body = parts(
+        "{\"metadata\":{\"c\":\"d\"}}",
+        &[
+            (&format!("{ranged} 0-0/6"), "x"),
+            (&format!("{ranged} 4-5/6"), "yz"),
+        ],
+    );
+    status(
+        &client
+            .send("PATCH", "/cdmi/c/o?metadata=c", &kind, body.as_bytes())
+            .unwrap(),
+        204,
+    );
+    assert_eq!(plain(client, "GET", "/c/o", b"").text(), "xBCDyz");
+    let metadata = &read(client, "/c/o", OBJECT)["metadata"];
+    assert_eq!((&metadata["a"], &metadata["c"]), (&json!("b"), &json!("d")));
+    let answer = get(
+        client,
+        "/c/o?metadata=a&value=0-1&value=4-5",
+        "multipart/mixed",
+    );
+    let text = answer.text();
+    for piece in [
+        "{\"metadata\":{\"a\":\"b\"}}",
+        "bytes 0-1/6",
+        "xB",
+        "bytes 4-5/6",
+        "yz",
+    ] {
+        assert!(text.contains(piece), "{piece}: {text}");
+    }
+    let alone = format!("--x\r\nContent-Type: {OBJECT}\r\n\r\n{{}}\r\n--x--");
+    status(
+        &client
+            .send("PUT", "/cdmi/c/p", &kind, alone.as_bytes())
+            .unwrap(),
+        400,
+    );
+}
+
+#[test]
+fn copies_are_whole_or_of_the_fields_that_are_named() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let source = create(
+        client,
+        "/c/o",
+        json!({"value": "v", "mimetype": "a/b", "metadata": {"x": "1"}}),
+    );
+    let copy = create(client, "/c/whole", json!({"copy": "/c/o"}));
+    assert_ne!(copy["objectID"], source["objectID"]);
+    let copy = read(client, "/c/whole", OBJECT);
+    assert_eq!(
+        (&copy["value"], &copy["mimetype"], &copy["metadata"]["x"]),
+        (&json!("v"), &json!("a/b"), &json!("1"))
+    );
+    create(
+        client,
+        "/c/given",
+        json!({"copy": "/c/o", "metadata": {"y": "2"}}),
+    );
+    let given = read(client, "/c/given?metadata", OBJECT);
+    assert!(given["metadata"].get("x").is_none() && given["metadata"]["y"] == "2");
+    create(client, "/c/value?value", json!({"copy": "/c/o"}));
+    let value = read(client, "/c/value", OBJECT);
+    assert_eq!(
+        (&value["value"], &value["mimetype"]),
+        (&json!("v"), &json!("text/plain"))
+    );
+    create(client, "/c/field", json!({"copy": "/c/o?metadata"}));
+    assert_eq!(read(client, "/c/field?value", OBJECT)["value"], "");
+    status(
+        &call(
+            client,
+            "PUT",
+            "/c/both?value",
+            OBJECT,
+            json!({"copy": "/c/o?value"}),
+        ),
+        400,
+    );
+    status(
+        &call(
+            client,
+            "PUT",
+            "/c/none",
+            OBJECT,
+            json!({"copy": "/c/missing"}),
+        ),
+        400,
+    );
+    status(&get(client, "/c/none", OBJECT), 404);
+    let id = source["objectID"].as_str().unwrap();
+    create(
+        client,
+        "/c/by-id",
+        json!({"copy": format!("/cdmi_objectid/{id}")}),
+    );
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/by-id?metadata",
+            OBJECT,
+            json!({"copy": "/c/given"}),
+        ),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/by-id?metadata=y", OBJECT)["metadata"]["y"],
+        "2"
+    );
+}
+
+#[test]
+fn retention_and_holds_protect() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let period = |year: u16| format!("2020-01-01T00:00:00Z/{year}-01-01T00:00:00Z");
+    let retained =
+        json!({"value": "v", "metadata": {"cdmi_retention_period": period(2090), "a": "b"}});
+    create(client, "/c/r", retained);
+    create(client, "/c/first", json!({}));
+    create(
+        client,
+        "/c/h",
+        json!({"metadata": {"cdmi_hold_id": ["case"]}}),
+    );
+    for target in ["/c/r", "/c/h", "/c/"] {
+        status(&plain(client, "DELETE", target, b""), 403);
+    }
+    status(&get(client, "/c/first", OBJECT), 200);
+    status(
+        &call(client, "PATCH", "/c/r", OBJECT, json!({"value": "w"})),
+        403,
+    );
+    status(&plain(client, "PUT", "/c/r", b"w"), 403);
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/r?metadata=a",
+            OBJECT,
+            json!({"metadata": {}}),
+        ),
+        403,
+    );
+    let change = |client: &mut Client, name: &str, value: Value| {
+        let body = json!({"metadata": {name: value}});
+        call(
+            client,
+            "PATCH",
+            &format!("/c/r?metadata={name}"),
+            OBJECT,
+            body,
+        )
+        .status
+    };
+    let item = "cdmi_retention_period";
+    assert_eq!(change(client, item, json!(period(2080))), 403);
+    assert_eq!(change(client, item, json!("soon")), 400);
+    assert_eq!(change(client, item, json!(period(2091))), 204);
+    create(client, "/c/copy", json!({"copy": "/c/r"}));
+    status(&plain(client, "DELETE", "/c/copy", b""), 204);
+    let shown = read(client, "/c/h?metadata=cdmi_hold_id_provided", OBJECT);
+    assert_eq!(shown["metadata"]["cdmi_hold_id_provided"], json!(["case"]));
+}
+
+#[test]
+fn a_series_of_writes_ends_with_the_first_that_is_not_partial() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let partial = [("content-type", OBJECT), ("x-cdmi-partial", "true")];
+    let made = client
+        .send("PUT", "/cdmi/c/o", &partial, b"{\"value\": \"01\"}")
+        .unwrap();
+    assert_eq!(crate::json(&made)["completionStatus"], "Processing");
+    let processing = read(client, "/c/o", OBJECT);
+    assert_eq!(processing["completionStatus"], "Processing");
+    assert!(processing.get("value").is_none());
+    let more = [("content-range", "bytes 2-3/4"), ("x-cdmi-partial", "true")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &more, b"23").unwrap(),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/o", OBJECT)["completionStatus"],
+        "Processing"
+    );
+    let last = [("content-range", "bytes 4-5/6")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &last, b"45").unwrap(),
+        204,
+    );
+    let complete = read(client, "/c/o", OBJECT);
+    assert_eq!(complete["completionStatus"], "Complete");
+    assert_eq!(complete["value"], "012345");
+    let wrong = [("x-cdmi-partial", "maybe")];
+    status(&client.send("PUT", "/cdmi/c/p", &wrong, b"x").unwrap(), 400);
+}

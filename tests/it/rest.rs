@@ -1,0 +1,344 @@
+//! What the REST API has besides bytes: documents, versions, copies, created names, events, pages.
+
+use crate::{Fixture, assert_problem, json, put, send};
+use serde_json::{Value, json as value};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+use trestle_tests::client::base64;
+use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::{Client, Response};
+
+const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
+
+fn patch(client: &mut Client, target: &str, patch: &Value) -> Response {
+    let body = patch.to_string();
+    client
+        .send("PATCH", target, &[MERGE], body.as_bytes())
+        .unwrap()
+}
+
+#[test]
+fn a_document_is_read_and_changed_by_merge_patches() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let headers = [
+        ("content-type", "text/plain"),
+        ("trestle-meta-colour", "blue"),
+        ("trestle-tags", "a=1&b=%C3%A9"),
+    ];
+    let tag = client
+        .send("PUT", "/rest/b/k", &headers, b"hello")
+        .unwrap()
+        .header("etag");
+    let document = json(&send(client, "GET", "/rest/b/k?metadata"));
+    assert_eq!(document["metadata"], value!({"colour": "blue"}));
+    assert_eq!(document["tags"], value!({"a": "1", "b": "é"}));
+    assert_eq!(document["size"], 5);
+    let changed = patch(
+        client,
+        "/rest/b/k",
+        &value!({"metadata": {"deep": {"n": [1, null]}}, "tags": {"a": null},
+            "representation": {"content-type": "text/html"}}),
+    );
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_ne!(changed.header("etag"), tag);
+    let read = send(client, "GET", "/rest/b/k");
+    assert_eq!(read.text(), "hello");
+    assert_eq!(read.header("content-type").as_deref(), Some("text/html"));
+    assert_eq!(read.header("trestle-meta-colour").as_deref(), Some("blue"));
+    assert_eq!(read.header("trestle-meta-missing").as_deref(), Some("1"));
+    assert_eq!(
+        read.header("content-security-policy").as_deref(),
+        Some("sandbox")
+    );
+    assert_eq!(
+        json(&send(client, "GET", "/rest/b/k?metadata"))["tags"],
+        value!({"b": "é"})
+    );
+    // A condition is on the state that the document says.
+    let condition = [MERGE, ("if-match", &tag.unwrap())];
+    let stale = client
+        .send("PATCH", "/rest/b/k", &condition, b"{\"tags\": {}}")
+        .unwrap();
+    assert_problem(&stale, 412);
+    for bad in [
+        value!({"size": 1}),
+        value!({"tags": {"a": 1}}),
+        value!({"expires": "soon"}),
+        value!([]),
+    ] {
+        assert_problem(&patch(client, "/rest/b/k", &bad), 422);
+    }
+    let headers = [("content-type", "text/plain")];
+    let refused = client.send("PATCH", "/rest/b/k", &headers, b"x").unwrap();
+    assert_problem(&refused, 415);
+    assert!(
+        refused
+            .header("accept-patch")
+            .unwrap()
+            .contains("merge-patch")
+    );
+    assert_problem(
+        &client.send("PATCH", "/rest/b/k", &[MERGE], b"{").unwrap(),
+        400,
+    );
+    assert_problem(&patch(client, "/rest/b/none", &value!({"tags": {}})), 404);
+}
+
+#[test]
+fn versions_are_kept_listed_read_and_deleted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    assert_eq!(
+        patch(client, "/rest/b/", &value!({"versioning": "enabled"})).status,
+        204
+    );
+    let document = json(&send(client, "GET", "/rest/b/?metadata"));
+    assert_eq!(document["versioning"], "enabled");
+    let first = put(client, "/rest/b/k", b"first")
+        .header("trestle-version")
+        .unwrap();
+    put(client, "/rest/b/k", b"second");
+    put(client, "/rest/b/k2", b"other");
+    let deleted = send(client, "DELETE", "/rest/b/k");
+    assert_eq!(deleted.status, 204);
+    assert_eq!(deleted.header("trestle-deleted").as_deref(), Some("marker"));
+    assert_problem(&send(client, "GET", "/rest/b/k"), 404);
+    let old = send(client, "GET", &format!("/rest/b/k?version={first}"));
+    assert_eq!(old.text(), "first");
+    let listed = json(&send(client, "GET", "/rest/b/k?versions&limit=2"));
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["items"][0]["deleted"], true);
+    let rest = json(&send(client, "GET", listed["next"].as_str().unwrap()));
+    assert_eq!(rest["items"][0]["version"], first);
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    assert!(rest.get("next").is_none());
+    let all = json(&send(client, "GET", "/rest/b/?versions"));
+    assert_eq!(all["items"].as_array().unwrap().len(), 4);
+    let gone = send(client, "DELETE", &format!("/rest/b/k?version={first}"));
+    assert_eq!(gone.status, 204);
+    assert_problem(
+        &send(client, "GET", &format!("/rest/b/k?version={first}")),
+        404,
+    );
+    assert_problem(&send(client, "GET", "/rest/b/k?version=xyz"), 400);
+    assert_problem(&send(client, "GET", "/rest/b/none?versions"), 404);
+    assert_problem(
+        &patch(client, "/rest/b/", &value!({"versioning": "sometimes"})),
+        422,
+    );
+}
+
+#[test]
+fn objects_are_copied_and_moved_within_the_server() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/k", b"hello");
+    let mut transfer = |method: &str, from: &str, more: &[(&str, &str)]| {
+        let headers = [&[("destination", "/rest/b/dir/to")], more].concat();
+        client.send(method, from, &headers, &[]).unwrap()
+    };
+    let copied = transfer("COPY", "/rest/b/k", &[]);
+    assert_eq!(copied.status, 201);
+    assert_eq!(copied.header("location").as_deref(), Some("/rest/b/dir/to"));
+    assert_eq!(transfer("COPY", "/rest/b/k", &[]).status, 204);
+    assert_problem(&transfer("COPY", "/rest/b/k", &[("overwrite", "F")]), 412);
+    assert_problem(
+        &transfer("COPY", "/rest/b/k", &[("if-match", "\"other\"")]),
+        412,
+    );
+    assert_problem(&transfer("COPY", "/rest/b/none", &[]), 404);
+    assert_eq!(transfer("MOVE", "/rest/b/k", &[]).status, 204);
+    assert_problem(&send(client, "GET", "/rest/b/k"), 404);
+    assert_eq!(send(client, "GET", "/rest/b/dir/to").text(), "hello");
+    for (destination, status) in [
+        ("", 400),
+        ("/rest/b/", 400),
+        ("/other/b/k", 400),
+        ("http://elsewhere/rest/b/k", 502),
+        ("/rest/none/k", 404),
+    ] {
+        let headers = [("destination", destination)];
+        let refused = client
+            .send("COPY", "/rest/b/dir/to", &headers, &[])
+            .unwrap();
+        assert_problem(&refused, status);
+    }
+    assert_problem(&send(client, "COPY", "/rest/b/dir/to"), 400);
+}
+
+#[test]
+fn a_name_is_chosen_once_for_each_idempotency_key() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let mut create = |target: &str, key: Option<&str>, body: &[u8]| {
+        let headers: Vec<_> = key.iter().map(|key| ("idempotency-key", *key)).collect();
+        client.send("POST", target, &headers, body).unwrap()
+    };
+    let one = create("/rest/b/", None, b"x");
+    let two = create("/rest/b/", None, b"x");
+    assert_eq!((one.status, two.status), (201, 201));
+    assert_ne!(one.header("location"), two.header("location"));
+    let below = create("/rest/b/dir/", None, b"x")
+        .header("location")
+        .unwrap();
+    assert!(below.starts_with("/rest/b/dir/"), "{below}");
+    let first = create("/rest/b/", Some("k"), b"body");
+    let again = create("/rest/b/", Some("k"), b"body");
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(first.header("etag"), again.header("etag"));
+    for other in [&b"bodx"[..], b"body and more", b""] {
+        assert_problem(&create("/rest/b/", Some("k"), other), 422);
+    }
+    assert_problem(&create("/rest/b/", Some(""), b"x"), 400);
+    assert_problem(&create("/rest/b/file", None, b"x"), 405);
+    let location = first.header("location").unwrap();
+    assert_eq!(send(client, "GET", &location).text(), "body");
+}
+
+#[test]
+fn several_ranges_are_parts_of_one_state() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for length in [100, 3 << 20] {
+        let body = trestle_tests::tree::noise(3, length);
+        put(client, "/rest/b/k", &body);
+        let headers = [("range", "bytes=0-3,50-59,-2")];
+        let answer = client.send("GET", "/rest/b/k", &headers, &[]).unwrap();
+        assert_eq!(answer.status, 206);
+        let content_type = answer.header("content-type").unwrap();
+        let boundary = content_type.split_once("boundary=").unwrap().1.to_owned();
+        let mut expected = Vec::new();
+        for (first, last) in [(0, 3), (50, 59), (length - 2, length - 1)] {
+            let head = format!(
+                "\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\
+                 Content-Range: bytes {first}-{last}/{length}\r\n\r\n"
+            );
+            expected.extend_from_slice(head.as_bytes());
+            expected.extend_from_slice(&body[first..=last]);
+        }
+        expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        assert!(answer.body == expected, "{length}");
+    }
+}
+
+/// Reads events until `enough` of them came.
+fn events(fixture: &Fixture, last: &str, enough: usize) -> Vec<(String, Value)> {
+    let mut stream = TcpStream::connect(fixture.server().address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let credentials = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "GET /rest/b/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\
+         Accept: text/event-stream\r\nLast-Event-ID: {last}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let (mut found, mut id) = (Vec::new(), String::new());
+    for line in BufReader::new(stream).lines() {
+        let line = line.unwrap();
+        if let Some(number) = line.strip_prefix("id: ") {
+            id = number.to_owned();
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            found.push((id.clone(), serde_json::from_str(data).unwrap()));
+        }
+        if found.len() == enough {
+            break;
+        }
+    }
+    found
+}
+
+#[test]
+fn events_resume_without_loss_after_a_kill() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/a", b"1");
+    patch(client, "/rest/b/a", &value!({"tags": {"t": "1"}}));
+    let seen = events(&fixture, "0", 3);
+    let kinds: Vec<_> = seen
+        .iter()
+        .map(|(_, event)| event["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["bucket-created", "written", "updated"]);
+    let last = seen[2].0.clone();
+    fixture.kill();
+    fixture.start();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/c", b"2");
+    send(client, "DELETE", "/rest/b/a");
+    let rest = events(&fixture, &last, 2);
+    assert_eq!(rest[0].1["key"], "c");
+    assert_eq!(rest[0].1["kind"], "written");
+    assert_eq!(
+        (&rest[1].1["key"], &rest[1].1["kind"]),
+        (&value!("a"), &value!("removed"))
+    );
+    let headers = [("accept", "text/event-stream"), ("last-event-id", "x")];
+    assert_problem(&client.send("GET", "/rest/b/", &headers, &[]).unwrap(), 400);
+}
+
+#[test]
+fn pages_and_forms_are_negotiated() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/dir/%3Cscript%3E", b"x");
+    put(client, "/rest/b/%3Cb%3E%26", b"x");
+    let mut get = |target: &str, accept: &str| {
+        client
+            .send("GET", target, &[("accept", accept)], &[])
+            .unwrap()
+    };
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = get("/rest/b/", browser);
+    assert_eq!(
+        page.header("content-type").as_deref(),
+        Some("text/html; charset=utf-8")
+    );
+    let text = page.text();
+    assert!(
+        text.contains("<a href=\"/rest/b/%3Cb%3E%26\">&lt;b&gt;&amp;</a>"),
+        "{text}"
+    );
+    assert!(text.contains("?prefix=dir%2F"), "{text}");
+    assert!(!text.contains("<script>") && !text.contains("onclick"));
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .contains("script-src 'self'")
+    );
+    assert!(
+        get("/rest/", browser)
+            .text()
+            .contains("<a href=\"/rest/b/\">b</a>")
+    );
+    assert_eq!(
+        get("/rest/b/", "*/*").header("content-type").as_deref(),
+        Some("application/json")
+    );
+    assert_problem(&get("/rest/b/", "image/png"), 406);
+    assert_problem(&get("/rest/b/", "nonsense"), 400);
+    let service = json(&get("/rest/", "application/json"));
+    let anonymous = &mut Client::anonymous(fixture.server().address);
+    for (_, link) in service["links"].as_object().unwrap() {
+        let linked = send(anonymous, "GET", link.as_str().unwrap());
+        assert_eq!(linked.status, 200, "{link}");
+    }
+    let document = json(&send(anonymous, "GET", "/-/openapi.json"));
+    assert_eq!(document["openapi"], "3.1.0");
+    let etag = send(anonymous, "GET", "/-/client.js")
+        .header("etag")
+        .unwrap();
+    let same = anonymous.send("GET", "/-/client.js", &[("if-none-match", &etag)], &[]);
+    assert_eq!(same.unwrap().status, 304);
+    assert_problem(&send(anonymous, "GET", "/-/nothing"), 404);
+    let options = send(anonymous, "OPTIONS", "/rest/b/k");
+    assert_eq!(options.status, 204);
+    assert_eq!(
+        options.header("allow").as_deref(),
+        Some("GET, HEAD, PUT, PATCH, DELETE, COPY, MOVE, OPTIONS")
+    );
+}
