@@ -12,7 +12,7 @@ use trestle_sim::spawn::SimSpawn;
 pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) spawn: Arc<SimSpawn>,
-    host: Host,
+    pub(crate) host: Host,
     settings: Settings,
     engine: Option<Engine>,
 }
@@ -45,7 +45,7 @@ impl Machine {
         self.engine = Some(opened.unwrap_or_else(|error| panic!("{error}")));
     }
 
-    fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         self.engine
             .as_ref()
             .unwrap_or_else(|| panic!("the engine was not started"))

@@ -2,6 +2,7 @@
 //! planted in the whole process.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod freeing;
 mod machine;
 mod model;
 mod rotation;
