@@ -8,6 +8,7 @@
 mod account;
 mod authorize;
 mod bucket;
+mod bucket_rename;
 mod bucket_update;
 mod check;
 mod compose;

@@ -125,6 +125,38 @@ async fn hidden_buckets_are_found_by_id_and_not_listed() {
 }
 
 #[tokio::test]
+async fn a_renamed_bucket_keeps_what_is_in_it() {
+    let f = Fixture::new().await;
+    let made = f.create("old").await.unwrap();
+    let put = a_put("old", "k");
+    let object = f.put_with(put, b"x").await.unwrap().object;
+    let grants = |from: &str, to: &str| {
+        [
+            on_bucket(Action::DeleteBucket, from),
+            on_bucket(Action::CreateBucket, to),
+        ]
+    };
+    let rename = async |from: &str, to: &str| {
+        let grants = grants(from, to);
+        f.store.rename_bucket(&grants, &name(from), &name(to)).await
+    };
+    let taken = ErrorKind::AlreadyExists(Noun::Bucket);
+    assert_eq!(kind(rename("old", "b").await), taken);
+    assert_eq!(
+        kind(rename("none", "x").await),
+        ErrorKind::NotFound(Noun::Bucket)
+    );
+    let renamed = rename("old", "new").await.unwrap();
+    assert_eq!((renamed.id, renamed.name), (made.id, name("new")));
+    let found = f.store.find_by_id(object.id).await.unwrap();
+    assert_eq!(found, (name("new"), key("k")));
+    let read = on_bucket(Action::ReadBucket, "old");
+    let gone = f.store.bucket(&read, &name("old")).await;
+    assert_eq!(kind(gone), ErrorKind::NotFound(Noun::Bucket));
+    f.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_grant_serves_only_its_action_and_resource() {
     let f = Fixture::new().await;
     let other = on_bucket(Action::CreateBucket, "other");

@@ -1,0 +1,94 @@
+//! Renaming a bucket: its rows carry its id, so only its names change, in one commit.
+
+use crate::feed::{self, Event, EventKind};
+use crate::nouns::Bucket;
+use crate::record::{BucketRecord, Record};
+use crate::row_key;
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use bytes::Bytes;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{BucketName, Error, ErrorKind, Noun, Result};
+use trestle_engine::{Commit, Expectation, Write};
+
+impl Store {
+    /// Gives a bucket another global name. Its id, and with it everything in it, stays.
+    ///
+    /// The grants: `DeleteBucket` on the old name, `CreateBucket` on the new one.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`; `AlreadyExists(Bucket)`; `InvalidInput` for names that are an account's
+    /// own; `Forbidden`; `Conflict`.
+    pub async fn rename_bucket(
+        &self,
+        grants: &[Grant],
+        name: &BucketName,
+        to: &BucketName,
+    ) -> Result<Bucket> {
+        let old = Resource::Bucket(name.clone());
+        let new = Resource::Bucket(to.clone());
+        let delete = store::granted(grants, &[Action::DeleteBucket], &old)?;
+        let create = store::granted(grants, &[Action::CreateBucket], &new)?;
+        if name.account().is_some() || to.account().is_some() {
+            return Err(Error::invalid("only global names of buckets are changed"));
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let found = store::find_bucket(&*read, name).await?;
+            let mut expectations = found.expectations();
+            expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
+            expectations.push(self.confirm(&*read, create, None, None).await?);
+            expectations.dedup();
+            let mut bucket = found.bucket.clone();
+            let account = bucket.owner.account.clone();
+            let (index, listed) = (
+                row_key::bucket_name(to),
+                row_key::account_bucket(&account, to),
+            );
+            if read.get(&index).await?.is_some() || read.get(&listed).await?.is_some() {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists(Noun::Bucket),
+                    format!("bucket {to} already exists"),
+                ));
+            }
+            drop(read);
+            bucket.name = to.clone();
+            let id = Bytes::copy_from_slice(bucket.id.0.as_bytes());
+            let put = |key, value| Write::Put {
+                key,
+                value,
+                body: None,
+            };
+            let mut writes = vec![
+                put(index.clone(), id.clone()),
+                put(listed.clone(), id),
+                put(
+                    row_key::bucket(bucket.id),
+                    BucketRecord::new(&bucket)?.to_value()?,
+                ),
+            ];
+            for key in [
+                row_key::bucket_name(name),
+                row_key::account_bucket(&account, name),
+            ] {
+                writes.push(Write::Delete { key });
+            }
+            let events = [
+                Event::of_bucket(EventKind::BucketDeleted, name, &bucket.owner),
+                Event::of_bucket(EventKind::BucketCreated, to, &bucket.owner),
+            ];
+            writes.extend(feed::append(self.host.clock.now(), &events)?);
+            expectations.push(Expectation::Absent(index));
+            expectations.push(Expectation::Absent(listed));
+            let commit = Commit {
+                expectations,
+                writes,
+                ..Commit::default()
+            };
+            if self.try_commit(commit).await? {
+                self.waiting.wake();
+                return Ok(bucket);
+            }
+        }
+        Err(store::conflict())
+    }
+}
