@@ -45,7 +45,8 @@ pub(crate) fn read(client: &mut Client, target: &str, kind: &str) -> Value {
 }
 
 pub(crate) fn create(client: &mut Client, target: &str, body: Value) -> Value {
-    let kind = if target.ends_with('/') {
+    let path = target.split('?').next().unwrap();
+    let kind = if path.ends_with('/') {
         CONTAINER
     } else {
         OBJECT

@@ -370,3 +370,165 @@ fn a_series_of_writes_ends_with_the_first_that_is_not_partial() {
     let wrong = [("x-cdmi-partial", "maybe")];
     status(&client.send("PUT", "/cdmi/c/p", &wrong, b"x").unwrap(), 400);
 }
+
+#[test]
+fn moves_keep_ids_whatever_is_moved() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/a/", json!({}));
+    create(client, "/c/a/b/", json!({"metadata": {"x": "y"}}));
+    let object = create(
+        client,
+        "/c/a/b/o",
+        json!({"value": "v", "metadata": {"k": "1"}}),
+    );
+    let id = |value: &Value| value["objectID"].as_str().unwrap().to_owned();
+    let moved = create(client, "/c/moved", json!({"move": "/c/a/b/o"}));
+    assert_eq!(id(&moved), id(&object));
+    status(&get(client, "/c/a/b/o", OBJECT), 404);
+    let read_back = read(client, "/c/moved", OBJECT);
+    assert_eq!(
+        (&read_back["value"], &read_back["metadata"]["k"]),
+        (&json!("v"), &json!("1"))
+    );
+    let nameless = call(
+        client,
+        "POST",
+        "/cdmi_objectid/",
+        OBJECT,
+        json!({"move": "/c/moved"}),
+    );
+    status(&nameless, 201);
+    assert_eq!(id(&crate::json(&nameless)), id(&object));
+    assert!(crate::json(&nameless).get("objectName").is_none());
+    let uri = format!("/cdmi_objectid/{}", id(&object));
+    let back = create(
+        client,
+        "/c/a/b/o",
+        json!({"move": uri, "metadata": {"n": "2"}}),
+    );
+    assert_eq!(
+        (id(&back), &back["metadata"]["n"]),
+        (id(&object), &json!("2"))
+    );
+    status(
+        &call(
+            client,
+            "PUT",
+            "/c/none",
+            OBJECT,
+            json!({"move": "/c/missing"}),
+        ),
+        400,
+    );
+
+    let inner = read(client, "/c/a/b/", CONTAINER);
+    create(client, "/c/z/", json!({"move": "/c/a/"}));
+    status(&get(client, "/c/a/", CONTAINER), 404);
+    let after = read(client, "/c/z/b/", CONTAINER);
+    assert_eq!(
+        (id(&after), &after["metadata"]["x"]),
+        (id(&inner), &json!("y"))
+    );
+    assert_eq!(read(client, &uri, OBJECT)["parentURI"], "/c/z/b/");
+    status(
+        &call(
+            client,
+            "PUT",
+            "/c/z/b/in/",
+            CONTAINER,
+            json!({"move": "/c/z/"}),
+        ),
+        400,
+    );
+    let top = read(client, "/c/", CONTAINER);
+    let renamed = create(client, "/d/", json!({"move": "/c/"}));
+    assert_eq!(id(&renamed), id(&top));
+    assert_eq!(plain(client, "GET", "/d/z/b/o", b"").text(), "v");
+    status(&get(client, "/c/", CONTAINER), 404);
+}
+
+#[test]
+fn containers_are_copied_with_new_ids() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({"metadata": {"m": "1"}}));
+    create(client, "/c/s/", json!({"metadata": {"n": {"deep": "2"}}}));
+    let object = create(
+        client,
+        "/c/s/o",
+        json!({"value": "v", "metadata": {"k": "3"}}),
+    );
+    let copy = create(client, "/copy/", json!({"copy": "/c/"}));
+    assert_eq!(copy["metadata"]["m"], "1");
+    let inner = read(client, "/copy/s/", CONTAINER);
+    assert_eq!(inner["metadata"]["n"], json!({"deep": "2"}));
+    let copied = read(client, "/copy/s/o", OBJECT);
+    assert_ne!(copied["objectID"], object["objectID"]);
+    assert_eq!(
+        (&copied["value"], &copied["metadata"]["k"]),
+        (&json!("v"), &json!("3"))
+    );
+    create(client, "/c/t/?metadata", json!({"copy": "/c/s/"}));
+    assert_eq!(
+        read(client, "/c/t/?children", CONTAINER),
+        json!({"children": []})
+    );
+    status(
+        &call(client, "PUT", "/c/s/in/", CONTAINER, json!({"copy": "/c/"})),
+        400,
+    );
+    status(
+        &call(
+            client,
+            "PUT",
+            "/x/",
+            CONTAINER,
+            json!({"copy": "/missing/"}),
+        ),
+        400,
+    );
+    status(&get(client, "/x/", CONTAINER), 404);
+}
+
+#[test]
+fn ranges_of_large_objects_are_changed_in_place() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let bytes = vec![b'a'; 3 << 20];
+    status(&plain(client, "PUT", "/c/o", &bytes), 201);
+    let id = read(client, "/c/o?objectID", OBJECT);
+    let body = json!({"value": "QkNE", "metadata": {"x": "y"}});
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/o?value=2000000-2000002&metadata=x",
+            OBJECT,
+            body,
+        ),
+        204,
+    );
+    let after = read(
+        client,
+        "/c/o?objectID&valuerange&value=1999999-2000003",
+        OBJECT,
+    );
+    assert_eq!(after["objectID"], id["objectID"]);
+    assert_eq!(after["value"], "YUJDRGE=");
+    assert_eq!(
+        read(client, "/c/o?metadata=x", OBJECT)["metadata"]["x"],
+        "y"
+    );
+    let beyond = [("content-range", "bytes 4194304-4194304/4194305")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &beyond, b"z").unwrap(),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/o?value=4194302-4194304", OBJECT)["value"],
+        "AAB6"
+    );
+}

@@ -27,7 +27,10 @@ const PATHS: [&str; 7] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 14] = [
+const SYSTEM: [&str; 17] = [
+    "cdmi_object_move_from_local",
+    "cdmi_object_move_from_ID",
+    "cdmi_object_move_to_ID",
     "cdmi_dataobjects",
     "cdmi_queues",
     "cdmi_post_queue_by_ID",
@@ -82,7 +85,10 @@ const QUEUE: [&str; 6] = [
 const PROTECTION: [&str; 2] = ["cdmi_data_retention", "cdmi_data_holds"];
 
 /// Of containers, for what is made in them.
-const IN_CONTAINER: [&str; 7] = [
+const IN_CONTAINER: [&str; 10] = [
+    "cdmi_move_dataobject",
+    "cdmi_copy_container",
+    "cdmi_move_container",
     "cdmi_create_queue",
     "cdmi_post_dataobject",
     "cdmi_post_queue",

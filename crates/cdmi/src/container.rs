@@ -1,4 +1,4 @@
-//! Containers as documents: create, read, update, delete with everything in them.
+//! Containers as documents: create, read, update.
 
 use crate::acl::mask;
 use crate::books::keep_unknown;
@@ -14,11 +14,12 @@ use crate::path::Names;
 use crate::render::bare;
 use crate::rights;
 use bytes::Bytes;
+use futures::FutureExt;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Metadata, ObjectId, Precondition, Result};
-use trestle_store::{BucketProperties, ListObjects, ListingItem, ObjectProperties};
+use trestle_core::{BucketName, Metadata, ObjectId, Result};
+use trestle_store::{BucketProperties, ObjectProperties, TreeOutcome};
 
 /// The rights that a change of a bucket may need; the store says which one does.
 const CHANGES: [Action; 3] = [
@@ -33,27 +34,6 @@ fn set_exports(properties: &mut ObjectProperties, document: &Document) {
         properties
             .documents
             .insert(document::EXPORTS.to_owned(), exports);
-    }
-}
-
-/// All keys that start with a prefix, page by page.
-fn everything(bucket: &BucketName, prefix: &str, reverse: bool) -> ListObjects {
-    ListObjects {
-        bucket: bucket.clone(),
-        prefix: prefix.to_owned(),
-        delimiter: None,
-        after: None,
-        until: None,
-        reverse,
-        limit: 1000,
-    }
-}
-
-/// What is gone already need not be removed.
-fn absent(removed: Answered<()>) -> Answered<()> {
-    match removed {
-        Err(fault) if fault.is_missing() => Ok(()),
-        removed => removed,
     }
 }
 
@@ -77,10 +57,20 @@ impl Call<'_> {
             Some(Source::Reference(uri)) => {
                 return self.create_container_reference(parent, names, uri).await;
             }
+            Some(Source::Copy(uri)) => {
+                let copied = self.copy_container(parent, names, (uri, document));
+                copied.boxed().await?;
+                return self.container_created(names).await;
+            }
+            Some(Source::Move(uri)) => {
+                let moved = self.move_container(parent, names, (uri, document)).boxed();
+                return match moved.await? {
+                    TreeOutcome::Done { .. } => self.container_created(names).await,
+                    TreeOutcome::Started(_) => Ok(self.accepted(names)),
+                };
+            }
             Some(_) => {
-                return Err(Fault::bad(
-                    "containers are made empty or as references only",
-                ));
+                return Err(Fault::bad("a container is not made of this"));
             }
         }
         let given = document.metadata.clone().unwrap_or_default();
@@ -198,6 +188,16 @@ impl Call<'_> {
             return Err(Fault::bad("this cannot be done to an existing container"));
         }
         self.check_domain(document)?;
+        self.change_container(container, document).await?;
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Changes what a container says of itself, as a document says.
+    pub(crate) async fn change_container(
+        &self,
+        container: &Container,
+        document: &Document,
+    ) -> Answered<()> {
         let mut properties = ObjectProperties {
             metadata: container.metadata.clone(),
             documents: container.documents.clone(),
@@ -227,7 +227,7 @@ impl Call<'_> {
                     .await?;
             }
         }
-        Ok(bare(StatusCode::NO_CONTENT))
+        Ok(())
     }
 
     /// Changes the metadata and the dialect's state of a bucket.
@@ -251,59 +251,5 @@ impl Call<'_> {
         let store = &self.cdmi.store;
         store.update_bucket(&grants, bucket, &change).await?;
         Ok(())
-    }
-
-    /// Deletes a container and all that is in it.
-    pub(crate) async fn delete_container(&self, container: &Container) -> Answered {
-        match &container.place {
-            Place::Root => return Err(Fault::bad("the root container cannot be deleted")),
-            Place::Bucket(bucket) => {
-                self.delete_below(bucket, "").await?;
-                let resource = Resource::Bucket(bucket.clone());
-                let grant = self.grant(Action::DeleteBucket, resource).await?;
-                self.cdmi.store.delete_bucket(&grant, bucket).await?;
-            }
-            Place::Directory(bucket, key, _) => self.delete_below(bucket, key.as_str()).await?,
-        }
-        Ok(bare(StatusCode::NO_CONTENT))
-    }
-
-    /// Refuses when anything below a prefix is protected: nothing goes then.
-    async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
-        let now = self.cdmi.store.now();
-        let mut list = everything(bucket, prefix, false);
-        let resource = Resource::Bucket(bucket.clone());
-        let grant = self.grant(Action::ListObjects, resource).await?;
-        loop {
-            let listing = self.cdmi.store.list(&grant, &list).await?;
-            for item in &listing.items {
-                if let ListingItem::Object(object) = item {
-                    crate::protect::check(object, now)?;
-                }
-            }
-            match listing.next {
-                Some(next) => list.after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    async fn delete_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
-        self.check_below(bucket, prefix).await?;
-        loop {
-            let list = everything(bucket, prefix, true);
-            let resource = Resource::Bucket(bucket.clone());
-            let grant = self.grant(Action::ListObjects, resource).await?;
-            let listing = self.cdmi.store.list(&grant, &list).await?;
-            for item in &listing.items {
-                if let ListingItem::Object(object) = item {
-                    let none = Precondition::none();
-                    absent(self.erase(bucket, &object.key, none).await)?;
-                }
-            }
-            if listing.next.is_none() {
-                return Ok(());
-            }
-        }
     }
 }

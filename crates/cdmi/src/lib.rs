@@ -37,6 +37,7 @@ mod scope;
 mod show;
 mod time;
 mod transfer;
+mod tree;
 mod value;
 mod version;
 

@@ -17,8 +17,13 @@ use trestle_core::{
 };
 use trestle_http::parse_precondition;
 use trestle_store::{
-    ChangeObject, DeleteObject, History, Object, ObjectProperties, UpdateObject, VersionRef,
+    BodyChecks, ChangeObject, DeleteObject, History, Object, ObjectProperties, Offset, PatchObject,
+    UpdateObject, VersionRef,
 };
+
+/// Objects of up to this size are rewritten when a range changes, in one commit with everything
+/// else; larger ones are changed in place.
+const REWRITTEN_MAX: u64 = 1 << 20;
 
 /// The rights that a change of properties may need; the store says which one does.
 const CHANGES: [Action; 5] = [
@@ -62,6 +67,11 @@ impl Call<'_> {
         ranges: Vec<(u64, Bytes)>,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        let end = |(at, range): &(u64, Bytes)| at.saturating_add(range.len() as u64);
+        let after = ranges.iter().map(end).fold(leaf.object.length(), u64::max);
+        if after > REWRITTEN_MAX {
+            return self.patch_in_place(leaf, properties, ranges).await;
+        }
         let reader = self.open(leaf).await?;
         let whole = ResolvedRange {
             start: 0,
@@ -75,6 +85,35 @@ impl Call<'_> {
         self.write_bytes(&destination, properties, bytes.freeze())
             .await?;
         Ok(())
+    }
+
+    /// Overwrites ranges where they are, then sets what else changes with them.
+    async fn patch_in_place(
+        &self,
+        leaf: &Leaf,
+        properties: ObjectProperties,
+        ranges: Vec<(u64, Bytes)>,
+    ) -> Answered<()> {
+        for (at, range) in ranges {
+            let grant = self.grant(Action::WriteObject, leaf.resource()).await?;
+            let patch = PatchObject {
+                bucket: leaf.bucket.clone(),
+                key: leaf.object.key.clone(),
+                precondition: Precondition::none(),
+                tag_of,
+                at: Offset::At(at),
+                checks: BodyChecks::default(),
+                create: None,
+            };
+            let body = futures::stream::iter([Ok(range)]);
+            self.cdmi.store.patch(&grant, patch, body).boxed().await?;
+        }
+        let change = |current: &mut ObjectProperties| -> Result<()> {
+            *current = properties.clone();
+            Ok(())
+        };
+        let (bucket, key) = (&leaf.bucket, &leaf.object.key);
+        self.update(bucket, key, &change).await
     }
 
     /// Changes everything but the value, as a document says.

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::data::Submission;
 use crate::dialect::Cdmi;
-use crate::document::{DOCUMENT_BYTES_MAX, Document};
+use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
 use crate::fault::{Answered, Fault, unauthorized};
 use crate::media::{Accepted, Kind, MediaType};
 use crate::multipart;
@@ -19,7 +19,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
-use trestle_core::{Key, ObjectId, Result};
+use trestle_core::{Id, Key, ObjectId, Result};
 use trestle_http::{BasicCredentials, Body, Client, Problem, incoming, read_whole};
 use trestle_store::Object;
 
@@ -111,6 +111,13 @@ impl Cdmi {
             },
         }
     }
+}
+
+/// What a POST brings.
+enum Posted {
+    Queue(Submission),
+    Object(Submission),
+    Bytes(Incoming),
 }
 
 /// 405 with the methods that there are.
@@ -288,7 +295,12 @@ impl Call<'_> {
         if self.content.as_ref().is_some_and(MediaType::is_form) {
             return self.post_form(container, body).await;
         }
-        let id = self.cdmi.host.id();
+        let body = self.posted_body(body).await?;
+        let id = match &body {
+            Posted::Object(submission) => self.id_of_moved(submission).await?,
+            _ => None,
+        };
+        let id = id.unwrap_or_else(|| self.cdmi.host.id());
         let names = container.names.child(&self.id_text(id), false);
         let mut destination = self.place_in(container, &names).await?;
         destination.id = Some(ObjectId(id));
@@ -302,25 +314,37 @@ impl Call<'_> {
         self.posted(&leaf).await
     }
 
-    /// Stores the body of a POST.
-    async fn store_posted(&self, destination: &Destination, body: Incoming) -> Answered<Object> {
-        match self.content_kind() {
-            Some(Kind::Queue) => {
-                let submission = self.submission(body, &[Kind::Queue]).await?;
-                self.store_queue(destination, &submission.document).await
+    /// What a POST brings.
+    async fn posted_body(&self, body: Incoming) -> Answered<Posted> {
+        Ok(match self.content_kind() {
+            Some(Kind::Queue) => Posted::Queue(self.submission(body, &[Kind::Queue]).await?),
+            Some(Kind::Object) => Posted::Object(self.submission(body, &[Kind::Object]).await?),
+            Some(_) => {
+                return Err(Fault::bad(
+                    "only data objects and queues are made by a POST",
+                ));
             }
-            Some(Kind::Object) => {
-                let submission = self.submission(body, &[Kind::Object]).await?;
-                self.store_new(destination, submission).await
-            }
-            Some(_) => Err(Fault::bad(
-                "only data objects and queues are made by a POST",
-            )),
             None if self.brings_parts() => {
-                let submission = self.submission(body, &[Kind::Object]).await?;
-                self.store_new(destination, submission).await
+                Posted::Object(self.submission(body, &[Kind::Object]).await?)
             }
-            None => self.store_plain(destination, incoming(body)).await,
+            None => Posted::Bytes(body),
+        })
+    }
+
+    /// The id of the object that a document moves.
+    async fn id_of_moved(&self, submission: &Submission) -> Answered<Option<Id>> {
+        match &submission.document.source {
+            Some(Source::Move(uri)) => Ok(Some(self.source_leaf(uri).await?.0.object.id.0)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Stores what a POST brings.
+    async fn store_posted(&self, destination: &Destination, body: Posted) -> Answered<Object> {
+        match body {
+            Posted::Queue(submission) => self.store_queue(destination, &submission.document).await,
+            Posted::Object(submission) => self.store_new(destination, submission).await,
+            Posted::Bytes(body) => self.store_plain(destination, incoming(body)).await,
         }
     }
 
@@ -386,6 +410,7 @@ impl Call<'_> {
         self.make_hidden(&bucket).await?;
         let key = Key::parse(self.cdmi.host.id().to_string())?;
         let destination = Destination::free(bucket, key);
+        let body = self.posted_body(body).await?;
         let object = self.store_posted(&destination, body).boxed().await?;
         let leaf = Leaf {
             names: None,

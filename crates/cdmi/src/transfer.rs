@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use trestle_access::{Action, Resource};
 use trestle_core::{Metadata, Precondition, Result};
-use trestle_store::{CopyObject, Object, ObjectProperties, Source, VersionRef};
+use trestle_store::{CopyObject, Object, ObjectProperties, RenameObject, Source, VersionRef};
 
 /// What a URI of a document leads to, with the fields that it names.
 pub(crate) struct SourceNode {
@@ -58,7 +58,7 @@ impl Call<'_> {
     }
 
     /// The fields that limit a copy: named at the source or at the destination, not at both.
-    fn limits(&self, source: Fields) -> Answered<Fields> {
+    pub(crate) fn limits(&self, source: Fields) -> Answered<Fields> {
         match (self.fields.is_all(), source.is_all()) {
             (false, false) => Err(Fault::bad(
                 "fields are named at the source and at the destination",
@@ -215,11 +215,45 @@ impl Call<'_> {
     /// An object that comes from elsewhere, with its id.
     pub(crate) async fn store_moved(
         &self,
-        _destination: &Destination,
-        _document: &Document,
-        _uri: &str,
+        destination: &Destination,
+        document: &Document,
+        uri: &str,
     ) -> Answered<Object> {
-        Err(Fault::bad("moving is not supported here"))
+        document.check_encoding()?;
+        let (source, fields) = self.source_leaf(uri).await?;
+        if !fields.is_all() || !self.fields.is_all() {
+            return Err(Fault::bad("a move is of the whole object"));
+        }
+        crate::protect::check(&source.object, self.cdmi.store.now())?;
+        let delete = self.grant(Action::DeleteObject, source.resource()).await;
+        let to = Resource::Object(destination.bucket.clone(), destination.key.clone());
+        let grants = [
+            delete.map_err(|error| Fault::from(error).of_source())?,
+            self.grant(Action::WriteObject, to).await?,
+        ];
+        let rename = RenameObject {
+            bucket: source.bucket.clone(),
+            key: source.object.key.clone(),
+            to_bucket: destination.bucket.clone(),
+            to_key: destination.key.clone(),
+            precondition: Precondition::none(),
+            target: destination.precondition.clone(),
+            tag_of,
+        };
+        let moved = self.cdmi.store.rename(&grants, &rename).boxed().await?;
+        if document.metadata.is_none() && document.mimetype.is_none() {
+            return Ok(moved.object);
+        }
+        let all = self.with_all_fields();
+        let change = |properties: &mut ObjectProperties| -> Result<()> {
+            let former = properties.clone();
+            all.change_properties(properties, document)?;
+            crate::protect::apply(properties, &former, self.cdmi.store.now())
+        };
+        self.update(&destination.bucket, &destination.key, &change)
+            .await?;
+        let changed = self.look(&destination.bucket, &destination.key).await?;
+        changed.ok_or_else(|| Fault::conflict("the object was removed meanwhile"))
     }
 
     /// Replaces what an object holds by what another does; the id stays.
@@ -268,7 +302,7 @@ impl Call<'_> {
 }
 
 /// Metadata without retention and holds: copies carry neither.
-fn without_protection(mut metadata: Metadata) -> Metadata {
+pub(crate) fn without_protection(mut metadata: Metadata) -> Metadata {
     metadata
         .retain(|name, _| !name.starts_with("cdmi_retention_") && !name.starts_with("cdmi_hold_"));
     metadata

@@ -1,0 +1,374 @@
+//! Whole containers: moved with every id in them, copied with new ones, deleted at once.
+
+use crate::books::tag_of;
+use crate::call::Call;
+use crate::content::Destination;
+use crate::document::Document;
+use crate::fault::{Answered, Fault};
+use crate::node::{Container, Place};
+use crate::path::Names;
+use crate::protect;
+use crate::render::bare;
+use crate::transfer::without_protection;
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{HeaderValue, LOCATION};
+use http::{Response, StatusCode};
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{BucketName, ErrorKind, Key, ObjectId, Precondition, Result};
+use trestle_http::Body;
+use trestle_store::{
+    CopyObject, DeleteDirectory, DeleteObject, History, ListObjects, ListVersions, ListingItem,
+    Object, ObjectProperties, RenameDirectory, Source, TreeOutcome, VersionItem, VersionRef,
+};
+
+/// All keys that start with a prefix, page by page.
+fn everything(bucket: &BucketName, prefix: &str) -> ListObjects {
+    ListObjects {
+        bucket: bucket.clone(),
+        prefix: prefix.to_owned(),
+        delimiter: None,
+        after: None,
+        until: None,
+        reverse: false,
+        limit: 1000,
+    }
+}
+
+/// The bucket and the prefix of what is in a container.
+fn inside(container: &Container) -> Answered<(&BucketName, &str)> {
+    match &container.place {
+        Place::Root => Err(Fault::bad("this cannot be done with the root container")),
+        Place::Bucket(bucket) => Ok((bucket, "")),
+        Place::Directory(bucket, key, _) => Ok((bucket, key.as_str())),
+    }
+}
+
+impl Call<'_> {
+    /// Moves a container to a path; what is in it keeps its ids.
+    pub(crate) async fn move_container(
+        &self,
+        parent: &Container,
+        names: &Names,
+        (uri, document): (&str, &Document),
+    ) -> Answered<TreeOutcome> {
+        let (source, _) = self.source_container(uri).await?;
+        let path = names.path();
+        if path.starts_with(&source.names.path()) {
+            return Err(Fault::bad("a container is not moved into itself"));
+        }
+        let name = names.last().unwrap_or_default();
+        let outcome = match (&source.place, &parent.place) {
+            (Place::Bucket(bucket), Place::Root) => {
+                self.move_bucket(bucket, &BucketName::parse(name)?).await?
+            }
+            (Place::Directory(..), Place::Bucket(_) | Place::Directory(..)) => {
+                let target = parent.slot(self, &format!("{name}/"))?;
+                self.move_directory(&source, target).await?
+            }
+            _ => {
+                return Err(Fault::bad(
+                    "top-level containers and others do not become each other",
+                ));
+            }
+        };
+        if document.metadata.is_some() && matches!(outcome, TreeOutcome::Done { .. }) {
+            let moved = self.resolve(names).await?;
+            if let Some(crate::node::Node::Container(moved)) = moved {
+                self.change_container(&moved, document).await?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn move_bucket(&self, from: &BucketName, to: &BucketName) -> Answered<TreeOutcome> {
+        let of = |bucket: &BucketName| Resource::Bucket(bucket.clone());
+        let delete = self.grant(Action::DeleteBucket, of(from)).await;
+        let grants = [
+            delete.map_err(|error| Fault::from(error).of_source())?,
+            self.grant(Action::CreateBucket, of(to)).await?,
+        ];
+        self.cdmi.store.rename_bucket(&grants, from, to).await?;
+        Ok(TreeOutcome::Done { keys: 1 })
+    }
+
+    async fn move_directory(
+        &self,
+        source: &Container,
+        (to_bucket, to_prefix): (BucketName, Key),
+    ) -> Answered<TreeOutcome> {
+        let Place::Directory(bucket, prefix, made) = &source.place else {
+            return Err(Fault::bad("the source is not a nested container"));
+        };
+        self.check_below(bucket, prefix.as_str()).await?;
+        if made.is_none() {
+            // There by its keys only: it becomes an entry first, so that its id goes along.
+            let mut entry = Destination::free(bucket.clone(), prefix.clone());
+            entry.id = Some(ObjectId(source.id));
+            let properties = ObjectProperties::default();
+            self.write_bytes(&entry, properties, Bytes::new()).await?;
+        }
+        let from = Resource::Object(bucket.clone(), prefix.clone());
+        let to = Resource::Object(to_bucket.clone(), to_prefix.clone());
+        let delete = self.grant(Action::DeleteObject, from).await;
+        let grants = [
+            delete.map_err(|error| Fault::from(error).of_source())?,
+            self.grant(Action::WriteObject, to).await?,
+        ];
+        let rename = RenameDirectory {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            to_bucket,
+            to_prefix,
+        };
+        let renamed = self.cdmi.store.rename_directory(&grants, &rename).boxed();
+        Ok(renamed.await?)
+    }
+
+    /// Copies a container and all that is in it; nothing is left of a copy that fails.
+    pub(crate) async fn copy_container(
+        &self,
+        parent: &Container,
+        names: &Names,
+        (uri, document): (&str, &Document),
+    ) -> Answered<()> {
+        let (source, fields) = self.source_container(uri).await?;
+        let limits = self.limits(fields)?;
+        if format!("{}/", names.path()).starts_with(&source.names.path()) {
+            return Err(Fault::bad("a container is not copied into itself"));
+        }
+        let mut metadata = match limits.has("metadata") {
+            true => without_protection(source.metadata.clone()),
+            false => Default::default(),
+        };
+        if document.metadata.is_some() {
+            metadata = crate::data::new_metadata(document)?;
+        }
+        let (from, prefix) = inside(&source)?;
+        // Asked for before anything is made.
+        let resource = Resource::Bucket(from.clone());
+        let list = self.grant(Action::ListObjects, resource).await;
+        let list = list.map_err(|error| Fault::from(error).of_source())?;
+        self.make_container(parent, names, metadata, document)
+            .await?;
+        if !limits.is_all() {
+            return Ok(());
+        }
+        let target = match &parent.place {
+            Place::Root => (
+                BucketName::parse(names.last().unwrap_or_default())?,
+                String::new(),
+            ),
+            _ => {
+                let name = names.last().unwrap_or_default();
+                let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
+                (bucket, key.as_str().to_owned())
+            }
+        };
+        let copied = self
+            .copy_below(&list, (from, prefix), (&target.0, &target.1))
+            .boxed()
+            .await;
+        if copied.is_err()
+            && let Ok(Some(crate::node::Node::Container(made))) = self.resolve(names).await
+        {
+            self.delete_tree(&made).boxed().await?;
+        }
+        copied
+    }
+
+    async fn copy_below(
+        &self,
+        list: &Grant,
+        (from, prefix): (&BucketName, &str),
+        (to, target): (&BucketName, &str),
+    ) -> Answered<()> {
+        let mut page = everything(from, prefix);
+        loop {
+            let listing = self.cdmi.store.list(list, &page).await?;
+            for item in &listing.items {
+                let ListingItem::Object(object) = item else {
+                    continue;
+                };
+                let name = object.key.as_str().strip_prefix(prefix).unwrap_or_default();
+                if name.is_empty() {
+                    continue;
+                }
+                let key = Key::parse(format!("{target}{name}"))?;
+                self.copy_key(from, object, (to, key)).await?;
+            }
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn copy_key(
+        &self,
+        from: &BucketName,
+        object: &Object,
+        (bucket, key): (&BucketName, Key),
+    ) -> Answered<()> {
+        let source = Resource::Object(from.clone(), object.key.clone());
+        let read = self.grant(Action::ReadObject, source).await;
+        let read = read.map_err(|error| Fault::from(error).of_source())?;
+        let target = Resource::Object(bucket.clone(), key.clone());
+        let write = self.grant(Action::WriteObject, target).await?;
+        let properties = |object: &Object| -> Result<ObjectProperties> {
+            let mut properties = object.properties();
+            properties.metadata = without_protection(properties.metadata);
+            properties.retention = None;
+            properties.legal_hold = false;
+            Ok(properties)
+        };
+        if key.as_str().ends_with('/') {
+            let destination = Destination::free(bucket.clone(), key);
+            let properties = properties(object)?;
+            self.write_bytes(&destination, properties, Bytes::new())
+                .await?;
+            return Ok(());
+        }
+        let copy = CopyObject {
+            source: Source {
+                bucket: from.clone(),
+                key: object.key.clone(),
+                version: VersionRef::Current,
+                precondition: Precondition::none(),
+                tag_of,
+                range: None,
+            },
+            bucket: bucket.clone(),
+            key,
+            precondition: Precondition::absent(),
+            tag_of,
+            checksum: None,
+        };
+        let store = &self.cdmi.store;
+        store.copy(&read, &write, copy, &properties).boxed().await?;
+        Ok(())
+    }
+
+    /// Deletes a container and all that is in it.
+    pub(crate) async fn delete_container(&self, container: &Container) -> Answered {
+        Ok(match self.delete_tree(container).await? {
+            TreeOutcome::Done { .. } => bare(StatusCode::NO_CONTENT),
+            TreeOutcome::Started(_) => bare(StatusCode::ACCEPTED),
+        })
+    }
+
+    async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
+        let (bucket, prefix) = inside(container)?;
+        self.check_below(bucket, prefix).await?;
+        if let Place::Directory(bucket, key, _) = &container.place {
+            return self.delete_directory(bucket, key).await;
+        }
+        self.empty_bucket(bucket).await?;
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.grant(Action::DeleteBucket, resource).await?;
+        match self.cdmi.store.delete_bucket(&grant, bucket).await {
+            Err(error) if error.kind() == ErrorKind::NotEmpty => {
+                self.purge_versions(bucket).await?;
+                self.cdmi.store.delete_bucket(&grant, bucket).await?;
+            }
+            deleted => deleted?,
+        }
+        Ok(TreeOutcome::Done { keys: 1 })
+    }
+
+    async fn delete_directory(&self, bucket: &BucketName, key: &Key) -> Answered<TreeOutcome> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let actions = [Action::DeleteObject, Action::DeleteObjectVersion];
+        let grants = self.grants(&actions, &resource).await?;
+        let delete = DeleteDirectory {
+            bucket: bucket.clone(),
+            prefix: key.clone(),
+            history: History::Erase,
+        };
+        let store = &self.cdmi.store;
+        Ok(store.delete_directory(&grants, &delete).boxed().await?)
+    }
+
+    /// Refuses when anything below a prefix is protected: nothing goes then.
+    async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+        let now = self.cdmi.store.now();
+        let mut list = everything(bucket, prefix);
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.grant(Action::ListObjects, resource).await?;
+        loop {
+            let listing = self.cdmi.store.list(&grant, &list).await?;
+            for item in &listing.items {
+                if let ListingItem::Object(object) = item {
+                    protect::check(object, now)?;
+                }
+            }
+            match listing.next {
+                Some(next) => list.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Deletes every key of a bucket.
+    async fn empty_bucket(&self, bucket: &BucketName) -> Answered<()> {
+        loop {
+            let resource = Resource::Bucket(bucket.clone());
+            let grant = self.grant(Action::ListObjects, resource).await?;
+            let list = everything(bucket, "");
+            let listing = self.cdmi.store.list(&grant, &list).await?;
+            for item in &listing.items {
+                if let ListingItem::Object(object) = item {
+                    let none = Precondition::none();
+                    match self.erase(bucket, &object.key, none).await {
+                        // What is gone already need not be removed.
+                        Err(fault) if fault.is_missing() => {}
+                        erased => erased?,
+                    }
+                }
+            }
+            if listing.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes the versions that keys without a current object have.
+    async fn purge_versions(&self, bucket: &BucketName) -> Answered<()> {
+        loop {
+            let resource = Resource::Bucket(bucket.clone());
+            let grant = self.grant(Action::ListVersions, resource).await?;
+            let list = ListVersions {
+                bucket: bucket.clone(),
+                prefix: String::new(),
+                delimiter: None,
+                key_marker: None,
+                version_marker: None,
+                limit: 1000,
+            };
+            let listing = self.cdmi.store.list_versions(&grant, &list).await?;
+            for item in &listing.items {
+                let VersionItem::Version { object, .. } = item else {
+                    continue;
+                };
+                let resource = Resource::Object(bucket.clone(), object.key.clone());
+                let grant = self.grant(Action::DeleteObjectVersion, resource).await?;
+                let (key, none) = (object.key.clone(), Precondition::none());
+                let mut delete = DeleteObject::current(bucket.clone(), key, none, tag_of);
+                delete.version = VersionRef::Id(object.version);
+                self.cdmi.store.delete(&[grant], delete).boxed().await?;
+            }
+            if listing.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// 202 for what goes on in the background: the place to look.
+    pub(crate) fn accepted(&self, names: &Names) -> Response<Body> {
+        let mut response = bare(StatusCode::ACCEPTED);
+        if let Ok(location) = HeaderValue::from_str(&self.url(names)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+}
