@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::document::{self, OWNERSHIPS};
 use crate::error::{Code, S3Error};
 use crate::headers;
-use crate::listing::{NAMESPACE, number, of_token, owner, token};
+use crate::listing::{NAMESPACE, PAGE_MAX, number, of_token, owner, token};
 use crate::name::is_bucket_name;
 use crate::time::iso_time;
 use http::header::{HeaderValue, LOCATION};
@@ -14,7 +14,10 @@ use http::{HeaderMap, Response};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, ErrorKind, Noun};
 use trestle_http::{Body, XmlWriter};
-use trestle_store::{BucketProperties, ListBuckets, ObjectLock, Versioning};
+use trestle_store::{
+    BucketProperties, ListBuckets, ListUploads, ListVersions, ObjectLock, UploadItem, UploadKey,
+    Versioning,
+};
 
 /// Most buckets of a page, and as many as there are without a number.
 const BUCKETS_MAX: usize = 10_000;
@@ -201,8 +204,81 @@ fn describe(call: &Call<'_>, headers: &mut HeaderMap) {
 
 pub(crate) async fn delete(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let grant = call.on_bucket(Action::DeleteBucket).await?;
-    call.s3.store.delete_bucket(&grant, call.bucket()?).await?;
+    let store = &call.s3.store;
+    match store.delete_bucket(&grant, call.bucket()?).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotEmpty => {
+            if !abort_uploads(&call).await? {
+                return Err(error.into());
+            }
+            store.delete_bucket(&grant, call.bucket()?).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(answer::no_content())
+}
+
+/// Gives up the uploads of a bucket that holds nothing else: in this protocol they do not keep a
+/// bucket from being deleted. Takes the rights to list and to abort them.
+async fn abort_uploads(call: &Call<'_>) -> Result<bool, S3Error> {
+    let (store, bucket) = (&call.s3.store, call.bucket()?);
+    let Ok(list) = call.on_bucket(Action::ListVersions).await else {
+        return Ok(false);
+    };
+    let versions = ListVersions {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        key_marker: None,
+        version_marker: None,
+        limit: 1,
+    };
+    if !store
+        .list_versions(&list, &versions)
+        .await?
+        .items
+        .is_empty()
+    {
+        return Ok(false);
+    }
+    let Ok(list) = call.on_bucket(Action::ListUploads).await else {
+        return Ok(false);
+    };
+    let mut uploads = ListUploads {
+        bucket: bucket.clone(),
+        prefix: String::new(),
+        delimiter: None,
+        key_marker: None,
+        upload_marker: None,
+        limit: PAGE_MAX,
+    };
+    loop {
+        let page = store.list_uploads(&list, &uploads).await?;
+        for item in page.items {
+            let UploadItem::Upload(upload) = item else {
+                continue;
+            };
+            let resource = Resource::Object(bucket.clone(), upload.key.clone());
+            let grant = call.grant(Action::AbortUpload, resource).await?;
+            let key = UploadKey {
+                bucket: bucket.clone(),
+                key: upload.key,
+                upload: upload.id,
+            };
+            match store.abort_upload(&grant, &key).await {
+                Err(error) if error.kind() != ErrorKind::NotFound(Noun::Upload) => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        match page.next {
+            Some((key, upload)) => {
+                (uploads.key_marker, uploads.upload_marker) = (Some(key), upload)
+            }
+            None => return Ok(true),
+        }
+    }
 }
 
 pub(crate) async fn location(call: Call<'_>) -> Result<Response<Body>, S3Error> {
