@@ -305,7 +305,10 @@ fn document(account: &AccountId, text: Option<&str>) -> Result<Response<Body>, S
     let mut document = root("AccessControlPolicy");
     owner(&mut document, "Owner", account.as_str());
     document.open("AccessControlList");
-    for grant in &acl.grants {
+    // Groups come first, which some clients count on.
+    let group = |grant: &&AclGrant| !matches!(grant.grantee, Grantee::Account(_));
+    let (groups, accounts): (Vec<_>, Vec<_>) = acl.grants.iter().partition(group);
+    for grant in groups.into_iter().chain(accounts) {
         let (kind, value) = match &grant.grantee {
             Grantee::Account(id) => ("CanonicalUser", id.as_str()),
             Grantee::Everyone => ("Group", ALL_USERS),

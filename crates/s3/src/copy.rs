@@ -7,9 +7,10 @@ use crate::checksum;
 use crate::config::root;
 use crate::error::{Code, S3Error};
 use crate::headers;
-use crate::object::{self, PUT_BYTES_MAX, REDIRECT, checksum_of, etag, set_version, version_id};
+use crate::object::{REDIRECT, checksum_of, etag, set_version, version_id};
 use crate::source::{self, Readable};
 use crate::time::iso_time;
+use crate::write::{self, PUT_BYTES_MAX};
 use http::Response;
 use trestle_access::{Action, Resource};
 use trestle_core::ErrorKind;
@@ -64,8 +65,8 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         None => None,
         Some(name) => Some(checksum::named(name)?),
     };
-    let condition = object::write_condition(&call.headers)?;
-    let new = object::new(&call).await?;
+    let condition = write::write_condition(&call.headers)?;
+    let new = write::new(&call).await?;
     let copy = CopyObject {
         source: readable.source.clone(),
         bucket: call.bucket()?.clone(),
@@ -111,7 +112,7 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
             return Err(error.into());
         }
         Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
-            return Err(object::failed(&call, &condition, error).await);
+            return Err(write::failed(&call, &condition, error).await);
         }
         Err(error) => return Err(source::failed(&call, &readable.source, error).await),
     };
@@ -153,7 +154,7 @@ pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         call.grant(Action::DeleteObject, from).await?,
         call.on_object(Action::WriteObject).await?,
     ];
-    let condition = object::write_condition(&call.headers)?;
+    let condition = write::write_condition(&call.headers)?;
     let rename = RenameObject {
         bucket: bucket.clone(),
         key,
@@ -165,6 +166,6 @@ pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     };
     match call.s3.store.rename(&grants, &rename).await {
         Ok(_) => Ok(answer::empty()),
-        Err(error) => Err(object::failed(&call, &condition, error).await),
+        Err(error) => Err(write::failed(&call, &condition, error).await),
     }
 }

@@ -62,6 +62,7 @@ codes! {
     InvalidTag 400,
     InvalidToken 400,
     InvalidURI 400,
+    InvalidWriteOffset 400,
     KeyTooLongError 400,
     MalformedACLError 400,
     MalformedPOSTRequest 400,
@@ -229,6 +230,11 @@ impl From<Error> for S3Error {
                 "The specified upload does not exist. The upload ID may be invalid, or the upload \
                  may have been aborted or completed.",
             ),
+            ErrorKind::InvalidOffset { length } => S3Error::new(
+                Code::InvalidWriteOffset,
+                "The write offset value that you specified does not match the current object size.",
+            )
+            .field("ActualObjectSize", length.to_string()),
             ErrorKind::Locked => S3Error::new(
                 Code::AccessDenied,
                 "Access Denied because object protected by object lock.",

@@ -57,6 +57,7 @@ const KNOWN: &[&str] = &[
     "x-amz-trailer",
     "x-amz-user-agent",
     "x-amz-website-redirect-location",
+    "x-amz-write-offset-bytes",
 ];
 
 /// Refuses a header of the protocol that has no meaning here.

@@ -36,6 +36,7 @@ mod surface;
 mod tagging;
 mod time;
 mod upload;
+mod write;
 
 pub use authenticate::KnownKey;
 pub use dialect::{AccountBy, AccountOf, KeyOf, S3, Settings};

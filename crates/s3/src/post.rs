@@ -9,7 +9,8 @@ use crate::error::{Code, S3Error};
 use crate::form::{self, Fields};
 use crate::form_policy::FormPolicy;
 use crate::headers;
-use crate::object::{self, KEPT, PUT_BYTES_MAX, etag, wrote};
+use crate::object::{KEPT, etag, wrote};
+use crate::write::{self, PUT_BYTES_MAX};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{HeaderName, HeaderValue, LOCATION};
@@ -112,9 +113,9 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     call.target.key = Some(key);
     call.headers = headers_of(&form.fields)?;
     call.declared = checksum::declared(&call.headers)?;
-    let mut new = object::new(&call).await?;
+    let mut new = write::new(&call).await?;
     if let Some(text) = form.fields.get("tagging") {
-        new = object::with_more_tags(
+        new = write::with_more_tags(
             &call,
             new,
             document::tagging(text.as_bytes(), OBJECT_TAGS_MAX)?,

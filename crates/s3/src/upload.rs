@@ -8,9 +8,10 @@ use crate::document;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::{self, Common, NAMESPACE, PAGE_MAX, number};
-use crate::object::{self, checks, etag, set_version, version_id};
+use crate::object::{self, etag, set_version, version_id};
 use crate::source;
 use crate::time::iso_time;
+use crate::write::{self, checks};
 use http::header::{ETAG, HeaderValue};
 use http::{HeaderMap, Response};
 use trestle_access::Action;
@@ -117,7 +118,7 @@ fn kind_of(chosen: &UploadChecksum) -> Kind {
 
 pub(crate) async fn create(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let checksum = chosen(&call.headers)?;
-    let new = object::new(&call).await?;
+    let new = write::new(&call).await?;
     let create = CreateUpload {
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
@@ -142,7 +143,7 @@ fn part_tag(part: &Part) -> String {
 }
 
 pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    object::check_length(&call)?;
+    write::check_length(&call)?;
     let number = part_number(&call)?;
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
@@ -151,7 +152,7 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
         number,
         checks: checks(&call),
     };
-    let body = object::bounded(call.take_body()?);
+    let body = write::bounded(call.take_body()?);
     let part = call.s3.store.upload_part(&grant, part, body).await?;
     let mut response = answer::empty();
     let headers = response.headers_mut();
@@ -285,7 +286,7 @@ fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
 
 pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let upload = upload_key(&call)?;
-    let condition = object::write_condition(&call.headers)?;
+    let condition = write::write_condition(&call.headers)?;
     let grant = call.on_object(Action::WriteObject).await?;
     let expected_checksum = expected(&call)?;
     let name = "x-amz-mp-object-size";
@@ -323,7 +324,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     };
     let outcome = match call.s3.store.complete_upload(&grant, complete).await {
         Ok(outcome) => outcome,
-        Err(error) => return Err(object::failed(&call, &condition, error).await),
+        Err(error) => return Err(write::failed(&call, &condition, error).await),
     };
     let mut document = root("CompleteMultipartUploadResult");
     let (bucket, key) = (call.bucket()?.as_str(), call.key()?.as_str());

@@ -1,0 +1,418 @@
+//! What a write carries in its headers, and what its body has to be.
+
+use crate::acl;
+use crate::authenticate::missing_length;
+use crate::body::fault;
+use crate::call::Call;
+use crate::document::{self, Tags};
+use crate::error::{Code, S3Error};
+use crate::headers;
+use crate::object::{KEPT, REDIRECT, etag, wrote};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::header::{HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Response};
+use std::collections::BTreeMap;
+use trestle_access::{Action, Context, Grant, Resource};
+use trestle_core::{ErrorKind, Metadata, Noun, Precondition, Representation, Timestamp};
+use trestle_http::{Body, parse_precondition};
+use trestle_store::{
+    BodyChecks, ObjectProperties, Offset, PatchObject, PutObject, Retention, VersionRef,
+};
+
+/// Where a write goes on in an object that exists.
+const OFFSET: &str = "x-amz-write-offset-bytes";
+/// Largest object of one request.
+pub(crate) const PUT_BYTES_MAX: u64 = 5 << 30;
+/// Most bytes of names and values of the user's metadata.
+const METADATA_BYTES_MAX: usize = 2 << 10;
+/// Whether a header's bytes are text of UTF-8; else they are Latin-1.
+fn text_of(value: &HeaderValue) -> String {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value
+            .as_bytes()
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect(),
+    }
+}
+
+/// The representation that a write's headers describe.
+pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, S3Error> {
+    let mut representation = Representation::new();
+    for name in KEPT {
+        let mut values = headers.get_all(name).iter();
+        let Some(value) = values.next() else { continue };
+        if values.next().is_some() {
+            return Err(S3Error::argument(name, "", "The header is repeated"));
+        }
+        let mut text = text_of(value);
+        if name == "content-encoding" {
+            // The framing of the request is not of the object.
+            let codings = text.split(',').map(str::trim);
+            let kept: Vec<&str> = codings.filter(|one| *one != "aws-chunked").collect();
+            if text.contains("aws-chunked") {
+                text = kept.join(", ");
+            }
+        }
+        if !text.is_empty() {
+            representation.insert(name.to_owned(), text);
+        }
+    }
+    Ok(representation)
+}
+
+/// The user's metadata.
+pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix("x-amz-meta-") else {
+            continue;
+        };
+        let value = text_of(value);
+        texts
+            .entry(name.to_owned())
+            .and_modify(|text| {
+                text.push(',');
+                text.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    let bytes: usize = texts
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > METADATA_BYTES_MAX {
+        return Err(S3Error::new(
+            Code::MetadataTooLarge,
+            "Your metadata headers exceed the maximum allowed metadata size",
+        )
+        .field("Size", bytes.to_string())
+        .field("MaxSizeAllowed", METADATA_BYTES_MAX.to_string()));
+    }
+    Ok(texts
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect())
+}
+
+/// The storage class that a write names.
+pub(crate) fn storage_class(call: &Call<'_>) -> Result<Option<String>, S3Error> {
+    match headers::text(&call.headers, "x-amz-storage-class")? {
+        None | Some("STANDARD" | "") => Ok(None),
+        Some(name)
+            if call
+                .s3
+                .settings
+                .storage_classes
+                .iter()
+                .any(|known| known == name) =>
+        {
+            Ok(Some(name.to_owned()))
+        }
+        Some(name) => Err(S3Error::new(
+            Code::InvalidStorageClass,
+            "The storage class you specified is not valid",
+        )
+        .field("StorageClassRequested", name)),
+    }
+}
+
+/// The retention and the hold that a write's headers ask for.
+pub(crate) fn lock(
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(Option<Retention>, Option<bool>), S3Error> {
+    let mode = headers::text(headers, "x-amz-object-lock-mode")?;
+    let until = headers::text(headers, "x-amz-object-lock-retain-until-date")?;
+    let retention = match (mode, until) {
+        (None, None) => None,
+        (Some(mode), Some(until)) => {
+            let wrong = || {
+                S3Error::argument(
+                    "x-amz-object-lock-mode",
+                    mode,
+                    "Unknown wormMode directive.",
+                )
+            };
+            Some(Retention {
+                mode: document::retention_mode(mode).ok_or_else(wrong)?,
+                until: document::retain_until(until, now)?,
+            })
+        }
+        _ => {
+            let message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must \
+                           both be supplied";
+            return Err(S3Error::argument("x-amz-object-lock-mode", "", message));
+        }
+    };
+    let name = "x-amz-object-lock-legal-hold";
+    let hold = match headers::text(headers, name)? {
+        None => None,
+        Some(text) => {
+            let wrong =
+                || S3Error::argument(name, text, "Legal Hold must be either of 'ON' or 'OFF'");
+            Some(document::on_off(text).ok_or_else(wrong)?)
+        }
+    };
+    Ok((retention, hold))
+}
+
+/// What a write makes of its headers, and the rights that it needs beside the write itself.
+pub(crate) struct New {
+    pub(crate) properties: ObjectProperties,
+    /// For the write; the rights to what it sets besides were asked for.
+    pub(crate) grant: Grant,
+}
+
+/// Tags as circumstances.
+pub(crate) fn with_tags(mut context: Context, tags: &Tags) -> Context {
+    for (key, value) in tags {
+        context.set(&format!("s3:RequestObjectTag/{key}"), vec![value.clone()]);
+    }
+    if !tags.is_empty() {
+        context.set("s3:RequestObjectTagKeys", tags.keys().cloned().collect());
+    }
+    context
+}
+
+/// Reads what a new object is to carry, with the grants that it takes; the first is for the write.
+pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
+    let tags = match headers::text(&call.headers, "x-amz-tagging")? {
+        Some(text) => document::header_tags(text)?,
+        None => Tags::new(),
+    };
+    let (retention, hold) = lock(&call.headers, call.now())?;
+    let sent = acl::sent(&call.headers)?;
+    let context = with_tags(call.context.clone(), &tags);
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    let grant = call
+        .grant_in(Action::WriteObject, resource.clone(), context.clone())
+        .await?;
+    let mut actions = Vec::new();
+    actions.extend((!tags.is_empty()).then_some(Action::WriteObjectTags));
+    actions.extend(sent.needs_right().then_some(Action::WriteObjectAcl));
+    actions.extend(retention.map(|_| Action::WriteObjectRetention));
+    actions.extend(hold.map(|_| Action::WriteLegalHold));
+    for action in actions {
+        call.grant_in(action, resource.clone(), context.clone())
+            .await?;
+    }
+    if retention.is_some() || hold.is_some() {
+        require_lock(call).await?;
+    }
+    let mut documents = BTreeMap::new();
+    if let Some(place) = headers::text(&call.headers, "x-amz-website-redirect-location")? {
+        documents.insert(REDIRECT.to_owned(), redirect(place)?);
+    }
+    Ok(New {
+        properties: ObjectProperties {
+            representation: representation(&call.headers)?,
+            metadata: metadata(&call.headers)?,
+            tags,
+            acl: acl::of_object(call, &sent).await?,
+            retention,
+            legal_hold: hold.unwrap_or_default(),
+            expires: None,
+            storage_class: storage_class(call)?,
+            documents,
+        },
+        grant,
+    })
+}
+
+fn redirect(place: &str) -> Result<String, S3Error> {
+    let known = ["/", "http://", "https://"]
+        .iter()
+        .any(|start| place.starts_with(start));
+    if known && place.len() <= METADATA_BYTES_MAX {
+        return Ok(place.to_owned());
+    }
+    let message = "The website redirect location must have a prefix of 'http://' or 'https://' or \
+                   '/'.";
+    Err(S3Error::argument(
+        "x-amz-website-redirect-location",
+        place,
+        message,
+    ))
+}
+
+/// Refuses protection where the bucket has no object lock.
+async fn require_lock(call: &Call<'_>) -> Result<(), S3Error> {
+    let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
+    match bucket.properties.lock {
+        Some(_) => Ok(()),
+        None => Err(S3Error::invalid(
+            "Bucket is missing Object Lock Configuration",
+        )),
+    }
+}
+
+/// The conditions of a write: dates have no meaning for it.
+pub(crate) fn write_condition(headers: &HeaderMap) -> Result<Precondition, S3Error> {
+    let mut condition = parse_precondition(headers)?;
+    condition.if_modified_since = None;
+    condition.if_unmodified_since = None;
+    Ok(condition)
+}
+
+/// A write's failed condition: `If-Match` on what is not there says that.
+pub(crate) async fn failed(
+    call: &Call<'_>,
+    condition: &Precondition,
+    error: trestle_core::Error,
+) -> S3Error {
+    if error.kind() == ErrorKind::PreconditionFailed {
+        if condition.if_match.is_some() && is_missing(call).await {
+            return S3Error::new(Code::NoSuchKey, "The specified key does not exist.");
+        }
+        let name = match condition.if_match {
+            Some(_) => "If-Match",
+            None => "If-None-Match",
+        };
+        return S3Error::from(error).field("Condition", name);
+    }
+    error.into()
+}
+
+/// Whether there is nothing under the key.
+async fn is_missing(call: &Call<'_>) -> bool {
+    let (Ok(bucket), Ok(key)) = (call.bucket(), call.key()) else {
+        return false;
+    };
+    let owner = call
+        .s3
+        .store
+        .object_owner(bucket, key, VersionRef::Current)
+        .await;
+    owner.is_err_and(|error| error.kind() == ErrorKind::NotFound(Noun::Object))
+}
+
+/// What the body of a write has to be.
+pub(crate) fn checks(call: &Call<'_>) -> BodyChecks {
+    BodyChecks {
+        declared_length: call.length,
+        expected_digests: call
+            .declared
+            .md5
+            .iter()
+            .chain(&call.declared.value)
+            .cloned()
+            .collect(),
+        algorithms: call.declared.trailer.into_iter().collect(),
+        late: None,
+    }
+}
+
+/// 411 when nothing says where the body ends, `EntityTooLarge` beyond the limit of one request.
+pub(crate) fn check_length(call: &Call<'_>) -> Result<(), S3Error> {
+    match call.length {
+        None if call.headers.contains_key(TRANSFER_ENCODING) => Ok(()),
+        None => Err(missing_length()),
+        Some(length) if length > PUT_BYTES_MAX => Err(too_large(length)),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A body within the limit of one request, also when it did not say its length.
+pub(crate) fn bounded(
+    body: impl Stream<Item = trestle_core::Result<Bytes>> + Send + Unpin,
+) -> impl Stream<Item = trestle_core::Result<Bytes>> + Send + Unpin {
+    let mut seen = 0u64;
+    body.map(move |piece| {
+        let piece = piece?;
+        seen = seen.saturating_add(piece.len() as u64);
+        if seen > PUT_BYTES_MAX {
+            let message = "Your proposed upload exceeds the maximum allowed size";
+            return Err(fault(Code::EntityTooLarge, message));
+        }
+        Ok(piece)
+    })
+}
+
+/// Tags beside those of the headers, with the right that they take.
+pub(crate) async fn with_more_tags(
+    call: &Call<'_>,
+    mut new: New,
+    tags: Tags,
+) -> Result<New, S3Error> {
+    new.properties.tags.extend(tags);
+    let context = with_tags(call.context.clone(), &new.properties.tags);
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    new.grant = call
+        .grant_in(Action::WriteObject, resource.clone(), context.clone())
+        .await?;
+    call.grant_in(Action::WriteObjectTags, resource, context)
+        .await?;
+    Ok(new)
+}
+
+pub(crate) fn too_large(length: u64) -> S3Error {
+    S3Error::new(
+        Code::EntityTooLarge,
+        "Your proposed upload exceeds the maximum allowed size",
+    )
+    .field("ProposedSize", length.to_string())
+    .field("MaxSizeAllowed", PUT_BYTES_MAX.to_string())
+}
+
+pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    check_length(&call)?;
+    let condition = write_condition(&call.headers)?;
+    let new = new(&call).await?;
+    if let Some(offset) = headers::text(&call.headers, OFFSET)? {
+        let wrong = || S3Error::argument(OFFSET, offset, "The header is not an offset");
+        let offset = offset.parse().map_err(|_| wrong())?;
+        return append(call, new, condition, offset).await;
+    }
+    let put = PutObject {
+        bucket: call.bucket()?.clone(),
+        key: call.key()?.clone(),
+        precondition: condition.clone(),
+        tag_of: etag,
+        properties: new.properties,
+        checks: checks(&call),
+        checksum: call.declared.algorithm(),
+    };
+    let body = bounded(call.take_body()?);
+    let outcome = match call.s3.store.put(&new.grant, put, body).await {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(failed(&call, &condition, error).await),
+    };
+    let mut response = Response::new(Body::empty());
+    wrote(response.headers_mut(), &outcome.object);
+    Ok(response)
+}
+
+/// Adds to an object's end, which the request has to know; at 0 the object may be new.
+async fn append(
+    mut call: Call<'_>,
+    new: New,
+    condition: Precondition,
+    offset: u64,
+) -> Result<Response<Body>, S3Error> {
+    let patch = PatchObject {
+        bucket: call.bucket()?.clone(),
+        key: call.key()?.clone(),
+        precondition: condition.clone(),
+        tag_of: etag,
+        at: Offset::EndAt(offset),
+        checks: checks(&call),
+        create: (offset == 0).then_some(new.properties),
+    };
+    let body = bounded(call.take_body()?);
+    let outcome = match call.s3.store.patch(&new.grant, patch, body).await {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(failed(&call, &condition, error).await),
+    };
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    wrote(headers, &outcome.object);
+    headers::set(
+        headers,
+        "x-amz-object-size",
+        &outcome.object.length().to_string(),
+    );
+    Ok(response)
+}
