@@ -342,3 +342,142 @@ fn pages_and_forms_are_negotiated() {
         Some("GET, HEAD, PUT, PATCH, DELETE, COPY, MOVE, OPTIONS")
     );
 }
+
+#[test]
+fn uploads_resume_after_a_broken_transfer_and_a_kill() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let body = trestle_tests::tree::noise(5, (20 << 20) + 11);
+    let tus = ("tus-resumable", "1.0.0");
+    let options = send(client, "OPTIONS", "/rest/b/");
+    assert_eq!(options.header("tus-version").as_deref(), Some("1.0.0"));
+    let length = body.len().to_string();
+    let name = format!(
+        "filename {},filetype {}",
+        base64(b"a b.bin"),
+        base64(b"image/png")
+    );
+    let headers = [tus, ("upload-length", &length), ("upload-metadata", &name)];
+    let created = client.send("POST", "/rest/b/dir/", &headers, &[]).unwrap();
+    assert_eq!(created.status, 201, "{}", created.text());
+    let upload = created.header("location").unwrap();
+    assert!(
+        upload.starts_with("/rest/b/dir/a%20b.bin?upload="),
+        "{upload}"
+    );
+    let offset = |client: &mut Client| {
+        let head = client.send("HEAD", &upload, &[tus], &[]).unwrap();
+        assert_eq!(head.status, 200);
+        assert_eq!(
+            head.header("upload-length").as_deref(),
+            Some(length.as_str())
+        );
+        head.header("upload-offset")
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    };
+    assert_eq!(offset(client), 0);
+    // A transfer that breaks off: what arrived is kept.
+    let mut stream = TcpStream::connect(fixture.server().address).unwrap();
+    let credentials = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\
+         Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: {length}\r\n\
+         Content-Type: application/offset+octet-stream\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body[..(9 << 20)]).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let _answer = BufReader::new(stream).lines().next();
+    let client = &mut fixture.client();
+    let kept = offset(client);
+    assert_eq!(kept, 9 << 20);
+    let append = |client: &mut Client, at: usize, bytes: &[u8]| {
+        let at = at.to_string();
+        let kind = ("content-type", "application/offset+octet-stream");
+        client
+            .send(
+                "PATCH",
+                &upload,
+                &[tus, kind, ("upload-offset", &at)],
+                bytes,
+            )
+            .unwrap()
+    };
+    assert_problem(&append(client, kept + 1, b"x"), 409);
+    assert_problem(&append(client, kept, &body), 413);
+    let some = append(client, kept, &body[kept..kept + 1000]);
+    assert_eq!(some.status, 204, "{}", some.text());
+    assert_eq!(
+        some.header("upload-offset"),
+        Some((kept + 1000).to_string())
+    );
+    assert_problem(&send(client, "GET", "/rest/b/dir/a%20b.bin"), 404);
+    fixture.kill();
+    fixture.start();
+    let client = &mut fixture.client();
+    let kept = offset(client);
+    let last = append(client, kept, &body[kept..]);
+    assert_eq!(last.status, 204, "{}", last.text());
+    let object = send(client, "GET", "/rest/b/dir/a%20b.bin");
+    assert!(object.body == body);
+    assert_eq!(object.header("content-type").as_deref(), Some("image/png"));
+    assert_eq!(object.header("etag"), last.header("etag"));
+    // Whoever did not hear of the end asks, and learns that nothing is missing.
+    assert_eq!(offset(client), body.len());
+    let headers = [tus, ("upload-length", "0")];
+    let empty = client.send("POST", "/rest/b/empty", &headers, &[]).unwrap();
+    assert_eq!(empty.status, 201, "{}", empty.text());
+    assert_eq!(send(client, "GET", "/rest/b/empty").text(), "");
+    let given_up = client
+        .send("POST", "/rest/b/x", &[tus, ("upload-length", "9")], &[])
+        .unwrap();
+    let target = given_up.header("location").unwrap();
+    assert_eq!(
+        client.send("DELETE", &target, &[tus], &[]).unwrap().status,
+        204
+    );
+    assert_problem(&client.send("GET", &target, &[tus], &[]).unwrap(), 404);
+    let old = [("tus-resumable", "0.2"), ("upload-length", "1")];
+    assert_problem(&client.send("POST", "/rest/b/x", &old, &[]).unwrap(), 412);
+    assert_problem(&client.send("POST", "/rest/b/x", &[tus], &[]).unwrap(), 400);
+    let defer = [tus, ("upload-defer-length", "1")];
+    assert_problem(&client.send("POST", "/rest/b/x", &defer, &[]).unwrap(), 501);
+}
+
+#[test]
+fn a_range_is_replaced_in_place() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for length in [100, 3 << 20] {
+        let mut body = trestle_tests::tree::noise(6, length);
+        let tag = put(client, "/rest/b/k", &body).header("etag").unwrap();
+        let mut change = |range: &str, bytes: &[u8], more: &[(&str, &str)]| {
+            let headers = [&[("content-range", range)], more].concat();
+            client.send("PATCH", "/rest/b/k", &headers, bytes).unwrap()
+        };
+        let changed = change("bytes 10-14/*", b"hello", &[("if-match", &tag)]);
+        assert_eq!(changed.status, 204, "{}", changed.text());
+        assert_ne!(changed.header("etag"), Some(tag.clone()));
+        assert_problem(&change("bytes 0-0/*", b"x", &[("if-match", &tag)]), 412);
+        let grown = format!("bytes {}-{}/*", length + 2, length + 3);
+        assert_eq!(change(&grown, b"zz", &[]).status, 204);
+        for (range, bytes) in [
+            ("bytes 0-9/*", &b"short"[..]),
+            ("bytes 0-1/*", b"long"),
+            ("bytes 0-4/9", b"hello"),
+            ("bytes */9", b"hello"),
+        ] {
+            assert_problem(&change(range, bytes, &[]), 400);
+        }
+        body[10..15].copy_from_slice(b"hello");
+        body.extend_from_slice(b"\0\0zz");
+        assert!(send(client, "GET", "/rest/b/k").body == body, "{length}");
+    }
+    let headers = [("content-range", "bytes 0-0/*")];
+    let missing = client
+        .send("PATCH", "/rest/b/none", &headers, b"x")
+        .unwrap();
+    assert_problem(&missing, 404);
+}

@@ -64,7 +64,9 @@ pub use phrase::{phrase_of, set_phrase};
 pub use presented::{Credentials, Presented};
 pub use problem::Problem;
 pub use proxies::{Proxies, ProxyHeaders};
-pub use range::{RangeHeader, parse_range, range_disorder, resolve_ranges};
+pub use range::{
+    ContentRange, RangeHeader, parse_content_range, parse_range, range_disorder, resolve_ranges,
+};
 pub use receive::{Trailers, incoming, read_whole, receive};
 pub use resource::{Call, Listing, Page, Resource};
 pub use selected::Selected;

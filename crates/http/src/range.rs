@@ -1,7 +1,7 @@
 //! The Range header (RFC 9110 §14.2), with its malformed and unusual forms kept apart.
 
 use http::HeaderMap;
-use http::header::RANGE;
+use http::header::{CONTENT_RANGE, RANGE};
 use trestle_core::{ByteRange, Error, ErrorKind, ResolvedRange, Result};
 
 /// What a request says about ranges; a dialect picks its reading.
@@ -79,6 +79,57 @@ pub fn range_disorder(ranges: &[ResolvedRange]) -> (usize, usize) {
     (overlapping.count(), decreasing.count())
 }
 
+/// The range of a content that a body is (RFC 9110 §14.4), as a request says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// Offset of the first byte.
+    pub first: u64,
+    /// Offset of the last byte, at least `first`.
+    pub last: u64,
+    /// Length of the whole, when it is said.
+    pub total: Option<u64>,
+}
+
+impl ContentRange {
+    /// How many bytes the body has.
+    pub fn length(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+/// Parses the Content-Range header of a request; none when there is none.
+///
+/// # Errors
+/// `InvalidInput` for anything else than one range of bytes.
+pub fn parse_content_range(headers: &HeaderMap) -> Result<Option<ContentRange>> {
+    let malformed = || Error::invalid("Content-Range is not bytes FIRST-LAST/*");
+    let mut values = headers.get_all(CONTENT_RANGE).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (unit, rest) = text.split_once(' ').ok_or_else(malformed)?;
+    let (range, total) = rest.trim().split_once('/').ok_or_else(malformed)?;
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).ok_or_else(malformed)
+    };
+    let (first, last) = range.split_once('-').ok_or_else(malformed)?;
+    let found = ContentRange {
+        first: number(first)?,
+        last: number(last)?,
+        total: match total {
+            "*" => None,
+            total => Some(number(total)?),
+        },
+    };
+    let sound = found.first <= found.last && found.total.is_none_or(|total| found.last < total);
+    if !unit.eq_ignore_ascii_case("bytes") || !sound || values.next().is_some() {
+        return Err(malformed());
+    }
+    Ok(Some(found))
+}
+
 fn one(text: &str) -> Option<ByteRange> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -103,6 +154,32 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, value.parse().unwrap());
         parse_range(&headers)
+    }
+
+    #[test]
+    fn a_content_range_is_one_range() {
+        let parse = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_RANGE, text.parse().unwrap());
+            parse_content_range(&headers)
+        };
+        let found = parse("bytes 5-9/*").unwrap().unwrap();
+        assert_eq!((found.first, found.length(), found.total), (5, 5, None));
+        assert_eq!(parse("Bytes 0-0/1").unwrap().unwrap().total, Some(1));
+        for bad in [
+            "bytes */5",
+            "bytes 5-4/*",
+            "bytes 0-5/5",
+            "bytes=0-1/*",
+            "lines 0-1/*",
+            "bytes 0-1",
+            "bytes -1/*",
+            "bytes +0-1/*",
+            "bytes 0-99999999999999999999/*",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_content_range(&HeaderMap::new()).unwrap(), None);
     }
 
     #[test]

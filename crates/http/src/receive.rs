@@ -70,7 +70,7 @@ where
             };
         }
     });
-    (Box::pin(pieces), trailers)
+    (Box::pin(pieces.fuse()), trailers)
 }
 
 /// A whole body of at most `bytes_max` bytes.

@@ -16,6 +16,7 @@ mod refusal;
 mod representation;
 mod route;
 mod transfer;
+mod upload;
 mod versions;
 mod write;
 

@@ -3,6 +3,7 @@
 use crate::error::{answer, unauthorized};
 use crate::operations::{self, Place};
 use crate::refusal::{Answer, Refusal};
+use crate::upload::{self, Writing};
 use crate::{bucket, read, transfer, write};
 use futures::future::BoxFuture;
 use http::header::{
@@ -23,6 +24,7 @@ pub type Authenticate =
 /// The dialect.
 pub struct Rest {
     pub(crate) store: Arc<Store>,
+    pub(crate) writing: Writing,
     authenticate: Arc<Authenticate>,
 }
 
@@ -247,6 +249,7 @@ impl Rest {
         Rest {
             store,
             authenticate,
+            writing: Writing::default(),
         }
     }
 
@@ -294,6 +297,14 @@ impl Rest {
 async fn dispatch(call: Call<'_>, target: Target) -> Answer {
     let place = target.place();
     let method = call.request.method().clone();
+    if upload::is_upload(call.request.headers()) {
+        return match (target, method == Method::POST) {
+            (Target::Bucket(name), true) => upload::create(call, name, "").await,
+            (Target::Object(bucket, key), true) => upload::create(call, bucket, key.as_str()).await,
+            (Target::Object(bucket, key), false) => upload::route(call, bucket, key).await,
+            _ => Err(Error::invalid("this is not the URL of an upload").into()),
+        };
+    }
     match (target, method.as_str()) {
         (Target::Service, "GET" | "HEAD") => bucket::list_buckets(call).await,
         (Target::Bucket(name), "GET" | "HEAD") => bucket::answer(call, name).await,
@@ -340,6 +351,9 @@ fn options(place: Place) -> Response<Body> {
             headers.insert(accept_patch, write::ACCEPT_PATCH);
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
+    }
+    if place != Place::Service {
+        upload::describe(headers);
     }
     response
 }

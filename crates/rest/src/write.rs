@@ -16,10 +16,11 @@ use trestle_core::{
 };
 use trestle_http::{
     Body, IDEMPOTENCY_KEY, MERGE_PATCH, Parameterized, Problem, RequestId, incoming,
-    parse_precondition, read_whole,
+    parse_content_range, parse_precondition, read_whole,
 };
 use trestle_store::{
-    BodyChecks, DeleteObject, History, Object, PutObject, PutOutcome, UpdateObject, VersionRef,
+    BodyChecks, DeleteObject, History, Object, Offset, PatchObject, PutObject, PutOutcome,
+    UpdateObject, VersionRef,
 };
 
 /// Request headers of a write whose meaning is not there: refused, never ignored.
@@ -191,9 +192,7 @@ pub(crate) async fn patch(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     let headers = call.request.headers();
     match (media_type(headers), headers.contains_key(CONTENT_RANGE)) {
         (Some(found), false) if found == MERGE_PATCH => patch_properties(call, bucket, key).await,
-        (_, true) => Err(Refusal::unsupported(
-            "ranges cannot be changed in place yet",
-        )),
+        (_, true) => patch_range(call, bucket, key).await,
         _ => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "PATCH takes application/merge-patch+json, or bytes with Content-Range",
@@ -201,6 +200,42 @@ pub(crate) async fn patch(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
         .with_header(http::HeaderName::from_static("accept-patch"), ACCEPT_PATCH)
         .into()),
     }
+}
+
+/// Replaces a range of the object's bytes in place. It grows when the range reaches past its end;
+/// what lies between is zeros.
+async fn patch_range(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    no_query(&call)?;
+    let headers = call.request.headers();
+    let range =
+        parse_content_range(headers)?.ok_or_else(|| Error::invalid("Content-Range is missing"))?;
+    if range.total.is_some() {
+        let message = "Content-Range of a PATCH is bytes FIRST-LAST/*";
+        return Err(Error::invalid(message).into());
+    }
+    let announced = http_body::Body::size_hint(call.request.body()).exact();
+    if announced.is_some_and(|announced| announced != range.length()) {
+        return Err(Error::invalid("the body is not as long as Content-Range says").into());
+    }
+    let resource = Resource::Object(bucket.clone(), key.clone());
+    let grant = call.grant(Action::WriteObject, resource).await?;
+    let location = path_of(&bucket, Some(key.as_str()));
+    let patch = PatchObject {
+        bucket,
+        key,
+        precondition: parse_precondition(headers)?,
+        tag_of,
+        at: Offset::At(range.first),
+        checks: BodyChecks {
+            expected_digests: expected_digests(headers)?,
+            declared_length: Some(range.length()),
+            ..BodyChecks::default()
+        },
+        create: None,
+    };
+    let store = call.rest.store.clone();
+    let body = incoming(call.request.into_body());
+    written(&store.patch(&grant, patch, body).await?, &location)
 }
 
 /// Changes what the object's document has.
