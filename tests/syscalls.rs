@@ -126,7 +126,11 @@ fn driven(error: io::Error) -> Broken {
 }
 
 fn launch(plan: &Plan, folder: &Path) -> Launch {
-    let mut launch = Launch::new(folder.join("data")).variable("TRESTLE_LOG", "warn");
+    // What the server keeps outside of its data folder goes with the copies of it.
+    let config = plan.folder.join("config").display().to_string();
+    let mut launch = Launch::new(folder.join("data"))
+        .variable("TRESTLE_LOG", "warn")
+        .variable("XDG_CONFIG_HOME", &config);
     launch.variables.extend_from_slice(&plan.variables);
     launch
 }

@@ -3,16 +3,27 @@
 use crate::committer::{Checkpoint, CheckpointOrder, Poison};
 use crate::headroom::Headroom;
 use crate::index::Index;
+use crate::layout::Layout;
 use crate::phase::{self, Phase};
 use crate::space::Event;
 use crate::view::CurrentView;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use trestle_core::{ErrorKind, Result};
+use trestle_host::Host;
+
+/// What it takes to open the index once more.
+pub(crate) struct Reopen {
+    pub(crate) host: Host,
+    pub(crate) layout: Layout,
+    pub(crate) cache_bytes: usize,
+}
 
 pub(crate) struct Checkpointer {
     pub(crate) headroom: Arc<Headroom>,
-    pub(crate) index: Index,
+    /// None when it could not be opened again.
+    pub(crate) index: Option<Index>,
+    pub(crate) reopen: Reopen,
     pub(crate) poison: Arc<Poison>,
     pub(crate) view: Arc<CurrentView>,
     /// To the keeper.
@@ -20,7 +31,7 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(crate) async fn run(self, mut orders: mpsc::UnboundedReceiver<Checkpoint>) {
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Checkpoint>) {
         while let Some((order, done)) = orders.recv().await {
             let outcome = self.checkpoint(&order);
             if let Err(error) = &outcome
@@ -34,11 +45,27 @@ impl Checkpointer {
         }
     }
 
-    fn checkpoint(&self, order: &CheckpointOrder) -> Result<()> {
+    fn checkpoint(&mut self, order: &CheckpointOrder) -> Result<()> {
         let _inside = phase::inside(Phase::Checkpoint);
         let _room = self.headroom.promise_checkpoint(order.frozen.bytes())?;
-        self.index.checkpoint(&order.frozen, order.redo)?;
-        let base = Arc::new(self.index.base()?);
+        let index = match self.index.take() {
+            Some(index) => index,
+            None => self.open_again()?,
+        };
+        if let Err(error) = index.checkpoint(&order.frozen, order.redo) {
+            self.index = if error.kind() == ErrorKind::NoSpace {
+                // After any failure redb fails for good, readers included, until it is opened anew:
+                // what the checkpoint had written by then counts as little as after a kill.
+                drop(index);
+                Some(self.open_again()?)
+            } else {
+                // Readers go on with what it has in memory.
+                Some(index)
+            };
+            return Err(error);
+        }
+        let base = Arc::new(index.base()?);
+        self.index = Some(index);
         let mut view = self.view.write();
         view.base = base.clone();
         view.frozen = None;
@@ -46,5 +73,18 @@ impl Checkpointer {
         // A keeper that is gone, or has stopped, has no use for it.
         let _gone = self.events.send(Event::Checkpointed { pin, base });
         Ok(())
+    }
+
+    /// Opens the index once more, and shows it to new readers.
+    fn open_again(&self) -> Result<Index> {
+        let Reopen {
+            host,
+            layout,
+            cache_bytes,
+        } = &self.reopen;
+        let index = Index::open(layout.open_index(host, false)?, *cache_bytes)?;
+        let base = Arc::new(index.base()?);
+        self.view.write().base = base;
+        Ok(index)
     }
 }

@@ -12,7 +12,7 @@ use crate::snapshot::EncodedRow;
 use parking_lot::RwLock;
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition,
+    TableDefinition, TableError,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -297,8 +297,24 @@ impl Index {
             .create_with_backend(medium)
             .map_err(|error| failed("open", error))?;
         let index = Index { database };
-        index.transact(|_| Ok(Vec::new()), None)?;
+        // Tables that are there need no space, which a full disk would not have.
+        if !index.has_tables()? {
+            index.transact(|_| Ok(Vec::new()), None)?;
+        }
         Ok(index)
+    }
+
+    fn has_tables(&self) -> Result<bool> {
+        let read = self.database.begin_read();
+        let read = read.map_err(|error| failed("read", error))?;
+        let there = |error: Option<TableError>| match error {
+            None => Ok(true),
+            Some(TableError::TableDoesNotExist(_)) => Ok(false),
+            Some(error) => Err(failed("read", error)),
+        };
+        Ok(there(read.open_table(ROWS).err())?
+            && there(read.open_table(SPACE).err())?
+            && there(read.open_table(STATE).err())?)
     }
 
     /// The state as of the last checkpoint.

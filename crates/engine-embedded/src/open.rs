@@ -1,7 +1,7 @@
 //! Opening a data folder: recovery, the workers, and what a reader alone needs of both.
 
 use crate::blocks::BLOCK_BYTES;
-use crate::checkpointer::Checkpointer;
+use crate::checkpointer::{Checkpointer, Reopen};
 use crate::committer::Committer;
 use crate::engine::Embedded;
 use crate::files::Files;
@@ -120,7 +120,12 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     };
     let checkpointer = Checkpointer {
         headroom: headroom.clone(),
-        index,
+        index: Some(index),
+        reopen: Reopen {
+            host: host.clone(),
+            layout: layout.clone(),
+            cache_bytes: settings.index_cache_bytes,
+        },
         poison: streams.poison.clone(),
         view: embedded.view.clone(),
         events: embedded.events.clone(),

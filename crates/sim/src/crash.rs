@@ -271,6 +271,10 @@ impl Lane {
         if self.chance(3) {
             self.disk.fail_sync_after(Some(self.random.next_u64() % 40));
         }
+        if self.chance(5) {
+            let after = self.random.next_u64() % 40;
+            self.disk.fail_write_after("index.redb", after);
+        }
         // A long life is one in which segments are emptied, and removed.
         let longest = if self.chance(8) { 4000 } else { 400 };
         self.disk.stop_after(Some(self.random.next_u64() % longest));
@@ -487,7 +491,12 @@ impl Lane {
 
     /// Notes every row that a reader sees now: it must never vanish.
     fn observe(&mut self, engine: &Engine) -> Verdict {
-        for (number, revision) in self.own_rows(engine)? {
+        let rows = match self.own_rows(engine) {
+            // The machine stopped meanwhile.
+            Err(_) if !self.disk_runs() => return Ok(()),
+            rows => rows?,
+        };
+        for (number, revision) in rows {
             self.promised.entry(number).or_insert(revision);
         }
         Ok(())

@@ -59,6 +59,8 @@ struct State {
     fail_sync_at: Option<u64>,
     fail_allocations: Option<io::ErrorKind>,
     fail_free_bytes: Option<io::ErrorKind>,
+    /// A file of this name, and how many more writes to it succeed before one fails.
+    fail_write: Option<(String, u64)>,
     syncs: u64,
 }
 
@@ -139,6 +141,23 @@ impl State {
         Ok(())
     }
 
+    /// Fails when the write to this file is the one that is to fail.
+    fn fail_due_write(&mut self, inode: usize) -> io::Result<()> {
+        let Some((name, left)) = &mut self.fail_write else {
+            return Ok(());
+        };
+        let named = |(path, _): &(&PathBuf, &usize)| path.ends_with(&*name);
+        if self.names.iter().find(named).map(|(_, inode)| *inode) != Some(inode) {
+            return Ok(());
+        }
+        if *left > 0 {
+            *left -= 1;
+            return Ok(());
+        }
+        self.fail_write = None;
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
     fn change_name(&mut self, change: NameChange) {
         rename(&mut self.names, &change);
         self.pending_names.push(change);
@@ -183,6 +202,16 @@ impl SimDisk {
         self.state.lock().fail_free_bytes = kind;
     }
 
+    /// Fails the write after `count` more to a file of this name, for want of space.
+    pub fn fail_write_after(&self, name: &str, count: u64) {
+        self.state.lock().fail_write = Some((name.to_owned(), count));
+    }
+
+    /// Whether the write that was to fail has failed.
+    pub fn write_has_failed(&self) -> bool {
+        self.state.lock().fail_write.is_none()
+    }
+
     /// Whether the sync that was to fail has failed.
     pub fn sync_has_failed(&self) -> bool {
         self.state.lock().fail_sync_at.is_none()
@@ -211,6 +240,7 @@ impl SimDisk {
         state.fail_sync_at = None;
         state.fail_allocations = None;
         state.fail_free_bytes = None;
+        state.fail_write = None;
     }
 
     /// The power goes: of what is pending, whatever the random numbers leave.
@@ -370,6 +400,7 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         state.step(self.run)?;
+        state.fail_due_write(self.inode)?;
         state.change(self.inode, Pending::Write(offset, bytes.to_vec()))
     }
 

@@ -116,3 +116,34 @@ fn a_failed_sync_refuses_all_later_writes_wherever_it_happens() {
     }
     assert_eq!(failed, 80);
 }
+
+#[test]
+fn an_index_that_met_a_full_disk_half_way_goes_on_when_there_is_space_again() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let settings = Settings {
+        log_segment_bytes: 64 << 10,
+        slack_bytes: 64 << 10,
+        // Nothing is read from memory that is also on disk.
+        index_cache_bytes: 0,
+        ..Settings::default()
+    };
+    for after in 0..40 {
+        let mut machine = Machine::new(settings.clone());
+        machine.disk.fail_write_after("index.redb", after);
+        let mut number = 0;
+        while !machine.disk.write_has_failed() {
+            assert!(machine.commit(wasteful(number)).is_ok(), "{after}");
+            machine.tidy();
+            number += 1;
+        }
+        for more in number..number + 20 {
+            assert!(machine.commit(wasteful(more)).is_ok(), "{after}");
+            machine.tidy();
+            assert!(machine.has(b"row 0"), "{after}");
+        }
+        machine.disk.kill();
+        machine.spawn.kill();
+        machine.start();
+        assert!(machine.has(b"row 0") && machine.is_writable(), "{after}");
+    }
+}
