@@ -55,7 +55,6 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
             object: false,
             reads: call.reads(),
             manages: ["PUT", "DELETE"].contains(&call.method.as_str()),
-            list: None,
         })
         .await?;
     match call.method.as_str() {
@@ -338,6 +337,7 @@ async fn change(call: &Call, rights: Rights, list: Option<AccountList>) -> Outco
         metadata::merge(&mut properties.metadata, &received, &removed)
             .map_err(|fault| Error::invalid(fault.body()))?;
         if let Some(list) = &list {
+            properties.acl = list.neutral()?;
             match list.is_empty() {
                 true => drop(properties.documents.remove(ACCOUNT_ACL)),
                 false => drop(properties.documents.insert(ACCOUNT_ACL.into(), list.text())),

@@ -1,10 +1,13 @@
 //! Access lists as Swift writes them: a comma-separated string on containers, JSON on accounts.
-//! Parsed and cleaned here; what they allow is decided in `rights`.
+//! Parsed and cleaned here, and written as the neutral lists by which the core decides, for every
+//! dialect alike.
 
 use crate::fault::{Fault, Outcome};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use trestle_access::{Acl, AclGrant, Grantee, Permission};
+use trestle_core::Result;
 
 /// Which of the two lists of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,69 +57,73 @@ pub(crate) fn clean(side: Side, text: &str) -> Outcome<String> {
     Ok(values.join(","))
 }
 
-/// A container's list, taken apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct List {
-    /// Hosts, domains (with a leading dot) and `*`, each possibly with a leading `-`.
-    referrers: Vec<String>,
-    /// Accounts, users and `.rlistings`.
-    groups: Vec<String>,
-}
-
-impl List {
-    /// Takes a cleaned list apart.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut list = List::default();
-        for value in text.split(',').filter(|value| !value.is_empty()) {
-            match value.strip_prefix(".r:") {
-                Some(referrer) => list.referrers.push(referrer.to_owned()),
-                None => {
-                    let group = percent_decode_str(value).decode_utf8_lossy();
-                    list.groups.push(group.into_owned());
-                }
-            }
-        }
-        list
-    }
-
-    /// Whether a Referer header is let in; the last element that matches decides.
-    pub(crate) fn admits_referrer(&self, referer: Option<&str>) -> bool {
-        let host = host_of(referer.unwrap_or_default());
-        let host = host.as_deref().unwrap_or("unknown");
-        let matches =
-            |pattern: &str| pattern == host || pattern.starts_with('.') && host.ends_with(pattern);
-        let mut admitted = false;
-        for pattern in &self.referrers {
-            match pattern.strip_prefix('-') {
-                Some(pattern) if matches(pattern) => admitted = false,
-                None if pattern == "*" || matches(pattern) => admitted = true,
-                _ => {}
-            }
-        }
-        admitted
-    }
-
-    /// Whether referrers may list as well.
-    pub(crate) fn lists(&self) -> bool {
-        self.groups.iter().any(|group| group == ".rlistings")
-    }
-
-    /// Whether one of these groups is named.
-    pub(crate) fn names(&self, groups: &[String]) -> bool {
-        groups.iter().any(|group| self.groups.contains(group))
+/// Whom an element that is no referrer names: a user, or all users of an account.
+fn named(element: &str) -> Grantee {
+    let element = percent_decode_str(element).decode_utf8_lossy();
+    match element.split_once(':') {
+        Some((account, user)) => Grantee::User(account.to_owned(), user.to_owned()),
+        None => Grantee::Members(element.into_owned()),
     }
 }
 
-/// The host of a URL, in lower case.
-fn host_of(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("//")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => host.split(':').next()?,
+/// Whether a grant is one that a container's lists write.
+fn is_own(grant: &AclGrant) -> bool {
+    use Permission as P;
+    matches!(
+        grant.permission,
+        P::ReadContents | P::List | P::WriteContents
+    )
+}
+
+/// The neutral list of a bucket with these cleaned lists; what others have granted stays.
+///
+/// # Errors
+/// `InvalidInput` when what is there is not understood.
+pub(crate) fn of_container(
+    former: Option<&str>,
+    read: Option<&str>,
+    write: Option<&str>,
+) -> Result<Option<String>> {
+    let mut acl = match former {
+        Some(text) => Acl::parse(text)?,
+        None => Acl::default(),
     };
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    acl.grants.retain(|grant| !is_own(grant));
+    let elements = |list: Option<&str>| -> Vec<String> {
+        let list = list
+            .unwrap_or_default()
+            .split(',')
+            .filter(|e| !e.is_empty());
+        list.map(str::to_owned).collect()
+    };
+    let read = elements(read);
+    let lists = read.iter().any(|element| element == ".rlistings");
+    for element in &read {
+        let (grantee, listing) = match element.strip_prefix(".r:") {
+            Some(site) => {
+                let grantee = match site.strip_prefix('-') {
+                    Some(site) => Grantee::NotReferrer(site.to_owned()),
+                    None => Grantee::Referrer(site.to_owned()),
+                };
+                (grantee, lists)
+            }
+            None if element.starts_with('.') => continue,
+            None => (named(element), true),
+        };
+        acl = acl.grant(grantee.clone(), Permission::ReadContents);
+        if listing {
+            acl = acl.grant(grantee, Permission::List);
+        }
+    }
+    for element in elements(write) {
+        if !element.starts_with('.') {
+            acl = acl.grant(named(&element), Permission::WriteContents);
+        }
+    }
+    match acl.grants.is_empty() && acl.entries.is_none() {
+        true => Ok(None),
+        false => acl.to_text().map(Some),
+    }
 }
 
 /// What an account's list gives.
@@ -142,7 +149,7 @@ impl AccountList {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, String> {
         if text.is_empty() {
             return Ok(AccountList::default());
         }
@@ -173,11 +180,26 @@ impl AccountList {
         self.0.iter().all(|(_, users)| users.is_empty())
     }
 
-    /// The most that it gives to one of these groups.
-    pub(crate) fn share(&self, groups: &[String]) -> Option<Share> {
-        let named = |users: &Vec<String>| groups.iter().any(|group| users.contains(group));
-        let shares = self.0.iter().filter(|(_, users)| named(users));
-        shares.map(|(share, _)| *share).max()
+    /// The neutral list that gives the same.
+    ///
+    /// # Errors
+    /// `Internal`, which does not happen.
+    pub(crate) fn neutral(&self) -> Result<Option<String>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let mut acl = Acl::default();
+        for (share, users) in &self.0 {
+            let permission = match share {
+                Share::Admin => Permission::Administer,
+                Share::ReadWrite => Permission::WriteAll,
+                Share::ReadOnly => Permission::ReadAll,
+            };
+            for user in users {
+                acl = acl.grant(named(user), permission);
+            }
+        }
+        acl.to_text().map(Some)
     }
 
     /// The canonical JSON: keys sorted, ASCII only, no spaces.
@@ -241,22 +263,34 @@ mod tests {
     }
 
     #[test]
-    fn the_last_referrer_that_matches_decides() {
-        let list = List::parse(".r:*,.r:-.bad.com,.r:good.bad.com");
-        assert!(list.admits_referrer(None));
-        assert!(list.admits_referrer(Some("http://www.example.com/x")));
-        assert!(!list.admits_referrer(Some("http://www.bad.com:80/x")));
-        assert!(list.admits_referrer(Some("https://u@GOOD.bad.com/x")));
-        let one = List::parse(".r:.example.com");
-        assert!(!one.admits_referrer(None));
-        assert!(!one.admits_referrer(Some("http://example.com")));
-        assert!(!one.admits_referrer(Some("http://example.com.evil.org")));
-        assert!(one.admits_referrer(Some("http://a.example.com?x")));
-        assert!(!List::parse("").admits_referrer(None));
-        assert!(List::parse(".rlistings").lists());
-        let groups = ["a:b c".to_owned()];
-        assert!(List::parse("x,a:b%20c").names(&groups));
-        assert!(!List::parse("a:b").names(&groups));
+    fn lists_of_containers_become_grants_and_leave_those_of_others() {
+        use Permission as P;
+        let foreign = Acl::default().grant(Grantee::Everyone, P::Read);
+        let foreign = foreign.to_text().unwrap();
+        let read = ".r:*,.r:-.bad.com,.rlistings,a,b:c%20d";
+        let text = of_container(Some(&foreign), Some(read), Some("e:f")).unwrap();
+        let acl = Acl::parse(&text.unwrap()).unwrap();
+        let user = |account: &str, user: &str| Grantee::User(account.into(), user.into());
+        let expected = Acl::default()
+            .grant(Grantee::Everyone, P::Read)
+            .grant(Grantee::Referrer("*".into()), P::ReadContents)
+            .grant(Grantee::Referrer("*".into()), P::List)
+            .grant(Grantee::NotReferrer(".bad.com".into()), P::ReadContents)
+            .grant(Grantee::NotReferrer(".bad.com".into()), P::List)
+            .grant(Grantee::Members("a".into()), P::ReadContents)
+            .grant(Grantee::Members("a".into()), P::List)
+            .grant(user("b", "c d"), P::ReadContents)
+            .grant(user("b", "c d"), P::List)
+            .grant(user("e", "f"), P::WriteContents);
+        assert_eq!(acl, expected);
+        let text = acl.to_text().unwrap();
+        assert_eq!(
+            of_container(Some(&text), None, None).unwrap(),
+            Some(foreign)
+        );
+        assert_eq!(of_container(None, Some(".rlistings"), None).unwrap(), None);
+        let only = of_container(None, Some(".r:*"), None).unwrap().unwrap();
+        assert!(!only.contains("list"), "{only}");
     }
 
     #[test]
@@ -267,9 +301,14 @@ mod tests {
             list.text(),
             r#"{"admin":["\u00e4:\u00f6"],"read-only":["b"]}"#
         );
-        assert_eq!(list.share(&["b".into(), "ä:ö".into()]), Some(Share::Admin));
-        assert_eq!(list.share(&["b".into()]), Some(Share::ReadOnly));
-        assert_eq!(list.share(&["c".into()]), None);
+        let acl = Acl::parse(&list.neutral().unwrap().unwrap()).unwrap();
+        let expected = Acl::default()
+            .grant(
+                Grantee::User("ä".into(), "ö".into()),
+                Permission::Administer,
+            )
+            .grant(Grantee::Members("b".into()), Permission::ReadAll);
+        assert_eq!(acl, expected);
         assert!(AccountList::parse("").unwrap().is_empty());
         assert!(AccountList::parse("{}").unwrap().is_empty());
         for bad in [

@@ -136,7 +136,8 @@ async fn delete_object(
         container: container.to_owned(),
         object: object.to_owned(),
     };
-    let container = writable(call, &place.account, container).await?;
+    let asking = call.again("DELETE", &place.account, container, object);
+    let container = writable(&asking, &place.account, container).await?;
     if version == VersionRef::Current && crate::legacy::delete(call, &container, &place).await? {
         return Ok(());
     }
@@ -383,7 +384,6 @@ async fn ensure(call: &Call, container: &str, done: &mut Extracted) -> Outcome<(
         object: false,
         reads: false,
         manages: false,
-        list: None,
     })
     .await?;
     let ensured = crate::account::ensure(call, &call.account).await?;

@@ -105,14 +105,13 @@ impl Call {
         }
     }
 
-    async fn may_container(&self, reads: bool, list: Option<&str>) -> Outcome<Rights> {
+    async fn may_container(&self, reads: bool) -> Outcome<Rights> {
         self.may(Wish {
             account: &self.account,
             container: Some(self.container_name()),
             object: false,
             reads,
             manages: false,
-            list,
         })
         .await
     }
@@ -132,10 +131,7 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
 
 async fn read(call: &Call) -> Outcome<Response<Body>> {
     let container = call.container(&call.account, call.container_name()).await?;
-    let list = container
-        .as_ref()
-        .and_then(|container| container.document(READ));
-    let rights = call.may_container(true, list).await?;
+    let rights = call.may_container(true).await?;
     let container = container.ok_or_else(|| Fault::new(404))?;
     let format = listing::format(&call.headers, &call.query)?;
     let limit = listing::limit(&call.query)?;
@@ -381,6 +377,15 @@ impl Change {
                 None => drop(properties.documents.remove(*name)),
             }
         }
+        if self
+            .documents
+            .iter()
+            .any(|(name, _)| [READ, WRITE].contains(name))
+        {
+            let list = |name: &str| properties.documents.get(name).map(String::as_str);
+            let former = properties.acl.as_deref();
+            properties.acl = acl::of_container(former, list(READ), list(WRITE))?;
+        }
         let located = [VERSIONS_LOCATION, HISTORY_LOCATION]
             .iter()
             .any(|name| properties.documents.contains_key(*name));
@@ -414,6 +419,7 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
         Action::WriteBucketQuota,
         Action::WriteBucketVersioning,
         Action::WriteBucketDocument,
+        Action::WriteBucketAcl,
     ] {
         grants.push(call.on_bucket(action, name).await?);
     }
@@ -431,7 +437,7 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
 }
 
 async fn put(call: &Call) -> Outcome<Response<Body>> {
-    let rights = call.may_container(false, None).await?;
+    let rights = call.may_container(false).await?;
     let name = call.bucket_name(&call.account, call.container_name())?;
     let change = changes(call, rights.owner)?;
     let policy = match call.some_header("x-storage-policy")? {
@@ -481,7 +487,7 @@ pub(crate) async fn create(
 }
 
 async fn post(call: &Call) -> Outcome<Response<Body>> {
-    let rights = call.may_container(false, None).await?;
+    let rights = call.may_container(false).await?;
     let name = call.bucket_name(&call.account, call.container_name())?;
     let change = changes(call, rights.owner)?;
     if call
@@ -496,7 +502,7 @@ async fn post(call: &Call) -> Outcome<Response<Body>> {
 }
 
 async fn delete(call: &Call) -> Outcome<Response<Body>> {
-    call.may_container(false, None).await?;
+    call.may_container(false).await?;
     let name = call.bucket_name(&call.account, call.container_name())?;
     if call
         .container(&call.account, call.container_name())

@@ -134,10 +134,9 @@ fn merged(call: &Call, view: &View, through: Through) -> Outcome<Write> {
     if through == Through::Nothing
         && let Some(mut link) = facts::link(source)
     {
-        // Elsewhere, the link still leads where it led.
-        if link.account.is_none() && view.found.place.account != call.account {
-            let own = call.swift.prefixes.name(&view.found.place.account);
-            link.account = Some(quote(&own));
+        // Without an account of its own it leads into the one that it is copied to.
+        if let Some((_, name)) = account_of(call, "x-symlink-target-account")? {
+            link.account = Some(quote(&name));
         }
         properties.documents.insert(LINK.to_owned(), link.text());
     }

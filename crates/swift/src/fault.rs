@@ -103,6 +103,12 @@ pub(crate) fn status_line(status: u16) -> String {
     }
 }
 
+/// The phrase and the text of a status, a line each.
+pub(crate) fn words(status: u16) -> String {
+    let (title, text) = reason(status);
+    format!("{title}\n{text}")
+}
+
 /// The page of a status.
 pub(crate) fn page(status: u16) -> String {
     let (title, text) = reason(status);

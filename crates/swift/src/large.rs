@@ -110,16 +110,12 @@ pub(crate) async fn listed(
     let (name, prefix) =
         container_and_object(&unquote(manifest)?).ok_or_else(|| Fault::new(404))?;
     let container = call.container(account, &name).await?;
-    let list = container
-        .as_ref()
-        .and_then(|container| container.document(crate::container::READ));
     call.may(crate::rights::Wish {
         account,
         container: Some(&name),
         object: false,
         reads: true,
         manages: false,
-        list,
     })
     .await?;
     let container = container.ok_or_else(|| Fault::new(404))?;

@@ -60,14 +60,15 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
         },
         Err(Refused::Segments(errors)) => {
             (report.status, report.errors) = (400, errors);
-            report.body = Fault::new(400).body();
+            report.body = crate::fault::words(400);
         }
         Err(Refused::Other(fault)) => {
             // What is wrong with the request itself needs no waiting.
             if fault.status() != 422 {
                 return Err(fault);
             }
-            (report.status, report.body) = (fault.status(), fault.body());
+            report.status = fault.status();
+            report.body = crate::fault::words(fault.status());
         }
     }
     let body = format!(" \r\n\r\n{}", report.render(format));

@@ -41,9 +41,6 @@ pub(crate) async fn writable(
     name: &str,
 ) -> Outcome<Container> {
     let container = call.container(account, name).await?;
-    let list = container
-        .as_ref()
-        .and_then(|container| container.document(crate::container::WRITE));
-    call.may_object(account, name, false, list).await?;
+    call.may_object(account, name, false).await?;
     container.ok_or_else(|| Fault::new(404))
 }

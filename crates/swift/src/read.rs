@@ -332,8 +332,14 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
             return Ok(response);
         }
         Verdict::Failed => {
-            let etag = shown_tag(&view.found.container, &view.etag, view.quoted);
-            return Err(Fault::new(412).with("etag", etag));
+            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+            set(
+                response.headers_mut(),
+                "content-type",
+                "text/html; charset=UTF-8",
+            );
+            *response.body_mut() = Body::full(crate::fault::page(412));
+            return Ok(response);
         }
     }
     let part = part_number(call, &view)?;

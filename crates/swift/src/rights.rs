@@ -1,13 +1,13 @@
 //! Who may do what, by TempAuth's rules over Swift's lists, and the grants that the store's verbs
 //! take.
 //!
-//! The rules decide whether the owner of an account or container lets the caller in; what the caller
-//! then does is granted on the owner's authority, in the caller's name.
+//! What only Swift knows is decided here: passes by signature, readers of every account, prefixes
+//! that need a service. Everything else the core decides, by lists, policies and ownership. What the
+//! caller then does is granted on the owner's authority, in the caller's name: a Deny of a policy and
+//! an ordered list still bind it.
 
-use crate::acl::{AccountList, List, Share};
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
-use crate::metadata;
 use crate::swift::unauthorized;
 use crate::who::{RESELLER_ADMIN, RESELLER_READER, SERVICE};
 use std::sync::Arc;
@@ -29,8 +29,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) reads: bool,
     /// Whether it makes or deletes an account.
     pub(crate) manages: bool,
-    /// The container's list that counts.
-    pub(crate) list: Option<&'a str>,
 }
 
 /// What the caller is to what it asks for.
@@ -92,25 +90,14 @@ impl Call {
         if who.is_in(&name) && !wish.manages && (!needs_service || who.is_in(SERVICE)) {
             return Ok(OWNER);
         }
-        if let Some(list) = wish.list.map(List::parse) {
-            let referer = metadata::text(&self.headers, "referer")?;
-            let admitted = list.admits_referrer(referer) && (wish.object || list.lists());
-            if admitted || list.names(&who.groups) {
-                return Ok(GUEST);
+        if !wish.manages && !needs_service {
+            let account = Resource::Account(wish.account.clone());
+            if !who.is_anonymous() && self.core(Action::WriteAccountAcl, account).await? {
+                return Ok(OWNER);
             }
-        }
-        if !who.groups.is_empty()
-            && let Some((account, _)) = self.account(wish.account).await?
-            && let Some(text) = account.properties.documents.get(ACCOUNT_ACL)
-            && let Ok(list) = AccountList::parse(text)
-        {
-            match list.share(&who.groups) {
-                Some(Share::Admin) => return Ok(OWNER),
-                Some(Share::ReadWrite) if wish.container.is_some() || wish.reads => {
-                    return Ok(GUEST);
-                }
-                Some(Share::ReadOnly) if wish.reads => return Ok(GUEST),
-                _ => {}
+            let (action, resource) = self.neutral(wish)?;
+            if self.core(action, resource).await? {
+                return Ok(GUEST);
             }
         }
         Err(match who.is_anonymous() {
@@ -119,13 +106,69 @@ impl Call {
         })
     }
 
-    /// Whether the caller may read, or write, objects of a container with these lists.
+    /// The core's word for a wish.
+    fn neutral(&self, wish: Wish<'_>) -> Outcome<(Action, Resource)> {
+        let Some(container) = wish.container else {
+            let action = match wish.reads {
+                true => Action::ListBuckets,
+                false => Action::WriteAccount,
+            };
+            return Ok((action, Resource::Account(wish.account.clone())));
+        };
+        let bucket = self.bucket_name(wish.account, container)?;
+        if !wish.object {
+            let action = match (wish.reads, self.method.as_str()) {
+                (true, _) => Action::ListObjects,
+                (_, "PUT") => Action::CreateBucket,
+                (_, "DELETE") => Action::DeleteBucket,
+                _ => Action::WriteBucketMetadata,
+            };
+            return Ok((action, Resource::Bucket(bucket)));
+        }
+        let action = match (wish.reads, self.method.as_str()) {
+            (true, "HEAD") => Action::ReadObjectMetadata,
+            (true, _) => Action::ReadObject,
+            (_, "POST") => Action::WriteObjectMetadata,
+            (_, "DELETE") => Action::DeleteObject,
+            _ => Action::WriteObject,
+        };
+        // Which object it is makes no difference to lists; a policy may look at its name.
+        let name = match wish.container == self.target.container.as_deref() {
+            true => self.target.object.as_deref().unwrap_or("*"),
+            false => "*",
+        };
+        let key = crate::container::key(name)?;
+        Ok((action, Resource::Object(bucket, key)))
+    }
+
+    /// Whether the core lets the caller do something in its own name.
+    async fn core(&self, action: Action, resource: Resource) -> Outcome<bool> {
+        let mut context = Context::at(self.now);
+        context.source = self.remote;
+        if let Some(referer) = self.headers.get("referer").and_then(|v| v.to_str().ok()) {
+            context = context.with("aws:Referer", referer);
+        }
+        let asked = Asked {
+            principal: self.who.principal.clone(),
+            action,
+            resource,
+            context: Arc::new(context),
+        };
+        match self.swift.store.authorize(asked).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.kind() {
+                ErrorKind::Forbidden | ErrorKind::NotFound(_) => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Whether the caller may read, or write, objects of a container.
     pub(crate) async fn may_object(
         &self,
         account: &AccountId,
         container: &str,
         reads: bool,
-        list: Option<&str>,
     ) -> Outcome<Rights> {
         self.may(Wish {
             account,
@@ -133,7 +176,6 @@ impl Call {
             object: true,
             reads,
             manages: false,
-            list,
         })
         .await
     }

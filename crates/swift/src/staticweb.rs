@@ -1,7 +1,7 @@
 //! Containers as sites: an index instead of a listing, listings for people, error pages.
 
 use crate::call::{Call, Input, set, text};
-use crate::container::{Container, READ};
+use crate::container::Container;
 use crate::contents;
 use crate::doors::SitePage;
 use crate::fault::{Fault, Outcome};
@@ -110,7 +110,6 @@ async fn root(call: &Call, site: &Site<'_>) -> Outcome<Response<Body>> {
             object: true,
             reads: true,
             manages: false,
-            list: site.container.document(READ),
         })
         .await;
     if !site.is_site() {
@@ -189,7 +188,6 @@ async fn rows(call: &Call, site: &Site<'_>, prefix: &str, limit: usize) -> Outco
         object: false,
         reads: true,
         manages: false,
-        list: site.container.document(READ),
     })
     .await?;
     let query = format!("delimiter=/&prefix={}", quote(prefix));

@@ -1,7 +1,7 @@
 //! Symbolic links: what a client may link to, and finding what is at the end of one.
 
 use crate::call::{Call, Place};
-use crate::container::{Container, READ, key};
+use crate::container::{Container, key};
 use crate::facts::{self, Link};
 use crate::fault::{Fault, Outcome};
 use crate::target::{container_and_object, quote, unquote};
@@ -32,11 +32,8 @@ impl Call {
     /// 401, 403; 404.
     pub(crate) async fn look(&self, place: &Place, version: VersionRef) -> Outcome<Found> {
         let container = self.container(&place.account, &place.container).await?;
-        let list = container
-            .as_ref()
-            .and_then(|container| container.document(READ));
         let rights = self
-            .may_object(&place.account, &place.container, true, list)
+            .may_object(&place.account, &place.container, true)
             .await?;
         let container = container.ok_or_else(|| Fault::new(404))?;
         // Former versions are the owner's matter, unless a signature names one.
