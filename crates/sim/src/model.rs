@@ -6,18 +6,21 @@
 //! was under way may have happened or not; everything before it must be there.
 
 mod ask;
+mod choose;
+mod operation;
+mod state;
 
 use crate::disk::SimDisk;
 use crate::spawn::SimSpawn;
-use ask::{ask, fingerprint};
-use bytes::Bytes;
+use operation::{Listed, ListedVersions, Operation, Which};
+use state::{Answer, Model, NEWEST, Stored, expect};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use trestle_core::{AccountId, ByteRange, ErrorKind, Metadata, Timestamp};
+use trestle_core::{AccountId, ErrorKind, Timestamp};
 use trestle_engine::Engine;
 use trestle_engine_embedded::Settings;
-use trestle_host::{Host, ManualClock, SeededRandom};
+use trestle_host::{Clock, Host, ManualClock, SeededRandom};
 use trestle_store::Store;
 
 /// What the store runs over.
@@ -33,182 +36,6 @@ pub enum Over {
 pub type Coverage = BTreeMap<(&'static str, String), u64>;
 
 const DIR: &str = "/store";
-const BUCKETS: [&str; 3] = ["one", "two", "drei und mehr"];
-
-#[derive(Clone, Debug, PartialEq)]
-struct Stored {
-    bytes: Bytes,
-    revision: String,
-    kind: String,
-    metadata: Metadata,
-}
-
-/// Bucket → key → object.
-type Model = BTreeMap<String, BTreeMap<String, Stored>>;
-
-#[derive(Clone, Copy, Debug)]
-enum Condition {
-    None,
-    Absent,
-    Current,
-    Other,
-}
-
-#[derive(Clone, Debug)]
-enum Operation {
-    CreateBucket,
-    DeleteBucket,
-    Bucket,
-    ListBuckets {
-        prefix: String,
-        limit: usize,
-    },
-    Put {
-        bytes: Bytes,
-        kind: String,
-        metadata: Metadata,
-        condition: Condition,
-        declared: i64,
-    },
-    Read {
-        range: Option<ByteRange>,
-    },
-    Head,
-    Delete {
-        condition: Condition,
-    },
-    List(Listed),
-}
-
-#[derive(Clone, Debug)]
-struct Listed {
-    prefix: String,
-    delimiter: Option<String>,
-    after: Option<String>,
-    until: Option<String>,
-    reverse: bool,
-    limit: usize,
-}
-
-impl Operation {
-    fn verb(&self) -> &'static str {
-        match self {
-            Operation::CreateBucket => "create bucket",
-            Operation::DeleteBucket => "delete bucket",
-            Operation::Bucket => "bucket",
-            Operation::ListBuckets { .. } => "list buckets",
-            Operation::Put { .. } => "put",
-            Operation::Read { .. } => "read",
-            Operation::Head => "head",
-            Operation::Delete { .. } => "delete",
-            Operation::List(_) => "list",
-        }
-    }
-}
-
-/// An answer, comparable: text for what is listed or read, or the meaning of the error.
-type Answer = std::result::Result<String, ErrorKind>;
-
-/// The common prefix that a key folds into, if it does.
-fn common_prefix<'a>(listed: &Listed, key: &'a str) -> Option<&'a str> {
-    let delimiter = listed.delimiter.as_ref()?;
-    let at = key.get(listed.prefix.len()..)?.find(delimiter.as_str())?;
-    key.get(..listed.prefix.len() + at + delimiter.len())
-}
-
-fn model_list(keys: &BTreeMap<String, Stored>, listed: &Listed) -> String {
-    let is_prefix =
-        |text: &str| text.starts_with(&listed.prefix) && common_prefix(listed, text) == Some(text);
-    let eligible = |key: &&String| {
-        let (low, high) = if listed.reverse {
-            (&listed.until, &listed.after)
-        } else {
-            (&listed.after, &listed.until)
-        };
-        let skipped = low
-            .as_ref()
-            .is_some_and(|low| is_prefix(low) && key.starts_with(low.as_str()));
-        key.starts_with(&listed.prefix)
-            && low.as_ref().is_none_or(|low| *key > low)
-            && high.as_ref().is_none_or(|high| *key < high)
-            && !skipped
-    };
-    let mut items: Vec<&str> = keys
-        .keys()
-        .filter(eligible)
-        .map(|key| common_prefix(listed, key).unwrap_or(key))
-        .collect();
-    items.dedup();
-    if listed.reverse {
-        items.reverse();
-    }
-    let more = items.len() > listed.limit && listed.limit > 0;
-    items.truncate(listed.limit);
-    let next = items.last().filter(|_| more);
-    let shown: Vec<String> = items
-        .iter()
-        .map(|item| match keys.get(*item).filter(|_| !is_prefix(item)) {
-            Some(stored) => format!("{item:?} {} {}", stored.bytes.len(), stored.revision),
-            None => format!("{item:?}/"),
-        })
-        .collect();
-    format!("{shown:?} {next:?}")
-}
-
-fn text_of_stored(stored: &Stored) -> String {
-    let metadata = serde_json::to_string(&stored.metadata).unwrap_or_default();
-    format!(
-        "{} {} {} {metadata}",
-        stored.revision,
-        stored.bytes.len(),
-        stored.kind
-    )
-}
-
-fn holds(condition: Condition, current: Option<&Stored>) -> bool {
-    match condition {
-        Condition::None => true,
-        Condition::Absent => current.is_none(),
-        Condition::Current => current.is_some(),
-        Condition::Other => false,
-    }
-}
-
-/// A few keys that are near each other in every way that matters.
-fn key(random: &SeededRandom) -> String {
-    const PARTS: [&str; 8] = ["a", "b", "/", "a/", "//", "é", "\u{1}", "~"];
-    if random.next_u64().is_multiple_of(40) {
-        return "k".repeat(1024);
-    }
-    let count = 1 + random.next_u64() % 4;
-    (0..count)
-        .map(|_| {
-            PARTS
-                .get(random.next_u64() as usize % PARTS.len())
-                .copied()
-                .unwrap_or("a")
-        })
-        .collect()
-}
-
-fn bytes(random: &SeededRandom, body_max: usize) -> Bytes {
-    let length = match random.next_u64() % 24 {
-        0 => body_max,
-        1 => body_max + 1,
-        2 => body_max - 1,
-        3 => 2 * body_max + 77,
-        4..6 => 0,
-        6 => 65_536,
-        _ => random.next_u64() as usize % 300,
-    };
-    let seed = random.next_u64().to_be_bytes();
-    seed.iter()
-        .copied()
-        .cycle()
-        .take(length)
-        .collect::<Vec<u8>>()
-        .into()
-}
 
 struct Driver {
     over: Over,
@@ -262,7 +89,7 @@ impl Driver {
     fn work(&mut self, operations: u64) -> std::result::Result<(), String> {
         self.start()?;
         for number in 0..operations {
-            let (bucket, key, operation) = self.choose()?;
+            let (bucket, key, operation) = choose::choose(&self.random, &self.model);
             if self.over == Over::Embedded && self.chance(50) {
                 self.disk.stop_after(Some(self.random.next_u64() % 30));
             }
@@ -297,86 +124,8 @@ impl Driver {
         Ok(())
     }
 
-    fn choose(&self) -> std::result::Result<(String, String, Operation), String> {
-        let random = &self.random;
-        let pick = |below: u64| random.next_u64() % below;
-        let bucket = BUCKETS
-            .get(pick(16) as usize)
-            .copied()
-            .unwrap_or("one")
-            .to_owned();
-        let known = self
-            .model
-            .get(&bucket)
-            .filter(|keys| !keys.is_empty() && pick(3) > 0);
-        let known = known.and_then(|keys| keys.keys().nth(pick(keys.len() as u64) as usize));
-        let chosen = known.cloned().unwrap_or_else(|| key(random));
-        let body_max = 128 << 10;
-        let condition = || match pick(8) {
-            0 => Condition::Absent,
-            1 => Condition::Current,
-            2 => Condition::Other,
-            _ => Condition::None,
-        };
-        let operation = match pick(40) {
-            0..2 => Operation::CreateBucket,
-            2 => Operation::DeleteBucket,
-            3 => Operation::Bucket,
-            4 => Operation::ListBuckets {
-                prefix: ["", "o", "t"]
-                    .get(pick(3) as usize)
-                    .copied()
-                    .unwrap_or("")
-                    .to_owned(),
-                limit: pick(4) as usize,
-            },
-            5..18 => Operation::Put {
-                bytes: bytes(random, body_max),
-                kind: format!("kind-{}", pick(5)),
-                metadata: Metadata::from([(
-                    "nested".to_owned(),
-                    serde_json::json!({ "n": pick(1000), "list": [null, true, "é"] }),
-                )]),
-                condition: condition(),
-                declared: [0, 0, 0, 0, 0, 1, -1]
-                    .get(pick(7) as usize)
-                    .copied()
-                    .unwrap_or(0),
-            },
-            18..24 => Operation::Read {
-                range: match pick(4) {
-                    0 => Some(ByteRange::From(pick(300))),
-                    1 => Some(ByteRange::Suffix(pick(300))),
-                    2 => {
-                        let first = pick(70_000);
-                        Some(ByteRange::Inclusive {
-                            first,
-                            last: first + pick(70_000),
-                        })
-                    }
-                    _ => None,
-                },
-            },
-            24..27 => Operation::Head,
-            27..32 => Operation::Delete {
-                condition: condition(),
-            },
-            _ => Operation::List(Listed {
-                prefix: ["", "", "a", "a/", "é"]
-                    .get(pick(5) as usize)
-                    .copied()
-                    .unwrap_or("")
-                    .to_owned(),
-                delimiter: ["/", "a/", "//"]
-                    .get(pick(5) as usize)
-                    .map(|d| (*d).to_owned()),
-                after: (pick(3) == 0).then(|| key(random)),
-                until: (pick(4) == 0).then(|| key(random)),
-                reverse: pick(3) == 0,
-                limit: pick(9) as usize,
-            }),
-        };
-        Ok((bucket, chosen, operation))
+    fn now(&self) -> u64 {
+        self.clock.now().0
     }
 
     fn step(
@@ -386,13 +135,13 @@ impl Driver {
         operation: &Operation,
     ) -> std::result::Result<(), String> {
         let mut after = self.model.clone();
-        let expected = expect(&mut after, bucket, key, operation);
+        let mut expected = expect(&mut after, self.now(), (bucket, key), operation);
         let answer = self.ask(bucket, key, operation)?;
         let stopped = [ErrorKind::Unavailable, ErrorKind::Internal];
         let crashed = answer.as_ref().is_err_and(|kind| stopped.contains(kind));
         if crashed && self.over == Over::Embedded {
             self.reboot()?;
-            return self.settle(after, bucket, key);
+            return self.settle(after, operation);
         }
         let outcome = match &answer {
             Ok(_) => "ok".to_owned(),
@@ -403,22 +152,42 @@ impl Driver {
             .coverage
             .entry((operation.verb(), outcome))
             .or_default() += 1;
-        // A write's revision is the store's to choose: taken over from its answer.
-        if let (Ok(found), Operation::Put { .. }) = (&answer, operation)
-            && let Some(stored) = after.get_mut(bucket).and_then(|keys| keys.get_mut(key))
-        {
-            stored.revision = found.split(' ').next().unwrap_or_default().to_owned();
-            if expected.is_ok() && text_of_stored(stored) != *found {
-                return Err(format!("the store says {found}"));
-            }
-        } else if answer != expected {
-            return Err(format!("the store says {answer:?}, the model {expected:?}"));
-        }
-        if expected.is_ok() != answer.is_ok() {
-            return Err(format!("the store says {answer:?}, the model {expected:?}"));
-        }
-        if answer.is_ok() {
+        if answer.is_ok() && expected.is_ok() {
+            self.adopt(&mut after)?;
             self.model = after;
+        }
+        if expected.as_ref().is_ok_and(|answer| answer == NEWEST) {
+            let newest = self
+                .model
+                .get(bucket)
+                .and_then(|b| b.keys.get(key)?.first());
+            expected = Ok(newest.map(Stored::text).unwrap_or_default());
+        }
+        if answer != expected {
+            return Err(format!("the store says {answer:?}, the model {expected:?}"));
+        }
+        Ok(())
+    }
+
+    /// Ids of new versions are the store's to choose: taken over from its own listing.
+    fn adopt(&self, model: &mut Model) -> std::result::Result<(), String> {
+        let store = self.store.clone().ok_or("no store")?;
+        for (name, bucket) in model {
+            let versions = bucket.keys.values().flatten();
+            if versions.clone().all(|version| !version.revision.is_empty()) {
+                continue;
+            }
+            let listed = self.spawn.run(ask::revisions(&store, name));
+            let listed = listed.ok_or("the store stands still")?;
+            let listed = listed.map_err(|error| format!("no listing of versions: {error}"))?;
+            let keys = bucket.keys.iter_mut();
+            let versions = keys
+                .flat_map(|(key, versions)| versions.iter_mut().map(move |version| (key, version)));
+            for ((key, version), (listed, revision)) in versions.zip(listed) {
+                if version.revision.is_empty() && *key == listed {
+                    version.revision = revision;
+                }
+            }
         }
         Ok(())
     }
@@ -441,22 +210,19 @@ impl Driver {
     }
 
     /// Takes the state before or after the operation that was under way, whichever is there.
-    fn settle(&mut self, after: Model, bucket: &str, key: &str) -> std::result::Result<(), String> {
-        if !self.differs()?.is_empty() {
-            let before = std::mem::replace(&mut self.model, after);
-            // Its revision is not known here: taken over from the store when the bytes are right.
-            if let Ok(text) = self.ask(bucket, key, &Operation::Head)?
-                && let Some(stored) = self
-                    .model
-                    .get_mut(bucket)
-                    .and_then(|keys| keys.get_mut(key))
-            {
-                stored.revision = text.split(' ').next().unwrap_or_default().to_owned();
-            }
+    fn settle(&mut self, after: Model, operation: &Operation) -> std::result::Result<(), String> {
+        if operation.is_piecemeal() {
+            self.ask("", "", operation)?
+                .map_err(|kind| format!("again: {kind:?}"))?;
+        }
+        if operation.is_piecemeal() || !self.differs()?.is_empty() {
+            self.model = after;
+            let mut adopted = self.model.clone();
+            self.adopt(&mut adopted)?;
+            self.model = adopted;
             let difference = self.differs()?;
             if !difference.is_empty() {
-                let old = before.get(bucket).and_then(|keys| keys.get(key)).is_some();
-                return Err(format!("after a crash (old {old}): {difference}"));
+                return Err(format!("after a crash: {difference}"));
             }
         }
         self.compare_all()
@@ -494,24 +260,34 @@ impl Driver {
                 limit: 100,
             },
         ));
-        for (bucket, keys) in model {
-            asked.push((bucket.clone(), String::new(), Operation::Bucket));
-            let all = Listed {
+        for (name, bucket) in model {
+            let all = ListedVersions {
                 prefix: String::new(),
                 delimiter: None,
-                after: None,
-                until: None,
-                reverse: false,
+                marker: None,
                 limit: 10_000,
             };
-            asked.push((bucket.clone(), String::new(), Operation::List(all)));
-            for key in keys.keys() {
-                asked.push((bucket.clone(), key.clone(), Operation::Head));
-                asked.push((bucket.clone(), key.clone(), Operation::Read { range: None }));
+            for operation in [
+                Operation::Bucket,
+                Operation::List(Listed::all()),
+                Operation::ListVersions(all),
+            ] {
+                asked.push((name.clone(), String::new(), operation));
+            }
+            for (key, versions) in &bucket.keys {
+                for at in 0..versions.len() {
+                    let which = match at {
+                        0 => Which::Current,
+                        _ => Which::Nth(at),
+                    };
+                    let read = Operation::Read { which, range: None };
+                    asked.push((name.clone(), key.clone(), Operation::Head(which)));
+                    asked.push((name.clone(), key.clone(), read));
+                }
             }
         }
         for (bucket, key, operation) in asked {
-            let expected = expect(&mut model.clone(), &bucket, &key, &operation);
+            let expected = expect(&mut model.clone(), self.now(), (&bucket, &key), &operation);
             let answer = self.ask(&bucket, &key, &operation)?;
             if answer != expected {
                 return Ok(format!(
@@ -529,94 +305,8 @@ impl Driver {
         operation: &Operation,
     ) -> std::result::Result<Answer, String> {
         let store = self.store.clone().ok_or("no store")?;
-        let current = self.model.get(bucket).and_then(|keys| keys.get(key));
-        let asked = ask(&store, bucket, key, operation, current);
+        let asked = ask::ask(&store, &self.model, (bucket, key), operation);
         let answered = self.spawn.run(asked).ok_or("the store stands still")?;
         Ok(answered.map_err(|error| error.kind()))
-    }
-}
-
-/// What the model answers; `model` becomes the state after it.
-fn expect(model: &mut Model, bucket: &str, key: &str, operation: &Operation) -> Answer {
-    use trestle_core::Noun;
-    if let Operation::ListBuckets { prefix, limit } = operation {
-        let names: Vec<&String> = model
-            .keys()
-            .filter(|name| name.starts_with(prefix))
-            .collect();
-        let next = (names.len() > *limit && *limit > 0).then(|| names.get(*limit - 1));
-        let shown: Vec<&&String> = names.iter().take(*limit).collect();
-        return Ok(format!("{shown:?} {:?}", next.flatten()));
-    }
-    if let Operation::CreateBucket = operation {
-        if model.contains_key(bucket) {
-            return Err(ErrorKind::AlreadyExists(Noun::Bucket));
-        }
-        model.insert(bucket.to_owned(), BTreeMap::new());
-        return Ok(String::new());
-    }
-    let keys = model
-        .get_mut(bucket)
-        .ok_or(ErrorKind::NotFound(Noun::Bucket))?;
-    let current = keys.get(key);
-    let missing = ErrorKind::NotFound(Noun::Object);
-    match operation {
-        Operation::DeleteBucket if !keys.is_empty() => Err(ErrorKind::NotEmpty),
-        Operation::DeleteBucket => {
-            model.remove(bucket);
-            Ok(String::new())
-        }
-        Operation::Bucket => {
-            let bytes: usize = keys.values().map(|stored| stored.bytes.len()).sum();
-            Ok(format!("{} {bytes}", keys.len()))
-        }
-        Operation::List(listed) => Ok(model_list(keys, listed)),
-        Operation::Head => current.map(text_of_stored).ok_or(missing),
-        Operation::Read { range } => {
-            let bytes = &current.ok_or(missing)?.bytes;
-            let length = bytes.len() as u64;
-            let range = match range {
-                Some(range) => range.resolve(length).map_err(|error| error.kind())?,
-                None => trestle_core::ResolvedRange {
-                    start: 0,
-                    end: length,
-                },
-            };
-            Ok(fingerprint(
-                &bytes.slice(range.start as usize..range.end as usize),
-            ))
-        }
-        Operation::Delete { condition } => {
-            if !holds(*condition, current) {
-                return Err(ErrorKind::PreconditionFailed);
-            }
-            keys.remove(key)
-                .map(|stored| text_of_stored(&stored))
-                .ok_or(missing)
-        }
-        Operation::Put {
-            bytes,
-            kind,
-            metadata,
-            condition,
-            declared,
-        } => {
-            if !holds(*condition, current) {
-                return Err(ErrorKind::PreconditionFailed);
-            }
-            // An empty body cannot be declared shorter than it is.
-            if *declared != 0 && (bytes.len() as u64).checked_add_signed(*declared).is_some() {
-                return Err(ErrorKind::IncompleteBody);
-            }
-            let stored = Stored {
-                bytes: bytes.clone(),
-                revision: String::new(),
-                kind: kind.clone(),
-                metadata: metadata.clone(),
-            };
-            keys.insert(key.to_owned(), stored);
-            Ok(String::new())
-        }
-        Operation::CreateBucket | Operation::ListBuckets { .. } => Err(ErrorKind::Internal),
     }
 }

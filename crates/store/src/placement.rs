@@ -445,8 +445,11 @@ impl Changes {
             self.elsewhere.take(),
         ];
         let changed: Vec<_> = changed.into_iter().flatten().collect();
-        self.expectations
-            .extend(quota::check(&*read, &changed).await?);
+        // What frees space is never refused for what it brings forward.
+        if urgency == Urgency::Normal {
+            let counted = quota::check(&*read, &changed).await?;
+            self.expectations.extend(counted);
+        }
         let Some(settled) = store.settle(hold, &*read, &references).await? else {
             return Ok(false);
         };

@@ -1,29 +1,41 @@
 //! Asking the store what the model was asked, and making its answers comparable.
 
-use super::{Condition, Operation, Stored};
+use super::operation::{Condition, ListedVersions, Operation, Property, Which};
+use super::state::{Model, Stored};
 use bytes::Bytes;
 use futures::StreamExt;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
 use trestle_core::{
-    AccountId, BucketName, Error, ErrorKind, Key, Precondition, Result, Tag, TagMatch,
+    AccountId, BucketName, Error, ErrorKind, Id, Key, Precondition, Result, Tag, TagMatch,
+    Timestamp, VersionId,
 };
 use trestle_store::{
-    BodyChecks, DeleteObject, ListBuckets, ListObjects, ListingItem, Object, ObjectBytes,
-    ObjectProperties, PutObject, ReadObject, Store, VersionRef,
+    BodyChecks, Content, CreateDirectory, DeleteDirectory, DeleteObject, History, ListBuckets,
+    ListObjects, ListVersions, ListingItem, Object, ObjectBytes, ObjectProperties, PutObject,
+    Quota, ReadObject, RenameDirectory, RenameObject, Retention, RetentionMode, Store, TreeOutcome,
+    UpdateObject, VersionItem, VersionRef,
 };
 
 fn text_of(object: &Object) -> String {
-    let kind = object
-        .representation
-        .get("kind")
-        .cloned()
-        .unwrap_or_default();
+    let kind = object.representation.get("kind").map(String::as_str);
+    let kind = match object.content {
+        Content::DeleteMarker => "marker",
+        Content::Directory => "directory",
+        _ => kind.unwrap_or_default(),
+    };
     let metadata = serde_json::to_string(&object.metadata).unwrap_or_default();
+    let retention = object
+        .retention
+        .map(|r| (r.mode == RetentionMode::Compliance, r.until.0));
     format!(
-        "{} {} {kind} {metadata}",
+        "{} {} {kind} {metadata} {:?} {} {retention:?} {:?} {}",
         object.revision(),
-        object.length()
+        object.length(),
+        object.tags.get("tag"),
+        object.legal_hold,
+        object.expires.map(|expires| expires.0),
+        object.null_version,
     )
 }
 
@@ -61,47 +73,109 @@ fn grant(action: Action, resource: Resource) -> Result<Grant> {
 /// Asks the store.
 pub(super) async fn ask(
     store: &Store,
-    bucket: &str,
-    key: &str,
+    model: &Model,
+    (bucket, key): (&str, &str),
     operation: &Operation,
-    current: Option<&Stored>,
 ) -> Result<String> {
-    if let Operation::ListBuckets { prefix, limit } = operation {
-        let account = AccountId::parse("root")?;
-        let grant = grant(Action::ListBuckets, Resource::Account(account.clone()))?;
-        let list = ListBuckets {
-            account,
-            prefix: prefix.clone(),
-            after: None,
-            until: None,
-            reverse: false,
-            limit: *limit,
-        };
-        let (buckets, next) = store.list_buckets(&grant, &list).await?;
-        let names: Vec<&str> = buckets
-            .iter()
-            .map(|(bucket, _)| bucket.name.as_str())
-            .collect();
-        return Ok(format!("{names:?} {next:?}"));
+    match operation {
+        Operation::ListBuckets { prefix, limit } => {
+            return list_buckets(store, prefix, *limit).await;
+        }
+        Operation::Expire => {
+            let count = store.expire_due(10_000).await?;
+            store.tidy().await?;
+            return Ok(count.to_string());
+        }
+        _ => {}
     }
     let name = BucketName::parse(bucket)?;
+    match operation {
+        Operation::CreateBucket
+        | Operation::DeleteBucket
+        | Operation::Bucket
+        | Operation::Versioning(_)
+        | Operation::Quota(..)
+        | Operation::List(_)
+        | Operation::ListVersions(_) => ask_bucket(store, model, name, operation).await,
+        Operation::Delete { .. } | Operation::Update { .. } => {
+            change_version(store, model, (name, Key::parse(key)?), operation).await
+        }
+        Operation::Rename { .. } | Operation::DeleteTree { .. } | Operation::RenameTree { .. } => {
+            move_keys(store, (name, Key::parse(key)?), operation).await
+        }
+        _ => ask_object(store, model, (name, Key::parse(key)?), operation).await,
+    }
+}
+
+async fn list_buckets(store: &Store, prefix: &str, limit: usize) -> Result<String> {
+    let account = AccountId::parse("root")?;
+    let grant = grant(Action::ListBuckets, Resource::Account(account.clone()))?;
+    let list = ListBuckets {
+        account,
+        prefix: prefix.to_owned(),
+        after: None,
+        until: None,
+        reverse: false,
+        limit,
+    };
+    let (buckets, next) = store.list_buckets(&grant, &list).await?;
+    let names: Vec<&str> = buckets
+        .iter()
+        .map(|(bucket, _)| bucket.name.as_str())
+        .collect();
+    Ok(format!("{names:?} {next:?}"))
+}
+
+async fn ask_bucket(
+    store: &Store,
+    model: &Model,
+    name: BucketName,
+    operation: &Operation,
+) -> Result<String> {
     let of_bucket = |action| grant(action, Resource::Bucket(name.clone()));
     match operation {
         Operation::CreateBucket => {
-            store
-                .create_bucket(&of_bucket(Action::CreateBucket)?, &name)
-                .await?;
-            return Ok(String::new());
+            let grant = of_bucket(Action::CreateBucket)?;
+            store.create_bucket(&grant, &name).await?;
         }
         Operation::DeleteBucket => {
-            store
-                .delete_bucket(&of_bucket(Action::DeleteBucket)?, &name)
-                .await?;
-            return Ok(String::new());
+            let grant = of_bucket(Action::DeleteBucket)?;
+            store.delete_bucket(&grant, &name).await?;
         }
         Operation::Bucket => {
-            let (_, usage) = store.bucket(&of_bucket(Action::ReadBucket)?, &name).await?;
-            return Ok(format!("{} {}", usage.objects, usage.bytes));
+            let grant = of_bucket(Action::ReadBucket)?;
+            let (bucket, usage) = store.bucket(&grant, &name).await?;
+            let totals = (
+                usage.objects,
+                usage.bytes,
+                usage.versions,
+                usage.version_bytes,
+            );
+            let versioning = bucket.properties.versioning;
+            let Quota { bytes, objects } = bucket.properties.quota;
+            return Ok(format!("{versioning:?} {totals:?} {:?}", (bytes, objects)));
+        }
+        Operation::Versioning(versioning) => {
+            let grants = [of_bucket(Action::WriteBucketVersioning)?];
+            store
+                .update_bucket(&grants, &name, &|properties| {
+                    properties.versioning = *versioning;
+                    Ok(())
+                })
+                .await?;
+        }
+        Operation::Quota(bytes, objects) => {
+            let grants = [of_bucket(Action::WriteBucketQuota)?];
+            let quota = Quota {
+                bytes: *bytes,
+                objects: *objects,
+            };
+            store
+                .update_bucket(&grants, &name, &|properties| {
+                    properties.quota = quota;
+                    Ok(())
+                })
+                .await?;
         }
         Operation::List(listed) => {
             let list = ListObjects {
@@ -115,32 +189,108 @@ pub(super) async fn ask(
             };
             let listing = store.list(&of_bucket(Action::ListObjects)?, &list).await?;
             let item = |item: &ListingItem| match item {
-                ListingItem::Object(object) => {
-                    format!(
-                        "{:?} {} {}",
-                        object.key.as_str(),
-                        object.length(),
-                        object.revision()
-                    )
-                }
+                ListingItem::Object(object) => format!(
+                    "{:?} {} {}",
+                    object.key.as_str(),
+                    object.length(),
+                    object.revision()
+                ),
                 ListingItem::Prefix(prefix) => format!("{prefix:?}/"),
             };
             let shown: Vec<String> = listing.items.iter().map(item).collect();
             return Ok(format!("{shown:?} {:?}", listing.next));
         }
-        _ => {}
+        Operation::ListVersions(listed) => {
+            return list_versions(store, model, name, listed).await;
+        }
+        _ => return Err(Error::invalid("not an operation on a bucket")),
     }
-    ask_object(store, name, Key::parse(key)?, operation, current).await
+    Ok(String::new())
+}
+
+async fn list_versions(
+    store: &Store,
+    model: &Model,
+    name: BucketName,
+    listed: &ListedVersions,
+) -> Result<String> {
+    let marker = listed.marker.as_ref();
+    let version_marker = marker.and_then(|(key, nth)| {
+        let versions = model.get(name.as_str())?.keys.get(key);
+        let version = versions.and_then(|versions| versions.get((*nth)?));
+        // One that is not there leaves the key alone as the marker, in the model too.
+        version.map(reference).or(nth.map(|_| VersionRef::Current))
+    });
+    let list = ListVersions {
+        bucket: name.clone(),
+        prefix: listed.prefix.clone(),
+        delimiter: listed.delimiter.clone(),
+        key_marker: marker.map(|(key, _)| key.clone()),
+        version_marker: version_marker.filter(|version| *version != VersionRef::Current),
+        limit: listed.limit,
+    };
+    let grant = grant(Action::ListVersions, Resource::Bucket(name))?;
+    let listing = store.list_versions(&grant, &list).await?;
+    let item = |item: &VersionItem| match item {
+        VersionItem::Version { object, latest } => {
+            format!("{:?} {latest} {}", object.key.as_str(), text_of(object))
+        }
+        VersionItem::Prefix(prefix) => format!("{prefix:?}/"),
+    };
+    let shown: Vec<String> = listing.items.iter().map(item).collect();
+    let next = listing.next.map(|(key, _)| key);
+    Ok(format!("{shown:?} {next:?}"))
+}
+
+/// The key and revision of all versions of a bucket.
+pub(super) async fn revisions(store: &Store, bucket: &str) -> Result<Vec<(String, String)>> {
+    let name = BucketName::parse(bucket)?;
+    let grant = grant(Action::ListVersions, Resource::Bucket(name.clone()))?;
+    let list = ListVersions {
+        bucket: name,
+        prefix: String::new(),
+        delimiter: None,
+        key_marker: None,
+        version_marker: None,
+        limit: 10_000,
+    };
+    let listing = store.list_versions(&grant, &list).await?;
+    let line = |item| match item {
+        VersionItem::Version { object, .. } => (object.key.as_str().to_owned(), object.revision()),
+        VersionItem::Prefix(prefix) => (prefix, String::new()),
+    };
+    Ok(listing.items.into_iter().map(line).collect())
+}
+
+/// How the store names a version of the model.
+fn reference(version: &Stored) -> VersionRef {
+    let id = u128::from_str_radix(version.id(), 16).unwrap_or_default();
+    VersionRef::Id(VersionId(Id(id.to_be_bytes())))
+}
+
+fn version(model: &Model, (bucket, key): (&BucketName, &Key), which: Which) -> VersionRef {
+    match which {
+        Which::Current => VersionRef::Current,
+        Which::Null => VersionRef::Null,
+        Which::Nth(n) => {
+            let versions = model.get(bucket.as_str());
+            let versions = versions.and_then(|bucket| bucket.keys.get(key.as_str()));
+            let nth = versions.and_then(|versions| versions.get(n));
+            nth.map_or(VersionRef::Id(VersionId(Id::default())), reference)
+        }
+    }
 }
 
 async fn ask_object(
     store: &Store,
-    bucket: BucketName,
-    key: Key,
+    model: &Model,
+    (bucket, key): (BucketName, Key),
     operation: &Operation,
-    current: Option<&Stored>,
 ) -> Result<String> {
     let granted = |action| grant(action, Resource::Object(bucket.clone(), key.clone()));
+    let now = store.now();
+    let current = model.get(bucket.as_str());
+    let current = current.and_then(|found| found.live(key.as_str(), now.0));
     match operation {
         Operation::Put {
             bytes,
@@ -148,6 +298,7 @@ async fn ask_object(
             metadata,
             condition,
             declared,
+            expires,
         } => {
             let grant = granted(Action::WriteObject)?;
             let put = PutObject {
@@ -158,6 +309,7 @@ async fn ask_object(
                 properties: ObjectProperties {
                     representation: [("kind".to_owned(), kind.clone())].into(),
                     metadata: metadata.clone(),
+                    expires: expires.map(|after| Timestamp(now.0 + after)),
                     ..ObjectProperties::default()
                 },
                 checks: BodyChecks {
@@ -175,33 +327,39 @@ async fn ask_object(
                 .await?;
             Ok(text_of(&outcome.object))
         }
-        Operation::Head => {
-            let grant = granted(Action::ReadObjectMetadata)?;
-            Ok(text_of(
-                &store
-                    .head(&grant, &bucket, &key, VersionRef::Current)
-                    .await?,
-            ))
+        Operation::CreateDirectory { condition } => {
+            let grant = granted(Action::WriteObject)?;
+            let create = CreateDirectory {
+                bucket,
+                key,
+                precondition: precondition(*condition, current),
+                tag_of: Object::revision,
+                properties: ObjectProperties::default(),
+            };
+            let outcome = store.create_directory(&grant, &create).await?;
+            Ok(text_of(&outcome.object))
         }
-        Operation::Delete { condition } => {
-            let grant = granted(Action::DeleteObject)?;
-            let precondition = precondition(*condition, current);
-            let delete = DeleteObject::current(bucket, key, precondition, Object::revision);
-            let outcome = store.delete(&[grant], delete).await?;
-            Ok(outcome.removed.as_ref().map(text_of).unwrap_or_default())
+        Operation::Head(which) => {
+            let grant = granted(match which {
+                Which::Current => Action::ReadObjectMetadata,
+                _ => Action::ReadObjectVersionMetadata,
+            })?;
+            let version = version(model, (&bucket, &key), *which);
+            let object = store.head(&grant, &bucket, &key, version).await?;
+            Ok(text_of(&object))
         }
-        Operation::Read { range } => {
-            let grant = granted(Action::ReadObject)?;
-            let reader = store
-                .open_object(
-                    &grant,
-                    &ReadObject {
-                        bucket,
-                        key,
-                        version: VersionRef::Current,
-                    },
-                )
-                .await?;
+        Operation::Read { which, range } => {
+            let grant = granted(match which {
+                Which::Current => Action::ReadObject,
+                _ => Action::ReadObjectVersion,
+            })?;
+            let version = version(model, (&bucket, &key), *which);
+            let read = ReadObject {
+                bucket,
+                key,
+                version,
+            };
+            let reader = store.open_object(&grant, &read).await?;
             let length = reader.object().length();
             let whole = trestle_core::ResolvedRange {
                 start: 0,
@@ -219,9 +377,168 @@ async fn ask_object(
             }
             Ok(fingerprint(&read))
         }
-        _ => Err(trestle_core::Error::invalid(
-            "not an operation on an object",
-        )),
+        _ => Err(Error::invalid("not an operation on an object")),
+    }
+}
+
+async fn change_version(
+    store: &Store,
+    model: &Model,
+    (bucket, key): (BucketName, Key),
+    operation: &Operation,
+) -> Result<String> {
+    let resource = Resource::Object(bucket.clone(), key.clone());
+    let grants = |bypass: bool| -> Result<Vec<Grant>> {
+        let some = Action::ALL
+            .iter()
+            .filter(|action| bypass || **action != Action::BypassRetention);
+        some.map(|action| grant(*action, resource.clone()))
+            .collect()
+    };
+    let target = |which: Which| {
+        let found = model.get(bucket.as_str())?;
+        found.target(key.as_str(), which, store.now().0)
+    };
+    match operation {
+        Operation::Delete {
+            which,
+            condition,
+            erase,
+            mark_missing,
+            bypass,
+        } => {
+            let delete = DeleteObject {
+                version: version(model, (&bucket, &key), *which),
+                history: match erase {
+                    true => History::Erase,
+                    false => History::ByBucket,
+                },
+                mark_missing: *mark_missing,
+                ..DeleteObject::current(
+                    bucket.clone(),
+                    key.clone(),
+                    precondition(*condition, target(*which)),
+                    Object::revision,
+                )
+            };
+            let outcome = store.delete(&grants(*bypass)?, delete).await?;
+            let removed = outcome.removed.as_ref().map(text_of);
+            Ok(format!("{removed:?} {}", outcome.marker.is_some()))
+        }
+        Operation::Update {
+            which,
+            property,
+            bypass,
+        } => {
+            let update = UpdateObject {
+                version: version(model, (&bucket, &key), *which),
+                bucket: bucket.clone(),
+                key: key.clone(),
+                precondition: Precondition::none(),
+                tag_of: Object::revision,
+            };
+            let now = store.now().0;
+            let grants = grants(*bypass)?;
+            let updated = store
+                .update_object(&grants, &update, &|properties| {
+                    change(properties, property, now);
+                    Ok(())
+                })
+                .await?;
+            Ok(text_of(&updated))
+        }
+        _ => Err(Error::invalid("not an operation on a version")),
+    }
+}
+
+fn change(properties: &mut ObjectProperties, property: &Property, now: u64) {
+    match property {
+        Property::Metadata(metadata) => properties.metadata = metadata.clone(),
+        Property::Tag(tag) => _ = properties.tags.insert("tag".to_owned(), tag.clone()),
+        Property::Untag => properties.tags.clear(),
+        Property::Hold(hold) => properties.legal_hold = *hold,
+        Property::Retain(strict, after) => {
+            properties.retention = Some(Retention {
+                mode: match strict {
+                    true => RetentionMode::Compliance,
+                    false => RetentionMode::Governance,
+                },
+                until: Timestamp(now + after),
+            });
+        }
+        Property::Release => properties.retention = None,
+        Property::Expires(after) => {
+            properties.expires = after.map(|after| Timestamp(now + after));
+        }
+    }
+}
+
+async fn move_keys(
+    store: &Store,
+    (bucket, key): (BucketName, Key),
+    operation: &Operation,
+) -> Result<String> {
+    let on = |action, bucket: &BucketName, key: &Key| {
+        grant(action, Resource::Object(bucket.clone(), key.clone()))
+    };
+    let delete = on(Action::DeleteObject, &bucket, &key)?;
+    let outcome = match operation {
+        Operation::Rename {
+            bucket: to_bucket,
+            key: to_key,
+        } => {
+            let (to_bucket, to_key) = (
+                BucketName::parse(to_bucket.as_str())?,
+                Key::parse(to_key.as_str())?,
+            );
+            let grants = [delete, on(Action::WriteObject, &to_bucket, &to_key)?];
+            let rename = RenameObject {
+                bucket,
+                key,
+                to_bucket,
+                to_key,
+                precondition: Precondition::none(),
+                target: Precondition::none(),
+                tag_of: Object::revision,
+            };
+            let outcome = store.rename(&grants, &rename).await?;
+            return Ok(format!("{} {}", text_of(&outcome.object), outcome.created));
+        }
+        Operation::DeleteTree { erase } => {
+            let versions = on(Action::DeleteObjectVersion, &bucket, &key)?;
+            let delete_directory = DeleteDirectory {
+                bucket,
+                prefix: key,
+                history: match erase {
+                    true => History::Erase,
+                    false => History::ByBucket,
+                },
+            };
+            let grants = [delete, versions];
+            store.delete_directory(&grants, &delete_directory).await?
+        }
+        Operation::RenameTree {
+            bucket: to_bucket,
+            prefix,
+        } => {
+            let (to_bucket, to_prefix) = (
+                BucketName::parse(to_bucket.as_str())?,
+                Key::parse(prefix.as_str())?,
+            );
+            let grants = [delete, on(Action::WriteObject, &to_bucket, &to_prefix)?];
+            let rename = RenameDirectory {
+                bucket,
+                prefix: key,
+                to_bucket,
+                to_prefix,
+            };
+            store.rename_directory(&grants, &rename).await?
+        }
+        _ => return Err(Error::invalid("not an operation that moves keys")),
+    };
+    match outcome {
+        TreeOutcome::Done { keys } => Ok(keys.to_string()),
+        TreeOutcome::Started(_) => Err(Error::invalid("a small directory became a job")),
     }
 }
 

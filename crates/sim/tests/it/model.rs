@@ -34,12 +34,46 @@ fn the_store_is_the_model() {
         ("delete", "PreconditionFailed"),
         ("list", "ok"),
         ("list", "NotFound(Bucket)"),
+        ("list versions", "ok"),
+        ("list versions", "NotFound(Bucket)"),
+        ("versioning", "ok"),
+        ("versioning", "InvalidState"),
+        ("put", "Locked"),
+        ("put", "QuotaExceeded"),
+        ("create directory", "ok"),
+        ("create directory", "PreconditionFailed"),
+        ("read version", "ok"),
+        ("read version", "NotFound(Object)"),
+        ("read version", "NotFound(Version)"),
+        ("head version", "ok"),
+        ("head version", "NotFound(Version)"),
+        ("update", "ok"),
+        ("update", "Locked"),
+        ("update", "NotFound(Object)"),
+        ("update", "NotFound(Version)"),
+        ("delete version", "ok"),
+        ("delete version", "Locked"),
+        ("delete version", "NotFound(Version)"),
+        ("delete version", "PreconditionFailed"),
+        ("erase", "ok"),
+        ("erase", "Locked"),
+        ("erase", "NotFound(Object)"),
+        ("rename", "ok"),
+        ("rename", "InvalidState"),
+        ("rename", "NotFound(Object)"),
+        ("delete tree", "ok"),
+        ("delete tree", "NotFound(Object)"),
+        ("rename tree", "ok"),
+        ("rename tree", "InvalidInput"),
+        ("rename tree", "AlreadyExists(Object)"),
+        ("rename tree", "NotFound(Object)"),
+        ("expire", "ok"),
     ];
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
         let mut coverage = model::Coverage::new();
         for seed in first..first + number("TRESTLE_HISTORIES", 6) {
-            let covered = model::run(seed, 700, over).unwrap_or_else(|broken| panic!("{broken}"));
+            let covered = model::run(seed, 1000, over).unwrap_or_else(|broken| panic!("{broken}"));
             for (cell, count) in covered {
                 *coverage.entry(cell).or_default() += count;
             }

@@ -1,0 +1,669 @@
+//! What the verbs mean, over plain maps.
+
+use super::ask::fingerprint;
+use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use trestle_core::{ErrorKind, Metadata, Noun, ResolvedRange};
+use trestle_store::Versioning;
+
+/// An answer, comparable: text for what is listed or read, or the meaning of the error.
+pub(super) type Answer = std::result::Result<String, ErrorKind>;
+
+/// Stands for the text of the key's newest version, whose id is the store's to choose.
+pub(super) const NEWEST: &str = "@newest";
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    /// Empty until the store has told it.
+    pub(super) revision: String,
+    pub(super) bytes: Bytes,
+    pub(super) kind: String,
+    pub(super) metadata: Metadata,
+    pub(super) tag: Option<String>,
+    pub(super) hold: bool,
+    /// Strictly, until when.
+    pub(super) retention: Option<(bool, u64)>,
+    pub(super) expires: Option<u64>,
+    pub(super) null: bool,
+    pub(super) marker: bool,
+    pub(super) directory: bool,
+}
+
+impl Stored {
+    pub(super) fn text(&self) -> String {
+        let metadata = serde_json::to_string(&self.metadata).unwrap_or_default();
+        let kind = match (self.marker, self.directory) {
+            (true, _) => "marker",
+            (_, true) => "directory",
+            _ => &self.kind,
+        };
+        format!(
+            "{} {} {kind} {metadata} {:?} {} {:?} {:?} {}",
+            self.revision,
+            self.bytes.len(),
+            self.tag,
+            self.hold,
+            self.retention,
+            self.expires,
+            self.null
+        )
+    }
+
+    fn marker(null: bool) -> Self {
+        Stored {
+            revision: String::new(),
+            bytes: Bytes::new(),
+            kind: String::new(),
+            metadata: Metadata::new(),
+            tag: None,
+            hold: false,
+            retention: None,
+            expires: None,
+            null,
+            marker: true,
+            directory: false,
+        }
+    }
+
+    fn has_expired(&self, now: u64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    fn check(&self, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+        let retained = self
+            .retention
+            .is_some_and(|(strict, until)| until > now && (strict || !bypass));
+        match self.hold || retained {
+            true => Err(ErrorKind::Locked),
+            false => Ok(()),
+        }
+    }
+
+    /// The id of the version.
+    pub(super) fn id(&self) -> &str {
+        self.revision.split('-').next().unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Bucket {
+    pub(super) versioning: Versioning,
+    quota: (Option<u64>, Option<u64>),
+    /// Versions from the newest on; never none.
+    pub(super) keys: BTreeMap<String, Vec<Stored>>,
+}
+
+/// Objects, bytes, versions in history, and their bytes.
+type Totals = (u64, u64, u64, u64);
+
+impl Bucket {
+    fn totals(&self) -> Totals {
+        let mut totals = (0, 0, 0, 0);
+        for versions in self.keys.values() {
+            for (at, version) in versions.iter().enumerate() {
+                let length = version.bytes.len() as u64;
+                if at == 0 && !version.marker {
+                    totals = (totals.0 + 1, totals.1 + length, totals.2, totals.3);
+                } else {
+                    totals = (totals.0, totals.1, totals.2 + 1, totals.3 + length);
+                }
+            }
+        }
+        totals
+    }
+
+    fn check_quota(&self, former: Totals) -> Result<(), ErrorKind> {
+        let new = self.totals();
+        let passed = |limit: Option<u64>, former: u64, new: u64| {
+            new > former && limit.is_some_and(|limit| new > limit)
+        };
+        let bytes = passed(self.quota.0, former.1 + former.3, new.1 + new.3);
+        match bytes || passed(self.quota.1, former.0, new.0) {
+            true => Err(ErrorKind::QuotaExceeded),
+            false => Ok(()),
+        }
+    }
+
+    /// What the key holds, whether or not it has ended.
+    fn current(&self, key: &str) -> Option<&Stored> {
+        let newest = self.keys.get(key).and_then(|versions| versions.first());
+        newest.filter(|newest| !newest.marker)
+    }
+
+    pub(super) fn live(&self, key: &str, now: u64) -> Option<&Stored> {
+        self.current(key)
+            .filter(|current| !current.has_expired(now))
+    }
+
+    pub(super) fn position(&self, key: &str, which: Which) -> Option<usize> {
+        let versions = self.keys.get(key)?;
+        match which {
+            Which::Current => versions.first().filter(|v| !v.marker).map(|_| 0),
+            Which::Null => versions.iter().position(|version| version.null),
+            Which::Nth(n) => (n < versions.len()).then_some(n),
+        }
+    }
+
+    pub(super) fn target(&self, key: &str, which: Which, now: u64) -> Option<&Stored> {
+        match which {
+            Which::Current => self.live(key, now),
+            _ => {
+                let at = self.position(key, which)?;
+                self.keys.get(key)?.get(at)
+            }
+        }
+    }
+
+    /// A version that can be read.
+    fn readable(&self, key: &str, which: Which, now: u64) -> Result<&Stored, ErrorKind> {
+        let missing = match which {
+            Which::Current => ErrorKind::NotFound(Noun::Object),
+            _ => ErrorKind::NotFound(Noun::Version),
+        };
+        let at = self.position(key, which).ok_or(missing)?;
+        let version = self.keys.get(key).and_then(|versions| versions.get(at));
+        let version = version.ok_or(missing)?;
+        match version.marker || (at == 0 && version.has_expired(now)) {
+            true => Err(ErrorKind::NotFound(Noun::Object)),
+            false => Ok(version),
+        }
+    }
+
+    /// Makes something the newest version of a key.
+    fn install(&mut self, key: &str, mut new: Stored, now: u64) -> Result<(), ErrorKind> {
+        new.null = self.versioning != Versioning::Enabled;
+        let versions = self.keys.entry(key.to_owned()).or_default();
+        let replaced = match self.versioning {
+            Versioning::Off => versions.first().map(|_| 0),
+            Versioning::Enabled => None,
+            Versioning::Suspended => versions.iter().position(|version| version.null),
+        };
+        if let Some(at) = replaced {
+            let checked = versions.get(at).map_or(Ok(()), |v| v.check(now, false));
+            checked?;
+            versions.remove(at);
+        }
+        versions.insert(0, new);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &str, at: usize, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+        if let Some(versions) = self.keys.get_mut(key)
+            && let Some(version) = versions.get(at)
+        {
+            version.check(now, bypass)?;
+            versions.remove(at);
+            if versions.is_empty() {
+                self.keys.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// As a delete without a version does.
+    fn delete(&mut self, key: &str, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+        if self.versioning == Versioning::Off {
+            return self.remove(key, 0, now, bypass);
+        }
+        if self.versioning == Versioning::Suspended
+            && let Some(at) = self.position(key, Which::Null)
+        {
+            let versions = self.keys.get_mut(key);
+            if let Some(versions) = versions
+                && let Some(null) = versions.get(at)
+            {
+                null.check(now, bypass)?;
+                versions.remove(at);
+            }
+        }
+        let null = self.versioning == Versioning::Suspended;
+        let versions = self.keys.entry(key.to_owned()).or_default();
+        versions.insert(0, Stored::marker(null));
+        Ok(())
+    }
+
+    fn check_all(&self, key: &str, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+        let versions = self.keys.get(key).into_iter().flatten();
+        versions.into_iter().try_for_each(|v| v.check(now, bypass))
+    }
+
+    fn below(&self, prefix: &str) -> Vec<String> {
+        let keys = self.keys.keys().filter(|key| key.starts_with(prefix));
+        keys.cloned().collect()
+    }
+}
+
+/// Buckets by name.
+pub(super) type Model = BTreeMap<String, Bucket>;
+
+/// The common prefix that a key folds into, if it does.
+fn common_prefix<'a>(prefix: &str, delimiter: Option<&String>, key: &'a str) -> Option<&'a str> {
+    let delimiter = delimiter?;
+    let at = key.get(prefix.len()..)?.find(delimiter.as_str())?;
+    key.get(..prefix.len() + at + delimiter.len())
+}
+
+fn list(bucket: &Bucket, listed: &Listed, now: u64) -> String {
+    let folded = |text: &str| {
+        let folded = common_prefix(&listed.prefix, listed.delimiter.as_ref(), text);
+        folded.map(str::to_owned)
+    };
+    let is_prefix =
+        |text: &str| text.starts_with(&listed.prefix) && folded(text).is_some_and(|f| f == text);
+    let eligible = |key: &str| {
+        let (low, high) = if listed.reverse {
+            (&listed.until, &listed.after)
+        } else {
+            (&listed.after, &listed.until)
+        };
+        let skipped = low
+            .as_ref()
+            .is_some_and(|low| is_prefix(low) && key.starts_with(low.as_str()));
+        key.starts_with(&listed.prefix)
+            && low.as_ref().is_none_or(|low| key > low.as_str())
+            && high.as_ref().is_none_or(|high| key < high.as_str())
+            && !skipped
+    };
+    // What has ended is walked over, and not shown.
+    let mut walked: Vec<(String, Option<&Stored>)> = Vec::new();
+    for key in bucket.keys.keys().filter(|key| eligible(key)) {
+        let Some(current) = bucket.current(key) else {
+            continue;
+        };
+        match folded(key) {
+            Some(prefix) if walked.last().is_some_and(|(last, _)| *last == prefix) => {}
+            Some(prefix) => walked.push((prefix, None)),
+            None => walked.push((key.clone(), Some(current))),
+        }
+    }
+    if listed.reverse {
+        walked.reverse();
+    }
+    let mut shown = Vec::new();
+    let mut next = None;
+    let mut last = None;
+    for (item, stored) in walked {
+        if shown.len() == listed.limit {
+            next = last.filter(|_| listed.limit > 0);
+            break;
+        }
+        match stored {
+            Some(stored) if stored.has_expired(now) => {}
+            Some(stored) => {
+                shown.push(format!(
+                    "{item:?} {} {}",
+                    stored.bytes.len(),
+                    stored.revision
+                ));
+                last = Some(item);
+            }
+            None => {
+                shown.push(format!("{item:?}/"));
+                last = Some(item);
+            }
+        }
+    }
+    format!("{shown:?} {next:?}")
+}
+
+fn list_versions(bucket: &Bucket, listed: &ListedVersions) -> String {
+    let folded = |text: &str| {
+        let folded = common_prefix(&listed.prefix, listed.delimiter.as_ref(), text);
+        folded.map(str::to_owned)
+    };
+    let after = |key: &str, at: usize| match &listed.marker {
+        None => true,
+        Some((marker, _))
+            if folded(marker).is_some_and(|f| f == *marker)
+                && marker.starts_with(&listed.prefix) =>
+        {
+            key > marker.as_str() && !key.starts_with(marker.as_str())
+        }
+        Some((marker, Some(nth))) if key == marker => at > *nth,
+        Some((marker, _)) => key > marker.as_str(),
+    };
+    let mut items: Vec<(String, String)> = Vec::new();
+    for (key, versions) in &bucket.keys {
+        for (at, version) in versions.iter().enumerate() {
+            if !key.starts_with(&listed.prefix) || !after(key, at) {
+                continue;
+            }
+            match folded(key) {
+                Some(prefix) if items.last().is_some_and(|(last, _)| *last == prefix) => {}
+                Some(prefix) => {
+                    let line = format!("{prefix:?}/");
+                    items.push((prefix, line));
+                }
+                None => {
+                    let line = format!("{key:?} {} {}", at == 0, version.text());
+                    items.push((key.clone(), line));
+                }
+            }
+        }
+    }
+    let more = items.len() > listed.limit && listed.limit > 0;
+    items.truncate(listed.limit);
+    let next = items.last().filter(|_| more).map(|(key, _)| key);
+    let shown: Vec<&String> = items.iter().map(|(_, line)| line).collect();
+    format!("{shown:?} {next:?}")
+}
+
+fn holds(condition: Condition, current: Option<&Stored>) -> Result<(), ErrorKind> {
+    let holds = match condition {
+        Condition::None => true,
+        Condition::Absent => current.is_none(),
+        Condition::Current => current.is_some(),
+        Condition::Other => false,
+    };
+    match holds {
+        true => Ok(()),
+        false => Err(ErrorKind::PreconditionFailed),
+    }
+}
+
+/// What the model answers; `model` becomes the state after it, if the answer is no error.
+pub(super) fn expect(
+    model: &mut Model,
+    now: u64,
+    (name, key): (&str, &str),
+    operation: &Operation,
+) -> Answer {
+    match operation {
+        Operation::ListBuckets { prefix, limit } => {
+            let names: Vec<&String> = model.keys().filter(|n| n.starts_with(prefix)).collect();
+            let next = (names.len() > *limit && *limit > 0).then(|| names.get(*limit - 1));
+            let shown: Vec<&&String> = names.iter().take(*limit).collect();
+            return Ok(format!("{shown:?} {:?}", next.flatten()));
+        }
+        Operation::CreateBucket => {
+            if model.contains_key(name) {
+                return Err(ErrorKind::AlreadyExists(Noun::Bucket));
+            }
+            model.insert(name.to_owned(), Bucket::default());
+            return Ok(String::new());
+        }
+        Operation::Expire => return expire(model, now),
+        Operation::Rename { bucket, key: to } => {
+            return rename(model, now, (name, key), (bucket, to));
+        }
+        Operation::RenameTree { bucket, prefix } => {
+            return rename_tree(model, now, (name, key), (bucket, prefix));
+        }
+        _ => {}
+    }
+    let missing = ErrorKind::NotFound(Noun::Bucket);
+    let bucket = model.get_mut(name).ok_or(missing)?;
+    match operation {
+        Operation::DeleteBucket if !bucket.keys.is_empty() => Err(ErrorKind::NotEmpty),
+        Operation::DeleteBucket => {
+            model.remove(name);
+            Ok(String::new())
+        }
+        Operation::Bucket => {
+            let (totals, quota) = (bucket.totals(), bucket.quota);
+            Ok(format!("{:?} {totals:?} {quota:?}", bucket.versioning))
+        }
+        Operation::Versioning(Versioning::Off) if bucket.versioning != Versioning::Off => {
+            Err(ErrorKind::InvalidState)
+        }
+        Operation::Versioning(versioning) => {
+            bucket.versioning = *versioning;
+            Ok(String::new())
+        }
+        Operation::Quota(bytes, objects) => {
+            bucket.quota = (*bytes, *objects);
+            Ok(String::new())
+        }
+        Operation::List(listed) => Ok(list(bucket, listed, now)),
+        Operation::ListVersions(listed) => Ok(list_versions(bucket, listed)),
+        Operation::Head(which) => bucket.readable(key, *which, now).map(Stored::text),
+        Operation::Read { which, range } => {
+            let bytes = &bucket.readable(key, *which, now)?.bytes;
+            let length = bytes.len() as u64;
+            let range = match range {
+                Some(range) => range.resolve(length).map_err(|error| error.kind())?,
+                None => ResolvedRange {
+                    start: 0,
+                    end: length,
+                },
+            };
+            Ok(fingerprint(
+                &bytes.slice(range.start as usize..range.end as usize),
+            ))
+        }
+        Operation::DeleteTree { erase } => delete_tree(bucket, now, key, *erase),
+        Operation::Put { .. } | Operation::CreateDirectory { .. } => {
+            put(bucket, now, key, operation)
+        }
+        Operation::Update {
+            which,
+            property,
+            bypass,
+        } => update(bucket, now, key, (*which, property, *bypass)),
+        Operation::Delete { .. } => delete(bucket, now, key, operation),
+        _ => Err(ErrorKind::Internal),
+    }
+}
+
+fn put(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> Answer {
+    let mut new = Stored {
+        marker: false,
+        ..Stored::marker(false)
+    };
+    match operation {
+        Operation::Put {
+            bytes,
+            kind,
+            metadata,
+            condition,
+            declared,
+            expires,
+        } => {
+            holds(*condition, bucket.live(key, now))?;
+            // An empty body cannot be declared shorter than it is.
+            if *declared != 0 && (bytes.len() as u64).checked_add_signed(*declared).is_some() {
+                return Err(ErrorKind::IncompleteBody);
+            }
+            new.bytes = bytes.clone();
+            new.kind = kind.clone();
+            new.metadata = metadata.clone();
+            new.expires = expires.map(|after| now + after);
+        }
+        Operation::CreateDirectory { condition } => {
+            holds(*condition, bucket.live(key, now))?;
+            new.directory = true;
+        }
+        _ => return Err(ErrorKind::Internal),
+    }
+    let former = bucket.totals();
+    bucket.install(key, new, now)?;
+    bucket.check_quota(former)?;
+    Ok(NEWEST.to_owned())
+}
+
+fn update(
+    bucket: &mut Bucket,
+    now: u64,
+    key: &str,
+    (which, property, bypass): (Which, &Property, bool),
+) -> Answer {
+    let mut new = bucket.readable(key, which, now)?.clone();
+    let former = new.clone();
+    match property {
+        Property::Metadata(metadata) => new.metadata = metadata.clone(),
+        Property::Tag(tag) => new.tag = Some(tag.clone()),
+        Property::Untag => new.tag = None,
+        Property::Hold(hold) => new.hold = *hold,
+        Property::Retain(strict, after) => new.retention = Some((*strict, now + after)),
+        Property::Release => new.retention = None,
+        Property::Expires(after) => new.expires = after.map(|after| now + after),
+    }
+    if let Some((strict, until)) = former.retention
+        && until > now
+        && (strict || !bypass)
+        && new.retention.is_none_or(|(s, u)| s != strict || u < until)
+    {
+        return Err(ErrorKind::Locked);
+    }
+    if new != former {
+        let (id, change) = former.revision.split_once('-').unwrap_or_default();
+        let change: u64 = change.parse().unwrap_or_default();
+        new.revision = format!("{id}-{}", change + 1);
+    }
+    let text = new.text();
+    if let Some(at) = bucket.position(key, which)
+        && let Some(place) = bucket.keys.get_mut(key).and_then(|v| v.get_mut(at))
+    {
+        *place = new;
+    }
+    Ok(text)
+}
+
+fn delete(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> Answer {
+    let Operation::Delete {
+        which,
+        condition,
+        erase,
+        mark_missing,
+        bypass,
+    } = operation
+    else {
+        return Err(ErrorKind::Internal);
+    };
+    let target = bucket.target(key, *which, now);
+    holds(*condition, target)?;
+    let removed = target.map(Stored::text);
+    let answer = |removed: Option<String>, marked: bool| format!("{removed:?} {marked}");
+    if *which != Which::Current {
+        let missing = ErrorKind::NotFound(Noun::Version);
+        let at = bucket.position(key, *which).ok_or(missing)?;
+        bucket.remove(key, at, now, *bypass)?;
+        return Ok(answer(removed, false));
+    }
+    let missing = ErrorKind::NotFound(Noun::Object);
+    if *erase {
+        bucket.check_all(key, now, *bypass)?;
+        let removed = bucket.current(key).map(Stored::text);
+        return match bucket.keys.remove(key) {
+            Some(_) => Ok(answer(removed, false)),
+            None => Err(missing),
+        };
+    }
+    let versioned = bucket.versioning != Versioning::Off;
+    if removed.is_none() && !(versioned && *mark_missing) {
+        return Err(missing);
+    }
+    bucket.delete(key, now, *bypass)?;
+    Ok(answer(removed, versioned))
+}
+
+fn delete_tree(bucket: &mut Bucket, now: u64, prefix: &str, erase: bool) -> Answer {
+    let mut keys = bucket.below(prefix);
+    if !erase {
+        keys.retain(|key| bucket.current(key).is_some());
+    }
+    if keys.is_empty() {
+        return Err(ErrorKind::NotFound(Noun::Object));
+    }
+    for key in &keys {
+        if erase {
+            bucket.check_all(key, now, false)?;
+            bucket.keys.remove(key);
+        } else {
+            bucket.delete(key, now, false)?;
+        }
+    }
+    Ok(keys.len().to_string())
+}
+
+/// Takes all versions of a key away, to be put elsewhere.
+fn take(
+    bucket: &mut Bucket,
+    now: u64,
+    key: &str,
+    to: Versioning,
+) -> Result<Vec<Stored>, ErrorKind> {
+    let history = bucket.keys.get(key).map_or(0, |versions| {
+        versions.len() - usize::from(bucket.current(key).is_some())
+    });
+    if history > 0 && to == Versioning::Off {
+        return Err(ErrorKind::InvalidState);
+    }
+    bucket.check_all(key, now, false)?;
+    Ok(bucket.keys.remove(key).unwrap_or_default())
+}
+
+fn rename(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> Answer {
+    let missing = ErrorKind::NotFound(Noun::Bucket);
+    if from == to {
+        return Err(ErrorKind::InvalidInput);
+    }
+    let source = model.get(from.0).ok_or(missing)?;
+    let target = model.get(to.0).ok_or(missing)?;
+    let live = source.live(from.1, now);
+    let text = live.ok_or(ErrorKind::NotFound(Noun::Object))?.text();
+    let created = target.live(to.1, now).is_none();
+    let (versioning, former) = (target.versioning, target.totals());
+    let target = model.get_mut(to.0).ok_or(missing)?;
+    if target.keys.contains_key(to.1) {
+        if versioning != Versioning::Off {
+            return Err(ErrorKind::InvalidState);
+        }
+        target.remove(to.1, 0, now, false)?;
+    }
+    let source = model.get_mut(from.0).ok_or(missing)?;
+    let versions = take(source, now, from.1, versioning)?;
+    let target = model.get_mut(to.0).ok_or(missing)?;
+    target.keys.insert(to.1.to_owned(), versions);
+    target.check_quota(former)?;
+    Ok(format!("{text} {created}"))
+}
+
+fn rename_tree(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> Answer {
+    let missing = ErrorKind::NotFound(Noun::Bucket);
+    let source = model.get(from.0).ok_or(missing)?;
+    let target = model.get(to.0).ok_or(missing)?;
+    if from.0 == to.0 && to.1.starts_with(from.1) {
+        return Err(ErrorKind::InvalidInput);
+    }
+    if !target.below(to.1).is_empty() {
+        return Err(ErrorKind::AlreadyExists(Noun::Object));
+    }
+    let (versioning, former) = (target.versioning, target.totals());
+    let keys = source.below(from.1);
+    if keys.is_empty() {
+        return Err(ErrorKind::NotFound(Noun::Object));
+    }
+    let count = keys.len();
+    let mut moved = Vec::new();
+    for key in keys {
+        let new = format!("{}{}", to.1, key.get(from.1.len()..).unwrap_or_default());
+        if new.len() > trestle_core::KEY_BYTES_MAX {
+            return Err(ErrorKind::InvalidInput);
+        }
+        let source = model.get_mut(from.0).ok_or(missing)?;
+        moved.push((new, take(source, now, &key, versioning)?));
+    }
+    let target = model.get_mut(to.0).ok_or(missing)?;
+    target.keys.extend(moved);
+    target.check_quota(former)?;
+    Ok(count.to_string())
+}
+
+fn expire(model: &mut Model, now: u64) -> Answer {
+    let mut count = 0;
+    for bucket in model.values_mut() {
+        let keys: Vec<String> = bucket.keys.keys().cloned().collect();
+        for key in keys {
+            let due = bucket.current(&key).is_some_and(|c| c.has_expired(now));
+            let before = bucket.keys.get(&key).cloned();
+            if due && bucket.delete(&key, now, false).is_ok() {
+                count += 1;
+            } else if let Some(before) = before {
+                bucket.keys.insert(key, before);
+            }
+        }
+    }
+    Ok(format!("{count}"))
+}
