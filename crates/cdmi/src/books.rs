@@ -55,6 +55,7 @@ impl Call<'_> {
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.cdmi.own_grant(Action::WriteObject, resource).await?;
         let put = PutObject {
+            encrypt: None,
             bucket: bucket.clone(),
             key,
             precondition: Precondition::none(),

@@ -90,6 +90,7 @@ impl Call<'_> {
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
         let put = PutObject {
+            encrypt: None,
             bucket,
             key,
             precondition,

@@ -156,7 +156,9 @@ impl Call<'_> {
         let resource = Resource::Object(bucket.clone(), key.clone());
         let write = self.grant(Action::WriteObject, resource).await?;
         let copy = CopyObject {
+            encrypt: None,
             source: Source {
+                key_of_client: None,
                 bucket: source.bucket.clone(),
                 key: source.object.key.clone(),
                 version: VersionRef::Current,

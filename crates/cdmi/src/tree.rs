@@ -230,7 +230,9 @@ impl Call<'_> {
             return Ok(());
         }
         let copy = CopyObject {
+            encrypt: None,
             source: Source {
+                key_of_client: None,
                 bucket: from.clone(),
                 key: object.key.clone(),
                 version: VersionRef::Current,

@@ -104,6 +104,9 @@ pub enum ErrorKind {
     QuotaExceeded,
     /// What is there does not allow this change; the message says why.
     InvalidState,
+    /// The content is encrypted under a key that the caller has to give, and did not give; or it gave
+    /// one where none is needed.
+    WrongKey,
     /// A concurrent change won; repeating the same request may succeed.
     Conflict,
     /// What was asked for was there once, and is no longer kept.

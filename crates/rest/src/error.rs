@@ -30,6 +30,7 @@ fn problem(error: &Error) -> Problem {
             }
         }
         ErrorKind::TooLarge => detailed(StatusCode::PAYLOAD_TOO_LARGE),
+        ErrorKind::WrongKey => detailed(StatusCode::FORBIDDEN),
         ErrorKind::NoLongerKept => detailed(StatusCode::GONE),
         ErrorKind::Forbidden | ErrorKind::Locked => detailed(StatusCode::FORBIDDEN),
         ErrorKind::QuotaExceeded => detailed(StatusCode::INSUFFICIENT_STORAGE),

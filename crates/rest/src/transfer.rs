@@ -115,7 +115,9 @@ pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
     let grant = call.grant(Action::WriteObject, to).await?;
     let location = path_of(&to_bucket, Some(to_key.as_str()));
     let copy = CopyObject {
+        encrypt: None,
         source: Source {
+            key_of_client: None,
             bucket,
             key,
             version,

@@ -196,6 +196,7 @@ pub(crate) async fn create(call: Call<'_>, bucket: BucketName, path: &str) -> An
             .insert(CONTENT_TYPE.as_str().to_owned(), media_type);
     }
     let create = CreateUpload {
+        encrypt: None,
         bucket: bucket.clone(),
         key: Key::parse(key)?,
         properties,
@@ -219,6 +220,7 @@ pub(crate) async fn create(call: Call<'_>, bucket: BucketName, path: &str) -> An
         };
         let (asker, _) = call.split();
         let part = UploadPart {
+            key_of_client: None,
             to: named.key.clone(),
             number: 1,
             checks: BodyChecks::default(),
@@ -454,6 +456,7 @@ async fn append(call: Call<'_>, named: &Named) -> Answer {
             return Err(Error::new(ErrorKind::TooLarge, message).into());
         }
         let part = UploadPart {
+            key_of_client: None,
             to: named.key.clone(),
             number,
             checks: BodyChecks::default(),

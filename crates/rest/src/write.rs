@@ -37,6 +37,7 @@ pub(crate) const ACCEPT_PATCH: HeaderValue =
 fn put_object(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<PutObject> {
     let headers = call.request.headers();
     Ok(PutObject {
+        encrypt: None,
         bucket,
         key,
         precondition: parse_precondition(headers)?,
@@ -103,6 +104,7 @@ pub(crate) async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> 
     let grant = call.grant(Action::WriteObject, resource.clone()).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let put = PutObject {
+        encrypt: None,
         precondition: Precondition::absent(),
         ..put_object(&call, bucket.clone(), key.clone())?
     };

@@ -68,6 +68,7 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let condition = write::write_condition(&call.headers)?;
     let new = write::new(&call).await?;
     let copy = CopyObject {
+        encrypt: None,
         source: readable.source.clone(),
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),

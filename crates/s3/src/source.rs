@@ -104,6 +104,7 @@ pub(crate) async fn readable(
     let grant = call.grant(read, resource.clone()).await?;
     let tags = call.grant(tags, resource).await.is_ok();
     let source = Source {
+        key_of_client: None,
         bucket,
         key,
         version,

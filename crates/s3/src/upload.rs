@@ -120,6 +120,7 @@ pub(crate) async fn create(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let checksum = chosen(&call.headers)?;
     let new = write::new(&call).await?;
     let create = CreateUpload {
+        encrypt: None,
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
         properties: new.properties,
@@ -148,6 +149,7 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
     let part = UploadPart {
+        key_of_client: None,
         to,
         number,
         checks: checks(&call),
@@ -180,9 +182,13 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     let readable = source::readable(&call, range).await?;
     let grant = call.on_object(Action::WriteObject).await?;
     let store = &call.s3.store;
-    let copied = store
-        .upload_part_copy(&readable.grant, &grant, to, number, readable.source.clone())
-        .await;
+    let copy = trestle_store::CopyPart {
+        to,
+        number,
+        source: readable.source.clone(),
+        key_of_client: None,
+    };
+    let copied = store.upload_part_copy(&readable.grant, &grant, copy).await;
     let (part, from) = match copied {
         Ok(copied) => copied,
         Err(error) => return Err(source::failed(&call, &readable.source, error).await),

@@ -367,6 +367,7 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
         return append(call, new, condition, offset).await;
     }
     let put = PutObject {
+        encrypt: None,
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
         precondition: condition.clone(),

@@ -2,6 +2,7 @@
 //! what was there.
 
 use crate::authorize;
+use crate::encryption::Encryption;
 use crate::nouns::Bucket;
 use crate::properties::{BucketProperties, Versioning};
 use crate::record::{BucketRecord, Record};
@@ -110,6 +111,10 @@ fn actions(former: &BucketProperties, new: &BucketProperties) -> BTreeSet<Action
     );
     part(former.tags != new.tags, Action::WriteBucketTags);
     part(former.metadata != new.metadata, Action::WriteBucketMetadata);
+    part(
+        former.encryption != new.encryption,
+        Action::WriteBucketEncryption,
+    );
     part(former.quota != new.quota, Action::WriteBucketQuota);
     for name in former.documents.keys().chain(new.documents.keys()) {
         let written = new.documents.get(name);
@@ -141,6 +146,11 @@ fn check_state(properties: &BucketProperties) -> Result<()> {
     if properties.lock.is_some() && properties.versioning != Versioning::Enabled {
         let message = "object lock needs versioning, which cannot be suspended under it";
         return Err(Error::new(ErrorKind::InvalidState, message));
+    }
+    if let Some(Encryption::Customer { .. }) = properties.encryption {
+        return Err(Error::invalid(
+            "a bucket cannot say which key its clients keep",
+        ));
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Hasher, JobId, Key, LayerId, ResolvedRange,
     Result, UploadId,
 };
-use trestle_engine::{Engine, MetaRead, Row, Scan, ScanItem, Write};
+use trestle_engine::{MetaRead, Row, Scan, ScanItem, Write};
 
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 256;
@@ -350,7 +350,7 @@ impl Check<'_> {
                 self.found(place.clone(), because("the layer", &error));
             }
         }
-        match read_whole(&self.store.engine, read, object, row).await {
+        match read_whole(self.store, read, object, row).await {
             Ok(()) => self.summary.bytes += object.length(),
             Err(error) => self.found(place, because("the bytes", &error)),
         }
@@ -416,25 +416,29 @@ fn decode_object(key: &[u8], row: &Row) -> Result<Object> {
 }
 
 /// Reads all bytes of an object and takes its digests again.
-async fn read_whole(
-    engine: &Engine,
-    read: &dyn MetaRead,
-    object: &Object,
-    row: &Row,
-) -> Result<()> {
+async fn read_whole(store: &Store, read: &dyn MetaRead, object: &Object, row: &Row) -> Result<()> {
     let range = ResolvedRange {
         start: 0,
         end: object.length(),
     };
-    let mut chunks = open_content(engine, object, row.body.clone(), range, None).await?;
+    let content = open_content(&store.engine, object, row.body.clone(), range, None).await?;
+    let mut chunks = content.unsealed(object, store.keys.unsealer(None));
     let algorithms: Vec<_> = object
         .digests
         .iter()
         .map(|digest| digest.algorithm)
         .collect();
     let mut hasher = Hasher::new(&algorithms);
-    while let Some(chunk) = chunks.next_in(read).await? {
-        hasher.update(&chunk);
+    loop {
+        match chunks.next_in(read).await {
+            Ok(Some(chunk)) => hasher.update(&chunk),
+            Ok(None) => break,
+            // Nobody here has the key; that the sealed bytes are what they were is seen with their rows.
+            Err(error) if object.encryption.is_some() && error.kind() != ErrorKind::Corrupt => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
     }
     if hasher.finish() != object.digests {
         return Err(Error::corrupt(

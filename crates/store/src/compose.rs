@@ -1,11 +1,12 @@
 //! Joining objects: the new one refers to their bytes, in the order that is asked for. Small contents,
 //! which have no layer, are copied.
 
+use crate::encryption::Encryption;
 use crate::layer::{DEPTH_MAX, Hold, NewLayer, Piece, References, header, pieces};
 use crate::nouns::{ComposeObject, Content, PartInfo, PutOutcome};
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
-use crate::properties::Written;
+use crate::properties::{BucketProperties, Written};
 use crate::receive::{OBJECT_BYTES_MAX, object_too_large};
 use crate::source::FoundSource;
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -31,10 +32,29 @@ struct Composed {
     writes: Vec<Write>,
     references: References,
     expectations: Vec<Expectation>,
+    /// How all of them are encrypted.
+    encryption: Option<Encryption>,
     /// MD5 values, as long as they are known of all.
     md5s: Option<Vec<u8>>,
     /// CRC of all, as long as it is known.
     crc64: Option<Digest>,
+}
+
+/// Refuses what would need the bytes to be encrypted in another way.
+fn check_encryption(composed: &Composed, bucket: &BucketProperties) -> Result<()> {
+    match &composed.encryption {
+        None if bucket.encryption.is_none() => Ok(()),
+        Some(Encryption::Store | Encryption::Named(_))
+            if bucket.encryption.is_none() || bucket.encryption == composed.encryption =>
+        {
+            Ok(())
+        }
+        _ => Err(encrypted_differently()),
+    }
+}
+
+fn encrypted_differently() -> Error {
+    Error::invalid("objects are joined only when all are encrypted as the new one is to be")
 }
 
 impl Store {
@@ -71,6 +91,7 @@ impl Store {
             let live = slot.live(self);
             store::check_precondition(&compose.precondition, compose.tag_of, live)?;
             let composed = self.join_sources(&*read, source_grants, &compose).await?;
+            check_encryption(&composed, &slot.bucket.bucket.properties)?;
             drop(read);
             let draft = Draft {
                 owner: owner.clone(),
@@ -79,6 +100,7 @@ impl Store {
                     layer: composed.layer,
                 },
                 digests: digests(&composed),
+                encryption: composed.encryption.clone(),
                 written: written(&composed, compose.sources.len()),
                 checksum: None,
                 properties: compose.properties.clone(),
@@ -121,6 +143,10 @@ impl Store {
         for ((source, grant), number) in compose.sources.iter().zip(source_grants).zip(1u32..) {
             let found = self.find_source(read, grant, source).await?;
             composed.expectations.extend(found.expectations.clone());
+            if number > 1 && composed.encryption != found.object.encryption {
+                return Err(encrypted_differently());
+            }
+            composed.encryption.clone_from(&found.object.encryption);
             let small = match found.object.layer() {
                 Some(_) => None,
                 None => self.small_bytes(read, &found).await?,

@@ -1,12 +1,15 @@
 //! Copying an object, or a range of one: the copy refers to the source's bytes, whatever their size.
-//! Only those that fit into a row are copied, and bytes are read only for a digest that is not known.
+//! Only those that fit into a row are copied, and bytes are read only for a digest that is not known,
+//! or when the copy is to be encrypted in another way.
 
+use crate::encryption::Encrypt;
 use crate::layer::Hold;
 use crate::nouns::{Content, CopyObject, CopyOutcome, PropertiesOf};
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
 use crate::put::checksum;
+use crate::recrypt::{Taken, target_encryption};
 use crate::source::{FoundSource, Hashed};
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
@@ -35,12 +38,37 @@ impl Store {
         let wanted: Vec<DigestAlgorithm> = copy.checksum.into_iter().collect();
         let mut hold = Hold::default();
         let mut hashed: Option<Hashed> = None;
+        let mut taken: Option<Taken> = None;
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let source = self.find_source(&*read, source_grant, &copy.source).await?;
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
             store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
+            let encrypt = target_encryption(&copy, &source, &slot.bucket.bucket.properties);
+            if encrypt.as_ref().map(Encrypt::encryption) != source.object.encryption {
+                drop(read);
+                let Some(bytes) = taken.take_if(|taken| taken.version == source.object.version)
+                else {
+                    taken = Some(self.take_source(source_grant, &copy, encrypt).await?);
+                    continue;
+                };
+                let mut draft = bytes.draft(&copy, &source, &owner);
+                draft.properties = properties(&source.object)?;
+                check_properties(&draft.properties)?;
+                let outcome = CopyOutcome {
+                    object: slot.object(self, draft),
+                    created: slot.live(self).is_none(),
+                    source: source.object,
+                };
+                slot.expect(source.expectations);
+                let placed = self.place_taken(slot, &outcome.object, &bytes, &mut hold);
+                if placed.await? {
+                    return Ok(outcome);
+                }
+                taken = Some(bytes);
+                continue;
+            }
             let small = self.small_bytes(&*read, &source).await?;
             let wanted = wanted_of(&source, small.as_ref(), &wanted);
             let digests = Store::digests(&source, small.as_ref(), &wanted, hashed.as_ref());
@@ -102,7 +130,7 @@ fn wanted_of(
 }
 
 /// The copy, without its properties.
-fn draft(
+pub(crate) fn draft(
     copy: &CopyObject,
     source: &FoundSource,
     digests: Digests,
@@ -125,6 +153,7 @@ fn draft(
         owner: owner.clone(),
         content,
         digests,
+        encryption: source.object.encryption.clone(),
         written,
         checksum,
         properties: Default::default(),

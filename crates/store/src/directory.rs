@@ -37,6 +37,7 @@ impl Store {
             drop(read);
             store::check_precondition(&create.precondition, create.tag_of, slot.live(self))?;
             let draft = Draft {
+                encryption: None,
                 owner: owner.clone(),
                 content: Content::Directory,
                 digests: digests.clone(),

@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 /// Bytes of every key here.
 pub const KEY_BYTES: usize = 32;
 /// Bytes of a nonce of AES-GCM (NIST SP 800-38D §8.2).
-const NONCE_BYTES: usize = 12;
+pub(crate) const NONCE_BYTES: usize = 12;
+/// Bytes of an authentication tag.
+pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes of the name of a master key.
 const ID_BYTES: usize = 8;
 

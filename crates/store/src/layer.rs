@@ -15,7 +15,8 @@ pub(crate) use pieces::{DEPTH_MAX, Piece, Walk, pieces};
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};
 
-use crate::record::{ExtentRecord, LayerRecord, Record, Source};
+use crate::encryption::SealedKey;
+use crate::record::{ExtentRecord, LayerRecord, Record, SealedRecord, Source};
 use crate::row_key;
 use std::ops::Bound;
 use trestle_core::{Error, LayerId, Result};
@@ -30,6 +31,8 @@ pub(crate) struct NewLayer {
     length: u64,
     depth: u64,
     writes: Vec<Write>,
+    /// The key of sealed bytes, and how many plain ones they are.
+    sealed: Option<(SealedRecord, u64)>,
 }
 
 impl NewLayer {
@@ -39,6 +42,15 @@ impl NewLayer {
             length: 0,
             depth: 0,
             writes: Vec::new(),
+            sealed: None,
+        }
+    }
+
+    /// A layer whose extents will hold sealed frames of `length` plain bytes.
+    pub(crate) fn sealed(id: LayerId, key: &SealedKey, length: u64) -> Self {
+        NewLayer {
+            sealed: Some((SealedRecord::new(key), length)),
+            ..NewLayer::new(id)
         }
     }
 
@@ -63,10 +75,12 @@ impl NewLayer {
 
     /// The writes of all rows; one record is going to refer to the layer.
     pub(crate) fn finish(mut self) -> Result<Vec<Write>> {
+        let (sealed, length) = self.sealed.take().unzip();
         let header = LayerRecord {
-            length: self.length,
+            length: length.unwrap_or(self.length),
             references: 1,
             depth: self.depth,
+            sealed,
         };
         self.writes.push(put_header(self.id, &header)?);
         Ok(self.writes)

@@ -15,6 +15,7 @@ mod compose;
 mod copy;
 mod delete;
 mod directory;
+mod encryption;
 mod expiry;
 mod feed;
 mod identity;
@@ -33,10 +34,12 @@ mod quota;
 mod read;
 mod receive;
 mod record;
+mod recrypt;
 mod removal;
 mod rename;
 mod ring;
 mod row_key;
+mod seal;
 mod source;
 mod store;
 mod tree;
@@ -47,6 +50,7 @@ pub use account::ChangeAccount;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
 pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
+pub use encryption::{CustomerKey, Encrypt, Encryption};
 pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use identity::{
     AccessKey, ChangeUser, Group, IDENTITY_NAME_BYTES_MAX, Identities, Issue, NamedPolicy,
@@ -62,8 +66,8 @@ pub use nouns::{
     VersionListing, VersionRef,
 };
 pub use nouns::{
-    CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
-    PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
+    CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
+    Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
 pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,

@@ -7,10 +7,11 @@ pub use content::{
     ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
 };
 pub use upload::{
-    CompleteOutcome, CompletePart, CompleteUpload, CreateUpload, ListUploads, ObjectPart, Part,
-    PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
+    CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
+    Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
 
+use crate::encryption::{Encrypt, Encryption};
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
 use crate::receive::BodyChecks;
 use crate::tree::Change;
@@ -122,6 +123,8 @@ pub struct Object {
     pub content: Content,
     /// Digests of the bytes.
     pub digests: Digests,
+    /// Under which key the content is encrypted, if it is.
+    pub encryption: Option<Encryption>,
     /// How the content came about.
     pub written: Written,
     /// The checksum that the client chose.
@@ -256,6 +259,8 @@ pub struct PutObject {
     pub tag_of: TagOf,
     /// The mutable part of the new object.
     pub properties: ObjectProperties,
+    /// How the content is to be encrypted; as the bucket says when absent.
+    pub encrypt: Option<Encrypt>,
     /// What the body has to be.
     pub checks: BodyChecks,
     /// The digest that becomes the object's checksum.

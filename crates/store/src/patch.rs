@@ -4,6 +4,7 @@
 //! A layer that this object alone refers to and nobody reads is changed in place. Otherwise the object
 //! gets a new layer, which refers to the former one for all that stays.
 
+use crate::encryption::{Encrypt, Encryption};
 use crate::layer::{
     Hold, NewLayer, Patch, Piece, REWRITTEN_ROW_BYTES_MAX, References, change_in_place, extent_at,
     header, pieces,
@@ -12,6 +13,7 @@ use crate::nouns::{Content, Object, Offset, PatchObject, PutOutcome};
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
+use crate::put::encrypt_of;
 use crate::read::open_content;
 use crate::receive::{OBJECT_BYTES_MAX, Received, object_too_large};
 use crate::record::Source;
@@ -47,7 +49,7 @@ impl Store {
     /// # Errors
     /// `NotFound`; `PreconditionFailed`; `InvalidOffset`; `IncompleteBody` and `DigestMismatch` for a
     /// body that is not what was declared; `TooLarge`; `InvalidInput` for what has no bytes; `NoSpace`;
-    /// `Locked`; `Conflict` when concurrent writes of the key keep winning; `Forbidden`; the body's own
+    /// `Locked`; `WrongKey` for a content under a key that the client keeps; `Conflict` when concurrent writes of the key keep winning; `Forbidden`; the body's own
     /// errors.
     pub async fn patch<B>(&self, grant: &Grant, patch: PatchObject, body: B) -> Result<PutOutcome>
     where
@@ -62,12 +64,18 @@ impl Store {
         let read = self.snapshot().await?;
         let slot = self.look_up_patched(&*read, grant, &patch).await?;
         offset_of(&patch, slot.live(self))?;
+        let encrypt = match slot.live(self) {
+            Some(current) => Encrypt::again(current.object.encryption.as_ref(), None)?,
+            None => encrypt_of(None, &slot.bucket.bucket.properties),
+        };
         drop((read, slot));
-        let received = self.receive(&patch.checks, body).await?;
+        let received = self.receive(&patch.checks, encrypt.as_ref(), body);
+        let received = received.await?;
+        let encryption = encrypt.as_ref().map(Encrypt::encryption);
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
-            let outcome = self.try_patch(grant, &patch, &received, &mut hold).await?;
-            if let Some(outcome) = outcome {
+            let attempt = self.try_patch(grant, &patch, &encryption, &received, &mut hold);
+            if let Some(outcome) = attempt.await? {
                 return Ok(outcome);
             }
         }
@@ -95,6 +103,7 @@ impl Store {
         &self,
         grant: &Grant,
         patch: &PatchObject,
+        encryption: &Option<Encryption>,
         received: &Received,
         hold: &mut Hold,
     ) -> Result<Option<PutOutcome>> {
@@ -107,6 +116,10 @@ impl Store {
                 object: current.object.clone(),
                 created: false,
             }));
+        }
+        if current.is_some_and(|current| current.object.encryption != *encryption) {
+            let message = "the object came to be encrypted in another way meanwhile";
+            return Err(Error::new(ErrorKind::Conflict, message));
         }
         let end = at.saturating_add(received.length);
         if end > OBJECT_BYTES_MAX {
@@ -130,6 +143,7 @@ impl Store {
                 layer: changed.layer,
             },
             digests: changed.digests,
+            encryption: encryption.clone(),
             written: changed.written,
             checksum: None,
             properties,
@@ -142,10 +156,7 @@ impl Store {
         changes.expectations.extend(changed.expectations);
         changes.writes.extend(changed.writes);
         changes.references = changed.references;
-        let streamed = received.streamed.as_ref();
-        changes
-            .tokens
-            .extend(streamed.map(|streamed| streamed.token()));
+        changes.tokens.extend(received.token());
         let normal = Urgency::Normal;
         let applied = changes.commit(self, &slot.bucket, hold, normal).await?;
         Ok(applied.then(|| PutOutcome {
@@ -167,6 +178,12 @@ impl Store {
         let former = current.map_or(0, |current| current.object.length());
         let layer = current.and_then(|current| current.object.layer());
         let length = former.max(place.end);
+        if received.is_sealed() && received.length > 0 {
+            return self
+                .lay_sealed(read, current, place, received)
+                .await
+                .map(Some);
+        }
         if layer.is_none() && length <= self.engine.data.body_bytes_max() as u64 {
             let old = self.bytes_of(read, current, (0, former)).await?;
             let new = received.attached().unwrap_or_default();
@@ -214,6 +231,51 @@ impl Store {
         self.lay_over(read, &mut changed, current, (of, place), received)
             .await?;
         Ok(Some(changed))
+    }
+
+    /// A new layer that refers to encrypted bytes, and to the former layer for all that stays.
+    async fn lay_sealed(
+        &self,
+        read: &dyn MetaRead,
+        current: Option<&FoundObject>,
+        place: ResolvedRange,
+        received: &Received,
+    ) -> Result<Changed> {
+        let former = current.map_or(0, |current| current.object.length());
+        let of = current.and_then(|current| current.object.layer());
+        let mut references = References::default();
+        let mut layer = NewLayer::new(LayerId(self.host.id()));
+        let stays = |start: u64, end: u64| ResolvedRange { start, end };
+        if let Some(of) = of {
+            for piece in pieces(read, of, stays(0, place.start.min(former))).await? {
+                layer.piece(piece, &mut references)?;
+            }
+        }
+        let gap = place.start.saturating_sub(former);
+        layer.piece(Piece::hole(gap), &mut references)?;
+        let sealed = received.layer_id();
+        let whole = stays(0, received.length);
+        layer.piece(Piece::reference(sealed, whole, 0), &mut references)?;
+        // Its header is written with the one reference that it has.
+        references.lose(sealed);
+        if let Some(of) = of {
+            for piece in pieces(read, of, stays(place.end.min(former), former)).await? {
+                layer.piece(piece, &mut references)?;
+            }
+        }
+        let mut writes = received.part_rows()?;
+        let id = layer.id;
+        writes.extend(layer.finish()?);
+        Ok(Changed {
+            length: former.max(place.end),
+            attached: None,
+            layer: Some(id),
+            digests: appended_digests(current, place, received),
+            written: Written::Patched,
+            writes,
+            expectations: Vec::new(),
+            references,
+        })
     }
 
     /// A new layer that refers to `of` for all that stays.
@@ -272,10 +334,7 @@ impl Store {
     }
 
     fn layer_for(&self, received: &Received) -> NewLayer {
-        NewLayer::new(match &received.streamed {
-            Some(streamed) => streamed.layer,
-            None => LayerId(self.host.id()),
-        })
+        NewLayer::new(received.layer_id())
     }
 
     /// The patch with a small body widened to whole blocks.
@@ -287,7 +346,7 @@ impl Store {
         received: &'r Received,
     ) -> Result<Patch<'r>> {
         let former = current.map_or(0, |current| current.object.length());
-        if received.streamed.is_some() {
+        if received.extents().is_some() {
             return Ok(unwidened(place, received));
         }
         let wide = ResolvedRange {
@@ -385,7 +444,8 @@ impl Store {
             return Ok(Bytes::new());
         }
         let mut bytes = BytesMut::new();
-        let mut chunks = open_content(&self.engine, object, body.clone(), range, None).await?;
+        let content = open_content(&self.engine, object, body.clone(), range, None).await?;
+        let mut chunks = content.unsealed(object, self.keys.unsealer(None));
         while let Some(chunk) = chunks.next_in(read).await? {
             bytes.extend_from_slice(&chunk);
         }
@@ -419,7 +479,7 @@ fn unwidened(place: ResolvedRange, received: &Received) -> Patch<'_> {
     Patch {
         start: place.start,
         before: received.attached().unwrap_or_default(),
-        streamed: received.streamed.as_ref().map_or(&[], |s| &s.extents),
+        streamed: received.extents().unwrap_or_default(),
         after: Bytes::new(),
     }
 }

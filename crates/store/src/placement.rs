@@ -7,6 +7,7 @@
 //! Invariants: a current object is newer than all of its key's history; at most one version of a
 //! key is the null version; all versions of a key have the object's id.
 
+use crate::encryption::Encryption;
 use crate::feed::{self, Event, EventKind};
 use crate::layer::{Hold, References};
 use crate::nouns::{Bucket, Content, Object, VersionRef};
@@ -46,6 +47,7 @@ pub(crate) struct Draft {
     pub(crate) owner: Owner,
     pub(crate) content: Content,
     pub(crate) digests: Digests,
+    pub(crate) encryption: Option<Encryption>,
     pub(crate) written: Written,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) properties: ObjectProperties,
@@ -213,6 +215,7 @@ impl Slot {
             modified,
             content: draft.content,
             digests: draft.digests,
+            encryption: draft.encryption,
             written: draft.written,
             checksum: draft.checksum,
             representation: properties.representation,

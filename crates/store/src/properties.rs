@@ -3,6 +3,7 @@
 //! Opaque here: the texts of policies and access control lists, and `documents`, in which a dialect
 //! keeps what has no meaning outside of it.
 
+use crate::encryption::Encryption;
 use std::collections::BTreeMap;
 use trestle_core::{Digest, Metadata, Representation, Timestamp};
 
@@ -117,6 +118,8 @@ pub struct BucketProperties {
     pub tags: BTreeMap<String, String>,
     /// The user's metadata.
     pub metadata: Metadata,
+    /// How objects that are written without a word about it are encrypted.
+    pub encryption: Option<Encryption>,
     /// Limits.
     pub quota: Quota,
     /// The storage policy that was chosen at its creation.

@@ -2,11 +2,12 @@
 //! key's content. Before that commit nothing is visible; a failed write leaves nothing behind.
 
 use crate::bucket_update::bytes;
-use crate::layer::{Hold, NewLayer};
+use crate::encryption::{Encrypt, Encryption};
+use crate::layer::Hold;
 use crate::nouns::{Content, PutObject, PutOutcome};
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
-use crate::properties::{Checksum, Written};
+use crate::properties::{BucketProperties, Checksum, Written};
 use crate::receive::Received;
 use crate::record::metadata_text;
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -74,12 +75,12 @@ impl Store {
         let mut found = self.look_up(grant, &put, id).await?;
         let mut checks = put.checks.clone();
         checks.algorithms.extend(put.checksum);
-        let received = self.receive(&checks, body).await?;
+        let encrypt = encrypt_of(put.encrypt.as_ref(), &found.bucket.bucket.properties);
+        let received = self.receive(&checks, encrypt.as_ref(), body).await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
-            let outcome = self.try_put(&put, &owner, found, &received, &mut hold);
-            let outcome = outcome.await?;
-            if let Some(outcome) = outcome {
+            let draft = draft(&put, &owner, encrypt.as_ref(), &received);
+            if let Some(outcome) = self.try_put(found, draft, &received, &mut hold).await? {
                 return Ok(outcome);
             }
             found = self.look_up(grant, &put, id).await?;
@@ -102,36 +103,18 @@ impl Store {
     /// One attempt to commit; none when a concurrent change won.
     async fn try_put(
         &self,
-        put: &PutObject,
-        owner: &Owner,
         slot: Slot,
+        draft: Draft,
         received: &Received,
         hold: &mut Hold,
     ) -> Result<Option<PutOutcome>> {
-        let draft = Draft {
-            owner: owner.clone(),
-            content: Content::Data {
-                length: received.length,
-                layer: received.streamed.as_ref().map(|streamed| streamed.layer),
-            },
-            digests: received.digests.clone(),
-            written: Written::Whole,
-            checksum: put
-                .checksum
-                .and_then(|algorithm| checksum(&received.digests, algorithm)),
-            properties: put.properties.clone(),
-        };
         let object = slot.object(self, draft);
-        let body = received.attached().map(Body::Attached);
+        let body = received.for_row().map(Body::Attached);
         let Some(mut changes) = slot.install(self, &object, body).await? else {
             return Ok(None);
         };
-        if let Some(streamed) = &received.streamed {
-            let mut rows = NewLayer::new(streamed.layer);
-            rows.streamed(&streamed.extents)?;
-            changes.writes.extend(rows.finish()?);
-            changes.tokens.push(streamed.token());
-        }
+        changes.writes.extend(received.rows()?);
+        changes.tokens.extend(received.token());
         let urgency = Urgency::Normal;
         let applied = changes.commit(self, &slot.bucket, hold, urgency).await?;
         Ok(applied.then(|| PutOutcome {
@@ -139,6 +122,34 @@ impl Store {
             created: slot.live(self).is_none(),
         }))
     }
+}
+
+/// What a write makes of what it received.
+fn draft(put: &PutObject, owner: &Owner, encrypt: Option<&Encrypt>, received: &Received) -> Draft {
+    Draft {
+        owner: owner.clone(),
+        content: Content::Data {
+            length: received.length,
+            layer: received.layer(),
+        },
+        digests: received.digests.clone(),
+        encryption: encrypt.map(Encrypt::encryption),
+        written: Written::Whole,
+        checksum: put
+            .checksum
+            .and_then(|algorithm| checksum(&received.digests, algorithm)),
+        properties: put.properties.clone(),
+    }
+}
+
+/// How a content is encrypted: as its client says, else as its bucket does.
+pub(crate) fn encrypt_of(encrypt: Option<&Encrypt>, bucket: &BucketProperties) -> Option<Encrypt> {
+    encrypt.cloned().or_else(|| match &bucket.encryption {
+        Some(Encryption::Store) => Some(Encrypt::Store),
+        Some(Encryption::Named(name)) => Some(Encrypt::Named(name.clone())),
+        // No bucket has it.
+        Some(Encryption::Customer { .. }) | None => None,
+    })
 }
 
 /// The checksum that a client chose, when it was taken of the whole content.

@@ -1,15 +1,18 @@
 //! Reading an object: its record first, then any range of its bytes, verified.
 
+use crate::encryption::{CustomerKey, Unsealer, check_customer_key};
 use crate::layer::LayerReader;
 use crate::nouns::{Bucket, Content, Object, ReadObject, VersionRef};
 use crate::placement;
 use crate::record::{BucketRecord, Record};
+use crate::ring::Keys;
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, Key, Noun, ObjectId, Owner, ResolvedRange, Result};
@@ -63,6 +66,8 @@ impl Store {
             }
             return Ok(ObjectReader {
                 engine: self.engine.clone(),
+                keys: self.keys.clone(),
+                customer: None,
                 pin: object.layer().and(pin),
                 snapshot,
                 object,
@@ -206,6 +211,8 @@ fn is_marker(marker: &Object) -> Error {
 /// whatever becomes of the object. To be used at once: it holds a snapshot.
 pub struct ObjectReader {
     engine: Engine,
+    keys: Arc<Keys>,
+    customer: Option<CustomerKey>,
     /// On the object's layer.
     pin: Option<Pin>,
     snapshot: Box<dyn MetaRead>,
@@ -225,17 +232,30 @@ impl ObjectReader {
         &self.object
     }
 
+    /// Reads with the key that the client keeps.
+    ///
+    /// # Errors
+    /// `WrongKey` when it is not the one that the content is encrypted under.
+    pub fn with_key(mut self, key: Option<CustomerKey>) -> Result<Self> {
+        check_customer_key(self.object.encryption.as_ref(), key.as_ref())?;
+        self.customer = key;
+        Ok(self)
+    }
+
     /// The bytes of `range`. The first chunk has been read and verified when this returns; an error
     /// later in the stream ends it, and the bytes before it are right.
     ///
     /// # Errors
-    /// `Corrupt`; `InvalidInput` for a range beyond the end.
+    /// `Corrupt`; `WrongKey` when the client keeps the key and did not give it; `InvalidInput` for a
+    /// range beyond the end.
     pub async fn into_bytes(self, range: ResolvedRange) -> Result<ObjectBytes> {
         if range.start > range.end || range.end > self.object.length() {
             return Err(Error::invalid("the range does not lie within the object"));
         }
         let content = open_content(&self.engine, &self.object, self.body, range, self.pin);
-        let mut chunks = content.await?;
+        let customer = self.customer.map(|customer| customer.key);
+        let unsealer = self.keys.unsealer(customer);
+        let mut chunks = content.await?.unsealed(&self.object, unsealer);
         let first = chunks.next_in(&*self.snapshot).await?;
         drop(self.snapshot);
         let whole = first.as_ref().map_or(0, |first| first.len() as u64) == range.len();
@@ -295,6 +315,16 @@ pub(crate) enum Chunks {
 }
 
 impl Chunks {
+    /// Reads sealed layers, too, when the object has any.
+    pub(crate) fn unsealed(self, object: &Object, unsealer: Unsealer) -> Self {
+        match self {
+            Chunks::Layer(layer) if object.encryption.is_some() => {
+                Chunks::Layer(layer.unsealed(unsealer))
+            }
+            other => other,
+        }
+    }
+
     /// The next bytes; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         match self {

@@ -1,13 +1,16 @@
 //! Taking a body in: it is hashed while it passes, held against what it has to be, and kept in memory
 //! when it is small, else streamed into the data port. What no commit names is given up.
 
+use crate::encryption::{Encrypt, SealedKey};
+use crate::layer::NewLayer;
 use crate::row_key;
+use crate::seal::Sealer;
 use crate::store::{self, Store};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
 use trestle_core::{Digest, DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, Result};
-use trestle_engine::{Data, DataWriter, Extent, Token};
+use trestle_engine::{Data, DataWriter, Extent, Token, Write};
 
 /// Largest object, in bytes.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
@@ -82,7 +85,11 @@ pub(crate) struct Received {
     /// The bytes, when they were not streamed.
     bytes: Bytes,
     /// Where they are, when they were.
-    pub(crate) streamed: Option<Streamed>,
+    streamed: Option<Streamed>,
+    /// What they are as a layer.
+    layer: LayerId,
+    /// The key of sealed bytes.
+    sealed: Option<SealedKey>,
 }
 
 impl Received {
@@ -90,18 +97,78 @@ impl Received {
     pub(crate) fn attached(&self) -> Option<Bytes> {
         (!self.bytes.is_empty()).then(|| self.bytes.clone())
     }
+
+    /// What goes into the object's own row. Sealed bytes never do: their layer has the key.
+    pub(crate) fn for_row(&self) -> Option<Bytes> {
+        self.attached().filter(|_| self.sealed.is_none())
+    }
+
+    /// Where the bytes are, when they were streamed.
+    pub(crate) fn extents(&self) -> Option<&[Extent]> {
+        self.streamed
+            .as_ref()
+            .map(|streamed| streamed.extents.as_slice())
+    }
+
+    /// The layer that the bytes may become.
+    pub(crate) fn layer_id(&self) -> LayerId {
+        self.layer
+    }
+
+    /// Whether the bytes are encrypted.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// What a commit names in order to keep the bytes.
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.streamed.as_ref().map(Streamed::token)
+    }
+
+    /// The layer that the bytes are, unless they go into the object's own row.
+    pub(crate) fn layer(&self) -> Option<LayerId> {
+        self.part_layer()
+            .filter(|_| self.streamed.is_some() || self.sealed.is_some())
+    }
+
+    /// The rows of that layer.
+    pub(crate) fn rows(&self) -> Result<Vec<Write>> {
+        match self.layer() {
+            Some(_) => self.part_rows(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The layer of bytes that become part of something else: all but none at all.
+    pub(crate) fn part_layer(&self) -> Option<LayerId> {
+        (self.length > 0).then_some(self.layer)
+    }
+
+    /// The rows of that layer.
+    pub(crate) fn part_rows(&self) -> Result<Vec<Write>> {
+        if self.length == 0 {
+            return Ok(Vec::new());
+        }
+        let mut rows = match &self.sealed {
+            Some(key) => NewLayer::sealed(self.layer, key, self.length),
+            None => NewLayer::new(self.layer),
+        };
+        match &self.streamed {
+            Some(streamed) => rows.streamed(&streamed.extents)?,
+            None => rows.attached(self.bytes.clone())?,
+        }
+        rows.finish()
+    }
 }
 
 /// The bytes of a body that is too large for a row.
-pub(crate) struct Streamed {
-    pub(crate) layer: LayerId,
-    pub(crate) extents: Vec<Extent>,
+struct Streamed {
+    extents: Vec<Extent>,
     unnamed: Unnamed,
 }
 
 impl Streamed {
-    /// What a commit names in order to keep them.
-    pub(crate) fn token(&self) -> Token {
+    fn token(&self) -> Token {
         self.unnamed.token
     }
 }
@@ -120,8 +187,13 @@ impl Drop for Unnamed {
 
 impl Store {
     /// Takes a body in: hashes it, checks it against what it has to be, and streams what is more
-    /// than fits into a row.
-    pub(crate) async fn receive<B>(&self, checks: &BodyChecks, mut body: B) -> Result<Received>
+    /// than fits into a row, sealed on the way when it is to be encrypted.
+    pub(crate) async fn receive<B>(
+        &self,
+        checks: &BodyChecks,
+        encrypt: Option<&Encrypt>,
+        mut body: B,
+    ) -> Result<Received>
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
@@ -129,8 +201,15 @@ impl Store {
         algorithms.extend(checks.expected_digests.iter().map(|d| d.algorithm));
         algorithms.extend(&checks.algorithms);
         let mut hasher = Hasher::new(&algorithms);
+        let layer = LayerId(self.host.id());
+        let sealing = match encrypt {
+            Some(encrypt) => Some(self.keys.sealing(encrypt, layer).await?),
+            None => None,
+        };
+        let mut sealer = sealing.as_ref().map(|s| Sealer::new(s.cipher.clone()));
         let mut sink = Sink {
             store: self,
+            layer,
             collected: BytesMut::with_capacity(
                 // As much as it says, and no more than is kept here: the claim may be false.
                 usize::try_from(checks.declared_length.unwrap_or(0))
@@ -151,19 +230,28 @@ impl Store {
                 return Err(incomplete("the body is longer than it was declared"));
             }
             hasher.update(&chunk);
-            sink.append(chunk).await?;
+            let stored = match &mut sealer {
+                Some(sealer) => sealer.push(&*self.host.random, &chunk)?,
+                None => chunk,
+            };
+            sink.append(stored).await?;
         }
         if declared.is_some_and(|declared| length != declared) {
             return Err(incomplete("the body ended before its declared length"));
         }
         let digests = hasher.finish();
         checks.check_digests(&digests)?;
+        if let Some(sealer) = sealer {
+            sink.append(sealer.finish(&*self.host.random)?).await?;
+        }
         let (bytes, streamed) = sink.finish().await?;
         Ok(Received {
             length,
             digests,
             bytes,
             streamed,
+            layer,
+            sealed: sealing.map(|sealing| sealing.key),
         })
     }
 }
@@ -171,13 +259,15 @@ impl Store {
 /// Collects a small body, and streams a large one into the data port.
 struct Sink<'a> {
     store: &'a Store,
+    /// The layer that streamed bytes become.
+    layer: LayerId,
     collected: BytesMut,
-    writer: Option<(LayerId, Box<dyn DataWriter>)>,
+    writer: Option<Box<dyn DataWriter>>,
 }
 
 impl Sink<'_> {
     async fn append(&mut self, chunk: Bytes) -> Result<()> {
-        if let Some((_, writer)) = &mut self.writer {
+        if let Some(writer) = &mut self.writer {
             return if chunk.is_empty() {
                 Ok(())
             } else {
@@ -189,19 +279,18 @@ impl Sink<'_> {
             self.collected.extend_from_slice(&chunk);
             return Ok(());
         }
-        let layer = LayerId(self.store.host.id());
-        let mut writer = data.write(row_key::extents(layer)).await?;
+        let mut writer = data.write(row_key::extents(self.layer)).await?;
         let collected = std::mem::take(&mut self.collected).freeze();
         if !collected.is_empty() {
             writer.append(collected).await?;
         }
         writer.append(chunk).await?;
-        self.writer = Some((layer, writer));
+        self.writer = Some(writer);
         Ok(())
     }
 
     async fn finish(self) -> Result<(Bytes, Option<Streamed>)> {
-        let Some((layer, writer)) = self.writer else {
+        let Some(writer) = self.writer else {
             return Ok((self.collected.freeze(), None));
         };
         let written = writer.finish().await?;
@@ -211,7 +300,6 @@ impl Sink<'_> {
             token: written.token,
         };
         let streamed = Streamed {
-            layer,
             extents: written.extents,
             unnamed,
         };

@@ -6,6 +6,7 @@
 //! versions, one step after another, and refuses newer ones.
 
 mod bucket;
+mod encryption;
 mod feed;
 mod job;
 mod layer;
@@ -15,7 +16,7 @@ mod upload;
 pub(crate) use bucket::BucketRecord;
 pub(crate) use feed::FeedRecord;
 pub(crate) use job::JobRecord;
-pub(crate) use layer::{ExtentRecord, LayerRecord, Source};
+pub(crate) use layer::{ExtentRecord, LayerRecord, SealedRecord, Source};
 pub(crate) use object::ObjectRecord;
 pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};
 

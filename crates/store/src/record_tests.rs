@@ -1,4 +1,5 @@
 use super::*;
+use crate::encryption::Encryption;
 use crate::nouns::{Bucket, Content, Held, Object};
 use crate::properties::*;
 use serde_json::json;
@@ -26,6 +27,7 @@ fn object(layer: Option<LayerId>) -> Object {
         created: Timestamp(10),
         modified: Timestamp(20),
         content: Content::Data { length: 7, layer },
+        encryption: Some(Encryption::Customer { digest: [6; 16] }),
         written: Written::Parts {
             count: 2,
             digest: digests.get(DigestAlgorithm::Md5).unwrap().clone(),
@@ -106,6 +108,7 @@ fn buckets_come_back_as_they_went_in() {
     let map = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
     for (lock, versioning) in locks.into_iter().zip(versionings) {
         let full = BucketProperties {
+            encryption: Some(Encryption::Named("blue".into())),
             versioning,
             lock,
             policy: Some("{}".into()),

@@ -32,6 +32,7 @@ impl Slot {
                 owner,
                 content: Content::DeleteMarker,
                 digests: Digests::default(),
+                encryption: None,
                 written: Written::Whole,
                 checksum: None,
                 properties: ObjectProperties::default(),

@@ -4,13 +4,16 @@
 //! adds a version, changes nothing that was written before, and a change of the master key wraps the
 //! ring alone anew. A key is made when it is first needed.
 
-use crate::keys::SecretKey;
+use crate::keys::{MasterKey, SecretKey};
 use crate::row_key;
 use crate::store::Store;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result};
-use trestle_engine::{Commit, Expectation, Scan, ScanItem, Write};
+use trestle_engine::{Commit, Engine, Expectation, Scan, ScanItem, Write};
+use trestle_host::Random;
 use zeroize::Zeroizing;
 
 /// Longest name of a key, in bytes.
@@ -20,41 +23,69 @@ const SECRETS: &str = "secrets";
 /// Bytes of a version in front of what it wrapped.
 const VERSION_BYTES: usize = 4;
 
-/// The keys that were used since the store was opened.
-#[derive(Default)]
-pub(crate) struct Ring(RwLock<BTreeMap<(String, u32), SecretKey>>);
+/// The ring of one store. What was used stays in memory.
+pub(crate) struct Keys {
+    engine: Engine,
+    random: Arc<dyn Random>,
+    master: Option<MasterKey>,
+    used: RwLock<BTreeMap<(String, u32), SecretKey>>,
+}
 
-impl std::fmt::Debug for Ring {
+impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ring")
+        f.write_str("Keys")
     }
 }
 
-impl Ring {
-    fn newest(&self, name: &str) -> Option<(u32, SecretKey)> {
-        let keys = self.0.read();
-        let versions = keys.range((name.to_owned(), 0)..=(name.to_owned(), u32::MAX));
+impl Keys {
+    pub(crate) fn new(
+        engine: Engine,
+        random: Arc<dyn Random>,
+        master: Option<MasterKey>,
+    ) -> Arc<Self> {
+        Arc::new(Keys {
+            engine,
+            random,
+            master,
+            used: RwLock::default(),
+        })
+    }
+
+    /// The name of the master key, if it was given.
+    pub(crate) fn master_id(&self) -> Option<String> {
+        self.master.as_ref().map(MasterKey::id)
+    }
+
+    /// Where unpredictable bytes come from.
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// What wraps the ring.
+    fn above(&self) -> Result<SecretKey> {
+        let missing = || Error::invalid("the store was opened without its master key");
+        Ok(self.master.as_ref().ok_or_else(missing)?.derive(RING))
+    }
+
+    fn known(&self, name: &str, versions: RangeInclusive<u32>) -> Option<(u32, SecretKey)> {
+        let used = self.used.read();
+        let (first, last) = versions.into_inner();
+        let versions = used.range((name.to_owned(), first)..=(name.to_owned(), last));
         let ((_, version), key) = versions.last()?;
         Some((*version, key.clone()))
     }
 
-    fn get(&self, name: &str, version: u32) -> Option<SecretKey> {
-        self.0.read().get(&(name.to_owned(), version)).cloned()
-    }
-
-    fn insert(&self, name: &str, version: u32, key: &SecretKey) {
+    fn remember(&self, name: &str, version: u32, key: &SecretKey) {
         let id = (name.to_owned(), version);
-        self.0.write().insert(id, key.clone());
+        self.used.write().insert(id, key.clone());
     }
-}
 
-impl Store {
     /// The newest version of a key, made now when there is none.
     ///
     /// # Errors
     /// `InvalidInput` for a bad name, or when the store was opened without its master key.
     pub(crate) async fn newest_key(&self, name: &str) -> Result<(u32, SecretKey)> {
-        if let Some(known) = self.ring.newest(name) {
+        if let Some(known) = self.known(name, 0..=u32::MAX) {
             return Ok(known);
         }
         match self.stored_version(name).await? {
@@ -68,10 +99,12 @@ impl Store {
     /// # Errors
     /// `Corrupt` when it is not there, or cannot be decrypted.
     pub(crate) async fn key_version(&self, name: &str, version: u32) -> Result<SecretKey> {
-        if let Some(known) = self.ring.get(name, version) {
+        if let Some((_, known)) = self.known(name, version..=version) {
             return Ok(known);
         }
         let row = self
+            .engine
+            .meta
             .snapshot()
             .await?
             .get(&row_key::ring_key(name, version))
@@ -82,10 +115,9 @@ impl Store {
             ))
         })?;
         let key = self
-            .master()?
-            .derive(RING)
+            .above()?
             .unwrap_key(&purpose(name, version), &row.value)?;
-        self.ring.insert(name, version, &key);
+        self.remember(name, version, &key);
         Ok(key)
     }
 
@@ -94,7 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::newest_key`]; `Conflict` when somebody else rotates it at the same time.
-    pub async fn rotate_key(&self, name: &str) -> Result<u32> {
+    pub(crate) async fn rotate(&self, name: &str) -> Result<u32> {
         let version = self.stored_version(name).await?.unwrap_or(0);
         let full = || Error::new(ErrorKind::TooLarge, "a key has no room for another version");
         let (version, _) = self
@@ -107,9 +139,9 @@ impl Store {
     ///
     /// # Errors
     /// `InvalidInput` when the store was opened without its master key; `TooLarge`.
-    pub async fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) async fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
         let (version, key) = self.newest_key(SECRETS).await?;
-        let wrapped = key.wrap(&*self.host.random, purpose, secret)?;
+        let wrapped = key.wrap(self.random(), purpose, secret)?;
         Ok([version.to_be_bytes().as_slice(), &wrapped].concat())
     }
 
@@ -117,7 +149,7 @@ impl Store {
     ///
     /// # Errors
     /// `InvalidInput` when the store was opened without its master key; `Corrupt`.
-    pub async fn unwrap_secret(
+    pub(crate) async fn unwrap_secret(
         &self,
         purpose: &[u8],
         wrapped: &[u8],
@@ -140,7 +172,7 @@ impl Store {
         }
         let mut scan = Scan::prefix(row_key::ring_keys(name), 1);
         scan.reverse = true;
-        let found = self.snapshot().await?.scan(&scan).await?;
+        let found = self.engine.meta.snapshot().await?.scan(&scan).await?;
         let malformed = || Error::corrupt("a key of the ring has a malformed row key");
         match found.first() {
             None => Ok(None),
@@ -154,9 +186,9 @@ impl Store {
     }
 
     async fn add_key_version(&self, name: &str, version: u32) -> Result<(u32, SecretKey)> {
-        let key = SecretKey::generate(&*self.host.random);
-        let above = self.master()?.derive(RING);
-        let wrapped = above.wrap(&*self.host.random, &purpose(name, version), key.as_bytes())?;
+        let key = SecretKey::generate(self.random());
+        let above = self.above()?;
+        let wrapped = above.wrap(self.random(), &purpose(name, version), key.as_bytes())?;
         let row = row_key::ring_key(name, version);
         let commit = Commit {
             expectations: vec![Expectation::Absent(row.clone())],
@@ -167,9 +199,13 @@ impl Store {
             }],
             ..Commit::default()
         };
-        if self.try_commit(commit).await? {
-            self.ring.insert(name, version, &key);
-            return Ok((version, key));
+        match self.engine.meta.commit(commit).await {
+            Ok(_) => {
+                self.remember(name, version, &key);
+                return Ok((version, key));
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
         }
         // Somebody else has just made it; only for the first version that is as good.
         if version == 1 {
@@ -179,6 +215,38 @@ impl Store {
             ErrorKind::Conflict,
             "the key was rotated at the same time",
         ))
+    }
+}
+
+impl Store {
+    /// Adds a version to a key of the ring: what is encrypted from now on takes it, and what was
+    /// before stays as it is. Returns the version.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad name, or when the store was opened without its master key;
+    /// `Conflict` when somebody else rotates it at the same time.
+    pub async fn rotate_key(&self, name: &str) -> Result<u32> {
+        self.keys.rotate(name).await
+    }
+
+    /// Encrypts a secret that a row is going to keep, bound to `purpose`, which names the row.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `TooLarge`.
+    pub async fn wrap_secret(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>> {
+        self.keys.wrap_secret(purpose, secret).await
+    }
+
+    /// Decrypts a secret that was encrypted for the same purpose.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store was opened without its master key; `Corrupt`.
+    pub async fn unwrap_secret(
+        &self,
+        purpose: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        self.keys.unwrap_secret(purpose, wrapped).await
     }
 }
 
@@ -193,11 +261,8 @@ fn purpose(name: &str, version: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MasterKey;
     use futures::executor::block_on;
-    use std::sync::Arc;
     use trestle_core::AccountId;
-    use trestle_engine::Engine;
     use trestle_host::{Host, SeededRandom};
 
     async fn open(engine: &Engine, master: u64) -> Result<Arc<Store>> {
@@ -222,7 +287,7 @@ mod tests {
             assert_eq!(&**other.unwrap_secret(b"a", &new).await.unwrap(), b"new");
             assert!(other.unwrap_secret(b"b", &new).await.is_err());
             assert!(other.unwrap_secret(b"a", &new[..3]).await.is_err());
-            let (version, _) = other.newest_key(SECRETS).await.unwrap();
+            let (version, _) = other.keys.newest_key(SECRETS).await.unwrap();
             assert_eq!(version, 2);
 
             let error = open(&engine, 2).await.unwrap_err();
@@ -236,7 +301,7 @@ mod tests {
             let engine = trestle_engine::memory::engine();
             let one = open(&engine, 1).await.unwrap();
             let two = open(&engine, 1).await.unwrap();
-            let made = futures::join!(one.newest_key("k"), two.newest_key("k"));
+            let made = futures::join!(one.keys.newest_key("k"), two.keys.newest_key("k"));
             let (one, two) = (made.0.unwrap().1, made.1.unwrap().1);
             assert_eq!(one.as_bytes(), two.as_bytes());
         });
@@ -248,7 +313,7 @@ mod tests {
             let engine = trestle_engine::memory::engine();
             let store = open(&engine, 1).await.unwrap();
             for name in ["", "a\0b", &"x".repeat(KEY_NAME_BYTES_MAX + 1)] {
-                let error = store.newest_key(name).await.unwrap_err();
+                let error = store.keys.newest_key(name).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidInput);
             }
             let root = AccountId::parse("root").unwrap();

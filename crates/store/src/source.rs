@@ -1,12 +1,13 @@
 //! Bytes of objects that go into other objects: found, held against their conditions, and put together
 //! without moving more of them than fits into a row.
 
+use crate::encryption::check_customer_key;
 use crate::layer::{NewLayer, References, header, pieces};
 use crate::nouns::{Object, ReadObject, Source, VersionRef};
 use crate::read::{ObjectBytes, open_content};
 use crate::store::{self, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::stream::{self, BoxStream, StreamExt};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, ResolvedRange, Result, Validators,
@@ -93,6 +94,7 @@ impl Store {
             start: 0,
             end: object.length(),
         };
+        check_customer_key(object.encryption.as_ref(), source.key_of_client.as_ref())?;
         let range = source.range;
         let range = range.map_or(Ok(whole), |range| range.resolve(object.length()))?;
         Ok(FoundSource {
@@ -103,13 +105,16 @@ impl Store {
         })
     }
 
-    /// The bytes of a source that fits into a row; none when it does not.
+    /// The bytes of a source that fits into a row; none when it does not. Encrypted bytes never go into
+    /// a row.
     pub(crate) async fn small_bytes(
         &self,
         read: &dyn MetaRead,
         source: &FoundSource,
     ) -> Result<Option<Bytes>> {
-        if source.range.len() > self.engine.data.body_bytes_max() as u64 {
+        if source.object.encryption.is_some()
+            || source.range.len() > self.engine.data.body_bytes_max() as u64
+        {
             return Ok(None);
         }
         let (object, body, range) = (&source.object, source.body.clone(), source.range);
@@ -205,12 +210,33 @@ impl Store {
         source: &Source,
         algorithms: &[DigestAlgorithm],
     ) -> Result<Hashed> {
+        let (version, mut bytes) = self.open_source(grant, source).await?;
+        let mut hasher = Hasher::new(algorithms);
+        while let Some(chunk) = bytes.next().await {
+            hasher.update(&chunk?);
+        }
+        Ok(Hashed {
+            version,
+            digests: hasher.finish(),
+        })
+    }
+
+    /// The plain bytes of a source as it is now, and of which version they are.
+    ///
+    /// # Errors
+    /// As a read.
+    pub(crate) async fn open_source(
+        &self,
+        grant: &Grant,
+        source: &Source,
+    ) -> Result<(VersionId, BoxStream<'static, Result<Bytes>>)> {
         let read = ReadObject {
             bucket: source.bucket.clone(),
             key: source.key.clone(),
             version: source.version,
         };
         let reader = self.open_object(grant, &read).await?;
+        let reader = reader.with_key(source.key_of_client.clone())?;
         let version = reader.object().version;
         let length = reader.object().length();
         let whole = ResolvedRange {
@@ -219,18 +245,10 @@ impl Store {
         };
         let range = source.range;
         let range = range.map_or(Ok(whole), |range| range.resolve(length))?;
-        let mut hasher = Hasher::new(algorithms);
-        match reader.into_bytes(range).await? {
-            ObjectBytes::Whole(bytes) => hasher.update(&bytes),
-            ObjectBytes::Stream(mut stream) => {
-                while let Some(chunk) = stream.next().await {
-                    hasher.update(&chunk?);
-                }
-            }
-        }
-        Ok(Hashed {
-            version,
-            digests: hasher.finish(),
-        })
+        let bytes = match reader.into_bytes(range).await? {
+            ObjectBytes::Whole(bytes) => stream::iter([Ok(bytes)]).boxed(),
+            ObjectBytes::Stream(stream) => stream.boxed(),
+        };
+        Ok((version, bytes))
     }
 }

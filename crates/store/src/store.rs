@@ -5,7 +5,7 @@ use crate::keys::MasterKey;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
-use crate::ring::Ring;
+use crate::ring::Keys;
 use crate::row_key::{self, Count};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -38,8 +38,7 @@ const SETTING_BYTES_MAX: usize = 64 << 10;
 pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
-    pub(crate) master: Option<MasterKey>,
-    pub(crate) ring: Ring,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) waiting: Waiting,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
@@ -114,10 +113,9 @@ impl Store {
         master: Option<MasterKey>,
     ) -> Result<Arc<Store>> {
         let store = Store {
+            keys: Keys::new(engine.clone(), host.random.clone(), master),
             engine,
             host,
-            master,
-            ring: Ring::default(),
             waiting: Waiting::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
@@ -136,7 +134,7 @@ impl Store {
 
     /// Remembers which master key the store was made with, and refuses another.
     async fn check_master_key(&self) -> Result<()> {
-        let Some(given) = self.master.as_ref().map(MasterKey::id) else {
+        let Some(given) = self.keys.master_id() else {
             return Ok(());
         };
         let Some(known) = self.setting(MASTER_KEY_SETTING).await? else {
@@ -150,12 +148,6 @@ impl Store {
         Err(Error::invalid(format!(
             "the store needs master key {known}; the one that was given is {given}"
         )))
-    }
-
-    /// The master key.
-    pub(crate) fn master(&self) -> Result<&MasterKey> {
-        let missing = || Error::invalid("the store was opened without its master key");
-        self.master.as_ref().ok_or_else(missing)
     }
 
     /// Gives back what space can be given back now, deletes what has ended, and carries on

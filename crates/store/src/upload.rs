@@ -5,12 +5,14 @@ mod complete;
 mod part;
 
 use crate::bucket::check_limit;
+use crate::encryption::Encrypt;
 use crate::layer::Hold;
 use crate::nouns::{
     CreateUpload, ListUploads, Part, PartListing, Upload, UploadItem, UploadKey, UploadListing,
 };
 use crate::object_update::check_properties;
 use crate::placement::Changes;
+use crate::put::encrypt_of;
 use crate::record::{PartRecord, Record, UploadRecord};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
@@ -45,6 +47,7 @@ impl Store {
             key,
             properties,
             checksum,
+            encrypt,
         } = create;
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
@@ -54,15 +57,15 @@ impl Store {
                 "a checksum of all bytes of an upload in parts must be a CRC",
             ));
         }
-        let upload = Upload {
+        let mut upload = Upload {
             id: UploadId(self.host.id()),
             key,
             owner: store::owner(grant)?,
             created: self.host.clock.now(),
             properties,
             checksum,
+            encryption: None,
         };
-        let value = UploadRecord::new(&upload)?.to_value()?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
@@ -70,11 +73,14 @@ impl Store {
                 .find_bucket_of(&*read, grant, (&bucket, &upload.key))
                 .await?;
             drop(read);
+            let encrypt = encrypt_of(encrypt.as_ref(), &found.bucket.properties);
+            upload.encryption = encrypt.as_ref().map(Encrypt::encryption);
+            let value = UploadRecord::new(&upload)?.to_value()?;
             let mut expectations = found.expectations();
             expectations.push(confirmed);
             let mut changes = Changes::expecting(expectations);
             let row = row_key::upload(found.bucket.id, &upload.key, upload.id);
-            changes.put(row, value.clone(), None);
+            changes.put(row, value, None);
             if changes
                 .commit(self, &found, &mut hold, Urgency::Normal)
                 .await?

@@ -97,6 +97,7 @@ async fn place(
     let key = key(to.1)?;
     let grant = call.on_object(Action::WriteObject, &bucket, &key).await?;
     let put = PutObject {
+        encrypt: None,
         bucket,
         key,
         precondition: Precondition::none(),

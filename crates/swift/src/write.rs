@@ -203,6 +203,7 @@ pub(crate) async fn store(
     }
     let grant = call.on_object(Action::WriteObject, &bucket, &key).await?;
     let put = PutObject {
+        encrypt: None,
         bucket,
         key,
         precondition: match write.absent {

@@ -302,6 +302,7 @@ async fn ask_object(
         } => {
             let grant = granted(Action::WriteObject)?;
             let put = PutObject {
+                encrypt: None,
                 bucket,
                 key,
                 precondition: precondition(*condition, current),

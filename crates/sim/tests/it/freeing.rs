@@ -48,6 +48,7 @@ fn on_object(action: Action, key: &str) -> Result<Grant> {
 
 async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<()> {
     let put = PutObject {
+        encrypt: None,
         bucket: bucket()?,
         key: Key::parse(key)?,
         precondition: Precondition::none(),
@@ -76,6 +77,7 @@ async fn many_rows(store: &Store) -> Result<()> {
     put(store, "one", vec![7; 200_000]).await?;
     let source = |first: u64| -> Result<Source> {
         Ok(Source {
+            key_of_client: None,
             bucket: bucket()?,
             key: Key::parse("one")?,
             version: VersionRef::Current,

@@ -4,10 +4,12 @@ use super::{Check, Place};
 use crate::layer::header;
 use crate::record::{ExtentRecord, LayerRecord, Record, Source};
 use crate::row_key;
+use crate::store::Store;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use trestle_core::{Error, LayerId, Result};
-use trestle_engine::{MetaRead, Row};
+use trestle_engine::data::READ_BYTES_MAX;
+use trestle_engine::{BodyRef, MetaRead, Row};
 
 /// What was seen of each layer so far.
 #[derive(Default)]
@@ -79,7 +81,13 @@ impl Check<'_> {
         let Some(layer) = &seen.header else {
             return Err(Error::corrupt("an extent of a layer that does not exist"));
         };
-        let (length, doomed) = (layer.length, layer.references == 0);
+        let (length, doomed) = (layer.stored(), layer.references == 0);
+        // Whether they can be decrypted or not, they must be what they were.
+        if layer.sealed.is_some()
+            && let Some(body) = &row.body
+        {
+            read_all(self.store, body).await?;
+        }
         let bytes = row.body.as_ref().map(|body| u64::from(body.length));
         match extent.source {
             Source::Own if bytes != Some(extent.length) => {
@@ -123,15 +131,28 @@ impl Check<'_> {
                 );
                 self.found(Place::default(), message);
             }
-            if header.references > 0 && header.length != seen.covered {
+            if header.references > 0 && header.stored() != seen.covered {
                 let message = format!(
                     "the extents of layer {layer} end at {} where it says {}",
-                    seen.covered, header.length
+                    seen.covered,
+                    header.stored()
                 );
                 self.found(Place::default(), message);
             }
         }
     }
+}
+
+/// Reads all bytes of a row, which verifies their checksums.
+async fn read_all(store: &Store, body: &BodyRef) -> Result<()> {
+    let length = u64::from(body.length);
+    let mut start = 0;
+    while start < length {
+        let end = length.min(start + READ_BYTES_MAX);
+        store.engine.data.read_body(body, start..end).await?;
+        start = end;
+    }
+    Ok(())
 }
 
 fn layer_of(key: &[u8]) -> Result<LayerId> {

@@ -1,6 +1,7 @@
 //! What the verbs take and give that make contents of others: copies, joins, changes in place.
 
 use super::{Object, TagOf, VersionRef};
+use crate::encryption::{CustomerKey, Encrypt};
 use crate::properties::ObjectProperties;
 use crate::receive::BodyChecks;
 use trestle_core::*;
@@ -20,6 +21,8 @@ pub struct Source {
     pub tag_of: TagOf,
     /// Which of its bytes; all when absent.
     pub range: Option<ByteRange>,
+    /// The key that the client keeps, when its content is encrypted under that.
+    pub key_of_client: Option<CustomerKey>,
 }
 
 /// A copy of an object, or of a range of its bytes.
@@ -38,6 +41,9 @@ pub struct CopyObject {
     /// The digest that becomes the copy's checksum. It is taken of the bytes when it is not known.
     /// When absent, a copy of a whole object has the source's.
     pub checksum: Option<DigestAlgorithm>,
+    /// How the copy is to be encrypted. When absent as the bucket says, else as the source is, unless
+    /// that is under a key that the client keeps.
+    pub encrypt: Option<Encrypt>,
 }
 
 /// Makes the properties of a copy from the object that is copied: kept, replaced or joined.

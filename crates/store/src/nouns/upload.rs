@@ -1,6 +1,7 @@
 //! What the verbs of uploads in parts take and give.
 
-use super::{Object, PartInfo, TagOf};
+use super::{Object, PartInfo, Source, TagOf};
+use crate::encryption::{CustomerKey, Encrypt, Encryption};
 use crate::properties::{Checksum, ObjectProperties};
 use crate::receive::BodyChecks;
 use trestle_core::*;
@@ -26,6 +27,8 @@ pub struct CreateUpload {
     pub properties: ObjectProperties,
     /// The checksum that it asks for.
     pub checksum: Option<UploadChecksum>,
+    /// How the parts are to be encrypted; as the bucket says when absent.
+    pub encrypt: Option<Encrypt>,
 }
 
 /// An upload in parts that was neither completed nor given up.
@@ -43,6 +46,8 @@ pub struct Upload {
     pub properties: ObjectProperties,
     /// The checksum that it asks for.
     pub checksum: Option<UploadChecksum>,
+    /// Under which key its parts are encrypted, if they are.
+    pub encryption: Option<Encryption>,
 }
 
 /// Names an upload: one of another key is not found.
@@ -65,6 +70,21 @@ pub struct UploadPart {
     pub number: u32,
     /// What the body has to be.
     pub checks: BodyChecks,
+    /// The key that the client keeps, when the upload is encrypted under that.
+    pub key_of_client: Option<CustomerKey>,
+}
+
+/// A part that is made of an object.
+#[derive(Clone, Debug)]
+pub struct CopyPart {
+    /// The upload.
+    pub to: UploadKey,
+    /// The part's number, 1 to 10,000: one that was sent before is replaced.
+    pub number: u32,
+    /// What is copied.
+    pub source: Source,
+    /// The key that the client keeps, when the upload is encrypted under that.
+    pub key_of_client: Option<CustomerKey>,
 }
 
 /// A part that is there.

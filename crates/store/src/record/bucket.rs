@@ -1,5 +1,6 @@
 //! The record of a bucket.
 
+use super::encryption::EncryptionRecord;
 use super::{IdBytes, OwnerRecord, Record, bad_name, filled, filled_metadata, metadata_of_filled};
 use crate::nouns::{Bucket, Held};
 use crate::properties::{
@@ -30,10 +31,12 @@ pub(crate) struct BucketRecord {
     // 6 is kept for lifecycle.
     #[n(7)]
     lock: Option<LockRecord>,
-    // 8 is kept for the parent of a clone, 10 for encryption.
+    // 8 is kept for the parent of a clone.
     /// JSON text.
     #[n(9)]
     metadata: Option<String>,
+    #[n(10)]
+    encryption: Option<EncryptionRecord>,
     #[n(11)]
     ownership: Option<String>,
     /// One bit for each refusal.
@@ -201,6 +204,7 @@ impl BucketRecord {
             public_access: public_access_bits(properties.public_access),
             tags: filled(&properties.tags),
             quota: QuotaRecord::new(properties.quota),
+            encryption: properties.encryption.as_ref().map(EncryptionRecord::new),
             storage_policy: properties.storage_policy.clone(),
             documents: filled(&properties.documents),
             held: (!bucket.held.is_empty()).then(|| {
@@ -224,6 +228,10 @@ impl BucketRecord {
             tags: self.tags.unwrap_or_default(),
             metadata: metadata_of_filled(self.metadata)?,
             quota: self.quota.map(QuotaRecord::into_quota).unwrap_or_default(),
+            encryption: self
+                .encryption
+                .map(EncryptionRecord::into_encryption)
+                .transpose()?,
             storage_policy: self.storage_policy,
             documents: self.documents.unwrap_or_default(),
         };

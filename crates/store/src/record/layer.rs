@@ -1,7 +1,9 @@
 //! The records of layers and their extents.
 
 use super::{DigestRecord, IdBytes, Record};
+use crate::encryption::SealedKey;
 use crate::nouns::PartInfo;
+use crate::seal::sealed_length;
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use trestle_core::{Digests, Error, LayerId, Result};
@@ -10,7 +12,7 @@ use trestle_core::{Digests, Error, LayerId, Result};
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct LayerRecord {
-    /// Bytes in all extents.
+    /// Bytes of the content.
     #[n(0)]
     pub(crate) length: u64,
     /// Records and extents of other layers that refer to it.
@@ -19,6 +21,49 @@ pub(crate) struct LayerRecord {
     /// Longest way from here to bytes: 0 when no extent refers to another layer.
     #[n(4)]
     pub(crate) depth: u64,
+    /// Its extents hold sealed frames, of this key; their offsets count sealed bytes.
+    #[n(5)]
+    pub(crate) sealed: Option<SealedRecord>,
+}
+
+/// The wrapped data key of a sealed layer.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct SealedRecord {
+    /// The key of the ring that wraps it; none when the client keeps that.
+    #[n(0)]
+    name: Option<String>,
+    #[n(1)]
+    version: Option<u32>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    wrapped: Vec<u8>,
+}
+
+impl SealedRecord {
+    pub(crate) fn new(key: &SealedKey) -> Self {
+        SealedRecord {
+            name: key.under.as_ref().map(|(name, _)| name.clone()),
+            version: key.under.as_ref().map(|(_, version)| *version),
+            wrapped: key.wrapped.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> SealedKey {
+        SealedKey {
+            under: self.name.clone().zip(self.version),
+            wrapped: self.wrapped.clone(),
+        }
+    }
+}
+
+impl LayerRecord {
+    /// Bytes that its extents have together.
+    pub(crate) fn stored(&self) -> u64 {
+        match self.sealed {
+            Some(_) => sealed_length(self.length),
+            None => self.length,
+        }
+    }
 }
 
 impl Record for LayerRecord {

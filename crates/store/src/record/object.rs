@@ -1,6 +1,7 @@
 //! The record of an object: of the current one and of each version in history.
 
 use super::bucket::{mode_number, mode_of};
+use super::encryption::EncryptionRecord;
 use super::{DigestRecord, IdBytes, OwnerRecord, Record, filled, metadata_of, metadata_text};
 use crate::nouns::{Content, Object};
 use crate::properties::{Checksum, Retention, Written};
@@ -182,9 +183,11 @@ pub(crate) struct ObjectRecord {
     expires: Option<u64>,
     #[n(14)]
     acl: Option<String>,
-    // 15 and 17 are reserved.
+    // 15 is reserved.
     #[n(16)]
     storage_class: Option<String>,
+    #[n(17)]
+    encryption: Option<EncryptionRecord>,
     /// Whole when absent.
     #[n(18)]
     written: Option<WrittenRecord>,
@@ -223,6 +226,7 @@ impl ObjectRecord {
             expires: object.expires.map(|expires| expires.0),
             acl: object.acl.clone(),
             storage_class: object.storage_class.clone(),
+            encryption: object.encryption.as_ref().map(EncryptionRecord::new),
             written: WrittenRecord::new(&object.written),
             ordinal: object.ordinal,
             null_version: object.null_version.then_some(true),
@@ -248,6 +252,10 @@ impl ObjectRecord {
             modified: Timestamp(self.modified),
             content: self.content.into_content()?,
             digests,
+            encryption: self
+                .encryption
+                .map(EncryptionRecord::into_encryption)
+                .transpose()?,
             written: self
                 .written
                 .map_or(Ok(Written::Whole), WrittenRecord::into_written)?,

@@ -49,6 +49,7 @@ impl UploadRecord {
                 layer: None,
             },
             digests: Digests::default(),
+            encryption: upload.encryption.clone(),
             written: Written::Whole,
             checksum: None,
             representation: properties.representation,
@@ -79,6 +80,7 @@ impl UploadRecord {
         Ok(Upload {
             id: UploadId(object.id.0),
             created: object.created,
+            encryption: object.encryption.clone(),
             properties: object.properties(),
             checksum: algorithm.transpose()?.map(|algorithm| UploadChecksum {
                 algorithm,

@@ -83,6 +83,7 @@ impl Store {
                     layer: joined.layer,
                 },
                 digests: joined.digests,
+                encryption: found.upload.encryption.clone(),
                 written: joined.written,
                 checksum: joined.checksum,
                 properties: found.upload.properties.clone(),

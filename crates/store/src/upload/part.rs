@@ -1,9 +1,11 @@
 //! Parts of uploads: sent or copied, in any order; one that comes again frees the former.
 
 use super::{FoundUpload, PART_NUMBER_MAX};
-use crate::layer::{Hold, NewLayer};
-use crate::nouns::{Object, Part, Source, UploadKey, UploadPart};
+use crate::encryption::Encrypt;
+use crate::layer::Hold;
+use crate::nouns::{CopyPart, Object, Part, UploadKey, UploadPart};
 use crate::placement::Changes;
+use crate::receive::{BodyChecks, Received};
 use crate::record::{PartRecord, Record};
 use crate::row_key;
 use crate::source::Hashed;
@@ -29,6 +31,7 @@ impl Store {
             to,
             number,
             mut checks,
+            key_of_client,
         } = part;
         check_part(grant, &to, number)?;
         checks.check_limits()?;
@@ -39,40 +42,34 @@ impl Store {
         checks
             .algorithms
             .extend(found.upload.checksum.map(|c| c.algorithm));
-        let received = self.receive(&checks, body).await?;
+        let encrypt = Encrypt::again(found.upload.encryption.as_ref(), key_of_client)?;
+        let received = self.receive(&checks, encrypt.as_ref(), body).await?;
+        self.place_part(grant, &to, number, &received).await
+    }
+
+    /// Commits a part of bytes that were taken in.
+    async fn place_part(
+        &self,
+        grant: &Grant,
+        to: &UploadKey,
+        number: u32,
+        received: &Received,
+    ) -> Result<Part> {
         let part = Part {
             number,
             length: received.length,
             digests: received.digests.clone(),
             modified: self.host.clock.now(),
         };
-        let mut layer = NewLayer::new(match &received.streamed {
-            Some(streamed) => streamed.layer,
-            None => LayerId(self.host.id()),
-        });
-        if let Some(streamed) = &received.streamed {
-            layer.streamed(&streamed.extents)?;
-        }
-        if let Some(bytes) = received.attached() {
-            layer.attached(bytes)?;
-        }
-        let id = (part.length > 0).then_some(layer.id);
-        let rows = if id.is_some() {
-            layer.finish()?
-        } else {
-            Vec::new()
-        };
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
-            let found = self.find_upload(&*read, grant, &to).await?;
+            let found = self.find_upload(&*read, grant, to).await?;
             let mut changes = change_part(&*read, &found, number).await?;
             drop(read);
-            put_part(&mut changes, &found, &part, (id, 0))?;
-            changes.writes.extend(rows.iter().cloned());
-            changes
-                .tokens
-                .extend(received.streamed.as_ref().map(|s| s.token()));
+            put_part(&mut changes, &found, &part, (received.part_layer(), 0))?;
+            changes.writes.extend(received.part_rows()?);
+            changes.tokens.extend(received.token());
             let normal = Urgency::Normal;
             if changes
                 .commit(self, &found.bucket, &mut hold, normal)
@@ -85,18 +82,23 @@ impl Store {
     }
 
     /// Makes a part of an object, or of a range of one, by reference. The bytes are read only for
-    /// digests that are not known.
+    /// digests that are not known, and when the upload is encrypted in another way.
     ///
     /// # Errors
-    /// Those of [`Store::upload_part`] and of a read; `PreconditionFailed`; `RangeNotSatisfiable`.
+    /// Those of [`Store::upload_part`] and of a read; `PreconditionFailed`; `RangeNotSatisfiable`;
+    /// `WrongKey`.
     pub async fn upload_part_copy(
         &self,
         source_grant: &Grant,
         grant: &Grant,
-        to: UploadKey,
-        number: u32,
-        source: Source,
+        copy: CopyPart,
     ) -> Result<(Part, Object)> {
+        let CopyPart {
+            to,
+            number,
+            source,
+            key_of_client,
+        } = copy;
         check_part(grant, &to, number)?;
         let mut hold = Hold::default();
         let mut hashed: Option<Hashed> = None;
@@ -106,6 +108,22 @@ impl Store {
             let from = self.find_source(&*read, source_grant, &source).await?;
             let mut wanted = vec![DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme];
             wanted.extend(found.upload.checksum.map(|c| c.algorithm));
+            let encryption = found.upload.encryption.as_ref();
+            let encrypt = Encrypt::again(encryption, key_of_client.clone())?;
+            if found.upload.encryption != from.object.encryption {
+                drop(read);
+                let (version, bytes) = self.open_source(source_grant, &source).await?;
+                if version != from.object.version {
+                    continue;
+                }
+                let checks = BodyChecks {
+                    algorithms: wanted,
+                    ..BodyChecks::default()
+                };
+                let received = self.receive(&checks, encrypt.as_ref(), bytes).await?;
+                let part = self.place_part(grant, &to, number, &received).await?;
+                return Ok((part, from.object));
+            }
             let small = self.small_bytes(&*read, &from).await?;
             let digests = Store::digests(&from, small.as_ref(), &wanted, hashed.as_ref());
             let Some(digests) = digests else {

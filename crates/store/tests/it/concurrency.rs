@@ -13,6 +13,7 @@ async fn of_many_creators_one_wins() {
                 let f = f.clone();
                 tokio::spawn(async move {
                     let put = PutObject {
+                        encrypt: None,
                         precondition: Precondition::absent(),
                         ..a_put("b", &format!("k{round}"))
                     };

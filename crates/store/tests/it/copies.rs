@@ -8,6 +8,7 @@ use trestle_store::*;
 
 fn source(k: &str) -> Source {
     Source {
+        key_of_client: None,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,
@@ -19,6 +20,7 @@ fn source(k: &str) -> Source {
 
 pub(crate) fn a_copy(from: &str, bucket: &str, to: &str) -> CopyObject {
     CopyObject {
+        encrypt: None,
         source: source(from),
         bucket: name(bucket),
         key: key(to),
@@ -85,7 +87,9 @@ async fn a_copy_is_the_same_bytes_and_outlives_its_source() {
         f.assert_sound().await;
         assert_eq!(f.read_in("c", "l").await.unwrap(), bytes);
         let again = f.copy(CopyObject {
+            encrypt: None,
             source: Source {
+                key_of_client: None,
                 bucket: name("c"),
                 ..source("l")
             },
@@ -177,6 +181,7 @@ async fn a_copy_keeps_or_replaces_what_goes_with_the_bytes() {
     assert_eq!(f.rows(0x40).await.len(), 1);
     // A digest that nobody took yet is taken of the bytes.
     let sha256 = CopyObject {
+        encrypt: None,
         checksum: Some(DigestAlgorithm::Sha256),
         ..a_copy("l", "b", "m")
     };
@@ -184,6 +189,7 @@ async fn a_copy_keeps_or_replaces_what_goes_with_the_bytes() {
     let expected = digest(&bytes, DigestAlgorithm::Sha256);
     assert_eq!(copied.checksum.unwrap().digest, expected);
     let range = CopyObject {
+        encrypt: None,
         checksum: Some(DigestAlgorithm::Crc32),
         ..ranged("l", "m", 10, 200_009)
     };

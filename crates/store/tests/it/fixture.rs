@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
 use trestle_core::*;
-use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Token, Written};
+use trestle_engine::data::READ_BYTES_MAX;
+use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Scan, ScanItem, Token, Written};
 use trestle_host::{Host, ManualClock};
 use trestle_store::*;
 
@@ -56,6 +57,7 @@ pub(crate) fn tag(object: &Object) -> String {
 
 pub(crate) fn a_put(bucket: &str, k: &str) -> PutObject {
     PutObject {
+        encrypt: None,
         bucket: name(bucket),
         key: key(k),
         precondition: Precondition::none(),
@@ -277,6 +279,34 @@ impl Fixture {
             end: reader.object().length(),
         };
         collect(reader.into_bytes(range).await?).await
+    }
+
+    pub(crate) async fn set_encryption(&self, encryption: Option<Encryption>) -> Result<Bucket> {
+        let grants = [on_bucket(Action::WriteBucketEncryption, "b")];
+        let change = move |properties: &mut BucketProperties| {
+            properties.encryption = encryption.clone();
+            Ok(())
+        };
+        self.store.update_bucket(&grants, &name("b"), &change).await
+    }
+
+    /// The bytes that belong to the rows of a table.
+    pub(crate) async fn bodies(&self, table: u8) -> Vec<(Bytes, Bytes)> {
+        let read = self.engine.meta.snapshot().await.unwrap();
+        let scan = Scan::prefix(vec![table], 10_000);
+        let mut bodies = Vec::new();
+        for item in read.scan(&scan).await.unwrap() {
+            if let ScanItem::Row(key, row) = item
+                && let Some(body) = row.body
+            {
+                for start in (0..u64::from(body.length)).step_by(READ_BYTES_MAX as usize) {
+                    let end = (start + READ_BYTES_MAX).min(body.length.into());
+                    let bytes = self.engine.data.read_body(&body, start..end).await;
+                    bodies.push((key.clone(), bytes.unwrap()));
+                }
+            }
+        }
+        bodies
     }
 
     pub(crate) async fn versioning(&self, versioning: Versioning) -> Result<Bucket> {

@@ -13,6 +13,7 @@ mod buckets;
 mod check;
 mod concurrency;
 mod copies;
+mod encryption;
 mod feed;
 mod fixture;
 mod identities;

@@ -121,6 +121,7 @@ async fn preconditions_guard_writes_and_deletes() {
     let f = Fixture::new().await;
     let failed = ErrorKind::PreconditionFailed;
     let put = |precondition| trestle_store::PutObject {
+        encrypt: None,
         precondition,
         ..a_put("b", "k")
     };
@@ -146,6 +147,7 @@ async fn a_failing_precondition_leaves_the_body_unread() {
     f.put("k", b"1").await.unwrap();
     let grant = on_object(trestle_access::Action::WriteObject, "b", "k");
     let put = trestle_store::PutObject {
+        encrypt: None,
         precondition: Precondition::absent(),
         ..a_put("b", "k")
     };
@@ -166,6 +168,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
         let bytes = pattern(size, 1);
         for declared in [size as u64 - 1, size as u64 + 1] {
             let put = trestle_store::PutObject {
+                encrypt: None,
                 checks: declaring(declared),
                 ..a_put("b", "k")
             };
@@ -175,6 +178,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
             );
         }
         let wrong = trestle_store::PutObject {
+            encrypt: None,
             checks: expecting(md5(b"other")),
             ..a_put("b", "k")
         };
@@ -191,6 +195,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
             .await;
         assert_eq!(kind(put), ErrorKind::IncompleteBody);
         let right = trestle_store::PutObject {
+            encrypt: None,
             checks: BodyChecks {
                 declared_length: Some(size as u64),
                 ..expecting(md5(&bytes))
@@ -201,6 +206,7 @@ async fn a_body_that_is_not_as_declared_leaves_nothing() {
         f.delete("right").await.unwrap();
     }
     let put = trestle_store::PutObject {
+        encrypt: None,
         checks: declaring(6 << 40),
         ..a_put("b", "k")
     };
@@ -226,6 +232,7 @@ async fn what_is_expected_may_come_after_the_body() {
             .unwrap()
             .clone();
         let put = |late: std::result::Result<Digest, ErrorKind>| trestle_store::PutObject {
+            encrypt: None,
             checks: BodyChecks {
                 algorithms: vec![DigestAlgorithm::Crc32c],
                 late: Some(LateDigests::new(move || match &late {

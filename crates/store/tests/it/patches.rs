@@ -31,7 +31,7 @@ impl Fixture {
         self.store.patch(&grant, patch, body(bytes)).await
     }
 
-    async fn patch(&self, k: &str, at: u64, bytes: &[u8]) -> Result<PutOutcome> {
+    pub(crate) async fn patch(&self, k: &str, at: u64, bytes: &[u8]) -> Result<PutOutcome> {
         self.patch_with(a_patch(k, Offset::At(at)), bytes).await
     }
 
@@ -331,6 +331,7 @@ async fn objects_are_made_of_others() {
     f.put("small", b"small").await.unwrap();
     f.put("empty", b"").await.unwrap();
     let of = |k: &str, range: Option<(u64, u64)>| Source {
+        key_of_client: None,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,

@@ -338,6 +338,7 @@ async fn an_object_ends_when_it_says() {
     }
     // To a write it is as if it were not there.
     let put = PutObject {
+        encrypt: None,
         precondition: Precondition::absent(),
         ..a_put("b", "again")
     };

@@ -38,6 +38,7 @@ pub(crate) fn complete(upload: &UploadKey, numbers: &[u32]) -> CompleteUpload {
 
 fn range_of(k: &str, range: Option<(u64, u64)>) -> Source {
     Source {
+        key_of_client: None,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,
@@ -61,6 +62,7 @@ impl Fixture {
 
     pub(crate) async fn begin(&self, k: &str) -> UploadKey {
         let create = CreateUpload {
+            encrypt: None,
             bucket: name("b"),
             key: key(k),
             properties: ObjectProperties::default(),
@@ -72,6 +74,7 @@ impl Fixture {
     pub(crate) async fn send(&self, to: &UploadKey, number: u32, bytes: &[u8]) -> Result<Part> {
         let grant = on_object(Action::WriteObject, "b", to.key.as_str());
         let part = UploadPart {
+            key_of_client: None,
             to: to.clone(),
             number,
             checks: BodyChecks::default(),
@@ -82,9 +85,13 @@ impl Fixture {
     async fn send_copy(&self, to: &UploadKey, number: u32, source: Source) -> Result<Part> {
         let from = on_object(Action::ReadObject, "b", source.key.as_str());
         let grant = on_object(Action::WriteObject, "b", to.key.as_str());
-        let copied = self
-            .store
-            .upload_part_copy(&from, &grant, to.clone(), number, source);
+        let copy = CopyPart {
+            to: to.clone(),
+            number,
+            source,
+            key_of_client: None,
+        };
+        let copied = self.store.upload_part_copy(&from, &grant, copy);
         Ok(copied.await?.0)
     }
 
@@ -130,6 +137,7 @@ async fn parts_come_in_any_order_and_the_last_of_each_number_counts() {
     let f = Fixture::new().await;
     let sizes = [(7, 3 << 20), (2, 10), (3, 200_000), (9, 0), (5, 1 << 20)];
     let create = CreateUpload {
+        encrypt: None,
         bucket: name("b"),
         key: key("k"),
         properties: ObjectProperties {
@@ -322,6 +330,7 @@ async fn an_upload_that_is_given_up_frees_everything_at_once() {
     f.assert_nothing_leaked().await;
     f.delete_bucket("b").await.unwrap();
     let create = CreateUpload {
+        encrypt: None,
         bucket: name("b"),
         key: key("k"),
         properties: ObjectProperties::default(),
@@ -390,6 +399,7 @@ async fn an_object_has_the_checksum_that_its_upload_asked_for() {
     for algorithm in DigestAlgorithm::ALL {
         for composite in [false, true] {
             let create = CreateUpload {
+                encrypt: None,
                 bucket: name("b"),
                 key: key("k"),
                 properties: ObjectProperties::default(),

@@ -1,0 +1,91 @@
+//! Copies whose bytes have to be encrypted in another way than the source's: they are read, and
+//! written as a body of their own.
+
+use crate::copy::draft;
+use crate::encryption::{Encrypt, Encryption};
+use crate::layer::Hold;
+use crate::nouns::{Content, CopyObject, Object};
+use crate::placement::{Draft, Slot};
+use crate::properties::BucketProperties;
+use crate::put::encrypt_of;
+use crate::receive::{BodyChecks, Received};
+use crate::source::FoundSource;
+use crate::store::Store;
+use trestle_access::Grant;
+use trestle_core::{Owner, Result, VersionId};
+use trestle_engine::{Body, Urgency};
+
+/// The bytes of a source, taken in and encrypted as the copy is to be.
+pub(crate) struct Taken {
+    /// Of which version they are.
+    pub(crate) version: VersionId,
+    received: Received,
+    encryption: Option<Encryption>,
+}
+
+impl Taken {
+    /// The copy, without its properties.
+    pub(crate) fn draft(&self, copy: &CopyObject, source: &FoundSource, owner: &Owner) -> Draft {
+        let content = Content::Data {
+            length: self.received.length,
+            layer: self.received.layer(),
+        };
+        let digests = self.received.digests.clone();
+        Draft {
+            encryption: self.encryption.clone(),
+            ..draft(copy, source, digests, content, owner)
+        }
+    }
+}
+
+/// How a copy is encrypted.
+pub(crate) fn target_encryption(
+    copy: &CopyObject,
+    source: &FoundSource,
+    bucket: &BucketProperties,
+) -> Option<Encrypt> {
+    encrypt_of(copy.encrypt.as_ref(), bucket).or_else(|| match &source.object.encryption {
+        Some(Encryption::Store) => Some(Encrypt::Store),
+        Some(Encryption::Named(name)) => Some(Encrypt::Named(name.clone())),
+        Some(Encryption::Customer { .. }) | None => None,
+    })
+}
+
+impl Store {
+    /// Takes in the bytes of a copy's source.
+    pub(crate) async fn take_source(
+        &self,
+        grant: &Grant,
+        copy: &CopyObject,
+        encrypt: Option<Encrypt>,
+    ) -> Result<Taken> {
+        let (version, bytes) = self.open_source(grant, &copy.source).await?;
+        let checks = BodyChecks {
+            algorithms: copy.checksum.into_iter().collect(),
+            ..BodyChecks::default()
+        };
+        Ok(Taken {
+            version,
+            received: self.receive(&checks, encrypt.as_ref(), bytes).await?,
+            encryption: encrypt.as_ref().map(Encrypt::encryption),
+        })
+    }
+
+    /// Commits an object of bytes that were taken in. Not, when a concurrent change won.
+    pub(crate) async fn place_taken(
+        &self,
+        slot: Slot,
+        object: &Object,
+        taken: &Taken,
+        hold: &mut Hold,
+    ) -> Result<bool> {
+        let body = taken.received.for_row().map(Body::Attached);
+        let Some(mut changes) = slot.install(self, object, body).await? else {
+            return Ok(false);
+        };
+        changes.writes.extend(taken.received.rows()?);
+        changes.tokens.extend(taken.received.token());
+        let urgency = Urgency::Normal;
+        changes.commit(self, &slot.bucket, hold, urgency).await
+    }
+}
