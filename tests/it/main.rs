@@ -6,6 +6,7 @@ mod clients;
 mod faults;
 mod figures;
 mod framing;
+mod identities;
 mod keys;
 mod lanes;
 mod lifecycle;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("store", &["core", "host", "access", "engine"]),
     ("http", &["core", "host"]),
     ("rest", &["core", "access", "store", "http"]),
+    ("admin", &["core", "access", "store", "http"]),
     ("s3", &["core", "host", "access", "store", "http"]),
     ("swift", &["core", "host", "access", "store", "http"]),
     ("cdmi", &["core", "host", "access", "store", "http"]),
@@ -28,6 +29,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "store",
             "http",
             "rest",
+            "admin",
             "s3",
             "swift",
             "cdmi",
@@ -53,7 +55,9 @@ const LAYERS: [(&str, &[&str]); 16] = [
 const FOR_TESTS: [&str; 3] = ["sim", "engine", "engine-embedded"];
 
 /// Only these crates may know the libraries that speak HTTP.
-const SPEAK_HTTP: [&str; 7] = ["http", "rest", "s3", "cdmi", "server", "bench", "swift"];
+const SPEAK_HTTP: [&str; 8] = [
+    "http", "rest", "s3", "cdmi", "server", "bench", "swift", "admin",
+];
 const HTTP_LIBRARIES: [&str; 6] = [
     "http",
     "http-body",

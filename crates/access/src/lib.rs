@@ -8,6 +8,7 @@ mod action;
 mod context;
 mod decision;
 mod facts;
+mod generate;
 mod password;
 mod policy;
 mod principal;
@@ -26,6 +27,7 @@ pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide};
 pub use facts::{
     AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,
 };
+pub use generate::{new_access_key, new_password, new_secret_key};
 pub use password::{PasswordCache, hash_secret, verify_secret};
 pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, Statement};
 pub use principal::{Principal, PrincipalKind};

@@ -109,6 +109,26 @@ impl PasswordCache {
         }
     }
 
+    /// Hashes a password with argon2id, within the same bounds.
+    ///
+    /// # Errors
+    /// As [`hash_secret`].
+    pub async fn hash(&self, host: &Host, password: &str) -> Result<String> {
+        let stopped = |_| Error::new(ErrorKind::Internal, "a password was not hashed");
+        let run = self.runs.clone().acquire_owned().await.map_err(stopped)?;
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let (password, random) = (password.to_owned(), host.random.clone());
+        host.spawn
+            .blocking(Box::new(move || {
+                // Nobody receives when the caller was dropped.
+                let _unread = send.send(hash_secret(&password, &*random));
+                drop(run);
+            }))
+            .await;
+        let stopped = |_| Error::new(ErrorKind::Internal, "a password was not hashed");
+        receive.try_recv().map_err(stopped)?
+    }
+
     /// Whether this was verified a short time ago, so that checking it again costs nothing.
     ///
     /// # Errors

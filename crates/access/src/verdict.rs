@@ -1,9 +1,10 @@
 //! The order in which a decision is made. `docs/access.md` says it for people.
 //!
 //! 1. Who is unknown or disabled may nothing. 2. A Deny of any policy. 3. An ordered list. 4. Root.
-//! 5. Each policy of the session must allow it. 6. What admits everybody. 7. The owner's account:
-//!    its administrators, its users' policies, and what names them. 8. Other accounts: what names a
-//!    user, or what names their account and they are allowed to use. 9. Nothing else.
+//! 5. What admits everybody. 6. The owner's account: its administrators, its users' policies, and
+//!    what names them. 7. Other accounts: what names a user, or what names their account and they
+//!    are allowed to use. 8. Nothing else. What any of these allows, each policy of the session must
+//!    allow, too.
 
 use crate::acl::{AclAsked, Admission, Ordered, Place};
 use crate::policy::{Asking, Effect, Naming, Policy, Spoken};
@@ -161,7 +162,7 @@ pub fn verdict(asked: &Asked, facts: &Facts) -> Verdict {
         return case.within_session(verdict);
     }
     if asked.principal.is_root() {
-        return Verdict::Allowed(Reason::Root);
+        return case.within_session(Verdict::Allowed(Reason::Root));
     }
     match case.granted() {
         Some(reason) => case.within_session(Verdict::Allowed(reason)),

@@ -5,9 +5,9 @@
 
 use crate::config::Config;
 use std::path::Path;
-use trestle_access::{hash_secret, verify_secret};
+use trestle_access::{hash_secret, new_access_key, new_password, new_secret_key, verify_secret};
 use trestle_core::AccountId;
-use trestle_host::{Host, OpenMode, Random};
+use trestle_host::{Host, OpenMode};
 use trestle_store::{Identities, Store, User};
 
 /// The account of the root user.
@@ -22,26 +22,6 @@ pub(crate) struct Fresh {
     pub(crate) password: String,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
-}
-
-/// Characters that look different from each other.
-const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789";
-const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-fn text(random: &dyn Random, alphabet: &[u8], length: usize) -> String {
-    let mut chosen = String::with_capacity(length);
-    while chosen.len() < length {
-        let mut byte = [0];
-        random.fill(&mut byte);
-        // Values beyond a multiple of the alphabet would favour its first letters.
-        let [value] = byte.map(usize::from);
-        if value < 256 / alphabet.len() * alphabet.len()
-            && let Some(letter) = alphabet.get(value % alphabet.len())
-        {
-            chosen.push(char::from(*letter));
-        }
-    }
-    chosen
 }
 
 /// The root user of the store, made now when there is none; then its credentials come back.
@@ -88,9 +68,9 @@ async fn make(host: &Host, store: &Store, dir: &Path, config: &Config) -> Result
     let given = |part: &str| config.root(part).map(str::to_owned);
     let fresh = Fresh {
         user: given("user").unwrap_or_else(|| "root".to_owned()),
-        password: given("password").unwrap_or_else(|| text(&*host.random, LETTERS, 24)),
-        access_key: given("access_key").unwrap_or_else(|| text(&*host.random, CAPITALS, 20)),
-        secret_key: given("secret_key").unwrap_or_else(|| text(&*host.random, LETTERS, 40)),
+        password: given("password").unwrap_or_else(|| new_password(&*host.random)),
+        access_key: given("access_key").unwrap_or_else(|| new_access_key(&*host.random)),
+        secret_key: given("secret_key").unwrap_or_else(|| new_secret_key(&*host.random)),
     };
     let hash = hash_secret(&fresh.password, &*host.random).map_err(failed)?;
     // The file first: a root user without it would leave nobody who knows the password.

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
+use trestle_admin::Admin;
 use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
 use trestle_http::{Body, Client, Handler, Label, Problem};
@@ -20,6 +21,7 @@ use trestle_swift::Swift;
 /// Every dialect that this server speaks.
 pub(crate) struct Dialects {
     pub(crate) rest: Rest,
+    pub(crate) admin: Admin,
     pub(crate) s3: S3,
     pub(crate) cdmi: Cdmi,
     pub(crate) swift: Arc<Swift>,
@@ -63,6 +65,7 @@ impl Dialects {
                     .answer(request.method(), request.headers(), request.extensions())
                     .await
             }
+            Some("-") if Admin::serves(path) => labelled("admin", self.admin.answer(request).await),
             Some("-") => match trestle_rest::page(request.method(), path, request.headers()) {
                 Some(page) => labelled("pages", page),
                 None => Problem::not_found("nothing is served here").into_response(),

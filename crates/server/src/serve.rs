@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use trestle_admin::Admin;
 use trestle_cdmi::{Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};
 use trestle_core::AccountId;
 use trestle_engine_embedded::Settings;
@@ -74,6 +75,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
             Arc::new(swift::Users(identities.clone())),
             swift::settings(config),
         ),
+        admin: Admin::new(identities.clone(), authenticate.clone()),
         rest: Rest::new(store.clone(), authenticate.clone()),
         cdmi,
         store: store.clone(),

@@ -10,6 +10,8 @@ use trestle_access::{Action, Grant, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Sequence};
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, Urgency, Write};
 
+/// Accounts of one page.
+const ACCOUNTS_PAGE: usize = 1000;
 /// Largest documents of an account: the bytes of all their names and texts.
 const DOCUMENTS_BYTES_MAX: usize = 64 << 10;
 
@@ -215,6 +217,37 @@ impl Store {
             }
         }
         Err(store::conflict())
+    }
+
+    /// A page of all accounts by id, and what to give as `after` for the next one.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn list_accounts(
+        &self,
+        grant: &Grant,
+        after: Option<&str>,
+    ) -> Result<(Vec<Account>, Option<String>)> {
+        require(grant, Action::ListAccounts, &Resource::Server)?;
+        let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
+        let mut scan = Scan::prefix(row_key::accounts(""), ACCOUNTS_PAGE + 1);
+        if let Some(after) = after {
+            scan.from = Bound::Excluded(row_key::accounts(after));
+        }
+        let mut accounts = Vec::new();
+        for item in read.scan(&scan).await? {
+            let trestle_engine::ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            let id = String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+            let record = AccountRecord::from_value(&row.value)?;
+            accounts.push(record.into_account(AccountId::parse(id)?)?);
+        }
+        let more = accounts.len() > ACCOUNTS_PAGE;
+        accounts.truncate(ACCOUNTS_PAGE);
+        let next = accounts.last().filter(|_| more).map(|a| a.id.to_string());
+        Ok((accounts, next))
     }
 
     /// The exact counters of an account.

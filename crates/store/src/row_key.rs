@@ -117,6 +117,11 @@ pub(crate) fn ring_key(name: &str, version: u32) -> Bytes {
     key(RING_KEY, &[name.as_bytes(), &[0], &version.to_be_bytes()])
 }
 
+/// Start of the keys of accounts, or where a page goes on.
+pub(crate) fn accounts(after: &str) -> Bytes {
+    key(ACCOUNT, &[after.as_bytes()])
+}
+
 pub(crate) fn account(id: &AccountId) -> Bytes {
     key(ACCOUNT, &[id.as_str().as_bytes()])
 }

@@ -389,6 +389,9 @@ fn a_session_has_at_most_what_its_policies_allow() {
     );
     assert!(!asks(user("home")).session("Allow", "s3:*").reads());
     assert!(!asks(admin("home")).session("Allow", "s3:PutObject").reads());
+    // Root's sessions, too, are as narrow as they were made.
+    let root = asks(Principal::root(account("root"), "root")).session("Allow", "s3:GetObject");
+    assert!(root.reads() && !root.may(Action::DeleteObject));
 }
 
 #[test]

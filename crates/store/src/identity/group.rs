@@ -1,10 +1,10 @@
 //! Groups and roles: what several users share, and what a user may become for a while.
 
 use super::record::{GroupRecord, Named, PolicyRecord, RoleRecord, UserRecord};
-use super::{Attempt, check_attached, put, taken};
+use super::{Attempt, check_attached, find, put, taken};
 use crate::record::Record;
 use crate::row_key;
-use crate::store::Store;
+use crate::store::{self, ATTEMPTS_MAX, Store};
 use std::ops::Bound;
 use trestle_access::{Action, Grant, Policy, PolicyKind};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
@@ -137,7 +137,11 @@ impl Store {
         policies: &[String],
     ) -> Result<Group> {
         let created = self.host.clock.now();
-        let make = async |attempt: &mut Attempt<'_>, found: Option<GroupRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<GroupRecord>(self, grant, Action::WriteGroups, on).await?;
+            let found: Option<GroupRecord> = find(&*attempt.read, account, name).await?;
             if found.is_some() {
                 return Err(taken(Noun::Group, name));
             }
@@ -148,10 +152,12 @@ impl Store {
                 policies: policies.to_vec(),
             };
             attempt.writes.push(put(account, name, &record)?);
-            Ok(group(account, name, record))
-        };
-        self.change_named(grant, Action::WriteGroups, (account, name), make)
-            .await
+            let outcome = group(account, name, record);
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Replaces the policies of a group.
@@ -165,16 +171,22 @@ impl Store {
         name: &str,
         policies: &[String],
     ) -> Result<Group> {
-        let update = async |attempt: &mut Attempt<'_>, found: Option<GroupRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<GroupRecord>(self, grant, Action::WriteGroups, on).await?;
+            let found: Option<GroupRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::Group, format!("{account}/{name}"));
             let mut record = found.ok_or_else(missing)?;
             check_attached::<PolicyRecord>(&*attempt.read, account, policies).await?;
             record.policies = policies.to_vec();
             attempt.writes.push(put(account, name, &record)?);
-            Ok(group(account, name, record))
-        };
-        self.change_named(grant, Action::WriteGroups, (account, name), update)
-            .await
+            let outcome = group(account, name, record);
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Deletes a group that nobody is in.
@@ -182,16 +194,21 @@ impl Store {
     /// # Errors
     /// `NotFound(Group)`; `NotEmpty`; `Forbidden`.
     pub async fn delete_group(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
-        let remove = async |attempt: &mut Attempt<'_>, found: Option<GroupRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<GroupRecord>(self, grant, Action::WriteGroups, on).await?;
+            let found: Option<GroupRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::Group, format!("{account}/{name}"));
             found.ok_or_else(missing)?;
             check_unused::<GroupRecord>(&*attempt.read, account, name).await?;
             let key = row_key::identity(account, GroupRecord::KIND, name);
             attempt.writes.push(Write::Delete { key });
-            Ok(())
-        };
-        self.change_named(grant, Action::WriteGroups, (account, name), remove)
-            .await
+            if attempt.commit().await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
     }
 
     /// A group.
@@ -235,7 +252,11 @@ impl Store {
     ) -> Result<Role> {
         Policy::parse(&new.trust, PolicyKind::Trust)?;
         let now = self.host.clock.now();
-        let make = async |attempt: &mut Attempt<'_>, found: Option<RoleRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<RoleRecord>(self, grant, Action::WriteRoles, on).await?;
+            let found: Option<RoleRecord> = find(&*attempt.read, account, name).await?;
             check_attached::<PolicyRecord>(&*attempt.read, account, &new.policies).await?;
             attempt.make_account(account).await?;
             let record = RoleRecord {
@@ -244,10 +265,12 @@ impl Store {
                 trust: new.trust.clone(),
             };
             attempt.writes.push(put(account, name, &record)?);
-            Ok(role(account, name, record))
-        };
-        self.change_named(grant, Action::WriteRoles, (account, name), make)
-            .await
+            let outcome = role(account, name, record);
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Deletes a role.
@@ -255,15 +278,20 @@ impl Store {
     /// # Errors
     /// `NotFound(Role)`; `Forbidden`.
     pub async fn delete_role(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
-        let remove = async |attempt: &mut Attempt<'_>, found: Option<RoleRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<RoleRecord>(self, grant, Action::WriteRoles, on).await?;
+            let found: Option<RoleRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::Role, format!("{account}/{name}"));
             found.ok_or_else(missing)?;
             let key = row_key::identity(account, RoleRecord::KIND, name);
             attempt.writes.push(Write::Delete { key });
-            Ok(())
-        };
-        self.change_named(grant, Action::WriteRoles, (account, name), remove)
-            .await
+            if attempt.commit().await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
     }
 
     /// A role.

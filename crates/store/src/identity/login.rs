@@ -79,6 +79,29 @@ impl Identities {
         }))
     }
 
+    /// Hashes a password, away from the asynchronous threads.
+    ///
+    /// # Errors
+    /// `InvalidInput` for one that cannot be hashed.
+    pub async fn hash_password(&self, password: &str) -> Result<String> {
+        self.passwords.hash(&self.store.host, password).await
+    }
+
+    /// Where new secrets come from.
+    pub fn random(&self) -> &dyn trestle_host::Random {
+        &*self.store.host.random
+    }
+
+    /// A user as a principal, whoever asks; none when there is no such user.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn user(&self, account: &AccountId, name: &str) -> Result<Option<Arc<Principal>>> {
+        let read = self.store.snapshot().await?;
+        let known = self.store.known_user(&*read, account, name).await?;
+        Ok(known.and_then(|known| known.principal.clone()))
+    }
+
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         &self.store

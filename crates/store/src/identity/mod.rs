@@ -22,7 +22,7 @@ pub use user::{ChangeUser, NewUser, User};
 pub(crate) use known::{Cache, Known, parse_acl};
 
 use crate::row_key;
-use crate::store::{self, ATTEMPTS_MAX, Store};
+use crate::store::{self, Store};
 use record::Named;
 use std::ops::Bound;
 use trestle_access::{Action, Grant, Resource};
@@ -119,6 +119,18 @@ impl<'a> Attempt<'a> {
         })
     }
 
+    /// Starts a change of one identity.
+    async fn on<R: Named>(
+        store: &'a Store,
+        grant: &Grant,
+        action: Action,
+        (account, name): (&AccountId, &str),
+    ) -> Result<Attempt<'a>> {
+        store::require(grant, action, &resource(account, R::WORD, name))?;
+        check_name(R::WORD, name)?;
+        Attempt::start(store, &[grant]).await
+    }
+
     /// Makes the account when nobody has named it before.
     async fn make_account(&mut self, account: &AccountId) -> Result<()> {
         let key = row_key::account(account);
@@ -186,27 +198,6 @@ impl Store {
         let read = self.snapshot().await?;
         self.confirm(&*read, grant, None, None).await?;
         need(&*read, account, name).await
-    }
-
-    /// Runs a change until nothing crosses it.
-    async fn change_named<'a, R: Named, T>(
-        &'a self,
-        grant: &Grant,
-        action: Action,
-        (account, name): (&AccountId, &str),
-        change: impl AsyncFn(&mut Attempt<'a>, Option<R>) -> Result<T>,
-    ) -> Result<T> {
-        store::require(grant, action, &resource(account, R::WORD, name))?;
-        check_name(R::WORD, name)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let mut attempt = Attempt::start(self, &[grant]).await?;
-            let found = find(&*attempt.read, account, name).await?;
-            let outcome = change(&mut attempt, found).await?;
-            if attempt.commit().await? {
-                return Ok(outcome);
-            }
-        }
-        Err(store::conflict())
     }
 }
 

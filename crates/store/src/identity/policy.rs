@@ -2,9 +2,9 @@
 
 use super::group::check_unused;
 use super::record::{Named, PolicyRecord};
-use super::{Attempt, put};
+use super::{Attempt, find, put};
 use crate::row_key;
-use crate::store::Store;
+use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, Policy, PolicyKind};
 use trestle_core::{AccountId, Error, Noun, Result, Timestamp};
 use trestle_engine::Write;
@@ -36,17 +36,23 @@ impl Store {
     ) -> Result<NamedPolicy> {
         Policy::parse(text, PolicyKind::Identity)?;
         let now = self.host.clock.now();
-        let make = async |attempt: &mut Attempt<'_>, found: Option<PolicyRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<PolicyRecord>(self, grant, Action::WritePolicies, on).await?;
+            let found: Option<PolicyRecord> = find(&*attempt.read, account, name).await?;
             attempt.make_account(account).await?;
             let record = PolicyRecord {
                 created: found.map_or(now.0, |found| found.created),
                 text: text.to_owned(),
             };
             attempt.writes.push(put(account, name, &record)?);
-            Ok(policy(account, name, record))
-        };
-        self.change_named(grant, Action::WritePolicies, (account, name), make)
-            .await
+            let outcome = policy(account, name, record);
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Deletes a policy that nobody has.
@@ -59,16 +65,21 @@ impl Store {
         account: &AccountId,
         name: &str,
     ) -> Result<()> {
-        let remove = async |attempt: &mut Attempt<'_>, found: Option<PolicyRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<PolicyRecord>(self, grant, Action::WritePolicies, on).await?;
+            let found: Option<PolicyRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::Policy, format!("{account}/{name}"));
             found.ok_or_else(missing)?;
             check_unused::<PolicyRecord>(&*attempt.read, account, name).await?;
             let key = row_key::identity(account, PolicyRecord::KIND, name);
             attempt.writes.push(Write::Delete { key });
-            Ok(())
-        };
-        self.change_named(grant, Action::WritePolicies, (account, name), remove)
-            .await
+            if attempt.commit().await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
     }
 
     /// A policy.

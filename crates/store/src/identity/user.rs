@@ -3,9 +3,9 @@
 use super::record::{
     ADMIN, DISABLED, GroupRecord, Named, PolicyRecord, RESELLER_ADMIN, ROOT, SERVICE, UserRecord,
 };
-use super::{Attempt, check_attached, index, put, taken};
+use super::{Attempt, check_attached, find, index, put, taken};
 use crate::row_key;
-use crate::store::{self, Store};
+use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
 use trestle_engine::{Scan, Write};
@@ -163,7 +163,11 @@ impl Store {
         new: &NewUser,
     ) -> Result<User> {
         let created = self.host.clock.now();
-        let make = async |attempt: &mut Attempt<'_>, found: Option<UserRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<UserRecord>(self, grant, Action::WriteUsers, on).await?;
+            let found: Option<UserRecord> = find(&*attempt.read, account, name).await?;
             if found.is_some() {
                 return Err(taken(Noun::User, name));
             }
@@ -190,10 +194,12 @@ impl Store {
             attempt.write_user(None, &user).await?;
             let name_key = row_key::user_name(name, account);
             attempt.writes.push(index(name_key, &[]));
-            Ok(user)
-        };
-        self.change_named(grant, Action::WriteUsers, (account, name), make)
-            .await
+            let outcome = user;
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Changes a user. Its tokens become void when its password changes or it is disabled.
@@ -207,7 +213,11 @@ impl Store {
         name: &str,
         change: &ChangeUser<'_>,
     ) -> Result<User> {
-        let update = async |attempt: &mut Attempt<'_>, found: Option<UserRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<UserRecord>(self, grant, Action::WriteUsers, on).await?;
+            let found: Option<UserRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::User, format!("{account}/{name}"));
             let former = User::new(account, name, found.ok_or_else(missing)?);
             let mut user = former.clone();
@@ -227,10 +237,12 @@ impl Store {
                 .check_handing_out(grant, Some(&former), &user)
                 .await?;
             attempt.write_user(Some(&former), &user).await?;
-            Ok(user)
-        };
-        self.change_named(grant, Action::WriteUsers, (account, name), update)
-            .await
+            let outcome = user;
+            if attempt.commit().await? {
+                return Ok(outcome);
+            }
+        }
+        Err(store::conflict())
     }
 
     /// Deletes a user with its access keys.
@@ -238,7 +250,11 @@ impl Store {
     /// # Errors
     /// `NotFound(User)`; `Forbidden`, of the root user too.
     pub async fn delete_user(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
-        let remove = async |attempt: &mut Attempt<'_>, found: Option<UserRecord>| {
+        for _ in 0..ATTEMPTS_MAX {
+            let on = (account, name);
+            let mut attempt =
+                Attempt::on::<UserRecord>(self, grant, Action::WriteUsers, on).await?;
+            let found: Option<UserRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::User, format!("{account}/{name}"));
             let user = User::new(account, name, found.ok_or_else(missing)?);
             if user.root {
@@ -269,10 +285,11 @@ impl Store {
                 attempt.writes.push(delete(row_key::access_key(&id)));
                 attempt.writes.push(delete(row_key::key_used(&id)));
             }
-            Ok(())
-        };
-        self.change_named(grant, Action::WriteUsers, (account, name), remove)
-            .await
+            if attempt.commit().await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
     }
 
     /// A user.

@@ -1,0 +1,247 @@
+//! Which resource a URL names, who asks, and which methods it has.
+
+use crate::answer::{Answer, problem, unauthorized};
+use crate::{buckets, identities, others, tokens, users};
+use futures::future::BoxFuture;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
+use trestle_core::{AccountId, Result};
+use trestle_http::{
+    Body, Client, LoggedUser, Presented, Problem, decode, incoming, query, read_whole,
+};
+use trestle_store::{Identities, Store};
+
+/// Largest document of a request.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
+pub type Authenticate =
+    dyn Fn(Presented) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> + Send + Sync;
+
+/// Identities over HTTP.
+pub struct Admin {
+    pub(crate) identities: Arc<Identities>,
+    authenticate: Arc<Authenticate>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admin")
+    }
+}
+
+/// One authenticated request: everything but its body.
+pub(crate) struct Call<'a> {
+    pub(crate) admin: &'a Admin,
+    pub(crate) principal: Arc<Principal>,
+    context: Arc<Context>,
+    pub(crate) method: Method,
+    query: Vec<(String, String)>,
+    body: Option<Incoming>,
+}
+
+impl Call<'_> {
+    pub(crate) fn store(&self) -> &Store {
+        self.admin.identities.store()
+    }
+
+    pub(crate) async fn grant(
+        &self,
+        action: Action,
+        resource: Resource,
+    ) -> std::result::Result<Grant, Problem> {
+        let asked = Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: self.context.clone(),
+        };
+        self.store().authorize(asked).await.map_err(problem)
+    }
+
+    /// The grant for an identity of an account.
+    pub(crate) async fn on(
+        &self,
+        action: Action,
+        account: &AccountId,
+        word: &str,
+        name: &str,
+    ) -> std::result::Result<Grant, Problem> {
+        let resource = Resource::Identity(account.clone(), format!("{word}/{name}"));
+        self.grant(action, resource).await
+    }
+
+    /// The one value of a parameter; only these parameters are known.
+    pub(crate) fn parameter(
+        &self,
+        name: &str,
+        known: &[&str],
+    ) -> std::result::Result<Option<&str>, Problem> {
+        let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+        if let Some((other, _)) = self
+            .query
+            .iter()
+            .find(|(n, _)| !known.contains(&n.as_str()))
+        {
+            return Err(bad(format!("the parameter {other:?} is not known here")));
+        }
+        let mut values = self.query.iter().filter(|(n, _)| n == name);
+        let first = values.next().map(|(_, value)| value.as_str());
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(bad(format!("the parameter {name:?} is given twice"))),
+        }
+    }
+
+    /// The body, which must be text of a bounded size.
+    pub(crate) async fn text(&mut self) -> std::result::Result<String, Problem> {
+        self.parameter("", &[])?;
+        let Some(body) = self.body.take() else {
+            return Ok(String::new());
+        };
+        let bytes = read_whole(incoming(body), BODY_BYTES_MAX).await;
+        let bytes = bytes.map_err(problem)?;
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+    }
+
+    /// The body as JSON; an empty one is an empty map.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> std::result::Result<T, Problem> {
+        let text = self.text().await?;
+        let text = if text.trim().is_empty() { "{}" } else { &text };
+        serde_json::from_str(text).map_err(|error| {
+            // Of a value that does not fit the message would quote it, which may be a secret.
+            let what = match error.classify() {
+                serde_json::error::Category::Data => {
+                    let message = error.to_string();
+                    let unknown = message.starts_with("unknown field");
+                    if unknown {
+                        message
+                    } else {
+                        "a value does not fit".to_owned()
+                    }
+                }
+                _ => "it is not JSON".to_owned(),
+            };
+            let place = format!("line {}, column {}", error.line(), error.column());
+            let detail = format!("the body is not understood: {what}, {place}");
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })
+    }
+
+    /// Refuses a body where none has a meaning.
+    pub(crate) fn no_body(&self) -> std::result::Result<(), Problem> {
+        match self
+            .body
+            .as_ref()
+            .is_none_or(hyper::body::Body::is_end_stream)
+        {
+            true => Ok(()),
+            false => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "this request takes no body",
+            )),
+        }
+    }
+}
+
+/// 405 with the methods that the resource has.
+pub(crate) fn not_allowed(allowed: &'static str) -> Answer {
+    let detail = "the resource does not have this method";
+    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        .with_header(ALLOW, HeaderValue::from_static(allowed)))
+}
+
+impl Admin {
+    /// Over the identities of a store.
+    pub fn new(identities: Arc<Identities>, authenticate: Arc<Authenticate>) -> Self {
+        Admin {
+            identities,
+            authenticate,
+        }
+    }
+
+    /// Whether a path is one of these resources.
+    pub fn serves(path: &str) -> bool {
+        let first = path
+            .strip_prefix("/-/")
+            .and_then(|rest| rest.split('/').next());
+        matches!(
+            first,
+            Some("accounts" | "buckets" | "tokens" | "explain" | "me")
+        )
+    }
+
+    /// Answers a request whose path [is one of these](Self::serves).
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let presented = Presented::of(request.headers(), request.extensions());
+        let presented = match presented {
+            Ok(presented) if presented.is_nothing() => {
+                return unauthorized("credentials are needed").into_response();
+            }
+            Ok(presented) => presented,
+            Err(error) => return unauthorized(error.message()).into_response(),
+        };
+        let principal = match (self.authenticate)(presented).await {
+            Ok(Some(principal)) if !principal.is_anonymous() => principal,
+            Ok(_) => return unauthorized("the credentials are wrong").into_response(),
+            Err(error) => return problem(error).into_response(),
+        };
+        let user = LoggedUser(principal.user.clone());
+        let answered = self.route(principal, request).await;
+        let mut response = answered.unwrap_or_else(Problem::into_response);
+        response.extensions_mut().insert(user);
+        response
+    }
+
+    async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let mut context = Context::at(self.identities.store().now());
+        if let Some(client) = parts.extensions.get::<Client>() {
+            context.source = Some(client.address);
+            context.secure = client.secure;
+        }
+        let rest = parts.uri.path().strip_prefix("/-/").unwrap_or_default();
+        let segments: Result<Vec<String>> = rest.split('/').map(decode).collect();
+        let segments = segments.map_err(problem)?;
+        let call = Call {
+            admin: self,
+            principal,
+            context: Arc::new(context),
+            method: parts.method,
+            query: query(parts.uri.query()).map_err(problem)?,
+            body: Some(body),
+        };
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match segments.as_slice() {
+            ["me"] => tokens::me(call),
+            ["tokens"] => tokens::answer(call).await,
+            ["explain"] => tokens::explain(call).await,
+            ["buckets", bucket, part] => buckets::answer(call, bucket, part).await,
+            ["accounts"] => identities::accounts(call).await,
+            ["accounts", account] => identities::account(call, &parse(account)?).await,
+            ["accounts", account, kind] => identities::list(call, &parse(account)?, kind).await,
+            ["accounts", account, "users", user] => {
+                users::answer(call, &parse(account)?, user).await
+            }
+            ["accounts", account, "users", user, "keys"] => {
+                users::keys(call, &parse(account)?, user).await
+            }
+            ["accounts", account, "users", user, "keys", id] => {
+                users::key(call, (&parse(account)?, user), id).await
+            }
+            ["accounts", account, kind, name] => {
+                others::answer(call, &parse(account)?, (kind, name)).await
+            }
+            _ => Err(Problem::not_found("nothing is served here")),
+        }
+    }
+}
+
+fn parse(account: &str) -> std::result::Result<AccountId, Problem> {
+    AccountId::parse(account).map_err(problem)
+}

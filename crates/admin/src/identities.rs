@@ -1,0 +1,86 @@
+//! Accounts, and the lists below one.
+
+use crate::answer::{Answer, json, nothing, ok, problem, timestamp};
+use crate::call::{Call, not_allowed};
+use crate::{others, users};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use trestle_access::{Action, Resource};
+use trestle_core::AccountId;
+use trestle_http::Problem;
+use trestle_store::{Account, AccountUsage};
+
+fn shown(account: &Account, usage: Option<AccountUsage>) -> Value {
+    let mut value = json!({
+        "id": account.id.as_str(),
+        "created": timestamp(account.created),
+        "closed": account.properties.closed,
+    });
+    if let (Some(usage), Some(fields)) = (usage, value.as_object_mut()) {
+        fields.insert("buckets".to_owned(), json!(usage.buckets));
+        fields.insert("objects".to_owned(), json!(usage.objects));
+        fields.insert("bytes".to_owned(), json!(usage.bytes));
+    }
+    value
+}
+
+/// All accounts.
+pub(crate) async fn accounts(call: Call<'_>) -> Answer {
+    if !matches!(call.method, Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD");
+    }
+    call.no_body()?;
+    let grant = call.grant(Action::ListAccounts, Resource::Server).await?;
+    let after = call.parameter("after", &["after"])?;
+    let page = call.store().list_accounts(&grant, after).await;
+    let (accounts, next) = page.map_err(problem)?;
+    let accounts: Vec<Value> = accounts.iter().map(|a| shown(a, None)).collect();
+    ok(&json!({ "accounts": accounts, "next": next }))
+}
+
+/// One account.
+pub(crate) async fn account(call: Call<'_>, account: &AccountId) -> Answer {
+    call.no_body()?;
+    call.parameter("", &[])?;
+    let resource = || Resource::Account(account.clone());
+    let store = call.store();
+    match call.method {
+        Method::GET | Method::HEAD => {
+            let grant = call.grant(Action::ReadAccount, resource()).await?;
+            let found = store.account(&grant, account).await;
+            let (account, usage) = found.map_err(problem)?;
+            ok(&shown(&account, Some(usage)))
+        }
+        Method::PUT => {
+            let grant = call.grant(Action::CreateAccount, resource()).await?;
+            let made = store.create_account(&grant, account).await;
+            let status = match made.map_err(problem)? {
+                true => StatusCode::CREATED,
+                false => StatusCode::OK,
+            };
+            json(status, &json!({ "id": account.as_str() }))
+        }
+        Method::DELETE => {
+            let grant = call.grant(Action::DeleteAccount, resource()).await?;
+            let deleted = store.delete_account(&grant, account).await;
+            deleted.map_err(problem)?;
+            nothing()
+        }
+        _ => not_allowed("GET, HEAD, PUT, DELETE"),
+    }
+}
+
+/// A list below an account.
+pub(crate) async fn list(call: Call<'_>, account: &AccountId, kind: &str) -> Answer {
+    if !["users", "groups", "roles", "policies"].contains(&kind) {
+        return Err(Problem::not_found("nothing is served here"));
+    }
+    if !matches!(call.method, Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD");
+    }
+    call.no_body()?;
+    match kind {
+        "users" => users::list(call, account).await,
+        kind => others::list(call, account, kind).await,
+    }
+}
