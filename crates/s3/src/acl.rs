@@ -21,11 +21,11 @@ use trestle_http::{Body, Element};
 use trestle_store::{Bucket, UpdateObject, VersionRef};
 
 const GRANTS: [(&str, Permission); 5] = [
-    ("x-amz-grant-full-control", Permission::FullControl),
     ("x-amz-grant-read", Permission::Read),
-    ("x-amz-grant-read-acp", Permission::ReadAcl),
     ("x-amz-grant-write", Permission::Write),
+    ("x-amz-grant-read-acp", Permission::ReadAcl),
     ("x-amz-grant-write-acp", Permission::WriteAcl),
+    ("x-amz-grant-full-control", Permission::FullControl),
 ];
 const PERMISSIONS: [(&str, Permission); 5] = [
     ("FULL_CONTROL", Permission::FullControl),
@@ -274,9 +274,8 @@ pub(crate) async fn of_object(call: &Call<'_>, sent: &Sent) -> Result<Option<Str
     }
     let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
     if is_enforced(&bucket) {
-        let harmless = ["private", "bucket-owner-full-control"];
         return match sent {
-            Sent::Canned(name) if harmless.contains(&name.as_str()) => Ok(None),
+            Sent::Canned(name) if name == "bucket-owner-full-control" => Ok(None),
             _ => Err(unsupported()),
         };
     }

@@ -330,6 +330,10 @@ pub(crate) fn refused(error: SignatureError) -> S3Error {
         E::WrongRegion { expected, .. } => {
             with(Code::AuthorizationHeaderMalformed).field("Region", expected)
         }
+        // A time that no signature can have is over.
+        E::MalformedQuery(why) if why.starts_with("X-Amz-Expires is a number") => {
+            with(Code::AccessDenied)
+        }
         E::MalformedQuery(_) => with(Code::AuthorizationQueryParametersError),
         E::MissingDate | E::NotYetValid | E::Unsigned(_) => with(Code::AccessDenied),
         E::Skewed { presented, now } => with(Code::RequestTimeTooSkewed)

@@ -77,6 +77,8 @@ fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketPropert
         properties.lock = Some(ObjectLock { default: None });
         properties.versioning = Versioning::Enabled;
     }
+    // Whoever writes an object owns it, as lists of this protocol count on.
+    properties.ownership = Some("ObjectWriter".to_owned());
     if let Some(ownership) = headers::text(&call.headers, "x-amz-object-ownership")? {
         if !OWNERSHIPS.contains(&ownership) {
             let message = "Invalid x-amz-object-ownership header";

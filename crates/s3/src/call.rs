@@ -185,15 +185,34 @@ impl<'a> Call<'a> {
         self.grant(action, resource).await
     }
 
-    /// One action for the current version, another for a named one.
+    /// A grant to read: one action for the current version, another for a named one. Who may not,
+    /// but may list the bucket, learns when there is nothing to read.
     pub(crate) async fn on_version(
         &self,
         current: Action,
         version: Action,
     ) -> Result<Grant, S3Error> {
-        match self.parameters.get("versionId") {
-            None => self.on_object(current).await,
-            Some(_) => self.on_object(version).await,
+        let action = match self.parameters.get("versionId") {
+            None => current,
+            Some(_) => version,
+        };
+        let refused = match self.on_object(action).await {
+            Ok(grant) => return Ok(grant),
+            Err(refused) => refused,
+        };
+        if refused.code() != Code::AccessDenied {
+            return Err(refused);
+        }
+        let owner = self
+            .s3
+            .store
+            .object_owner(self.bucket()?, self.key()?, self.version()?)
+            .await;
+        match owner {
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Object) => {
+                Err(self.missing(error).await)
+            }
+            _ => Err(refused),
         }
     }
 

@@ -125,16 +125,21 @@ impl Wanted {
         (precondition, tag_of)
     }
 
+    /// Whether there is nothing to compare the conditions with. A delete marker is something, which
+    /// only a condition of any state holds for.
     async fn is_missing(&self, call: &Call<'_>) -> bool {
         let Ok(bucket) = call.bucket() else {
             return false;
         };
+        let any = self.precondition.if_match == Some(TagMatch::Any);
         let owner = call
             .s3
             .store
             .object_owner(bucket, &self.key, self.version)
             .await;
-        owner.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound(_)))
+        owner.is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::NotFound(_)) && (any || error.marker().is_none())
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::authenticate::KnownKey;
 use crate::call::{self, Call, Target};
+use crate::checksum::{self, Declared};
 use crate::error::{Code, Named, S3Error};
 use crate::route::{self, Level, Operation};
 use crate::{cors, headers};
@@ -183,7 +184,14 @@ impl S3 {
         headers::quote_tags(&mut parts.headers, ["if-match", "if-none-match"]);
         let client = parts.extensions.get::<Client>().cloned();
         let context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);
-        let declared = crate::checksum::declared(&parts.headers)?;
+        let declared = match routed.operation {
+            // Its checksums are of the object that it makes.
+            Operation::CompleteMultipartUpload => Declared {
+                md5: checksum::content_md5(&parts.headers)?,
+                ..Declared::default()
+            },
+            _ => checksum::declared(&parts.headers)?,
+        };
         let (framing, length) = authenticated.framing(&parts.headers, &declared)?;
         let call = Call {
             s3: self,
@@ -255,6 +263,10 @@ fn target(path: &str, host_bucket: Option<&str>) -> std::result::Result<Target, 
         )
         .field("BucketName", &bucket)
     };
+    // An empty account is everybody's index.
+    let bucket = bucket
+        .strip_prefix(':')
+        .map_or(bucket.clone(), str::to_owned);
     let name = BucketName::parse_qualified(bucket.as_str()).map_err(unusable)?;
     let key = decode(key).map_err(invalid_uri)?;
     Ok(Target {
@@ -285,6 +297,7 @@ mod tests {
         assert_eq!(at("/b/", None), some("b", None));
         assert_eq!(at("/b//a/../%2F+", None), some("b", Some("/a/..//+")));
         assert_eq!(at("/acme:b/k", None), some("acme:b", Some("k")));
+        assert_eq!(at("/:b/k", None), some("b", Some("k")));
         assert_eq!(at("/", Some("b.c")), some("b.c", None));
         assert_eq!(at("/x/y", Some("b")), some("b", Some("x/y")));
         assert_eq!(at("/b/%zz", None), Err(Code::InvalidURI));

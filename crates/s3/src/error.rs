@@ -52,7 +52,6 @@ codes! {
     InvalidDigest 400,
     InvalidLocationConstraint 400,
     InvalidPart 400,
-    InvalidPartNumber 416,
     InvalidPartOrder 400,
     InvalidPolicyDocument 400,
     InvalidRange 416,

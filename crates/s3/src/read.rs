@@ -204,8 +204,8 @@ async fn wanted(
     }
     let missing = || {
         S3Error::new(
-            Code::InvalidPartNumber,
-            "The requested partnumber is not satisfiable",
+            Code::InvalidPart,
+            "The requested part number is not satisfiable",
         )
         .field("PartNumberRequested", number.to_string())
     };
@@ -454,8 +454,7 @@ async fn parts(
         .open("ObjectParts")
         .leaf("PartsCount", &count.to_string());
     let checksum = object.checksum.as_ref();
-    // Without checksums of their own there is nothing to say of the parts but how many there are.
-    if checksum.is_some_and(|checksum| checksum.composite_of.is_some()) {
+    {
         let (bucket, key) = (call.bucket()?, call.key()?);
         let version = call.version()?;
         let store = &call.s3.store;

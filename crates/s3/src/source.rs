@@ -119,6 +119,36 @@ pub(crate) async fn readable(
     })
 }
 
+/// Refuses a range that ends beyond its source: it is not cut to what is there.
+pub(crate) async fn reaches(
+    call: &Call<'_>,
+    readable: &Readable,
+    last: u64,
+) -> Result<(), S3Error> {
+    let Source {
+        bucket,
+        key,
+        version,
+        ..
+    } = &readable.source;
+    let found = call
+        .s3
+        .store
+        .head(&readable.grant, bucket, key, *version)
+        .await;
+    let length = match found {
+        Ok(object) => object.length(),
+        Err(error) => return Err(failed(call, &readable.source, error).await),
+    };
+    if last < length {
+        return Ok(());
+    }
+    Err(S3Error::new(
+        Code::InvalidRange,
+        format!("Range specified is not valid for source object of size: {length}"),
+    ))
+}
+
 /// What a copy that failed says: of a source that is not there only who may list its bucket learns.
 pub(crate) async fn failed(
     call: &Call<'_>,

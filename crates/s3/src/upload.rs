@@ -15,7 +15,7 @@ use crate::write::{self, checks};
 use http::header::{ETAG, HeaderValue};
 use http::{HeaderMap, Response};
 use trestle_access::Action;
-use trestle_core::{Digest, DigestAlgorithm, UploadId};
+use trestle_core::{ByteRange, Digest, DigestAlgorithm, UploadId};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{
     Checksum, CompletePart, CompleteUpload, CreateUpload, ListUploads, Part, UploadChecksum,
@@ -182,6 +182,9 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     let readable = source::readable(&call, range).await?;
     let grant = call.on_object(Action::WriteObject).await?;
     let store = &call.s3.store;
+    if let Some(ByteRange::Inclusive { last, .. }) = range {
+        source::reaches(&call, &readable, last).await?;
+    }
     let copy = trestle_store::CopyPart {
         to,
         number,

@@ -73,7 +73,7 @@ impl Store {
     ) -> Result<PutOutcome> {
         let resource = Resource::Object(compose.bucket.clone(), compose.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
-        let owner = store::owner(grant)?;
+        let owner = grant.principal().owner();
         check_properties(&compose.properties)?;
         if compose.sources.is_empty() || compose.sources.len() > SOURCES_MAX {
             return Err(Error::invalid(format!(

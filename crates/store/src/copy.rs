@@ -34,7 +34,7 @@ impl Store {
     ) -> Result<CopyOutcome> {
         let resource = Resource::Object(copy.bucket.clone(), copy.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
-        let owner = store::owner(grant)?;
+        let owner = grant.principal().owner();
         let wanted: Vec<DigestAlgorithm> = copy.checksum.into_iter().collect();
         let mut hold = Hold::default();
         let mut hashed: Option<Hashed> = None;
@@ -135,7 +135,7 @@ pub(crate) fn draft(
     source: &FoundSource,
     digests: Digests,
     content: Content,
-    owner: &Owner,
+    owner: &Option<Owner>,
 ) -> Draft {
     let written = if source.is_whole() {
         source.object.written.clone()

@@ -25,7 +25,7 @@ impl Store {
     ) -> Result<PutOutcome> {
         let resource = Resource::Object(create.bucket.clone(), create.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
-        let owner = store::owner(grant)?;
+        let owner = grant.principal().owner();
         check_properties(&create.properties)?;
         // For those who take it for an object without bytes.
         let digests = Hasher::new(&[DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme]).finish();

@@ -132,8 +132,11 @@ impl Store {
         };
         drop(read);
         let (owner, properties) = match (current, &patch.create) {
-            (Some(current), _) => (current.object.owner.clone(), current.object.properties()),
-            (None, Some(create)) => (store::owner(grant)?, create.clone()),
+            (Some(current), _) => (
+                Some(current.object.owner.clone()),
+                current.object.properties(),
+            ),
+            (None, Some(create)) => (grant.principal().owner(), create.clone()),
             (None, None) => return Err(Error::not_found(Noun::Object, &patch.key)),
         };
         let draft = Draft {

@@ -44,7 +44,8 @@ pub(crate) struct Slot {
 
 /// What is to become a key's current object.
 pub(crate) struct Draft {
-    pub(crate) owner: Owner,
+    /// Who writes it; none when nobody is known to.
+    pub(crate) owner: Option<Owner>,
     pub(crate) content: Content,
     pub(crate) digests: Digests,
     pub(crate) encryption: Option<Encryption>,
@@ -197,6 +198,7 @@ impl Slot {
         let now = store.host.clock.now();
         let modified = former.map_or(now, |former| now.after(former.modified));
         let properties = draft.properties;
+        let acl = properties.acl;
         let lock = self.bucket.bucket.properties.lock;
         let default = lock
             .and_then(|lock| lock.default)
@@ -210,7 +212,7 @@ impl Slot {
             ordinal: former.map_or(0, |former| former.ordinal).saturating_add(1),
             null_version: self.versioning() != Versioning::Enabled,
             key: self.key.clone(),
-            owner: draft.owner,
+            owner: store::owner_within(&self.bucket.bucket, draft.owner, acl.as_deref()),
             created: former.map_or(modified, |former| former.created),
             modified,
             content: draft.content,
@@ -221,7 +223,7 @@ impl Slot {
             representation: properties.representation,
             metadata: properties.metadata,
             tags: properties.tags,
-            acl: properties.acl,
+            acl,
             retention,
             legal_hold: properties.legal_hold,
             expires: properties.expires,

@@ -67,7 +67,7 @@ impl Store {
     {
         let resource = Resource::Object(put.bucket.clone(), put.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
-        let owner = store::owner(grant)?;
+        let owner = grant.principal().owner();
         put.checks.check_limits()?;
         check_properties(&put.properties)?;
         // Refuses what will be refused before the body is read. The commit decides: it expects the
@@ -125,7 +125,12 @@ impl Store {
 }
 
 /// What a write makes of what it received.
-fn draft(put: &PutObject, owner: &Owner, encrypt: Option<&Encrypt>, received: &Received) -> Draft {
+fn draft(
+    put: &PutObject,
+    owner: &Option<Owner>,
+    encrypt: Option<&Encrypt>,
+    received: &Received,
+) -> Draft {
     Draft {
         owner: owner.clone(),
         content: Content::Data {

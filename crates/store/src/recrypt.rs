@@ -25,7 +25,12 @@ pub(crate) struct Taken {
 
 impl Taken {
     /// The copy, without its properties.
-    pub(crate) fn draft(&self, copy: &CopyObject, source: &FoundSource, owner: &Owner) -> Draft {
+    pub(crate) fn draft(
+        &self,
+        copy: &CopyObject,
+        source: &FoundSource,
+        owner: &Option<Owner>,
+    ) -> Draft {
         let content = Content::Data {
             length: self.received.length,
             layer: self.received.layer(),

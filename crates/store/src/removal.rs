@@ -29,7 +29,7 @@ impl Slot {
         let marker = self.object(
             store,
             Draft {
-                owner,
+                owner: Some(owner),
                 content: Content::DeleteMarker,
                 digests: Digests::default(),
                 encryption: None,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trestle_access::{Action, Grant, Resource};
+use trestle_access::{Acl, Action, Grant, Grantee, Ownership, Permission, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
     Sequence, Validators, Verdict,
@@ -370,6 +370,26 @@ pub(crate) fn owner(grant: &Grant) -> Result<Owner> {
             "an anonymous principal cannot own anything",
         )
     })
+}
+
+/// Who owns what somebody writes into a bucket: the writer, unless the bucket says that its owner
+/// does, or the writer hands it over at once. What nobody in particular writes is the bucket owner's.
+pub(crate) fn owner_within(bucket: &Bucket, writer: Option<Owner>, acl: Option<&str>) -> Owner {
+    let hands_over = || {
+        let acl = acl.and_then(|text| Acl::parse(text).ok());
+        acl.is_some_and(|acl| {
+            acl.grants.iter().any(|one| {
+                one.permission == Permission::FullControl
+                    && one.grantee == Grantee::Account(bucket.owner.account.to_string())
+            })
+        })
+    };
+    let ownership = bucket.properties.ownership.as_deref();
+    match (ownership.and_then(Ownership::named), writer) {
+        (_, None) | (Some(Ownership::BucketOwnerEnforced), _) => bucket.owner.clone(),
+        (Some(Ownership::BucketOwnerPreferred), _) if hands_over() => bucket.owner.clone(),
+        (_, Some(writer)) => writer,
+    }
 }
 
 /// Evaluates a write's precondition against the current object.

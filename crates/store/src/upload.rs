@@ -57,30 +57,28 @@ impl Store {
                 "a checksum of all bytes of an upload in parts must be a CRC",
             ));
         }
-        let mut upload = Upload {
-            id: UploadId(self.host.id()),
-            key,
-            owner: store::owner(grant)?,
-            created: self.host.clock.now(),
-            properties,
-            checksum,
-            encryption: None,
-        };
+        let (id, created) = (UploadId(self.host.id()), self.host.clock.now());
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
-            let (found, confirmed) = self
-                .find_bucket_of(&*read, grant, (&bucket, &upload.key))
-                .await?;
+            let (found, confirmed) = self.find_bucket_of(&*read, grant, (&bucket, &key)).await?;
             drop(read);
             let encrypt = encrypt_of(encrypt.as_ref(), &found.bucket.properties);
-            upload.encryption = encrypt.as_ref().map(Encrypt::encryption);
-            let value = UploadRecord::new(&upload)?.to_value()?;
+            let writer = grant.principal().owner();
+            let upload = Upload {
+                id,
+                key: key.clone(),
+                owner: store::owner_within(&found.bucket, writer, properties.acl.as_deref()),
+                created,
+                properties: properties.clone(),
+                checksum,
+                encryption: encrypt.as_ref().map(Encrypt::encryption),
+            };
             let mut expectations = found.expectations();
             expectations.push(confirmed);
             let mut changes = Changes::expecting(expectations);
             let row = row_key::upload(found.bucket.id, &upload.key, upload.id);
-            changes.put(row, value, None);
+            changes.put(row, UploadRecord::new(&upload)?.to_value()?, None);
             if changes
                 .commit(self, &found, &mut hold, Urgency::Normal)
                 .await?

@@ -77,7 +77,7 @@ impl Store {
             drop(read);
             let joined = self.join(&found.upload, &complete, &parts)?;
             let draft = Draft {
-                owner: found.upload.owner.clone(),
+                owner: Some(found.upload.owner.clone()),
                 content: Content::Data {
                     length: joined.length,
                     layer: joined.layer,
