@@ -532,3 +532,263 @@ fn ranges_of_large_objects_are_changed_in_place() {
         "AAB6"
     );
 }
+
+#[test]
+fn what_is_serialised_comes_back_with_its_ids() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/s/", json!({}));
+    let inner = create(client, "/c/in/", json!({"metadata": {"x": {"y": "z"}}}));
+    let document = json!({"value": "/w==", "valuetransferencoding": "base64", "mimetype": "a/b", "metadata": {"k": "v"}});
+    let object = create(client, "/c/in/o", document);
+    status(&call(client, "PUT", "/c/in/q", QUEUE, json!({})), 201);
+    let values = json!({"value": ["a", "b"]});
+    status(&call(client, "POST", "/c/in/q", QUEUE, values), 204);
+    create(client, "/s/all", json!({"serialize": "/c/in/"}));
+    create(
+        client,
+        "/s/one",
+        json!({"serialize": "/c/in/o", "mimetype": "text/x"}),
+    );
+    assert_eq!(
+        read(client, "/s/one?mimetype", OBJECT)["mimetype"],
+        "text/x"
+    );
+    let one: Value = serde_json::from_str(&plain(client, "GET", "/s/one", b"").text()).unwrap();
+    assert_eq!(
+        (&one["objectID"], &one["value"]),
+        (&object["objectID"], &json!("/w=="))
+    );
+    status(&plain(client, "DELETE", "/c/in/", b""), 204);
+    let back = create(client, "/c/back/", json!({"deserialize": "/s/all"}));
+    assert_eq!(
+        (&back["objectID"], &back["metadata"]["x"]),
+        (&inner["objectID"], &json!({"y": "z"}))
+    );
+    let restored = read(client, "/c/back/o", OBJECT);
+    for field in ["objectID", "mimetype"] {
+        assert_eq!(restored[field], object[field]);
+    }
+    assert_eq!(
+        (&restored["value"], &restored["metadata"]["k"]),
+        (&json!("/w=="), &json!("v"))
+    );
+    assert_eq!(
+        read(client, "/c/back/q?values=2", QUEUE)["value"],
+        json!(["a", "b"])
+    );
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/back/o",
+            OBJECT,
+            json!({"value": "AA=="}),
+        ),
+        204,
+    );
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/back/o",
+            OBJECT,
+            json!({"deserialize": "/s/one"}),
+        ),
+        204,
+    );
+    assert_eq!(read(client, "/c/back/o?value", OBJECT)["value"], "/w==");
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/s/all",
+            OBJECT,
+            json!({"deserialize": "/s/one"}),
+        ),
+        400,
+    );
+    status(
+        &call(
+            client,
+            "PUT",
+            "/c/n",
+            OBJECT,
+            json!({"deserializevalue": "eA=="}),
+        ),
+        400,
+    );
+    status(
+        &call(client, "PUT", "/c/n", OBJECT, json!({"serialize": "/none"})),
+        400,
+    );
+}
+
+#[test]
+fn domains_are_accounts() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    const DOMAIN: &str = "application/cdmi-domain";
+    create(client, "/c/", json!({}));
+    let uri = read(client, "/c/?domainURI", CONTAINER)["domainURI"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let own = read(client, &uri, DOMAIN);
+    assert_eq!(
+        (&own["domainURI"], &own["metadata"]["cdmi_domain_enabled"]),
+        (&json!(uri), &json!("true"))
+    );
+    status(
+        &call(client, "PUT", "/cdmi_domains/d", DOMAIN, json!({})),
+        400,
+    );
+    let made = call(
+        client,
+        "PUT",
+        "/cdmi_domains/d/",
+        DOMAIN,
+        json!({"metadata": {"a": "b"}}),
+    );
+    status(&made, 201);
+    let made = crate::json(&made);
+    assert_eq!(
+        (&made["objectName"], &made["parentURI"]),
+        (&json!("d/"), &json!("/cdmi_domains/"))
+    );
+    assert_eq!(
+        (&made["childrenrange"], &made["children"]),
+        (&json!(""), &json!([]))
+    );
+    assert_eq!(made["metadata"]["cdmi_domain_enabled"], "false");
+    let enable = json!({"metadata": {"cdmi_domain_enabled": "true"}});
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/cdmi_domains/d/?metadata=cdmi_domain_enabled",
+            DOMAIN,
+            enable,
+        ),
+        204,
+    );
+    let metadata = read(client, "/cdmi_domains/d/?metadata", DOMAIN)["metadata"].clone();
+    assert_eq!(
+        (&metadata["cdmi_domain_enabled"], &metadata["a"]),
+        (&json!("true"), &json!("b"))
+    );
+    let all = read(client, "/cdmi_domains/?children", CONTAINER);
+    assert_eq!(all["children"], json!(["d/", "root/"]));
+    let wrong = json!({"metadata": {"cdmi_domain_enabled": "perhaps"}});
+    status(
+        &call(client, "PATCH", "/cdmi_domains/d/", DOMAIN, wrong),
+        400,
+    );
+    status(&get(client, "/cdmi_domains/d", DOMAIN), 301);
+    status(&plain(client, "DELETE", "/cdmi_domains/d/", b""), 204);
+    status(&get(client, "/cdmi_domains/d/", DOMAIN), 404);
+    let other = json!({"domainURI": "/cdmi_domains/other/"});
+    status(&call(client, "PUT", "/c/o", OBJECT, other), 403);
+    status(
+        &call(client, "PUT", "/c/o", OBJECT, json!({"domainURI": uri})),
+        201,
+    );
+}
+
+#[test]
+fn headers_carry_metadata_over_plain_http() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let headers = [
+        ("x-cdmi-meta-colour", "Yellow"),
+        ("x-object-meta-shape", "Square"),
+    ];
+    status(
+        &client.send("PUT", "/cdmi/c/o", &headers, b"v").unwrap(),
+        201,
+    );
+    let head = client.send("HEAD", "/cdmi/c/o", &[], &[]).unwrap();
+    assert_eq!(head.header("x-cdmi-meta-colour").as_deref(), Some("Yellow"));
+    assert_eq!(
+        head.header("x-object-meta-shape").as_deref(),
+        Some("Square")
+    );
+    let metadata = read(client, "/c/o?metadata=x-", OBJECT)["metadata"].clone();
+    assert_eq!(
+        metadata,
+        json!({"x-cdmi-meta-colour": "Yellow", "x-object-meta-shape": "Square"})
+    );
+    let update = [("x-cdmi-meta-colour", "Red")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &update, b"w").unwrap(),
+        204,
+    );
+    let read_back = plain(client, "GET", "/c/o", b"");
+    assert_eq!(
+        read_back.header("x-cdmi-meta-colour").as_deref(),
+        Some("Red")
+    );
+    assert_eq!(
+        read_back.header("x-object-meta-shape").as_deref(),
+        Some("Square")
+    );
+}
+
+#[test]
+fn query_queues_hold_what_they_find() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/in/", json!({}));
+    create(
+        client,
+        "/c/in/red",
+        json!({"value": "123", "metadata": {"colour": "red"}}),
+    );
+    create(
+        client,
+        "/c/in/blue",
+        json!({"value": "12345", "metadata": {"colour": "blue"}}),
+    );
+    let query = |scope: Value| {
+        json!({"metadata": {
+            "cdmi_queue_type": "cdmi_query_queue", "cdmi_scope_specification": scope,
+            "cdmi_results_specification": {"objectName": "", "metadata": {"cdmi_size": ""}},
+        }})
+    };
+    let scope = json!([{"parentURI": "starts /c/in", "metadata": {"cdmi_size": "#> 3"}}, {"metadata": {"colour": "== green"}}]);
+    status(&call(client, "PUT", "/c/q", QUEUE, query(scope)), 201);
+    let found = read(client, "/c/q?mimetype&values=9", QUEUE);
+    assert_eq!(
+        found["value"],
+        json!([{"objectName": "blue", "metadata": {"cdmi_size": "5"}}])
+    );
+    assert_eq!(found["mimetype"], json!(["application/json"]));
+    let state = read(client, "/c/q?metadata=cdmi_query_status", QUEUE);
+    assert_eq!(state["metadata"]["cdmi_query_status"], "Current");
+    let by_value = query(json!([{"value": "== MTIz"}]));
+    status(&call(client, "PUT", "/c/v", QUEUE, by_value), 201);
+    assert_eq!(
+        read(client, "/c/v?values=9", QUEUE)["value"][0]["objectName"],
+        "red"
+    );
+    let other = json!({"metadata": {"cdmi_scope_specification": []}});
+    let item = "/c/q?metadata=cdmi_scope_specification";
+    status(&call(client, "PATCH", item, QUEUE, other), 403);
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/c/q?metadata=cdmi_queue_type",
+            QUEUE,
+            json!({"metadata": {}}),
+        ),
+        204,
+    );
+    status(
+        &call(client, "PUT", "/c/bad", QUEUE, query(json!([{"a": "~ x"}]))),
+        400,
+    );
+}

@@ -11,12 +11,14 @@ use crate::value::range_text;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use trestle_core::Id;
+use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// Where capability objects begin.
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
+    "container/domains/",
     "",
     "container/",
     "container/root/",
@@ -27,7 +29,19 @@ const PATHS: [&str; 7] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 17] = [
+const SYSTEM: [&str; 29] = [
+    "cdmi_serialization_json",
+    "cdmi_deserialize_dataobject_by_ID",
+    "cdmi_deserialize_queue_by_ID",
+    "cdmi_serialize_dataobject_to_ID",
+    "cdmi_serialize_container_to_ID",
+    "cdmi_serialize_queue_to_ID",
+    "cdmi_create_value_range_by_ID",
+    "cdmi_query",
+    "cdmi_query_contains",
+    "cdmi_query_tags",
+    "cdmi_query_value",
+    "cdmi_header_metadata",
     "cdmi_object_move_from_local",
     "cdmi_object_move_from_ID",
     "cdmi_object_move_to_ID",
@@ -51,7 +65,8 @@ const SYSTEM: [&str; 17] = [
 const STORED: [&str; 2] = ["cdmi_ctime", "cdmi_mtime"];
 
 /// Of data objects.
-const DATA: [&str; 8] = [
+const DATA: [&str; 9] = [
+    "cdmi_modify_deserialize_dataobject",
     "cdmi_size",
     "cdmi_read_value",
     "cdmi_read_value_range",
@@ -72,7 +87,9 @@ const CONTAINER: [&str; 5] = [
 ];
 
 /// Of queues.
-const QUEUE: [&str; 6] = [
+const QUEUE: [&str; 8] = [
+    "cdmi_move_queue",
+    "cdmi_reference_queue",
     "cdmi_read_value",
     "cdmi_read_metadata",
     "cdmi_modify_value",
@@ -85,7 +102,13 @@ const QUEUE: [&str; 6] = [
 const PROTECTION: [&str; 2] = ["cdmi_data_retention", "cdmi_data_holds"];
 
 /// Of containers, for what is made in them.
-const IN_CONTAINER: [&str; 10] = [
+const IN_CONTAINER: [&str; 16] = [
+    "cdmi_serialize_dataobject",
+    "cdmi_serialize_container",
+    "cdmi_serialize_queue",
+    "cdmi_deserialize_dataobject",
+    "cdmi_deserialize_container",
+    "cdmi_deserialize_queue",
     "cdmi_move_dataobject",
     "cdmi_copy_container",
     "cdmi_move_container",
@@ -96,6 +119,21 @@ const IN_CONTAINER: [&str; 10] = [
     "cdmi_create_reference",
     "cdmi_create_value_range",
     "cdmi_copy_dataobject",
+];
+
+/// Of domains.
+const DOMAIN: [&str; 3] = [
+    "cdmi_read_metadata",
+    "cdmi_modify_metadata",
+    "cdmi_delete_domain",
+];
+
+/// Of the container of all domains.
+const DOMAINS: [&str; 4] = [
+    "cdmi_create_domain",
+    "cdmi_read_metadata",
+    "cdmi_list_children",
+    "cdmi_list_children_range",
 ];
 
 /// The capabilities of one object.
@@ -115,6 +153,13 @@ fn capabilities(path: &str) -> Map<String, Value> {
             limit(&mut items, "cdmi_metadata_maxitems", ITEMS_MAX);
             limit(&mut items, "cdmi_metadata_maxsize", ITEM_BYTES_MAX);
             limit(&mut items, "cdmi_metadata_maxtotalsize", TOTAL_BYTES_MAX);
+            limit(&mut items, "cdmi_header_metadata_maxitems", HEADERS_MAX);
+            limit(&mut items, "cdmi_header_metadata_maxsize", ITEM_BYTES_MAX);
+            limit(
+                &mut items,
+                "cdmi_header_metadata_maxtotalsize",
+                HEAD_BYTES_MAX,
+            );
             items.insert(
                 "cdmi_valuetransferencoding_json".to_owned(),
                 Value::from("true"),
@@ -131,7 +176,8 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&QUEUE);
             enable(&PROTECTION);
         }
-        "domain/" => enable(&["cdmi_read_metadata", "cdmi_list_children"]),
+        "domain/" => enable(&DOMAIN),
+        "container/domains/" => enable(&DOMAINS),
         _ => {
             enable(&STORED);
             enable(&CONTAINER);
@@ -235,7 +281,7 @@ mod tests {
     fn the_tree_holds_together() {
         let top = ["container/", "dataobject/", "domain/", "queue/"];
         assert_eq!(children(""), top);
-        assert_eq!(children("container/"), ["root/", "top/"]);
+        assert_eq!(children("container/"), ["domains/", "root/", "top/"]);
         assert!(children("dataobject/").is_empty());
         for path in PATHS {
             for (name, value) in capabilities(path) {

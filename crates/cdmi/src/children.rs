@@ -8,7 +8,7 @@ use crate::query::Span;
 use crate::value::range_text;
 use http::StatusCode;
 use trestle_access::{Action, Resource};
-use trestle_core::BucketName;
+use trestle_core::{AccountId, BucketName};
 use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
 /// Most children of one answer; ranges reach the others.
@@ -16,7 +16,7 @@ pub(crate) const CHILDREN_MAX: usize = 100_000;
 /// Items of one page of the store.
 const PAGE: usize = 10_000;
 /// What the server itself has in the root container.
-const SYSTEM: [&str; 2] = ["cdmi_capabilities/", "cdmi_domains/"];
+pub(crate) const SYSTEM: [&str; 2] = ["cdmi_capabilities/", "cdmi_domains/"];
 
 /// Children, and the range that they are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,7 +100,13 @@ impl Call<'_> {
     }
 
     async fn collect_buckets(&self, collector: &mut Collector) -> Answered<()> {
-        let account = self.account()?.clone();
+        for account in self.accounts().await? {
+            self.collect_account(account, collector).await?;
+        }
+        Ok(())
+    }
+
+    async fn collect_account(&self, account: AccountId, collector: &mut Collector) -> Answered<()> {
         let resource = Resource::Account(account.clone());
         let grant = self.grant(Action::ListBuckets, resource).await?;
         let mut list = ListBuckets {

@@ -69,6 +69,12 @@ impl Call<'_> {
                     TreeOutcome::Started(_) => Ok(self.accepted(names)),
                 };
             }
+            Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
+                let serialized = self.to_deserialize(source).await?;
+                self.deserialize_container(parent, names, (&serialized, document))
+                    .await?;
+                return self.container_created(names).await;
+            }
             Some(_) => {
                 return Err(Fault::bad("a container is not made of this"));
             }

@@ -15,6 +15,7 @@ use crate::protect;
 use crate::query::{Fields, Span};
 use crate::render::{Rendering, bare};
 use crate::rights;
+use crate::serial::Serialized;
 use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of};
 use crate::value::{Encoding, from_base64};
 use bytes::{Bytes, BytesMut};
@@ -64,6 +65,21 @@ impl Submission {
             encoding,
             mimetype: mimetype.unwrap_or_else(|| MIMETYPE_OF_TEXT.to_owned()),
         })
+    }
+
+    /// What a source says to deserialise; the part that follows when it names the boundary.
+    async fn serialized(&self, call: &Call<'_>, source: &Source) -> Answered<Serialized> {
+        let boundary = call
+            .content
+            .as_ref()
+            .and_then(|content| content.parameter("boundary"));
+        match (source, self.parts.first()) {
+            (Source::DeserializeValue(text), Some(part)) if Some(text.as_str()) == boundary => {
+                Ok(Serialized::from_bytes(&part.body)?)
+            }
+            (_, Some(_)) => Err(Fault::bad("a value is in the document and in parts")),
+            (source, None) => call.to_deserialize(source).await,
+        }
     }
 
     fn value_of_parts(&self) -> Answered<NewValue> {
@@ -259,8 +275,15 @@ impl Call<'_> {
             Some(Source::Reference(uri)) => self.store_reference(destination, uri).await,
             Some(Source::Copy(uri)) => self.store_copy(destination, document, uri).boxed().await,
             Some(Source::Move(uri)) => self.store_moved(destination, document, uri).await,
-            Some(Source::Serialize(_) | Source::Deserialize(_) | Source::DeserializeValue(_)) => {
-                Err(Fault::bad("serialisation is not supported here"))
+            Some(Source::Serialize(uri)) => {
+                let stored = self.store_serialized(destination, document, uri);
+                stored.boxed().await
+            }
+            Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
+                document.check_encoding()?;
+                let serialized = submission.serialized(self, source).await?;
+                let stored = self.store_deserialized(destination, document, &serialized);
+                stored.boxed().await
             }
             None | Some(Source::Value(_)) => {
                 let value = submission.new_value()?;
@@ -464,6 +487,11 @@ impl Call<'_> {
         match &document.source {
             Some(Source::Copy(uri)) => self.update_by_copy(leaf, document, uri).boxed().await?,
             Some(Source::Value(_)) | None => self.update_by_value(leaf, &submission).await?,
+            Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
+                document.check_encoding()?;
+                let updated = self.update_by_deserializing(leaf, (document, source));
+                updated.boxed().await?;
+            }
             Some(_) => {
                 return Err(Fault::bad(
                     "an existing data object is updated by value or by copy",

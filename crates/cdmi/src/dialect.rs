@@ -9,12 +9,13 @@ use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Result};
 use trestle_host::Host;
-use trestle_http::BasicCredentials;
+use trestle_http::Presented;
 use trestle_store::Store;
 
-/// Says who presents these credentials; none when they are wrong.
+/// Says who presents these credentials; none when they are wrong. Who presents nothing is nobody
+/// in particular.
 pub type Authenticate =
-    dyn Fn(BasicCredentials) -> BoxFuture<'static, Result<Option<Principal>>> + Send + Sync;
+    dyn Fn(Presented) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> + Send + Sync;
 
 /// What is kept of the dialect among the store's settings.
 const SETTING: &str = "cdmi";

@@ -168,6 +168,9 @@ impl Call<'_> {
             return Ok(Some(Node::Container(self.root().await?)));
         };
         let bucket = self.find_bucket(top).await?;
+        if let Some(bucket) = &bucket {
+            self.check_enabled(&bucket.owner.account).await?;
+        }
         match (bucket, rest.is_empty()) {
             (Some(_), true) if !names.slash => Err(self.with_slash(names)),
             (Some(bucket), true) => Ok(Some(Node::Container(self.top(bucket)))),

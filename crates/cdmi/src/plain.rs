@@ -18,6 +18,7 @@ use http::header::{
     CONTENT_TYPE as CONTENT_TYPE_HEADER, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::Value;
 use trestle_core::{
     ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Result, Validators, Verdict,
 };
@@ -44,6 +45,27 @@ fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
     header(headers, ETAG, &format!("\"{}\"", tag_of(object)))?;
     header(headers, LAST_MODIFIED, &http_date(object.modified))?;
     header(headers, CACHE_CONTROL, "no-cache")
+}
+
+/// Whether a header carries a metadata item.
+fn is_metadata(name: &str) -> bool {
+    name.starts_with("x-") && name.contains("-meta-") && !name.ends_with("-meta-")
+}
+
+/// Those metadata items that are headers, as headers.
+fn give_headers(object: &Object, headers: &mut HeaderMap) {
+    for (name, value) in &object.metadata {
+        let Some(text) = value.as_str().filter(|_| is_metadata(name)) else {
+            continue;
+        };
+        // What came by another way need not fit into a header: then it is not one.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(text),
+        ) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 fn conditional(precondition: &Precondition, object: &Object) -> Result<Option<Response<Body>>> {
@@ -104,6 +126,7 @@ impl Call<'_> {
         let headers = response.headers_mut();
         describe(object, headers)?;
         header(headers, CONTENT_TYPE_HEADER, &mimetype_of(object))?;
+        give_headers(object, headers);
         header(headers, ACCEPT_RANGES, "bytes")?;
         header(headers, CONTENT_LENGTH, &range.len().to_string())?;
         if self.method == Method::HEAD {
@@ -114,6 +137,20 @@ impl Call<'_> {
             ObjectBytes::Stream(stream) => Body::stream(range.len(), stream),
         };
         Ok(response)
+    }
+
+    /// Metadata that comes in headers (extension of clause 26.5).
+    fn take_headers(&self, properties: &mut ObjectProperties) -> Result<()> {
+        for (name, value) in &self.headers {
+            if !is_metadata(name.as_str()) {
+                continue;
+            }
+            let text = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| Error::invalid(format!("the header {name} is not UTF-8")))?;
+            let name = name.as_str().to_owned();
+            properties.metadata.insert(name, Value::from(text));
+        }
+        crate::metadata::check(&properties.metadata)
     }
 
     fn content_range(&self) -> Result<Option<ContentRange>> {
@@ -170,6 +207,7 @@ impl Call<'_> {
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
         let mut properties = ObjectProperties::default();
+        self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, false);
         set_partial(&mut properties, self.is_partial()?);
         let Some(range) = self.content_range()? else {
@@ -191,6 +229,7 @@ impl Call<'_> {
     {
         crate::protect::check(&leaf.object, self.cdmi.store.now())?;
         let mut properties = leaf.object.properties();
+        self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, true);
         set_partial(&mut properties, self.is_partial()?);
         match self.content_range()? {

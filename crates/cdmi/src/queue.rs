@@ -12,11 +12,13 @@ use crate::multipart::{write_end, write_part};
 use crate::node::{Container, Leaf, document};
 use crate::path::Names;
 use crate::query::{Fields, Span};
+use crate::query_queue::query_of;
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
 use crate::value::{Encoding, range_text, to_base64};
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -201,7 +203,18 @@ impl Call<'_> {
             Some(Source::Reference(uri)) => {
                 return self.store_reference(destination, uri).await;
             }
+            Some(Source::Move(uri)) => {
+                return self.store_moved(destination, document, uri).boxed().await;
+            }
+            Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
+                let serialized = self.to_deserialize(source).await?;
+                let stored = self.store_deserialized(destination, document, &serialized);
+                return stored.boxed().await;
+            }
             Some(_) => return Err(Fault::bad("a queue is not made of this")),
+        }
+        if let Some(query) = query_of(&metadata)? {
+            content.values = self.run_query(&query).boxed().await?;
         }
         let mut properties = ObjectProperties {
             metadata,
@@ -257,7 +270,7 @@ impl Call<'_> {
         Ok(rendering.answer(StatusCode::OK, Kind::Queue.media_type())?)
     }
 
-    fn add_values(
+    pub(crate) fn add_values(
         &self,
         rendering: &mut Rendering,
         values: &[QueueValue],
@@ -446,6 +459,7 @@ impl Call<'_> {
             return Err(Fault::bad("a queue has these fields for each value"));
         }
         self.check_domain(document)?;
+        self.check_queue_change(leaf, document)?;
         self.change(leaf, document).await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }

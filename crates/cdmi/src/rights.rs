@@ -103,7 +103,9 @@ pub(crate) fn apply(update: &Update, acl: &mut Option<String>) -> Result<()> {
         Some(None) => *acl = stored(acl.as_deref(), None)?,
         Some(Some(value)) => {
             let list = Acl::parse(value)?;
-            *acl = stored(acl.as_deref(), Some(&list))?;
+            // Who sends back the default sets nothing: it only informs.
+            let set = list != Acl::of_owner() && list != Acl::of_root();
+            *acl = stored(acl.as_deref(), Some(&list).filter(|_| set))?;
         }
     }
     Ok(())
@@ -200,6 +202,14 @@ mod tests {
         let shown = shown(acl.as_deref(), false, false);
         assert_eq!(shown[0]["identifier"], "other/bob");
         assert_eq!(shown[1]["aceflags"], "OBJECT_INHERIT, CONTAINER_INHERIT");
+        let mut none = None;
+        let default = json!({"cdmi_acl": Acl::of_owner().to_value(true)});
+        apply(
+            &Update::whole(default.as_object().unwrap().clone()),
+            &mut none,
+        )
+        .unwrap();
+        assert_eq!(none, None, "the default sets nothing");
         let kept = acl.clone();
         apply(&Update::whole(Map::new()), &mut acl).unwrap();
         assert_eq!(acl, kept, "a list that is not named stays");

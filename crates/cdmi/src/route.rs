@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
 use trestle_core::{Id, Key, ObjectId, Result};
-use trestle_http::{BasicCredentials, Body, Client, Problem, incoming, read_whole};
+use trestle_http::{Body, Client, LoggedUser, Presented, Problem, incoming, read_whole};
 use trestle_store::Object;
 
 /// Largest body of parts, in bytes.
@@ -36,8 +36,13 @@ impl Cdmi {
         let mut response = match self.principal(&request).await {
             Ok(principal) => {
                 let anonymous = principal.is_anonymous();
+                let user = (!anonymous).then(|| LoggedUser(principal.user.clone()));
                 let answered = self.operate(principal, version.clone(), request).await;
-                answered.unwrap_or_else(|fault| fault.answer(anonymous))
+                let mut response = answered.unwrap_or_else(|fault| fault.answer(anonymous));
+                if let Some(user) = user {
+                    response.extensions_mut().insert(user);
+                }
+                response
             }
             Err(response) => response,
         };
@@ -49,10 +54,9 @@ impl Cdmi {
     async fn principal(
         &self,
         request: &Request<Incoming>,
-    ) -> std::result::Result<Principal, Response<Body>> {
-        let presented = match BasicCredentials::presented(request.headers()) {
-            Ok(Some(presented)) => presented,
-            Ok(None) => return Ok(Principal::anonymous()),
+    ) -> std::result::Result<Arc<Principal>, Response<Body>> {
+        let presented = match Presented::of(request.headers(), request.extensions()) {
+            Ok(presented) => presented,
             Err(error) => return Err(unauthorized(error.message())),
         };
         match (self.authenticate)(presented).await {
@@ -64,7 +68,7 @@ impl Cdmi {
 
     async fn operate(
         &self,
-        principal: Principal,
+        principal: Arc<Principal>,
         version: Version,
         request: Request<Incoming>,
     ) -> Answered {
@@ -74,10 +78,15 @@ impl Cdmi {
             Some(client) => format!("{}://{}", client.scheme(), client.authority),
             None => String::new(),
         };
+        let mut context = Context::at(self.store.now());
+        if let Some(client) = head.extensions.get::<Client>() {
+            context.source = Some(client.address);
+            context.secure = client.secure;
+        }
         let call = Call {
             cdmi: self,
-            principal: Arc::new(principal),
-            context: Arc::new(Context::at(self.store.now())),
+            principal,
+            context: Arc::new(context),
             method: head.method,
             version,
             fields,
@@ -99,7 +108,7 @@ impl Cdmi {
         }
         match Target::of_request(path)? {
             Target::Capabilities(names) => call.capabilities(&names).boxed().await,
-            Target::Domains(names) => call.domains(&names).boxed().await,
+            Target::Domains(names) => call.domains(&names, body).boxed().await,
             Target::NewId => call.create_nameless(body).boxed().await,
             target => match call.method {
                 Method::GET | Method::HEAD => call.read(&target).boxed().await,
@@ -137,6 +146,14 @@ impl Call<'_> {
         {
             self.account()?;
             return self.capability(path);
+        }
+        if let Target::Id(id, below) = target
+            && below.names.is_empty()
+            && let Some(id) = self.cdmi.ids.parse(id)?
+            && let Some(names) = self.domain_of(id).await?
+        {
+            let url = format!("{}{ROOT}/cdmi_domains{}", self.origin, names.path());
+            return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
         match self.need(target).await? {
             Node::Container(container) => self.read_container(&container).await,

@@ -7,6 +7,7 @@ use crate::media::Kind;
 use crate::metadata::{is_inherited, select};
 use crate::node::{Container, Leaf, Place, document};
 use crate::path::Names;
+use crate::query_queue::query_of;
 use crate::render::Rendering;
 use crate::rights;
 use crate::time;
@@ -161,6 +162,10 @@ impl Call<'_> {
             ("cdmi_mtime", Value::from(time::text(object.modified))),
             ("cdmi_owner", Value::from(object.owner.user.as_str())),
         ];
+        if leaf.is_queue() && matches!(query_of(&object.metadata), Ok(Some(_))) {
+            // Queries run to their end before the queue is there.
+            made.push(("cdmi_query_status", Value::from("Current")));
+        }
         if !leaf.is_queue() {
             made.push(("cdmi_size", Value::from(object.length().to_string())));
         }

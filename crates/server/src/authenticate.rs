@@ -35,21 +35,6 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
     }
 }
 
-/// Passwords alone.
-pub(crate) fn basic(identities: &Arc<Identities>) -> Arc<trestle_cdmi::Authenticate> {
-    let identities = identities.clone();
-    Arc::new(
-        move |basic: BasicCredentials| -> BoxFuture<'static, Result<Option<Principal>>> {
-            let identities = identities.clone();
-            Box::pin(async move {
-                let BasicCredentials { user, password } = basic;
-                let found = identities.password(&user, &password, None).await?;
-                Ok(found.map(|principal| (*principal).clone()))
-            })
-        },
-    )
-}
-
 /// Access keys.
 pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
     let identities = identities.clone();

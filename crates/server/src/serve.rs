@@ -140,7 +140,7 @@ async fn open_cdmi(
         enterprise_number: number.transpose()?.unwrap_or(ENTERPRISE_NUMBER_DEFAULT),
     };
     let store = identities.store().clone();
-    let authenticate = authenticate::basic(identities);
+    let authenticate = authenticate::presented(identities);
     let opened = Cdmi::open(store, host.clone(), authenticate, settings);
     opened.await.map_err(|error| format!("CDMI: {error}"))
 }

@@ -1,0 +1,217 @@
+//! Query queues (clause 22.1): a queue whose metadata is a query is filled with what it finds when
+//! it is made.
+
+use crate::call::Call;
+use crate::document::Document;
+use crate::fault::{Answered, Fault};
+use crate::node::{Container, Leaf, Node};
+use crate::queue_content::QueueValue;
+use crate::scope::{Scope, check_results, results};
+use crate::value::{Encoding, to_base64};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+use trestle_core::{Error, ErrorKind, Metadata, Result};
+
+const TYPE: &str = "cdmi_queue_type";
+const SCOPE: &str = "cdmi_scope_specification";
+const RESULTS: &str = "cdmi_results_specification";
+/// The items of a query, which do not change.
+const ITEMS: [&str; 2] = [SCOPE, RESULTS];
+/// Most objects that one query looks at.
+const OBJECTS_MAX: usize = 100_000;
+/// Largest value that a query looks into.
+const VALUE_LOOKED_AT_MAX: u64 = 1 << 20;
+
+/// A query as a queue's metadata has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    scope: Scope,
+    results: Value,
+    reads_values: bool,
+}
+
+/// The query of a queue's metadata, if it is a query queue.
+///
+/// # Errors
+/// `InvalidInput` for a query that cannot be understood.
+pub(crate) fn query_of(metadata: &Metadata) -> Result<Option<Query>> {
+    if metadata.get(TYPE).and_then(Value::as_str) != Some("cdmi_query_queue") {
+        return Ok(None);
+    }
+    let missing = |name: &str| Error::invalid(format!("a query queue needs {name}"));
+    let scope = Scope::parse(metadata.get(SCOPE).ok_or_else(|| missing(SCOPE))?)?;
+    let results = metadata.get(RESULTS).ok_or_else(|| missing(RESULTS))?;
+    check_results(results)?;
+    let named = results.get("value").is_some() || results.is_string();
+    Ok(Some(Query {
+        reads_values: scope.reads_values() || named,
+        scope,
+        results: results.clone(),
+    }))
+}
+
+/// Refuses to change a query while the queue is one.
+pub(crate) fn check_unchanged(before: &Metadata, after: &Metadata) -> Result<()> {
+    if before.get(TYPE).and_then(Value::as_str) != Some("cdmi_query_queue") {
+        return Ok(());
+    }
+    let still = after.get(TYPE) == before.get(TYPE);
+    let changed = ITEMS
+        .iter()
+        .any(|name| before.get(*name) != after.get(*name));
+    match still && changed {
+        true => Err(Error::new(
+            ErrorKind::Forbidden,
+            "the query of a query queue does not change",
+        )),
+        false => Ok(()),
+    }
+}
+
+impl Call<'_> {
+    /// What a new query queue holds.
+    pub(crate) async fn run_query(&self, query: &Query) -> Answered<Vec<QueueValue>> {
+        let all = self.with_all_fields();
+        let root = all.root().await?;
+        let mut found = Vec::new();
+        let mut seen = 0;
+        all.search(&root, query, (&mut found, &mut seen)).await?;
+        Ok(found)
+    }
+
+    fn search<'b>(
+        &'b self,
+        container: &'b Container,
+        query: &'b Query,
+        (found, seen): (&'b mut Vec<QueueValue>, &'b mut usize),
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            let names = match self.children(container, None).await {
+                Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => return Ok(()),
+                names => names?.names,
+            };
+            for name in names {
+                *seen += 1;
+                if *seen > OBJECTS_MAX {
+                    return Err(Fault::Error(Error::new(
+                        ErrorKind::TooLarge,
+                        format!("a query looks at {OBJECTS_MAX} objects at most"),
+                    )));
+                }
+                let slash = name.ends_with('/');
+                let plain = name.trim_end_matches(['/', '?']);
+                if container.names.names.is_empty() && plain.starts_with("cdmi_") {
+                    continue;
+                }
+                let Some(node) = self.resolve(&container.names.child(plain, slash)).await? else {
+                    continue;
+                };
+                if let Some(object) = self.as_searched(&node, query).await?
+                    && query.scope.matches(&object)
+                {
+                    found.push(result(query, &object));
+                }
+                if let Node::Container(inner) = &node {
+                    self.search(inner, query, (found, seen)).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// An object as a query sees it: nothing, when it may not be read.
+    async fn as_searched(
+        &self,
+        node: &Node,
+        query: &Query,
+    ) -> Answered<Option<Map<String, Value>>> {
+        let seen = match node {
+            Node::Container(container) => self.container_head(container).await,
+            Node::Leaf(leaf) if leaf.reference().is_some() => return Ok(None),
+            Node::Leaf(leaf) => self.searched_leaf(leaf, query).await,
+        };
+        match seen {
+            Ok(rendering) => Ok(Some(rendering.into_map())),
+            Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn searched_leaf(
+        &self,
+        leaf: &Leaf,
+        query: &Query,
+    ) -> Answered<crate::render::Rendering> {
+        let kind = match leaf.is_queue() {
+            true => crate::media::Kind::Queue,
+            false => crate::media::Kind::Object,
+        };
+        let resource = leaf.resource();
+        self.grant(trestle_access::Action::ReadObjectMetadata, resource)
+            .await?;
+        let mut rendering = self.data_head(leaf, kind).await?;
+        if query.reads_values && !leaf.is_queue() && leaf.object.length() <= VALUE_LOOKED_AT_MAX {
+            let (object, _, bytes) = self.read_value(leaf, None).await?;
+            let encoding = crate::show::encoding_of(&object);
+            rendering.add("valuetransferencoding", encoding.as_str());
+            rendering.add("value", to_base64(&bytes));
+        }
+        Ok(rendering)
+    }
+
+    /// Refuses a change of a queue's metadata that its type forbids.
+    pub(crate) fn check_queue_change(&self, leaf: &Leaf, document: &Document) -> Answered<()> {
+        let mut properties = leaf.object.properties();
+        self.change_properties(&mut properties, document)?;
+        Ok(check_unchanged(
+            &leaf.object.metadata,
+            &properties.metadata,
+        )?)
+    }
+}
+
+fn result(query: &Query, object: &Map<String, Value>) -> QueueValue {
+    let found = Value::Object(results(&query.results, object));
+    QueueValue {
+        mimetype: "application/json".to_owned(),
+        encoding: Encoding::Json,
+        bytes: Bytes::from(found.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn metadata(value: Value) -> Metadata {
+        value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn queries_are_understood_or_refused_and_do_not_change() {
+        let query = metadata(json!({
+            TYPE: "cdmi_query_queue", SCOPE: [{"objectName": "starts a"}],
+            RESULTS: {"objectID": ""}, "colour": "x",
+        }));
+        assert!(query_of(&query).unwrap().is_some());
+        assert!(query_of(&metadata(json!({}))).unwrap().is_none());
+        for bad in [
+            json!({TYPE: "cdmi_query_queue"}),
+            json!({TYPE: "cdmi_query_queue", SCOPE: [], RESULTS: 1}),
+            json!({TYPE: "cdmi_query_queue", SCOPE: [{"a": "~"}], RESULTS: ""}),
+        ] {
+            assert!(query_of(&metadata(bad)).is_err());
+        }
+        let mut other = query.clone();
+        other.insert("colour".to_owned(), json!("y"));
+        assert!(check_unchanged(&query, &other).is_ok());
+        other.insert(SCOPE.to_owned(), json!([]));
+        assert!(check_unchanged(&query, &other).is_err());
+        other.remove(TYPE);
+        assert!(check_unchanged(&query, &other).is_ok());
+    }
+}

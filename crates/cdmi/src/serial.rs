@@ -1,0 +1,451 @@
+//! Serialised objects (clause 15): any object as one JSON text, and back again with its id.
+
+use crate::books::keep_unknown;
+use crate::call::Call;
+use crate::content::{Destination, VALUE_BYTES_MAX};
+use crate::data::{NewValue, new_metadata, new_properties, set_acl};
+use crate::document::{Document, Source};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::node::{Container, Leaf, Node, document};
+use crate::path::Names;
+use crate::queue_content::{QueueContent, QueueValue};
+use crate::render::Rendering;
+use crate::value::{Encoding, from_base64};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+use trestle_core::{Error, ErrorKind, Id, Metadata, ObjectId, Result};
+use trestle_store::{Object, ObjectProperties};
+
+/// Most objects of one serialised container.
+const OBJECTS_MAX: usize = 10_000;
+
+/// A serialised object.
+#[derive(Clone, Debug)]
+pub(crate) struct Serialized {
+    kind: Kind,
+    id: Option<String>,
+    name: Option<String>,
+    domain: Option<String>,
+    document: Document,
+    children: Vec<Value>,
+    fields: Map<String, Value>,
+}
+
+impl Serialized {
+    /// Reads a serialised object.
+    pub(crate) fn parse(value: Value) -> Result<Self> {
+        let Value::Object(fields) = value else {
+            return Err(Error::invalid("a serialised object is not a JSON object"));
+        };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let kind = match text("objectType").as_deref() {
+            Some("application/cdmi-object") => Kind::Object,
+            Some("application/cdmi-container") => Kind::Container,
+            Some("application/cdmi-queue") => Kind::Queue,
+            _ => return Err(Error::invalid("a serialised object of no known type")),
+        };
+        let children = match fields.get("children") {
+            Some(Value::Array(children)) => children.clone(),
+            _ => Vec::new(),
+        };
+        let mut own = fields.clone();
+        for made in ["queueValues", "capabilitiesURI", "domainURI", "exports"] {
+            own.remove(made);
+        }
+        Ok(Serialized {
+            kind,
+            id: text("objectID"),
+            name: text("objectName"),
+            domain: text("domainURI"),
+            document: Document::from_map(own)?,
+            children,
+            fields,
+        })
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let value = serde_json::from_slice(bytes)
+            .map_err(|_| Error::invalid("what is to be deserialised is not JSON"))?;
+        Serialized::parse(value)
+    }
+
+    fn value(&self) -> Result<NewValue> {
+        let encoding = self.document.encoding()?.unwrap_or(Encoding::Utf8);
+        let bytes = match &self.document.source {
+            Some(Source::Value(value)) => encoding.decode(value)?,
+            _ => Bytes::new(),
+        };
+        let mimetype = self.document.mimetype()?;
+        Ok(NewValue {
+            bytes,
+            encoding,
+            mimetype: mimetype.unwrap_or_else(|| "text/plain".to_owned()),
+        })
+    }
+
+    fn queue(&self) -> Result<QueueContent> {
+        let array = |name: &str| match self.fields.get(name) {
+            Some(Value::Array(items)) => items.clone(),
+            _ => Vec::new(),
+        };
+        let (mimetypes, encodings) = (array("mimetype"), array("valuetransferencoding"));
+        let mut content = QueueContent::default();
+        for (at, value) in array("value").iter().enumerate() {
+            let text = |items: &[Value], default: &str| {
+                let item = items.get(at).and_then(Value::as_str);
+                item.unwrap_or(default).to_owned()
+            };
+            let encoding = Encoding::parse(&text(&encodings, "utf-8"))?;
+            content.values.push(QueueValue {
+                mimetype: text(&mimetypes, "text/plain"),
+                encoding,
+                bytes: encoding.decode(value)?,
+            });
+        }
+        let designators = self.fields.get("queueValues").and_then(Value::as_str);
+        let first = designators.and_then(|text| text.split_once('-')?.0.parse().ok());
+        content.first = first.unwrap_or(0);
+        Ok(content)
+    }
+}
+
+impl Call<'_> {
+    /// The serialised form of what a URI names.
+    pub(crate) async fn serialized(&self, uri: &str) -> Answered<(Bytes, Metadata)> {
+        let source = self.source(uri).await?;
+        let all = self.with_all_fields();
+        let mut count = 0;
+        let rendering = all.serialize(&source.node, &mut count).await;
+        let bytes = rendering.map_err(Fault::of_source)?.to_bytes()?;
+        if bytes.len() as u64 > VALUE_BYTES_MAX {
+            return Err(too_much());
+        }
+        let metadata = match source.node {
+            Node::Container(container) => container.metadata,
+            Node::Leaf(leaf) => leaf.object.metadata,
+        };
+        Ok((bytes, crate::transfer::without_protection(metadata)))
+    }
+
+    fn serialize<'b>(
+        &'b self,
+        node: &'b Node,
+        count: &'b mut usize,
+    ) -> BoxFuture<'b, Answered<Rendering>> {
+        async move {
+            *count += 1;
+            if *count > OBJECTS_MAX {
+                return Err(too_much());
+            }
+            match node {
+                Node::Leaf(leaf) => self.serialize_leaf(leaf).await,
+                Node::Container(container) => self.serialize_container(container, count).await,
+            }
+        }
+        .boxed()
+    }
+
+    async fn serialize_leaf(&self, leaf: &Leaf) -> Answered<Rendering> {
+        if let Some(reference) = leaf.reference() {
+            let mut rendering = Rendering::default();
+            let names = leaf.names.as_ref();
+            self.identity(&mut rendering, Kind::Object, leaf.object.id.0, names);
+            rendering.add("reference", reference);
+            return Ok(rendering);
+        }
+        if leaf.is_queue() {
+            let (_, content) = self.queue_content(leaf).await?;
+            let mut rendering = self.data_head(leaf, Kind::Queue).await?;
+            rendering.add("queueValues", content.designators());
+            self.add_values(&mut rendering, &content.values, None, false)?;
+            return Ok(rendering);
+        }
+        let mut rendering = self.data_head(leaf, Kind::Object).await?;
+        let (object, first, bytes) = self.read_value(leaf, None).await?;
+        self.add_value(&mut rendering, &object, (first, &bytes), false);
+        Ok(rendering)
+    }
+
+    async fn serialize_container(
+        &self,
+        container: &Container,
+        count: &mut usize,
+    ) -> Answered<Rendering> {
+        let mut rendering = self.container_head(container).await?;
+        let names = self.children(container, None).await?.names;
+        let mut children = Vec::new();
+        for name in names {
+            let slash = name.ends_with('/');
+            let plain = name.trim_end_matches(['/', '?']);
+            let child = self.resolve(&container.names.child(plain, slash)).await?;
+            let Some(child) = child else { continue };
+            match self.serialize(&child, count).await {
+                Ok(rendering) => children.push(Value::Object(rendering.into_map())),
+                // What may not be read is left out.
+                Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let range = crate::value::range_text(0, children.len() as u64);
+        rendering.add("childrenrange", range);
+        rendering.add("children", children);
+        Ok(rendering)
+    }
+
+    /// A new data object that holds the serialised form of another.
+    pub(crate) async fn store_serialized(
+        &self,
+        destination: &Destination,
+        document: &Document,
+        uri: &str,
+    ) -> Answered<Object> {
+        let (bytes, source) = self.serialized(uri).await?;
+        let metadata = match document.metadata {
+            Some(_) => new_metadata(document)?,
+            None => source,
+        };
+        let mimetype = document.mimetype()?;
+        let value = NewValue {
+            bytes,
+            encoding: Encoding::Utf8,
+            mimetype: mimetype.unwrap_or_else(|| "application/json".to_owned()),
+        };
+        let mut properties = new_properties(&value, metadata, document, false)?;
+        self.protect_new(&mut properties)?;
+        let written = self.write_bytes(destination, properties, value.bytes);
+        Ok(written.await?.object)
+    }
+
+    /// What is serialised in the object that a URI names, or in base64.
+    pub(crate) async fn to_deserialize(&self, source: &Source) -> Answered<Serialized> {
+        let bytes = match source {
+            Source::Deserialize(uri) => {
+                let (leaf, _) = self.source_leaf(uri).await?;
+                let read = self.read_value(&leaf, None).await;
+                read.map_err(Fault::of_source)?.2
+            }
+            Source::DeserializeValue(text) => from_base64(text)?,
+            _ => return Err(Fault::bad("there is nothing to deserialise")),
+        };
+        Ok(Serialized::from_bytes(&bytes)?)
+    }
+
+    /// A serialised object's domain must be the caller's own, unless another is named.
+    fn check_serialized_domain(&self, serialized: &Serialized, given: &Document) -> Answered<()> {
+        let own = self.principal.owner().map(|owner| self.domain_uri(&owner));
+        let crosses = self.principal.is_root() || given.domain.is_some();
+        match &serialized.domain {
+            Some(domain) if !crosses && Some(domain) != own.as_ref() => Err(Fault::bad(format!(
+                "what is serialised belongs to the domain {domain}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The id that comes back, if it is one of this store and free.
+    async fn free_id(&self, serialized: &Serialized) -> Answered<Option<Id>> {
+        let Some(text) = &serialized.id else {
+            return Ok(None);
+        };
+        let Ok(Some(id)) = self.cdmi.ids.parse(text) else {
+            return Ok(None);
+        };
+        let used = crate::node::found(self.cdmi.store.find_by_id(ObjectId(id)).await)?;
+        let free = used.is_none() && self.path_of(id).await?.is_none();
+        Ok(free.then_some(id))
+    }
+
+    /// A new data object or queue out of its serialised form.
+    pub(crate) async fn store_deserialized(
+        &self,
+        destination: &Destination,
+        document: &Document,
+        serialized: &Serialized,
+    ) -> Answered<Object> {
+        self.check_serialized_domain(serialized, document)?;
+        let mut destination = destination.clone();
+        if let Some(id) = self.free_id(serialized).await? {
+            destination.id = Some(ObjectId(id));
+        }
+        let mut own = serialized.document.clone();
+        if document.metadata.is_some() {
+            own.metadata = document.metadata.clone();
+        }
+        if document.mimetype.is_some() {
+            own.mimetype = document.mimetype.clone();
+        }
+        let metadata = new_metadata(&own)?;
+        let (mut properties, bytes) = match serialized.kind {
+            Kind::Object if serialized.fields.contains_key("reference") => {
+                let uri = serialized.fields.get("reference").and_then(Value::as_str);
+                let uri = uri.unwrap_or_default();
+                return self.store_reference(&destination, uri).await;
+            }
+            Kind::Object => {
+                let mut value = serialized.value()?;
+                if let Some(mimetype) = document.mimetype()? {
+                    value.mimetype = mimetype;
+                }
+                let properties = new_properties(&value, metadata, &own, self.is_partial()?)?;
+                (properties, value.bytes)
+            }
+            Kind::Queue => {
+                let content = serialized.queue()?;
+                let mut properties = ObjectProperties {
+                    metadata,
+                    ..ObjectProperties::default()
+                };
+                set_acl(&mut properties, &own)?;
+                properties
+                    .documents
+                    .insert(document::QUEUE.to_owned(), content.first.to_string());
+                (properties, content.encode()?)
+            }
+            _ => return Err(Fault::bad("what is serialised is a container")),
+        };
+        self.protect_new(&mut properties)?;
+        let written = self.write_bytes(&destination, properties, bytes).await?;
+        Ok(written.object)
+    }
+
+    /// A new container, with all that is in it, out of its serialised form.
+    pub(crate) fn deserialize_container<'b>(
+        &'b self,
+        parent: &'b Container,
+        names: &'b Names,
+        (serialized, document): (&'b Serialized, &'b Document),
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            if serialized.kind != Kind::Container {
+                return Err(Fault::bad("what is serialised is not a container"));
+            }
+            self.check_serialized_domain(serialized, document)?;
+            let mut own = serialized.document.clone();
+            own.source = None;
+            if document.metadata.is_some() {
+                own.metadata = document.metadata.clone();
+            }
+            let metadata = new_metadata(&own)?;
+            match (self.free_id(serialized).await?, &parent.place) {
+                (Some(id), place) if *place != crate::node::Place::Root => {
+                    let name = names.last().unwrap_or_default();
+                    let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
+                    let mut destination = Destination::free(bucket, key);
+                    destination.id = Some(ObjectId(id));
+                    let mut properties = ObjectProperties {
+                        metadata,
+                        ..ObjectProperties::default()
+                    };
+                    keep_unknown(&mut properties.documents, &own.unknown)?;
+                    set_acl(&mut properties, &own)?;
+                    self.write_bytes(&destination, properties, Bytes::new())
+                        .await?;
+                }
+                _ => self.make_container(parent, names, metadata, &own).await?,
+            }
+            let Some(Node::Container(made)) = self.resolve(names).await? else {
+                return Err(Fault::conflict("the container was removed meanwhile"));
+            };
+            let filled = self.fill(&made, &serialized.children).await;
+            if filled.is_err() {
+                self.delete_container(&made).boxed().await?;
+            }
+            filled
+        }
+        .boxed()
+    }
+
+    async fn fill(&self, made: &Container, children: &[Value]) -> Answered<()> {
+        let nothing = Document::default();
+        for child in children {
+            let child = Serialized::parse(child.clone())?;
+            let name = child.name.as_deref().unwrap_or_default();
+            let slash = child.kind == Kind::Container;
+            let name = name.strip_suffix('/').unwrap_or(name);
+            if name.is_empty() || name.contains(['/', '?']) {
+                return Err(Fault::bad("a serialised child has no valid name"));
+            }
+            let names = made.names.child(name, slash);
+            if slash {
+                self.deserialize_container(made, &names, (&child, &nothing))
+                    .await?;
+            } else {
+                let destination = self.place_in(made, &names).await?;
+                self.store_deserialized(&destination, &nothing, &child)
+                    .boxed()
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a data object back to its serialised state.
+    pub(crate) async fn update_by_deserializing(
+        &self,
+        leaf: &Leaf,
+        (document, source): (&Document, &Source),
+    ) -> Answered<()> {
+        let serialized = self.to_deserialize(source).await?;
+        let id = serialized
+            .id
+            .as_deref()
+            .map(|text| self.cdmi.ids.parse(text));
+        let same = matches!(id, Some(Ok(Some(id))) if id == leaf.object.id.0);
+        if !same || serialized.kind != Kind::Object {
+            return Err(Fault::bad("what is serialised is another object"));
+        }
+        self.check_serialized_domain(&serialized, document)?;
+        let value = serialized.value()?;
+        let metadata = new_metadata(&serialized.document)?;
+        let own = &serialized.document;
+        let mut properties = new_properties(&value, metadata, own, self.is_partial()?)?;
+        let former = leaf.object.properties();
+        properties.acl = properties.acl.or(former.acl.clone());
+        crate::protect::apply(&mut properties, &former, self.cdmi.store.now())?;
+        self.replace(leaf, properties, value.bytes).await
+    }
+}
+
+fn too_much() -> Fault {
+    Fault::Error(Error::new(
+        ErrorKind::TooLarge,
+        format!("at most {OBJECTS_MAX} objects and {VALUE_BYTES_MAX} bytes are serialised"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn serialised_objects_are_read_or_refused() {
+        let object = json!({
+            "objectType": "application/cdmi-object", "objectID": "00", "objectName": "o",
+            "capabilitiesURI": "/x", "metadata": {"cdmi_size": "1", "a": "b"},
+            "valuetransferencoding": "base64", "value": "/w==", "mimetype": "a/b",
+        });
+        let read = Serialized::parse(object).unwrap();
+        let value = read.value().unwrap();
+        assert_eq!(
+            (&value.bytes[..], value.mimetype.as_str()),
+            (&b"\xff"[..], "a/b")
+        );
+        assert_eq!(new_metadata(&read.document).unwrap().len(), 1);
+        let queue = json!({
+            "objectType": "application/cdmi-queue", "queueValues": "4-5",
+            "mimetype": ["a/b", "c/d"], "valuetransferencoding": ["utf-8", "base64"],
+            "value": ["x", "eQ=="],
+        });
+        let queue = Serialized::parse(queue).unwrap().queue().unwrap();
+        assert_eq!((queue.first, queue.values.len()), (4, 2));
+        assert_eq!(queue.values[1].bytes, "y");
+        for bad in [json!([]), json!({}), json!({"objectType": "text/plain"})] {
+            assert!(Serialized::parse(bad).is_err());
+        }
+        assert!(Serialized::from_bytes(b"not JSON").is_err());
+    }
+}
