@@ -401,3 +401,37 @@ fn a_store_needs_the_master_key_that_it_was_made_with() {
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("inside the data folder"), "{log}");
 }
+
+#[test]
+fn keys_are_rotated_and_a_rotation_that_was_cut_short_is_finished() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let file = |name: &str| folder.path().join("keys").join(name);
+    let key = file("master.key").display().to_string();
+    let launch = Launch::new(&data).variable("TRESTLE_MASTER_KEY", &key);
+    launch.start().stop().unwrap();
+    let former = std::fs::read_to_string(&key).unwrap();
+    let rotate = ["key", "rotate", "--data", &data.display().to_string()];
+    let rotated = launch.run(&rotate);
+    assert!(rotated.status.success(), "{}", errors(&rotated));
+    let new = std::fs::read_to_string(&key).unwrap();
+    assert_ne!(new, former);
+    assert!(!file("master.next").exists());
+    launch.start().stop().unwrap();
+
+    // As a crash leaves it between the store's commit and the change of files.
+    std::fs::rename(&key, file("master.next")).unwrap();
+    std::fs::write(&key, &former).unwrap();
+    launch.start().stop().unwrap();
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), new);
+
+    std::fs::write(&key, &former).unwrap();
+    let refused = errors(&launch.refused());
+    assert!(refused.contains("needs master key"), "{refused}");
+
+    std::fs::write(&key, &new).unwrap();
+    let server = launch.start();
+    let in_use = launch.run(&rotate);
+    assert!(!in_use.status.success());
+    server.stop().unwrap();
+}

@@ -44,6 +44,11 @@ enum Command {
         #[command(subcommand)]
         command: RootCommand,
     },
+    /// What is encrypted with.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -56,6 +61,13 @@ enum RootCommand {
     /// Make new credentials for the root user of a data folder that is not in use. The configured
     /// ones are taken; what is not configured is chosen at random.
     Reset(ConfigArgs),
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Give a data folder that is not in use another master key, and every key in it another version.
+    /// What was encrypted before stays as it is, and can still be read.
+    Rotate(ConfigArgs),
 }
 
 #[derive(Subcommand)]
@@ -114,6 +126,9 @@ fn main() -> ExitCode {
         Command::Root {
             command: RootCommand::Reset(args),
         } => config::load(&args).and_then(|config| runtime.block_on(serve::reset_root(&config))),
+        Command::Key {
+            command: KeyCommand::Rotate(args),
+        } => config::load(&args).and_then(|config| runtime.block_on(master_key::rotate(&config))),
         Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),

@@ -2,19 +2,21 @@
 //! data folder, so that a copy of the folder alone tells nobody what was encrypted in it.
 
 use crate::config::{Config, environment};
+use crate::serve;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use trestle_core::AccountId;
+use trestle_engine::Engine;
 use trestle_host::{Host, OpenMode};
-use trestle_store::{KEY_BYTES, MasterKey};
+use trestle_store::{KEY_BYTES, MasterKey, Store};
 
 const DIGITS: usize = 2 * KEY_BYTES;
 
 /// Reads the master key, or makes it on first use.
 pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
-    let path = match config.get("master_key") {
-        Some(path) => PathBuf::from(path),
-        None => default_path()?,
-    };
+    let path = path_of(config)?;
     let failed = |error: std::io::Error| format!("the master key {}: {error}", path.display());
     if is_inside(&path, &config.data()) {
         tracing::warn!(
@@ -22,22 +24,104 @@ pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
             "the master key lies inside the data folder: whoever copies the folder can decrypt it"
         );
     }
-    match host.disk.open(&path, OpenMode::Read) {
+    if let Some(master) = read(host, &path)? {
+        return Ok(master);
+    }
+    let master = MasterKey::generate(&*host.random);
+    make(host, &path, &master).map_err(failed)?;
+    tracing::info!(path = %path.display(), "a master key was made: keep a copy of it");
+    Ok(master)
+}
+
+/// The key of a file; none when there is no such file.
+fn read(host: &Host, path: &Path) -> Result<Option<MasterKey>, String> {
+    match host.disk.open(path, OpenMode::Read) {
         Ok(file) => {
             let mut text = [0; DIGITS];
             let read = file.read_at(&mut text, 0).is_ok();
-            read.then(|| decode(&text))
-                .flatten()
-                .map(MasterKey::from_bytes)
+            let key = read.then(|| decode(&text)).flatten();
+            key.map(|key| Some(MasterKey::from_bytes(key)))
                 .ok_or_else(|| format!("{} does not hold a master key", path.display()))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let master = MasterKey::generate(&*host.random);
-            make(host, &path, &master).map_err(failed)?;
-            Ok(master)
-        }
-        Err(error) => Err(failed(error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("the master key {}: {error}", path.display())),
     }
+}
+
+/// The path of the key file that is configured.
+fn path_of(config: &Config) -> Result<PathBuf, String> {
+    match config.get("master_key") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => default_path(),
+    }
+}
+
+/// Gives a store that is not in use another master key, and every key of its ring another version.
+/// The new key waits beside the former one until the store has it, so that a crash at any moment
+/// leaves the store and one of the two files in agreement.
+pub(crate) async fn rotate(config: &Config) -> Result<ExitCode, String> {
+    let host = Host::real();
+    let path = path_of(config)?;
+    let store = serve::open_unused(&host, config).await?;
+    let failed = |error: trestle_core::Error| format!("the keys were not changed: {error}");
+    for name in store.key_names().await.map_err(failed)? {
+        store.rotate_key(&name).await.map_err(failed)?;
+    }
+    let waiting = waiting(&path);
+    let new = MasterKey::generate(&*host.random);
+    make(&host, &waiting, &new).map_err(|error| format!("{}: {error}", waiting.display()))?;
+    let keys = store.change_master_key(&new).await.map_err(failed)?;
+    store.close().await.map_err(failed)?;
+    take(&host, &waiting, &path)?;
+    println!(
+        "{} holds another master key now, under which {keys} keys are wrapped; keep a copy of it, and \
+         the former one for as long as there are backups from before",
+        path.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens a store with the configured master key, or with the one that a rotation which was cut short
+/// has left beside it.
+pub(crate) async fn open_store(
+    host: &Host,
+    config: &Config,
+    engine: Engine,
+    account: AccountId,
+) -> Result<Arc<Store>, String> {
+    let cannot = |error: trestle_core::Error| {
+        format!("{} cannot be opened: {error}", config.data().display())
+    };
+    let path = path_of(config)?;
+    let master = load(host, config)?;
+    let opened = Store::open(engine.clone(), host.clone(), account.clone(), Some(master)).await;
+    let error = match opened {
+        Ok(store) => return Ok(store),
+        Err(error) => error,
+    };
+    let waiting = waiting(&path);
+    let Some(next) = read(host, &waiting)? else {
+        return Err(cannot(error));
+    };
+    let store = Store::open(engine, host.clone(), account, Some(next)).await;
+    // The one that is configured is the one to speak of.
+    let store = store.map_err(|_| cannot(error))?;
+    take(host, &waiting, &path)?;
+    Ok(store)
+}
+
+/// Where a new key waits until the store has it.
+fn waiting(path: &Path) -> PathBuf {
+    path.with_extension("next")
+}
+
+/// Puts the key that waited in its place.
+fn take(host: &Host, waiting: &Path, path: &Path) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let taken = host.disk.rename(waiting, path);
+    taken
+        .and_then(|()| host.disk.sync_dir(folder))
+        .map_err(|error| format!("the master key {}: {error}", path.display()))
 }
 
 fn default_path() -> Result<PathBuf, String> {
@@ -68,9 +152,7 @@ fn make(host: &Host, path: &Path, master: &MasterKey) -> std::io::Result<()> {
     file.write_at(text.as_bytes(), 0)?;
     file.sync_data()?;
     host.disk.rename(&fresh, path)?;
-    host.disk.sync_dir(folder)?;
-    tracing::info!(path = %path.display(), "a master key was made: keep a copy of it");
-    Ok(())
+    host.disk.sync_dir(folder)
 }
 
 fn decode(text: &[u8; DIGITS]) -> Option<[u8; KEY_BYTES]> {

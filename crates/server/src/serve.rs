@@ -39,11 +39,8 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
         .await
         .map_err(opening)?;
-    let master = master_key::load(&host, config)?;
     let account = AccountId::parse(ROOT_ACCOUNT).map_err(opening)?;
-    let store = Store::open(engine, host.clone(), account.clone(), Some(master))
-        .await
-        .map_err(opening)?;
+    let store = master_key::open_store(&host, config, engine, account.clone()).await?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listeners = Listeners::bind(&host, config, &dir).await?;
     let identities = Identities::new(store.clone()).map_err(opening)?;
@@ -156,22 +153,26 @@ async fn tidy(store: Arc<Store>) {
     }
 }
 
+/// Opens a store that exists and that nobody serves.
+pub(crate) async fn open_unused(host: &Host, config: &Config) -> Result<Arc<Store>, String> {
+    let dir = config.data();
+    let failed = |error: trestle_core::Error| format!("{}: {error}", dir.display());
+    if !trestle_engine_embedded::is_store(host, &dir).map_err(failed)? {
+        return Err(format!("{} is not a Trestle data folder", dir.display()));
+    }
+    let engine = trestle_engine_embedded::open(host, &dir, Settings::default())
+        .await
+        .map_err(failed)?;
+    let account = AccountId::parse(ROOT_ACCOUNT).map_err(failed)?;
+    master_key::open_store(host, config, engine, account).await
+}
+
 /// Gives the root user of a store that is not in use new credentials.
 pub(crate) async fn reset_root(config: &Config) -> Result<ExitCode, String> {
     let host = Host::real();
     let dir = config.data();
     let failed = |error: trestle_core::Error| format!("{}: {error}", dir.display());
-    if !trestle_engine_embedded::is_store(&host, &dir).map_err(failed)? {
-        return Err(format!("{} is not a Trestle data folder", dir.display()));
-    }
-    let engine = trestle_engine_embedded::open(&host, &dir, Settings::default())
-        .await
-        .map_err(failed)?;
-    let account = AccountId::parse(ROOT_ACCOUNT).map_err(failed)?;
-    let master = master_key::load(&host, config)?;
-    let store = Store::open(engine, host.clone(), account, Some(master))
-        .await
-        .map_err(failed)?;
+    let store = open_unused(&host, config).await?;
     let fresh = credentials::reset(&host, &store, &dir, config).await?;
     store.close().await.map_err(failed)?;
     println!(

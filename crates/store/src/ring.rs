@@ -6,7 +6,7 @@
 
 use crate::keys::{MasterKey, SecretKey};
 use crate::row_key;
-use crate::store::Store;
+use crate::store::{MASTER_KEY_SETTING, Store};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -218,7 +218,72 @@ impl Keys {
     }
 }
 
+/// Keys that one change of the master key wraps anew.
+const RING_KEYS_MAX: usize = 5_000;
+
 impl Store {
+    /// Wraps the ring under another master key, in one commit. What the ring encrypted stays as it is.
+    /// From then on the store opens with the new master key alone. Returns how many keys that were.
+    ///
+    /// # Errors
+    /// `Corrupt` when a key cannot be decrypted; `TooLarge` for a ring of more than 5,000 keys;
+    /// `Conflict` when a key was made at the same time.
+    pub async fn change_master_key(&self, new: &MasterKey) -> Result<usize> {
+        let read = self.snapshot().await?;
+        let scan = Scan::prefix(row_key::ring(), RING_KEYS_MAX + 1);
+        let rows = read.scan(&scan).await?;
+        if rows.len() > RING_KEYS_MAX {
+            let message = format!("the ring has more than {RING_KEYS_MAX} keys");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let (old, above) = (self.keys.above()?, new.derive(RING));
+        let mut commit = Commit::default();
+        for item in rows {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            let malformed = || Error::corrupt("a key of the ring has a malformed row key");
+            let (name, version) = row_key::split_ring_key(&key).ok_or_else(malformed)?;
+            let purpose = purpose(&name, version);
+            let plain = old.unwrap_key(&purpose, &row.value)?;
+            let wrapped = above.wrap(&*self.host.random, &purpose, plain.as_bytes())?;
+            let unchanged = Expectation::Revision(key.clone(), row.revision);
+            commit.expectations.push(unchanged);
+            commit.writes.push(Write::Put {
+                key,
+                value: wrapped.into(),
+                body: None,
+            });
+        }
+        let keys = commit.writes.len();
+        commit.writes.push(Write::Put {
+            key: row_key::setting(MASTER_KEY_SETTING),
+            value: new.id().into(),
+            body: None,
+        });
+        self.engine.meta.commit(commit).await?;
+        Ok(keys)
+    }
+
+    /// The names of all keys of the ring, in order.
+    ///
+    /// # Errors
+    /// `Corrupt` for a row that is none of the ring's.
+    pub async fn key_names(&self) -> Result<Vec<String>> {
+        let read = self.snapshot().await?;
+        let rows = read
+            .scan(&Scan::prefix(row_key::ring(), RING_KEYS_MAX))
+            .await?;
+        let malformed = || Error::corrupt("a key of the ring has a malformed row key");
+        let mut names = Vec::new();
+        for item in rows {
+            let (name, _) = row_key::split_ring_key(item.key()).ok_or_else(malformed)?;
+            names.push(name);
+        }
+        names.dedup();
+        Ok(names)
+    }
+
     /// Adds a version to a key of the ring: what is encrypted from now on takes it, and what was
     /// before stays as it is. Returns the version.
     ///
@@ -292,6 +357,26 @@ mod tests {
 
             let error = open(&engine, 2).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        });
+    }
+
+    #[test]
+    fn another_master_key_opens_what_the_former_one_did() {
+        block_on(async {
+            let engine = trestle_engine::memory::engine();
+            let store = open(&engine, 1).await.unwrap();
+            let secret = store.wrap_secret(b"a", b"secret").await.unwrap();
+            store.rotate_key("contents").await.unwrap();
+            store.rotate_key(SECRETS).await.unwrap();
+            let new = MasterKey::generate(&SeededRandom::new(2));
+            assert_eq!(store.change_master_key(&new).await.unwrap(), 3);
+            let former = open(&engine, 1).await.unwrap_err();
+            assert_eq!(former.kind(), ErrorKind::InvalidInput);
+            let store = open(&engine, 2).await.unwrap();
+            assert_eq!(
+                &**store.unwrap_secret(b"a", &secret).await.unwrap(),
+                b"secret"
+            );
         });
     }
 

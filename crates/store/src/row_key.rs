@@ -108,6 +108,19 @@ pub(crate) fn setting(name: &str) -> Bytes {
     key(SETTING, &[name.as_bytes()])
 }
 
+/// Start of the keys of the whole ring.
+pub(crate) fn ring() -> Bytes {
+    key(RING_KEY, &[])
+}
+
+/// The name and version of a key of the ring.
+pub(crate) fn split_ring_key(row_key: &[u8]) -> Option<(String, u32)> {
+    let (rest, version) = row_key.get(1..)?.split_last_chunk::<4>()?;
+    let name = rest.strip_suffix(&[0])?;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    Some((name, u32::from_be_bytes(*version)))
+}
+
 /// Start of the keys of all versions of a key of the ring.
 pub(crate) fn ring_keys(name: &str) -> Bytes {
     key(RING_KEY, &[name.as_bytes(), &[0]])

@@ -22,7 +22,7 @@ use trestle_host::Host;
 /// Tries of one commit against concurrent changes before the caller learns of the conflict.
 pub(crate) const ATTEMPTS_MAX: usize = 100;
 /// The setting that says which master key the store needs.
-const MASTER_KEY_SETTING: &str = "master-key";
+pub(crate) const MASTER_KEY_SETTING: &str = "master-key";
 /// Objects whose time has come that one `tidy` deletes.
 const EXPIRED_MAX: usize = 1000;
 /// Longest name of a setting, in bytes.
