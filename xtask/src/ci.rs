@@ -30,6 +30,12 @@ pub fn run() -> Result<(), String> {
             .args(["clippy", "--locked", "-p", "trestle-server"])
             .args(["--features", "canary", "--", "-D", "warnings"]),
     )?;
+    step(
+        "clippy of chosen orders",
+        cargo()
+            .args(["clippy", "--locked", "-p", "trestle-sim", "--all-targets"])
+            .args(["--features", "shuttle", "--", "-D", "warnings"]),
+    )?;
     println!("== tidy");
     report(tidy::check()?)?;
     println!("== supply");
@@ -52,6 +58,19 @@ pub fn run() -> Result<(), String> {
             .args(["test", "--locked", "--workspace"])
             .env("TRESTLE_BIN", release_binary()?)
             .env("TRESTLE_CLIENTS", &clients),
+    )?;
+    step(
+        "test in chosen orders",
+        cargo()
+            .args([
+                "test",
+                "--locked",
+                "-p",
+                "trestle-sim",
+                "--features",
+                "shuttle",
+            ])
+            .args(["--test", "it", "schedules"]),
     )?;
     step(
         "test through nginx",

@@ -2,7 +2,7 @@
 
 use crate::blocks::Segment;
 use crate::layout::Layout;
-use parking_lot::Mutex;
+use crate::locks::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_core::{Error, Result};

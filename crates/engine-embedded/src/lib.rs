@@ -16,6 +16,7 @@ mod format;
 mod headroom;
 mod index;
 mod layout;
+mod locks;
 mod log;
 mod memtable;
 mod open;

@@ -3,9 +3,9 @@
 //! Each key keeps its states by sequence, so that a reader sees the one that was current at its
 //! snapshot while the committer adds newer ones.
 
+use crate::locks::RwLock;
 use crate::row::StoredRow;
 use bytes::Bytes;
-use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};

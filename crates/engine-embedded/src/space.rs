@@ -20,6 +20,7 @@ use crate::sweep::Sweep;
 use crate::view::CurrentView;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, Result};
@@ -188,6 +189,8 @@ impl Keeper {
         let Some((_, garbage)) = self.queue.pop_front() else {
             return Ok(false);
         };
+        // What readers did before they let go of the pin comes before what is done now.
+        fence(Ordering::Acquire);
         match garbage {
             Garbage::Extents(extents) => {
                 let _inside = phase::inside(Phase::Punch);

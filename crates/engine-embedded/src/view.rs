@@ -4,11 +4,11 @@
 
 use crate::canary::{self, Canary};
 use crate::index::{Base, read_failed};
+use crate::locks::RwLock;
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use parking_lot::RwLock;
 use redb::ReadableTable;
 use std::collections::VecDeque;
 use std::ops::Bound;

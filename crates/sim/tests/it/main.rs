@@ -6,6 +6,8 @@ mod freeing;
 mod machine;
 mod model;
 mod rotation;
+#[cfg(feature = "shuttle")]
+mod schedules;
 mod space;
 
 use std::sync::{Mutex, PoisonError};
