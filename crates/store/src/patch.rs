@@ -110,7 +110,10 @@ impl Store {
         let read = self.snapshot().await?;
         let slot = self.look_up_patched(&*read, grant, patch).await?;
         let current = slot.live(self);
-        let at = offset_of(patch, current)?;
+        let at = match received.length {
+            0 => 0,
+            _ => offset_of(patch, current)?,
+        };
         if let (Some(current), 0) = (current, received.length) {
             return Ok(Some(PutOutcome {
                 object: current.object.clone(),

@@ -1,5 +1,6 @@
 //! Asking the store what the model was asked, and making its answers comparable.
 
+use super::ask_contents;
 use super::operation::{Condition, ListedVersions, Operation, Property, Which};
 use super::state::{Model, Stored};
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use trestle_store::{
     UpdateObject, VersionItem, VersionRef,
 };
 
-fn text_of(object: &Object) -> String {
+pub(super) fn text_of(object: &Object) -> String {
     let kind = object.representation.get("kind").map(String::as_str);
     let kind = match object.content {
         Content::DeleteMarker => "marker",
@@ -39,7 +40,7 @@ fn text_of(object: &Object) -> String {
     )
 }
 
-fn precondition(condition: Condition, current: Option<&Stored>) -> Precondition {
+pub(super) fn precondition(condition: Condition, current: Option<&Stored>) -> Precondition {
     let tag = |opaque: &str| {
         let tag = Tag {
             opaque: opaque.to_owned(),
@@ -58,7 +59,7 @@ fn precondition(condition: Condition, current: Option<&Stored>) -> Precondition 
     }
 }
 
-fn grant(action: Action, resource: Resource) -> Result<Grant> {
+pub(super) fn grant(action: Action, resource: Resource) -> Result<Grant> {
     let asked = Asked {
         principal: Arc::new(Principal::root(AccountId::parse("root")?, "root")),
         action,
@@ -80,6 +81,9 @@ pub(super) async fn ask(
     match operation {
         Operation::ListBuckets { prefix, limit } => {
             return list_buckets(store, prefix, *limit).await;
+        }
+        Operation::Contents(made) => {
+            return ask_contents::ask(store, model, (bucket, key), made).await;
         }
         Operation::Expire => {
             let count = store.expire_due(10_000).await?;
@@ -268,7 +272,11 @@ fn reference(version: &Stored) -> VersionRef {
     VersionRef::Id(VersionId(Id(id.to_be_bytes())))
 }
 
-fn version(model: &Model, (bucket, key): (&BucketName, &Key), which: Which) -> VersionRef {
+pub(super) fn version(
+    model: &Model,
+    (bucket, key): (&BucketName, &Key),
+    which: Which,
+) -> VersionRef {
     match which {
         Which::Current => VersionRef::Current,
         Which::Null => VersionRef::Null,

@@ -1,5 +1,6 @@
 //! Which operation comes next: chosen so that every outcome of every verb is met.
 
+use super::choose_contents;
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
 use super::state::Model;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ const BUCKETS: [&str; 3] = ["one", "two", "drei und mehr"];
 const BODY_MAX: usize = 128 << 10;
 
 /// A few keys that are near each other in every way that matters.
-fn key(random: &SeededRandom) -> String {
+pub(super) fn key(random: &SeededRandom) -> String {
     const PARTS: [&str; 8] = ["a", "b", "/", "a/", "//", "é", "\u{1}", "~"];
     if random.next_u64().is_multiple_of(40) {
         return "k".repeat(1024);
@@ -27,7 +28,7 @@ fn key(random: &SeededRandom) -> String {
         .collect()
 }
 
-fn bytes(random: &SeededRandom, body_max: usize) -> Bytes {
+pub(super) fn bytes(random: &SeededRandom, body_max: usize) -> Bytes {
     let length = match random.next_u64() % 24 {
         0 => body_max,
         1 => body_max + 1,
@@ -47,17 +48,17 @@ fn bytes(random: &SeededRandom, body_max: usize) -> Bytes {
 }
 
 /// One of these.
-fn one<T: Clone>(random: &SeededRandom, of: &[T], otherwise: T) -> T {
+pub(super) fn one<T: Clone>(random: &SeededRandom, of: &[T], otherwise: T) -> T {
     let at = random.next_u64() as usize % of.len().max(1);
     of.get(at).cloned().unwrap_or(otherwise)
 }
 
-fn bucket(random: &SeededRandom) -> String {
+pub(super) fn bucket(random: &SeededRandom) -> String {
     let at = random.next_u64() as usize % 16;
     BUCKETS.get(at).copied().unwrap_or("one").to_owned()
 }
 
-fn condition(random: &SeededRandom) -> Condition {
+pub(super) fn condition(random: &SeededRandom) -> Condition {
     match random.next_u64() % 8 {
         0 => Condition::Absent,
         1 => Condition::Current,
@@ -66,7 +67,7 @@ fn condition(random: &SeededRandom) -> Condition {
     }
 }
 
-fn which(random: &SeededRandom) -> Which {
+pub(super) fn which(random: &SeededRandom) -> Which {
     match random.next_u64() % 6 {
         0 => Which::Null,
         1 | 2 => Which::Nth(random.next_u64() as usize % 4),
@@ -107,6 +108,10 @@ fn property(random: &SeededRandom) -> Property {
 /// The bucket, the key or prefix, and what is done.
 pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, Operation) {
     let pick = |below: u64| random.next_u64() % below;
+    if pick(3) == 0 {
+        let (name, key, made) = choose_contents::choose(random, model);
+        return (name, key, Operation::Contents(made));
+    }
     let name = bucket(random);
     let known = model
         .get(&name)

@@ -1,5 +1,6 @@
 //! What a history is made of.
 
+use super::contents::Contents;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
 use trestle_store::Versioning;
@@ -91,6 +92,7 @@ pub(super) enum Operation {
     ListVersions(ListedVersions),
     /// Deletes what has ended, then tidies up.
     Expire,
+    Contents(Contents),
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +156,7 @@ impl Operation {
             Operation::List(_) => "list",
             Operation::ListVersions(_) => "list versions",
             Operation::Expire => "expire",
+            Operation::Contents(contents) => contents.verb(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the verbs mean, over plain maps.
 
 use super::ask::fingerprint;
+use super::contents::{self, Upload};
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ impl Stored {
         )
     }
 
-    fn marker(null: bool) -> Self {
+    pub(super) fn marker(null: bool) -> Self {
         Stored {
             revision: String::new(),
             bytes: Bytes::new(),
@@ -92,13 +93,14 @@ pub(super) struct Bucket {
     quota: (Option<u64>, Option<u64>),
     /// Versions from the newest on; never none.
     pub(super) keys: BTreeMap<String, Vec<Stored>>,
+    pub(super) uploads: Vec<Upload>,
 }
 
 /// Objects, bytes, versions in history, and their bytes.
-type Totals = (u64, u64, u64, u64);
+pub(super) type Totals = (u64, u64, u64, u64);
 
 impl Bucket {
-    fn totals(&self) -> Totals {
+    pub(super) fn totals(&self) -> Totals {
         let mut totals = (0, 0, 0, 0);
         for versions in self.keys.values() {
             for (at, version) in versions.iter().enumerate() {
@@ -113,7 +115,7 @@ impl Bucket {
         totals
     }
 
-    fn check_quota(&self, former: Totals) -> Result<(), ErrorKind> {
+    pub(super) fn check_quota(&self, former: Totals) -> Result<(), ErrorKind> {
         let new = self.totals();
         let passed = |limit: Option<u64>, former: u64, new: u64| {
             new > former && limit.is_some_and(|limit| new > limit)
@@ -156,7 +158,7 @@ impl Bucket {
     }
 
     /// A version that can be read.
-    fn readable(&self, key: &str, which: Which, now: u64) -> Result<&Stored, ErrorKind> {
+    pub(super) fn readable(&self, key: &str, which: Which, now: u64) -> Result<&Stored, ErrorKind> {
         let missing = match which {
             Which::Current => ErrorKind::NotFound(Noun::Object),
             _ => ErrorKind::NotFound(Noun::Version),
@@ -171,7 +173,12 @@ impl Bucket {
     }
 
     /// Makes something the newest version of a key.
-    fn install(&mut self, key: &str, mut new: Stored, now: u64) -> Result<(), ErrorKind> {
+    pub(super) fn install(
+        &mut self,
+        key: &str,
+        mut new: Stored,
+        now: u64,
+    ) -> Result<(), ErrorKind> {
         new.null = self.versioning != Versioning::Enabled;
         let versions = self.keys.entry(key.to_owned()).or_default();
         let replaced = match self.versioning {
@@ -349,7 +356,7 @@ fn list_versions(bucket: &Bucket, listed: &ListedVersions) -> String {
     format!("{shown:?} {next:?}")
 }
 
-fn holds(condition: Condition, current: Option<&Stored>) -> Result<(), ErrorKind> {
+pub(super) fn holds(condition: Condition, current: Option<&Stored>) -> Result<(), ErrorKind> {
     let holds = match condition {
         Condition::None => true,
         Condition::Absent => current.is_none(),
@@ -384,6 +391,7 @@ pub(super) fn expect(
             return Ok(String::new());
         }
         Operation::Expire => return expire(model, now),
+        Operation::Contents(made) => return contents::expect(model, now, (name, key), made),
         Operation::Rename { bucket, key: to } => {
             return rename(model, now, (name, key), (bucket, to));
         }
@@ -395,7 +403,9 @@ pub(super) fn expect(
     let missing = ErrorKind::NotFound(Noun::Bucket);
     let bucket = model.get_mut(name).ok_or(missing)?;
     match operation {
-        Operation::DeleteBucket if !bucket.keys.is_empty() => Err(ErrorKind::NotEmpty),
+        Operation::DeleteBucket if !bucket.keys.is_empty() || !bucket.uploads.is_empty() => {
+            Err(ErrorKind::NotEmpty)
+        }
         Operation::DeleteBucket => {
             model.remove(name);
             Ok(String::new())

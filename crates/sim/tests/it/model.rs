@@ -68,12 +68,47 @@ fn the_store_is_the_model() {
         ("rename tree", "AlreadyExists(Object)"),
         ("rename tree", "NotFound(Object)"),
         ("expire", "ok"),
+        ("copy", "ok"),
+        ("copy", "NotFound(Bucket)"),
+        ("copy", "NotFound(Object)"),
+        ("copy", "NotFound(Version)"),
+        ("copy", "PreconditionFailed"),
+        ("copy", "RangeNotSatisfiable"),
+        ("patch", "ok"),
+        ("patch", "NotFound(Bucket)"),
+        ("patch", "NotFound(Object)"),
+        ("patch", "PreconditionFailed"),
+        ("patch", "InvalidOffset"),
+        ("patch", "InvalidInput"),
+        ("patch", "Locked"),
+        ("compose", "ok"),
+        ("compose", "NotFound(Object)"),
+        ("compose", "PreconditionFailed"),
+        ("compose", "RangeNotSatisfiable"),
+        ("create upload", "ok"),
+        ("create upload", "NotFound(Bucket)"),
+        ("upload part", "ok"),
+        ("upload part", "NotFound(Upload)"),
+        ("upload part", "InvalidInput"),
+        ("copy part", "ok"),
+        ("copy part", "NotFound(Object)"),
+        ("copy part", "RangeNotSatisfiable"),
+        ("complete upload", "ok"),
+        ("complete upload", "NotFound(Upload)"),
+        ("complete upload", "InvalidInput"),
+        ("complete upload", "InvalidPart"),
+        ("complete upload", "InvalidPartOrder"),
+        ("complete upload", "PartTooSmall"),
+        ("complete upload", "PreconditionFailed"),
+        ("abort upload", "ok"),
+        ("abort upload", "NotFound(Upload)"),
+        ("list uploads", "ok"),
     ];
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
         let mut coverage = model::Coverage::new();
         for seed in first..first + number("TRESTLE_HISTORIES", 6) {
-            let covered = model::run(seed, 1000, over).unwrap_or_else(|broken| panic!("{broken}"));
+            let covered = model::run(seed, 1200, over).unwrap_or_else(|broken| panic!("{broken}"));
             for (cell, count) in covered {
                 *coverage.entry(cell).or_default() += count;
             }
