@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod check;
+mod cli;
 mod config;
 mod credentials;
 mod dialects;
@@ -54,6 +55,8 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    #[command(flatten)]
+    Verb(cli::Verb),
 }
 
 #[derive(Subcommand)]
@@ -129,6 +132,7 @@ fn main() -> ExitCode {
         Command::Key {
             command: KeyCommand::Rotate(args),
         } => config::load(&args).and_then(|config| runtime.block_on(master_key::rotate(&config))),
+        Command::Verb(verb) => runtime.block_on(cli::run(&verb)),
         Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),

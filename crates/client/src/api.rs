@@ -1,0 +1,184 @@
+//! What the API can do, as calls.
+
+use crate::Result;
+use crate::connection::{Options, Reply, Server, expect};
+use crate::name::Remote;
+use http::header::{ACCEPT, HeaderName};
+use http::{Method, StatusCode};
+use serde_json::Value;
+use std::sync::Arc;
+use trestle_http::{Body, incoming, read_whole};
+
+/// Largest document.
+const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
+
+/// An object, or a common prefix, of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The key, or the prefix.
+    pub key: String,
+    /// Its size; none of a prefix.
+    pub size: Option<u64>,
+    /// When it was changed last, in microseconds since 1970.
+    pub modified: i64,
+    /// As the API gave it.
+    pub document: Value,
+}
+
+/// A server, as somebody.
+#[derive(Clone, Debug)]
+pub struct Client {
+    server: Arc<Server>,
+    /// What names this server and its user in what is kept between runs.
+    pub(crate) name: String,
+}
+
+pub(crate) type Headers = [(HeaderName, String)];
+
+fn nothing() -> Result<Body> {
+    Ok(Body::empty())
+}
+
+impl Client {
+    /// A client of a server; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the options make no sense.
+    pub fn new(options: &Options) -> Result<Self> {
+        let user = options.user.as_deref().unwrap_or_default();
+        Ok(Client {
+            server: Arc::new(Server::new(options)?),
+            name: format!("{user}@{}", options.server),
+        })
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &Headers,
+        body: &(dyn Fn() -> Result<Body> + Send + Sync),
+    ) -> Result<Reply> {
+        self.server.send(method, target, headers, body).await
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &Headers,
+    ) -> Result<Reply> {
+        self.send(method, target, headers, &nothing).await
+    }
+
+    async fn document(&self, target: &str) -> Result<Value> {
+        let accept = [(ACCEPT, "application/json".to_owned())];
+        let reply = self.ask(&Method::GET, target, &accept).await?;
+        let reply = expect(reply, &[StatusCode::OK]).await?;
+        let body = read_whole(incoming(reply.into_body()), DOCUMENT_BYTES_MAX).await;
+        let body = body.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&body).map_err(|error| format!("{target}: {error}"))
+    }
+
+    async fn change(&self, method: &Method, target: &str, headers: &Headers) -> Result<()> {
+        let reply = self.ask(method, target, headers).await?;
+        let successes = [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT];
+        let reply = expect(reply, &successes).await?;
+        drain(reply).await
+    }
+
+    /// All buckets.
+    ///
+    /// # Errors
+    /// What the server says, or why it could not be asked; so for all of these.
+    pub async fn buckets(&self) -> Result<Vec<Value>> {
+        let mut buckets = Vec::new();
+        let mut next = Some("/rest/".to_owned());
+        while let Some(target) = next {
+            let mut page = self.document(&target).await?;
+            if let Some(Value::Array(found)) = page.get_mut("buckets").map(Value::take) {
+                buckets.extend(found);
+            }
+            next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+        }
+        Ok(buckets)
+    }
+
+    /// Keys that start with a prefix, as folders unless `recursive`; a page at a time.
+    pub async fn list(
+        &self,
+        from: &Remote,
+        recursive: bool,
+        each: &mut (dyn FnMut(Listed) -> Result<()> + Send),
+    ) -> Result<()> {
+        let escape = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        let delimiter = if recursive { "" } else { "&delimiter=%2F" };
+        let base = from.with_key("").path();
+        let mut next = Some(format!("{base}?prefix={}{delimiter}", escape(&from.key)));
+        while let Some(target) = next {
+            let page = self.document(&target).await?;
+            for item in page
+                .get("items")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                each(listed(item)?)?;
+            }
+            next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+        }
+        Ok(())
+    }
+
+    /// The document of an object, or of a bucket.
+    pub async fn stat(&self, of: &Remote) -> Result<Value> {
+        self.document(&format!("{}?metadata", of.path())).await
+    }
+
+    /// Makes a bucket.
+    pub async fn create_bucket(&self, name: &Remote) -> Result<()> {
+        self.change(&Method::PUT, &name.path(), &[]).await
+    }
+
+    /// Deletes an object, or an empty bucket.
+    pub async fn delete(&self, name: &Remote) -> Result<()> {
+        self.change(&Method::DELETE, &name.path(), &[]).await
+    }
+
+    /// Copies an object within the server.
+    pub async fn copy(&self, from: &Remote, to: &Remote) -> Result<()> {
+        let method = Method::from_bytes(b"COPY").map_err(|error| error.to_string())?;
+        self.change(&method, &from.path(), &[(DESTINATION, to.path())])
+            .await
+    }
+
+    /// An object's bytes.
+    pub async fn read(&self, name: &Remote) -> Result<Reply> {
+        let reply = self.ask(&Method::GET, &name.path(), &[]).await?;
+        expect(reply, &[StatusCode::OK]).await
+    }
+}
+
+/// Reads an answer to its end, so that its connection can be used again.
+pub(crate) async fn drain(reply: Reply) -> Result<()> {
+    let read = read_whole(incoming(reply.into_body()), DOCUMENT_BYTES_MAX).await;
+    read.map(drop).map_err(|error| error.to_string())
+}
+
+fn listed(item: &Value) -> Result<Listed> {
+    let text = |name: &str| item.get(name).and_then(Value::as_str);
+    let modified = text("modified").and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let key = text("key")
+        .or(text("prefix"))
+        .ok_or("a listing cannot be read")?;
+    Ok(Listed {
+        key: key.to_owned(),
+        size: item.get("size").and_then(Value::as_u64),
+        modified: modified.map_or(0, jiff::Timestamp::as_microsecond),
+        document: item.clone(),
+    })
+}

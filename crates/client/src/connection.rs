@@ -1,0 +1,257 @@
+//! Requests over connections that are kept and used again.
+
+use crate::Result;
+use base64::Engine as _;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use trestle_http::{Body, incoming, read_whole};
+
+/// Where systems keep the authorities that they trust.
+const AUTHORITIES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+/// How long it may take until a connection stands, and until an answer begins.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest error document that is looked at.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
+
+/// Which server, and as whom.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Its URL, without a path.
+    pub server: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// Authorities to trust instead of the system's, in PEM.
+    pub authorities: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer.
+pub type Reply = Response<Incoming>;
+
+/// A server, and open connections to it.
+pub(crate) struct Server {
+    authority: String,
+    host: String,
+    port: u16,
+    authorization: Option<HeaderValue>,
+    tls: Option<Arc<ClientConfig>>,
+    idle: Mutex<Vec<SendRequest<Body>>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("authority", &self.authority)
+            .finish_non_exhaustive()
+    }
+}
+
+fn trusted(authorities: Option<&PathBuf>) -> Result<Arc<ClientConfig>> {
+    let path = match authorities {
+        Some(path) => path.clone(),
+        None => AUTHORITIES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+            .ok_or("this system has no list of authorities: name one with --ca")?,
+    };
+    let failed = |error| format!("{}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(&path).map_err(|error| failed(error.to_string()))?;
+    roots.add_parsable_certificates(certificates.flatten());
+    if roots.is_empty() {
+        return Err(failed("has no certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+impl Server {
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let wrong = || format!("{:?} is no URL of a server", options.server);
+        let url: http::Uri = options.server.parse().map_err(|_| wrong())?;
+        let secure = match url.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong()),
+        };
+        let authority = url.authority().ok_or_else(wrong)?;
+        if !matches!(url.path(), "" | "/") || authority.as_str().contains('@') {
+            return Err(wrong());
+        }
+        let authorization = match (&options.user, &options.password) {
+            (Some(user), Some(password)) => {
+                let pair = format!("{user}:{password}");
+                let token = base64::engine::general_purpose::STANDARD.encode(pair);
+                let value = HeaderValue::from_str(&format!("Basic {token}"));
+                let mut value = value.map_err(|error| error.to_string())?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            _ => None,
+        };
+        Ok(Server {
+            authority: authority.as_str().to_owned(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority
+                .port_u16()
+                .unwrap_or(if secure { 443 } else { 80 }),
+            authorization,
+            tls: match secure {
+                true => Some(trusted(options.authorities.as_ref())?),
+                false => None,
+            },
+            idle: Mutex::default(),
+        })
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", self.authority);
+        let stream = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream).await;
+        let stream = stream
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?;
+        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let Some(tls) = &self.tls else {
+            let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+            let (sender, connection) = shaken.map_err(|error| failed(&error))?;
+            tokio::spawn(connection);
+            return Ok(sender);
+        };
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| failed(&error))?;
+        let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream).await;
+        let stream = stream
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?;
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    /// Sends a request whose body `body` makes, maybe twice: a kept connection may have ended.
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &[(HeaderName, String)],
+        body: &(dyn Fn() -> Result<Body> + Send + Sync),
+    ) -> Result<Reply> {
+        loop {
+            let kept = self.kept();
+            let fresh = kept.is_none();
+            let mut sender = match kept {
+                Some(sender) => sender,
+                None => self.connect().await?,
+            };
+            let request = self.request(method, target, headers, body()?)?;
+            // Sending tells what is wrong when it is not.
+            let _ready = sender.ready().await;
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+            match answer {
+                Ok(Ok(reply)) => {
+                    // It is ready for the next when this answer's body has been read.
+                    self.idle.lock().push(sender);
+                    return Ok(reply);
+                }
+                Ok(Err(error))
+                    if !fresh
+                        && (error.is_canceled()
+                            || error.is_closed()
+                            || error.is_incomplete_message()) => {}
+                Ok(Err(error)) => return Err(format!("{}: {error}", self.authority)),
+                Err(_) => return Err(format!("{}: no answer", self.authority)),
+            }
+        }
+    }
+
+    /// A connection that waits for nothing.
+    fn kept(&self) -> Option<SendRequest<Body>> {
+        let mut idle = self.idle.lock();
+        idle.retain(|sender| !sender.is_closed());
+        let ready = idle.iter().position(SendRequest::is_ready)?;
+        Some(idle.swap_remove(ready))
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &[(HeaderName, String)],
+        body: Body,
+    ) -> Result<Request<Body>> {
+        let mut made = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, &self.authority);
+        if let Some(authorization) = &self.authorization {
+            made = made.header(AUTHORIZATION, authorization);
+        }
+        for (name, value) in headers {
+            made = made.header(name, value);
+        }
+        made.body(body)
+            .map_err(|error| format!("{target}: {error}"))
+    }
+}
+
+/// What an answer says when it is no success.
+pub(crate) async fn problem(reply: Reply) -> String {
+    let status = reply.status();
+    let body = read_whole(incoming(reply.into_body()), PROBLEM_BYTES_MAX).await;
+    let document = body
+        .ok()
+        .and_then(|body| serde_json::from_slice(&body).ok());
+    let document: serde_json::Value = document.unwrap_or_default();
+    match document.get("detail").and_then(|detail| detail.as_str()) {
+        Some(detail) => format!("{detail} ({})", status.as_u16()),
+        None => format!("status {}", status.as_u16()),
+    }
+}
+
+/// An answer of one of these statuses; else what it says.
+pub(crate) async fn expect(reply: Reply, statuses: &[StatusCode]) -> Result<Reply> {
+    if statuses.contains(&reply.status()) {
+        Ok(reply)
+    } else {
+        Err(problem(reply).await)
+    }
+}
+
+/// A header of an answer as a text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
