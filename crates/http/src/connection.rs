@@ -217,7 +217,7 @@ async fn first<S>(
     let mut io = connection.into_parts().io.into_inner();
     if let Some(Ended::Refused(violation)) = io.ended {
         let id = host.id().to_string();
-        tracing::info!(request = %id, reason = violation.0, status = 400, "request refused");
+        tracing::info!(request = %id, reason = violation.0, "request refused");
         metrics.refused();
         let refusal = refuse(&mut io.stream, violation, &id);
         let refused = tokio::time::timeout(HEAD_TIMEOUT, refusal).await;
@@ -246,12 +246,11 @@ async fn refuse<S: AsyncWrite + Unpin>(
     violation: Violation,
     id: &str,
 ) -> io::Result<()> {
-    send(
-        stream,
-        Problem::new(StatusCode::BAD_REQUEST, violation.0),
-        id,
-    )
-    .await
+    let status = match violation.is_not_implemented() {
+        true => StatusCode::NOT_IMPLEMENTED,
+        false => StatusCode::BAD_REQUEST,
+    };
+    send(stream, Problem::new(status, violation.0), id).await
 }
 
 /// Sends a problem as the only answer of a connection that HTTP was not spoken on.

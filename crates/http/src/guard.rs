@@ -20,6 +20,17 @@ const TRAILER_BYTES_MAX: usize = 8 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub &'static str);
 
+/// A transfer coding that is not understood (RFC 9112 §6.1).
+const UNKNOWN_CODING: Violation =
+    Violation("the only transfer coding taken is one chunked, in HTTP/1.1");
+
+impl Violation {
+    /// Whether the request asks for something that is not built, rather than being wrong.
+    pub fn is_not_implemented(self) -> bool {
+        self == UNKNOWN_CODING
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Head,
@@ -332,9 +343,7 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
         ([], []) => Ok(Framing::Length(0)),
         ([length], []) => content_length(length).map(Framing::Length),
         ([], [coding]) if !old && coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
-        ([], _) => Err(Violation(
-            "the only transfer coding taken is one chunked, in HTTP/1.1",
-        )),
+        ([], _) => Err(UNKNOWN_CODING),
         (_, []) => Err(Violation("Content-Length is repeated")),
         _ => Err(Violation(
             "Content-Length and Transfer-Encoding exclude each other",

@@ -272,7 +272,10 @@ fn row(call: &Call, bucket: &Bucket, usage: BucketUsage) -> Row {
         fields: vec![
             ("count", json!(usage.objects)),
             ("bytes", json!(usage.bytes)),
-            ("last_modified", json!(times::listed(bucket.created))),
+            (
+                "last_modified",
+                json!(times::listed(crate::container::modified(bucket))),
+            ),
             ("storage_policy", json!(policy_of(call, bucket))),
         ],
         json_only: Vec::new(),

@@ -178,15 +178,8 @@ pub(crate) fn describe(
         policy_of(call, &container.bucket),
     );
     set(headers, "x-timestamp", &times::x_timestamp(*created));
-    let modified = container
-        .document(MODIFIED)
-        .and_then(|text| text.parse().ok());
-    let modified = modified.map_or(*created, Timestamp);
-    set(
-        headers,
-        "last-modified",
-        &times::last_modified(modified.max(*created)),
-    );
+    let modified = modified(&container.bucket);
+    set(headers, "last-modified", &times::last_modified(modified));
     set(headers, "accept-ranges", "bytes");
     let mut shown = properties.metadata.clone();
     if !rights.owner {
@@ -224,6 +217,13 @@ pub(crate) fn describe(
         Versioning::Enabled => set(headers, "x-versions-enabled", "True"),
         Versioning::Suspended => set(headers, "x-versions-enabled", "False"),
     }
+}
+
+/// When a container was last made or changed.
+pub(crate) fn modified(bucket: &Bucket) -> Timestamp {
+    let changed = bucket.properties.documents.get(MODIFIED);
+    let changed = changed.and_then(|text| text.parse().ok()).map(Timestamp);
+    changed.unwrap_or(bucket.created).max(bucket.created)
 }
 
 /// What a PUT or POST changes of a container.

@@ -2,9 +2,10 @@
 
 use crate::call::{Call, Input, Place, set};
 use crate::container::Container;
+use crate::duplicate::{Original, duplicate};
 use crate::facts::{self, LARGE, LINK, MANIFEST};
 use crate::fault::{Fault, Outcome};
-use crate::large;
+use crate::large::{self, Shape};
 use crate::metadata;
 use crate::object::{SIZE_MAX, writable};
 use crate::read::{Through, View, part_number, precondition, spaceless, verdict};
@@ -169,9 +170,24 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
     }
     let container = writable(call, &target.account, &target.container).await?;
     let write = merged(call, &view, through)?;
-    let mut response = match &view.instead {
+    let response = match &view.instead {
         Some(text) => manifest::store(call, &container, &target, write, text.as_bytes()).await?,
         None => {
+            let whole = range.len() == view.length && matches!(view.shape, Shape::Plain);
+            // Where the digest of its own bytes is known, the copy is another reference to them.
+            if whole && !facts::of_parts(&view.found.object) {
+                let original = Original {
+                    place: &view.found.place,
+                    version: view.found.version,
+                    object: &view.found.object,
+                };
+                write::before(call, &container, &target, range.len()).await?;
+                let place = (call.bucket_of(&container), target.object.as_str());
+                let outcome = duplicate(call, original, place, &write.properties).await?;
+                let etag = facts::hash(&outcome.object);
+                let response = write::written(&container, &outcome, &etag, false);
+                return Ok(copied(call, &source, &view, response));
+            }
             let pieces = large::pieces(call, &view.found, &view.shape, range).await?;
             let input = Input {
                 length: Some(range.len()),
@@ -181,6 +197,16 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
             write::written(&container, &outcome, &facts::hash(&outcome.object), false)
         }
     };
+    Ok(copied(call, &source, &view, response))
+}
+
+/// Says where a copy is from.
+fn copied(
+    call: &Call,
+    source: &Place,
+    view: &View,
+    mut response: Response<Body>,
+) -> Response<Body> {
     let headers = response.headers_mut();
     let from = format!("{}/{}", source.container, source.object);
     set(headers, "x-copied-from", &quote(&from));
@@ -192,7 +218,7 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
         let id = versions::id(&view.found.object);
         set(headers, "x-copied-from-version-id", &id);
     }
-    Ok(response)
+    response
 }
 
 /// The version that `X-Copy-From` names after a `?`.
@@ -230,27 +256,16 @@ pub(crate) async fn restore(
             404 => Fault::text(404, "The specified version does not exist"),
             _ => fault,
         })?;
-    let object = &found.object;
-    let piece = large::Piece::Object {
-        place: place.clone(),
+    let original = Original {
+        place: &place,
         version,
-        range: ResolvedRange {
-            start: 0,
-            end: object.length(),
-        },
-        expected: None,
-        found: true,
+        object: &found.object,
     };
-    let input = Input {
-        length: Some(object.length()),
-        stream: large::open_raw(call, piece).await?,
-    };
-    let write = Write {
-        properties: object.properties(),
-        ..Write::default()
-    };
-    let quoted = write.properties.documents.contains_key(LARGE);
-    let outcome = write::store(call, container, &place, write, input).await?;
+    let properties = found.object.properties();
+    write::before(call, container, &place, found.object.length()).await?;
+    let target = (call.bucket_of(container), place.object.as_str());
+    let outcome = duplicate(call, original, target, &properties).await?;
+    let quoted = properties.documents.contains_key(LARGE);
     let etag = facts::tag(&outcome.object);
     Ok(write::written(container, &outcome, &etag, quoted))
 }

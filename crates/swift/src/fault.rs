@@ -16,6 +16,7 @@ pub(crate) struct Fault {
     status: u16,
     text: Option<String>,
     html: bool,
+    moved: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -125,6 +126,7 @@ impl Fault {
             status,
             text: None,
             html: true,
+            moved: false,
             headers: Vec::new(),
         }
     }
@@ -144,6 +146,19 @@ impl Fault {
             text: Some(text.into()),
             ..Fault::new(status)
         }
+    }
+
+    /// What was looked at was replaced meanwhile: look again.
+    pub(crate) fn moved() -> Self {
+        Fault {
+            moved: true,
+            ..Fault::new(409)
+        }
+    }
+
+    /// Whether looking again may help.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.moved
     }
 
     /// Adds a header; one that cannot be written is left out.

@@ -13,7 +13,7 @@ use trestle_http::Body;
 pub(crate) const CROSS_DOMAIN: &str = "<?xml version=\"1.0\"?>\n\
     <!DOCTYPE cross-domain-policy SYSTEM \
     \"http://www.adobe.com/xml/dtds/cross-domain-policy.dtd\" >\n\
-    <cross-domain-policy>\n<allow-access-from domain=\"*\" secure=\"false\" />\n\
+    <cross-domain-policy>\n<site-control permitted-cross-domain-policies=\"none\" />\n\
     </cross-domain-policy>";
 
 /// The methods that a temporary URL may be for.

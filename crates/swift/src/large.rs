@@ -382,36 +382,3 @@ async fn open_piece(
         ObjectBytes::Stream(stream) => stream.boxed(),
     })
 }
-
-/// The bytes of one object on its owner's behalf, whatever it is and whoever may read it.
-pub(crate) async fn open_raw(
-    call: &Call,
-    piece: Piece,
-) -> Outcome<BoxStream<'static, Result<Bytes>>> {
-    let Piece::Object {
-        place,
-        version,
-        range,
-        ..
-    } = piece
-    else {
-        return Ok(stream::empty().boxed());
-    };
-    let bucket = trestle_core::BucketName::in_account(&place.account, &place.container)?;
-    let key = key(&place.object)?;
-    let action = match version {
-        VersionRef::Current => Action::ReadObject,
-        _ => Action::ReadObjectVersion,
-    };
-    let grant = call.on_object(action, &bucket, &key).await?;
-    let read = ReadObject {
-        bucket,
-        key,
-        version,
-    };
-    let reader = call.swift.store.open_object(&grant, &read).await?;
-    Ok(match reader.into_bytes(range).await? {
-        ObjectBytes::Whole(bytes) => stream::iter([Ok(bytes)]).boxed(),
-        ObjectBytes::Stream(stream) => stream.boxed(),
-    })
-}

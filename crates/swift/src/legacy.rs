@@ -6,14 +6,14 @@ use crate::call::{Call, Input, Place};
 use crate::container::{Container, HISTORY_LOCATION, VERSIONS_LOCATION, key};
 use crate::contents;
 use crate::delete::remove;
+use crate::duplicate::{Original, duplicate};
 use crate::facts;
 use crate::fault::{Fault, Outcome};
-use crate::large::{self, Piece};
 use crate::target::unquote;
 use crate::times;
 use crate::versions::MARKER_TYPE;
 use trestle_access::Action;
-use trestle_core::{ErrorKind, Noun, Precondition, ResolvedRange, Timestamp};
+use trestle_core::{ErrorKind, Noun, Precondition, Timestamp};
 use trestle_store::{
     BodyChecks, ListObjects, ListingItem, Object, ObjectProperties, PutObject, VersionRef,
 };
@@ -63,27 +63,19 @@ async fn carry(
     from: (&Container, &str),
     to: (&Container, &str),
 ) -> Outcome<()> {
-    let account = &from.0.bucket.owner.account;
-    let piece = Piece::Object {
-        place: Place {
-            account: account.clone(),
-            container: from.0.bucket.name.local().to_owned(),
-            object: from.1.to_owned(),
-        },
+    let place = Place {
+        account: from.0.bucket.owner.account.clone(),
+        container: from.0.bucket.name.local().to_owned(),
+        object: from.1.to_owned(),
+    };
+    let original = Original {
+        place: &place,
         version: VersionRef::Current,
-        range: ResolvedRange {
-            start: 0,
-            end: object.length(),
-        },
-        expected: Some((facts::hash(object), object.length())),
-        found: true,
+        object,
     };
-    let stream = large::open_raw(call, piece).await?;
-    let input = Input {
-        length: Some(object.length()),
-        stream,
-    };
-    place(call, to, object.properties(), input).await
+    let properties = object.properties();
+    duplicate(call, original, (call.bucket_of(to.0), to.1), &properties).await?;
+    Ok(())
 }
 
 /// Writes on the owner's behalf, whatever the caller may do there.

@@ -17,6 +17,7 @@ mod cors;
 mod delete;
 mod domain;
 mod doors;
+mod duplicate;
 mod facts;
 mod fault;
 mod formpost;

@@ -313,8 +313,21 @@ pub(crate) fn part_number(call: &Call, view: &View) -> Outcome<Option<(ResolvedR
     }
 }
 
+/// Tries of a read against writes that replace the object while it is looked at.
+const TRIES: usize = 20;
+
 /// Answers a GET or HEAD of an object.
 pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
+    for _ in 1..TRIES {
+        match attempt(call).await {
+            Err(fault) if fault.is_moved() => {}
+            answered => return answered,
+        }
+    }
+    attempt(call).await
+}
+
+async fn attempt(call: &Call) -> Outcome<Response<Body>> {
     let place = call.place();
     let container = call.container(&place.account, &place.container).await?;
     let version = symlink::asked_version(call, container.as_ref())?;
@@ -415,7 +428,12 @@ pub(crate) async fn body(call: &Call, view: &View, range: ResolvedRange) -> Outc
         return Ok(Body::full(text.clone()));
     }
     let pieces = large::pieces(call, &view.found, &view.shape, range).await?;
-    let stream = large::open(call, pieces).await?;
+    let stream = large::open(call, pieces)
+        .await
+        .map_err(|fault| match view.shape {
+            Shape::Plain if fault.status() == 409 => Fault::moved(),
+            _ => fault,
+        })?;
     Ok(Body::stream(range.len(), stream))
 }
 

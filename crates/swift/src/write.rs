@@ -182,6 +182,17 @@ fn md5_of(text: &str) -> Option<Digest> {
     })
 }
 
+/// What comes before every write: the copy of what it replaces, and quotas of Swift's own.
+pub(crate) async fn before(
+    call: &Call,
+    container: &Container,
+    place: &Place,
+    length: u64,
+) -> Outcome<()> {
+    check_quota(call, container, length).await?;
+    legacy::archive(call, container, place).await
+}
+
 /// Writes an object into a container that the caller may write to.
 pub(crate) async fn store(
     call: &Call,
@@ -190,10 +201,9 @@ pub(crate) async fn store(
     write: Write,
     input: Input,
 ) -> Outcome<PutOutcome> {
-    legacy::archive(call, container, place).await?;
+    before(call, container, place, input.length.unwrap_or(0)).await?;
     let bucket = call.bucket_of(container);
     let key = key(&place.object)?;
-    check_quota(call, container, input.length.unwrap_or(0)).await?;
     let mut checks = BodyChecks {
         declared_length: input.length,
         ..BodyChecks::default()
