@@ -23,3 +23,8 @@ fn a_flask_application_keeps_its_uploads() {
 fn boto3_uses_s3() {
     runs("s3_boto3.py");
 }
+
+#[test]
+fn python_swiftclient_uses_swift() {
+    runs("swift_client.py");
+}

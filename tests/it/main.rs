@@ -18,6 +18,7 @@ mod overload;
 mod proxies;
 mod rest;
 mod space;
+mod swift;
 
 use tempfile::TempDir;
 use trestle_tests::{Client, Launch, Response, Server};

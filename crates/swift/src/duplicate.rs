@@ -59,12 +59,14 @@ pub(crate) async fn duplicate(
             },
             tag_of: revision,
             range: None,
+            key_of_client: None,
         },
         bucket,
         key,
         precondition: Precondition::none(),
         tag_of: facts::tag,
         checksum: None,
+        encrypt: None,
     };
     let keep = |_: &Object| Ok(properties.clone());
     let copied = call

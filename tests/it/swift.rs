@@ -1,0 +1,282 @@
+//! Swift over the real binary, as no client library would ask: codes, refusals, what listings and
+//! counters say right after a write, and the same data in other dialects.
+//! `docs/conformance/swift.md` has the counts of Swift's own suite.
+
+use crate::{Fixture, json};
+use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::{Client, Response};
+
+/// A client with a token, at the root user's account.
+struct Swift {
+    client: Client,
+    token: String,
+}
+
+impl Swift {
+    fn new(fixture: &Fixture) -> Self {
+        let mut client = Client::anonymous(fixture.server().address);
+        let login = format!("{USER}:{USER}");
+        let headers = [("x-auth-user", login.as_str()), ("x-auth-key", PASSWORD)];
+        let answer = client.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        let token = answer.header("x-auth-token").unwrap();
+        Swift { client, token }
+    }
+
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let token = self.token.clone();
+        let mut all = vec![("x-auth-token", token.as_str())];
+        all.extend_from_slice(headers);
+        let path = format!("/v1/AUTH_{USER}{path}");
+        self.client.send(method, &path, &all, body).unwrap()
+    }
+
+    fn status(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+        self.send(method, path, headers, &[]).status
+    }
+
+    fn put(&mut self, path: &str, body: &[u8]) {
+        let answer = self.send("PUT", path, &[], body);
+        assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+    }
+}
+
+#[test]
+fn nobody_and_wrong_keys_are_refused_and_every_answer_has_its_transaction() {
+    let fixture = Fixture::new();
+    let mut nobody = Client::anonymous(fixture.server().address);
+    for headers in [
+        vec![],
+        vec![("x-auth-token", "AUTH_tkforged")],
+        vec![("x-auth-token", "")],
+    ] {
+        let answer = nobody.send("GET", "/v1/AUTH_root", &headers, &[]).unwrap();
+        assert_eq!(answer.status, 401, "{headers:?}");
+        let realm = answer.header("www-authenticate");
+        assert_eq!(realm.as_deref(), Some("Swift realm=\"AUTH_root\""));
+        let id = answer.header("x-trans-id").unwrap();
+        assert!(id.starts_with("tx"), "{id}");
+        assert_eq!(answer.header("x-openstack-request-id"), Some(id));
+    }
+    for (user, key) in [
+        ("root:root", "wrong"),
+        ("root", PASSWORD),
+        ("other:root", PASSWORD),
+    ] {
+        let headers = [("x-auth-user", user), ("x-auth-key", key)];
+        let answer = nobody.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
+        assert_eq!(answer.status, 401, "{user}");
+    }
+    let mut swift = Swift::new(&fixture);
+    // An account without a known prefix is nobody's.
+    let headers = [("x-auth-token", swift.token.as_str())];
+    let foreign = nobody.send("GET", "/v1/root", &headers, &[]).unwrap();
+    assert_eq!(foreign.status, 403);
+    assert_eq!(swift.status("GET", "", &[("x-trans-id-extra", "a b")]), 200);
+}
+
+#[test]
+fn codes_are_those_of_swift() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    assert_eq!(swift.status("PUT", "/c", &[]), 202);
+    assert_eq!(swift.status("GET", "/c", &[]), 204);
+    assert_eq!(swift.status("GET", "/none", &[]), 404);
+    assert_eq!(swift.status("PUT", "/none/o", &[]), 404);
+    swift.put("/c/o", b"0123456789");
+    assert_eq!(swift.status("DELETE", "/c", &[]), 409);
+    for (method, path, headers, status) in [
+        ("PUT", "/c/o", [("if-none-match", "*")], 412),
+        ("PUT", "/c/o", [("if-none-match", "x")], 400),
+        (
+            "PUT",
+            "/c/p",
+            [("etag", "d41d8cd98f00b204e9800998ecf8427f")],
+            422,
+        ),
+        ("PUT", "/c/p", [("x-delete-at", "1")], 400),
+        ("PUT", "/c/p", [("x-delete-after", "soon")], 400),
+        ("PUT", "/c/p", [("x-object-manifest", "c")], 400),
+        ("PUT", "/c/p", [("x-static-large-object", "true")], 400),
+        ("PUT", "/c/p", [("x-symlink-target", "/c/o")], 412),
+        ("PUT", "/c/p", [("x-copy-from", "c")], 412),
+        ("COPY", "/c/o", [("destination", "c")], 412),
+        ("PUT", "/d", [("x-storage-policy", "none")], 400),
+        ("PUT", "/d", [("x-container-read", ".r:")], 400),
+        ("PUT", "/d", [("x-container-write", ".r:*")], 400),
+        ("PUT", "/d", [("x-container-sync-to", "//r/c/a/c")], 400),
+        ("POST", "", [("x-account-access-control", "{")], 400),
+        ("GET", "/c/o", [("range", "bytes=20-")], 416),
+        ("GET", "/c/o", [("range", "bytes=5-3")], 200),
+        ("GET", "/c/o", [("range", "bytes=-3")], 206),
+        ("GET", "/c", [("accept", "image/png")], 406),
+        ("PATCH", "/c/o", [("x-a", "b")], 405),
+    ] {
+        assert_eq!(
+            swift.status(method, path, &headers),
+            status,
+            "{method} {path} {headers:?}"
+        );
+    }
+    assert_eq!(swift.status("GET", "/c?limit=10001", &[]), 412);
+    assert_eq!(swift.status("GET", "/c/%ff", &[]), 412);
+    assert_eq!(
+        swift.status("PUT", "/d", &[]),
+        201,
+        "nothing was made by what was refused"
+    );
+    assert_eq!(swift.status("HEAD", "/c/p", &[]), 404);
+    assert_eq!(swift.status("DELETE", "/c/o", &[]), 204);
+    assert_eq!(swift.status("DELETE", "/c/o", &[]), 404);
+    assert_eq!(swift.status("DELETE", "/c", &[]), 204);
+}
+
+#[test]
+fn counters_and_listings_are_right_at_once() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    for (name, body) in [("a/1", "x"), ("a/2", "yy"), ("b", "zzz")] {
+        swift.put(&format!("/c/{name}"), body.as_bytes());
+    }
+    let listing = swift.send("GET", "/c?format=json&delimiter=/", &[], &[]);
+    assert_eq!(
+        listing.header("x-container-object-count").as_deref(),
+        Some("3")
+    );
+    assert_eq!(
+        listing.header("x-container-bytes-used").as_deref(),
+        Some("6")
+    );
+    let rows = json(&listing);
+    assert_eq!(rows[0], serde_json::json!({"subdir": "a/"}));
+    assert_eq!(rows[1]["name"], "b");
+    assert_eq!(rows[1]["bytes"], 3);
+    let plain = swift.send("GET", "/c?path=a&reverse=on", &[], &[]);
+    assert_eq!(plain.text(), "a/2\na/1\n");
+    let account = swift.send("GET", "?format=json&prefix=c", &[], &[]);
+    assert_eq!(json(&account)[0]["count"], 3);
+    assert_eq!(swift.status("DELETE", "/c/b", &[]), 204);
+    let head = swift.send("HEAD", "/c", &[], &[]);
+    assert_eq!(
+        head.header("x-container-object-count").as_deref(),
+        Some("2")
+    );
+}
+
+#[test]
+fn a_large_object_is_its_segments() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    swift.put("/c/s1", b"hello ");
+    swift.put("/c/s2", b"world");
+    let manifest = br#"[{"path":"/c/s1"},{"path":"/c/s2","range":"-3"},{"data":"IQ=="}]"#;
+    let answer = swift.send("PUT", "/c/big?multipart-manifest=put", &[], manifest);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let etag = answer.header("etag").unwrap();
+    let whole = swift.send("GET", "/c/big", &[], &[]);
+    assert_eq!(whole.text(), "hello rld!");
+    assert_eq!(whole.header("etag"), Some(etag.clone()));
+    let part = swift.send("GET", "/c/big", &[("range", "bytes=4-6")], &[]);
+    assert_eq!((part.status, part.text()), (206, "o r".into()));
+    let several = swift.send("GET", "/c/big", &[("range", "bytes=0-0,-1")], &[]);
+    assert!(
+        several.text().contains("bytes 9-9/10"),
+        "{}",
+        several.text()
+    );
+    assert_eq!(
+        swift.status("GET", "/c/big", &[("if-none-match", &etag)]),
+        304
+    );
+    let missing = br#"[{"path":"/c/none"},{"path":"/c/s2","etag":"x"}]"#;
+    let refused = swift.send("PUT", "/c/bad?multipart-manifest=put", &[], missing);
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("c/none, 404 Not Found"),
+        "{}",
+        refused.text()
+    );
+    assert!(
+        refused.text().contains("c/s2, Etag Mismatch"),
+        "{}",
+        refused.text()
+    );
+    swift.put("/c/s1", b"other!");
+    assert_eq!(
+        swift.status("GET", "/c/big", &[]),
+        409,
+        "a segment has changed"
+    );
+}
+
+#[test]
+fn other_dialects_see_the_same_objects() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    let mut rest = fixture.client();
+    swift.put("/b/from-swift", b"one");
+    let read = rest.send("GET", "/rest/b/from-swift", &[], &[]).unwrap();
+    assert_eq!((read.status, read.text()), (200, "one".into()));
+    rest.send(
+        "PUT",
+        "/rest/b/from-rest",
+        &[("content-type", "text/x")],
+        b"two",
+    )
+    .unwrap();
+    let read = swift.send("GET", "/b/from-rest", &[], &[]);
+    assert_eq!(read.text(), "two");
+    assert_eq!(read.header("content-type").as_deref(), Some("text/x"));
+    assert_eq!(
+        read.header("etag").as_deref(),
+        Some("b8a9f715dbb64fd5c56e7783c6820a61")
+    );
+    // A name that another dialect cannot have is local to the account.
+    assert_eq!(swift.status("PUT", "/rest", &[]), 201);
+    swift.put("/rest/o", b"local");
+    let read = rest.send("GET", "/rest/~root/rest/o", &[], &[]).unwrap();
+    assert_eq!((read.status, read.text()), (200, "local".into()));
+}
+
+#[test]
+fn what_a_container_grants_holds_for_its_objects_alone() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    let mut nobody = Client::anonymous(fixture.server().address);
+    let path = |tail: &str| format!("/v1/AUTH_{USER}/c{tail}");
+    assert_eq!(
+        swift.status("PUT", "/c", &[("x-container-read", ".r:*,.r:-.bad.com")]),
+        201
+    );
+    swift.put("/c/o", b"x");
+    let mut asks = |method: &str, tail: &str, referer: &str| {
+        let headers = [("referer", referer)];
+        nobody.send(method, &path(tail), &headers, &[]).unwrap()
+    };
+    assert_eq!(asks("GET", "/o", "http://good.com/").status, 200);
+    assert_eq!(asks("GET", "/o", "http://www.bad.com/").status, 401);
+    assert_eq!(
+        asks("GET", "", "http://good.com/").status,
+        401,
+        "no listing"
+    );
+    assert_eq!(asks("PUT", "/o", "http://good.com/").status, 401);
+    assert_eq!(asks("DELETE", "/o", "http://good.com/").status, 401);
+    let shown = asks("HEAD", "/o", "http://good.com/");
+    assert_eq!(shown.header("x-container-read"), None);
+    assert_eq!(
+        swift.status("POST", "/c", &[("x-remove-container-read", "x")]),
+        204
+    );
+    assert_eq!(asks("GET", "/o", "http://good.com/").status, 401);
+}
