@@ -8,6 +8,7 @@ use crate::document::DOCUMENT_BYTES_MAX;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::route::Parameters;
+use crate::sse;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
@@ -39,6 +40,8 @@ pub(crate) struct Call<'a> {
     /// Length of the body's data, when it is known.
     pub(crate) length: Option<u64>,
     pub(crate) framing: Framing,
+    /// Whether nobody else can read what is sent: it is encrypted, or stays on this machine.
+    pub(crate) private: bool,
     /// Taken by whoever reads it.
     pub(crate) body: Option<Incoming>,
 }
@@ -98,7 +101,7 @@ pub(crate) fn context(
     for (name, value) in &parts.headers {
         let name = name.as_str();
         let about = name.starts_with("x-amz-grant-")
-            || name.starts_with("x-amz-server-side-encryption")
+            || sse::is_public(name)
             || matches!(
                 name,
                 "x-amz-acl"

@@ -247,26 +247,3 @@ pub(crate) async fn get_accelerate(call: Call<'_>) -> Result<Response<Body>, S3E
     call.read_bucket(Action::ReadBucket).await?;
     Ok(answer::xml(root("AccelerateConfiguration")))
 }
-
-fn no_encryption(bucket: &str) -> S3Error {
-    S3Error::new(
-        Code::ServerSideEncryptionConfigurationNotFoundError,
-        "The server side encryption configuration was not found",
-    )
-    .field("BucketName", bucket)
-}
-
-pub(crate) async fn get_encryption(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let bucket = call.read_bucket(Action::ReadBucketEncryption).await?;
-    Err(no_encryption(bucket.name.as_str()))
-}
-
-/// No bucket has any: there is nothing to delete.
-pub(crate) async fn delete_encryption(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let grant = call.on_bucket(Action::WriteBucketEncryption).await?;
-    call.s3
-        .store
-        .update_bucket(&[grant], call.bucket()?, &|_| Ok(()))
-        .await?;
-    Ok(answer::no_content())
-}

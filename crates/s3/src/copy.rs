@@ -9,6 +9,7 @@ use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::object::{REDIRECT, checksum_of, etag, set_version, version_id};
 use crate::source::{self, Readable};
+use crate::sse;
 use crate::time::iso_time;
 use crate::write::{self, PUT_BYTES_MAX};
 use http::Response;
@@ -32,9 +33,14 @@ fn check_changes(call: &Call<'_>, readable: &Readable, replaces: bool) -> Result
     let itself = *call.bucket()? == source.bucket && *call.key()? == source.key;
     let changes = replaces
         || source.version != VersionRef::Current
-        || ["x-amz-storage-class", "x-amz-website-redirect-location"]
-            .iter()
-            .any(|name| call.headers.contains_key(*name));
+        || [
+            "x-amz-storage-class",
+            "x-amz-website-redirect-location",
+            "x-amz-server-side-encryption",
+            "x-amz-server-side-encryption-customer-algorithm",
+        ]
+        .iter()
+        .any(|name| call.headers.contains_key(*name));
     match itself && !changes {
         false => Ok(()),
         true => Err(S3Error::invalid(
@@ -68,7 +74,7 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let condition = write::write_condition(&call.headers)?;
     let new = write::new(&call).await?;
     let copy = CopyObject {
-        encrypt: None,
+        encrypt: new.encrypt.clone(),
         source: readable.source.clone(),
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
@@ -122,6 +128,7 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let mut response = answer::xml(document);
     let headers = response.headers_mut();
     set_version(headers, &outcome.object);
+    sse::show(headers, outcome.object.encryption.as_ref());
     if !outcome.source.null_version {
         headers::set(
             headers,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub domains: Vec<String>,
     /// Storage classes that are kept beside `STANDARD`.
     pub storage_classes: Vec<String>,
+    /// Names of the keys that contents may be encrypted under; the first is meant without a name.
+    pub kms_keys: Vec<String>,
     /// Whether old signatures are taken.
     pub signature_v2: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             regions: vec!["us-east-1".to_owned()],
             domains: Vec::new(),
             storage_classes: Vec::new(),
+            kms_keys: Vec::new(),
             signature_v2: true,
         }
     }
@@ -203,6 +206,7 @@ impl S3 {
             declared,
             length,
             framing,
+            private: client.is_some_and(|client| client.secure || client.peer.ip().is_loopback()),
             body: Some(body),
         };
         call.expected_owner().await?;

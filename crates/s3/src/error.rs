@@ -9,14 +9,14 @@ use trestle_core::{Error, ErrorKind, Noun};
 use trestle_http::{Body, XmlWriter};
 
 macro_rules! codes {
-    ($($name:ident $status:literal),* $(,)?) => {
+    ($($name:ident $status:literal $(as $text:literal)?),* $(,)?) => {
         /// The codes that are answered here.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Code { $($name),* }
 
         impl Code {
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Code::$name => stringify!($name)),* }
+                match self { $(Code::$name => codes!(@ $name $($text)?)),* }
             }
 
             pub(crate) fn status(self) -> StatusCode {
@@ -25,6 +25,8 @@ macro_rules! codes {
             }
         }
     };
+    (@ $name:ident) => { stringify!($name) };
+    (@ $name:ident $text:literal) => { $text };
 }
 
 codes! {
@@ -50,6 +52,7 @@ codes! {
     InvalidBucketName 400,
     InvalidBucketState 409,
     InvalidDigest 400,
+    InvalidEncryptionAlgorithmError 400,
     InvalidLocationConstraint 400,
     InvalidPart 400,
     InvalidPartOrder 400,
@@ -62,6 +65,7 @@ codes! {
     InvalidToken 400,
     InvalidURI 400,
     InvalidWriteOffset 400,
+    KMSNotFoundException 400 as "KMS.NotFoundException",
     KeyTooLongError 400,
     MalformedACLError 400,
     MalformedPOSTRequest 400,
@@ -234,6 +238,7 @@ impl From<Error> for S3Error {
                 "The write offset value that you specified does not match the current object size.",
             )
             .field("ActualObjectSize", length.to_string()),
+            ErrorKind::WrongKey => crate::sse::wrong_key(),
             ErrorKind::Locked => S3Error::new(
                 Code::AccessDenied,
                 "Access Denied because object protected by object lock.",

@@ -2,6 +2,7 @@
 //! and so is one that it does not know: a client never believes that something was done.
 
 use crate::error::S3Error;
+use crate::sse;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
@@ -69,6 +70,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
             // Each is checked where checksums are.
             || name.starts_with("x-amz-checksum-")
             || KNOWN.contains(&name)
+            || sse::is_known(name)
             // Nothing is asked for.
             || value.is_empty();
         if !known {
@@ -158,11 +160,7 @@ mod tests {
         for good in ["x-amz-acl", "x-amz-meta-anything", "x-other", "range"] {
             assert!(check(&headers(&[(good, "v")])).is_ok(), "{good}");
         }
-        for bad in [
-            "x-amz-server-side-encryption",
-            "x-amz-mfa",
-            "x-amz-nonsense",
-        ] {
+        for bad in ["x-amz-mfa", "x-amz-nonsense"] {
             assert!(check(&headers(&[(bad, "v")])).is_err(), "{bad}");
             assert!(check(&headers(&[(bad, "")])).is_ok(), "{bad}");
         }

@@ -32,6 +32,7 @@ mod post;
 mod read;
 mod route;
 mod source;
+mod sse;
 mod surface;
 mod tagging;
 mod time;

@@ -2,6 +2,7 @@
 
 use crate::checksum::{self, Kind};
 use crate::headers;
+use crate::sse;
 use http::HeaderMap;
 use http::header::{ETAG, HeaderValue};
 use trestle_core::{Digest, DigestAlgorithm};
@@ -84,4 +85,5 @@ pub(crate) fn wrote(headers: &mut HeaderMap, object: &Object) {
     }
     set_version(headers, object);
     set_checksum(headers, object);
+    sse::show(headers, object.encryption.as_ref());
 }

@@ -3,7 +3,9 @@
 use crate::call::Call;
 use crate::error::S3Error;
 use crate::route::Operation;
-use crate::{acl, bucket, config, copy, delete, keys, lock, post, read, tagging, upload, write};
+use crate::{
+    acl, bucket, config, copy, delete, keys, lock, post, read, sse, tagging, upload, write,
+};
 use http::Response;
 use trestle_http::Body;
 
@@ -37,9 +39,9 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::GetBucketRequestPayment => config::get_request_payment(call).await,
         O::PutBucketRequestPayment => config::put_request_payment(call).await,
         O::GetBucketAccelerate => config::get_accelerate(call).await,
-        O::GetBucketEncryption => config::get_encryption(call).await,
-        O::PutBucketEncryption => Err(S3Error::later("Encryption at rest")),
-        O::DeleteBucketEncryption => config::delete_encryption(call).await,
+        O::GetBucketEncryption => sse::get(call).await,
+        O::PutBucketEncryption => sse::put(call).await,
+        O::DeleteBucketEncryption => sse::delete(call).await,
         O::GetBucketTagging => tagging::get_bucket(call).await,
         O::PutBucketTagging => tagging::put_bucket(call).await,
         O::DeleteBucketTagging => tagging::delete_bucket(call).await,

@@ -129,7 +129,7 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
             .or_insert(kind);
     }
     let put = PutObject {
-        encrypt: None,
+        encrypt: new.encrypt,
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
         precondition: Precondition::none(),

@@ -7,6 +7,7 @@ use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::NAMESPACE;
 use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version};
+use crate::sse;
 use crate::time::iso_time;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
@@ -64,6 +65,7 @@ fn describe(headers: &mut HeaderMap, object: &Object) {
     if missing > 0 {
         headers::set(headers, "x-amz-missing-meta", &missing.to_string());
     }
+    sse::show(headers, object.encryption.as_ref());
     if let Some(class) = &object.storage_class {
         headers::set(headers, "x-amz-storage-class", class);
     }
@@ -323,6 +325,7 @@ pub(crate) async fn get(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         Ok(reader) => reader,
         Err(error) => return Err(nothing(&call, version, error).await),
     };
+    let reader = reader.with_key(sse::key(&call)?)?;
     if let Some(response) = conditional(&condition, reader.object())? {
         return Ok(response);
     }
@@ -350,7 +353,10 @@ async fn look(call: &Call<'_>) -> Result<(Grant, Object), S3Error> {
         .head(&grant, call.bucket()?, call.key()?, version)
         .await
     {
-        Ok(object) => Ok((grant, object)),
+        Ok(object) => {
+            sse::check(object.encryption.as_ref(), sse::key(call)?.as_ref())?;
+            Ok((grant, object))
+        }
         Err(error) => Err(nothing(call, version, error).await),
     }
 }

@@ -4,6 +4,7 @@ use crate::call::{self, Call};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::object::etag;
+use crate::sse;
 use http::HeaderMap;
 use http::header::HeaderName;
 use trestle_access::{Action, Grant, Resource};
@@ -104,7 +105,7 @@ pub(crate) async fn readable(
     let grant = call.grant(read, resource.clone()).await?;
     let tags = call.grant(tags, resource).await.is_ok();
     let source = Source {
-        key_of_client: None,
+        key_of_client: sse::source_key(call)?,
         bucket,
         key,
         version,

@@ -10,6 +10,7 @@ use crate::headers;
 use crate::listing::{self, Common, NAMESPACE, PAGE_MAX, number};
 use crate::object::{self, etag, set_version, version_id};
 use crate::source;
+use crate::sse;
 use crate::time::iso_time;
 use crate::write::{self, checks};
 use http::header::{ETAG, HeaderValue};
@@ -120,7 +121,7 @@ pub(crate) async fn create(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let checksum = chosen(&call.headers)?;
     let new = write::new(&call).await?;
     let create = CreateUpload {
-        encrypt: None,
+        encrypt: new.encrypt,
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
         properties: new.properties,
@@ -134,6 +135,7 @@ pub(crate) async fn create(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         .leaf("UploadId", &upload.id.to_string());
     let mut response = answer::xml(document);
     show_chosen(response.headers_mut(), upload.checksum.as_ref());
+    sse::show(response.headers_mut(), upload.encryption.as_ref());
     Ok(response)
 }
 
@@ -149,7 +151,7 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
     let part = UploadPart {
-        key_of_client: None,
+        key_of_client: sse::key(&call)?,
         to,
         number,
         checks: checks(&call),
@@ -189,7 +191,7 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
         to,
         number,
         source: readable.source.clone(),
-        key_of_client: None,
+        key_of_client: sse::key(&call)?,
     };
     let copied = store.upload_part_copy(&readable.grant, &grant, copy).await;
     let (part, from) = match copied {
@@ -348,6 +350,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     }
     let mut response = answer::xml(document);
     set_version(response.headers_mut(), &outcome.object);
+    sse::show(response.headers_mut(), outcome.object.encryption.as_ref());
     Ok(response)
 }
 

@@ -8,6 +8,7 @@ use crate::document::{self, Tags};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::object::{KEPT, REDIRECT, etag, wrote};
+use crate::sse;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{HeaderValue, TRANSFER_ENCODING};
@@ -17,7 +18,7 @@ use trestle_access::{Action, Context, Grant, Resource};
 use trestle_core::{ErrorKind, Metadata, Noun, Precondition, Representation, Timestamp};
 use trestle_http::{Body, parse_precondition};
 use trestle_store::{
-    BodyChecks, ObjectProperties, Offset, PatchObject, PutObject, Retention, VersionRef,
+    BodyChecks, Encrypt, ObjectProperties, Offset, PatchObject, PutObject, Retention, VersionRef,
 };
 
 /// Where a write goes on in an object that exists.
@@ -164,6 +165,8 @@ pub(crate) struct New {
     pub(crate) properties: ObjectProperties,
     /// For the write; the rights to what it sets besides were asked for.
     pub(crate) grant: Grant,
+    /// How it is to be encrypted.
+    pub(crate) encrypt: Option<Encrypt>,
 }
 
 /// Tags as circumstances.
@@ -219,6 +222,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
             documents,
         },
         grant,
+        encrypt: sse::asked(call)?,
     })
 }
 
@@ -367,7 +371,7 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
         return append(call, new, condition, offset).await;
     }
     let put = PutObject {
-        encrypt: None,
+        encrypt: new.encrypt,
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
         precondition: condition.clone(),

@@ -129,6 +129,11 @@ const SETTINGS: &[Row] = &[
         "HOST",
         "A host name of this server, may be repeated; a host below it names a bucket in S3",
     ),
+    text("kms_key", "TRESTLE_KMS_KEYS").list().flag(
+        "NAME",
+        "A key that S3 contents may be encrypted under by name, may be repeated; the first is meant \
+         without a name",
+    ),
     text("storage_class", "TRESTLE_STORAGE_CLASSES")
         .list()
         .flag(

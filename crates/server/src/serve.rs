@@ -212,6 +212,7 @@ fn s3_settings(config: &Config) -> trestle_s3::Settings {
         regions: config.list("region").to_vec(),
         domains: config.list("domain").to_vec(),
         storage_classes: config.list("storage_class").to_vec(),
+        kms_keys: config.list("kms_key").to_vec(),
         ..trestle_s3::Settings::default()
     }
 }
