@@ -4,7 +4,7 @@
 use crate::slo::md5_hex;
 use serde_json::{Value, json};
 use trestle_core::DigestAlgorithm;
-use trestle_store::{Object, Written};
+use trestle_store::{Content, Object, Written};
 
 /// The document that makes a dynamic large object: `container/prefix` as it was sent.
 pub(crate) const MANIFEST: &str = "swift.manifest";
@@ -112,7 +112,13 @@ pub(crate) fn of_parts(object: &Object) -> bool {
 /// The media type.
 pub(crate) fn content_type(object: &Object) -> &str {
     let own = object.representation.get("content-type");
-    own.map_or("application/octet-stream", String::as_str)
+    own.map_or(
+        match object.content {
+            Content::Directory => "application/directory",
+            _ => "application/octet-stream",
+        },
+        String::as_str,
+    )
 }
 
 /// The media type of a name, by its suffix.
