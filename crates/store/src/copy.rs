@@ -50,6 +50,8 @@ impl Store {
                 drop(read);
                 let Some(bytes) = taken.take_if(|taken| taken.version == source.object.version)
                 else {
+                    // A read may wait for what is announced: not for this verb itself.
+                    hold = Hold::default();
                     taken = Some(self.take_source(source_grant, &copy, encrypt).await?);
                     continue;
                 };
@@ -74,6 +76,7 @@ impl Store {
             let digests = Store::digests(&source, small.as_ref(), &wanted, hashed.as_ref());
             let Some(digests) = digests else {
                 drop(read);
+                hold = Hold::default();
                 hashed = Some(self.hash(source_grant, &copy.source, &wanted).await?);
                 continue;
             };

@@ -3,9 +3,13 @@
 use crate::TURN;
 use crate::machine::Machine;
 use bytes::Bytes;
+use futures::StreamExt;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
-use trestle_core::{AccountId, BucketName, ByteRange, Key, Precondition, ResolvedRange, Result};
+use trestle_core::{
+    AccountId, BucketName, ByteRange, ErrorKind, Key, Noun, Precondition, ResolvedRange, Result,
+};
 use trestle_engine::Scan;
 use trestle_engine_embedded::Settings;
 use trestle_host::SeededRandom;
@@ -193,6 +197,77 @@ fn a_layer_that_was_being_read_goes_after_the_start() {
         assert_eq!((stopping.rows(0x42), stopping.rows(0x40)), (0, layers - 1));
         stopping.assert_sound("after freeing");
     }
+}
+
+/// Polls `work` so many times, then drops it.
+async fn give_up_after<T>(work: impl Future<Output = T>, mut polls: usize) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(value) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        if polls == 0 {
+            return Poll::Ready(None);
+        }
+        polls -= 1;
+        Poll::Pending
+    })
+    .await
+}
+
+async fn read(store: &Store, key: &str) -> Result<Vec<u8>> {
+    let object = ReadObject {
+        bucket: bucket()?,
+        key: Key::parse(key)?,
+        version: VersionRef::Current,
+    };
+    let grant = on_object(Action::ReadObject, key)?;
+    let reader = store.open_object(&grant, &object).await?;
+    let (start, end) = (0, reader.object().length());
+    let mut bytes = Vec::new();
+    match reader.into_bytes(ResolvedRange { start, end }).await? {
+        ObjectBytes::Whole(whole) => bytes.extend_from_slice(&whole),
+        ObjectBytes::Stream(mut stream) => {
+            while let Some(chunk) = stream.next().await {
+                bytes.extend_from_slice(&chunk?);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[test]
+fn a_verb_that_is_given_up_in_its_commit_harms_no_reader() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut given_up, mut gone) = (0, 0);
+    for polls in 0..12 {
+        let stopping = Stopping::new();
+        let store = stopping.store();
+        let bytes = vec![1; 3 << 20];
+        let made = stopping.run(async {
+            many_rows(&store).await?;
+            put(&store, "k", bytes.clone()).await
+        });
+        assert!(made.is_ok(), "{made:?}");
+        let outcome = stopping.run(async {
+            let deleted = give_up_after(delete(&store, "k"), polls).await;
+            (deleted.is_none(), read(&store, "k").await)
+        });
+        given_up += usize::from(outcome.0);
+        match outcome.1 {
+            Ok(read) => assert!(read == bytes, "after {polls} polls"),
+            Err(error) => {
+                let missing = ErrorKind::NotFound(Noun::Object);
+                assert_eq!(error.kind(), missing, "after {polls} polls: {error}");
+                gone += 1;
+            }
+        }
+        stopping.machine.spawn.settle();
+        assert!(stopping.run(store.tidy()).is_ok());
+        assert_eq!(stopping.rows(0x42), 0, "after {polls} polls");
+        stopping.assert_sound(&format!("after {polls} polls"));
+    }
+    assert!(given_up > 0 && gone > 0, "{given_up} given up, {gone} gone");
 }
 
 #[test]

@@ -112,6 +112,8 @@ impl Store {
             let encrypt = Encrypt::again(encryption, key_of_client.clone())?;
             if found.upload.encryption != from.object.encryption {
                 drop(read);
+                // A read may wait for what is announced: not for this verb itself.
+                hold = Hold::default();
                 let (version, bytes) = self.open_source(source_grant, &source).await?;
                 if version != from.object.version {
                     continue;
@@ -128,6 +130,7 @@ impl Store {
             let digests = Store::digests(&from, small.as_ref(), &wanted, hashed.as_ref());
             let Some(digests) = digests else {
                 drop(read);
+                hold = Hold::default();
                 hashed = Some(self.hash(source_grant, &source, &wanted).await?);
                 continue;
             };
