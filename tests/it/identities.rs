@@ -381,3 +381,141 @@ fn what_is_not_understood_is_refused_when_it_is_written() {
         "Statement",
     );
 }
+
+/// The command line against a server, as root or as somebody else.
+fn trestle(f: &Fixture, who: Option<&str>, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = f.launch().command(arguments);
+    command
+        .arg("--server")
+        .arg(format!("http://{}", f.server().address))
+        .current_dir(f.folder.path())
+        .env_remove("TRESTLE_TOKEN");
+    match who {
+        Some(who) => command
+            .env("TRESTLE_USER", who)
+            .env("TRESTLE_PASSWORD", PASSWORD),
+        None => command
+            .env_remove("TRESTLE_USER")
+            .arg("--credentials")
+            .arg(f.folder.path().join("data/root-credentials")),
+    };
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn the_command_line_manages_identities() {
+    let f = Fixture::new();
+    let file = f.folder.path().join("read.json");
+    std::fs::write(&file, READ).unwrap();
+    let file = file.display().to_string();
+    let run = |who: Option<&str>, arguments: &[&str]| {
+        let (code, out, err) = trestle(&f, who, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    };
+    let create = [
+        "user",
+        "create",
+        "acme",
+        "--account",
+        "acme",
+        "--admin",
+        "--password",
+        PASSWORD,
+    ];
+    assert!(run(None, &create).contains("admin: true\n"));
+    let acme = Some("acme");
+    let key = [
+        "--access-key",
+        "AK",
+        "--secret-key",
+        "SK",
+        "--display-name",
+        "Ann A",
+        "--email",
+        "a@x.org",
+    ];
+    let shown = run(
+        acme,
+        &[&["user", "create", "ann", "--password", PASSWORD][..], &key].concat(),
+    );
+    assert!(
+        shown.contains("secret_key: SK\n") && shown.contains("account: acme\n"),
+        "{shown}"
+    );
+    let (code, _, err) = trestle(&f, acme, &["user", "create", "bob", "--password", "pw"]);
+    assert_eq!(code, 0);
+    assert!(err.contains("warning"), "{err}");
+    run(acme, &["policy", "put", "read", &file]);
+    run(acme, &["policy", "attach", "read", "--user", "ann"]);
+    run(acme, &["group", "create", "readers", "--policy", "read"]);
+    run(acme, &["group", "add", "readers", "--user", "bob"]);
+    let listed = run(acme, &["user", "list"]);
+    let lines: Vec<&str> = listed
+        .lines()
+        .map(|l| l.split('\t').next().unwrap())
+        .collect();
+    assert_eq!(lines, ["acme", "ann", "bob"]);
+    let users: serde_json::Value =
+        serde_json::from_str(&run(acme, &["user", "list", "--json"])).unwrap();
+    assert_eq!(users["users"][2]["groups"][0], "readers");
+    let (code, out, _) = trestle(
+        &f,
+        None,
+        &[
+            "policy",
+            "explain",
+            "ann",
+            "ReadObject",
+            "b/k",
+            "--account",
+            "acme",
+        ],
+    );
+    // Of another account: its own policy is not enough.
+    assert_eq!(
+        (code, out.contains("reason: nothing allows it\n")),
+        (1, true),
+        "{out}"
+    );
+    run(
+        acme,
+        &[
+            "key",
+            "create",
+            "--user",
+            "bob",
+            "--expires",
+            "2999-01-01T00:00:00Z",
+        ],
+    );
+    assert!(run(acme, &["key", "list", "--user", "bob"]).contains("expires=2999-01-01"));
+    run(acme, &["key", "disable", "AK", "--user", "ann"]);
+    assert!(run(acme, &["key", "list", "--user", "ann"]).contains("AK\tdisabled"));
+    run(acme, &["user", "disable", "bob"]);
+    run(acme, &["group", "remove", "readers", "--user", "bob"]);
+    run(acme, &["group", "delete", "readers"]);
+    run(acme, &["policy", "detach", "read", "--user", "ann"]);
+    run(acme, &["policy", "delete", "read"]);
+    run(acme, &["user", "delete", "bob"]);
+    assert!(run(None, &["account", "list"]).contains("acme"));
+    for (who, arguments, says) in [
+        (acme, &["account", "list"][..], "denied (403"),
+        (acme, &["user", "show", "nobody"], "does not exist (404"),
+        (Some("nobody"), &["user", "list"], "wrong (401"),
+        (
+            None,
+            &["user", "create", "x", "--secret-key", "s"],
+            "--access-key",
+        ),
+    ] {
+        let (code, _, err) = trestle(&f, who, arguments);
+        assert!(code == 2 && err.contains(says), "{arguments:?}: {err}");
+    }
+}

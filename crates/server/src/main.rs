@@ -3,6 +3,7 @@
 mod authenticate;
 mod check;
 mod cli;
+mod client;
 mod config;
 mod credentials;
 mod dialects;
@@ -10,6 +11,7 @@ mod figures;
 mod health;
 mod listeners;
 mod log;
+mod manage;
 mod master_key;
 mod serve;
 mod swift;
@@ -45,11 +47,8 @@ enum Command {
         #[command(subcommand)]
         command: RootCommand,
     },
-    /// What is encrypted with.
-    Key {
-        #[command(subcommand)]
-        command: KeyCommand,
-    },
+    #[command(flatten)]
+    Manage(Box<manage::ManageCommand>),
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -64,13 +63,6 @@ enum RootCommand {
     /// Make new credentials for the root user of a data folder that is not in use. The configured
     /// ones are taken; what is not configured is chosen at random.
     Reset(ConfigArgs),
-}
-
-#[derive(Subcommand)]
-enum KeyCommand {
-    /// Give a data folder that is not in use another master key, and every key in it another version.
-    /// What was encrypted before stays as it is, and can still be read.
-    Rotate(ConfigArgs),
 }
 
 #[derive(Subcommand)]
@@ -129,10 +121,13 @@ fn main() -> ExitCode {
         Command::Root {
             command: RootCommand::Reset(args),
         } => config::load(&args).and_then(|config| runtime.block_on(serve::reset_root(&config))),
-        Command::Key {
-            command: KeyCommand::Rotate(args),
-        } => config::load(&args).and_then(|config| runtime.block_on(master_key::rotate(&config))),
         Command::Verb(verb) => runtime.block_on(cli::run(&verb)),
+        Command::Manage(command) => match command.rotation() {
+            Some(args) => {
+                config::load(args).and_then(|config| runtime.block_on(master_key::rotate(&config)))
+            }
+            None => runtime.block_on(manage::run(*command)),
+        },
         Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),

@@ -1,0 +1,99 @@
+//! Documents as text for people: a line for each item of a list, a line for each field of one thing.
+
+use serde_json::Value;
+use std::fmt::Write;
+
+/// The text of an answer.
+pub(super) fn text(document: &Value) -> String {
+    let Value::Object(fields) = document else {
+        return String::new();
+    };
+    let mut text = String::new();
+    if let (1, Some((_, Value::Array(items)))) = (fields.len(), fields.iter().next()) {
+        for item in items {
+            line(&mut text, item);
+        }
+        return text;
+    }
+    for (name, value) in fields {
+        if name == "warnings" || is_empty(value) {
+            continue;
+        }
+        let shown = match value {
+            Value::Object(inner) if name == "access_key" => {
+                for (name, value) in inner.iter().filter(|(_, value)| !is_empty(value)) {
+                    // Writing to a String cannot fail.
+                    let _written = writeln!(text, "{name}: {}", plain(value));
+                }
+                continue;
+            }
+            Value::Object(_) => serde_json::to_string_pretty(value).unwrap_or_default(),
+            value => plain(value),
+        };
+        let _written = writeln!(text, "{name}: {shown}");
+    }
+    text
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(plain).collect();
+            items.join(", ")
+        }
+        value => value.to_string(),
+    }
+}
+
+/// An item's name first, then its marks and lists.
+fn line(text: &mut String, item: &Value) {
+    let Value::Object(fields) = item else { return };
+    let name = ["name", "id", "access_key"]
+        .iter()
+        .find_map(|key| fields.get(*key));
+    text.push_str(&name.map(plain).unwrap_or_default());
+    for (key, value) in fields {
+        match value {
+            Value::Bool(true) if key != "enabled" => {
+                let _written = write!(text, "\t{key}");
+            }
+            Value::Bool(false) if key == "enabled" => text.push_str("\tdisabled"),
+            Value::Array(list) if !list.is_empty() => {
+                let _written = write!(text, "\t{key}={}", plain(value).replace(", ", ","));
+            }
+            Value::String(value) if ["expires", "used"].contains(&key.as_str()) => {
+                let _written = write!(text, "\t{key}={value}");
+            }
+            _ => {}
+        }
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lists_are_lines_and_things_are_fields() {
+        let users = json!({"users": [
+            {"name": "ann", "enabled": true, "admin": true, "groups": ["a", "b"], "email": null},
+            {"name": "bob", "enabled": false, "admin": false, "groups": []},
+        ]});
+        assert_eq!(text(&users), "ann\tadmin\tgroups=a,b\nbob\tdisabled\n");
+        let user = json!({"name": "ann", "email": null, "admin": false, "warnings": ["w"],
+            "access_key": {"access_key": "AK", "secret_key": "s", "expires": null}});
+        assert_eq!(text(&user), "access_key: AK\nsecret_key: s\nname: ann\n");
+        assert_eq!(text(&Value::Null), "");
+    }
+}
