@@ -48,7 +48,9 @@ pub(crate) fn clean(side: Side, text: &str) -> Outcome<String> {
             Some(rest) if !rest.is_empty() => rest.trim(),
             _ => host,
         };
-        if host.is_empty() || host == "." {
+        // What would be read as another element the next time is none.
+        let marked = host != "*" && host.starts_with(['*', '-']);
+        if host.is_empty() || host == "." || marked {
             let text = format!("No host/domain value after referrer designation in ACL: '{raw}'");
             return Err(Fault::text(400, text));
         }

@@ -28,6 +28,8 @@ mod listing;
 mod manifest;
 mod metadata;
 mod object;
+#[cfg(test)]
+mod parser_tests;
 mod query;
 mod read;
 mod report;
