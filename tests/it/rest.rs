@@ -321,6 +321,17 @@ fn pages_and_forms_are_negotiated() {
     );
     assert_problem(&get("/rest/b/", "image/png"), 406);
     assert_problem(&get("/rest/b/", "nonsense"), 400);
+    // What means nothing to what is asked for is refused, not ignored.
+    for target in [
+        "/rest/b/?metadata&limit=1",
+        "/rest/b/?versions&reverse",
+        "/rest/b/?after_version=null",
+        "/rest/b/k?limit=1",
+        "/rest/b/k?versions&version=null",
+    ] {
+        assert_problem(&get(target, "*/*"), 400);
+    }
+    assert_problem(&get("/rest/b/?prefix=x", "text/event-stream"), 400);
     let service = json(&get("/rest/", "application/json"));
     let anonymous = &mut Client::anonymous(fixture.server().address);
     for (_, link) in service["links"].as_object().unwrap() {

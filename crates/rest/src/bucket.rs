@@ -11,7 +11,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Error};
+use trestle_core::BucketName;
 use trestle_http::{Body, MERGE_PATCH, Problem, incoming, negotiate, read_whole};
 use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
@@ -188,24 +188,31 @@ pub(crate) async fn answer(call: Call<'_>, name: BucketName) -> Answer {
     no_body(&call)?;
     let parameters = Parameters::parse(call.request.uri().query(), &KNOWN)?;
     if parameters.flag("metadata")? {
+        parameters.only(&["metadata"])?;
         return document(&call, &name).await;
     }
     if parameters.flag("versions")? {
-        if parameters
-            .get("until")
-            .or(parameters.get("reverse"))
-            .is_some()
-        {
-            return Err(Error::invalid("versions are listed in one direction").into());
-        }
+        let known = [
+            "versions",
+            "prefix",
+            "delimiter",
+            "after",
+            "after_version",
+            "limit",
+        ];
+        parameters.only(&known)?;
         return versions::of_bucket(&call, name, &parameters).await;
     }
-    if parameters.get("after_version").is_some() {
-        return Err(Error::invalid("after_version is of a list of versions").into());
-    }
     match form(&call, &[JSON, HTML, EVENT_STREAM])? {
-        EVENT_STREAM => events::answer(call, name, &parameters).await,
-        form => list(call, name, &parameters, form == HTML).await,
+        EVENT_STREAM => {
+            parameters.only(&["after"])?;
+            events::answer(call, name, &parameters).await
+        }
+        form => {
+            let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
+            parameters.only(&known)?;
+            list(call, name, &parameters, form == HTML).await
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the table of operations.
 
 use crate::operations::{OPERATIONS, Operation, Place};
+use crate::representation::KEPT;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use trestle_http::phrase_of;
@@ -95,7 +96,18 @@ fn operation(operation: &Operation) -> Value {
         "responses": responses(operation),
     });
     if let (Some(takes), Some(made)) = (operation.takes, made.as_object_mut()) {
-        let body = json!({"content": content([takes])});
+        let patch = match operation.id {
+            "changeBucket" => Some("BucketPatch"),
+            "changeObject" => Some("ObjectPatch"),
+            _ => None,
+        };
+        let body = match patch {
+            Some(name) => {
+                let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+                json!({"required": true, "content": {takes: {"schema": schema}}})
+            }
+            None => json!({"content": content([takes])}),
+        };
         made.insert("requestBody".to_owned(), body);
     }
     made
@@ -109,6 +121,42 @@ fn in_path(place: Place) -> Vec<Value> {
         Place::Bucket => vec![bucket],
         Place::Folder | Place::Object => vec![bucket, key],
     }
+}
+
+/// What a JSON merge patch of an object or a bucket may have. A member that is null is removed.
+fn patches() -> (Value, Value) {
+    let texts = json!({"type": ["object", "null"],
+        "additionalProperties": {"type": ["string", "null"]}});
+    let metadata = json!({"type": ["object", "null"]});
+    let kept = KEPT.iter().map(|name| {
+        let text = json!({"type": ["string", "null"], "pattern": "^[!-~]([ -~]*[!-~])?$"});
+        (name.as_str().to_owned(), text)
+    });
+    let kept: Map<String, Value> = kept.collect();
+    let mode = json!({"enum": ["governance", "compliance"]});
+    let object = json!({"type": "object", "additionalProperties": false, "properties": {
+        "representation": {"type": ["object", "null"], "additionalProperties": false,
+            "properties": kept},
+        "metadata": metadata,
+        "tags": texts,
+        "expires": {"type": ["string", "null"], "format": "date-time"},
+        "retention": {"type": ["object", "null"], "additionalProperties": false,
+            "required": ["mode", "until"],
+            "properties": {"mode": mode, "until": {"type": "string", "format": "date-time"}}},
+        "legal_hold": {"type": ["boolean", "null"]}}});
+    let count = json!({"type": ["integer", "null"], "minimum": 0});
+    let period = json!({"type": "integer", "minimum": 1, "maximum": 36500});
+    let bucket = json!({"type": "object", "additionalProperties": false, "properties": {
+        "versioning": {"enum": ["off", "enabled", "suspended"]},
+        "lock": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+            "default": {"type": ["object", "null"], "additionalProperties": false,
+                "required": ["mode"],
+                "properties": {"mode": mode, "days": period, "years": period}}}},
+        "tags": texts,
+        "metadata": metadata,
+        "quota": {"type": ["object", "null"], "additionalProperties": false,
+            "properties": {"bytes": count, "objects": count}}}});
+    (object, bucket)
 }
 
 /// The document.
@@ -138,6 +186,7 @@ pub(crate) fn document(version: &str) -> Value {
         }
         paths.insert(path(place).to_owned(), Value::Object(methods));
     }
+    let (object, bucket) = patches();
     json!({
         "openapi": "3.1.0",
         "info": {"title": "Trestle REST API", "version": version,
@@ -146,7 +195,7 @@ pub(crate) fn document(version: &str) -> Value {
         "security": [{"basic": []}, {}],
         "components": {
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
-            "schemas": {"Problem": {"type": "object", "required": ["type", "title", "status"],
+            "schemas": {"ObjectPatch": object, "BucketPatch": bucket, "Problem": {"type": "object", "required": ["type", "title", "status"],
                 "properties": {"type": {"type": "string"}, "title": {"type": "string"},
                     "status": {"type": "integer"}, "detail": {"type": "string"}}}},
         },

@@ -55,6 +55,20 @@ impl Parameters {
         }
     }
 
+    /// Refuses parameters that mean nothing to what is asked for; flags that are off do not count.
+    pub(crate) fn only(&self, names: &[&str]) -> Result<()> {
+        let other = self
+            .0
+            .iter()
+            .find(|(name, value)| !names.contains(&name.as_str()) && value != "false");
+        match other {
+            Some((name, _)) => Err(Error::invalid(format!(
+                "the parameter {name:?} means nothing to what is asked for"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// How many items a page has.
     pub(crate) fn limit(&self) -> Result<usize> {
         let Some(value) = self.get("limit") else {
@@ -116,6 +130,9 @@ mod tests {
             read.with(&[("v", Some("x/")), ("a", None)]),
             "?limit=7&v=x%2F"
         );
+        assert!(read.only(&["a", "limit", "v"]).is_ok());
+        assert!(read.only(&["a", "v"]).is_err());
+        assert!(parse("a=false").unwrap().only(&[]).is_ok());
         for bad in ["b=1", "a&a"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

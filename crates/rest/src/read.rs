@@ -36,15 +36,10 @@ pub(crate) async fn answer(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     no_body(&call)?;
     let parameters = Parameters::parse(call.request.uri().query(), &KNOWN)?;
     if parameters.flag("versions")? {
+        parameters.only(&["versions", "limit", "after_version"])?;
         return crate::versions::of_key(&call, bucket, key, &parameters).await;
     }
-    if parameters
-        .get("limit")
-        .or(parameters.get("after_version"))
-        .is_some()
-    {
-        return Err(Error::invalid("limit and after_version are of a list of versions").into());
-    }
+    parameters.only(&["version", "metadata"])?;
     let read = ReadObject {
         bucket,
         key,

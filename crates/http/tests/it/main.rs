@@ -10,5 +10,6 @@
 mod client;
 #[cfg(feature = "tls")]
 mod connections;
+mod hostile;
 mod resource;
 mod served;
