@@ -2,6 +2,7 @@
 
 mod cdmi;
 mod cdmi_objects;
+mod cdmi_rights;
 mod cli;
 mod clients;
 mod faults;

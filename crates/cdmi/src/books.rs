@@ -7,9 +7,9 @@ use crate::node::{document, is_missing, root_bucket};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use trestle_access::{Action, Grant, Resource};
+use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Key, Metadata, Precondition, Result};
-use trestle_store::{BodyChecks, Object, ObjectProperties, PutObject, VersionRef};
+use trestle_store::{BodyChecks, Object, ObjectProperties, PutObject};
 
 /// The entry of the root container's own state: no client can give such a name.
 const ROOT_STATE: &str = "\u{1}root";
@@ -20,17 +20,6 @@ pub(crate) fn tag_of(object: &Object) -> String {
 }
 
 impl Call<'_> {
-    /// An object's record, with a right that was given for it.
-    pub(crate) async fn head(
-        &self,
-        grant: &Grant,
-        bucket: &BucketName,
-        key: &Key,
-    ) -> Result<Object> {
-        let version = VersionRef::Current;
-        self.cdmi.store.head(grant, bucket, key, version).await
-    }
-
     /// Writes an entry of the dialect's own.
     pub(crate) async fn keep_own(
         &self,
@@ -71,17 +60,12 @@ impl Call<'_> {
 
     /// Makes a hidden bucket when it is not there.
     pub(crate) async fn make_hidden(&self, bucket: &BucketName) -> Result<()> {
-        let resource = Resource::Bucket(bucket.clone());
-        let read = self.cdmi.own_grant(Action::ReadBucket, resource.clone());
-        match read.await {
-            Ok(grant) => match self.cdmi.store.bucket(&grant, bucket).await {
-                Ok(_) => return Ok(()),
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(error),
-            },
+        match self.cdmi.store.peek_bucket(bucket).await {
+            Ok(_) => return Ok(()),
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
+        let resource = Resource::Bucket(bucket.clone());
         let create = self.cdmi.own_grant(Action::CreateBucket, resource).await?;
         match self.cdmi.store.create_bucket(&create, bucket).await {
             Ok(_) => Ok(()),

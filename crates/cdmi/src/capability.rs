@@ -29,7 +29,9 @@ const PATHS: [&str; 8] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 29] = [
+const SYSTEM: [&str; 31] = [
+    "cdmi_security_access_control",
+    "cdmi_security_data_integrity",
     "cdmi_serialization_json",
     "cdmi_deserialize_dataobject_by_ID",
     "cdmi_deserialize_queue_by_ID",
@@ -62,7 +64,7 @@ const SYSTEM: [&str; 29] = [
 ];
 
 /// Of storage system metadata that all stored objects have.
-const STORED: [&str; 2] = ["cdmi_ctime", "cdmi_mtime"];
+const STORED: [&str; 3] = ["cdmi_acl", "cdmi_ctime", "cdmi_mtime"];
 
 /// Of data objects.
 const DATA: [&str; 9] = [

@@ -20,7 +20,7 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
-use trestle_core::{AccountId, ErrorKind, Id, Metadata, Result};
+use trestle_core::{AccountId, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{incoming, read_whole};
 use trestle_store::{Account, AccountProperties};
 
@@ -283,6 +283,10 @@ impl Call<'_> {
 
     /// The domain with this id, if any.
     pub(crate) async fn domain_of(&self, id: Id) -> Answered<Option<Names>> {
+        // Ids of stored objects start with the time of their making: theirs are not derived.
+        if crate::node::found(self.cdmi.store.find_by_id(ObjectId(id)).await)?.is_some() {
+            return Ok(None);
+        }
         if id == self.domain_id("") {
             return Ok(Some(Names {
                 names: Vec::new(),

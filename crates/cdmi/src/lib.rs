@@ -3,9 +3,6 @@
 //! A bucket is a top-level container, a key with slashes lies in nested ones. Everything here reads
 //! or writes the standard's forms; the rules of storage are the store's.
 
-// Joined to the store with the slices that follow.
-#![allow(dead_code)]
-
 mod acl;
 mod books;
 mod call;

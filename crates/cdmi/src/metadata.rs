@@ -103,19 +103,6 @@ impl Update {
         }
     }
 
-    /// The names that the update says something of; for a whole one, those that it gives.
-    pub(crate) fn touched(&self) -> Vec<&str> {
-        match &self.names {
-            Some(names) => names.iter().map(String::as_str).collect(),
-            None => self.given.keys().map(String::as_str).collect(),
-        }
-    }
-
-    /// Whether it is about nothing but `names`.
-    pub(crate) fn is_only(&self, names: &[&str]) -> bool {
-        self.names.is_some() && self.touched().iter().all(|name| names.contains(name))
-    }
-
     /// The metadata as it is after the update.
     ///
     /// # Errors

@@ -11,12 +11,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use std::collections::BTreeMap;
-use trestle_access::{Action, Resource};
+use trestle_access::Resource;
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Metadata, ObjectId, Owner, Result,
     Timestamp,
 };
-use trestle_store::{Bucket, ListObjects, ListingItem, Object};
+use trestle_store::{Bucket, Object};
 
 /// Names of an object's dialect state.
 pub(crate) mod document {
@@ -153,8 +153,28 @@ impl Call<'_> {
     /// # Errors
     /// 404 when nothing is there.
     pub(crate) async fn need(&self, target: &Target) -> Answered<Node> {
-        let missing = || Fault::Status(StatusCode::NOT_FOUND, "nothing is there".to_owned());
-        self.find(target).await?.ok_or_else(missing)
+        match self.find(target).await? {
+            Some(node) => Ok(node),
+            None => Err(self.missing(target).await),
+        }
+    }
+
+    /// Why nothing is at a target: who may not list a bucket is not told what is not in it.
+    async fn missing(&self, target: &Target) -> Fault {
+        if let Target::Path(names) = target
+            && let Some(top) = names.names.first()
+            && let Ok(bucket) = BucketName::parse_qualified(top.as_str())
+            && let Err(error) = self
+                .grant(
+                    trestle_access::Action::ListObjects,
+                    Resource::Bucket(bucket),
+                )
+                .await
+            && error.kind() == ErrorKind::Forbidden
+        {
+            return error.into();
+        }
+        Fault::Status(StatusCode::NOT_FOUND, "nothing is there".to_owned())
     }
 
     /// What is at a path. A container's path without its slash is answered with a redirect.
@@ -347,44 +367,17 @@ impl Call<'_> {
         let Ok(name) = BucketName::parse_qualified(name) else {
             return Ok(None);
         };
-        let resource = Resource::Bucket(name.clone());
-        let grant = match self.cdmi.own_grant(Action::ReadBucket, resource).await {
-            Err(error) if is_missing(&error) => return Ok(None),
-            grant => grant?,
-        };
-        let bucket = found(self.cdmi.store.bucket(&grant, &name).await)?;
-        Ok(bucket.map(|(bucket, _)| bucket))
+        Ok(found(self.cdmi.store.peek_bucket(&name).await)?)
     }
 
     /// The object of a key, whoever may see it: what is told of it is asked for later.
     pub(crate) async fn look(&self, bucket: &BucketName, key: &Key) -> Answered<Option<Object>> {
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let action = Action::ReadObjectMetadata;
-        let grant = match self.cdmi.own_grant(action, resource).await {
-            Err(error) if is_missing(&error) => return Ok(None),
-            grant => grant?,
-        };
-        Ok(found(self.head(&grant, bucket, key).await)?)
+        Ok(found(self.cdmi.store.peek_object(bucket, key).await)?)
     }
 
     /// Whether there are keys below a directory's.
     pub(crate) async fn has_below(&self, bucket: &BucketName, key: &Key) -> Answered<bool> {
-        let list = ListObjects {
-            bucket: bucket.clone(),
-            prefix: key.as_str().to_owned(),
-            delimiter: None,
-            after: None,
-            until: None,
-            reverse: false,
-            limit: 1,
-        };
-        let resource = Resource::Bucket(bucket.clone());
-        let grant = self.cdmi.own_grant(Action::ListObjects, resource).await?;
-        let listing = self.cdmi.store.list(&grant, &list).await?;
-        Ok(listing
-            .items
-            .iter()
-            .any(|item| matches!(item, ListingItem::Object(_))))
+        Ok(self.cdmi.store.peek_prefix(bucket, key.as_str()).await?)
     }
 
     /// The id of the container around a key.

@@ -125,12 +125,6 @@ impl Fields {
         }
         Ok(spans.first().copied())
     }
-
-    /// Those of the names that are not known.
-    pub(crate) fn unknown(&self, known: &[&str]) -> Option<&str> {
-        let mut names = self.0.iter().map(|field| field.name.as_str());
-        names.find(|name| !known.contains(name))
-    }
 }
 
 #[cfg(test)]
@@ -163,7 +157,6 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(second("metadata=a:b;c").arguments("metadata"), ["a:b;c"]);
-        assert_eq!(second("value&color").unknown(&["value"]), Some("color"));
     }
 
     #[test]

@@ -106,7 +106,12 @@ impl Cdmi {
         {
             return Err(Fault::bad("this request takes no body"));
         }
-        match Target::of_request(path)? {
+        let writes = matches!(call.method, Method::PUT | Method::PATCH | Method::POST);
+        let speaks = call.version.is_first() || call.accepted.is_cdmi();
+        if writes && speaks && call.content.is_none() && !http_body::Body::is_end_stream(&body) {
+            return Err(Fault::bad("the body has no Content-Type"));
+        }
+        match call.aliased(Target::of_request(path)?).await? {
             Target::Capabilities(names) => call.capabilities(&names).boxed().await,
             Target::Domains(names) => call.domains(&names, body).boxed().await,
             Target::NewId => call.create_nameless(body).boxed().await,
@@ -138,23 +143,29 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 }
 
 impl Call<'_> {
-    async fn read(&self, target: &Target) -> Answered {
-        if let Target::Id(id, below) = target
-            && below.names.is_empty()
-            && let Some(id) = self.cdmi.ids.parse(id)?
-            && let Some(path) = self.capability_of(id)
-        {
-            self.account()?;
-            return self.capability(path);
+    /// The same target, by name when its id is that of something that the server itself makes.
+    async fn aliased(&self, target: Target) -> Answered<Target> {
+        let Target::Id(text, below) = &target else {
+            return Ok(target);
+        };
+        let (Some(id), true) = (self.cdmi.ids.parse(text)?, below.names.is_empty()) else {
+            return Ok(target);
+        };
+        if let Some(path) = self.capability_of(id) {
+            let names = Names::parse(path)?;
+            let slash = below.slash;
+            return Ok(Target::Capabilities(Names { slash, ..names }));
         }
-        if let Target::Id(id, below) = target
-            && below.names.is_empty()
-            && let Some(id) = self.cdmi.ids.parse(id)?
+        if self.principal.account().is_some()
             && let Some(names) = self.domain_of(id).await?
         {
-            let url = format!("{}{ROOT}/cdmi_domains{}", self.origin, names.path());
-            return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
+            let slash = below.slash;
+            return Ok(Target::Domains(Names { slash, ..names }));
         }
+        Ok(target)
+    }
+
+    async fn read(&self, target: &Target) -> Answered {
         match self.need(target).await? {
             Node::Container(container) => self.read_container(&container).await,
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),

@@ -26,6 +26,7 @@ mod list;
 mod nouns;
 mod object_update;
 mod patch;
+mod peek;
 mod placement;
 mod properties;
 mod protection;
