@@ -21,8 +21,9 @@ pub(crate) struct Reopen {
 
 pub(crate) struct Checkpointer {
     pub(crate) headroom: Arc<Headroom>,
-    /// None when it could not be opened again.
-    pub(crate) index: Option<Index>,
+    pub(crate) index: Index,
+    /// The index met a full disk half-way, and was not opened anew since.
+    pub(crate) failed: bool,
     pub(crate) reopen: Reopen,
     pub(crate) poison: Arc<Poison>,
     pub(crate) view: Arc<CurrentView>,
@@ -48,24 +49,21 @@ impl Checkpointer {
     fn checkpoint(&mut self, order: &CheckpointOrder) -> Result<()> {
         let _inside = phase::inside(Phase::Checkpoint);
         let _room = self.headroom.promise_checkpoint(order.frozen.bytes())?;
-        let index = match self.index.take() {
-            Some(index) => index,
-            None => self.open_again()?,
-        };
-        if let Err(error) = index.checkpoint(&order.frozen, order.redo) {
-            self.index = if error.kind() == ErrorKind::NoSpace {
+        if self.failed {
+            self.open_again()?;
+        }
+        if let Err(error) = self.index.checkpoint(&order.frozen, order.redo) {
+            if error.kind() == ErrorKind::NoSpace {
                 // After any failure redb fails for good, readers included, until it is opened anew:
                 // what the checkpoint had written by then counts as little as after a kill.
-                drop(index);
-                Some(self.open_again()?)
-            } else {
-                // Readers go on with what it has in memory.
-                Some(index)
-            };
+                self.failed = true;
+                if let Err(error) = self.open_again() {
+                    tracing::warn!(%error, "the index cannot be opened anew on a full disk yet");
+                }
+            }
             return Err(error);
         }
-        let base = Arc::new(index.base()?);
-        self.index = Some(index);
+        let base = Arc::new(self.index.base()?);
         let mut view = self.view.write();
         view.base = base.clone();
         view.frozen = None;
@@ -75,8 +73,9 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Opens the index once more, and shows it to new readers.
-    fn open_again(&self) -> Result<Index> {
+    /// Opens the index once more, and shows it to new readers. The one that failed touches its file no
+    /// more, and serves what it has in memory until this succeeds.
+    fn open_again(&mut self) -> Result<()> {
         let Reopen {
             host,
             layout,
@@ -85,6 +84,8 @@ impl Checkpointer {
         let index = Index::open(layout.open_index(host, false)?, *cache_bytes)?;
         let base = Arc::new(index.base()?);
         self.view.write().base = base;
-        Ok(index)
+        self.index = index;
+        self.failed = false;
+        Ok(())
     }
 }

@@ -120,7 +120,8 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     };
     let checkpointer = Checkpointer {
         headroom: headroom.clone(),
-        index: Some(index),
+        index,
+        failed: false,
         reopen: Reopen {
             host: host.clone(),
             layout: layout.clone(),

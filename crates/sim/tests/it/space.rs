@@ -147,3 +147,45 @@ fn an_index_that_met_a_full_disk_half_way_goes_on_when_there_is_space_again() {
         assert!(machine.has(b"row 0") && machine.is_writable(), "{after}");
     }
 }
+
+#[test]
+fn an_index_that_cannot_grow_is_read_all_the_same() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new(Settings {
+        log_segment_bytes: 64 << 10,
+        memtable_bytes: 16 << 10,
+        ..Settings::default()
+    });
+    for number in 0..20 {
+        assert!(machine.commit(wasteful(number)).is_ok());
+        machine.tidy();
+    }
+    machine
+        .disk
+        .fail_allocations(Some(io::ErrorKind::StorageFull));
+    let mut refused = 0;
+    for number in 0..400 {
+        let row = Write::Put {
+            key: format!("more {number}").into(),
+            value: Bytes::from(vec![7; 4000]),
+            body: None,
+        };
+        let commit = Commit {
+            writes: vec![row],
+            ..Commit::default()
+        };
+        match machine.commit(commit) {
+            Ok(_) => {}
+            Err(kind) => {
+                assert_eq!(kind, ErrorKind::NoSpace);
+                refused += 1;
+            }
+        }
+        machine.tidy();
+        assert!(machine.has(b"row 0") && machine.is_writable());
+    }
+    assert!(refused > 0);
+    machine.disk.fail_allocations(None);
+    machine.tidy();
+    assert!((0..3).any(|_| machine.commit(wasteful(0)).is_ok()));
+}
