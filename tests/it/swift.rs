@@ -280,3 +280,46 @@ fn what_a_container_grants_holds_for_its_objects_alone() {
     );
     assert_eq!(asks("GET", "/o", "http://good.com/").status, 401);
 }
+
+#[test]
+fn a_token_that_is_narrowed_stays_narrow() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    swift.put("/c/open/o", b"x");
+    swift.put("/c/closed", b"y");
+    let mut admin = fixture.client();
+    let user = br#"{"password": "a long enough one", "admin": true}"#;
+    let json_type = [("content-type", "application/json")];
+    let made = admin
+        .send("PUT", "/-/accounts/root/users/ann", &json_type, user)
+        .unwrap();
+    assert_eq!(made.status, 201, "{}", made.text());
+    let mut ann = Client::new(fixture.server().address, "ann", "a long enough one");
+    let policy = serde_json::json!({"policies": [{
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject",
+                       "Resource": "arn:aws:s3:::c/open/*"}],
+    }]});
+    let policy = policy.to_string();
+    let issued = ann
+        .send("POST", "/-/tokens", &json_type, policy.as_bytes())
+        .unwrap();
+    assert_eq!(issued.status, 201, "{}", issued.text());
+    swift.token = json(&issued)["token"].as_str().unwrap().to_owned();
+    assert_eq!(swift.status("GET", "/c/open/o", &[]), 200);
+    for (method, path) in [
+        ("GET", "/c/closed"),
+        ("PUT", "/c/open/o"),
+        ("DELETE", "/c/open/o"),
+        ("POST", "/c/open/o"),
+        ("GET", "/c"),
+        ("PUT", "/d"),
+        ("POST", ""),
+        ("GET", ""),
+    ] {
+        assert_eq!(swift.status(method, path, &[]), 403, "{method} {path}");
+    }
+    let headers = [("destination", "c/copy")];
+    assert_eq!(swift.status("COPY", "/c/open/o", &headers), 403);
+}

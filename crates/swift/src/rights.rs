@@ -76,18 +76,20 @@ impl Call {
                 false => Err(Fault::new(401)),
             };
         }
-        if who.is_in(RESELLER_ADMIN) {
+        let narrowed = self.is_narrowed();
+        if who.is_in(RESELLER_ADMIN) && !narrowed {
             return Ok(Rights {
                 owner: true,
                 reseller: true,
             });
         }
-        if who.is_in(RESELLER_READER) && wish.reads {
+        if who.is_in(RESELLER_READER) && wish.reads && !narrowed {
             return Ok(GUEST);
         }
         let first = self.swift.prefixes.0.first().map(String::as_str);
         let needs_service = self.swift.prefixes.of(&name) != first;
-        if who.is_in(&name) && !wish.manages && (!needs_service || who.is_in(SERVICE)) {
+        let serves = !needs_service || who.is_in(SERVICE);
+        if who.is_in(&name) && !wish.manages && serves && !narrowed {
             return Ok(OWNER);
         }
         if !wish.manages && !needs_service {
@@ -180,6 +182,11 @@ impl Call {
         .await
     }
 
+    /// Whether the caller's token has policies that narrow it.
+    fn is_narrowed(&self) -> bool {
+        !self.who.principal.session_policies.is_empty()
+    }
+
     /// A grant for what the rules have let through.
     pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
         let (account, user) = match self.who.principal.account() {
@@ -188,8 +195,15 @@ impl Call {
         };
         let mut context = Context::at(self.now);
         context.source = self.remote;
+        // What a token's own policies do not allow, nobody's authority does; that an account and a
+        // container are there is no secret of theirs.
+        let looks = matches!(action, Action::ReadAccount | Action::ReadBucket);
+        let principal = match self.is_narrowed() && !looks {
+            true => self.who.principal.clone(),
+            false => Arc::new(Principal::root(account, user)),
+        };
         let asked = Asked {
-            principal: Arc::new(Principal::root(account, user)),
+            principal,
             action,
             resource,
             context: Arc::new(context),

@@ -194,6 +194,8 @@ impl Swift {
             Some(token) => self.identify.resolve(token).await?,
             None => None,
         };
+        // A token that is narrowed lends nothing to another.
+        let service = service.filter(|service| service.session_policies.is_empty());
         let who = Who::new(principal, service.as_deref(), &self.prefixes);
         Ok(Some(who))
     }
