@@ -256,6 +256,19 @@ fn containers_nest_list_and_go_with_what_is_in_them() {
             .unwrap()
             .ends_with("/cdmi/c/x/o")
     );
+    let to_container = json!({"reference": "/c/x/"});
+    for target in ["/c/way/", "/way/"] {
+        let made = call(client, "PUT", target, CONTAINER, to_container.clone());
+        status(&made, 201);
+        let followed = get(client, target, CONTAINER);
+        status(&followed, 302);
+        assert!(followed.header("location").unwrap().ends_with("/cdmi/c/x/"));
+    }
+    let names = read(client, "/c/?children", CONTAINER)["children"].clone();
+    assert_eq!(names, json!(["ref?", "way?", "x/"]));
+    status(&plain(client, "DELETE", "/c/way/", b""), 204);
+    status(&plain(client, "DELETE", "/way", b""), 204);
+    status(&get(client, "/way/", CONTAINER), 404);
     status(
         &call(client, "PUT", "/c/cdmi_x/", CONTAINER, json!({})),
         400,

@@ -136,24 +136,13 @@ impl Call<'_> {
         names: &Names,
         uri: &str,
     ) -> Answered {
-        if uri.is_empty() || uri.chars().any(char::is_control) {
-            return Err(Fault::bad("a reference is not a URI"));
-        }
-        let name = names.last().unwrap_or_default();
-        let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
-        let mut properties = ObjectProperties::default();
-        properties
-            .documents
-            .insert(document::REFERENCE.to_owned(), uri.to_owned());
-        let destination = Destination::free(bucket, key);
-        let written = self
-            .write_bytes(&destination, properties, Bytes::new())
-            .await?;
+        let destination = self.place_in(parent, names).await?;
+        let object = self.store_reference(&destination, uri).await?;
         let leaf = Leaf {
             names: Some(names.clone()),
             parent: Some(parent.id),
             bucket: destination.bucket,
-            object: Box::new(written.object),
+            object: Box::new(object),
         };
         self.created(&leaf).await
     }

@@ -195,20 +195,19 @@ impl Call<'_> {
             (Some(_), true) if !names.slash => Err(self.with_slash(names)),
             (Some(bucket), true) => Ok(Some(Node::Container(self.top(bucket)))),
             (Some(bucket), false) => self.resolve_in(&bucket, names, &rest.join("/")).await,
-            (None, true) if !names.slash => {
+            (None, true) => {
                 let Ok(key) = Key::parse(top.as_str()) else {
                     return Ok(None);
                 };
                 let bucket = root_bucket(self)?;
-                let object = self.look(&bucket, &key).await?;
-                Ok(object.map(|object| {
-                    Node::Leaf(Leaf {
-                        names: Some(names.clone()),
-                        parent: Some(self.cdmi.root),
-                        bucket,
-                        object: Box::new(object),
-                    })
-                }))
+                let leaf = self.look(&bucket, &key).await?.map(|object| Leaf {
+                    names: Some(names.clone()),
+                    parent: Some(self.cdmi.root),
+                    bucket,
+                    object: Box::new(object),
+                });
+                let fits = |leaf: &Leaf| !names.slash || leaf.reference().is_some();
+                Ok(leaf.filter(fits).map(Node::Leaf))
             }
             (None, _) => Ok(None),
         }
@@ -223,8 +222,9 @@ impl Call<'_> {
         let (Ok(key), Ok(directory)) = (Key::parse(path), Key::parse(format!("{path}/"))) else {
             return Ok(None);
         };
-        if !names.slash
-            && let Some(object) = self.look(&bucket.name, &key).await?
+        // A reference is one name, whatever it leads to.
+        if let Some(object) = self.look(&bucket.name, &key).await?
+            && (!names.slash || object.documents.contains_key(document::REFERENCE))
         {
             return Ok(Some(Node::Leaf(Leaf {
                 names: Some(names.clone()),
@@ -241,16 +241,6 @@ impl Call<'_> {
             return Err(self.with_slash(names));
         }
         let parent = self.parent_id(bucket, path).await?;
-        if let Some(object) = &made
-            && object.documents.contains_key(document::REFERENCE)
-        {
-            return Ok(Some(Node::Leaf(Leaf {
-                names: Some(names.clone()),
-                parent: Some(parent),
-                bucket: bucket.name.clone(),
-                object: Box::new(object.clone()),
-            })));
-        }
         let container = match made {
             Some(object) => Container {
                 names: names.clone(),
