@@ -100,7 +100,8 @@ impl Driver {
             self.clock
                 .advance(std::time::Duration::from_micros(self.random.next_u64() % 3));
             self.step(&bucket, &key, &operation).map_err(|error| {
-                format!("operation {number} {operation:?} {bucket} {key:?}: {error}")
+                let operation: String = format!("{operation:?}").chars().take(300).collect();
+                format!("operation {number} {operation} {bucket} {key:?}: {error}")
             })?;
         }
         self.disk.stop_after(None);
@@ -140,12 +141,34 @@ impl Driver {
     ) -> std::result::Result<(), String> {
         let mut after = self.model.clone();
         let mut expected = expect(&mut after, self.now(), (bucket, key), operation);
+        // What will work may be done by a job, too.
+        let by_job = expected.is_ok() && operation.is_tree() && !self.chance(5);
+        if by_job {
+            let store = self.store.as_ref().ok_or("no store")?;
+            store.set_tree_keys_max(1);
+        }
         let answer = self.ask(bucket, key, operation)?;
         let stopped = [ErrorKind::Unavailable, ErrorKind::Internal];
         let crashed = answer.as_ref().is_err_and(|kind| stopped.contains(kind));
         if crashed && self.over == Over::Embedded {
             self.reboot()?;
             return self.settle(after, operation);
+        }
+        if by_job {
+            let store = self.store.as_ref().ok_or("no store")?;
+            store.set_tree_keys_max(trestle_store::TREE_KEYS_MAX);
+            if answer.as_ref().is_ok_and(|answer| answer == "a job") {
+                *self
+                    .coverage
+                    .entry((operation.verb(), "job".to_owned()))
+                    .or_default() += 1;
+                if self.carry_on_jobs().is_err() || self.adopt(&mut after).is_err() {
+                    self.reboot()?;
+                    return self.settle(after, operation);
+                }
+                self.model = after;
+                return Ok(());
+            }
         }
         let outcome = match &answer {
             Ok(_) => "ok".to_owned(),
@@ -174,6 +197,19 @@ impl Driver {
             return Err(format!("the store says {answer:?}, the model {expected:?}"));
         }
         Ok(())
+    }
+
+    /// Until no job runs.
+    fn carry_on_jobs(&self) -> std::result::Result<(), String> {
+        let store = self.store.clone().ok_or("no store")?;
+        for _ in 0..1_000 {
+            let carried = self.spawn.run(ask::carry_on_jobs(&store));
+            let carried = carried.ok_or("the store stands still")?;
+            if !carried.map_err(|error| format!("a job: {error}"))? {
+                return Ok(());
+            }
+        }
+        Err("a job does not end".to_owned())
     }
 
     /// Ids of new versions are the store's to choose: taken over from its own listing.
@@ -245,6 +281,9 @@ impl Driver {
 
     /// Takes the state before or after the operation that was under way, whichever is there.
     fn settle(&mut self, after: Model, operation: &Operation) -> std::result::Result<(), String> {
+        if operation.is_tree() {
+            self.carry_on_jobs()?;
+        }
         if operation.is_piecemeal() {
             self.ask("", "", operation)?
                 .map_err(|kind| format!("again: {kind:?}"))?;

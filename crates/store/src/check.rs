@@ -246,7 +246,15 @@ impl Check<'_> {
         }
         let owner = read.get(&row_key::account(account)).await?;
         let name = bucket.name.clone();
+        let mut jobs = Vec::new();
+        for held in &bucket.held {
+            jobs.push(read.get(&row_key::job(held.job)).await?);
+        }
         self.buckets.insert(id, bucket);
+        if jobs.iter().any(Option::is_none) {
+            let message = "a bucket is held by a job that does not exist";
+            return Err(Error::corrupt(message));
+        }
         if owner.is_none() {
             return Err(Error::corrupt(
                 "the account that owns the bucket does not exist",

@@ -9,6 +9,7 @@ use crate::record::{BucketRecord, JobRecord, Record};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use crate::tree::{Change, Room, TOLD_BYTES_MAX, Tree};
+use std::sync::atomic::Ordering;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketId, BucketName, Error, ErrorKind, JobId, Noun, Result, Sequence};
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Write};
@@ -98,8 +99,12 @@ impl Store {
         Ok(self.try_commit(commit).await?.then_some(job.id))
     }
 
-    /// Carries on all jobs for a while, and forgets those that ended long ago.
-    pub(crate) async fn continue_jobs(&self) -> Result<()> {
+    /// Carries on all jobs for a while, and forgets those that ended long ago. A part of
+    /// [`Store::tidy`].
+    ///
+    /// # Errors
+    /// The engine's; it will be tried again.
+    pub async fn continue_jobs(&self) -> Result<()> {
         let jobs = all_jobs(&*self.snapshot().await?).await?;
         for FoundJob { job, revision } in jobs {
             if job.state == JobState::Running {
@@ -143,7 +148,7 @@ impl Store {
                     .map(|_| false);
             };
             let room = Room {
-                keys: BATCH_KEYS,
+                keys: BATCH_KEYS.min(self.tree_keys_max.load(Ordering::Relaxed)),
                 bytes: BATCH_BYTES,
                 told: TOLD_BYTES_MAX,
             };

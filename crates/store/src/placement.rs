@@ -292,6 +292,35 @@ impl Slot {
         Ok(Some(changes))
     }
 
+    /// Refuses what [`Slot::install`] or its commit would refuse of a body that is yet to come.
+    ///
+    /// # Errors
+    /// `Locked`; `Conflict` with a job; `QuotaExceeded`, of a large body.
+    pub(crate) async fn check_room(&self, store: &Store, declared: Option<u64>) -> Result<()> {
+        self.check_held()?;
+        let guard = Guard::at(store.host.clock.now());
+        let mut tally = Tally {
+            objects: i64::from(self.current.is_none()),
+            bytes: store::signed(declared.unwrap_or(0)),
+            ..Tally::default()
+        };
+        let current = self.current.as_ref().map(|current| &current.object);
+        let replaced = current.filter(|current| self.replaces(current));
+        for replaced in replaced
+            .into_iter()
+            .chain(self.null.as_ref().map(|null| &null.object))
+        {
+            guard.check(replaced)?;
+            tally.bytes -= store::signed(replaced.length());
+        }
+        // The commit of a small one will be there at once.
+        if declared.unwrap_or(0) > store.engine.data.body_bytes_max() as u64 {
+            let read = store.snapshot().await?;
+            quota::check(&*read, &[(self.bucket.bucket.clone(), tally)]).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn versioning(&self) -> Versioning {
         self.bucket.bucket.properties.versioning
     }

@@ -73,6 +73,8 @@ impl Store {
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
         let mut found = self.look_up(grant, &put, id).await?;
+        let declared = put.checks.declared_length;
+        found.check_room(self, declared).await?;
         let mut checks = put.checks.clone();
         checks.algorithms.extend(put.checksum);
         let encrypt = encrypt_of(put.encrypt.as_ref(), &found.bucket.bucket.properties);

@@ -4,15 +4,15 @@
 //! writes that run at the same time do not disturb each other; in its last eighth, each expects
 //! that no other has counted meanwhile, so that the limit holds exactly.
 
-use crate::account::find_account;
 use crate::nouns::Bucket;
 use crate::placement::Tally;
 use crate::properties::Quota;
+use crate::record::{AccountRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use trestle_core::{AccountId, Error, ErrorKind, Result};
+use trestle_core::{AccountId, Error, ErrorKind, Noun, Result};
 use trestle_engine::{Expectation, MetaRead};
 
 /// Refuses changes of buckets' contents that a quota does not allow; else says what the commit has
@@ -39,7 +39,9 @@ pub(crate) async fn check(
         if tally.objects <= 0 && tally.all_bytes() <= 0 {
             continue;
         }
-        let quota = find_account(read, account).await?.account.properties.quota;
+        let row = read.get(&row_key::account(account)).await?;
+        let row = row.ok_or_else(|| Error::not_found(Noun::Account, account))?;
+        let quota = AccountRecord::from_value(&row.value)?.quota();
         let of_account = |count| row_key::account_counter(account, count);
         let what = format!("account {account}");
         expectations.extend(holds(read, quota, tally, (&what, &of_account)).await?);

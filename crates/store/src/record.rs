@@ -195,7 +195,15 @@ impl AccountRecord {
         })
     }
 
+    pub(crate) fn quota(&self) -> Quota {
+        Quota {
+            bytes: self.quota_bytes,
+            objects: self.quota_objects,
+        }
+    }
+
     pub(crate) fn into_account(self, id: AccountId) -> Result<Account> {
+        let quota = self.quota();
         Ok(Account {
             id,
             created: Timestamp(self.created),
@@ -203,10 +211,7 @@ impl AccountRecord {
             properties: AccountProperties {
                 metadata: metadata_of_filled(self.metadata)?,
                 acl: self.acl,
-                quota: Quota {
-                    bytes: self.quota_bytes,
-                    objects: self.quota_objects,
-                },
+                quota,
                 documents: self.documents.unwrap_or_default(),
                 closed: self.closed.unwrap_or_default(),
             },

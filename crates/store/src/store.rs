@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use trestle_access::{Acl, Action, Grant, Grantee, Ownership, Permission, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
@@ -43,6 +44,8 @@ pub struct Store {
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
+    /// Keys of a directory that one commit takes on.
+    pub(crate) tree_keys_max: AtomicUsize,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -119,6 +122,7 @@ impl Store {
             waiting: Waiting::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
+            tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);

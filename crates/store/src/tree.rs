@@ -11,6 +11,7 @@ use crate::row_key;
 use crate::store::{self, FoundBucket, Store};
 use crate::versions::Walk;
 use bytes::Bytes;
+use std::sync::atomic::Ordering;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketId, Error, ErrorKind, Key, Noun, Owner, Result};
 use trestle_engine::{Expectation, MetaRead, Scan, Urgency, Write};
@@ -82,6 +83,13 @@ pub(crate) struct Batch {
 }
 
 impl Store {
+    /// Lets one commit of a directory take on at most so many keys, rather than [`TREE_KEYS_MAX`]:
+    /// what is larger is a job.
+    pub fn set_tree_keys_max(&self, keys: usize) {
+        let keys = keys.clamp(1, TREE_KEYS_MAX);
+        self.tree_keys_max.store(keys, Ordering::Relaxed);
+    }
+
     /// Deletes everything whose key starts with a prefix, each key as its bucket's versioning says,
     /// or with all history.
     ///
@@ -191,7 +199,7 @@ impl Store {
     ) -> Result<Option<TreeOutcome>> {
         tree.check_free(change)?;
         let room = Room {
-            keys: TREE_KEYS_MAX,
+            keys: self.tree_keys_max.load(Ordering::Relaxed),
             bytes: TREE_BYTES_MAX,
             told: usize::MAX,
         };

@@ -9,7 +9,8 @@ use trestle_host::SeededRandom;
 use trestle_store::Versioning;
 
 const BUCKETS: [&str; 3] = ["one", "two", "drei und mehr"];
-const BODY_MAX: usize = 128 << 10;
+/// Bytes up to which a content is attached to its row.
+pub(super) const BODY_MAX: usize = 128 << 10;
 
 /// A few keys that are near each other in every way that matters.
 pub(super) fn key(random: &SeededRandom) -> String {
@@ -109,7 +110,10 @@ fn property(random: &SeededRandom) -> Property {
 pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, Operation) {
     let pick = |below: u64| random.next_u64() % below;
     if pick(3) == 0 {
-        let (name, key, made) = choose_contents::choose(random, model);
+        let (name, mut key, made) = choose_contents::choose(random, model);
+        if made.is_patch() && pick(2) == 0 {
+            key = held(model, &name).unwrap_or(key);
+        }
         return (name, key, Operation::Contents(made));
     }
     let name = bucket(random);
@@ -119,7 +123,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
         .filter(|keys| !keys.is_empty() && pick(5) > 0);
     let known = known.and_then(|keys| keys.keys().nth(pick(keys.len() as u64) as usize));
     let chosen = known.cloned().unwrap_or_else(|| key(random));
-    let operation = match pick(56) {
+    let operation = match pick(64) {
         0..2 => Operation::CreateBucket,
         2 => {
             return (
@@ -137,7 +141,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             random,
             &[
                 Versioning::Enabled,
-                Versioning::Enabled,
+                Versioning::Suspended,
                 Versioning::Suspended,
                 Versioning::Off,
             ],
@@ -145,7 +149,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
         )),
         7 if pick(3) == 0 => Operation::Quota(Some(pick(600_000)), Some(pick(12))),
         7 => Operation::Quota(None, None),
-        8..21 => Operation::Put {
+        8..21 | 62 | 63 => Operation::Put {
             bytes: bytes(random, BODY_MAX),
             kind: format!("kind-{}", pick(5)),
             metadata: metadata(random),
@@ -172,7 +176,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             },
         },
         27..29 => Operation::Head(which(random)),
-        29 => {
+        29 | 61 => {
             // What may not be shortened is to be tried.
             let operation = Operation::Update {
                 which: Which::Current,
@@ -211,18 +215,25 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             mark_missing: pick(2) == 0,
             bypass: pick(3) == 0,
         },
-        40 => Operation::Delete {
-            which: Which::Current,
-            condition: condition(random),
-            erase: true,
-            mark_missing: false,
-            bypass: pick(3) == 0,
-        },
+        40 => {
+            let operation = Operation::Delete {
+                which: Which::Current,
+                condition: condition(random),
+                erase: true,
+                mark_missing: false,
+                bypass: pick(3) == 0,
+            };
+            let keys = model.get(&name).into_iter().flat_map(|bucket| &bucket.keys);
+            let mut held = keys.filter(|(_, versions)| versions.iter().any(|v| v.hold));
+            let held = held.next().filter(|_| pick(3) == 0);
+            let key = held.map_or(chosen, |(key, _)| key.clone());
+            return (name, key, operation);
+        }
         41..43 => Operation::Rename {
             bucket: bucket(random),
             key: key(random),
         },
-        43 => {
+        43 | 57 | 58 => {
             return (
                 name,
                 tree(random),
@@ -231,7 +242,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
                 },
             );
         }
-        44 => {
+        44 | 59 | 60 => {
             let operation = Operation::RenameTree {
                 bucket: bucket(random),
                 prefix: tree(random),
@@ -267,6 +278,20 @@ fn retained(model: &Model, bucket: &str) -> Option<String> {
             .is_some_and(|newest| newest.retention.is_some())
     });
     retained.map(|(key, _)| key.clone())
+}
+
+/// A key whose null version, which may be replaced, is current and held.
+fn held(model: &Model, bucket: &str) -> Option<String> {
+    let bucket = model.get(bucket)?;
+    if bucket.versioning == Versioning::Enabled {
+        return None;
+    }
+    let mut keys = bucket.keys.iter();
+    let held = keys.find(|(_, versions)| {
+        let newest = versions.first();
+        newest.is_some_and(|newest| newest.hold && newest.null)
+    });
+    held.map(|(key, _)| key.clone())
 }
 
 /// The prefix of a directory.

@@ -74,6 +74,11 @@ pub(super) enum Contents {
 }
 
 impl Contents {
+    /// Whether it changes what a key holds.
+    pub(super) fn is_patch(&self) -> bool {
+        matches!(self, Contents::Patch { .. })
+    }
+
     pub(super) fn verb(&self) -> &'static str {
         match self {
             Contents::Copy { .. } => "copy",

@@ -160,6 +160,14 @@ impl Operation {
         }
     }
 
+    /// Whether it is done to a directory.
+    pub(super) fn is_tree(&self) -> bool {
+        matches!(
+            self,
+            Operation::DeleteTree { .. } | Operation::RenameTree { .. }
+        )
+    }
+
     /// Whether more than one commit does it, and a crash may leave it half done; it can be repeated.
     pub(super) fn is_piecemeal(&self) -> bool {
         matches!(self, Operation::Expire)

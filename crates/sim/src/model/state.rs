@@ -1,6 +1,7 @@
 //! What the verbs mean, over plain maps.
 
 use super::ask::fingerprint;
+use super::choose::BODY_MAX;
 use super::contents::{self, Upload};
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
 use bytes::Bytes;
@@ -456,6 +457,21 @@ pub(super) fn expect(
     }
 }
 
+/// What is refused before a body is read.
+fn check_room(bucket: &Bucket, now: u64, key: &str, declared: u64) -> Result<(), ErrorKind> {
+    let mut after = bucket.clone();
+    let new = Stored {
+        bytes: vec![0; declared as usize].into(),
+        marker: false,
+        ..Stored::marker(false)
+    };
+    after.install(key, new, now)?;
+    match declared > BODY_MAX as u64 {
+        true => after.check_quota(bucket.totals()),
+        false => Ok(()),
+    }
+}
+
 fn put(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> Answer {
     let mut new = Stored {
         marker: false,
@@ -471,6 +487,8 @@ fn put(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> Answe
             expires,
         } => {
             holds(*condition, bucket.live(key, now))?;
+            let length = (bytes.len() as u64).checked_add_signed(*declared);
+            check_room(bucket, now, key, length.unwrap_or(0))?;
             // An empty body cannot be declared shorter than it is.
             if *declared != 0 && (bytes.len() as u64).checked_add_signed(*declared).is_some() {
                 return Err(ErrorKind::IncompleteBody);

@@ -37,6 +37,62 @@ async fn every_lost_row_is_found() {
     }
 }
 
+/// A store with versions of every kind, ends, and a job.
+async fn versioned() -> Fixture {
+    use trestle_store::Versioning;
+    let f = Fixture::new().await;
+    f.put("k", b"null").await.unwrap();
+    f.put("large", &pattern(300_000, 4)).await.unwrap();
+    f.versioning(Versioning::Enabled).await.unwrap();
+    for k in ["k", "large"] {
+        f.put(k, b"above").await.unwrap();
+        f.put(k, b"current").await.unwrap();
+    }
+    f.mark("gone").await;
+    f.put("marked", b"x").await.unwrap();
+    f.mark("marked").await;
+    let mut put = a_put("b", "ends");
+    put.properties.expires = Some(trestle_core::Timestamp(START.0 + 1_000_000));
+    f.put_with(put, b"x").await.unwrap();
+    f.put("d/1", b"x").await.unwrap();
+    f.put("d/2", b"x").await.unwrap();
+    f.store.set_tree_keys_max(1);
+    crate::trees::rename(&f, "d/", ("b", "n/")).await.unwrap();
+    f.assert_sound().await;
+    f
+}
+
+#[tokio::test]
+async fn every_lost_or_damaged_row_of_versions_is_found() {
+    let counts = versioned().await;
+    for table in [0x30, 0x31, 0x33, 0x34, 0x35, 0x36, 0x38, 0x60] {
+        let rows = counts.rows(table).await.len();
+        assert!(rows > 0, "{table:#x}");
+        for row in 0..rows {
+            let f = versioned().await;
+            let (key, value) = f.rows(table).await.swap_remove(row);
+            apply(&f, Write::Delete { key: key.clone() }).await;
+            let (_, findings) = f.check().await;
+            assert!(!findings.is_empty(), "{key:x}");
+            if !value.is_empty() {
+                let value = value.slice(..value.len() - 1);
+                let body = None;
+                apply(
+                    &f,
+                    Write::Put {
+                        key: key.clone(),
+                        value,
+                        body,
+                    },
+                )
+                .await;
+                let (_, findings) = f.check().await;
+                assert!(!findings.is_empty(), "{key:x}");
+            }
+        }
+    }
+}
+
 /// A store with shared layers, references, an upload with parts, and a layer that is to go.
 async fn shared() -> (Fixture, trestle_store::ObjectReader) {
     let f = Fixture::new().await;

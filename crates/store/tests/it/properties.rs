@@ -429,6 +429,14 @@ async fn a_quota_refuses_what_would_pass_it_and_nothing_else() {
     f.put("b", &pattern(40, 2)).await.unwrap();
     assert_eq!(kind(f.put("b", &pattern(41, 2)).await), exceeded);
     f.put("b", &pattern(10, 2)).await.unwrap();
+    // A large body is refused before it is read.
+    let unread = futures::stream::poll_fn(|_| -> std::task::Poll<Option<Result<bytes::Bytes>>> {
+        panic!("the body was read")
+    });
+    let mut put = a_put("b", "large");
+    put.checks.declared_length = Some(1 << 30);
+    let write = on_object(Action::WriteObject, "b", "large");
+    assert_eq!(kind(f.store.put(&write, put, unread).await), exceeded);
     // A lowered limit stops growth alone.
     quota(Some(5), None).await;
     f.put("b", &pattern(9, 2)).await.unwrap();

@@ -16,7 +16,7 @@ async fn remove(f: &Fixture, prefix: &str, history: History) -> Result<TreeOutco
     f.store.delete_directory(&grants, &delete).await
 }
 
-async fn rename(f: &Fixture, from: &str, to: (&str, &str)) -> Result<TreeOutcome> {
+pub(crate) async fn rename(f: &Fixture, from: &str, to: (&str, &str)) -> Result<TreeOutcome> {
     let grants = [
         on_object(Action::DeleteObject, "b", from),
         on_object(Action::WriteObject, to.0, to.1),
