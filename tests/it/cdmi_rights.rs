@@ -86,3 +86,59 @@ fn lists_decide_who_reads_what() {
         400,
     );
 }
+
+#[test]
+fn data_system_metadata_is_kept_inherited_and_provided() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let wanted =
+        json!({"cdmi_data_redundancy": "2", "cdmi_latency": "100", "cdmi_vendor_x": "kept"});
+    create(client, "/c/", json!({"metadata": wanted}));
+    create(
+        client,
+        "/c/in/",
+        json!({"metadata": {"cdmi_latency": "50"}}),
+    );
+    let hashed = json!({"value": "abc", "metadata": {"cdmi_value_hash": "SHA256", "cdmi_unknown": {"a": "b"}}});
+    create(client, "/c/in/o", hashed);
+    let metadata = read(client, "/c/in/o", OBJECT)["metadata"].clone();
+    assert_eq!(metadata["cdmi_data_redundancy"], "2");
+    assert_eq!(metadata["cdmi_latency"], "50");
+    assert_eq!(metadata["cdmi_unknown"], json!({"a": "b"}));
+    assert!(
+        metadata.get("cdmi_vendor_x").is_none(),
+        "not data system metadata"
+    );
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(metadata["cdmi_hash"], sha256);
+    assert_eq!(metadata["cdmi_value_hash_provided"], "SHA256");
+    let made =
+        json!({"metadata": {"cdmi_size": "9", "cdmi_hash": "00", "cdmi_hash_provided": "x"}});
+    let target = "/c/in/o?metadata=cdmi_size&metadata=cdmi_hash&metadata=cdmi_hash_provided";
+    status(&call(client, "PATCH", target, OBJECT, made), 204);
+    let after = read(client, "/c/in/o?metadata=cdmi_", OBJECT)["metadata"].clone();
+    assert_eq!(
+        (&after["cdmi_size"], &after["cdmi_hash"]),
+        (&json!("3"), &json!(sha256))
+    );
+    assert!(after.get("cdmi_hash_provided").is_none());
+
+    let cms = [("content-type", "application/cms")];
+    status(
+        &client
+            .send("PUT", "/cdmi/c/cms", &cms, b"\x30\x80")
+            .unwrap(),
+        201,
+    );
+    assert_eq!(
+        read(client, "/c/cms", OBJECT)["mimetype"],
+        "application/cms"
+    );
+    create(client, "/c/ref", json!({"reference": "/c/in/o"}));
+    status(
+        &call(client, "PATCH", "/c/ref", OBJECT, json!({"value": "x"})),
+        302,
+    );
+    status(&plain(client, "DELETE", "/c/ref", b""), 204);
+    status(&get(client, "/c/in/o", OBJECT), 200);
+}
