@@ -180,6 +180,15 @@ pub(crate) fn with_tags(mut context: Context, tags: &Tags) -> Context {
     context
 }
 
+/// Whether a stranger to the bucket, whom no policy of its own can bind, writes by the right of a
+/// list alone: then the object is the writer's, and so is its list.
+async fn is_own_by_list(call: &Call<'_>) -> Result<bool, S3Error> {
+    let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
+    let other = call.principal.account() != Some(&bucket.owner.account);
+    let unbound = call.principal.is_anonymous() || call.principal.is_account_root();
+    Ok(other && unbound && bucket.properties.policy.is_none())
+}
+
 /// Reads what a new object is to carry, with the grants that it takes; the first is for the write.
 pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     let tags = match headers::text(&call.headers, "x-amz-tagging")? {
@@ -195,7 +204,9 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
         .await?;
     let mut actions = Vec::new();
     actions.extend((!tags.is_empty()).then_some(Action::WriteObjectTags));
-    actions.extend(sent.needs_right().then_some(Action::WriteObjectAcl));
+    if sent.needs_right() && !is_own_by_list(call).await? {
+        actions.push(Action::WriteObjectAcl);
+    }
     actions.extend(retention.map(|_| Action::WriteObjectRetention));
     actions.extend(hold.map(|_| Action::WriteLegalHold));
     for action in actions {
