@@ -193,8 +193,6 @@ async fn first<S>(
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        // Names have no case, but some clients know only the one that servers used to send.
-        .title_case_headers(true)
         // What was asked before a violation is still answered.
         .half_close(true)
         .serve_connection(TokioIo::new(io), answer);
