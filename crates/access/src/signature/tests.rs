@@ -433,6 +433,32 @@ fn version_2_signs_the_bucket_of_the_host() {
     assert!(get.verify(SECRET, "us-east-1", then).is_err());
 }
 
+#[test]
+fn version_2_signs_parameters_that_stand_for_headers() {
+    let plain = "T1x7FvgfvH8Mv2JDanZbxxSJbXY%3D";
+    let with_acl = "Dq9S5xB5m9LK%2BxmqDL9GmYd6sUw%3D";
+    let put = |signature: &str, more: &str| {
+        let target =
+            format!("/b/k?AWSAccessKeyId={KEY}&Expires=1369353700&Signature={signature}{more}");
+        Owned::new("PUT", &target, &[("host", "h")]).verify(SECRET, "us-east-1", THEN)
+    };
+    assert_eq!(put(plain, ""), Ok(()));
+    assert_eq!(put(with_acl, "&x-amz-acl=private"), Ok(()));
+    assert_eq!(put(with_acl, "&X-Amz-Acl=private"), Ok(()));
+    for more in [
+        "&x-amz-acl=public-read",
+        "&x-amz-copy-source=%2Fb%2Fsecret",
+        "&X-AMZ-Copy-Source=%2Fb%2Fsecret",
+        "&x%2Damz-acl=public-read",
+    ] {
+        for signature in [plain, with_acl] {
+            let refused = put(signature, more);
+            let mismatch = matches!(refused, Err(SignatureError::Mismatch { .. }));
+            assert!(mismatch, "{more}");
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_input_is_answered(

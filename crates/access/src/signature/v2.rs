@@ -191,9 +191,14 @@ fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str) -> String
             extra.insert((*name).to_owned(), header(name));
         }
     }
-    // A presigned URL may carry the token that a header would.
-    if let Some(token) = query.one("x-amz-security-token") {
-        extra.insert("x-amz-security-token".to_owned(), token.to_owned());
+    // A URL may carry what a header would, and it counts as one: it is signed as one, too.
+    for name in query.names() {
+        let lower = name.to_ascii_lowercase();
+        if lower.starts_with("x-amz-") {
+            // One that differs from the header of its name is refused by whoever reads both.
+            let value = query.one(name).unwrap_or_default().trim();
+            extra.entry(lower).or_insert_with(|| value.to_owned());
+        }
     }
     for (name, value) in &extra {
         text.extend([name, ":", value, "\n"]);
