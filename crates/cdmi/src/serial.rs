@@ -21,6 +21,44 @@ use trestle_store::{Object, ObjectProperties};
 
 /// Most objects of one serialised container.
 const OBJECTS_MAX: usize = 10_000;
+/// How deep serialised containers nest: what is deeper could not be read back as JSON, and would
+/// take a stack as deep.
+const DEPTH_MAX: usize = 60;
+
+/// How much of a serialised form there is already.
+#[derive(Default)]
+struct Taken {
+    objects: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+impl Taken {
+    fn object(&mut self) -> Answered<()> {
+        self.objects += 1;
+        match self.objects > OBJECTS_MAX {
+            true => Err(too_much()),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts what was rendered while it is, so that the memory of the whole has a limit.
+    fn rendered(&mut self, rendering: &Rendering) -> Answered<()> {
+        self.bytes = self.bytes.saturating_add(rendering.to_bytes()?.len());
+        match self.bytes as u64 > VALUE_BYTES_MAX {
+            true => Err(too_much()),
+            false => Ok(()),
+        }
+    }
+
+    fn enter(&mut self) -> Answered<()> {
+        self.depth += 1;
+        match self.depth > DEPTH_MAX {
+            true => Err(too_much()),
+            false => Ok(()),
+        }
+    }
+}
 
 /// A serialised object.
 #[derive(Clone, Debug)]
@@ -117,8 +155,8 @@ impl Call<'_> {
     pub(crate) async fn serialized(&self, uri: &str) -> Answered<(Bytes, Metadata)> {
         let source = self.source(uri).await?;
         let all = self.with_all_fields();
-        let mut count = 0;
-        let rendering = all.serialize(&source.node, &mut count).await;
+        let mut taken = Taken::default();
+        let rendering = all.serialize(&source.node, &mut taken).await;
         let bytes = rendering.map_err(Fault::of_source)?.to_bytes()?;
         if bytes.len() as u64 > VALUE_BYTES_MAX {
             return Err(too_much());
@@ -133,16 +171,22 @@ impl Call<'_> {
     fn serialize<'b>(
         &'b self,
         node: &'b Node,
-        count: &'b mut usize,
+        taken: &'b mut Taken,
     ) -> BoxFuture<'b, Answered<Rendering>> {
         async move {
-            *count += 1;
-            if *count > OBJECTS_MAX {
-                return Err(too_much());
-            }
+            taken.object()?;
             match node {
-                Node::Leaf(leaf) => self.serialize_leaf(leaf).await,
-                Node::Container(container) => self.serialize_container(container, count).await,
+                Node::Leaf(leaf) => {
+                    let rendering = self.serialize_leaf(leaf).await?;
+                    taken.rendered(&rendering)?;
+                    Ok(rendering)
+                }
+                Node::Container(container) => {
+                    taken.enter()?;
+                    let rendering = self.serialize_container(container, taken).await;
+                    taken.depth -= 1;
+                    rendering
+                }
             }
         }
         .boxed()
@@ -172,9 +216,10 @@ impl Call<'_> {
     async fn serialize_container(
         &self,
         container: &Container,
-        count: &mut usize,
+        taken: &mut Taken,
     ) -> Answered<Rendering> {
         let mut rendering = self.container_head(container).await?;
+        taken.rendered(&rendering)?;
         let names = self.children(container, None).await?.names;
         let mut children = Vec::new();
         for name in names {
@@ -182,7 +227,7 @@ impl Call<'_> {
             let plain = name.trim_end_matches(['/', '?']);
             let child = self.resolve(&container.names.child(plain, slash)).await?;
             let Some(child) = child else { continue };
-            match self.serialize(&child, count).await {
+            match self.serialize(&child, taken).await {
                 Ok(rendering) => children.push(Value::Object(rendering.into_map())),
                 // What may not be read is left out.
                 Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => {}
@@ -412,7 +457,10 @@ impl Call<'_> {
 fn too_much() -> Fault {
     Fault::Error(Error::new(
         ErrorKind::TooLarge,
-        format!("at most {OBJECTS_MAX} objects and {VALUE_BYTES_MAX} bytes are serialised"),
+        format!(
+            "at most {OBJECTS_MAX} objects, {VALUE_BYTES_MAX} bytes and containers {DEPTH_MAX} deep \
+             are serialised"
+        ),
     ))
 }
 

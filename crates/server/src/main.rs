@@ -21,6 +21,10 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Stack of a thread that serves requests: what nests as deep as it may, containers in containers,
+/// is rendered on it. Only what is used takes memory.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Serves objects over HTTP, durably, from one binary.
 #[derive(Parser)]
 #[command(name = "trestle", version, about)]
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()
     {
         Ok(runtime) => runtime,
