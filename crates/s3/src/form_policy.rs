@@ -126,6 +126,10 @@ impl FormPolicy {
         if now >= self.expires {
             return Err(denied("Policy expired.".to_owned()));
         }
+        // What was signed for one bucket must not open another of the signer's.
+        if !self.names_bucket() {
+            return Err(denied("Policy Condition missing: bucket".to_owned()));
+        }
         for condition in &self.conditions {
             let (Condition::Equal(name, _) | Condition::StartsWith(name, _)) = condition;
             let field = match name.as_str() {
@@ -155,6 +159,13 @@ impl FormPolicy {
             }
         }
         Ok(())
+    }
+
+    fn names_bucket(&self) -> bool {
+        self.conditions.iter().any(|condition| {
+            let (Condition::Equal(name, _) | Condition::StartsWith(name, _)) = condition;
+            name == "bucket"
+        })
     }
 
     /// Smallest and largest file.
@@ -214,6 +225,10 @@ mod tests {
         let wrong = [("key", "bar"), ("acl", "private"), ("x-amz-meta-a", "1")];
         assert_eq!(check(&wrong), Err(Code::AccessDenied));
         assert!(policy.check(&fields(&good), "c", Timestamp(0)).is_err());
+        let anywhere = self::policy(r#"[["starts-with", "$key", "foo"]]"#).unwrap();
+        let key = fields(&[("key", "foo.txt")]);
+        let refused = anywhere.check(&key, "b", Timestamp(0));
+        assert_eq!(refused.map_err(|e| e.code()), Err(Code::AccessDenied));
         assert!(
             policy
                 .check(&fields(&good), "b", Timestamp(u64::MAX))
