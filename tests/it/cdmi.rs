@@ -461,3 +461,18 @@ fn capabilities_are_a_tree_that_every_object_points_into() {
     status(&refused, 401);
     assert!(refused.header("www-authenticate").is_some());
 }
+
+#[test]
+fn what_is_too_deep_to_be_read_back_is_not_serialised() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/s/", json!({}));
+    for (name, depth, expected) in [("d", 59, 201), ("e", 500, 413)] {
+        let deep = format!("/rest/s/{name}{}/o", "/a".repeat(depth));
+        status(&client.send("PUT", &deep, &[], b"x").unwrap(), 201);
+        let document = json!({"serialize": format!("/s/{name}/")});
+        let target = format!("/s/of-{name}");
+        status(&call(client, "PUT", &target, OBJECT, document), expected);
+    }
+    create(client, "/back/", json!({"deserialize": "/s/of-d"}));
+}

@@ -519,3 +519,62 @@ fn the_command_line_manages_identities() {
         assert!(code == 2 && err.contains(says), "{arguments:?}: {err}");
     }
 }
+
+/// Requests of Swift by somebody of the account `home`.
+struct OfSwift(Client, String);
+
+impl OfSwift {
+    fn of(f: &Fixture, name: &str) -> Self {
+        let mut client = Client::anonymous(f.server().address);
+        let login = format!("home:{name}");
+        let headers = [("x-auth-user", login.as_str()), ("x-auth-key", PASSWORD)];
+        let answer = client.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
+        let token = answer.header("x-auth-token").unwrap();
+        OfSwift(client, token)
+    }
+
+    fn send(&mut self, method: &str, target: &str, header: (&str, &str)) -> u16 {
+        let headers = [("x-auth-token", self.1.as_str()), header];
+        let target = format!("/v1/AUTH_home{target}");
+        self.0.send(method, &target, &headers, &[]).unwrap().status
+    }
+}
+
+#[test]
+fn policies_bind_in_swift_as_anywhere() {
+    const NONE: (&str, &str) = ("x-ignored", "");
+    let f = Fixture::new();
+    let mut root = f.client();
+    let keep = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:DeleteObject","Resource":"*"}}"#;
+    let part = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3::home:c/mine/*"}}"#;
+    for (name, text) in [("keep", keep), ("part", part)] {
+        let target = format!("/-/accounts/home/policies/{name}");
+        assert_eq!(body(&mut root, "PUT", &target, text).status, 200);
+    }
+    let admin = r#","admin":true,"policies":["keep"]"#;
+    user(&mut root, "home", "boss", admin);
+    user(&mut root, "home", "part", r#","policies":["part"]"#);
+    let mut boss = OfSwift::of(&f, "boss");
+    for target in ["/c", "/c/secret", "/c/mine/a"] {
+        assert_eq!(boss.send("PUT", target, NONE), 201, "{target}");
+    }
+    assert_eq!(boss.send("DELETE", "/c/secret", NONE), 403);
+    assert_eq!(boss.send("GET", "/c/secret", NONE), 200);
+    let mut part = OfSwift::of(&f, "part");
+    let from = |source| ("x-copy-from", source);
+    assert_eq!(part.send("PUT", "/c/mine/b", from("c/mine/a")), 201);
+    assert_eq!(part.send("PUT", "/c/mine/b", from("c/secret")), 403);
+    assert_eq!(
+        part.send("COPY", "/c/mine/a", ("destination", "c/mine/d")),
+        201
+    );
+    assert_eq!(
+        part.send("COPY", "/c/mine/a", ("destination", "c/secret")),
+        403
+    );
+    let issue = format!(r#"{{"policies":[{READ}]}}"#);
+    let issued = body(&mut f.of("home/boss"), "POST", "/-/tokens", &issue);
+    boss.1 = json(&issued)["token"].as_str().unwrap().to_owned();
+    assert_eq!(boss.send("GET", "/c/secret", NONE), 200);
+    assert_eq!(boss.send("PUT", "/c/secret", NONE), 403);
+}

@@ -52,7 +52,7 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
         .may(Wish {
             account: &call.account,
             container: None,
-            object: false,
+            object: None,
             reads: call.reads(),
             manages: ["PUT", "DELETE"].contains(&call.method.as_str()),
         })

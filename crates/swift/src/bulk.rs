@@ -137,7 +137,7 @@ async fn delete_object(
         object: object.to_owned(),
     };
     let asking = call.again("DELETE", &place.account, container, object);
-    let container = writable(&asking, &place.account, container).await?;
+    let container = writable(&asking, &place).await?;
     if version == VersionRef::Current && crate::legacy::delete(call, &container, &place).await? {
         return Ok(());
     }
@@ -381,7 +381,7 @@ async fn ensure(call: &Call, container: &str, done: &mut Extracted) -> Outcome<(
     call.may(Wish {
         account: &call.account,
         container: Some(container),
-        object: false,
+        object: None,
         reads: false,
         manages: false,
     })
@@ -418,7 +418,7 @@ async fn put(
     for (name, value) in &entry.headers {
         crate::call::set(&mut asking.headers, name, value);
     }
-    let ready = match writable(&asking, &place.account, &place.container).await {
+    let ready = match writable(&asking, place).await {
         Ok(container) => write::asked(&asking, &place.object).map(|write| (container, write)),
         Err(fault) => Err(fault),
     };

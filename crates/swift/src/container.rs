@@ -109,7 +109,7 @@ impl Call {
         self.may(Wish {
             account: &self.account,
             container: Some(self.container_name()),
-            object: false,
+            object: None,
             reads,
             manages: false,
         })

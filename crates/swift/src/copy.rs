@@ -168,7 +168,7 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
     if range.len() > SIZE_MAX {
         return Err(Fault::new(413));
     }
-    let container = writable(call, &target.account, &target.container).await?;
+    let container = writable(call, &target).await?;
     let write = merged(call, &view, through)?;
     let response = match &view.instead {
         Some(text) => manifest::store(call, &container, &target, write, text.as_bytes()).await?,

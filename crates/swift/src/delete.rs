@@ -16,7 +16,7 @@ use trestle_store::{DeleteObject, DeleteOutcome, VersionRef, Versioning};
 /// Answers a DELETE of an object.
 pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
     let place = call.place();
-    let container = writable(call, &place.account, &place.container).await?;
+    let container = writable(call, &place).await?;
     let version = asked_version(call, Some(&container))?;
     check_expiry(call, &container, &place).await?;
     if version == VersionRef::Current && legacy::delete(call, &container, &place).await? {

@@ -218,7 +218,7 @@ async fn upload(call: &Call, fields: &Fields, file: File, form: &mut Form) -> Ou
     if let Some(encoding) = fields.get("content-encoding") {
         set(&mut asking.headers, "content-encoding", encoding);
     }
-    let ready = match writable(&asking, &place.account, &place.container).await {
+    let ready = match writable(&asking, &place).await {
         Ok(container) => write::asked(&asking, &place.object).map(|write| (container, write)),
         Err(fault) => Err(fault),
     };

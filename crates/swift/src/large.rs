@@ -113,7 +113,7 @@ pub(crate) async fn listed(
     call.may(crate::rights::Wish {
         account,
         container: Some(&name),
-        object: false,
+        object: None,
         reads: true,
         manages: false,
     })
@@ -334,8 +334,12 @@ async fn open_piece(
         } => (place, version, range, expected, found),
     };
     let gone = |what: &str| Error::new(ErrorKind::Conflict, format!("a segment {what}"));
-    // Each container's list is asked once for an answer.
-    let found = match !known && seen.insert(format!("{}:{}", place.account, place.container)) {
+    // Each container's list is asked once for an answer; a policy, for each object.
+    let mut asked = format!("{}:{}", place.account, place.container);
+    if !call.is_let_by_rules(&place.account) {
+        asked = format!("{asked}/{}", place.object);
+    }
+    let found = match !known && seen.insert(asked) {
         true => {
             let found = call.follow(&place, version).await;
             Some(found.map_err(|_| gone("cannot be read"))?)

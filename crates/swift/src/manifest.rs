@@ -31,7 +31,7 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
     {
         return Err(too_large());
     }
-    let container = writable(call, &place.account, &place.container).await?;
+    let container = writable(call, &place).await?;
     write::check_length(call, &input)?;
     let body = input.whole(MANIFEST_MAX).await.map_err(|error| {
         match error.kind() == trestle_core::ErrorKind::TooLarge {

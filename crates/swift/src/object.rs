@@ -1,6 +1,6 @@
 //! Objects: which method does what.
 
-use crate::call::{Call, Input};
+use crate::call::{Call, Input, Place};
 use crate::container::Container;
 use crate::fault::{Fault, Outcome};
 use crate::{copy, cors, delete, manifest, read, write};
@@ -31,16 +31,12 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
     }
 }
 
-/// A container that the caller may write objects to.
+/// The container of an object that the caller may write.
 ///
 /// # Errors
 /// 401, 403; 404.
-pub(crate) async fn writable(
-    call: &Call,
-    account: &trestle_core::AccountId,
-    name: &str,
-) -> Outcome<Container> {
-    let container = call.container(account, name).await?;
-    call.may_object(account, name, false).await?;
+pub(crate) async fn writable(call: &Call, place: &Place) -> Outcome<Container> {
+    let container = call.container(&place.account, &place.container).await?;
+    call.may_object(place, false).await?;
     container.ok_or_else(|| Fault::new(404))
 }

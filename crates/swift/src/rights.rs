@@ -6,12 +6,12 @@
 //! caller then does is granted on the owner's authority, in the caller's name: a Deny of a policy and
 //! an ordered list still bind it.
 
-use crate::call::Call;
+use crate::call::{Call, Place};
 use crate::fault::{Fault, Outcome};
 use crate::swift::unauthorized;
 use crate::who::{RESELLER_ADMIN, RESELLER_READER, SERVICE};
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
+use trestle_access::{Action, Asked, Context, Grant, Principal, Reason, Resource, Verdict};
 use trestle_core::{AccountId, BucketName, ErrorKind, Key, Noun, Result};
 use trestle_store::{Account, AccountUsage};
 
@@ -23,8 +23,8 @@ pub(crate) const ACCOUNT_ACL: &str = "swift.access-control";
 pub(crate) struct Wish<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) container: Option<&'a str>,
-    /// Whether it is an object.
-    pub(crate) object: bool,
+    /// The object, when it is one; `*` for any.
+    pub(crate) object: Option<&'a str>,
     /// Whether it only reads.
     pub(crate) reads: bool,
     /// Whether it makes or deletes an account.
@@ -118,7 +118,7 @@ impl Call {
             return Ok((action, Resource::Account(wish.account.clone())));
         };
         let bucket = self.bucket_name(wish.account, container)?;
-        if !wish.object {
+        let Some(object) = wish.object else {
             let action = match (wish.reads, self.method.as_str()) {
                 (true, _) => Action::ListObjects,
                 (_, "PUT") => Action::CreateBucket,
@@ -126,7 +126,7 @@ impl Call {
                 _ => Action::WriteBucketMetadata,
             };
             return Ok((action, Resource::Bucket(bucket)));
-        }
+        };
         let action = match (wish.reads, self.method.as_str()) {
             (true, "HEAD") => Action::ReadObjectMetadata,
             (true, _) => Action::ReadObject,
@@ -135,27 +135,28 @@ impl Call {
             _ => Action::WriteObject,
         };
         // Which object it is makes no difference to lists; a policy may look at its name.
-        let name = match wish.container == self.target.container.as_deref() {
-            true => self.target.object.as_deref().unwrap_or("*"),
-            false => "*",
-        };
-        let key = crate::container::key(name)?;
+        let key = crate::container::key(object)?;
         Ok((action, Resource::Object(bucket, key)))
     }
 
-    /// Whether the core lets the caller do something in its own name.
-    async fn core(&self, action: Action, resource: Resource) -> Outcome<bool> {
+    /// What the caller asks in its own name.
+    fn asked(&self, action: Action, resource: Resource) -> Asked {
         let mut context = Context::at(self.now);
         context.source = self.remote;
         if let Some(referer) = self.headers.get("referer").and_then(|v| v.to_str().ok()) {
             context = context.with("aws:Referer", referer);
         }
-        let asked = Asked {
+        Asked {
             principal: self.who.principal.clone(),
             action,
             resource,
             context: Arc::new(context),
-        };
+        }
+    }
+
+    /// Whether the core lets the caller do something in its own name.
+    async fn core(&self, action: Action, resource: Resource) -> Outcome<bool> {
+        let asked = self.asked(action, resource);
         match self.swift.store.authorize(asked).await {
             Ok(_) => Ok(true),
             Err(error) => match error.kind() {
@@ -165,17 +166,12 @@ impl Call {
         }
     }
 
-    /// Whether the caller may read, or write, objects of a container.
-    pub(crate) async fn may_object(
-        &self,
-        account: &AccountId,
-        container: &str,
-        reads: bool,
-    ) -> Outcome<Rights> {
+    /// Whether the caller may read, or write, an object.
+    pub(crate) async fn may_object(&self, place: &Place, reads: bool) -> Outcome<Rights> {
         self.may(Wish {
-            account,
-            container: Some(container),
-            object: true,
+            account: &place.account,
+            container: Some(&place.container),
+            object: Some(&place.object),
             reads,
             manages: false,
         })
@@ -187,23 +183,55 @@ impl Call {
         !self.who.principal.session_policies.is_empty()
     }
 
-    /// A grant for what the rules have let through.
+    /// Whether Swift's own rules let the caller through, whatever the object: nothing that looks at
+    /// its name was asked.
+    pub(crate) fn is_let_by_rules(&self, account: &AccountId) -> bool {
+        let (who, name) = (&self.who, self.swift.prefixes.name(account));
+        let groups = [RESELLER_ADMIN, RESELLER_READER, &name];
+        who.pass.is_some() || !self.is_narrowed() && groups.iter().any(|group| who.is_in(group))
+    }
+
+    /// A grant for what the rules have let through, unless something forbids it to the caller: a
+    /// Deny of a policy, an ordered list, a policy that narrows its token.
     pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        // What the rules themselves look at is told to nobody before they have let somebody through.
+        let looks_up = matches!(action, Action::ReadAccount | Action::ReadBucket);
+        if looks_up || self.who.is_anonymous() || self.who.pass.is_some() {
+            return self.granted(action, resource).await;
+        }
+        let asked = self.asked(action, resource);
+        match self.swift.store.authorize(asked.clone()).await {
+            // What a token's own policies do not allow, nobody's authority does.
+            Err(error) if error.kind() == ErrorKind::Forbidden && !self.is_narrowed() => {
+                match self.is_forbidden(&asked).await? {
+                    true => Err(error),
+                    false => self.granted(action, asked.resource).await,
+                }
+            }
+            decided => decided,
+        }
+    }
+
+    /// Whether something forbids it, rather than nothing allowing it.
+    async fn is_forbidden(&self, asked: &Asked) -> Result<bool> {
+        let Some(account) = asked.principal.account() else {
+            return Ok(false);
+        };
+        let own = Resource::Identity(account.clone(), "user/".to_owned());
+        let grant = self.granted(Action::ExplainDecisions, own).await?;
+        let verdict = self.swift.store.explain(&grant, asked).await?;
+        Ok(verdict != Verdict::Denied(Reason::Nothing))
+    }
+
+    async fn granted(&self, action: Action, resource: Resource) -> Result<Grant> {
         let (account, user) = match self.who.principal.account() {
             Some(account) => (account.clone(), self.who.principal.user.clone()),
             None => (self.account.clone(), String::new()),
         };
         let mut context = Context::at(self.now);
         context.source = self.remote;
-        // What a token's own policies do not allow, nobody's authority does; that an account and a
-        // container are there is no secret of theirs.
-        let looks = matches!(action, Action::ReadAccount | Action::ReadBucket);
-        let principal = match self.is_narrowed() && !looks {
-            true => self.who.principal.clone(),
-            false => Arc::new(Principal::root(account, user)),
-        };
         let asked = Asked {
-            principal,
+            principal: Arc::new(Principal::root(account, user)),
             action,
             resource,
             context: Arc::new(context),

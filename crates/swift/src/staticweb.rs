@@ -107,7 +107,7 @@ async fn root(call: &Call, site: &Site<'_>) -> Outcome<Response<Body>> {
             account: &call.account,
             container: Some(call.container_name()),
             // A site shows itself to whom its objects are shown.
-            object: true,
+            object: Some(call.target.object.as_deref().unwrap_or("*")),
             reads: true,
             manages: false,
         })
@@ -185,7 +185,7 @@ async fn rows(call: &Call, site: &Site<'_>, prefix: &str, limit: usize) -> Outco
     call.may(Wish {
         account: &call.account,
         container: Some(call.container_name()),
-        object: false,
+        object: None,
         reads: true,
         manages: false,
     })

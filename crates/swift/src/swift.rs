@@ -182,15 +182,15 @@ impl Swift {
 
     /// Who presents which tokens; none when no token is presented.
     async fn who(&self, headers: &HeaderMap) -> Outcome<Option<Who>> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let token = text("x-auth-token").or_else(|| text("x-storage-token"));
+        let token = presented(headers, "x-auth-token")?;
+        let token = token.or(presented(headers, "x-storage-token")?);
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Ok(None);
         };
         let Some(principal) = self.identify.resolve(token).await? else {
             return Err(Fault::new(401));
         };
-        let service = match text("x-service-token") {
+        let service = match presented(headers, "x-service-token")? {
             Some(token) => self.identify.resolve(token).await?,
             None => None,
         };
@@ -260,6 +260,15 @@ impl Swift {
     }
 }
 
+/// The token of a header; none when there is no such header.
+///
+/// # Errors
+/// 401 for what can be no token: it is never taken for none.
+fn presented<'h>(headers: &'h HeaderMap, name: &str) -> Outcome<Option<&'h str>> {
+    let value = headers.get(name).map(|value| value.to_str());
+    value.transpose().map_err(|_| Fault::new(401))
+}
+
 fn full_length(body: &Body) -> Option<usize> {
     match body {
         Body::Full(bytes) => Some(bytes.len()),
@@ -271,4 +280,26 @@ fn full_length(body: &Body) -> Option<usize> {
 pub(crate) fn unauthorized(account: &str) -> Fault {
     let realm = crate::target::quote(account);
     Fault::new(401).with("www-authenticate", format!("Swift realm=\"{realm}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_no_token_is_not_taken_for_none() {
+        let mut headers = HeaderMap::new();
+        let token = |headers: &HeaderMap| {
+            let found = presented(headers, "x-auth-token");
+            found
+                .map(|token| token.map(str::to_owned))
+                .map_err(|fault| fault.status())
+        };
+        assert_eq!(token(&headers), Ok(None));
+        headers.insert("x-auth-token", "t".parse().unwrap());
+        assert_eq!(token(&headers), Ok(Some("t".to_owned())));
+        let bytes = http::HeaderValue::from_bytes(b"t\xff").unwrap();
+        headers.insert("x-auth-token", bytes);
+        assert_eq!(token(&headers), Err(401));
+    }
 }

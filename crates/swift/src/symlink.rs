@@ -32,9 +32,7 @@ impl Call {
     /// 401, 403; 404.
     pub(crate) async fn look(&self, place: &Place, version: VersionRef) -> Outcome<Found> {
         let container = self.container(&place.account, &place.container).await?;
-        let rights = self
-            .may_object(&place.account, &place.container, true)
-            .await?;
+        let rights = self.may_object(place, true).await?;
         let container = container.ok_or_else(|| Fault::new(404))?;
         // Former versions are the owner's matter, unless a signature names one.
         if matches!(version, VersionRef::Id(_)) && !rights.owner && self.who.pass.is_none() {

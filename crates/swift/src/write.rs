@@ -311,7 +311,7 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
     if call.temp_url.is_some() {
         refuse_pointers(call)?;
     }
-    let container = writable(call, &place.account, &place.container).await?;
+    let container = writable(call, &place).await?;
     check_length(call, &input)?;
     if call.query.some("version-id").is_some() {
         return crate::copy::restore(call, &container, input.length).await;
@@ -376,7 +376,7 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
     if call.temp_url.is_some() {
         refuse_pointers(call)?;
     }
-    let container = writable(call, &place.account, &place.container).await?;
+    let container = writable(call, &place).await?;
     if call.query.some("version-id").is_some() {
         return Err(Fault::html(
             400,
