@@ -578,3 +578,24 @@ fn policies_bind_in_swift_as_anywhere() {
     assert_eq!(boss.send("GET", "/c/secret", NONE), 200);
     assert_eq!(boss.send("PUT", "/c/secret", NONE), 403);
 }
+
+#[test]
+fn nothing_is_moved_to_where_it_may_be_read() {
+    let f = Fixture::new();
+    let mut root = f.client();
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"*"},
+        {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/open/*"}]}"#;
+    let target = "/-/accounts/root/policies/mover";
+    assert_eq!(body(&mut root, "PUT", target, policy).status, 200);
+    user(&mut root, "root", "ann", r#","policies":["mover"]"#);
+    assert_eq!(put(&mut root, "/rest/b/secret", b"x").status, 201);
+    assert_eq!(put(&mut root, "/rest/b/open/a", b"x").status, 201);
+    let mut ann = f.of("root/ann");
+    let mut moved = |from: &str, to: &str| {
+        let headers = [("destination", to)];
+        ann.send("MOVE", from, &headers, b"").unwrap().status
+    };
+    assert_eq!(moved("/rest/b/open/a", "/rest/b/open/b"), 201);
+    assert_eq!(moved("/rest/b/secret", "/rest/b/open/secret"), 403);
+}
