@@ -237,6 +237,16 @@ fn containers_nest_list_and_go_with_what_is_in_them() {
     create(client, "/c/x/y/", json!({}));
     create(client, "/c/x/o", json!({"value": "v"}));
     create(client, "/c/ref", json!({"reference": "/c/x/o"}));
+    // Where it leads is told to who may read it.
+    let mut nobody = trestle_tests::Client::anonymous(fixture.server().address);
+    for method in ["GET", "PATCH", "POST"] {
+        let answer = nobody.send(method, "/cdmi/c/ref", &[], b"").unwrap();
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (401, None),
+            "{method}"
+        );
+    }
     let listed = read(client, "/c/", CONTAINER);
     assert_eq!(listed["children"], json!(["ref?", "x/"]));
     assert_eq!(listed["childrenrange"], "0-1");

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use std::collections::BTreeMap;
-use trestle_access::Resource;
+use trestle_access::{Action, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Metadata, ObjectId, Owner, Result,
     Timestamp,
@@ -436,16 +436,21 @@ impl Call<'_> {
             .ok_or_else(|| Fault::bad("the root container is there already"))?;
         match self.resolve(&parent).await? {
             Some(Node::Container(container)) => Ok(container),
-            Some(Node::Leaf(leaf)) => Err(self.redirect(&leaf)),
+            Some(Node::Leaf(leaf)) => Err(self.redirect(&leaf).await),
             None => Err(Fault::missing(&parent.path())),
         }
     }
 
-    /// The redirect of a reference; anything else that stands where a container should is missing.
-    pub(crate) fn redirect(&self, leaf: &Leaf) -> Fault {
+    /// The redirect of a reference, for who may read it; anything else that stands where a container
+    /// should is missing.
+    pub(crate) async fn redirect(&self, leaf: &Leaf) -> Fault {
         let Some(reference) = leaf.reference() else {
             return Fault::Status(StatusCode::NOT_FOUND, "it is not a container".to_owned());
         };
+        let read = self.grant(Action::ReadObjectMetadata, leaf.resource());
+        if let Err(error) = read.await {
+            return error.into();
+        }
         let url = match reference.contains("://") {
             true => reference.to_owned(),
             false => {

@@ -168,7 +168,7 @@ impl Call<'_> {
     async fn read(&self, target: &Target) -> Answered {
         match self.need(target).await? {
             Node::Container(container) => self.read_container(&container).await,
-            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => self.read_queue(&leaf).await,
             Node::Leaf(leaf) if self.wants_document() => self.read_data(&leaf).await,
             Node::Leaf(leaf) => self.read_plain(&leaf).await,
@@ -187,7 +187,7 @@ impl Call<'_> {
                 let container = Target::Id(id.clone(), slash);
                 match self.need(&container).await? {
                     Node::Container(container) => Ok(container.names.join(below)),
-                    Node::Leaf(leaf) => Err(self.redirect(&leaf)),
+                    Node::Leaf(leaf) => Err(self.redirect(&leaf).await),
                 }
             }
             _ => Err(Fault::Status(
@@ -284,7 +284,7 @@ impl Call<'_> {
                 let submission = self.submission(body, &[Kind::Container]).await?;
                 self.update_container(&container, submission).await
             }
-            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => {
                 if !self.brings_document() {
                     return Err(Fault::bad("a queue is updated by a document of its type"));
@@ -302,7 +302,7 @@ impl Call<'_> {
 
     async fn post(&self, target: &Target, body: Incoming) -> Answered {
         match self.need(target).await? {
-            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf)),
+            Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => {
                 if !self.brings_document() {
                     return Err(Fault::bad("values come in a document or in parts after it"));
