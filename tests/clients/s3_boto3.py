@@ -56,8 +56,9 @@ def objects():
             ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
     refused("NoSuchKey", s3.get_object, Bucket="boto3", Key="x")
     # Nothing unknown is ignored.
-    refused("NotImplemented", s3.put_object, Bucket="boto3", Key="x", GrantRead="id=x",
+    refused("NotImplemented", s3.put_object, Bucket="boto3", Key="x",
             ServerSideEncryption="aws:kms:dsse")
+    refused("InvalidArgument", s3.put_object, Bucket="boto3", Key="x", GrantRead="id=x")
     refused("NotImplemented", s3.get_bucket_website, Bucket="boto3")
     s3.copy_object(Bucket="boto3", Key="copy", CopySource={"Bucket": "boto3", "Key": "a b/ü+.bin"})
     copy = s3.head_object(Bucket="boto3", Key="copy")
@@ -91,7 +92,43 @@ def uploads():
     assert content(Bucket="boto3", Key="big") == b"".join(pieces)
     second = s3.get_object(Bucket="boto3", Key="big", PartNumber=2)
     assert second["PartsCount"] == 2 and second["Body"].read() == pieces[1]
+    assert second["ChecksumCRC32"] == parts[1]["ChecksumCRC32"]
+    assert second["ChecksumType"] == "COMPOSITE"
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="boto3")
+
+
+def uploads_under_keys():
+    place = {"Bucket": "boto3", "Key": "sealed"}
+    key = os.urandom(32)
+    own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}
+    other = {**own, "SSECustomerKey": os.urandom(32)}
+    of_store = {"ServerSideEncryption": "AES256"}
+    for under, sent in ((of_store, {}), (own, own)):
+        place["UploadId"] = s3.create_multipart_upload(
+            Bucket="boto3", Key="sealed", ChecksumAlgorithm="CRC32", **under)["UploadId"]
+        part = s3.upload_part(PartNumber=1, Body=b"sealed", ChecksumAlgorithm="CRC32", **place,
+                              **sent)
+        copy = s3.upload_part_copy(PartNumber=2, CopySource="boto3/old", **place, **sent)
+        for answer in (part, copy):
+            assert answer.get("ServerSideEncryption") == under.get("ServerSideEncryption")
+            assert answer.get("SSECustomerAlgorithm") == sent.get("SSECustomerAlgorithm")
+        named = {"PartNumber": 1, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]}
+        done = {"MultipartUpload": {"Parts": [named]}, **place}
+        refused("InvalidRequest", s3.complete_multipart_upload, **done, **other)
+        if sent:
+            # The checksum is of bytes that only the key's holder may know of.
+            refused("InvalidRequest", s3.complete_multipart_upload, **done)
+        s3.complete_multipart_upload(**done, **sent)
+        assert content(Bucket="boto3", Key="sealed", **sent) == b"sealed"
+
+
+def owners():
+    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.create_bucket(Bucket="boto3-owner", ACL="public-read")
+    own = {"Bucket": "boto3-owner", "OwnershipControls": enforced}
+    refused("InvalidBucketAclWithObjectOwnership", s3.put_bucket_ownership_controls, **own)
+    s3.put_bucket_acl(Bucket="boto3-owner", ACL="private")
+    s3.put_bucket_ownership_controls(**own)
 
 
 def versions():
@@ -150,5 +187,7 @@ objects()
 uploads()
 versions()
 signed_by_others()
+uploads_under_keys()
+owners()
 rules_for_other_origins()
 print("done")

@@ -23,6 +23,9 @@ use trestle_store::{
 const BUCKETS_MAX: usize = 10_000;
 /// The region whose name is never spoken.
 const FIRST_REGION: &str = "us-east-1";
+/// Why a bucket cannot have a list and be without lists.
+pub(crate) const LISTS_OFF: &str =
+    "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
 
 pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let account = call.account()?.clone();
@@ -135,7 +138,7 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
     if properties.ownership.as_deref() == Some("BucketOwnerEnforced") && sent != Sent::Nothing {
         return Err(S3Error::new(
             Code::InvalidBucketAclWithObjectOwnership,
-            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+            LISTS_OFF,
         ));
     }
     properties.acl = acl::of_bucket(&call, &sent).await?;

@@ -230,10 +230,21 @@ impl<'a> Call<'a> {
         if error.kind() != ErrorKind::NotFound(Noun::Object) {
             return error.into();
         }
-        match self.on_bucket(Action::ListObjects).await {
+        let (Ok(bucket), Ok(key)) = (self.bucket(), self.key()) else {
+            return error.into();
+        };
+        match self.may_list(bucket, key).await {
             Ok(_) => S3Error::from(error),
             Err(refused) => refused,
         }
+    }
+
+    /// Whether the key would be seen in a listing: policies may admit to some prefixes alone.
+    pub(crate) async fn may_list(&self, bucket: &BucketName, key: &Key) -> Result<Grant, S3Error> {
+        let mut context = self.context.clone();
+        context.set("s3:prefix", vec![key.as_str().to_owned()]);
+        let resource = Resource::Bucket(bucket.clone());
+        self.grant_in(Action::ListObjects, resource, context).await
     }
 
     /// Refuses a bucket of another owner than the request expects.

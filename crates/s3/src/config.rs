@@ -3,6 +3,7 @@
 
 use crate::answer;
 use crate::body::fault;
+use crate::bucket::LISTS_OFF;
 use crate::call::Call;
 use crate::cors;
 use crate::document;
@@ -11,7 +12,7 @@ use crate::listing::NAMESPACE;
 use crate::policy;
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use trestle_access::{Action, Grant};
+use trestle_access::{Acl, Action, Grant, Grantee};
 use trestle_core::ErrorKind;
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{BucketProperties, PublicAccessBlock, Versioning};
@@ -172,7 +173,19 @@ pub(crate) async fn get_ownership(call: Call<'_>) -> Result<Response<Body>, S3Er
 
 pub(crate) async fn put_ownership(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let chosen = document::ownership(&call.document().await?)?;
+    let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
+    let owner = Grantee::Account(bucket.owner.account.as_str().to_owned());
     update(&call, Action::WriteBucketOwnership, &|properties| {
+        if chosen == "BucketOwnerEnforced"
+            && let Some(text) = &properties.acl
+            && Acl::parse(text)?
+                .grants
+                .iter()
+                .any(|one| one.grantee != owner)
+        {
+            let code = Code::InvalidBucketAclWithObjectOwnership;
+            return Err(fault(code, LISTS_OFF));
+        }
         properties.ownership = Some(chosen.clone());
         Ok(())
     })

@@ -139,7 +139,9 @@ impl FormPolicy {
             let holds = match (condition, field) {
                 (Condition::Equal(_, wanted), Some(field)) => field == wanted,
                 (Condition::StartsWith(_, wanted), Some(field)) => field.starts_with(wanted),
-                (_, None) => false,
+                // Any value will do: none as well as an empty one.
+                (Condition::StartsWith(_, wanted), None) => wanted.is_empty(),
+                (Condition::Equal(..), None) => false,
             };
             if !holds {
                 return Err(denied(format!("Policy Condition failed: {name}")));
@@ -200,7 +202,8 @@ mod tests {
     fn every_field_needs_a_condition_that_holds() {
         let policy = policy(
             r#"[{"bucket": "b"}, ["starts-with", "$KEY", "foo"], {"Acl": "private"},
-                ["eq", "$x-amz-meta-a", "1"], ["content-length-range", 0, "1024"]]"#,
+                ["eq", "$x-amz-meta-a", "1"], ["starts-with", "$x-amz-meta-free", ""],
+                ["content-length-range", 0, "1024"]]"#,
         )
         .unwrap();
         assert_eq!(policy.length(), Some((0, 1024)));
@@ -218,6 +221,7 @@ mod tests {
         assert_eq!(check(&good), Ok(()));
         let mut more = good.to_vec();
         more.push(("x-ignore-this", "1"));
+        more.push(("x-amz-meta-free", "anything"));
         assert_eq!(check(&more), Ok(()));
         more.push(("x-amz-meta-b", "1"));
         assert_eq!(check(&more), Err(Code::AccessDenied));

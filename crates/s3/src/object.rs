@@ -78,6 +78,15 @@ pub(crate) fn set_checksum(headers: &mut HeaderMap, object: &Object) {
     }
 }
 
+/// Shows the checksum of a part in headers, with the type of the object's.
+pub(crate) fn set_part_checksum(headers: &mut HeaderMap, object: &Object, digest: &Digest) {
+    let text = checksum::base64(digest);
+    headers::set(headers, checksum::header(digest.algorithm), &text);
+    if let Some((_, kind, _)) = checksum_of(object) {
+        headers::set(headers, "x-amz-checksum-type", kind.name());
+    }
+}
+
 /// The headers that tell of a new object.
 pub(crate) fn wrote(headers: &mut HeaderMap, object: &Object) {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", etag(object))) {

@@ -6,14 +6,16 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::NAMESPACE;
-use crate::object::{KEPT, REDIRECT, checksum_of, etag, set_checksum, set_version};
+use crate::object::{
+    KEPT, REDIRECT, checksum_of, etag, set_checksum, set_part_checksum, set_version,
+};
 use crate::sse;
 use crate::time::iso_time;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
 use trestle_access::{Action, Grant};
 use trestle_core::{
-    ByteRange, Error, ErrorKind, Noun, Precondition, ResolvedRange, Validators, Verdict,
+    ByteRange, Digest, Error, ErrorKind, Noun, Precondition, ResolvedRange, Validators, Verdict,
 };
 use trestle_http::{Body, RangeHeader, XmlWriter, http_date, parse_precondition, parse_range};
 use trestle_store::{Object, ObjectBytes, ReadObject, RetentionMode, VersionRef, Written};
@@ -180,12 +182,20 @@ pub(crate) async fn nothing(call: &Call<'_>, version: VersionRef, error: Error) 
     }
 }
 
-/// The range that is to be answered, and how many parts there are when one was asked for by number.
+/// A part that was asked for by number.
+struct Chosen {
+    /// How many parts there are.
+    of: u32,
+    /// Its checksum, when the object has one of the same algorithm that the client chose.
+    checksum: Option<Digest>,
+}
+
+/// The range that is to be answered, and the part when one was asked for by number.
 async fn wanted(
     call: &Call<'_>,
     grant: &Grant,
     object: &Object,
-) -> Result<(Option<ByteRange>, Option<u32>), S3Error> {
+) -> Result<(Option<ByteRange>, Option<Chosen>), S3Error> {
     let Some(text) = call.parameters.get("partNumber") else {
         return Ok(match parse_range(&call.headers) {
             RangeHeader::One(range) => (Some(range), None),
@@ -227,11 +237,19 @@ async fn wanted(
                         first: part.offset,
                         last: (part.offset + part.length).saturating_sub(1),
                     };
-                    Ok((Some(range), Some(*count)))
+                    let of_object = object.checksum.as_ref();
+                    let checksum = of_object
+                        .and_then(|c| part.part.digests.get(c.digest.algorithm))
+                        .cloned();
+                    let of = *count;
+                    Ok((Some(range), Some(Chosen { of, checksum })))
                 }
             }
         }
-        _ if number == 1 => Ok((None, Some(1))),
+        _ if number == 1 => {
+            let (of, checksum) = (1, None);
+            Ok((None, Some(Chosen { of, checksum })))
+        }
         _ => Err(missing()),
     }
 }
@@ -251,7 +269,7 @@ async fn head_of(
     object: &Object,
 ) -> Result<(Response<Body>, ResolvedRange), S3Error> {
     let mut response = Response::new(Body::empty());
-    let (range, parts) = wanted(call, grant, object).await?;
+    let (range, part) = wanted(call, grant, object).await?;
     let length = object.length();
     let resolved = match range {
         None => ResolvedRange {
@@ -270,24 +288,28 @@ async fn head_of(
             resolved
         }
     };
-    if parts.is_some() && length > 0 {
+    if part.is_some() && length > 0 {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     let headers = response.headers_mut();
     describe(headers, object);
     describe_more(call, headers, object).await;
-    if (range.is_some() || parts.is_some()) && length > 0 {
+    if (range.is_some() || part.is_some()) && length > 0 {
         let text = format!("bytes {}-{}/{length}", resolved.start, resolved.end - 1);
         headers::set(headers, "content-range", &text);
     }
     headers::set(headers, "content-length", &resolved.len().to_string());
     // Only the parts of what was written in parts are counted.
-    if let (Some(parts), Written::Parts { .. }) = (parts, &object.written) {
-        headers::set(headers, "x-amz-mp-parts-count", &parts.to_string());
+    if let (Some(part), Written::Parts { .. }) = (&part, &object.written) {
+        headers::set(headers, "x-amz-mp-parts-count", &part.of.to_string());
     }
     let shown = headers::text(&call.headers, "x-amz-checksum-mode")?;
-    if shown.is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) && resolved.len() == length {
-        set_checksum(headers, object);
+    if shown.is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) {
+        if let Some(digest) = part.and_then(|part| part.checksum) {
+            set_part_checksum(headers, object, &digest);
+        } else if resolved.len() == length {
+            set_checksum(headers, object);
+        }
     }
     overrides(call, headers)?;
     Ok((response, resolved))

@@ -159,8 +159,7 @@ pub(crate) async fn failed(
     if error.kind() != ErrorKind::NotFound(Noun::Object) {
         return error.into();
     }
-    let bucket = Resource::Bucket(source.bucket.clone());
-    match call.grant(Action::ListObjects, bucket).await {
+    match call.may_list(&source.bucket, &source.key).await {
         Ok(_) => S3Error::from(error).field("Key", source.key.as_str()),
         Err(refused) => refused,
     }

@@ -116,6 +116,11 @@ pub(crate) fn key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
     customer(call, OWN)
 }
 
+/// The key that a completion comes with, which may be left out.
+pub(crate) fn completion_key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
+    customer(call, OWN)
+}
+
 /// The key that the source of a copy needs.
 pub(crate) fn source_key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
     customer(call, SOURCE)

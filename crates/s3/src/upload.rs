@@ -15,8 +15,8 @@ use crate::time::iso_time;
 use crate::write::{self, checks};
 use http::header::{ETAG, HeaderValue};
 use http::{HeaderMap, Response};
-use trestle_access::Action;
-use trestle_core::{ByteRange, Digest, DigestAlgorithm, UploadId};
+use trestle_access::{Action, Grant};
+use trestle_core::{ByteRange, Digest, DigestAlgorithm, ErrorKind, Noun, UploadId};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{
     Checksum, CompletePart, CompleteUpload, CreateUpload, ListUploads, Part, UploadChecksum,
@@ -150,8 +150,10 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let number = part_number(&call)?;
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
+    let key_of_client = sse::key(&call)?;
+    let encryption = call.s3.store.upload(&grant, &to).await?.encryption;
     let part = UploadPart {
-        key_of_client: sse::key(&call)?,
+        key_of_client,
         to,
         number,
         checks: checks(&call),
@@ -174,6 +176,7 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
             &checksum::base64(digest),
         );
     }
+    sse::show(headers, encryption.as_ref());
     Ok(response)
 }
 
@@ -187,11 +190,13 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     if let Some(ByteRange::Inclusive { last, .. }) = range {
         source::reaches(&call, &readable, last).await?;
     }
+    let key_of_client = sse::key(&call)?;
+    let encryption = store.upload(&grant, &to).await?.encryption;
     let copy = trestle_store::CopyPart {
         to,
         number,
         source: readable.source.clone(),
-        key_of_client: sse::key(&call)?,
+        key_of_client,
     };
     let copied = store.upload_part_copy(&readable.grant, &grant, copy).await;
     let (part, from) = match copied {
@@ -203,8 +208,9 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
         .leaf("ETag", &format!("\"{}\"", part_tag(&part)))
         .leaf("LastModified", &iso_time(part.modified));
     let mut response = answer::xml(document);
+    let headers = response.headers_mut();
+    sse::show(headers, encryption.as_ref());
     if !from.null_version {
-        let headers = response.headers_mut();
         headers::set(headers, "x-amz-copy-source-version-id", &version_id(&from));
     }
     Ok(response)
@@ -295,10 +301,27 @@ fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
     Ok(None)
 }
 
+/// Refuses a completion with another key of the client than the parts came with, and one without it
+/// when the upload has a checksum.
+async fn check_key(call: &Call<'_>, grant: &Grant, to: &UploadKey) -> Result<(), S3Error> {
+    let key = sse::completion_key(call)?;
+    let upload = match call.s3.store.upload(grant, to).await {
+        Ok(upload) => upload,
+        // One that was completed before is answered as it was.
+        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Upload) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if key.is_none() && upload.checksum.is_none() {
+        return Ok(());
+    }
+    sse::check(upload.encryption.as_ref(), key.as_ref())
+}
+
 pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let upload = upload_key(&call)?;
     let condition = write::write_condition(&call.headers)?;
     let grant = call.on_object(Action::WriteObject).await?;
+    check_key(&call, &grant, &upload).await?;
     let expected_checksum = expected(&call)?;
     let name = "x-amz-mp-object-size";
     let expected_length = match headers::text(&call.headers, name)? {
@@ -312,7 +335,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     for part in document::complete(&call.document().await?)? {
         let invalid = || {
             S3Error::from(trestle_core::Error::new(
-                trestle_core::ErrorKind::InvalidPart {
+                ErrorKind::InvalidPart {
                     number: part.number,
                 },
                 "no MD5",
