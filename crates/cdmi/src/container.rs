@@ -71,7 +71,7 @@ impl Call<'_> {
             }
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
                 let serialized = self.to_deserialize(source).await?;
-                self.deserialize_container(parent, names, (&serialized, document))
+                self.deserialize_container(parent, names, (serialized, document))
                     .await?;
                 return self.container_created(names).await;
             }

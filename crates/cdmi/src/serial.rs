@@ -75,7 +75,7 @@ pub(crate) struct Serialized {
 impl Serialized {
     /// Reads a serialised object.
     pub(crate) fn parse(value: Value) -> Result<Self> {
-        let Value::Object(fields) = value else {
+        let Value::Object(mut fields) = value else {
             return Err(Error::invalid("a serialised object is not a JSON object"));
         };
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -85,10 +85,12 @@ impl Serialized {
             Some("application/cdmi-queue") => Kind::Queue,
             _ => return Err(Error::invalid("a serialised object of no known type")),
         };
-        let children = match fields.get("children") {
-            Some(Value::Array(children)) => children.clone(),
+        // Taken out rather than copied: below may be as much as the whole request has.
+        let children = match fields.remove("children") {
+            Some(Value::Array(children)) => children,
             _ => Vec::new(),
         };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
         let mut own = fields.clone();
         for made in ["queueValues", "capabilitiesURI", "domainURI", "exports"] {
             own.remove(made);
@@ -361,20 +363,20 @@ impl Call<'_> {
         &'b self,
         parent: &'b Container,
         names: &'b Names,
-        (serialized, document): (&'b Serialized, &'b Document),
+        (mut serialized, document): (Serialized, &'b Document),
     ) -> BoxFuture<'b, Answered<()>> {
         async move {
             if serialized.kind != Kind::Container {
                 return Err(Fault::bad("what is serialised is not a container"));
             }
-            self.check_serialized_domain(serialized, document)?;
+            self.check_serialized_domain(&serialized, document)?;
             let mut own = serialized.document.clone();
             own.source = None;
             if document.metadata.is_some() {
                 own.metadata = document.metadata.clone();
             }
             let metadata = new_metadata(&own)?;
-            match (self.free_id(serialized).await?, &parent.place) {
+            match (self.free_id(&serialized).await?, &parent.place) {
                 (Some(id), place) if *place != crate::node::Place::Root => {
                     let name = names.last().unwrap_or_default();
                     let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
@@ -394,7 +396,9 @@ impl Call<'_> {
             let Some(Node::Container(made)) = self.resolve(names).await? else {
                 return Err(Fault::conflict("the container was removed meanwhile"));
             };
-            let filled = self.fill(&made, &serialized.children).await;
+            let children = std::mem::take(&mut serialized.children);
+            drop((serialized, own));
+            let filled = self.fill(&made, children).await;
             if filled.is_err() {
                 self.delete_container(&made).boxed().await?;
             }
@@ -403,10 +407,10 @@ impl Call<'_> {
         .boxed()
     }
 
-    async fn fill(&self, made: &Container, children: &[Value]) -> Answered<()> {
+    async fn fill(&self, made: &Container, children: Vec<Value>) -> Answered<()> {
         let nothing = Document::default();
         for child in children {
-            let child = Serialized::parse(child.clone())?;
+            let child = Serialized::parse(child)?;
             let name = child.name.as_deref().unwrap_or_default();
             let slash = child.kind == Kind::Container;
             let name = name.strip_suffix('/').unwrap_or(name);
@@ -415,7 +419,7 @@ impl Call<'_> {
             }
             let names = made.names.child(name, slash);
             if slash {
-                self.deserialize_container(made, &names, (&child, &nothing))
+                self.deserialize_container(made, &names, (child, &nothing))
                     .await?;
             } else {
                 let destination = self.place_in(made, &names).await?;

@@ -75,5 +75,5 @@ async fn trailers_come_in_and_go_out() {
         )
         .await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
-    assert_eq!(answer.body, "3\r\nabc\r\n0\r\nX-Back: 7\r\n\r\n");
+    assert_eq!(answer.body, "3\r\nabc\r\n0\r\nx-back: 7\r\n\r\n");
 }
