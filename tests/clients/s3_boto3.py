@@ -166,6 +166,10 @@ def signed_by_others():
     assert send(b"by a form").status_code == 204
     assert content(Bucket="boto3", Key="form/f.txt") == b"by a form"
     assert send(b"longer than it may be").status_code == 400
+    answers = [{"success_action_status": "201"}, ["starts-with", "$x-amz-meta-any", ""]]
+    form = s3.generate_presigned_post("boto3", "form/201", {"success_action_status": "201"}, answers)
+    answer = send(b"created")
+    assert answer.status_code == 201 and b"<PostResponse>" in answer.content, answer.content
     # An unknown subresource is not the plain operation.
     signed = s3.generate_presigned_url("delete_bucket", {"Bucket": "boto3"})
     assert requests.delete(signed + "&anything").status_code in (400, 403)

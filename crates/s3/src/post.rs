@@ -3,7 +3,6 @@
 use crate::body::fault;
 use crate::call::{self, Call};
 use crate::checksum;
-use crate::config::root;
 use crate::document::{self, OBJECT_TAGS_MAX};
 use crate::error::{Code, S3Error};
 use crate::form::{self, Fields};
@@ -17,7 +16,7 @@ use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use trestle_core::{Precondition, Result};
-use trestle_http::Body;
+use trestle_http::{Body, XmlWriter};
 use trestle_store::{BodyChecks, Object, PutObject};
 
 /// The headers that a form's fields stand for.
@@ -178,8 +177,10 @@ fn answer(
         match fields.get("success_action_status") {
             Some("200") => *response.status_mut() = StatusCode::OK,
             Some("201") => {
-                let mut document = root("PostResponse");
+                // This document alone has no namespace.
+                let mut document = XmlWriter::new();
                 document
+                    .open("PostResponse")
                     .leaf("Location", &format!("/{bucket}/{key}"))
                     .leaf("Bucket", bucket)
                     .leaf("Key", key)
