@@ -1,6 +1,6 @@
 //! Answers: JSON that no cache keeps, and errors as problem details.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use trestle_core::{Error, ErrorKind, Timestamp};
@@ -37,19 +37,7 @@ pub(crate) fn nothing() -> Answer {
 
 /// The problem that an error is.
 pub(crate) fn problem(error: Error) -> Problem {
-    let status = match error.kind() {
-        ErrorKind::NotEmpty => StatusCode::CONFLICT,
-        ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        _ => return error.into(),
-    };
-    Problem::new(status, error.message())
-}
-
-/// Who asks has to say who they are.
-pub(crate) fn unauthorized(detail: &str) -> Problem {
-    let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
-    Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, challenge)
+    error.into()
 }
 
 /// A time as people write it.

@@ -1,6 +1,6 @@
 //! Which resource a URL names, who asks, and which methods it has.
 
-use crate::answer::{Answer, problem, unauthorized};
+use crate::answer::{Answer, problem};
 use crate::{buckets, identities, others, tokens, users};
 use futures::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
@@ -181,14 +181,14 @@ impl Admin {
         let presented = Presented::of(request.headers(), request.extensions());
         let presented = match presented {
             Ok(presented) if presented.is_nothing() => {
-                return unauthorized("credentials are needed").into_response();
+                return Problem::unauthorized("credentials are needed").into_response();
             }
             Ok(presented) => presented,
-            Err(error) => return unauthorized(error.message()).into_response(),
+            Err(error) => return Problem::unauthorized(error.message()).into_response(),
         };
         let principal = match (self.authenticate)(presented).await {
             Ok(Some(principal)) if !principal.is_anonymous() => principal,
-            Ok(_) => return unauthorized("the credentials are wrong").into_response(),
+            Ok(_) => return Problem::unauthorized("the credentials are wrong").into_response(),
             Err(error) => return problem(error).into_response(),
         };
         let user = LoggedUser(principal.user.clone());

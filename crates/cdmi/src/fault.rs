@@ -1,7 +1,7 @@
 //! Answers that are not a success: errors by meaning, redirects, and what has a status of its own.
 
 use crate::path::escape;
-use http::header::{CONTENT_RANGE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use trestle_core::{Error, ErrorKind};
 use trestle_http::{Body, Problem};
@@ -77,9 +77,9 @@ impl Fault {
     pub(crate) fn answer(&self, anonymous: bool) -> Response<Body> {
         match self {
             Fault::Error(error) if error.kind() == ErrorKind::Forbidden && anonymous => {
-                unauthorized(error.message())
+                Problem::unauthorized(error.message()).into_response()
             }
-            Fault::Error(error) => problem(error).into_response(),
+            Fault::Error(error) => Problem::from(error).into_response(),
             Fault::Status(status, detail) => Problem::new(*status, detail).into_response(),
             Fault::Elsewhere(status, url) => {
                 let problem = Problem::new(*status, format!("it is at {url}"));
@@ -94,59 +94,4 @@ impl Fault {
             }
         }
     }
-}
-
-fn problem(error: &Error) -> Problem {
-    let detailed = |status| Problem::new(status, error.message());
-    match error.kind() {
-        ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
-            detailed(StatusCode::BAD_REQUEST)
-        }
-        ErrorKind::NotFound(_) => detailed(StatusCode::NOT_FOUND),
-        ErrorKind::AlreadyExists(_) | ErrorKind::NotEmpty | ErrorKind::Conflict => {
-            detailed(StatusCode::CONFLICT)
-        }
-        ErrorKind::PreconditionFailed => detailed(StatusCode::PRECONDITION_FAILED),
-        ErrorKind::RangeNotSatisfiable { length } => {
-            let problem = detailed(StatusCode::RANGE_NOT_SATISFIABLE);
-            match HeaderValue::from_str(&format!("bytes */{length}")) {
-                Ok(value) => problem.with_header(CONTENT_RANGE, value),
-                Err(_) => problem,
-            }
-        }
-        ErrorKind::TooLarge => detailed(StatusCode::PAYLOAD_TOO_LARGE),
-        ErrorKind::Forbidden | ErrorKind::Locked => detailed(StatusCode::FORBIDDEN),
-        ErrorKind::InvalidState => detailed(StatusCode::CONFLICT),
-        ErrorKind::QuotaExceeded => detailed(StatusCode::INSUFFICIENT_STORAGE),
-        ErrorKind::NoSpace => {
-            tracing::warn!(%error, "a write was refused");
-            Problem::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "no space is left for writes",
-            )
-        }
-        ErrorKind::Unavailable => {
-            tracing::error!(%error, "a request was refused");
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store does not take writes now",
-            )
-        }
-        ErrorKind::Corrupt => {
-            tracing::error!(%error, source = ?std::error::Error::source(error), "stored data is damaged");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "stored data is damaged")
-        }
-        _ => {
-            tracing::error!(%error, source = ?std::error::Error::source(error), "a request failed");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
-        }
-    }
-}
-
-/// 401 with the challenge.
-pub(crate) fn unauthorized(detail: &str) -> Response<Body> {
-    let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
-    Problem::new(StatusCode::UNAUTHORIZED, detail)
-        .with_header(WWW_AUTHENTICATE, challenge)
-        .into_response()
 }

@@ -5,7 +5,7 @@ use crate::content::Destination;
 use crate::data::Submission;
 use crate::dialect::Cdmi;
 use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
-use crate::fault::{Answered, Fault, unauthorized};
+use crate::fault::{Answered, Fault};
 use crate::media::{Accepted, Kind, MediaType};
 use crate::multipart;
 use crate::node::{Container, Leaf, Node, nameless_bucket};
@@ -57,11 +57,13 @@ impl Cdmi {
     ) -> std::result::Result<Arc<Principal>, Response<Body>> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
-            Err(error) => return Err(unauthorized(error.message())),
+            Err(error) => return Err(Problem::unauthorized(error.message()).into_response()),
         };
         match (self.authenticate)(presented).await {
             Ok(Some(principal)) => Ok(principal),
-            Ok(None) => Err(unauthorized("the user or the password is wrong")),
+            Ok(None) => {
+                Err(Problem::unauthorized("the user or the password is wrong").into_response())
+            }
             Err(error) => Err(Fault::Error(error).answer(false)),
         }
     }

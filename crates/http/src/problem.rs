@@ -2,7 +2,9 @@
 
 use crate::body::Body;
 use crate::phrase::phrase_of;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{
+    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use trestle_core::{Error, ErrorKind};
 
@@ -41,6 +43,12 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// 401 with a challenge for a name and a password.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
+        Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
     /// The answer.
     pub fn into_response(self) -> Response<Body> {
         let title = phrase_of(self.status);
@@ -67,25 +75,109 @@ impl Problem {
     }
 }
 
-/// The answer to what the modules of a transaction refuse. What has no meaning to a client is a
-/// failure of the server, and is logged.
+/// The one mapping of errors by meaning to statuses, for every dialect that answers with problem
+/// details. What only an operator may know stays in the log.
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let status = status_of(error.kind());
+        match error.kind() {
+            ErrorKind::RangeNotSatisfiable { length } => {
+                let problem = Problem::new(status, error.message());
+                match HeaderValue::from_str(&format!("bytes */{length}")) {
+                    Ok(value) => problem.with_header(CONTENT_RANGE, value),
+                    Err(_) => problem,
+                }
+            }
+            ErrorKind::NoSpace => {
+                tracing::warn!(%error, "a write was refused");
+                Problem::new(status, "no space is left for writes")
+            }
+            ErrorKind::Unavailable => {
+                tracing::error!(%error, "a request was refused");
+                Problem::new(status, "the store does not take writes now")
+            }
+            ErrorKind::Corrupt => {
+                let source = std::error::Error::source(error);
+                tracing::error!(%error, ?source, "stored data is damaged");
+                Problem::new(status, "stored data is damaged")
+            }
+            _ if status == StatusCode::INTERNAL_SERVER_ERROR => {
+                let source = std::error::Error::source(error);
+                tracing::error!(%error, ?source, "a request failed");
+                Problem::new(status, "the server failed")
+            }
+            _ => Problem::new(status, error.message()),
+        }
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::DigestMismatch | ErrorKind::IncompleteBody => {
-                StatusCode::BAD_REQUEST
-            }
-            ErrorKind::NotFound(_) => StatusCode::NOT_FOUND,
-            ErrorKind::AlreadyExists(_) | ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            ErrorKind::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
-            _ => {
-                tracing::error!(%error, source = ?std::error::Error::source(&error), "a request failed");
-                return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed");
-            }
-        };
-        Problem::new(status, error.message())
+        Problem::from(&error)
+    }
+}
+
+fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidInput
+        | ErrorKind::DigestMismatch
+        | ErrorKind::IncompleteBody
+        | ErrorKind::InvalidPart { .. }
+        | ErrorKind::InvalidPartOrder
+        | ErrorKind::PartTooSmall { .. } => StatusCode::BAD_REQUEST,
+        ErrorKind::Forbidden | ErrorKind::Locked | ErrorKind::WrongKey => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound(_) => StatusCode::NOT_FOUND,
+        ErrorKind::AlreadyExists(_)
+        | ErrorKind::NotEmpty
+        | ErrorKind::Conflict
+        | ErrorKind::InvalidOffset { .. }
+        | ErrorKind::InvalidState => StatusCode::CONFLICT,
+        ErrorKind::NoLongerKept => StatusCode::GONE,
+        ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::NoSpace | ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trestle_core::Noun;
+
+    #[test]
+    fn each_meaning_has_its_status_and_secrets_stay_inside() {
+        for (kind, status) in [
+            (ErrorKind::InvalidInput, 400),
+            (ErrorKind::InvalidPart { number: 1 }, 400),
+            (ErrorKind::WrongKey, 403),
+            (ErrorKind::Locked, 403),
+            (ErrorKind::NotFound(Noun::Job), 404),
+            (ErrorKind::NotEmpty, 409),
+            (ErrorKind::InvalidState, 409),
+            (ErrorKind::InvalidOffset { length: 1 }, 409),
+            (ErrorKind::NoLongerKept, 410),
+            (ErrorKind::TooLarge, 413),
+            (ErrorKind::QuotaExceeded, 507),
+        ] {
+            let problem = Problem::from(Error::new(kind, "what it is"));
+            assert_eq!(problem.status(), status, "{kind:?}");
+            assert_eq!(problem.detail, "what it is");
+        }
+        for (kind, status) in [
+            (ErrorKind::NoSpace, 507),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::Corrupt, 500),
+            (ErrorKind::Internal, 500),
+        ] {
+            let problem = Problem::from(Error::new(kind, "/var/secret"));
+            assert_eq!(problem.status(), status, "{kind:?}");
+            assert!(!problem.detail.contains("secret"), "{kind:?}");
+        }
+        let range = Error::new(ErrorKind::RangeNotSatisfiable { length: 7 }, "");
+        let response = Problem::from(range).into_response();
+        assert_eq!(response.headers()["content-range"], "bytes */7");
     }
 }

@@ -4,7 +4,6 @@
 
 mod bucket;
 mod document;
-mod error;
 mod events;
 mod html;
 mod openapi;

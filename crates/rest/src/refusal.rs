@@ -1,6 +1,5 @@
 //! What ends a request early: an error by meaning, or a problem that only HTTP knows.
 
-use crate::error;
 use http::{Response, StatusCode};
 use trestle_core::Error;
 use trestle_http::{Body, Problem};
@@ -40,7 +39,7 @@ impl Refusal {
 
     pub(crate) fn into_response(self) -> Response<Body> {
         match self {
-            Refusal::Error(error) => error::answer(&error),
+            Refusal::Error(error) => Problem::from(error).into_response(),
             Refusal::Problem(problem) => problem.into_response(),
         }
     }

@@ -1,6 +1,5 @@
 //! Which resource a URL names, who asks, and which methods it has.
 
-use crate::error::{answer, unauthorized};
 use crate::operations::{self, Place};
 use crate::refusal::{Answer, Refusal};
 use crate::upload::{self, Writing};
@@ -237,7 +236,7 @@ fn refused(call_is_anonymous: bool, refusal: Refusal) -> Response<Body> {
                     ErrorKind::Forbidden | ErrorKind::NotFound(Noun::Bucket)
                 ) =>
         {
-            unauthorized("credentials are needed")
+            Problem::unauthorized("credentials are needed").into_response()
         }
         _ => refusal.into_response(),
     }
@@ -257,12 +256,12 @@ impl Rest {
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
-            Err(error) => return unauthorized(error.message()),
+            Err(error) => return Problem::unauthorized(error.message()).into_response(),
         };
         let principal = match (self.authenticate)(presented).await {
             Ok(Some(principal)) => principal,
-            Ok(None) => return unauthorized("the credentials are wrong"),
-            Err(error) => return answer(&error),
+            Ok(None) => return Problem::unauthorized("the credentials are wrong").into_response(),
+            Err(error) => return Problem::from(error).into_response(),
         };
         let known = !principal.is_anonymous();
         let user = known.then(|| LoggedUser(principal.user.clone()));
@@ -276,7 +275,7 @@ impl Rest {
     async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Response<Body> {
         let target = match target(request.uri().path()) {
             Ok(target) => target,
-            Err(error) => return answer(&error),
+            Err(error) => return Problem::from(error).into_response(),
         };
         let place = target.place();
         if request.method() == Method::OPTIONS {

@@ -1,7 +1,7 @@
 //! `/metrics`: the figures of this server, for Prometheus. They tell who uses it how, so they need
 //! root's credentials unless the configuration makes them public.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Extensions, Method, Response, StatusCode};
 use std::sync::Arc;
 use trestle_http::{Body, Figure, Metrics, Presented, Problem};
@@ -47,13 +47,7 @@ impl Figures {
 
     async fn refused(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Problem> {
         let authenticate = self.authenticate.as_ref()?;
-        let challenge = HeaderValue::from_static("Basic realm=\"trestle\", charset=\"UTF-8\"");
-        let unknown = |detail: &str| {
-            Some(
-                Problem::new(StatusCode::UNAUTHORIZED, detail)
-                    .with_header(WWW_AUTHENTICATE, challenge.clone()),
-            )
-        };
+        let unknown = |detail: &str| Some(Problem::unauthorized(detail));
         let presented = match Presented::of(headers, extensions) {
             Ok(presented) if presented.is_nothing() => return unknown("credentials are needed"),
             Ok(presented) => presented,

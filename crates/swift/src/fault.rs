@@ -214,6 +214,12 @@ impl From<Error> for Fault {
             ErrorKind::Forbidden | ErrorKind::Locked => 403,
             ErrorKind::QuotaExceeded => return Fault::html(413, "Upload exceeds quota."),
             ErrorKind::InvalidState => return Fault::text(409, error.message()),
+            ErrorKind::WrongKey => return Fault::text(403, error.message()),
+            ErrorKind::NoLongerKept => 410,
+            ErrorKind::InvalidPart { .. }
+            | ErrorKind::InvalidPartOrder
+            | ErrorKind::PartTooSmall { .. } => return Fault::text(400, error.message()),
+            ErrorKind::InvalidOffset { .. } => 409,
             ErrorKind::Conflict => 503,
             ErrorKind::NoSpace => 507,
             ErrorKind::Unavailable => 503,
@@ -251,6 +257,13 @@ mod tests {
             response.headers()["content-type"],
             "text/plain; charset=UTF-8"
         );
+        for (kind, status) in [
+            (ErrorKind::WrongKey, 403),
+            (ErrorKind::NoLongerKept, 410),
+            (ErrorKind::InvalidPart { number: 1 }, 400),
+        ] {
+            assert_eq!(Fault::from(Error::new(kind, "")).status(), status);
+        }
         let range = Error::new(ErrorKind::RangeNotSatisfiable { length: 7 }, "");
         let response = Fault::from(range).into_response();
         assert_eq!(response.headers()["content-range"], "bytes */7");
