@@ -33,6 +33,7 @@ mod proxies;
 mod proxy_protocol;
 mod range;
 mod receive;
+mod request_body;
 mod resource;
 mod selected;
 mod serve;
@@ -68,6 +69,7 @@ pub use range::{
     ContentRange, RangeHeader, parse_content_range, parse_range, range_disorder, resolve_ranges,
 };
 pub use receive::{Trailers, incoming, read_whole, receive};
+pub use request_body::RequestBody;
 pub use resource::{Call, Listing, Page, Resource};
 pub use selected::Selected;
 pub use serve::{Handler, RequestId, Service, serve};

@@ -9,11 +9,10 @@ use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
 };
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
-use trestle_http::{Body, Client, LoggedUser, Presented, Problem, decode, query};
+use trestle_http::{Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, query};
 use trestle_store::Store;
 
 /// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
@@ -38,7 +37,7 @@ pub(crate) struct Call<'a> {
     pub(crate) rest: &'a Rest,
     pub(crate) principal: Arc<Principal>,
     pub(crate) context: Arc<Context>,
-    pub(crate) request: Request<Incoming>,
+    pub(crate) request: Request<RequestBody>,
 }
 
 impl<'a> Call<'a> {
@@ -80,7 +79,7 @@ impl<'a> Call<'a> {
     }
 
     /// The body, and who asks: a body that is being read can be held by one task alone.
-    pub(crate) fn split(self) -> (Asker<'a>, Incoming) {
+    pub(crate) fn split(self) -> (Asker<'a>, RequestBody) {
         let asker = Asker {
             rest: self.rest,
             principal: self.principal,
@@ -115,7 +114,7 @@ impl Asker<'_> {
 }
 
 /// The circumstances of a request, by the names that policies give them.
-fn context(now: Timestamp, request: &Request<Incoming>) -> Context {
+fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
     let mut context = Context::at(now);
     if let Some(client) = request.extensions().get::<Client>() {
         context.source = Some(client.address);
@@ -253,7 +252,7 @@ impl Rest {
     }
 
     /// Answers a request whose path is `/rest` or lies below it.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
             Err(error) => return Problem::unauthorized(error.message()).into_response(),
@@ -272,7 +271,11 @@ impl Rest {
         response
     }
 
-    async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Response<Body> {
+    async fn route(
+        &self,
+        principal: Arc<Principal>,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
         let target = match target(request.uri().path()) {
             Ok(target) => target,
             Err(error) => return Problem::from(error).into_response(),

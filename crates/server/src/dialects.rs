@@ -7,12 +7,11 @@ use crate::figures::Figures;
 use crate::health;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_admin::Admin;
 use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
-use trestle_http::{Body, Client, Handler, Label, Problem};
+use trestle_http::{Body, Client, Handler, Label, Problem, RequestBody};
 use trestle_rest::Rest;
 use trestle_s3::S3;
 use trestle_store::Store;
@@ -33,14 +32,14 @@ impl Dialects {
     /// Answers each request by its dialect.
     pub(crate) fn handler(self: Arc<Self>) -> Arc<Handler> {
         Arc::new(
-            move |request: Request<Incoming>| -> BoxFuture<'static, Response<Body>> {
+            move |request: Request<RequestBody>| -> BoxFuture<'static, Response<Body>> {
                 let dialects = self.clone();
                 Box::pin(async move { dialects.answer(request).await })
             },
         )
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         // On a host that names a bucket every path is a key.
         let client = request.extensions().get::<Client>();
         if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
