@@ -13,6 +13,7 @@ pub mod linear;
 pub mod proxy;
 pub mod random;
 pub mod server;
+pub mod sigv4;
 mod steps;
 pub mod strace;
 pub mod syscalls;

@@ -14,6 +14,7 @@ mod lanes;
 mod lifecycle;
 mod listing;
 mod main_job;
+mod negative;
 mod objects;
 mod overload;
 mod proxies;

@@ -3,7 +3,6 @@
 //! Route → request noun → grant → verb → render. It has no rules of its own.
 
 mod bucket;
-mod directory;
 mod document;
 mod events;
 mod html;
@@ -15,12 +14,10 @@ mod read;
 mod refusal;
 mod representation;
 mod route;
-mod table;
 mod transfer;
 mod upload;
 mod versions;
 mod write;
 
-pub use openapi::describe;
 pub use pages::answer as page;
 pub use route::{Authenticate, Rest};

@@ -4,20 +4,21 @@
 //! of it and a crash loses nothing that was answered. What of a broken transfer arrived is kept. Its
 //! length is part of its URL: nothing is remembered of it here but that one request writes at a time.
 
+use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{header, identify, path_of, properties, tag_of};
-use crate::route::{Asker, Call};
+use crate::route::{Asker, Call, no_body, no_query};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Id, Key, Noun, Precondition, Result, UploadId};
-use trestle_http::{Body, Problem, RequestId, incoming, parse_precondition};
+use trestle_http::{Body, Problem, RequestId, incoming};
 use trestle_store::{
     BodyChecks, CompletePart, CompleteUpload, CreateUpload, OBJECT_BYTES_MAX, Object, UploadKey,
     UploadPart,
@@ -31,7 +32,7 @@ const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 /// The type of what a PATCH appends.
-pub(crate) const OFFSET_STREAM: &str = "application/offset+octet-stream";
+const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// Extensions whose headers mean something that is not done here.
 const UNSUPPORTED: [&str; 4] = [
     "upload-defer-length",
@@ -150,31 +151,14 @@ fn answer(status: StatusCode, offset: Option<u64>) -> Response<Body> {
     response
 }
 
-/// POST to a bucket: begins an upload of an object that has the file's name.
-pub(crate) async fn create_in(call: Call<'_>, bucket: BucketName) -> Answer {
-    begin(call, bucket, "").await
-}
-
-/// POST to a key; to one that ends with `/` the file's name is added.
-pub(crate) async fn create(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    begin(call, bucket, key.as_str()).await
-}
-
-async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
+/// POST: begins an upload. To a bucket, or to a key that ends with `/`, the file's name is added.
+pub(crate) async fn create(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
+    no_query(&call)?;
+    no_body(&call)?;
     let headers = call.request.headers();
     check_version(headers)?;
-    let length = number(headers, &UPLOAD_LENGTH)?.ok_or_else(|| {
-        Refusal::new(
-            StatusCode::LENGTH_REQUIRED,
-            "Upload-Length says how long the upload is",
-        )
-    })?;
-    if !parse_precondition(headers)?.is_none() {
-        // They are for the request that completes the upload.
-        return Err(Refusal::unsupported(
-            "conditions on a POST are not supported",
-        ));
-    }
+    let length = number(headers, &UPLOAD_LENGTH)?
+        .ok_or_else(|| Error::invalid("Upload-Length is missing"))?;
     if length > OBJECT_BYTES_MAX {
         let message = format!("an object has at most {OBJECT_BYTES_MAX} bytes");
         return Err(Error::new(ErrorKind::TooLarge, message).into());
@@ -259,7 +243,8 @@ struct Named {
 }
 
 fn named(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<Named> {
-    let parameters = &call.parameters;
+    let query = call.request.uri().query();
+    let parameters = Parameters::parse(query, &["upload", "length"])?;
     let wrong = || Error::invalid("this is not the URL of an upload");
     let upload = parameters.get("upload").and_then(Id::parse);
     let length = parameters.get("length").and_then(|text| text.parse().ok());
@@ -352,26 +337,34 @@ async fn offset(asker: &Asker<'_>, named: &Named) -> Result<(Present, Option<Obj
     }
 }
 
-/// HEAD: how much there is.
-pub(crate) async fn state(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+/// HEAD, PATCH and DELETE of an upload.
+pub(crate) async fn route(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     check_version(call.request.headers())?;
     let named = named(&call, bucket, key)?;
-    let (asker, _) = call.split();
-    let (present, _) = offset(&asker, &named).await?;
-    let mut response = answer(StatusCode::OK, Some(present.offset));
-    let length = HeaderValue::from(named.length);
-    response.headers_mut().insert(UPLOAD_LENGTH, length);
-    Ok(response)
-}
-
-/// DELETE: forgets what was received.
-pub(crate) async fn give_up(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    check_version(call.request.headers())?;
-    let key = named(&call, bucket, key)?.key;
-    let resource = Resource::Object(key.bucket.clone(), key.key.clone());
-    let grant = call.grant(Action::AbortUpload, resource).await?;
-    call.rest.store.abort_upload(&grant, &key).await?;
-    Ok(answer(StatusCode::NO_CONTENT, None))
+    match call.request.method() {
+        &Method::HEAD | &Method::GET => {
+            no_body(&call)?;
+            let (asker, _) = call.split();
+            let (present, _) = offset(&asker, &named).await?;
+            let mut response = answer(StatusCode::OK, Some(present.offset));
+            let length = HeaderValue::from(named.length);
+            response.headers_mut().insert(UPLOAD_LENGTH, length);
+            Ok(response)
+        }
+        &Method::PATCH => append(call, &named).await,
+        &Method::DELETE => {
+            no_body(&call)?;
+            let key = &named.key;
+            let resource = Resource::Object(key.bucket.clone(), key.key.clone());
+            let grant = call.grant(Action::AbortUpload, resource).await?;
+            call.rest.store.abort_upload(&grant, key).await?;
+            Ok(answer(StatusCode::NO_CONTENT, None))
+        }
+        _ => {
+            let detail = "an upload has HEAD, PATCH and DELETE";
+            Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, detail))
+        }
+    }
 }
 
 /// A received body, cut into pieces. One that breaks off ends like any other, and says so after.
@@ -422,9 +415,7 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Pieces<S> {
 }
 
 /// PATCH: appends to an upload, and completes it when nothing is missing.
-pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    check_version(call.request.headers())?;
-    let named = &named(&call, bucket, key)?;
+async fn append(call: Call<'_>, named: &Named) -> Answer {
     let headers = call.request.headers();
     if headers
         .get(CONTENT_TYPE)
@@ -435,7 +426,7 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     }
     let at = number(headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Error::invalid("Upload-Offset is missing"))?;
-    let precondition = parse_precondition(headers)?;
+    let precondition = trestle_http::parse_precondition(headers)?;
     let announced = http_body::Body::size_hint(call.request.body()).exact();
     let rest = call.rest;
     let _held = rest.writing.hold(named.key.upload)?;

@@ -1,5 +1,6 @@
 //! Versions of a bucket's keys, and of one key, from the newest to the oldest.
 
+use crate::parameters::Parameters;
 use crate::refusal::Answer;
 use crate::representation::{path_of, tag_of, timestamp};
 use crate::route::{Call, page};
@@ -46,8 +47,11 @@ async fn list(call: &Call<'_>, list: &ListVersions) -> trestle_core::Result<Vers
 }
 
 /// `GET /rest/{bucket}/?versions`.
-pub(crate) async fn of_bucket(call: Call<'_>, bucket: BucketName) -> Answer {
-    let parameters = &call.parameters;
+pub(crate) async fn of_bucket(
+    call: &Call<'_>,
+    bucket: BucketName,
+    parameters: &Parameters,
+) -> Answer {
     let asked = ListVersions {
         bucket: bucket.clone(),
         prefix: parameters.get("prefix").unwrap_or_default().to_owned(),
@@ -59,7 +63,7 @@ pub(crate) async fn of_bucket(call: Call<'_>, bucket: BucketName) -> Answer {
         },
         limit: parameters.limit()?,
     };
-    let listing = list(&call, &asked).await?;
+    let listing = list(call, &asked).await?;
     let items: Vec<Value> = listing
         .items
         .iter()
@@ -84,8 +88,12 @@ pub(crate) async fn of_bucket(call: Call<'_>, bucket: BucketName) -> Answer {
 }
 
 /// `GET /rest/{bucket}/{key}?versions`.
-pub(crate) async fn of_key(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    let parameters = &call.parameters;
+pub(crate) async fn of_key(
+    call: &Call<'_>,
+    bucket: BucketName,
+    key: Key,
+    parameters: &Parameters,
+) -> Answer {
     let after = match parameters.version("after_version")? {
         VersionRef::Current => None,
         version => Some(version),
@@ -98,7 +106,7 @@ pub(crate) async fn of_key(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
         version_marker: after,
         limit: parameters.limit()?,
     };
-    let listing = list(&call, &asked).await?;
+    let listing = list(call, &asked).await?;
     // Of the keys that begin with this one it is the first.
     let items: Vec<Value> = listing
         .items

@@ -2,6 +2,7 @@
 
 use crate::call::{empty, text};
 use crate::fault::{Fault, Outcome};
+use crate::query::Query;
 use crate::signature::{DEPRECATED, DIGESTS};
 use crate::swift::Swift;
 use crate::{bulk, listing, metadata, object, slo, symlink, target};
@@ -101,9 +102,19 @@ fn document(swift: &Swift) -> Value {
 }
 
 /// Answers a request for `/info`.
-pub(crate) fn answer(swift: &Swift, method: &str, path: &str) -> Outcome<Response<Body>> {
+pub(crate) fn answer(
+    swift: &Swift,
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+) -> Outcome<Response<Body>> {
     if path != "/info" {
         return Err(Fault::new(404));
+    }
+    let query = Query::parse(query)?;
+    if query.has("swiftinfo_sig") || query.has("swiftinfo_expires") {
+        // What is shown to operators alone: there is no key for it.
+        return Err(Fault::new(403));
     }
     match method {
         "GET" | "HEAD" => Ok(text(

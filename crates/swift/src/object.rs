@@ -13,7 +13,11 @@ const ALLOW: &str = "HEAD, GET, PUT, POST, COPY, OPTIONS, DELETE";
 
 /// Answers a request for an object.
 pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>> {
-    match call.method.as_str() {
+    let method = call.method.as_str();
+    if call.temp_url.is_some() && matches!(method, "PUT" | "POST") {
+        write::refuse_pointers(call)?;
+    }
+    match method {
         "GET" | "HEAD" => read::answer(call).await,
         "PUT" if call.some_header("x-copy-from")?.is_some() => copy::from(call, input.length).await,
         "PUT" if call.query.get("multipart-manifest") == Some("put") => {

@@ -10,10 +10,11 @@ use crate::who::Who;
 use crate::{account, auth, bulk, container, domain, formpost, info, object, staticweb, tempurl};
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_core::Timestamp;
 use trestle_host::Host;
-use trestle_http::{Body, Client, RequestBody, incoming};
+use trestle_http::{Body, Client, incoming};
 use trestle_store::Store;
 
 /// Longest text that a client may add to a transaction id.
@@ -59,7 +60,7 @@ impl Swift {
     }
 
     /// Answers a request.
-    pub async fn answer(self: &Arc<Self>, request: Request<RequestBody>) -> Response<Body> {
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let now = self.host.clock.now();
         let id = self.transaction(request.headers(), now);
         let head = request.method() == http::Method::HEAD;
@@ -111,7 +112,7 @@ impl Swift {
 
     async fn door(
         self: &Arc<Self>,
-        request: Request<RequestBody>,
+        request: Request<Incoming>,
         now: Timestamp,
     ) -> Outcome<Response<Body>> {
         let (mut parts, body) = request.into_parts();
@@ -135,7 +136,7 @@ impl Swift {
         match path.split('/').nth(1).unwrap_or_default() {
             "healthcheck" => return Ok(text(200, "text/plain", "OK")),
             "crossdomain.xml" => return Ok(text(200, "application/xml", info::CROSS_DOMAIN)),
-            "info" => return info::answer(self, &method, &path),
+            "info" => return info::answer(self, &method, &path, parts.uri.query()),
             "auth" => return auth::answer(self, &method, &path, &parts.headers, &origin).await,
             "v1" | "v1.0" => {}
             _ => return Err(Fault::new(404)),

@@ -308,9 +308,6 @@ pub(crate) fn written(
 /// Answers a PUT of an object.
 pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
     let place = call.place();
-    if call.temp_url.is_some() {
-        refuse_pointers(call)?;
-    }
     let container = writable(call, &place).await?;
     check_length(call, &input)?;
     if call.query.some("version-id").is_some() {
@@ -356,11 +353,12 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
     ))
 }
 
-/// Who has a URL to write with must not make a pointer to what it may not read.
-fn refuse_pointers(call: &Call) -> Outcome<()> {
+/// Who has a URL to write with must not make a pointer to what it may not read, or a copy of it.
+pub(crate) fn refuse_pointers(call: &Call) -> Outcome<()> {
     for (name, shown) in [
         ("x-object-manifest", "X-Object-Manifest"),
         ("x-symlink-target", "X-Symlink-Target"),
+        ("x-copy-from", "X-Copy-From"),
     ] {
         if call.headers.contains_key(name) {
             let text = format!("The header '{shown}' is not allowed in this tempurl");
@@ -373,9 +371,6 @@ fn refuse_pointers(call: &Call) -> Outcome<()> {
 /// Answers a POST to an object: the metadata is replaced, not merged.
 pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
     let place = call.place();
-    if call.temp_url.is_some() {
-        refuse_pointers(call)?;
-    }
     let container = writable(call, &place).await?;
     if call.query.some("version-id").is_some() {
         return Err(Fault::html(
