@@ -449,10 +449,11 @@ fn uploads_resume_after_a_broken_transfer_and_a_kill() {
         client.send("DELETE", &target, &[tus], &[]).unwrap().status,
         204
     );
-    assert_problem(&client.send("GET", &target, &[tus], &[]).unwrap(), 404);
+    let gone = client.send("HEAD", &target, &[tus], &[]).unwrap();
+    assert_eq!(gone.status, 404);
     let old = [("tus-resumable", "0.2"), ("upload-length", "1")];
     assert_problem(&client.send("POST", "/rest/b/x", &old, &[]).unwrap(), 412);
-    assert_problem(&client.send("POST", "/rest/b/x", &[tus], &[]).unwrap(), 400);
+    assert_problem(&client.send("POST", "/rest/b/x", &[tus], &[]).unwrap(), 411);
     let defer = [tus, ("upload-defer-length", "1")];
     assert_problem(&client.send("POST", "/rest/b/x", &defer, &[]).unwrap(), 501);
 }
@@ -491,4 +492,39 @@ fn a_range_is_replaced_in_place() {
         .send("PATCH", "/rest/b/none", &headers, b"x")
         .unwrap();
     assert_problem(&missing, 404);
+}
+
+#[test]
+fn directories_are_moved_and_deleted_whole() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for key in ["dir/", "dir/a", "dir/sub/b", "dirx"] {
+        put(client, &format!("/rest/b/{key}"), key.as_bytes());
+    }
+    let mut rename = |from: &str, to: &str| {
+        let headers = [("destination", to)];
+        client.send("MOVE", from, &headers, &[]).unwrap()
+    };
+    assert_problem(&rename("/rest/b/dir/?recursive", "/rest/b/to"), 400);
+    assert_problem(&rename("/rest/b/none/?recursive", "/rest/b/to/"), 404);
+    assert_problem(&rename("/rest/b/dir?recursive", "/rest/b/to/"), 400);
+    let moved = rename("/rest/b/dir/?recursive", "/rest/b/to/");
+    assert_eq!(moved.status, 204, "{}", moved.text());
+    assert_eq!(send(client, "GET", "/rest/b/to/sub/b").text(), "dir/sub/b");
+    assert_problem(&send(client, "GET", "/rest/b/dir/a"), 404);
+    let condition = [("if-match", "*")];
+    let refused = client.send("DELETE", "/rest/b/to/?recursive", &condition, &[]);
+    assert_problem(&refused.unwrap(), 501);
+    let deleted = send(client, "DELETE", "/rest/b/to/?recursive");
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+    assert_problem(&send(client, "DELETE", "/rest/b/to/?recursive"), 404);
+    let left = json(&send(client, "GET", "/rest/b/"));
+    assert_eq!(left["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        json(&send(client, "GET", "/rest/b/?jobs"))["jobs"],
+        value!([])
+    );
+    let none = format!("/rest/b/?job={}", "0".repeat(32));
+    assert_problem(&send(client, "GET", &none), 404);
+    assert_problem(&send(client, "GET", "/rest/b/?job=x"), 400);
 }

@@ -5,13 +5,12 @@ use crate::{buckets, identities, others, tokens, users};
 use futures::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Result};
 use trestle_http::{
-    Body, Client, LoggedUser, Presented, Problem, decode, incoming, query, read_whole,
+    Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, incoming, query, read_whole,
 };
 use trestle_store::{Identities, Store};
 
@@ -41,7 +40,7 @@ pub(crate) struct Call<'a> {
     context: Arc<Context>,
     pub(crate) method: Method,
     query: Vec<(String, String)>,
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
 }
 
 impl Call<'_> {
@@ -135,11 +134,7 @@ impl Call<'_> {
 
     /// Refuses a body where none has a meaning.
     pub(crate) fn no_body(&self) -> std::result::Result<(), Problem> {
-        match self
-            .body
-            .as_ref()
-            .is_none_or(hyper::body::Body::is_end_stream)
-        {
+        match self.body.as_ref().is_none_or(RequestBody::is_empty) {
             true => Ok(()),
             false => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -177,7 +172,7 @@ impl Admin {
     }
 
     /// Answers a request whose path [is one of these](Self::serves).
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let presented = Presented::of(request.headers(), request.extensions());
         let presented = match presented {
             Ok(presented) if presented.is_nothing() => {
@@ -198,7 +193,7 @@ impl Admin {
         response
     }
 
-    async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Answer {
+    async fn route(&self, principal: Arc<Principal>, request: Request<RequestBody>) -> Answer {
         let (parts, body) = request.into_parts();
         let mut context = Context::at(self.identities.store().now());
         if let Some(client) = parts.extensions.get::<Client>() {

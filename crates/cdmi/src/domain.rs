@@ -17,11 +17,10 @@ use crate::time;
 use crate::value::range_text;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, ErrorKind, Id, Metadata, ObjectId, Result};
-use trestle_http::{incoming, read_whole};
+use trestle_http::{RequestBody, incoming, read_whole};
 use trestle_store::{Account, AccountProperties};
 
 /// Where domains begin.
@@ -46,7 +45,7 @@ fn check(metadata: &Metadata) -> Result<()> {
 
 impl Call<'_> {
     /// Answers at a path below `cdmi_domains`.
-    pub(crate) async fn domains(&self, names: &Names, body: Incoming) -> Answered {
+    pub(crate) async fn domains(&self, names: &Names, body: RequestBody) -> Answered {
         self.account()?;
         let id = match names.names.as_slice() {
             [] => None,
@@ -90,7 +89,7 @@ impl Call<'_> {
         Ok(self.cdmi.store.account(&grant, id).await?.0)
     }
 
-    async fn domain_document(&self, body: Incoming) -> Answered<Document> {
+    async fn domain_document(&self, body: RequestBody) -> Answered<Document> {
         if self.content_kind() != Some(Kind::Domain) {
             return Err(Fault::bad(
                 "a domain is described by a document of its type",
@@ -104,7 +103,7 @@ impl Call<'_> {
         Ok(document)
     }
 
-    async fn put_domain(&self, id: &AccountId, body: Incoming) -> Answered {
+    async fn put_domain(&self, id: &AccountId, body: RequestBody) -> Answered {
         let document = self.domain_document(body).await?;
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::CreateAccount, resource).await?;

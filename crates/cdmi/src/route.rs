@@ -16,11 +16,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
 use trestle_core::{Id, Key, ObjectId, Result};
-use trestle_http::{Body, Client, LoggedUser, Presented, Problem, incoming, read_whole};
+use trestle_http::{
+    Body, Client, LoggedUser, Presented, Problem, RequestBody, incoming, read_whole,
+};
 use trestle_store::Object;
 
 /// Largest body of parts, in bytes.
@@ -28,7 +29,7 @@ const PARTS_BYTES_MAX: usize = 64 << 20;
 
 impl Cdmi {
     /// Answers a request whose path is `/cdmi` or lies below it.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let version = match Version::of(request.headers()) {
             Ok(version) => version,
             Err(error) => return Fault::Error(error).answer(false),
@@ -53,7 +54,7 @@ impl Cdmi {
     /// Who asks.
     async fn principal(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
     ) -> std::result::Result<Arc<Principal>, Response<Body>> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
@@ -72,7 +73,7 @@ impl Cdmi {
         &self,
         principal: Arc<Principal>,
         version: Version,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Answered {
         let (head, body) = request.into_parts();
         let fields = Fields::parse(head.uri.query(), &version)?;
@@ -133,7 +134,7 @@ impl Cdmi {
 enum Posted {
     Queue(Submission),
     Object(Submission),
-    Bytes(Incoming),
+    Bytes(RequestBody),
 }
 
 /// 405 with the methods that there are.
@@ -199,7 +200,7 @@ impl Call<'_> {
         }
     }
 
-    async fn put(&self, target: &Target, body: Incoming) -> Answered {
+    async fn put(&self, target: &Target, body: RequestBody) -> Answered {
         let existing = match target {
             Target::Path(names) => self.occupant(names).await,
             target => self.find(target).await,
@@ -229,7 +230,7 @@ impl Call<'_> {
         }
     }
 
-    async fn create(&self, target: &Target, body: Incoming) -> Answered {
+    async fn create(&self, target: &Target, body: RequestBody) -> Answered {
         let names = self.path_to_create(target).await?;
         let kind = self.content_kind();
         match (kind, names.slash) {
@@ -275,7 +276,7 @@ impl Call<'_> {
         }
     }
 
-    async fn patch_target(&self, target: &Target, body: Incoming) -> Answered {
+    async fn patch_target(&self, target: &Target, body: RequestBody) -> Answered {
         match self.need(target).await? {
             Node::Container(container) => {
                 if !self.brings_document() {
@@ -302,7 +303,7 @@ impl Call<'_> {
         }
     }
 
-    async fn post(&self, target: &Target, body: Incoming) -> Answered {
+    async fn post(&self, target: &Target, body: RequestBody) -> Answered {
         match self.need(target).await? {
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => {
@@ -321,7 +322,7 @@ impl Call<'_> {
 
     /// A new object of a container under a name that the server gives: its id, or what a form
     /// calls its file.
-    async fn post_in(&self, container: &Container, body: Incoming) -> Answered {
+    async fn post_in(&self, container: &Container, body: RequestBody) -> Answered {
         if self.content.as_ref().is_some_and(MediaType::is_form) {
             return self.post_form(container, body).await;
         }
@@ -345,7 +346,7 @@ impl Call<'_> {
     }
 
     /// What a POST brings.
-    async fn posted_body(&self, body: Incoming) -> Answered<Posted> {
+    async fn posted_body(&self, body: RequestBody) -> Answered<Posted> {
         Ok(match self.content_kind() {
             Some(Kind::Queue) => Posted::Queue(self.submission(body, &[Kind::Queue]).await?),
             Some(Kind::Object) => Posted::Object(self.submission(body, &[Kind::Object]).await?),
@@ -389,7 +390,7 @@ impl Call<'_> {
     }
 
     /// A file of a form (RFC 7578): the first one, under its own name.
-    async fn post_form(&self, container: &Container, body: Incoming) -> Answered {
+    async fn post_form(&self, container: &Container, body: RequestBody) -> Answered {
         let bytes = read_whole(incoming(body), PARTS_BYTES_MAX).await?;
         let boundary = self.content.as_ref().map(multipart::boundary).transpose()?;
         let parts = multipart::parse(&bytes, boundary.unwrap_or_default())?;
@@ -432,7 +433,7 @@ impl Call<'_> {
     }
 
     /// A new object that only its id leads to.
-    async fn create_nameless(&self, body: Incoming) -> Answered {
+    async fn create_nameless(&self, body: RequestBody) -> Answered {
         if self.method != Method::POST {
             return Ok(not_allowed("POST"));
         }
@@ -452,7 +453,7 @@ impl Call<'_> {
     }
 
     /// The document of a body, with the parts that follow it.
-    async fn submission(&self, body: Incoming, kinds: &[Kind]) -> Answered<Submission> {
+    async fn submission(&self, body: RequestBody, kinds: &[Kind]) -> Answered<Submission> {
         if !self.brings_parts() {
             self.check_content(kinds)?;
             let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;

@@ -8,6 +8,7 @@ use crate::http2::Traffic;
 use crate::logged::{Line, Logged};
 use crate::phrase;
 use crate::problem::Problem;
+use crate::request_body::RequestBody;
 use crate::serve::{RequestId, Service};
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -119,8 +120,9 @@ fn expectation(headers: &HeaderMap) -> Result<(), Problem> {
 pub(crate) async fn answer(
     service: Arc<Service>,
     facts: Arc<Facts>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<Logged> {
+    let (mut request, unread) = RequestBody::of(request);
     let id = service.host.id().to_string();
     let client = client(&service, &facts, &request);
     let mut line = Line {
@@ -151,7 +153,10 @@ pub(crate) async fn answer(
         }
     };
     let mut response = match refused {
-        Some(problem) => problem.into_response(),
+        Some(problem) => {
+            drop(request);
+            problem.into_response()
+        }
         None => {
             request.extensions_mut().insert(RequestId(line.id.clone()));
             request.extensions_mut().insert(client);
@@ -162,6 +167,7 @@ pub(crate) async fn answer(
     if let Ok(value) = HeaderValue::from_str(&line.id) {
         response.headers_mut().insert("x-request-id", value);
     }
+    unread.settle(&mut response).await;
     phrase::complete(&mut response);
     if line.method == Method::HEAD {
         bodiless(&mut response);
@@ -170,7 +176,7 @@ pub(crate) async fn answer(
     Logged::response(response, line)
 }
 
-async fn handle(service: &Service, request: Request<Incoming>, line: &Line) -> Response<Body> {
+async fn handle(service: &Service, request: Request<RequestBody>, line: &Line) -> Response<Body> {
     let handling = (service.handler)(request);
     if line.method.is_safe() {
         return handling.await;

@@ -4,9 +4,9 @@ use crate::body::Body;
 use crate::connection;
 use crate::metrics::Metrics;
 use crate::proxies::Proxies;
+use crate::request_body::RequestBody;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct RequestId(pub String);
 
 /// Answers one request.
 pub type Handler =
-    dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync + 'static;
+    dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<Body>> + Send + Sync + 'static;
 
 /// What to serve with.
 #[derive(Clone)]

@@ -2,11 +2,10 @@
 
 use crate::document::{self, BUCKET_MEMBERS};
 use crate::events::{self, EVENT_STREAM};
-use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{path_of, tag_of, timestamp};
-use crate::route::{Call, no_body, no_query, page, unsupported};
-use crate::{html, versions, write};
+use crate::route::{Call, page, unsupported};
+use crate::{html, write};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -104,9 +103,9 @@ impl<'a> Item<'a> {
 }
 
 /// Where the next page is.
-fn next_target(call: &Call<'_>, parameters: &Parameters, next: Option<&str>) -> Option<String> {
+fn next_target(call: &Call<'_>, next: Option<&str>) -> Option<String> {
     let next = next?;
-    let query = parameters.with(&[("after", Some(next))]);
+    let query = call.parameters.with(&[("after", Some(next))]);
     Some(format!("{}{query}", call.request.uri().path()))
 }
 
@@ -116,8 +115,7 @@ fn conditions_refused(call: &Call<'_>) -> Answer<()> {
 
 /// The service document: the account's buckets, and where everything else is.
 pub(crate) async fn list_buckets(call: Call<'_>) -> Answer {
-    no_body(&call)?;
-    let parameters = Parameters::parse(call.request.uri().query(), &["prefix", "after", "limit"])?;
+    let parameters = &call.parameters;
     let form = form(&call, &[JSON, HTML])?;
     let account = call.account()?.clone();
     let resource = Resource::Account(account.clone());
@@ -131,7 +129,7 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Answer {
         limit: parameters.limit()?,
     };
     let (buckets, next) = call.rest.store.list_buckets(&grant, &list).await?;
-    let next = next_target(&call, &parameters, next.as_deref());
+    let next = next_target(&call, next.as_deref());
     let content = AccountPage {
         buckets: buckets
             .iter()
@@ -170,53 +168,14 @@ fn varying(mut response: Response<Body>) -> Answer {
     Ok(response)
 }
 
-/// What may be asked of a bucket.
-const KNOWN: [&str; 9] = [
-    "prefix",
-    "delimiter",
-    "after",
-    "until",
-    "reverse",
-    "limit",
-    "metadata",
-    "versions",
-    "after_version",
-];
-
-/// GET and HEAD of a bucket.
-pub(crate) async fn answer(call: Call<'_>, name: BucketName) -> Answer {
-    no_body(&call)?;
-    let parameters = Parameters::parse(call.request.uri().query(), &KNOWN)?;
-    if parameters.flag("metadata")? {
-        parameters.only(&["metadata"])?;
-        return document(&call, &name).await;
+/// Objects of a bucket, or what happens in it.
+pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Answer {
+    let parameters = &call.parameters;
+    let form = form(&call, &[JSON, HTML, EVENT_STREAM])?;
+    if form == EVENT_STREAM {
+        return events::answer(call, name).await;
     }
-    if parameters.flag("versions")? {
-        let known = [
-            "versions",
-            "prefix",
-            "delimiter",
-            "after",
-            "after_version",
-            "limit",
-        ];
-        parameters.only(&known)?;
-        return versions::of_bucket(&call, name, &parameters).await;
-    }
-    match form(&call, &[JSON, HTML, EVENT_STREAM])? {
-        EVENT_STREAM => {
-            parameters.only(&["after"])?;
-            events::answer(call, name, &parameters).await
-        }
-        form => {
-            let known = ["prefix", "delimiter", "after", "until", "reverse", "limit"];
-            parameters.only(&known)?;
-            list(call, name, &parameters, form == HTML).await
-        }
-    }
-}
-
-async fn list(call: Call<'_>, name: BucketName, parameters: &Parameters, html: bool) -> Answer {
+    let html = form == HTML;
     let resource = Resource::Bucket(name.clone());
     let grant = call.grant(Action::ReadBucket, resource.clone()).await?;
     let (_bucket, usage) = call.rest.store.bucket(&grant, &name).await?;
@@ -233,7 +192,7 @@ async fn list(call: Call<'_>, name: BucketName, parameters: &Parameters, html: b
         limit: parameters.limit()?,
     };
     let listing = call.rest.store.list(&grant, &list).await?;
-    let next = next_target(&call, parameters, listing.next.as_deref());
+    let next = next_target(&call, listing.next.as_deref());
     if html {
         return html::bucket(&list, &listing, &usage, next.as_deref());
     }
@@ -248,10 +207,10 @@ async fn list(call: Call<'_>, name: BucketName, parameters: &Parameters, html: b
 }
 
 /// The bucket as a document, without what the caller may not read.
-async fn document(call: &Call<'_>, name: &BucketName) -> Answer {
+pub(crate) async fn document(call: Call<'_>, name: BucketName) -> Answer {
     let resource = Resource::Bucket(name.clone());
     let grant = call.grant(Action::ReadBucket, resource.clone()).await?;
-    let (bucket, usage) = call.rest.store.bucket(&grant, name).await?;
+    let (bucket, usage) = call.rest.store.bucket(&grant, &name).await?;
     let mut document = document::of_bucket(&bucket, &usage)?;
     for (member, action) in [
         ("versioning", Action::ReadBucketVersioning),
@@ -267,8 +226,6 @@ async fn document(call: &Call<'_>, name: &BucketName) -> Answer {
 }
 
 pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Answer {
-    no_query(&call)?;
-    no_body(&call)?;
     conditions_refused(&call)?;
     let resource = Resource::Bucket(name.clone());
     let grant = call.grant(Action::CreateBucket, resource).await?;
@@ -283,7 +240,6 @@ pub(crate) async fn create(call: Call<'_>, name: BucketName) -> Answer {
 
 /// Changes what the bucket's document has.
 pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
-    no_query(&call)?;
     conditions_refused(&call)?;
     let media_type = call.request.headers().get(CONTENT_TYPE);
     if media_type.is_none_or(|value| value.as_bytes() != MERGE_PATCH.as_bytes()) {
@@ -315,8 +271,6 @@ pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
 }
 
 pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Answer {
-    no_query(&call)?;
-    no_body(&call)?;
     conditions_refused(&call)?;
     let resource = Resource::Bucket(name.clone());
     let grant = call.grant(Action::DeleteBucket, resource).await?;

@@ -1,7 +1,6 @@
 //! A bucket's change feed as server-sent events. `Last-Event-ID` resumes after what was seen, without
 //! loss; what is no longer kept is 410, never a gap.
 
-use crate::parameters::Parameters;
 use crate::refusal::Answer;
 use crate::representation::path_of;
 use crate::route::Call;
@@ -25,12 +24,12 @@ const ENTRIES: usize = 500;
 const PAUSE: Duration = Duration::from_secs(15);
 
 /// After which event to begin; none begins with what happens from now on.
-fn after(call: &Call<'_>, parameters: &Parameters) -> Result<Option<Sequence>> {
+fn after(call: &Call<'_>) -> Result<Option<Sequence>> {
     let header = call.request.headers().get("last-event-id");
     let header = header.map(|value| value.to_str().unwrap_or("?"));
     let Some(text) = header
         .filter(|text| !text.is_empty())
-        .or(parameters.get("after"))
+        .or(call.parameters.get("after"))
     else {
         return Ok(None);
     };
@@ -146,9 +145,16 @@ fn stream(feed: Feed, first: Bytes) -> impl Stream<Item = Result<Bytes>> + Send 
 }
 
 /// The feed of a bucket from after the event that the client saw last.
-pub(crate) async fn answer(call: Call<'_>, bucket: BucketName, parameters: &Parameters) -> Answer {
+pub(crate) async fn answer(call: Call<'_>, bucket: BucketName) -> Answer {
+    let of_listings = ["prefix", "delimiter", "until", "reverse", "limit"];
+    if of_listings
+        .iter()
+        .any(|name| call.parameters.get(name).is_some())
+    {
+        return Err(Error::invalid("of the parameters, events take after alone").into());
+    }
     let store = call.rest.store.clone();
-    let last = match after(&call, parameters)? {
+    let last = match after(&call)? {
         Some(after) => after,
         None => store.newest_sequence().await?,
     };

@@ -3,6 +3,7 @@
 //! Route → request noun → grant → verb → render. It has no rules of its own.
 
 mod bucket;
+mod directory;
 mod document;
 mod events;
 mod html;
@@ -14,10 +15,12 @@ mod read;
 mod refusal;
 mod representation;
 mod route;
+mod table;
 mod transfer;
 mod upload;
 mod versions;
 mod write;
 
+pub use openapi::describe;
 pub use pages::answer as page;
 pub use route::{Authenticate, Rest};

@@ -1,5 +1,17 @@
-//! Every operation of this dialect: one table that `Allow`, OPTIONS and the OpenAPI document are made
-//! from.
+//! How a request finds its operation: by what kind of resource its path names, its method, and what
+//! it asks for beside them. [`TABLE`] is the one list; routing, `Allow`, OPTIONS, the query
+//! parameters and bodies that are taken, and the OpenAPI document all follow from it.
+
+use crate::parameters::Parameters;
+use crate::refusal::{Answer, Refusal};
+use crate::route::Call;
+use crate::table::TABLE;
+use crate::upload;
+use futures::future::BoxFuture;
+use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, StatusCode, Version};
+use trestle_core::{BucketName, Error, Key};
+use trestle_http::{Described, Operation, Parameter, Problem, Takes, query};
 
 /// What kind of resource a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,290 +26,80 @@ pub(crate) enum Place {
     Object,
 }
 
-/// One operation.
-pub(crate) struct Operation {
-    pub(crate) places: &'static [Place],
-    pub(crate) method: &'static str,
-    pub(crate) id: &'static str,
-    pub(crate) summary: &'static str,
-    /// Query parameters.
-    pub(crate) query: &'static [(&'static str, &'static str)],
-    /// Request headers.
-    pub(crate) headers: &'static [&'static str],
-    /// Media type of the request's body.
-    pub(crate) takes: Option<&'static str>,
-    /// Media types of the answer's body.
-    pub(crate) gives: &'static [&'static str],
-    /// Statuses of success.
-    pub(crate) successes: &'static [u16],
-    /// Statuses of problems, besides 400, 401, 403, 500 and 503.
-    pub(crate) problems: &'static [u16],
+/// What tells operations of one method on one resource apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Nothing.
+    Plain,
+    /// The request speaks the protocol of resumable uploads.
+    Upload,
+    /// It has this query parameter.
+    Query(&'static str),
 }
 
-const READ_CONDITIONS: &[&str] = &[
-    "If-Match",
-    "If-None-Match",
-    "If-Modified-Since",
-    "If-Unmodified-Since",
-];
-const VERSION: (&str, &str) = ("version", "a version instead of the current one");
-const JSON: &[&str] = &["application/json"];
-const BOTH: &[Place] = &[Place::Folder, Place::Object];
+/// What answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    Service(for<'a> fn(Call<'a>) -> BoxFuture<'a, Answer>),
+    Bucket(for<'a> fn(Call<'a>, BucketName) -> BoxFuture<'a, Answer>),
+    Object(for<'a> fn(Call<'a>, BucketName, Key) -> BoxFuture<'a, Answer>),
+}
 
-/// The table.
-pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation {
-        places: &[Place::Service],
-        method: "GET",
-        id: "listBuckets",
-        summary: "The service document: the account's buckets, and links",
-        query: &[
-            ("prefix", "only names that start with this"),
-            ("after", "only names after this one"),
-            ("limit", "items of a page, 0 to 10000"),
-        ],
-        headers: &["Accept"],
-        takes: None,
-        gives: &["application/json", "text/html"],
-        successes: &[200],
-        problems: &[406],
-    },
-    Operation {
-        places: &[Place::Bucket],
-        method: "GET",
-        id: "listObjects",
-        summary: "Objects of a bucket by key; its document, its versions, or its change feed",
-        query: &[
-            ("prefix", "only keys that start with this"),
-            ("delimiter", "folds keys that share the run up to this"),
-            (
-                "after",
-                "only keys after this one; of the feed, the last event seen",
-            ),
-            ("until", "only keys before this one"),
-            ("reverse", "from the last to the first"),
-            ("limit", "items of a page, 0 to 10000"),
-            ("metadata", "the bucket's document instead"),
-            ("versions", "all versions instead"),
-            ("after_version", "of the key in after, only older versions"),
-        ],
-        headers: &["Accept", "Last-Event-ID"],
-        takes: None,
-        gives: &["application/json", "text/html", "text/event-stream"],
-        successes: &[200],
-        problems: &[404, 406, 410],
-    },
-    Operation {
-        places: &[Place::Bucket],
-        method: "PUT",
-        id: "createBucket",
-        summary: "Creates a bucket",
-        query: &[],
-        headers: &[],
-        takes: None,
-        gives: &[],
-        successes: &[201],
-        problems: &[409, 501, 507],
-    },
-    Operation {
-        places: &[Place::Bucket],
-        method: "POST",
-        id: "createObject",
-        summary: "Creates an object under a name that the server chooses",
-        query: &[],
-        headers: &[
-            "Content-Type",
-            "Idempotency-Key",
-            "Repr-Digest",
-            "Trestle-Tags",
-        ],
-        takes: Some("application/octet-stream"),
-        gives: &[],
-        successes: &[201],
-        problems: &[404, 409, 413, 422, 501, 507],
-    },
-    Operation {
-        places: &[Place::Bucket],
-        method: "PATCH",
-        id: "changeBucket",
-        summary: "Changes the bucket's document: versioning, lock, tags, metadata, quota",
-        query: &[],
-        headers: &[],
-        takes: Some("application/merge-patch+json"),
-        gives: &[],
-        successes: &[204],
-        problems: &[404, 409, 413, 415, 422, 501, 507],
-    },
-    Operation {
-        places: &[Place::Bucket],
-        method: "DELETE",
-        id: "deleteBucket",
-        summary: "Deletes an empty bucket",
-        query: &[],
-        headers: &[],
-        takes: None,
-        gives: &[],
-        successes: &[204],
-        problems: &[404, 409, 501],
-    },
-    Operation {
-        places: BOTH,
-        method: "GET",
-        id: "readObject",
-        summary: "The object's bytes; its document, or its versions",
-        query: &[
-            VERSION,
-            ("metadata", "the object's document instead"),
-            ("versions", "a list of its versions instead"),
-            ("after_version", "only older versions"),
-            ("limit", "versions of a page, 0 to 10000"),
-        ],
-        headers: &[
-            "Range",
-            "If-Range",
-            "If-Match",
-            "If-None-Match",
-            "If-Modified-Since",
-            "If-Unmodified-Since",
-        ],
-        takes: None,
-        gives: &["application/octet-stream", "application/json"],
-        successes: &[200, 206, 304],
-        problems: &[404, 412, 416],
-    },
-    Operation {
-        places: BOTH,
-        method: "HEAD",
-        id: "headObject",
-        summary: "What GET would answer, without the bytes",
-        query: &[VERSION],
-        headers: READ_CONDITIONS,
-        takes: None,
-        gives: &[],
-        successes: &[200, 304],
-        problems: &[404, 412],
-    },
-    Operation {
-        places: BOTH,
-        method: "PUT",
-        id: "writeObject",
-        summary: "Creates or replaces the object",
-        query: &[],
-        headers: &[
-            "Content-Type",
-            "If-Match",
-            "If-None-Match",
-            "If-Unmodified-Since",
-            "Content-MD5",
-            "Repr-Digest",
-            "Trestle-Tags",
-        ],
-        takes: Some("application/octet-stream"),
-        gives: &[],
-        successes: &[201, 204],
-        problems: &[404, 409, 412, 413, 501, 507],
-    },
-    Operation {
-        places: BOTH,
-        method: "PATCH",
-        id: "changeObject",
-        summary: "Changes the object's document; with Content-Range, bytes of the object in place",
-        query: &[VERSION],
-        headers: &[
-            "If-Match",
-            "If-None-Match",
-            "If-Unmodified-Since",
-            "Content-Range",
-            "Trestle-Bypass-Retention",
-        ],
-        takes: Some("application/merge-patch+json"),
-        gives: JSON,
-        successes: &[200, 204],
-        problems: &[404, 409, 412, 413, 415, 422, 501, 507],
-    },
-    Operation {
-        places: BOTH,
-        method: "DELETE",
-        id: "deleteObject",
-        summary: "Deletes the object; in a bucket that keeps versions it leaves a marker",
-        query: &[VERSION],
-        headers: &[
-            "If-Match",
-            "If-None-Match",
-            "If-Unmodified-Since",
-            "Trestle-Bypass-Retention",
-        ],
-        takes: None,
-        gives: &[],
-        successes: &[204],
-        problems: &[404, 409, 412],
-    },
-    Operation {
-        places: BOTH,
-        method: "COPY",
-        id: "copyObject",
-        summary: "Copies the object to Destination, by reference",
-        query: &[VERSION],
-        headers: &[
-            "Destination",
-            "Overwrite",
-            "If-Match",
-            "If-None-Match",
-            "If-Unmodified-Since",
-        ],
-        takes: None,
-        gives: &[],
-        successes: &[201, 204],
-        problems: &[404, 409, 412, 502, 507],
-    },
-    Operation {
-        places: BOTH,
-        method: "MOVE",
-        id: "moveObject",
-        summary: "Moves the object to Destination; it keeps its id and its versions",
-        query: &[],
-        headers: &[
-            "Destination",
-            "Overwrite",
-            "If-Match",
-            "If-None-Match",
-            "If-Unmodified-Since",
-        ],
-        takes: None,
-        gives: &[],
-        successes: &[201, 204],
-        problems: &[404, 409, 412, 502, 507],
-    },
-    Operation {
-        places: &[Place::Folder],
-        method: "POST",
-        id: "createObjectBelow",
-        summary: "Creates an object under a name that the server chooses, below a key that ends with /",
-        query: &[],
-        headers: &[
-            "Content-Type",
-            "Idempotency-Key",
-            "Repr-Digest",
-            "Trestle-Tags",
-        ],
-        takes: Some("application/octet-stream"),
-        gives: &[],
-        successes: &[201],
-        problems: &[404, 409, 413, 422, 501, 507],
-    },
-];
+/// One operation.
+pub(crate) struct Row {
+    pub(crate) places: &'static [Place],
+    pub(crate) when: When,
+    pub(crate) run: Run,
+    pub(crate) is: Operation,
+}
+
+impl Place {
+    const ALL: [Place; 4] = [Place::Service, Place::Bucket, Place::Folder, Place::Object];
+
+    /// Where it is. A key that ends with `/` is a key: it has a path of its own in the document only
+    /// for what other keys do not have.
+    fn path(self) -> &'static str {
+        match self {
+            Place::Service => "/rest/",
+            Place::Bucket => "/rest/{bucket}/",
+            Place::Folder => "/rest/{bucket}/{key}/",
+            Place::Object => "/rest/{bucket}/{key}",
+        }
+    }
+
+    fn parameters(self) -> &'static [Parameter] {
+        const BUCKET: Parameter = (
+            "bucket",
+            // Reserved names, and the length in bytes, cannot be said like this.
+            Takes::Pattern("^[^/:~.\\x00-\\x1f\\x7f-\\x9f][^/:\\x00-\\x1f\\x7f-\\x9f]{0,62}$"),
+            "the bucket's name; ~ACCOUNT/NAME for one that only its account knows by this name",
+        );
+        const KEY: Parameter = (
+            "key",
+            Takes::Pattern("^[\\s\\S]+$"),
+            "the object's key; it may contain slashes",
+        );
+        match self {
+            Place::Service => &[],
+            Place::Bucket => &[BUCKET],
+            Place::Folder | Place::Object => &[BUCKET, KEY],
+        }
+    }
+}
+
+fn here(place: Place) -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().filter(move |row| row.places.contains(&place))
+}
 
 /// The methods of a resource, in the order of the table.
 pub(crate) fn methods(place: Place) -> Vec<&'static str> {
     let mut methods = Vec::new();
-    let here = OPERATIONS
-        .iter()
-        .filter(|operation| operation.places.contains(&place));
-    for method in here.map(|operation| operation.method) {
-        let with_head = if method == "GET" {
-            &["GET", "HEAD"][..]
-        } else {
-            &[method][..]
+    // What a protocol does with a method is not what the method means there.
+    let plain = here(place).filter(|row| row.when != When::Upload);
+    for method in plain.map(|row| row.is.method) {
+        let with_head = match method {
+            "GET" => &["GET", "HEAD"][..],
+            _ => &[method][..],
         };
         for method in with_head {
             if !methods.contains(method) {
@@ -309,9 +111,115 @@ pub(crate) fn methods(place: Place) -> Vec<&'static str> {
     methods
 }
 
+/// The value of `Allow`.
+pub(crate) fn allow(place: Place) -> HeaderValue {
+    let methods = methods(place).join(", ");
+    HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static("GET, HEAD"))
+}
+
+/// 405 with what there is.
+pub(crate) fn not_allowed(place: Place) -> Refusal {
+    let detail = "the resource does not have this method";
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+    problem.with_header(ALLOW, allow(place)).into()
+}
+
+/// The operation that a request asks for, and its query as that operation reads it.
+pub(crate) fn find<B>(place: Place, request: &Request<B>) -> Answer<(&'static Row, Parameters)> {
+    let mut pairs = query(request.uri().query())?;
+    let rows = |method: &str| -> Vec<&'static Row> {
+        here(place).filter(|row| row.is.method == method).collect()
+    };
+    let mut found = rows(request.method().as_str());
+    if request.method() == Method::HEAD {
+        found.extend(rows("GET"));
+    }
+    if found.is_empty() {
+        return Err(not_allowed(place));
+    }
+    let uploads = upload::is_upload(request.headers());
+    let row = if uploads {
+        let row = found.iter().find(|row| row.when == When::Upload);
+        row.ok_or_else(|| Error::invalid("this is not the URL of an upload"))?
+    } else {
+        // Whoever says that it does not ask for something does not ask for it.
+        let asks = |row: &&Row, (name, value): &(String, String)| {
+            matches!(row.when, When::Query(selector) if selector == name) && value != "false"
+        };
+        let chosen = found
+            .iter()
+            .find(|row| pairs.iter().any(|pair| asks(row, pair)));
+        pairs.retain(|(name, value)| {
+            let selects =
+                |row: &&Row| matches!(row.when, When::Query(selector) if selector == name);
+            value != "false" || !found.iter().any(selects)
+        });
+        let plain = || found.iter().find(|row| row.when == When::Plain);
+        chosen.or_else(plain).ok_or_else(|| not_allowed(place))?
+    };
+    let known: Vec<&str> = row.is.query.iter().map(|(name, ..)| *name).collect();
+    let parameters = Parameters::of(pairs, &known)?;
+    if let When::Query(name) = row.when {
+        let flag = row.is.query.iter().find(|(found, ..)| *found == name);
+        if flag.is_some_and(|(_, takes, _)| *takes == Takes::Flag) {
+            parameters.flag(name)?;
+        }
+    }
+    Ok((row, parameters))
+}
+
+/// Refuses a body where none has a meaning (RFC 9110 §9.3.1, §9.3.5), and a change by a body whose
+/// length is not said (§15.5.12): no change is meant by nothing, so it was forgotten.
+pub(crate) fn check_body<B: http_body::Body>(row: &Row, request: &Request<B>) -> Answer<()> {
+    if row.is.takes.is_empty() {
+        if request.body().is_end_stream() {
+            return Ok(());
+        }
+        return Err(Error::invalid("this request takes no body").into());
+    }
+    let headers = request.headers();
+    let said = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    if said || row.is.method != "PATCH" || request.version() >= Version::HTTP_2 {
+        return Ok(());
+    }
+    let detail = "a PATCH says with Content-Length or Transfer-Encoding how long its body is";
+    Err(Refusal::new(StatusCode::LENGTH_REQUIRED, detail))
+}
+
+/// The table as the OpenAPI document has it.
+pub(crate) fn described() -> Vec<Described> {
+    let places = Place::ALL.into_iter();
+    let described = places.map(|place| {
+        let twice = |row: &&Row| place == Place::Folder && row.places.contains(&Place::Object);
+        Described {
+            path: place.path(),
+            parameters: place.parameters(),
+            operations: here(place)
+                .filter(|row| !twice(row))
+                .map(|row| row.is)
+                .collect(),
+        }
+    });
+    described.collect()
+}
+
+/// Whether every row is for the kind of resource that it is listed at.
+#[cfg(test)]
+fn fits(row: &Row) -> bool {
+    row.places.iter().all(|place| {
+        matches!(
+            (row.run, place),
+            (Run::Service(_), Place::Service)
+                | (Run::Bucket(_), Place::Bucket)
+                | (Run::Object(_), Place::Folder | Place::Object)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trestle_http::Body;
 
     #[test]
     fn methods_are_those_of_the_table() {
@@ -324,10 +232,77 @@ mod tests {
             "GET", "HEAD", "PUT", "PATCH", "DELETE", "COPY", "MOVE", "OPTIONS",
         ];
         assert_eq!(methods(Place::Object), object);
-        assert!(methods(Place::Folder).contains(&"POST"));
-        for operation in OPERATIONS {
-            let same = OPERATIONS.iter().filter(|other| other.id == operation.id);
-            assert_eq!(same.count(), 1, "{}", operation.id);
+        for row in TABLE {
+            let same = TABLE.iter().filter(|other| other.is.id == row.is.id);
+            assert_eq!(same.count(), 1, "{}", row.is.id);
+            assert!(fits(row), "{}", row.is.id);
+            for next in row.is.leads_to {
+                assert!(TABLE.iter().any(|other| other.is.id == *next), "{next}");
+            }
+            if let When::Query(name) = row.when {
+                let known = row.is.query.iter().any(|(found, ..)| *found == name);
+                assert!(known, "{}", row.is.id);
+            }
         }
+    }
+
+    fn find_id(place: Place, method: &str, target: &str, tus: bool) -> Option<&'static str> {
+        let mut request = Request::builder().method(method).uri(target);
+        if tus {
+            request = request.header("tus-resumable", "1.0.0");
+        }
+        let request = request.body(()).unwrap();
+        find(place, &request).ok().map(|(row, _)| row.is.id)
+    }
+
+    #[test]
+    fn a_request_finds_its_operation() {
+        let find = find_id;
+        assert_eq!(find(Place::Bucket, "GET", "/x", false), Some("listObjects"));
+        let target = "/x?versions&metadata=false";
+        assert_eq!(
+            find(Place::Bucket, "HEAD", target, false),
+            Some("listVersions")
+        );
+        assert_eq!(
+            find(Place::Bucket, "GET", "/x?versions&reverse", false),
+            None
+        );
+        assert_eq!(find(Place::Bucket, "GET", "/x?versions=maybe", false), None);
+        assert_eq!(find(Place::Bucket, "GET", "/x?unknown", false), None);
+        assert_eq!(find(Place::Object, "POST", "/x", false), None);
+        assert_eq!(
+            find(Place::Object, "POST", "/x", true),
+            Some("createUpload")
+        );
+        assert_eq!(find(Place::Object, "PUT", "/x", true), None);
+        assert_eq!(
+            find(Place::Folder, "DELETE", "/x?recursive", false),
+            Some("deleteDirectory")
+        );
+    }
+
+    #[test]
+    fn a_body_is_taken_where_it_has_a_meaning_and_an_end() {
+        let row = |id: &str| TABLE.iter().find(|row| row.is.id == id).unwrap();
+        let status = |checked: Answer<()>| match checked {
+            Ok(()) => 200,
+            Err(refusal) => refusal.into_response().status().as_u16(),
+        };
+        let bare = Request::new(Body::empty());
+        assert_eq!(status(check_body(row("readObject"), &bare)), 200);
+        assert_eq!(
+            status(check_body(
+                row("readObject"),
+                &Request::new(Body::full("x"))
+            )),
+            400
+        );
+        assert_eq!(status(check_body(row("writeObject"), &bare)), 200);
+        assert_eq!(status(check_body(row("changeObject"), &bare)), 411);
+        let mut said = Request::new(Body::empty());
+        said.headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        assert_eq!(status(check_body(row("changeObject"), &said)), 200);
     }
 }

@@ -2,24 +2,25 @@
 //! and what the HTML listings are made with. All from the binary, for everybody.
 
 use crate::html::POLICY;
-use crate::openapi;
+use bytes::Bytes;
 use http::header::{
     ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode};
 use trestle_http::{Body, Problem, Selected};
 
-/// The version of this server.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Answers a path below `/-/` that is one of these pages; none when it is not.
-pub fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+/// Answers a path below `/-/` that is one of these pages; none when it is not. The OpenAPI document
+/// is of everything that this server serves, which its caller knows.
+pub fn answer(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    openapi: &Bytes,
+) -> Option<Response<Body>> {
     let (content_type, bytes) = match path {
-        "/-/openapi.json" => (
-            "application/json",
-            openapi::document(VERSION).to_string().into(),
-        ),
+        "/-/openapi.json" => ("application/json", openapi.clone()),
         "/-/docs" => (
             "text/html; charset=utf-8",
             include_str!("../assets/docs.html").into(),
@@ -62,7 +63,9 @@ mod tests {
 
     #[test]
     fn pages_are_read_and_nothing_else() {
-        let ask = |method: Method, path: &str| answer(&method, path, &HeaderMap::new());
+        let ask = |method: Method, path: &str| {
+            answer(&method, path, &HeaderMap::new(), &Bytes::from("{}"))
+        };
         let document = ask(Method::GET, "/-/openapi.json").unwrap();
         assert_eq!(document.headers()["content-type"], "application/json");
         for path in [

@@ -1,10 +1,9 @@
 //! Reads of objects: bytes, their ranges, their head, their document.
 
 use crate::document;
-use crate::parameters::Parameters;
 use crate::refusal::Answer;
 use crate::representation::{describe, header, path_of, tag_of, validators};
-use crate::route::{Call, no_body};
+use crate::route::Call;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -28,26 +27,13 @@ use trestle_store::{Object, ObjectBytes, ObjectReader, ReadObject, VersionRef};
 /// Ranges that one answer has at most; with more, or when they overlap, the whole is sent.
 const RANGES_MAX: usize = 8;
 
-/// What may be asked of an object.
-const KNOWN: [&str; 5] = ["version", "metadata", "versions", "limit", "after_version"];
-
 /// GET and HEAD of an object.
 pub(crate) async fn answer(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_body(&call)?;
-    let parameters = Parameters::parse(call.request.uri().query(), &KNOWN)?;
-    if parameters.flag("versions")? {
-        parameters.only(&["versions", "limit", "after_version"])?;
-        return crate::versions::of_key(&call, bucket, key, &parameters).await;
-    }
-    parameters.only(&["version", "metadata"])?;
     let read = ReadObject {
         bucket,
         key,
-        version: parameters.version("version")?,
+        version: call.parameters.version("version")?,
     };
-    if parameters.flag("metadata")? {
-        return document(&call, &read).await;
-    }
     if call.request.method() == Method::HEAD {
         return head(&call, &read).await;
     }
@@ -250,9 +236,14 @@ pub(crate) async fn head_object(call: &Call<'_>, read: &ReadObject) -> Result<Ob
 }
 
 /// The object as a document, without what the caller may not read.
-async fn document(call: &Call<'_>, read: &ReadObject) -> Answer {
+pub(crate) async fn document(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    let read = ReadObject {
+        bucket,
+        key,
+        version: call.parameters.version("version")?,
+    };
     let precondition = parse_precondition(call.request.headers())?;
-    let object = head_object(call, read)
+    let object = head_object(&call, &read)
         .await
         .map_err(|error| missing(&precondition, error))?;
     if let Some(response) = conditional(&precondition, &object)? {

@@ -1,19 +1,19 @@
 //! Which resource a URL names, who asks, and which methods it has.
 
-use crate::operations::{self, Place};
+use crate::operations::{self, Place, Run};
+use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::upload::{self, Writing};
-use crate::{bucket, read, transfer, write};
+use crate::write;
 use futures::future::BoxFuture;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
 };
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
-use trestle_http::{Body, Client, LoggedUser, Presented, Problem, decode, query};
+use trestle_http::{Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, query};
 use trestle_store::Store;
 
 /// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
@@ -38,7 +38,9 @@ pub(crate) struct Call<'a> {
     pub(crate) rest: &'a Rest,
     pub(crate) principal: Arc<Principal>,
     pub(crate) context: Arc<Context>,
-    pub(crate) request: Request<Incoming>,
+    /// The query, as the operation takes it.
+    pub(crate) parameters: Parameters,
+    pub(crate) request: Request<RequestBody>,
 }
 
 impl<'a> Call<'a> {
@@ -80,7 +82,7 @@ impl<'a> Call<'a> {
     }
 
     /// The body, and who asks: a body that is being read can be held by one task alone.
-    pub(crate) fn split(self) -> (Asker<'a>, Incoming) {
+    pub(crate) fn split(self) -> (Asker<'a>, RequestBody) {
         let asker = Asker {
             rest: self.rest,
             principal: self.principal,
@@ -115,7 +117,7 @@ impl Asker<'_> {
 }
 
 /// The circumstances of a request, by the names that policies give them.
-fn context(now: Timestamp, request: &Request<Incoming>) -> Context {
+fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
     let mut context = Context::at(now);
     if let Some(client) = request.extensions().get::<Client>() {
         context.source = Some(client.address);
@@ -193,23 +195,6 @@ pub(crate) fn unsupported(call: &Call<'_>, names: &[&str]) -> Answer<()> {
     }
 }
 
-/// Refuses query parameters: none has a meaning here.
-pub(crate) fn no_query(call: &Call<'_>) -> Result<()> {
-    match call.request.uri().query() {
-        None | Some("") => Ok(()),
-        Some(_) => Err(Error::invalid("this request takes no query parameters")),
-    }
-}
-
-/// Refuses a body where none has a meaning (RFC 9110 §9.3.1, §9.3.5).
-pub(crate) fn no_body(call: &Call<'_>) -> Result<()> {
-    if http_body::Body::is_end_stream(call.request.body()) {
-        Ok(())
-    } else {
-        Err(Error::invalid("this request takes no body"))
-    }
-}
-
 /// A JSON document, with a link to the next page when there is one.
 pub(crate) fn page(content: &impl serde::Serialize, next: Option<&str>) -> Answer {
     let content = serde_json::to_vec(content).map_err(|error| {
@@ -253,7 +238,7 @@ impl Rest {
     }
 
     /// Answers a request whose path is `/rest` or lies below it.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
             Err(error) => return Problem::unauthorized(error.message()).into_response(),
@@ -272,7 +257,11 @@ impl Rest {
         response
     }
 
-    async fn route(&self, principal: Arc<Principal>, request: Request<Incoming>) -> Response<Body> {
+    async fn route(
+        &self,
+        principal: Arc<Principal>,
+        request: Request<RequestBody>,
+    ) -> Response<Body> {
         let target = match target(request.uri().path()) {
             Ok(target) => target,
             Err(error) => return Problem::from(error).into_response(),
@@ -282,55 +271,32 @@ impl Rest {
             return options(place);
         }
         let anonymous = principal.is_anonymous();
+        let answered = self.dispatch(principal, request, target).await;
+        answered.unwrap_or_else(|refusal| refused(anonymous, refusal))
+    }
+
+    async fn dispatch(
+        &self,
+        principal: Arc<Principal>,
+        request: Request<RequestBody>,
+        target: Target,
+    ) -> Answer {
+        let (row, parameters) = operations::find(target.place(), &request)?;
+        operations::check_body(row, &request)?;
         let call = Call {
             rest: self,
             principal,
             context: Arc::new(context(self.store.now(), &request)),
+            parameters,
             request,
         };
-        let answered = dispatch(call, target).await;
-        answered.unwrap_or_else(|refusal| refused(anonymous, refusal))
-    }
-}
-
-async fn dispatch(call: Call<'_>, target: Target) -> Answer {
-    let place = target.place();
-    let method = call.request.method().clone();
-    if upload::is_upload(call.request.headers()) {
-        return match (target, method == Method::POST) {
-            (Target::Bucket(name), true) => upload::create(call, name, "").await,
-            (Target::Object(bucket, key), true) => upload::create(call, bucket, key.as_str()).await,
-            (Target::Object(bucket, key), false) => upload::route(call, bucket, key).await,
-            _ => Err(Error::invalid("this is not the URL of an upload").into()),
-        };
-    }
-    match (target, method.as_str()) {
-        (Target::Service, "GET" | "HEAD") => bucket::list_buckets(call).await,
-        (Target::Bucket(name), "GET" | "HEAD") => bucket::answer(call, name).await,
-        (Target::Bucket(name), "PUT") => bucket::create(call, name).await,
-        (Target::Bucket(name), "POST") => write::create(call, name, "").await,
-        (Target::Bucket(name), "PATCH") => bucket::patch(call, name).await,
-        (Target::Bucket(name), "DELETE") => bucket::delete(call, name).await,
-        (Target::Object(bucket, key), "GET" | "HEAD") => read::answer(call, bucket, key).await,
-        (Target::Object(bucket, key), "PUT") => write::put(call, bucket, key).await,
-        (Target::Object(bucket, key), "PATCH") => write::patch(call, bucket, key).await,
-        (Target::Object(bucket, key), "DELETE") => write::delete(call, bucket, key).await,
-        (Target::Object(bucket, key), "COPY") => transfer::copy(call, bucket, key).await,
-        (Target::Object(bucket, key), "MOVE") => transfer::rename(call, bucket, key).await,
-        (Target::Object(bucket, key), "POST") if place == Place::Folder => {
-            write::create(call, bucket, key.as_str()).await
-        }
-        _ => {
-            let detail = "the resource does not have this method";
-            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
-            Err(problem.with_header(ALLOW, allow(place)).into())
+        match (row.run, target) {
+            (Run::Service(run), Target::Service) => run(call).await,
+            (Run::Bucket(run), Target::Bucket(name)) => run(call, name).await,
+            (Run::Object(run), Target::Object(bucket, key)) => run(call, bucket, key).await,
+            (_, target) => Err(operations::not_allowed(target.place())),
         }
     }
-}
-
-fn allow(place: Place) -> HeaderValue {
-    let methods = operations::methods(place).join(", ");
-    HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static("GET, HEAD"))
 }
 
 /// What a resource can do, which is no secret.
@@ -338,7 +304,7 @@ fn options(place: Place) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(ALLOW, allow(place));
+    headers.insert(ALLOW, operations::allow(place));
     let accept_patch = HeaderName::from_static("accept-patch");
     match place {
         Place::Service => {}

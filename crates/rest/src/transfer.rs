@@ -1,9 +1,8 @@
 //! COPY and MOVE with a Destination (RFC 4918 §9.8, §9.9): within the server, by reference.
 
-use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{path_of, tag_of};
-use crate::route::{Call, Target, no_body, no_query, target};
+use crate::route::{Call, Target, target};
 use crate::write::written;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -28,7 +27,7 @@ fn single<'a>(call: &'a Call<'_>, name: &HeaderName) -> Result<Option<&'a str>> 
 }
 
 /// Where to: a path below `/rest`, or the same as a URL of this very host.
-fn destination(call: &Call<'_>) -> Answer<(BucketName, Key)> {
+pub(crate) fn destination(call: &Call<'_>) -> Answer<(BucketName, Key)> {
     let wrong = |detail: &str| Refusal::from(Error::invalid(detail));
     let text = single(call, &DESTINATION)?.ok_or_else(|| wrong("Destination is missing"))?;
     let url: http::Uri = text.parse().map_err(|_| wrong("Destination is no URL"))?;
@@ -69,8 +68,6 @@ fn kept(source: &Object) -> Result<ObjectProperties> {
 
 /// Moves an object: it keeps its id, its version and its history.
 pub(crate) async fn rename(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_query(&call)?;
-    no_body(&call)?;
     if !matches!(single(&call, &DEPTH)?, None | Some("infinity")) {
         return Err(Error::invalid("Depth of a MOVE is infinity").into());
     }
@@ -99,12 +96,10 @@ pub(crate) async fn rename(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
 
 /// Copies an object, or one of its versions.
 pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_body(&call)?;
     if !matches!(single(&call, &DEPTH)?, None | Some("0" | "infinity")) {
         return Err(Error::invalid("Depth is 0 or infinity").into());
     }
-    let parameters = Parameters::parse(call.request.uri().query(), &["version"])?;
-    let version = parameters.version("version")?;
+    let version = call.parameters.version("version")?;
     let (to_bucket, to_key) = destination(&call)?;
     let precondition = overwrite(&call)?;
     let action = match version {

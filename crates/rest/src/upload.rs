@@ -4,21 +4,20 @@
 //! of it and a crash loses nothing that was answered. What of a broken transfer arrived is kept. Its
 //! length is part of its URL: nothing is remembered of it here but that one request writes at a time.
 
-use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{header, identify, path_of, properties, tag_of};
-use crate::route::{Asker, Call, no_body, no_query};
+use crate::route::{Asker, Call};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Id, Key, Noun, Precondition, Result, UploadId};
-use trestle_http::{Body, Problem, RequestId, incoming};
+use trestle_http::{Body, Problem, RequestId, incoming, parse_precondition};
 use trestle_store::{
     BodyChecks, CompletePart, CompleteUpload, CreateUpload, OBJECT_BYTES_MAX, Object, UploadKey,
     UploadPart,
@@ -32,7 +31,7 @@ const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 /// The type of what a PATCH appends.
-const OFFSET_STREAM: &str = "application/offset+octet-stream";
+pub(crate) const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// Extensions whose headers mean something that is not done here.
 const UNSUPPORTED: [&str; 4] = [
     "upload-defer-length",
@@ -151,14 +150,31 @@ fn answer(status: StatusCode, offset: Option<u64>) -> Response<Body> {
     response
 }
 
-/// POST: begins an upload. To a bucket, or to a key that ends with `/`, the file's name is added.
-pub(crate) async fn create(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
-    no_query(&call)?;
-    no_body(&call)?;
+/// POST to a bucket: begins an upload of an object that has the file's name.
+pub(crate) async fn create_in(call: Call<'_>, bucket: BucketName) -> Answer {
+    begin(call, bucket, "").await
+}
+
+/// POST to a key; to one that ends with `/` the file's name is added.
+pub(crate) async fn create(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    begin(call, bucket, key.as_str()).await
+}
+
+async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
     let headers = call.request.headers();
     check_version(headers)?;
-    let length = number(headers, &UPLOAD_LENGTH)?
-        .ok_or_else(|| Error::invalid("Upload-Length is missing"))?;
+    let length = number(headers, &UPLOAD_LENGTH)?.ok_or_else(|| {
+        Refusal::new(
+            StatusCode::LENGTH_REQUIRED,
+            "Upload-Length says how long the upload is",
+        )
+    })?;
+    if !parse_precondition(headers)?.is_none() {
+        // They are for the request that completes the upload.
+        return Err(Refusal::unsupported(
+            "conditions on a POST are not supported",
+        ));
+    }
     if length > OBJECT_BYTES_MAX {
         let message = format!("an object has at most {OBJECT_BYTES_MAX} bytes");
         return Err(Error::new(ErrorKind::TooLarge, message).into());
@@ -243,8 +259,7 @@ struct Named {
 }
 
 fn named(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<Named> {
-    let query = call.request.uri().query();
-    let parameters = Parameters::parse(query, &["upload", "length"])?;
+    let parameters = &call.parameters;
     let wrong = || Error::invalid("this is not the URL of an upload");
     let upload = parameters.get("upload").and_then(Id::parse);
     let length = parameters.get("length").and_then(|text| text.parse().ok());
@@ -337,34 +352,26 @@ async fn offset(asker: &Asker<'_>, named: &Named) -> Result<(Present, Option<Obj
     }
 }
 
-/// HEAD, PATCH and DELETE of an upload.
-pub(crate) async fn route(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+/// HEAD: how much there is.
+pub(crate) async fn state(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     check_version(call.request.headers())?;
     let named = named(&call, bucket, key)?;
-    match call.request.method() {
-        &Method::HEAD | &Method::GET => {
-            no_body(&call)?;
-            let (asker, _) = call.split();
-            let (present, _) = offset(&asker, &named).await?;
-            let mut response = answer(StatusCode::OK, Some(present.offset));
-            let length = HeaderValue::from(named.length);
-            response.headers_mut().insert(UPLOAD_LENGTH, length);
-            Ok(response)
-        }
-        &Method::PATCH => append(call, &named).await,
-        &Method::DELETE => {
-            no_body(&call)?;
-            let key = &named.key;
-            let resource = Resource::Object(key.bucket.clone(), key.key.clone());
-            let grant = call.grant(Action::AbortUpload, resource).await?;
-            call.rest.store.abort_upload(&grant, key).await?;
-            Ok(answer(StatusCode::NO_CONTENT, None))
-        }
-        _ => {
-            let detail = "an upload has HEAD, PATCH and DELETE";
-            Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, detail))
-        }
-    }
+    let (asker, _) = call.split();
+    let (present, _) = offset(&asker, &named).await?;
+    let mut response = answer(StatusCode::OK, Some(present.offset));
+    let length = HeaderValue::from(named.length);
+    response.headers_mut().insert(UPLOAD_LENGTH, length);
+    Ok(response)
+}
+
+/// DELETE: forgets what was received.
+pub(crate) async fn give_up(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    check_version(call.request.headers())?;
+    let key = named(&call, bucket, key)?.key;
+    let resource = Resource::Object(key.bucket.clone(), key.key.clone());
+    let grant = call.grant(Action::AbortUpload, resource).await?;
+    call.rest.store.abort_upload(&grant, &key).await?;
+    Ok(answer(StatusCode::NO_CONTENT, None))
 }
 
 /// A received body, cut into pieces. One that breaks off ends like any other, and says so after.
@@ -415,7 +422,9 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Pieces<S> {
 }
 
 /// PATCH: appends to an upload, and completes it when nothing is missing.
-async fn append(call: Call<'_>, named: &Named) -> Answer {
+pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    check_version(call.request.headers())?;
+    let named = &named(&call, bucket, key)?;
     let headers = call.request.headers();
     if headers
         .get(CONTENT_TYPE)
@@ -426,7 +435,7 @@ async fn append(call: Call<'_>, named: &Named) -> Answer {
     }
     let at = number(headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Error::invalid("Upload-Offset is missing"))?;
-    let precondition = trestle_http::parse_precondition(headers)?;
+    let precondition = parse_precondition(headers)?;
     let announced = http_body::Body::size_hint(call.request.body()).exact();
     let rest = call.rest;
     let _held = rest.writing.hold(named.key.upload)?;

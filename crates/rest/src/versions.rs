@@ -1,6 +1,5 @@
 //! Versions of a bucket's keys, and of one key, from the newest to the oldest.
 
-use crate::parameters::Parameters;
 use crate::refusal::Answer;
 use crate::representation::{path_of, tag_of, timestamp};
 use crate::route::{Call, page};
@@ -47,11 +46,8 @@ async fn list(call: &Call<'_>, list: &ListVersions) -> trestle_core::Result<Vers
 }
 
 /// `GET /rest/{bucket}/?versions`.
-pub(crate) async fn of_bucket(
-    call: &Call<'_>,
-    bucket: BucketName,
-    parameters: &Parameters,
-) -> Answer {
+pub(crate) async fn of_bucket(call: Call<'_>, bucket: BucketName) -> Answer {
+    let parameters = &call.parameters;
     let asked = ListVersions {
         bucket: bucket.clone(),
         prefix: parameters.get("prefix").unwrap_or_default().to_owned(),
@@ -63,7 +59,7 @@ pub(crate) async fn of_bucket(
         },
         limit: parameters.limit()?,
     };
-    let listing = list(call, &asked).await?;
+    let listing = list(&call, &asked).await?;
     let items: Vec<Value> = listing
         .items
         .iter()
@@ -88,12 +84,8 @@ pub(crate) async fn of_bucket(
 }
 
 /// `GET /rest/{bucket}/{key}?versions`.
-pub(crate) async fn of_key(
-    call: &Call<'_>,
-    bucket: BucketName,
-    key: Key,
-    parameters: &Parameters,
-) -> Answer {
+pub(crate) async fn of_key(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    let parameters = &call.parameters;
     let after = match parameters.version("after_version")? {
         VersionRef::Current => None,
         version => Some(version),
@@ -106,7 +98,7 @@ pub(crate) async fn of_key(
         version_marker: after,
         limit: parameters.limit()?,
     };
-    let listing = list(call, &asked).await?;
+    let listing = list(&call, &asked).await?;
     // Of the keys that begin with this one it is the first.
     let items: Vec<Value> = listing
         .items

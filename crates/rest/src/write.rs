@@ -1,12 +1,11 @@
 //! Changes of objects: put, create, patch, delete.
 
 use crate::document::{self, OBJECT_MEMBERS};
-use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{
     DELETED, VERSION, expected_digests, header, identify, path_of, properties, tag_of,
 };
-use crate::route::{Call, no_body, no_query, unsupported};
+use crate::route::{Call, unsupported};
 use futures::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
@@ -69,7 +68,6 @@ pub(crate) fn written(outcome: &PutOutcome, location: &str) -> Answer {
 }
 
 pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_query(&call)?;
     unsupported(&call, &UNSUPPORTED)?;
     unsupported(&call, &["content-range"])?;
     let resource = Resource::Object(bucket.clone(), key.clone());
@@ -81,9 +79,18 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer 
     written(&store.put(&grant, put, body).await?, &location)
 }
 
-/// POST: an object under a name that the server chooses, below `prefix`.
-pub(crate) async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
-    no_query(&call)?;
+/// POST to a bucket.
+pub(crate) async fn create_in(call: Call<'_>, bucket: BucketName) -> Answer {
+    create(call, bucket, "").await
+}
+
+/// POST to a key that ends with `/`.
+pub(crate) async fn create_below(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    create(call, bucket, key.as_str()).await
+}
+
+/// An object under a name that the server chooses, below `prefix`.
+async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
     unsupported(&call, &UNSUPPORTED)?;
     unsupported(&call, &["content-range"])?;
     if !parse_precondition(call.request.headers())?.is_none() {
@@ -207,7 +214,9 @@ pub(crate) async fn patch(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
 /// Replaces a range of the object's bytes in place. It grows when the range reaches past its end;
 /// what lies between is zeros.
 async fn patch_range(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_query(&call)?;
+    if call.parameters.get("version").is_some() {
+        return Err(Error::invalid("a version's bytes never change").into());
+    }
     let headers = call.request.headers();
     let range =
         parse_content_range(headers)?.ok_or_else(|| Error::invalid("Content-Range is missing"))?;
@@ -242,8 +251,7 @@ async fn patch_range(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
 
 /// Changes what the object's document has.
 async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    let parameters = Parameters::parse(call.request.uri().query(), &["version"])?;
-    let version = parameters.version("version")?;
+    let version = call.parameters.version("version")?;
     let precondition = parse_precondition(call.request.headers())?;
     let bypass = bypass(&call)?;
     let resource = Resource::Object(bucket.clone(), key.clone());
@@ -296,7 +304,7 @@ pub(crate) fn unfit(error: Error) -> Refusal {
 }
 
 /// Whether a retention in governance mode is to be passed over.
-fn bypass(call: &Call<'_>) -> Result<bool> {
+pub(crate) fn bypass(call: &Call<'_>) -> Result<bool> {
     let mut values = call
         .request
         .headers()
@@ -310,9 +318,7 @@ fn bypass(call: &Call<'_>) -> Result<bool> {
 }
 
 pub(crate) async fn delete(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
-    no_body(&call)?;
-    let parameters = Parameters::parse(call.request.uri().query(), &["version"])?;
-    let version = parameters.version("version")?;
+    let version = call.parameters.version("version")?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let action = match version {
         VersionRef::Current => Action::DeleteObject,

@@ -12,13 +12,12 @@ use crate::sse;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{
     AccountId, BucketName, ErrorKind, Hasher, Id, KEY_BYTES_MAX, Key, Noun, Timestamp, VersionId,
 };
-use trestle_http::{Client, incoming, read_whole};
+use trestle_http::{Client, RequestBody, incoming, read_whole};
 use trestle_store::{Bucket, VersionRef};
 
 /// What a request names.
@@ -43,7 +42,7 @@ pub(crate) struct Call<'a> {
     /// Whether nobody else can read what is sent: it is encrypted, or stays on this machine.
     pub(crate) private: bool,
     /// Taken by whoever reads it.
-    pub(crate) body: Option<Incoming>,
+    pub(crate) body: Option<RequestBody>,
 }
 
 /// A key, or why it is none.

@@ -10,11 +10,10 @@ use futures::future::BoxFuture;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_access::SigningKeys;
 use trestle_core::{AccountId, BucketName, Result};
-use trestle_http::{Body, Client, RequestId, decode, query};
+use trestle_http::{Body, Client, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
@@ -106,7 +105,7 @@ impl S3 {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let id = request.extensions().get::<RequestId>();
         let id = id.map(|id| id.0.to_ascii_uppercase()).unwrap_or_default();
         let head = request.method() == Method::HEAD;
@@ -135,7 +134,7 @@ impl S3 {
     async fn transact(
         &self,
         parts: Parts,
-        body: Incoming,
+        body: RequestBody,
     ) -> std::result::Result<Response<Body>, (S3Error, HeaderMap)> {
         let bare = |error: S3Error| (error, HeaderMap::new());
         let host_bucket = self.host_bucket(&parts);
@@ -161,7 +160,7 @@ impl S3 {
     async fn served(
         &self,
         mut parts: Parts,
-        body: Incoming,
+        body: RequestBody,
         target: Target,
         host_bucket: Option<String>,
     ) -> std::result::Result<Response<Body>, S3Error> {

@@ -5,14 +5,14 @@
 
 use crate::figures::Figures;
 use crate::health;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_admin::Admin;
 use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
-use trestle_http::{Body, Client, Handler, Label, Problem};
+use trestle_http::{Body, Client, Handler, Label, OpenApi, Problem, RequestBody};
 use trestle_rest::Rest;
 use trestle_s3::S3;
 use trestle_store::Store;
@@ -27,20 +27,34 @@ pub(crate) struct Dialects {
     pub(crate) swift: Arc<Swift>,
     pub(crate) store: Arc<Store>,
     pub(crate) figures: Figures,
+    /// The OpenAPI document.
+    pub(crate) openapi: Bytes,
+}
+
+/// What the OpenAPI document says: every route that is described.
+pub(crate) fn openapi() -> Bytes {
+    let document = trestle_rest::describe(OpenApi::default());
+    let document = document.document("Trestle REST API", env!("CARGO_PKG_VERSION"));
+    document.to_string().into()
 }
 
 impl Dialects {
     /// Answers each request by its dialect.
     pub(crate) fn handler(self: Arc<Self>) -> Arc<Handler> {
         Arc::new(
-            move |request: Request<Incoming>| -> BoxFuture<'static, Response<Body>> {
+            move |request: Request<RequestBody>| -> BoxFuture<'static, Response<Body>> {
                 let dialects = self.clone();
                 Box::pin(async move { dialects.answer(request).await })
             },
         )
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    fn page(&self, request: &Request<RequestBody>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        trestle_rest::page(request.method(), path, request.headers(), &self.openapi)
+    }
+
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         // On a host that names a bucket every path is a key.
         let client = request.extensions().get::<Client>();
         if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
@@ -66,7 +80,7 @@ impl Dialects {
                     .await
             }
             Some("-") if Admin::serves(path) => labelled("admin", self.admin.answer(request).await),
-            Some("-") => match trestle_rest::page(request.method(), path, request.headers()) {
+            Some("-") => match self.page(&request) {
                 Some(page) => labelled("pages", page),
                 None => Problem::not_found("nothing is served here").into_response(),
             },

@@ -75,6 +75,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         admin: Admin::new(identities.clone(), authenticate.clone()),
         rest: Rest::new(store.clone(), authenticate.clone()),
         cdmi,
+        openapi: crate::dialects::openapi(),
         store: store.clone(),
         figures: Figures {
             metrics: metrics.clone(),

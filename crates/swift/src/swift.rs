@@ -10,11 +10,10 @@ use crate::who::Who;
 use crate::{account, auth, bulk, container, domain, formpost, info, object, staticweb, tempurl};
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use trestle_core::Timestamp;
 use trestle_host::Host;
-use trestle_http::{Body, Client, incoming};
+use trestle_http::{Body, Client, RequestBody, incoming};
 use trestle_store::Store;
 
 /// Longest text that a client may add to a transaction id.
@@ -60,7 +59,7 @@ impl Swift {
     }
 
     /// Answers a request.
-    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(self: &Arc<Self>, request: Request<RequestBody>) -> Response<Body> {
         let now = self.host.clock.now();
         let id = self.transaction(request.headers(), now);
         let head = request.method() == http::Method::HEAD;
@@ -112,7 +111,7 @@ impl Swift {
 
     async fn door(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         now: Timestamp,
     ) -> Outcome<Response<Body>> {
         let (mut parts, body) = request.into_parts();

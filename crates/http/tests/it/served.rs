@@ -5,6 +5,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use trestle_http::{Body, Client, receive};
 
 #[tokio::test]
@@ -76,4 +79,58 @@ async fn trailers_come_in_and_go_out() {
         .await;
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
     assert_eq!(answer.body, "3\r\nabc\r\n0\r\nx-back: 7\r\n\r\n");
+}
+
+/// What arrives until the connection ends or `count` answers begin.
+async fn answers(stream: &mut TcpStream, count: usize) -> String {
+    let mut text = Vec::new();
+    while String::from_utf8_lossy(&text).matches("HTTP/1.1 ").count() < count {
+        if stream.read_buf(&mut text).await.unwrap() == 0 {
+            break;
+        }
+    }
+    String::from_utf8(text).unwrap().to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_read_does_not_cost_the_connection() {
+    let handled = Arc::new(Notify::new());
+    let told = handled.clone();
+    let server = start(Arc::new(move |request| {
+        let told = told.clone();
+        Box::pin(async move {
+            drop(request);
+            told.notify_one();
+            Response::new(Body::empty())
+        })
+    }))
+    .await;
+    let connect = || async { TcpStream::connect(server.address).await.unwrap() };
+    let bodies = [
+        ("Content-Length: 5", "later"),
+        ("Transfer-Encoding: chunked", "5\r\nlater\r\n0\r\n\r\n"),
+    ];
+    for (framing, body) in bodies {
+        let mut stream = connect().await;
+        let head = format!("PUT / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        handled.notified().await;
+        let next = format!("{body}GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(next.as_bytes()).await.unwrap();
+        let text = answers(&mut stream, 2).await;
+        assert_eq!(text.matches("http/1.1 200").count(), 2, "{text}");
+        assert!(!text.contains("connection: close"), "{text}");
+    }
+    // What is too much, or waits for a word of the server, ends the connection, and that is said.
+    for head in [
+        "Content-Length: 100000",
+        "Content-Length: 5\r\nExpect: 100-continue",
+    ] {
+        let mut stream = connect().await;
+        let head = format!("PUT / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let text = answers(&mut stream, 2).await;
+        assert_eq!(text.matches("http/1.1 200").count(), 1, "{text}");
+        assert!(text.contains("connection: close"), "{text}");
+    }
 }
