@@ -1,6 +1,8 @@
 //! Black-box tests: the real binary, driven from outside.
 
 mod cdmi;
+mod cdmi_capabilities;
+mod cdmi_extensions;
 mod cdmi_objects;
 mod cdmi_rights;
 mod cli;

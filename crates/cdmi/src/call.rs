@@ -16,6 +16,8 @@ use trestle_core::{AccountId, Error, ErrorKind, Result};
 pub(crate) struct Call<'a> {
     pub(crate) cdmi: &'a Cdmi,
     pub(crate) principal: Arc<Principal>,
+    /// How the principal authenticated, in the words of `cdmi_authentication_methods`.
+    pub(crate) authenticated: &'static str,
     pub(crate) context: Arc<Context>,
     pub(crate) method: Method,
     pub(crate) version: Version,

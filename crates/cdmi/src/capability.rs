@@ -1,12 +1,14 @@
 //! The capability objects (clause 12): what works here, and nothing else.
 
 use crate::call::Call;
+use crate::domain::AUTHENTICATION_METHODS;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::metadata::{ITEM_BYTES_MAX, ITEMS_MAX, TOTAL_BYTES_MAX};
 use crate::path::Names;
 use crate::render::Rendering;
 use crate::route::not_allowed;
+use crate::show::ENCRYPTION;
 use crate::value::range_text;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -29,7 +31,11 @@ const PATHS: [&str; 8] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 31] = [
+const SYSTEM: [&str; 35] = [
+    "cdmi_security_encryption",
+    "cdmi_query_regex",
+    "cdmi_query_immediate",
+    "cdmi_cors",
     "cdmi_security_access_control",
     "cdmi_security_data_integrity",
     "cdmi_serialization_json",
@@ -80,7 +86,10 @@ const DATA: [&str; 9] = [
 ];
 
 /// Of every container.
-const CONTAINER: [&str; 5] = [
+const CONTAINER: [&str; 8] = [
+    "cdmi_list_children_extended",
+    "cdmi_list_children_recursive",
+    "cdmi_modify_deserialize_container",
     "cdmi_read_metadata",
     "cdmi_modify_metadata",
     "cdmi_list_children",
@@ -89,7 +98,8 @@ const CONTAINER: [&str; 5] = [
 ];
 
 /// Of queues.
-const QUEUE: [&str; 8] = [
+const QUEUE: [&str; 9] = [
+    "cdmi_modify_deserialize_queue",
     "cdmi_move_queue",
     "cdmi_reference_queue",
     "cdmi_read_value",
@@ -101,7 +111,11 @@ const QUEUE: [&str; 8] = [
 ];
 
 /// Of data system metadata that protects objects.
-const PROTECTION: [&str; 2] = ["cdmi_data_retention", "cdmi_data_holds"];
+const PROTECTION: [&str; 3] = [
+    "cdmi_data_retention",
+    "cdmi_data_autodelete",
+    "cdmi_data_holds",
+];
 
 /// Of containers, for what is made in them.
 const IN_CONTAINER: [&str; 16] = [
@@ -138,6 +152,19 @@ const DOMAINS: [&str; 4] = [
     "cdmi_list_children_range",
 ];
 
+/// Data system metadata that containers pass on to what is in them.
+fn add_passed_on(items: &mut Map<String, Value>) {
+    for (name, value) in [
+        ("cdmi_value_hash", json!(["SHA160", "SHA256"])),
+        ("cdmi_encryption", json!([ENCRYPTION])),
+        ("cdmi_cors_methods", json!(crate::cors::SUPPORTED)),
+        ("cdmi_cors_origins", json!("true")),
+        ("cdmi_cors_headers", json!("true")),
+    ] {
+        items.insert(name.to_owned(), value);
+    }
+}
+
 /// The capabilities of one object.
 fn capabilities(path: &str) -> Map<String, Value> {
     let mut items = Map::new();
@@ -171,14 +198,18 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&STORED);
             enable(&DATA);
             enable(&PROTECTION);
-            items.insert("cdmi_value_hash".to_owned(), json!(["SHA160", "SHA256"]));
+            add_passed_on(&mut items);
         }
         "queue/" => {
             enable(&STORED);
             enable(&QUEUE);
             enable(&PROTECTION);
         }
-        "domain/" => enable(&DOMAIN),
+        "domain/" => {
+            enable(&DOMAIN);
+            let methods = json!(AUTHENTICATION_METHODS);
+            items.insert("cdmi_authentication_methods".to_owned(), methods);
+        }
         "container/domains/" => enable(&DOMAINS),
         _ => {
             enable(&STORED);
@@ -187,6 +218,7 @@ fn capabilities(path: &str) -> Map<String, Value> {
             if path != "container/root/" {
                 enable(&["cdmi_delete_container"]);
             }
+            add_passed_on(&mut items);
         }
     }
     items

@@ -179,12 +179,46 @@ impl Call<'_> {
         if document.snapshot.is_some() {
             return Err(Fault::bad("snapshots are not supported here"));
         }
-        if document.source.is_some() || document.mimetype.is_some() || document.encoding.is_some() {
-            return Err(Fault::bad("this cannot be done to an existing container"));
+        if document.mimetype.is_some() || document.encoding.is_some() {
+            return Err(Fault::bad("a container has no value"));
         }
         self.check_domain(document)?;
-        self.change_container(container, document).await?;
+        match &document.source {
+            None => self.change_container(container, document).await?,
+            Some(Source::Copy(uri)) => {
+                let copied = self.copy_onto(container, document, uri);
+                copied.boxed().await?;
+            }
+            Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
+                let restored = self.restore_container(container, (document, source));
+                restored.boxed().await?;
+            }
+            Some(_) => {
+                return Err(Fault::bad("this cannot be done to an existing container"));
+            }
+        }
         Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Replaces what a container says of itself by what another does; its children stay.
+    async fn copy_onto(
+        &self,
+        container: &Container,
+        document: &Document,
+        uri: &str,
+    ) -> Answered<()> {
+        let (source, fields) = self.source_container(uri).await?;
+        self.may_read(&source).await.map_err(Fault::of_source)?;
+        let limits = self.limits(fields)?;
+        let mut own = document.clone();
+        own.source = None;
+        if own.metadata.is_none() && limits.has("metadata") {
+            let copied = crate::transfer::without_protection(source.metadata);
+            own.metadata = Some(copied.into_iter().collect());
+        }
+        self.with_all_fields()
+            .change_container(container, &own)
+            .await
     }
 
     /// Changes what a container says of itself, as a document says.

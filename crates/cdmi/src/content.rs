@@ -13,8 +13,8 @@ use trestle_core::{
     ResolvedRange, Result,
 };
 use trestle_store::{
-    BodyChecks, ObjectBytes, ObjectProperties, ObjectReader, PutObject, PutOutcome, ReadObject,
-    VersionRef,
+    BodyChecks, Encrypt, ObjectBytes, ObjectProperties, ObjectReader, PutObject, PutOutcome,
+    ReadObject, VersionRef,
 };
 
 /// Largest value that travels within a document; larger ones are read in ranges or as they are.
@@ -30,6 +30,8 @@ pub(crate) struct Destination {
     pub(crate) id: Option<ObjectId>,
     /// The access control list that a new object gets when the request sets none.
     pub(crate) acl: Option<String>,
+    /// Data system metadata that the containers around it pass on.
+    pub(crate) inherited: Metadata,
 }
 
 impl Destination {
@@ -41,22 +43,33 @@ impl Destination {
             precondition: Precondition::absent(),
             id: None,
             acl: None,
+            inherited: Metadata::new(),
         }
     }
 
-    /// Where an object is, whatever became of it meanwhile.
-    pub(crate) fn of(leaf: &Leaf, precondition: Precondition) -> Self {
-        Destination {
-            bucket: leaf.bucket.clone(),
-            key: leaf.object.key.clone(),
-            precondition,
-            id: None,
-            acl: None,
-        }
+    /// The data system metadata that counts for an object with this metadata of its own.
+    pub(crate) fn effective(&self, own: &Metadata) -> Metadata {
+        let mut effective = self.inherited.clone();
+        effective.extend(own.clone());
+        effective
     }
 }
 
 impl Call<'_> {
+    /// Where an object is, whatever became of it meanwhile.
+    pub(crate) async fn place_of(
+        &self,
+        leaf: &Leaf,
+        precondition: Precondition,
+    ) -> Answered<Destination> {
+        let mut destination = Destination::free(leaf.bucket.clone(), leaf.object.key.clone());
+        destination.precondition = precondition;
+        if let Some(names) = &leaf.names {
+            destination.inherited = self.inherited(names).await?;
+        }
+        Ok(destination)
+    }
+
     /// Opens an object for reading its bytes.
     pub(crate) async fn open(&self, leaf: &Leaf) -> Answered<ObjectReader> {
         let grant = self.grant(Action::ReadObject, leaf.resource()).await?;
@@ -85,19 +98,21 @@ impl Call<'_> {
             precondition,
             id,
             acl,
+            ..
         } = destination.clone();
         properties.acl = properties.acl.or(acl);
+        let effective = destination.effective(&properties.metadata);
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
         let put = PutObject {
-            encrypt: None,
+            encrypt: encryption_of(&effective),
             bucket,
             key,
             precondition,
             tag_of,
             checks: BodyChecks {
                 declared_length,
-                algorithms: hash_of(&properties.metadata).into_iter().collect(),
+                algorithms: hash_of(&effective).into_iter().collect(),
                 ..BodyChecks::default()
             },
             properties,
@@ -131,6 +146,13 @@ pub(crate) fn hash_of(metadata: &Metadata) -> Option<DigestAlgorithm> {
         "SHA256" => Some(DigestAlgorithm::Sha256),
         _ => None,
     }
+}
+
+/// The encryption that metadata asks for. There is one algorithm, whichever is named, as the
+/// standard allows.
+pub(crate) fn encryption_of(metadata: &Metadata) -> Option<Encrypt> {
+    let named = metadata.get("cdmi_encryption")?.as_str()?;
+    (!named.is_empty()).then_some(Encrypt::Store)
 }
 
 /// Bytes of a range, all of them, at most as many as a document carries.

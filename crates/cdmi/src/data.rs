@@ -251,6 +251,7 @@ impl Call<'_> {
         }
         let mut destination = Destination::free(bucket, key);
         destination.acl = rights::inherited(parent, false)?;
+        destination.inherited = self.inherited(names).await?;
         Ok(destination)
     }
 
@@ -489,8 +490,8 @@ impl Call<'_> {
             Some(Source::Value(_)) | None => self.update_by_value(leaf, &submission).await?,
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
                 document.check_encoding()?;
-                let updated = self.update_by_deserializing(leaf, (document, source));
-                updated.boxed().await?;
+                let restored = self.restore_leaf(leaf, (document, source));
+                restored.boxed().await?;
             }
             Some(_) => {
                 return Err(Fault::bad(

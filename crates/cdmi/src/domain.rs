@@ -19,7 +19,7 @@ use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
-use trestle_core::{AccountId, ErrorKind, Id, Metadata, ObjectId, Result};
+use trestle_core::{AccountId, Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
 use trestle_store::{Account, AccountProperties};
 
@@ -27,6 +27,10 @@ use trestle_store::{Account, AccountProperties};
 const TOP: &str = "cdmi_domains";
 /// The item that says whether a domain may be used.
 const ENABLED: &str = "cdmi_domain_enabled";
+/// The item that says how its members may authenticate.
+const METHODS: &str = "cdmi_authentication_methods";
+/// How who asks may be known.
+pub(crate) const AUTHENTICATION_METHODS: [&str; 4] = ["anonymous", "basic", "bearer", "x509"];
 
 /// Whether a domain may be used.
 fn is_enabled(metadata: &Metadata) -> bool {
@@ -36,11 +40,42 @@ fn is_enabled(metadata: &Metadata) -> bool {
 /// Refuses a domain's metadata that means nothing.
 fn check(metadata: &Metadata) -> Result<()> {
     match metadata.get(ENABLED).map(|value| value.as_str()) {
-        None | Some(Some("true" | "false")) => Ok(()),
-        Some(_) => Err(trestle_core::Error::invalid(
-            "cdmi_domain_enabled is \"true\" or \"false\"",
-        )),
+        None | Some(Some("true" | "false")) => {}
+        Some(_) => {
+            return Err(Error::invalid(
+                "cdmi_domain_enabled is \"true\" or \"false\"",
+            ));
+        }
     }
+    let methods = methods(metadata)?;
+    match methods
+        .iter()
+        .find(|method| !AUTHENTICATION_METHODS.contains(&method.as_str()))
+    {
+        Some(other) => Err(Error::invalid(format!(
+            "{other:?} is not a method of authentication here"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The methods of authentication that a domain admits; all without any.
+fn methods(metadata: &Metadata) -> Result<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(|text| text.trim().to_owned());
+    let named = match metadata.get(METHODS) {
+        None => Some(Vec::new()),
+        Some(Value::Array(items)) => items.iter().map(text).collect(),
+        // As the examples of the standard write it.
+        Some(Value::String(names)) => Some(
+            names
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+        ),
+        Some(_) => None,
+    };
+    named.ok_or_else(|| Error::invalid("cdmi_authentication_methods is an array of strings"))
 }
 
 impl Call<'_> {
@@ -276,7 +311,21 @@ impl Call<'_> {
             Some((account, _)) if !is_enabled(&account.properties.metadata) => {
                 Err(Fault::forbidden(format!("the domain {id} is not enabled")))
             }
-            _ => Ok(()),
+            Some((account, _)) => self.check_method(&account.properties.metadata),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses who is known by a method that a domain does not admit.
+    fn check_method(&self, metadata: &Metadata) -> Answered<()> {
+        let admitted = methods(metadata)?;
+        let known = admitted.is_empty() || admitted.iter().any(|one| one == self.authenticated);
+        match known || self.principal.is_root() {
+            true => Ok(()),
+            false => Err(Fault::forbidden(format!(
+                "the domain does not admit the method {:?}",
+                self.authenticated
+            ))),
         }
     }
 

@@ -73,6 +73,11 @@ impl Fault {
         }
     }
 
+    /// Whether it says that a right is missing.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Fault::Error(error) if error.kind() == ErrorKind::Forbidden)
+    }
+
     /// The answer; `anonymous` says that credentials would help.
     pub(crate) fn answer(&self, anonymous: bool) -> Response<Body> {
         match self {

@@ -36,10 +36,12 @@ const MADE: [&str; 14] = [
 const ELSEWHERE: [&str; 2] = [crate::rights::ITEM, "cdmi_owner"];
 
 /// Data system metadata: inherited from the container unless the object has its own.
-const INHERITED: [&str; 19] = [
+const INHERITED: [&str; 21] = [
+    "cdmi_cors_methods",
+    "cdmi_cors_origins",
+    "cdmi_cors_headers",
     "cdmi_data_redundancy",
     "cdmi_immediate_redundancy",
-    "cdmi_assignedsize",
     "cdmi_infrastructure_redundancy",
     "cdmi_data_dispersion",
     "cdmi_geographic_placement",

@@ -2,7 +2,7 @@
 
 use crate::books::tag_of;
 use crate::call::Call;
-use crate::content::{Destination, collect};
+use crate::content::{Destination, collect, encryption_of, hash_of};
 use crate::data::set_partial;
 use crate::document::Document;
 use crate::fault::Answered;
@@ -12,13 +12,13 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
-    BucketName, Error, ErrorKind, Key, Precondition, ResolvedRange, Result, Tag, TagMatch,
-    Validators, Verdict,
+    BucketName, Error, ErrorKind, Key, Metadata, Precondition, ResolvedRange, Result, Tag,
+    TagMatch, Validators, Verdict,
 };
 use trestle_http::parse_precondition;
 use trestle_store::{
-    BodyChecks, ChangeObject, DeleteObject, History, Object, ObjectProperties, Offset, PatchObject,
-    UpdateObject, VersionRef,
+    BodyChecks, ChangeObject, CopyObject, DeleteObject, History, Object, ObjectProperties, Offset,
+    PatchObject, Source, UpdateObject, VersionRef,
 };
 
 /// Objects of up to this size are rewritten when a range changes, in one commit with everything
@@ -54,7 +54,7 @@ impl Call<'_> {
         bytes: Bytes,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
-        let destination = Destination::of(leaf, unchanged(&leaf.object));
+        let destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
         self.write_bytes(&destination, properties, bytes).await?;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Call<'_> {
         for (at, range) in ranges {
             crate::data::overwrite(&mut bytes, at, &range)?;
         }
-        let destination = Destination::of(leaf, unchanged(&leaf.object));
+        let destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
         self.write_bytes(&destination, properties, bytes.freeze())
             .await?;
         Ok(())
@@ -126,7 +126,59 @@ impl Call<'_> {
             set_partial(properties, partial);
             protect::apply(properties, &former, now)
         };
+        let mut properties = leaf.object.properties();
+        change(&mut properties)?;
+        let place = self.place_of(leaf, unchanged(&leaf.object)).await?;
+        let effective = place.effective(&properties.metadata);
+        let hash = hash_of(&effective);
+        let object = &leaf.object;
+        let unhashed = hash.is_some_and(|hash| object.digests.get(hash).is_none());
+        let unsealed = encryption_of(&effective).is_some() && object.encryption.is_none();
+        if unhashed || unsealed {
+            match self.rewrite(leaf, &place, (&effective, &change)).await {
+                // Who may not write the value sets metadata all the same.
+                Err(fault) if fault.is_forbidden() => {}
+                rewritten => return rewritten,
+            }
+        }
         self.update(&leaf.bucket, &leaf.object.key, &change).await
+    }
+
+    /// Writes a value once more, so that it is hashed and encrypted as its metadata asks now.
+    async fn rewrite(
+        &self,
+        leaf: &Leaf,
+        place: &Destination,
+        (effective, change): (&Metadata, &ChangeObject<'_>),
+    ) -> Answered<()> {
+        self.check_changeable(leaf)?;
+        let read = self.grant(Action::ReadObject, leaf.resource()).await?;
+        let write = self.grant(Action::WriteObject, leaf.resource()).await?;
+        let copy = CopyObject {
+            encrypt: encryption_of(effective),
+            source: Source {
+                key_of_client: None,
+                bucket: place.bucket.clone(),
+                key: place.key.clone(),
+                version: VersionRef::Current,
+                precondition: place.precondition.clone(),
+                tag_of,
+                range: None,
+            },
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            precondition: place.precondition.clone(),
+            tag_of,
+            checksum: hash_of(effective),
+        };
+        let properties = |object: &Object| -> Result<ObjectProperties> {
+            let mut properties = object.properties();
+            change(&mut properties)?;
+            Ok(properties)
+        };
+        let store = &self.cdmi.store;
+        store.copy(&read, &write, copy, &properties).boxed().await?;
+        Ok(())
     }
 
     /// Changes properties.

@@ -240,7 +240,7 @@ impl Call<'_> {
             }
             None => {
                 let precondition = parse_precondition(&self.headers)?;
-                let destination = Destination::of(leaf, precondition);
+                let destination = self.place_of(leaf, precondition).await?;
                 let length = self.declared_length;
                 self.write(&destination, properties, length, body).await?;
             }

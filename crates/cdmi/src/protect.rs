@@ -7,9 +7,10 @@ use trestle_core::{Error, ErrorKind, Metadata, Result, Timestamp};
 use trestle_store::{Object, ObjectProperties, Retention, RetentionMode};
 
 const PERIOD: &str = "cdmi_retention_period";
+const AUTODELETE: &str = "cdmi_retention_autodelete";
 const HOLDS: &str = "cdmi_hold_id";
 /// Items that may change while an object is protected, so that protection can be extended.
-const ITEMS: [&str; 3] = ["cdmi_retention_id", PERIOD, HOLDS];
+const ITEMS: [&str; 4] = ["cdmi_retention_id", PERIOD, AUTODELETE, HOLDS];
 
 fn locked(message: &str) -> Error {
     Error::new(ErrorKind::Locked, message)
@@ -86,6 +87,15 @@ pub(crate) fn apply(
         }
         (None, _) => properties.retention = None,
     }
+    // What is held does not end; nor does what nobody asked to end with its retention.
+    let ends = properties.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
+    let was = former.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
+    if ends || was {
+        let until = properties
+            .retention
+            .filter(|_| ends && !properties.legal_hold);
+        properties.expires = until.map(|retention| retention.until);
+    }
     if former.legal_hold || retained {
         let rest = |metadata: &Metadata| -> Metadata {
             let mut metadata = metadata.clone();
@@ -110,6 +120,13 @@ pub(crate) fn provided(object: &Object) -> Vec<(&'static str, Value)> {
         let (start, end) = (time::text(object.created), time::text(retention.until));
         let period = Value::from(format!("{start}/{end}"));
         items.push(("cdmi_retention_period_provided", period));
+    }
+    if let Some(ends) = object.expires
+        && object
+            .retention
+            .is_some_and(|retention| retention.until == ends)
+    {
+        items.push(("cdmi_retention_autodelete_provided", Value::from("true")));
     }
     if object.legal_hold {
         let names = holds(&object.metadata).unwrap_or_default();
@@ -179,6 +196,22 @@ mod tests {
                 .retention
                 .is_none()
         );
+    }
+
+    #[test]
+    fn what_is_asked_to_ends_with_its_retention_unless_it_is_held() {
+        let none = ObjectProperties::default();
+        let period = until(2030);
+        let asked = json!({"cdmi_retention_period": period, "cdmi_retention_autodelete": "true"});
+        let set = applied(asked, &none).unwrap();
+        assert_eq!(set.expires, set.retention.map(|retention| retention.until));
+        let held = json!({
+            "cdmi_retention_period": period, "cdmi_retention_autodelete": "true",
+            "cdmi_hold_id": ["a"],
+        });
+        assert_eq!(applied(held, &set).unwrap().expires, None);
+        let other = json!({"cdmi_retention_period": period, "cdmi_retention_autodelete": "no"});
+        assert_eq!(applied(other, &none).unwrap().expires, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Leaf, Node};
+use crate::path::Target;
 use crate::queue_content::QueueValue;
 use crate::scope::{Scope, check_results, results};
 use crate::value::{Encoding, to_base64};
@@ -15,6 +16,8 @@ use serde_json::{Map, Value};
 use trestle_core::{Error, ErrorKind, Metadata, Result};
 
 const TYPE: &str = "cdmi_queue_type";
+/// The type of a queue that is read at once and not kept.
+pub(crate) const IMMEDIATE: &str = "cdmi_query_immediate";
 const SCOPE: &str = "cdmi_scope_specification";
 const RESULTS: &str = "cdmi_results_specification";
 /// The items of a query, which do not change.
@@ -37,7 +40,8 @@ pub(crate) struct Query {
 /// # Errors
 /// `InvalidInput` for a query that cannot be understood.
 pub(crate) fn query_of(metadata: &Metadata) -> Result<Option<Query>> {
-    if metadata.get(TYPE).and_then(Value::as_str) != Some("cdmi_query_queue") {
+    let kind = metadata.get(TYPE).and_then(Value::as_str);
+    if kind != Some("cdmi_query_queue") && kind != Some(IMMEDIATE) {
         return Ok(None);
     }
     let missing = |name: &str| Error::invalid(format!("a query queue needs {name}"));
@@ -77,8 +81,37 @@ impl Call<'_> {
         let root = all.root().await?;
         let mut found = Vec::new();
         let mut seen = 0;
-        all.search(&root, query, (&mut found, &mut seen)).await?;
+        let mut query = query.clone();
+        self.name_ids(&mut query.scope).await?;
+        all.search(&root, &query, (&mut found, &mut seen)).await?;
         Ok(found)
+    }
+
+    /// Puts paths in the place of URIs by object id: objects have those.
+    pub(crate) async fn name_ids(&self, scope: &mut Scope) -> Answered<()> {
+        for uri in scope.uris_by_id() {
+            let Ok((target, _)) = Target::of_field(uri, None) else {
+                continue;
+            };
+            let path = match self.aliased(target).await? {
+                Target::Domains(names) => Some(format!("/cdmi_domains{}", names.path())),
+                Target::Capabilities(names) => Some(format!("/cdmi_capabilities{}", names.path())),
+                Target::Id(id, below) if below.names.is_empty() => {
+                    let id = self.cdmi.ids.parse(&id).ok().flatten();
+                    let names = match id {
+                        Some(id) => self.path_of(id).await?,
+                        None => None,
+                    };
+                    names.map(|names| names.path())
+                }
+                _ => None,
+            };
+            // What leads nowhere stays as it is, and no object has it.
+            if let Some(path) = path {
+                *uri = path;
+            }
+        }
+        Ok(())
     }
 
     fn search<'b>(
@@ -128,38 +161,26 @@ impl Call<'_> {
         node: &Node,
         query: &Query,
     ) -> Answered<Option<Map<String, Value>>> {
-        let seen = match node {
-            Node::Container(container) => self.container_head(container).await,
-            Node::Leaf(leaf) if leaf.reference().is_some() => return Ok(None),
-            Node::Leaf(leaf) => self.searched_leaf(leaf, query).await,
+        let Some(mut seen) = self.seen(node).await? else {
+            return Ok(None);
         };
-        match seen {
-            Ok(rendering) => Ok(Some(rendering.into_map())),
-            Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => Ok(None),
-            Err(fault) => Err(fault),
+        if let Node::Leaf(leaf) = node
+            && query.reads_values
+            && !leaf.is_queue()
+            && leaf.object.length() <= VALUE_LOOKED_AT_MAX
+        {
+            match self.read_value(leaf, None).await {
+                Ok((object, _, bytes)) => {
+                    let encoding = crate::show::encoding_of(&object).as_str();
+                    seen.insert("valuetransferencoding".to_owned(), encoding.into());
+                    seen.insert("value".to_owned(), to_base64(&bytes).into());
+                }
+                // Who may read the metadata alone finds by it.
+                Err(fault) if fault.is_forbidden() => {}
+                Err(fault) => return Err(fault),
+            }
         }
-    }
-
-    async fn searched_leaf(
-        &self,
-        leaf: &Leaf,
-        query: &Query,
-    ) -> Answered<crate::render::Rendering> {
-        let kind = match leaf.is_queue() {
-            true => crate::media::Kind::Queue,
-            false => crate::media::Kind::Object,
-        };
-        let resource = leaf.resource();
-        self.grant(trestle_access::Action::ReadObjectMetadata, resource)
-            .await?;
-        let mut rendering = self.data_head(leaf, kind).await?;
-        if query.reads_values && !leaf.is_queue() && leaf.object.length() <= VALUE_LOOKED_AT_MAX {
-            let (object, _, bytes) = self.read_value(leaf, None).await?;
-            let encoding = crate::show::encoding_of(&object);
-            rendering.add("valuetransferencoding", encoding.as_str());
-            rendering.add("value", to_base64(&bytes));
-        }
-        Ok(rendering)
+        Ok(Some(seen))
     }
 
     /// Refuses a change of a queue's metadata that its type forbids.

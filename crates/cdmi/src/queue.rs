@@ -12,7 +12,7 @@ use crate::multipart::{write_end, write_part};
 use crate::node::{Container, Leaf, document};
 use crate::path::Names;
 use crate::query::{Fields, Span};
-use crate::query_queue::query_of;
+use crate::query_queue::{IMMEDIATE, query_of};
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
@@ -22,7 +22,7 @@ use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
-use trestle_core::{Error, ErrorKind, ResolvedRange, Result};
+use trestle_core::{Error, ErrorKind, Precondition, ResolvedRange, Result};
 use trestle_http::Body;
 use trestle_store::{Object, ObjectProperties};
 
@@ -167,7 +167,23 @@ impl Call<'_> {
             bucket: destination.bucket,
             object: Box::new(object),
         };
-        self.created(&leaf).await
+        self.queue_created(&leaf).await
+    }
+
+    /// 201; of an immediate query with all that it found, and nothing of it stays.
+    pub(crate) async fn queue_created(&self, leaf: &Leaf) -> Answered {
+        let kind = leaf.object.metadata.get("cdmi_queue_type");
+        if !leaf.is_queue() || kind.and_then(Value::as_str) != Some(IMMEDIATE) {
+            return self.created(leaf).await;
+        }
+        let all = self.with_all_fields();
+        let mut rendering = all.data_head(leaf, Kind::Queue).await?;
+        let (_, content) = all.queue_content(leaf).await?;
+        rendering.add("queueValues", content.designators());
+        all.add_values(&mut rendering, &content.values, None, false)?;
+        let (bucket, key) = (&leaf.bucket, &leaf.object.key);
+        self.erase(bucket, key, Precondition::none()).await?;
+        Ok(rendering.answer(StatusCode::CREATED, Kind::Queue.media_type())?)
     }
 
     /// Stores a new queue.
@@ -353,7 +369,7 @@ impl Call<'_> {
             properties
                 .documents
                 .insert(document::QUEUE.to_owned(), content.first.to_string());
-            let destination = Destination::of(leaf, unchanged(&object));
+            let destination = self.place_of(leaf, unchanged(&object)).await?;
             match self.write_bytes(&destination, properties, bytes).await {
                 Err(Fault::Error(error)) if error.kind() == ErrorKind::PreconditionFailed => {}
                 Err(fault) => return Err(fault),
@@ -451,6 +467,12 @@ impl Call<'_> {
         let document = &submission.document;
         if matches!(&document.source, Some(Source::Copy(_) | Source::Move(_))) {
             return self.enqueue(leaf, submission).await;
+        }
+        if let Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) =
+            &document.source
+        {
+            self.restore_leaf(leaf, (document, source)).boxed().await?;
+            return Ok(bare(StatusCode::NO_CONTENT));
         }
         if document.source.is_some() || !submission.parts.is_empty() {
             return Err(Fault::bad("values are added to a queue by a POST"));

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::content::Destination;
+use crate::cors;
 use crate::data::Submission;
 use crate::dialect::Cdmi;
 use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use trestle_access::{Context, Principal};
 use trestle_core::{Id, Key, ObjectId, Result};
 use trestle_http::{
-    Body, Client, LoggedUser, Presented, Problem, RequestBody, incoming, read_whole,
+    Body, Client, Credentials, LoggedUser, Presented, Problem, RequestBody, incoming, read_whole,
 };
 use trestle_store::Object;
 
@@ -35,10 +36,11 @@ impl Cdmi {
             Err(error) => return Fault::Error(error).answer(false),
         };
         let mut response = match self.principal(&request).await {
-            Ok(principal) => {
+            Ok((principal, how)) => {
                 let anonymous = principal.is_anonymous();
                 let user = (!anonymous).then(|| LoggedUser(principal.user.clone()));
-                let answered = self.operate(principal, version.clone(), request).await;
+                let who = (principal, how);
+                let answered = self.operate(who, version.clone(), request).await;
                 let mut response = answered.unwrap_or_else(|fault| fault.answer(anonymous));
                 if let Some(user) = user {
                     response.extensions_mut().insert(user);
@@ -51,17 +53,25 @@ impl Cdmi {
         response
     }
 
-    /// Who asks.
+    /// Who asks, and how that was shown.
     async fn principal(
         &self,
         request: &Request<RequestBody>,
-    ) -> std::result::Result<Arc<Principal>, Response<Body>> {
+    ) -> std::result::Result<(Arc<Principal>, &'static str), Response<Body>> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
             Err(error) => return Err(Problem::unauthorized(error.message()).into_response()),
         };
+        let how = match (&presented.credentials, &presented.certificate) {
+            (Some(Credentials::Basic(_)), _) => "basic",
+            (Some(Credentials::Bearer(_)), _) => "bearer",
+            (None, Some(_)) => "x509",
+            (None, None) => "anonymous",
+        };
         match (self.authenticate)(presented).await {
-            Ok(Some(principal)) => Ok(principal),
+            // A certificate that nobody has is no credential.
+            Ok(Some(principal)) if principal.is_anonymous() => Ok((principal, "anonymous")),
+            Ok(Some(principal)) => Ok((principal, how)),
             Ok(None) => {
                 Err(Problem::unauthorized("the user or the password is wrong").into_response())
             }
@@ -71,7 +81,7 @@ impl Cdmi {
 
     async fn operate(
         &self,
-        principal: Arc<Principal>,
+        (principal, authenticated): (Arc<Principal>, &'static str),
         version: Version,
         request: Request<RequestBody>,
     ) -> Answered {
@@ -89,6 +99,7 @@ impl Cdmi {
         let call = Call {
             cdmi: self,
             principal,
+            authenticated,
             context: Arc::new(context),
             method: head.method,
             version,
@@ -114,19 +125,19 @@ impl Cdmi {
         if writes && speaks && call.content.is_none() && !http_body::Body::is_end_stream(&body) {
             return Err(Fault::bad("the body has no Content-Type"));
         }
-        match call.aliased(Target::of_request(path)?).await? {
-            Target::Capabilities(names) => call.capabilities(&names).boxed().await,
-            Target::Domains(names) => call.domains(&names, body).boxed().await,
-            Target::NewId => call.create_nameless(body).boxed().await,
-            target => match call.method {
-                Method::GET | Method::HEAD => call.read(&target).boxed().await,
-                Method::PUT => call.put(&target, body).boxed().await,
-                Method::PATCH => call.patch_target(&target, body).boxed().await,
-                Method::POST => call.post(&target, body).boxed().await,
-                Method::DELETE => call.delete(&target).boxed().await,
-                _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
-            },
+        let target = call.aliased(Target::of_request(path)?).await?;
+        let Some(asked) = call.cross_origin()? else {
+            return call.dispatch(target, body).await;
+        };
+        let admitted = call.admitted(&asked, &target).boxed().await?;
+        if asked.preflight {
+            return Ok(call.preflight(admitted));
         }
+        let anonymous = call.principal.is_anonymous();
+        let answered = call.dispatch(target, body).await;
+        let mut response = answered.unwrap_or_else(|fault| fault.answer(anonymous));
+        cors::mark(response.headers_mut(), admitted);
+        Ok(response)
     }
 }
 
@@ -146,8 +157,25 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 }
 
 impl Call<'_> {
+    /// Answers at a target.
+    async fn dispatch(&self, target: Target, body: RequestBody) -> Answered {
+        match target {
+            Target::Capabilities(names) => self.capabilities(&names).boxed().await,
+            Target::Domains(names) => self.domains(&names, body).boxed().await,
+            Target::NewId => self.create_nameless(body).boxed().await,
+            target => match self.method {
+                Method::GET | Method::HEAD => self.read(&target).boxed().await,
+                Method::PUT => self.put(&target, body).boxed().await,
+                Method::PATCH => self.patch_target(&target, body).boxed().await,
+                Method::POST => self.post(&target, body).boxed().await,
+                Method::DELETE => self.delete(&target).boxed().await,
+                _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
+            },
+        }
+    }
+
     /// The same target, by name when its id is that of something that the server itself makes.
-    async fn aliased(&self, target: Target) -> Answered<Target> {
+    pub(crate) async fn aliased(&self, target: Target) -> Answered<Target> {
         let Target::Id(text, below) = &target else {
             return Ok(target);
         };
@@ -381,7 +409,7 @@ impl Call<'_> {
 
     /// 201: with the document when one was sent, and with the place alone over plain HTTP.
     async fn posted(&self, leaf: &Leaf) -> Answered {
-        let mut response = self.created(leaf).await?;
+        let mut response = self.queue_created(leaf).await?;
         if !self.brings_document() {
             *response.body_mut() = Body::empty();
             response.headers_mut().remove(http::header::CONTENT_TYPE);

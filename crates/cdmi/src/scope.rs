@@ -1,9 +1,17 @@
 //! Scope and results specifications (clauses 19 and 20): which objects a query finds, and which of
 //! their fields it gives.
 
+use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use trestle_core::{Error, Result};
+
+/// Largest compiled regular expression, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting within a regular expression.
+const REGEX_DEPTH_MAX: u32 = 64;
+/// Fields whose constants may be URIs by object id.
+const URIS: [&str; 3] = ["parentURI", "domainURI", "capabilitiesURI"];
 
 /// Operators, longer ones before those that they start with.
 const OPERATORS: [(&str, Operator); 20] = [
@@ -56,15 +64,17 @@ enum Operator {
 }
 
 /// A matching expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Expression {
     Exists,
     Absent,
     Compare(Operator, String),
+    Matches(Regex),
+    MatchesNot(Regex),
 }
 
 /// What a field must be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Condition {
     Is(Expression),
     /// All of these hold.
@@ -74,7 +84,7 @@ enum Condition {
 }
 
 /// Which objects match: any of the alternatives, or all objects without one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scope(Vec<Condition>);
 
 impl Scope {
@@ -98,6 +108,22 @@ impl Scope {
     /// Whether an object, as a read shows it with its value in base64, matches.
     pub(crate) fn matches(&self, object: &Map<String, Value>) -> bool {
         self.0.is_empty() || self.0.iter().any(|one| one.within(object))
+    }
+
+    /// The URIs by object id that fields are compared with.
+    pub(crate) fn uris_by_id(&mut self) -> Vec<&mut String> {
+        let mut found = Vec::new();
+        for alternative in &mut self.0 {
+            let Condition::Fields(fields) = alternative else {
+                continue;
+            };
+            for (name, condition) in fields {
+                if URIS.contains(&name.as_str()) {
+                    condition.uris_by_id(&mut found);
+                }
+            }
+        }
+        found
     }
 
     /// Whether values are looked at.
@@ -132,6 +158,15 @@ fn expression(text: &str) -> Result<Expression> {
         "!*" => return Ok(Expression::Absent),
         _ => {}
     }
+    for (name, matches) in [
+        ("=~", Expression::Matches as fn(Regex) -> Expression),
+        ("!~", Expression::MatchesNot),
+    ] {
+        if let Some(pattern) = text.strip_prefix(name) {
+            let pattern = pattern.strip_prefix(' ').unwrap_or(pattern);
+            return regex(pattern).map(matches);
+        }
+    }
     for (name, operator) in OPERATORS {
         let Some(rest) = text.strip_prefix(name) else {
             continue;
@@ -152,7 +187,34 @@ fn expression(text: &str) -> Result<Expression> {
     )))
 }
 
+/// A POSIX extended regular expression: they are a part of those of this library, which finds
+/// other matches among several, but finds one exactly when POSIX does.
+fn regex(pattern: &str) -> Result<Regex> {
+    RegexBuilder::new(pattern)
+        .size_limit(REGEX_BYTES_MAX)
+        .dfa_size_limit(REGEX_BYTES_MAX)
+        .nest_limit(REGEX_DEPTH_MAX)
+        .dot_matches_new_line(true)
+        .build()
+        .map_err(|_| Error::invalid(format!("{pattern:?} is not a regular expression")))
+}
+
 impl Condition {
+    fn uris_by_id<'b>(&'b mut self, found: &mut Vec<&'b mut String>) {
+        use Operator::Text;
+        match self {
+            Condition::Is(Expression::Compare(Text(Test::Equal | Test::Unequal), constant)) => {
+                found.extend(Some(constant).filter(|uri| uri.contains("/cdmi_objectid/")));
+            }
+            Condition::All(conditions) => {
+                for condition in conditions {
+                    condition.uris_by_id(found);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn within(&self, object: &Map<String, Value>) -> bool {
         match self {
             Condition::Fields(fields) => fields
@@ -196,16 +258,26 @@ impl Expression {
         match (self, value) {
             (Expression::Exists, value) => value.is_some(),
             (Expression::Absent, value) => value.is_none(),
-            (Expression::Compare(operator, constant), Some(value)) => match value {
-                Value::Array(items) => items.iter().any(|item| self.holds(name, Some(item))),
-                Value::Object(_) => false,
-                Value::String(text) => compare(*operator, text, constant, name),
-                other => compare(*operator, &other.to_string(), constant, name),
-            },
+            (_, Some(Value::Array(items))) => items.iter().any(|item| self.holds(name, Some(item))),
+            (_, Some(Value::Object(_))) => false,
+            (Expression::Matches(regex), Some(value)) => regex.is_match(&text_of(value)),
+            (Expression::MatchesNot(regex), Some(value)) => !regex.is_match(&text_of(value)),
+            (Expression::Compare(operator, constant), Some(value)) => {
+                compare(*operator, &text_of(value), constant, name)
+            }
             (Expression::Compare(operator, _), None) => {
                 matches!(operator, Operator::Not(_) | Operator::Text(Test::Unequal))
             }
+            (Expression::Matches(_), None) => false,
+            (Expression::MatchesNot(_), None) => true,
         }
+    }
+}
+
+fn text_of(value: &Value) -> std::borrow::Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
     }
 }
 
@@ -346,9 +418,15 @@ mod tests {
         assert!(matches(json!([{"objectID": "== 00ab"}])));
         assert!(matches(json!([{"metadata": {"tags": "tag blue"}}])));
         assert!(!matches(json!([{"metadata": {"tags": "!tag A"}}])));
+        let name = |expression: &str| matches(json!([{"objectName": expression}]));
+        assert!(name("=~ ^r.d\\.[[:alpha:]]{3}$") && name("=~ (blue|red)") && name("!~ ^t"));
+        assert!(!name("=~ ^ed") && !name("!~ red"));
+        assert!(matches(json!([{"missing": "!~ x"}])) && !matches(json!([{"missing": "=~ .*"}])));
         for bad in [
             json!([{"a": "~ x"}]),
             json!([{"a": "#> x"}]),
+            json!([{"a": "=~ ("}]),
+            json!([{"a": "=~ ((a{200}){200}){200}"}]),
             json!({}),
             json!([1]),
         ] {

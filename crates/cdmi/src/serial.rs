@@ -63,12 +63,12 @@ impl Taken {
 /// A serialised object.
 #[derive(Clone, Debug)]
 pub(crate) struct Serialized {
-    kind: Kind,
-    id: Option<String>,
-    name: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
     domain: Option<String>,
-    document: Document,
-    children: Vec<Value>,
+    pub(crate) document: Document,
+    pub(crate) children: Vec<Value>,
     fields: Map<String, Value>,
 }
 
@@ -112,7 +112,22 @@ impl Serialized {
         Serialized::parse(value)
     }
 
-    fn value(&self) -> Result<NewValue> {
+    /// Whether it is a reference.
+    pub(crate) fn is_reference(&self) -> bool {
+        self.fields.contains_key("reference")
+    }
+
+    /// Its path as a child of a container.
+    pub(crate) fn names_in(&self, container: &Container) -> Answered<Names> {
+        let name = self.name.as_deref().unwrap_or_default();
+        let name = name.strip_suffix('/').unwrap_or(name);
+        match name.is_empty() || name.contains(['/', '?']) {
+            true => Err(Fault::bad("a serialised child has no valid name")),
+            false => Ok(container.names.child(name, self.kind == Kind::Container)),
+        }
+    }
+
+    pub(crate) fn value(&self) -> Result<NewValue> {
         let encoding = self.document.encoding()?.unwrap_or(Encoding::Utf8);
         let bytes = match &self.document.source {
             Some(Source::Value(value)) => encoding.decode(value)?,
@@ -126,7 +141,7 @@ impl Serialized {
         })
     }
 
-    fn queue(&self) -> Result<QueueContent> {
+    pub(crate) fn queue(&self) -> Result<QueueContent> {
         let array = |name: &str| match self.fields.get(name) {
             Some(Value::Array(items)) => items.clone(),
             _ => Vec::new(),
@@ -281,7 +296,11 @@ impl Call<'_> {
     }
 
     /// A serialised object's domain must be the caller's own, unless another is named.
-    fn check_serialized_domain(&self, serialized: &Serialized, given: &Document) -> Answered<()> {
+    pub(crate) fn check_serialized_domain(
+        &self,
+        serialized: &Serialized,
+        given: &Document,
+    ) -> Answered<()> {
         let own = self.principal.owner().map(|owner| self.domain_uri(&owner));
         let crosses = self.principal.is_root() || given.domain.is_some();
         match &serialized.domain {
@@ -326,7 +345,7 @@ impl Call<'_> {
         }
         let metadata = new_metadata(&own)?;
         let (mut properties, bytes) = match serialized.kind {
-            Kind::Object if serialized.fields.contains_key("reference") => {
+            Kind::Object if serialized.is_reference() => {
                 let uri = serialized.fields.get("reference").and_then(Value::as_str);
                 let uri = uri.unwrap_or_default();
                 return self.store_reference(&destination, uri).await;
@@ -408,53 +427,12 @@ impl Call<'_> {
     }
 
     async fn fill(&self, made: &Container, children: Vec<Value>) -> Answered<()> {
-        let nothing = Document::default();
         for child in children {
             let child = Serialized::parse(child)?;
-            let name = child.name.as_deref().unwrap_or_default();
-            let slash = child.kind == Kind::Container;
-            let name = name.strip_suffix('/').unwrap_or(name);
-            if name.is_empty() || name.contains(['/', '?']) {
-                return Err(Fault::bad("a serialised child has no valid name"));
-            }
-            let names = made.names.child(name, slash);
-            if slash {
-                self.deserialize_container(made, &names, (child, &nothing))
-                    .await?;
-            } else {
-                let destination = self.place_in(made, &names).await?;
-                self.store_deserialized(&destination, &nothing, &child)
-                    .boxed()
-                    .await?;
-            }
+            let names = child.names_in(made)?;
+            self.add_child(made, &names, child).await?;
         }
         Ok(())
-    }
-
-    /// Brings a data object back to its serialised state.
-    pub(crate) async fn update_by_deserializing(
-        &self,
-        leaf: &Leaf,
-        (document, source): (&Document, &Source),
-    ) -> Answered<()> {
-        let serialized = self.to_deserialize(source).await?;
-        let id = serialized
-            .id
-            .as_deref()
-            .map(|text| self.cdmi.ids.parse(text));
-        let same = matches!(id, Some(Ok(Some(id))) if id == leaf.object.id.0);
-        if !same || serialized.kind != Kind::Object {
-            return Err(Fault::bad("what is serialised is another object"));
-        }
-        self.check_serialized_domain(&serialized, document)?;
-        let value = serialized.value()?;
-        let metadata = new_metadata(&serialized.document)?;
-        let own = &serialized.document;
-        let mut properties = new_properties(&value, metadata, own, self.is_partial()?)?;
-        let former = leaf.object.properties();
-        properties.acl = properties.acl.or(former.acl.clone());
-        crate::protect::apply(&mut properties, &former, self.cdmi.store.now())?;
-        self.replace(leaf, properties, value.bytes).await
     }
 }
 

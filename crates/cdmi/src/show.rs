@@ -2,7 +2,9 @@
 
 use crate::books::unknown_fields;
 use crate::call::Call;
+use crate::content::hash_of;
 use crate::fault::{Answered, Fault};
+use crate::listing::Extended;
 use crate::media::Kind;
 use crate::metadata::{is_inherited, select};
 use crate::node::{Container, Leaf, Place, document};
@@ -15,13 +17,16 @@ use crate::value::{Encoding, range_text};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
-use trestle_core::{DigestAlgorithm, Key, Metadata, Owner};
+use trestle_core::{Key, Metadata, Owner};
 use trestle_store::Object;
 
 /// The media type of bytes that nobody said one for.
 pub(crate) const MIMETYPE_DEFAULT: &str = "application/octet-stream";
 /// The field of dialect-independent representation that is the mimetype.
 pub(crate) const CONTENT_TYPE: &str = "content-type";
+
+/// What contents are encrypted with, as `cdmi_encryption` writes it.
+pub(crate) const ENCRYPTION: &str = "AES_GCM_256";
 
 /// The fields of a container that are not its children's.
 const OF_CONTAINER: [&str; 10] = [
@@ -94,7 +99,7 @@ impl Call<'_> {
     }
 
     /// Data system metadata that a path's containers pass on.
-    async fn inherited(&self, names: &Names) -> Answered<Metadata> {
+    pub(crate) async fn inherited(&self, names: &Names) -> Answered<Metadata> {
         let mut items = Metadata::new();
         let mut take = |metadata: Metadata| {
             items.extend(metadata.into_iter().filter(|(name, _)| is_inherited(name)));
@@ -122,23 +127,23 @@ impl Call<'_> {
         Ok(items)
     }
 
-    /// All metadata of an object that is in a container, or is one.
+    /// All metadata of a container.
     async fn metadata(
         &self,
-        names: Option<&Names>,
+        names: &Names,
         own: &Metadata,
         made: Vec<(&str, Value)>,
     ) -> Answered<Map<String, Value>> {
-        let mut items = match names {
-            Some(names) => self.inherited(names).await?,
-            None => Metadata::new(),
-        };
+        let mut items = self.inherited(names).await?;
         items.extend(own.clone());
-        items.extend(
-            made.into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        Ok(select(items.into_iter().collect(), &self.fields))
+        Ok(self.selected(items, made))
+    }
+
+    /// Items with those that the server makes, as far as the request selects them.
+    fn selected(&self, mut items: Metadata, made: Vec<(&str, Value)>) -> Map<String, Value> {
+        let made = made.into_iter();
+        items.extend(made.map(|(name, value)| (name.to_owned(), value)));
+        select(items.into_iter().collect(), &self.fields)
     }
 
     /// Whether who asks may see an access control list.
@@ -174,20 +179,22 @@ impl Call<'_> {
             let acl = rights::shown(object.acl.as_deref(), false, false);
             made.push((rights::ITEM, acl));
         }
-        for (algorithm, name) in [
-            (DigestAlgorithm::Sha1, "SHA160"),
-            (DigestAlgorithm::Sha256, "SHA256"),
-        ] {
-            let asked = object.metadata.get("cdmi_value_hash");
-            if let Some(digest) = object.digests.get(algorithm)
-                && asked.and_then(Value::as_str) == Some(name)
-            {
-                made.push(("cdmi_hash", Value::from(digest.hex())));
-                made.push(("cdmi_value_hash_provided", Value::from(name)));
-            }
+        let mut items = match &leaf.names {
+            Some(names) => self.inherited(names).await?,
+            None => Metadata::new(),
+        };
+        items.extend(object.metadata.clone());
+        if let Some(algorithm) = hash_of(&items)
+            && let Some(digest) = object.digests.get(algorithm)
+        {
+            made.push(("cdmi_hash", Value::from(digest.hex())));
+            let name = items.get("cdmi_value_hash").cloned().unwrap_or_default();
+            made.push(("cdmi_value_hash_provided", name));
         }
-        self.metadata(leaf.names.as_ref(), &object.metadata, made)
-            .await
+        if object.encryption.is_some() {
+            made.push(("cdmi_encryption_provided", Value::from(ENCRYPTION)));
+        }
+        Ok(self.selected(items, made))
     }
 
     /// The fields that a data object has before its value.
@@ -219,25 +226,49 @@ impl Call<'_> {
         Ok(rendering)
     }
 
+    /// The fields that a data object or queue has before its value, for who may read them.
+    pub(crate) async fn readable_head(&self, leaf: &Leaf) -> Answered<Rendering> {
+        let kind = match leaf.is_queue() {
+            true => Kind::Queue,
+            false => Kind::Object,
+        };
+        self.grant(Action::ReadObjectMetadata, leaf.resource())
+            .await?;
+        self.data_head(leaf, kind).await
+    }
+
     /// The document of a container, with its children.
     pub(crate) async fn container_document(&self, container: &Container) -> Answered<Rendering> {
         let fields = &self.fields;
         let mut rendering = self.container_head(container).await?;
-        let spans = fields.spans("children")?;
+        let asked = Extended::of(fields)?;
+        let spans = match asked {
+            Some(_) => Vec::new(),
+            None => fields.spans("children")?,
+        };
         if spans.len() > 1 {
             return Err(Fault::bad("children has more than one range"));
         }
         if !fields.has("children") && !fields.has("childrenrange") {
             return Ok(rendering);
         }
-        match self.children(container, spans.first().copied()).await {
-            Ok(children) => {
-                rendering.choose(fields, "childrenrange", children.range);
-                rendering.choose(fields, "children", children.names);
+        let children = match asked {
+            Some(asked) => self.extended(container, &asked).await,
+            None => {
+                let children = self.children(container, spans.first().copied()).await;
+                children.map(|children| {
+                    let names = children.names.into_iter().map(Value::from);
+                    (children.range, names.collect())
+                })
+            }
+        };
+        match children {
+            Ok((range, children)) => {
+                rendering.choose(fields, "childrenrange", range);
+                rendering.choose(fields, "children", children);
             }
             // What may not be seen is left out, unless nothing else is.
-            Err(Fault::Error(error))
-                if error.kind() == trestle_core::ErrorKind::Forbidden && !rendering.is_empty() => {}
+            Err(fault) if fault.is_forbidden() && !rendering.is_empty() => {}
             Err(fault) => return Err(fault),
         }
         Ok(rendering)
@@ -284,7 +315,7 @@ impl Call<'_> {
                 let acl = rights::shown(container.acl.as_deref(), true, root);
                 made.push((rights::ITEM, acl));
             }
-            let metadata = self.metadata(Some(&container.names), &container.metadata, made);
+            let metadata = self.metadata(&container.names, &container.metadata, made);
             rendering.add("metadata", metadata.await?);
         }
         let exports = container.documents.get(document::EXPORTS);
@@ -298,7 +329,7 @@ impl Call<'_> {
     }
 
     /// Asks for the right to read what a container says of itself.
-    async fn may_read(&self, container: &Container) -> Answered<()> {
+    pub(crate) async fn may_read(&self, container: &Container) -> Answered<()> {
         let (action, resource) = match &container.place {
             // Whoever is known may see that it is there.
             Place::Root => {

@@ -2,7 +2,7 @@
 
 use crate::books::tag_of;
 use crate::call::Call;
-use crate::content::{Destination, pieces};
+use crate::content::{Destination, encryption_of, hash_of, pieces};
 use crate::data::{new_metadata, set_acl, set_encoding, set_partial};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
@@ -153,10 +153,12 @@ impl Call<'_> {
             acl,
             ..
         } = destination.clone();
+        let copied = self.copied_properties(&source.object, limits, document)?;
+        let effective = destination.effective(&copied.metadata);
         let resource = Resource::Object(bucket.clone(), key.clone());
         let write = self.grant(Action::WriteObject, resource).await?;
         let copy = CopyObject {
-            encrypt: None,
+            encrypt: encryption_of(&effective),
             source: Source {
                 key_of_client: None,
                 bucket: source.bucket.clone(),
@@ -170,7 +172,7 @@ impl Call<'_> {
             key,
             precondition,
             tag_of,
-            checksum: None,
+            checksum: hash_of(&effective),
         };
         let properties = |object: &Object| -> Result<ObjectProperties> {
             let mut properties = self.copied_properties(object, limits, document)?;

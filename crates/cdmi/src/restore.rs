@@ -1,0 +1,203 @@
+//! Updates by `deserialize`: what is there is brought back to a serialised state, which must be its
+//! own. Of a container whose children are serialised, too, they are made, changed and deleted until
+//! they are those.
+
+use crate::call::Call;
+use crate::content::Destination;
+use crate::data::{new_metadata, new_properties, set_acl};
+use crate::document::{Document, Source};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::node::{Container, Leaf, Node, document};
+use crate::path::Names;
+use crate::protect;
+use crate::serial::Serialized;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::StatusCode;
+use std::collections::BTreeSet;
+use trestle_core::{Id, Precondition};
+use trestle_store::ObjectProperties;
+
+impl Call<'_> {
+    /// Refuses the serialised form of something else.
+    fn check_same(&self, serialized: &Serialized, id: Id, kind: Kind) -> Answered<()> {
+        let own = serialized.id.as_deref();
+        let own = own.map(|text| self.cdmi.ids.parse(text));
+        match own {
+            Some(Ok(Some(own))) if own == id && serialized.kind == kind => Ok(()),
+            _ => Err(Fault::bad("what is serialised is another object")),
+        }
+    }
+
+    /// Brings a data object or queue back.
+    pub(crate) async fn restore_leaf(
+        &self,
+        leaf: &Leaf,
+        (document, source): (&Document, &Source),
+    ) -> Answered<()> {
+        let serialized = self.to_deserialize(source).await?;
+        let kind = match leaf.is_queue() {
+            true => Kind::Queue,
+            false => Kind::Object,
+        };
+        self.check_same(&serialized, leaf.object.id.0, kind)?;
+        self.check_serialized_domain(&serialized, document)?;
+        self.bring_leaf_back(leaf, &serialized).await
+    }
+
+    async fn bring_leaf_back(&self, leaf: &Leaf, serialized: &Serialized) -> Answered<()> {
+        let own = &serialized.document;
+        let metadata = new_metadata(own)?;
+        let former = leaf.object.properties();
+        let (mut properties, bytes) = match leaf.is_queue() {
+            true => {
+                let content = serialized.queue()?;
+                let mut properties = ObjectProperties {
+                    metadata,
+                    ..ObjectProperties::default()
+                };
+                set_acl(&mut properties, own)?;
+                properties
+                    .documents
+                    .insert(document::QUEUE.to_owned(), content.first.to_string());
+                (properties, content.encode()?)
+            }
+            false => {
+                let value = serialized.value()?;
+                let partial = self.is_partial()?;
+                (new_properties(&value, metadata, own, partial)?, value.bytes)
+            }
+        };
+        properties.acl = properties.acl.or(former.acl.clone());
+        protect::apply(&mut properties, &former, self.cdmi.store.now())?;
+        self.replace(leaf, properties, bytes).await
+    }
+
+    /// Brings a container back.
+    pub(crate) async fn restore_container(
+        &self,
+        container: &Container,
+        (document, source): (&Document, &Source),
+    ) -> Answered<()> {
+        let serialized = self.to_deserialize(source).await?;
+        self.check_same(&serialized, container.id, Kind::Container)?;
+        self.check_serialized_domain(&serialized, document)?;
+        self.bring_back(container, serialized).await
+    }
+
+    fn bring_back<'b>(
+        &'b self,
+        container: &'b Container,
+        mut serialized: Serialized,
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            let mut own = serialized.document.clone();
+            own.source = None;
+            own.metadata.get_or_insert_default();
+            self.with_all_fields()
+                .change_container(container, &own)
+                .await?;
+            let children = std::mem::take(&mut serialized.children);
+            if children.is_empty() {
+                return Ok(());
+            }
+            let mut kept = BTreeSet::new();
+            for child in children {
+                let child = Serialized::parse(child)?;
+                let names = child.names_in(container)?;
+                kept.insert(names.last().unwrap_or_default().to_owned());
+                self.bring_child_back(container, &names, child).await?;
+            }
+            for name in self.children(container, None).await?.names {
+                let plain = name.trim_end_matches(['/', '?']);
+                if !kept.contains(plain) {
+                    let names = container.names.child(plain, name.ends_with('/'));
+                    self.remove_child(&names).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    async fn bring_child_back(
+        &self,
+        container: &Container,
+        names: &Names,
+        child: Serialized,
+    ) -> Answered<()> {
+        match self.at(names).await? {
+            Some(Node::Container(inner)) if child.kind == Kind::Container => {
+                return self.bring_back(&inner, child).await;
+            }
+            Some(Node::Leaf(leaf))
+                if leaf.reference().is_none()
+                    && !child.is_reference()
+                    && leaf.is_queue() == (child.kind == Kind::Queue)
+                    && child.kind != Kind::Container =>
+            {
+                return self.bring_leaf_back(&leaf, &child).await;
+            }
+            Some(_) => self.remove_child(names).await?,
+            None => {}
+        }
+        self.add_child(container, names, child).await
+    }
+
+    /// What is at a child's name, whether it is a container or not.
+    async fn at(&self, names: &Names) -> Answered<Option<Node>> {
+        match self.occupant(names).await {
+            Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, _)) => {
+                let names = Names {
+                    slash: true,
+                    ..names.clone()
+                };
+                self.resolve(&names).await
+            }
+            Err(Fault::Status(StatusCode::CONFLICT, _)) => {
+                let names = Names {
+                    slash: false,
+                    ..names.clone()
+                };
+                self.resolve(&names).await
+            }
+            found => found,
+        }
+    }
+
+    async fn remove_child(&self, names: &Names) -> Answered<()> {
+        match self.at(names).await? {
+            Some(Node::Container(inner)) => {
+                self.delete_container(&inner).boxed().await?;
+            }
+            Some(Node::Leaf(leaf)) => {
+                protect::check(&leaf.object, self.cdmi.store.now())?;
+                let (bucket, key) = (&leaf.bucket, &leaf.object.key);
+                self.erase(bucket, key, Precondition::none()).await?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a child out of its serialised form.
+    pub(crate) async fn add_child(
+        &self,
+        container: &Container,
+        names: &Names,
+        child: Serialized,
+    ) -> Answered<()> {
+        let nothing = Document::default();
+        if names.slash {
+            return self
+                .deserialize_container(container, names, (child, &nothing))
+                .await;
+        }
+        let destination: Destination = self.place_in(container, names).await?;
+        self.store_deserialized(&destination, &nothing, &child)
+            .boxed()
+            .await?;
+        Ok(())
+    }
+}
