@@ -25,20 +25,23 @@ pub enum Canary {
     RangeWithoutChecksum,
     /// Punches holes while somebody may read them.
     PunchUnderReaders,
-    /// Removes segments while somebody may read them.
+    /// Removes segments, or uses them again, while somebody may read them.
     RemoveUnderReaders,
-
     /// Takes segments with running streams for settled ones.
     SweepRunningStreams,
-    /// Removes log segments that the snapshot needs.
+    /// Removes log segments that the snapshot needs, or uses them again.
     RemoveBeforeSnapshot,
     /// Takes the snapshot for durable before its manifest is.
     TrustUnsyncedManifest,
+    /// Wipes the header of a segment that is set aside before its new name is durable.
+    WipeInPlace,
+    /// Takes what an earlier use of a segment left for its own.
+    ReplayStaleGroups,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 13] = [
+    pub const ALL: [Canary; 15] = [
         Canary::AcknowledgeBeforeSync,
         Canary::SkipSync,
         Canary::ShowBeforeSync,
@@ -52,6 +55,8 @@ impl Canary {
         Canary::SweepRunningStreams,
         Canary::RemoveBeforeSnapshot,
         Canary::TrustUnsyncedManifest,
+        Canary::WipeInPlace,
+        Canary::ReplayStaleGroups,
     ];
 
     /// The one of that name, as it stands above.

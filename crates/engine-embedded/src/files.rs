@@ -1,6 +1,6 @@
 //! Segment files that are open for reading.
 
-use crate::blocks::Segment;
+use crate::blocks::{Place, Segment};
 use crate::layout::Layout;
 use crate::locks::Mutex;
 use std::collections::BTreeMap;
@@ -46,6 +46,11 @@ impl Files {
         }
         open.insert(segment, file.clone());
         Ok(file)
+    }
+
+    /// Closes a log segment that nobody can read any more.
+    pub(crate) fn forget(&self, segment: u64) {
+        self.open.lock().remove(&(Place::Log, segment));
     }
 
     /// Removes a segment that nobody can read any more.

@@ -3,8 +3,9 @@
 //! Every file name is made from a number; no name that a client chose ever becomes a path.
 
 use crate::blocks::{Place, Segment};
+use crate::canary::{self, Canary};
 use crate::codec::{Fields, crc64};
-use crate::format::FORMAT_VERSION;
+use crate::format::{FORMAT_VERSION, HEADER_COPY, SEGMENT_HEADER_BYTES};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,55 @@ impl Layout {
         self.data_dir().join(format!("{segment:016x}.dat"))
     }
 
+    fn spare(&self, segment: u64) -> PathBuf {
+        self.log_dir().join(format!("{segment:016x}.spare"))
+    }
+
+    /// Takes a log segment that nobody needs out of the log: its new name is durable, and it has no
+    /// header.
+    pub(crate) fn set_aside(&self, host: &Host, segment: u64) -> Result<()> {
+        let spare = self.spare(segment);
+        if canary::active(Canary::WipeInPlace) {
+            self.wipe(host, &self.segment(segment))?;
+        }
+        host.disk.rename(&self.segment(segment), &spare)?;
+        // Only then may its header go: a segment without one is damage.
+        host.disk
+            .sync_dir(&self.log_dir())
+            .map_err(|error| sync_failed("the log's folder", error))?;
+        self.wipe(host, &spare)
+    }
+
+    /// Overwrites both copies of a log segment's header.
+    fn wipe(&self, host: &Host, path: &Path) -> Result<()> {
+        let file = host.disk.open(path, OpenMode::ReadWrite)?;
+        for offset in [0, HEADER_COPY] {
+            file.write_at(&[0; SEGMENT_HEADER_BYTES], offset)?;
+        }
+        file.sync_data()
+            .map_err(|error| sync_failed("a spare log segment", error))
+    }
+
+    /// Makes a segment that was set aside the one of this id.
+    pub(crate) fn reuse(&self, host: &Host, spare: u64, segment: u64) -> Result<Arc<dyn File>> {
+        let path = self.segment(segment);
+        host.disk.rename(&self.spare(spare), &path)?;
+        Ok(host.disk.open(&path, OpenMode::ReadWrite)?)
+    }
+
+    /// Removes a segment that was set aside.
+    pub(crate) fn remove_spare(&self, host: &Host, spare: u64) -> Result<()> {
+        remove_if_there(&*host.disk, &self.spare(spare))
+    }
+
+    /// Removes what an earlier run had set aside.
+    pub(crate) fn remove_spares(&self, host: &Host) -> Result<()> {
+        for spare in numbered(&*host.disk, &self.log_dir(), "spare", Some("log"))? {
+            self.remove_spare(host, spare)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn create_segment(&self, host: &Host, segment: u64) -> Result<Arc<dyn File>> {
         Ok(host
             .disk
@@ -75,12 +125,12 @@ impl Layout {
 
     /// The ids of all log segments, in order.
     pub(crate) fn segments(&self, host: &Host) -> Result<Vec<u64>> {
-        numbered(&*host.disk, &self.log_dir(), "log")
+        numbered(&*host.disk, &self.log_dir(), "log", Some("spare"))
     }
 
     /// The ids of all data segments, in order.
     pub(crate) fn data_segments(&self, host: &Host) -> Result<Vec<u64>> {
-        numbered(&*host.disk, &self.data_dir(), "dat")
+        numbered(&*host.disk, &self.data_dir(), "dat", None)
     }
 
     /// Makes a data segment and its name durable. `Unavailable` means that a sync failed.
@@ -132,7 +182,7 @@ impl Layout {
 
     /// The numbers of all slices, in order.
     pub(crate) fn slices(&self, host: &Host) -> Result<Vec<u64>> {
-        numbered(&*host.disk, &self.snapshot_dir(), "slice")
+        numbered(&*host.disk, &self.snapshot_dir(), "slice", None)
     }
 
     pub(crate) fn create_slice(&self, host: &Host, number: u64) -> Result<Arc<dyn File>> {
@@ -358,13 +408,15 @@ pub(crate) fn sync_failed(what: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
-fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
+/// The numbers of the files with this extension; beside them only ones with the `other` may be there.
+fn numbered(disk: &dyn Disk, dir: &Path, extension: &str, other: Option<&str>) -> Result<Vec<u64>> {
     let mut numbers = Vec::new();
     let paths = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other?,
     };
     for path in paths {
+        let is = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
         let number = path
             .file_stem()
             .and_then(|stem| stem.to_str())
@@ -372,11 +424,11 @@ fn numbered(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<u64>> {
                 let number = u64::from_str_radix(stem, 16).ok()?;
                 // The one way to write it: another name would be another file.
                 (format!("{number:016x}") == stem).then_some(number)
-            })
-            .filter(|_| path.extension().is_some_and(|found| found == extension));
+            });
         match number {
-            Some(number) => numbers.push(number),
-            None => {
+            Some(number) if is(extension) => numbers.push(number),
+            Some(_) if other.is_some_and(is) => {}
+            _ => {
                 return Err(Error::corrupt(format!(
                     "{} is not a segment's name",
                     path.display()

@@ -26,6 +26,7 @@ mod recovery;
 mod row;
 mod snapshot;
 mod space;
+mod spares;
 mod streams;
 mod sweep;
 mod view;

@@ -9,6 +9,7 @@ use crate::format::{
 };
 use crate::layout::{Layout, sync_failed};
 use crate::phase::{self, Phase};
+use crate::spares::Spares;
 use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
@@ -21,6 +22,8 @@ const ALLOCATION_BYTES_MIN: u64 = 1 << 20;
 /// Allocated space that only commits which free something may use.
 const RESERVE_BYTES: u64 = 2 << 20;
 
+/// What the page cache holds and the device writes as a whole.
+const PAGE_BYTES: u64 = 4096;
 /// Memory that is kept from one group to the next, in bytes.
 const GROUP_BYTES_KEPT: usize = 4 << 20;
 
@@ -51,6 +54,7 @@ pub(crate) struct Log {
     sealed: bool,
     /// The bytes of the last group that was written; its memory serves the next one.
     group: Vec<u8>,
+    spares: Arc<Spares>,
 }
 
 impl Log {
@@ -61,10 +65,12 @@ impl Log {
         layout: &Layout,
         header: &SegmentHeader,
         synced: Sequence,
-        segment_bytes: u64,
+        spares: &Arc<Spares>,
     ) -> Result<Self> {
+        let segment_bytes = spares.segment_bytes();
         let reserve = reserve(segment_bytes);
-        let (file, allocated) = make_segment(host, layout, header.segment, reserve)?;
+        let file = layout.create_segment(host, header.segment)?;
+        let allocated = allocate_first(&*file, reserve)?;
         Ok(Log {
             host: host.clone(),
             layout: layout.clone(),
@@ -82,6 +88,7 @@ impl Log {
             written: synced,
             sealed: false,
             group: Vec::new(),
+            spares: Arc::clone(spares),
         })
     }
 
@@ -155,8 +162,16 @@ impl Log {
         let header = self.header(kind, self.payload().len(), first, last)?;
         let checksum = header.complete(&mut self.group, self.nonce);
         let offset = self.position.offset;
-        self.file.write_at(&self.group, offset)?;
-        self.position.offset = offset + header.group_bytes();
+        let end = offset + header.group_bytes();
+        // Whole pages: one that an earlier use left on the device need not be read to be written.
+        let length = self.group.len();
+        let pages = end.next_multiple_of(PAGE_BYTES).min(self.allocated);
+        let padded = usize::try_from(pages.saturating_sub(offset)).unwrap_or(length);
+        self.group.resize(length.max(padded), 0);
+        let written = self.file.write_at(&self.group, offset);
+        self.group.truncate(length);
+        written?;
+        self.position.offset = end;
         self.position.checksum = checksum;
         Ok(offset)
     }
@@ -249,14 +264,15 @@ impl Log {
             predecessor_end: end,
             previous_checksum: checksum,
             named: true,
-            nonce: self.host.nonce(),
+            nonce: nonce(&self.host),
         };
         let reserve = reserve(self.segment_bytes);
         // A start that finds the successor and not the group that names it throws it away.
-        let made = make_segment(&self.host, &self.layout, segment, reserve).and_then(|made| {
-            write_header(&self.host, &self.layout, &*made.0, &header)?;
+        let made = self.next_file(segment).and_then(|file| {
+            let allocated = allocate_first(&*file, reserve)?;
+            write_header(&self.host, &self.layout, &*file, &header)?;
             self.write_group(GroupKind::Successor, self.written, self.written)?;
-            Ok(made)
+            Ok((file, allocated))
         });
         let (file, allocated) = match made {
             Ok(made) => made,
@@ -280,6 +296,22 @@ impl Log {
         self.sealed = false;
         Ok(())
     }
+
+    /// The file of the next segment, which has no header.
+    fn next_file(&self, segment: u64) -> Result<Arc<dyn File>> {
+        match self.spares.reuse(&self.host, &self.layout, segment)? {
+            Some(file) => Ok(file),
+            None => self.layout.create_segment(&self.host, segment),
+        }
+    }
+}
+
+/// A nonce that no other segment has.
+pub(crate) fn nonce(host: &Host) -> u64 {
+    if canary::active(Canary::ReplayStaleGroups) {
+        return 7;
+    }
+    host.nonce()
 }
 
 /// What is kept for commits that free something; small segments keep less.
@@ -287,17 +319,15 @@ fn reserve(segment_bytes: u64) -> u64 {
     RESERVE_BYTES.min(segment_bytes)
 }
 
-/// An empty segment without a header, and how much of it is allocated.
-fn make_segment(
-    host: &Host,
-    layout: &Layout,
-    segment: u64,
-    reserve: u64,
-) -> Result<(Arc<dyn File>, u64)> {
-    let file = layout.create_segment(host, segment)?;
-    let allocated = GROUPS_START + reserve;
-    file.allocate(0, allocated)?;
-    Ok((file, allocated))
+/// Allocates what a segment needs at least, and says how much of it is allocated.
+fn allocate_first(file: &dyn File, reserve: u64) -> Result<u64> {
+    // A segment that is used again has all that it had.
+    let had = file.len()?;
+    let needed = GROUPS_START + reserve;
+    if had < needed {
+        file.allocate(had, needed - had)?;
+    }
+    Ok(had.max(needed))
 }
 
 /// The first copy of a segment's header that can be decoded, and its offset; none when neither can.

@@ -14,6 +14,7 @@ use crate::phase::{self, Phase};
 use crate::recovery;
 use crate::snapshot::Snapshot;
 use crate::space::{Event, Keeper, Slack};
+use crate::spares::Spares;
 use crate::streams::Streams;
 use crate::sweep::Sweep;
 use crate::view::View;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub data_segment_bytes: u64,
     /// Rows of a slice of the snapshot, in bytes before compression.
     pub slice_bytes: usize,
+    /// Log segments that nobody needs any more, kept to be used again, at most.
+    pub spare_segments: usize,
     /// Waste that is left alone, in bytes; an eighth of what lives is left alone, too.
     pub slack_bytes: u64,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             log_segment_bytes: 64 << 20,
             data_segment_bytes: 1 << 30,
             slice_bytes: 8 << 20,
+            spare_segments: 4,
             slack_bytes: 32 << 20,
         }
     }
@@ -84,11 +88,16 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     if fresh {
         refuse_without_log(host, &layout, &settings)?;
     }
+    layout.remove_spares(host)?;
+    let spares = Arc::new(Spares::new(
+        settings.spare_segments,
+        settings.log_segment_bytes,
+    ));
     let index = Index::open(layout.open_index(host, fresh)?, settings.index_cache_bytes)?;
     let active = Memtable::default();
     let mut replay = recovery::replay(host, &layout, store, index.base()?.redo, &active)?;
     replay.run(&mut |redo| index.flush(&active, settings.memtable_bytes, redo))?;
-    let recovered = replay.begin_segment(settings.log_segment_bytes)?;
+    let recovered = replay.begin_segment(&spares)?;
     index.set_redo_point(recovered.redo)?;
     if let Some((file, end)) = recovered.finished
         && file.len()? > end
@@ -146,6 +155,9 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
             bytes: settings.slack_bytes,
             part: 8,
         },
+        spares,
+        tidied: recovered.sequence,
+        idle: false,
         queue: VecDeque::new(),
         leaving: BTreeSet::new(),
         lengths: BTreeMap::new(),

@@ -21,6 +21,8 @@ pub enum Phase {
     Punch,
     /// A segment is removed.
     Removal,
+    /// A log segment is set aside, to be used again.
+    SetAside,
     /// What crashes left in data segments is looked for.
     Sweep,
     /// The store is opened.
@@ -31,7 +33,7 @@ pub enum Phase {
 
 impl Phase {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
     /// All of them, in order.
     pub const ALL: [Phase; Phase::COUNT] = [
         Phase::Group,
@@ -41,6 +43,7 @@ impl Phase {
         Phase::Move,
         Phase::Punch,
         Phase::Removal,
+        Phase::SetAside,
         Phase::Sweep,
         Phase::Recovery,
         Phase::Rebuild,

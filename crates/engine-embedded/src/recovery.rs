@@ -13,9 +13,10 @@ use crate::format::{
 };
 use crate::index::RedoPoint;
 use crate::layout::Layout;
-use crate::log::{Log, find_header, write_header};
+use crate::log::{Log, find_header, nonce, write_header};
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
+use crate::spares::Spares;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -276,8 +277,10 @@ impl Replay<'_> {
     /// The group at the start of `rest`, if it is whole and follows the one before it.
     fn group<'b>(&self, rest: &'b [u8], segment: u64) -> Option<Group<'b>> {
         let nonce = self.headers.get(&segment)?.nonce;
-        read_group(rest, segment, nonce)
-            .filter(|group| group.header.previous_checksum == self.checksum)
+        read_group(rest, segment, nonce).filter(|group| {
+            group.header.previous_checksum == self.checksum
+                || canary::active(Canary::ReplayStaleGroups)
+        })
     }
 
     fn accept(&mut self, group: &Group<'_>) {
@@ -414,7 +417,7 @@ impl Replay<'_> {
     }
 
     /// Makes the fresh segment, with the tail that was never claimed copied into it.
-    pub(crate) fn begin_segment(self, segment_bytes: u64) -> Result<Recovered> {
+    pub(crate) fn begin_segment(self, spares: &Arc<Spares>) -> Result<Recovered> {
         if let Some(segment) = self.unfinished {
             self.layout.remove_segment(self.host, segment)?;
         }
@@ -448,7 +451,7 @@ impl Replay<'_> {
             predecessor_end: if last == 0 { 0 } else { end },
             previous_checksum: if last == 0 { 0 } else { checksum },
             named: false,
-            nonce: self.host.nonce(),
+            nonce: nonce(self.host),
         };
         // A start that was killed may have written the last segment's header and not synced it.
         let old = match self.headers.get(&last) {
@@ -462,7 +465,7 @@ impl Replay<'_> {
             None => None,
         };
         self.renew_name(last)?;
-        let mut log = Log::create(self.host, self.layout, &header, self.claimed, segment_bytes)?;
+        let mut log = Log::create(self.host, self.layout, &header, self.claimed, spares)?;
         for place in commits(tail) {
             let group = self.group_at(place)?;
             let needed = (place.end - place.start) as u64;

@@ -15,6 +15,7 @@ use crate::layout::Layout;
 use crate::phase::{self, Phase};
 use crate::reclaim::Move;
 use crate::snapshot::Snapshot;
+use crate::spares::Spares;
 use crate::streams::Streams;
 use crate::sweep::Sweep;
 use crate::view::CurrentView;
@@ -23,7 +24,7 @@ use std::ops::Range;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
-use trestle_core::{Error, ErrorKind, Result};
+use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_host::{Host, OpenMode};
 
 /// Bytes of a data segment that no row has any more.
@@ -77,6 +78,11 @@ pub(crate) struct Keeper {
     pub(crate) snapshot: Snapshot,
     pub(crate) headroom: Arc<Headroom>,
     pub(crate) slack: Slack,
+    pub(crate) spares: Arc<Spares>,
+    /// The newest commit when the store was last tidied, and whether there was none since the time
+    /// before.
+    pub(crate) tidied: Sequence,
+    pub(crate) idle: bool,
     pub(crate) queue: VecDeque<(Weak<()>, Garbage)>,
     /// Removals that are in the queue.
     pub(crate) leaving: BTreeSet<Segment>,
@@ -142,7 +148,11 @@ impl Keeper {
                 self.queue.push_back((pin, Garbage::Extents(extents)));
             }
             Event::Checkpointed { pin, base } => self.plan_removals(&pin, &base),
-            Event::Tidy(reply) => self.waiting.push(reply),
+            Event::Tidy(reply) => {
+                let newest = self.view.read().sequence;
+                self.idle = std::mem::replace(&mut self.tidied, newest) == newest;
+                self.waiting.push(reply);
+            }
             Event::Close => {}
         }
     }
@@ -154,6 +164,12 @@ impl Keeper {
     /// Does one bounded piece of work; false when there is none.
     async fn step(&mut self) -> Result<bool> {
         if self.give_back()? {
+            return Ok(true);
+        }
+        if !self.spares.is_empty()
+            && !self.keeps_spares()
+            && self.spares.remove_one(&self.host, &self.layout)?
+        {
             return Ok(true);
         }
         let base = self.base();
@@ -200,16 +216,32 @@ impl Keeper {
                 }
             }
             Garbage::Removal(segment) => {
-                let _inside = phase::inside(Phase::Removal);
                 self.leaving.remove(&segment);
-                if segment.0 == Place::Log {
-                    self.lengths.remove(&segment.1);
-                    self.moved.remove(&segment.1);
-                }
-                self.files.remove(segment)?;
+                self.give_back_segment(segment)?;
             }
         }
         Ok(true)
+    }
+
+    /// Removes a segment, or keeps it to be used again.
+    fn give_back_segment(&mut self, segment: Segment) -> Result<()> {
+        let (place, id) = segment;
+        if place == Place::Log {
+            self.moved.remove(&id);
+            let length = self.lengths.remove(&id).unwrap_or(0);
+            if self.spares.wants(length) && self.keeps_spares() {
+                return self.spares.keep(&self.host, &self.layout, &self.files, id);
+            }
+        }
+        let _inside = phase::inside(Phase::Removal);
+        self.files.remove(segment)
+    }
+
+    /// Whether spare segments are worth their space: while something is written, on a disk that has
+    /// room.
+    fn keeps_spares(&self) -> bool {
+        let idle = self.idle && self.view.read().sequence == self.tidied;
+        !idle && !self.headroom.is_short(0).unwrap_or(true)
     }
 
     /// Punches holes; twice does no harm.

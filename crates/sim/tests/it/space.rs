@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use trestle_core::ErrorKind;
 use trestle_engine::{Body, Commit, Urgency, Write};
 use trestle_engine_embedded::Settings;
+use trestle_host::Disk;
 
 const KEY: Bytes = Bytes::from_static(b"key");
 
@@ -188,4 +189,51 @@ fn an_index_that_cannot_grow_is_read_all_the_same() {
     machine.disk.fail_allocations(None);
     machine.tidy();
     assert!((0..3).any(|_| machine.commit(wasteful(0)).is_ok()));
+}
+
+#[test]
+fn log_segments_are_used_again_and_none_is_kept_for_nothing() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut machine = Machine::new(Settings {
+        log_segment_bytes: 64 << 10,
+        slack_bytes: 64 << 10,
+        spare_segments: 2,
+        ..Settings::default()
+    });
+    let spares = |machine: &Machine| {
+        let log = machine.disk.list("/data/log".as_ref());
+        let log = log.unwrap_or_else(|error| panic!("{error}"));
+        let spare = log
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "spare"));
+        spare.count()
+    };
+    let (mut most, mut used, mut before) = (0, 0, 0);
+    for number in 0..200 {
+        assert!(machine.commit(wasteful(number)).is_ok());
+        machine.tidy();
+        let now = spares(&machine);
+        used += usize::from(now < before);
+        most = most.max(now);
+        before = now;
+    }
+    assert_eq!(most, 2);
+    assert!(used > 3, "used {used} times");
+    // When nothing is written they go; moves are writes, too.
+    assert!((0..20).any(|_| {
+        machine.tidy();
+        spares(&machine) == 0
+    }));
+    let mut number = 1000;
+    while spares(&machine) == 0 {
+        assert!(number < 1200, "none was set aside again");
+        assert!(machine.commit(wasteful(number)).is_ok());
+        machine.tidy();
+        number += 1;
+    }
+    machine.disk.kill();
+    machine.spawn.kill();
+    machine.start();
+    assert_eq!(spares(&machine), 0);
+    assert!(machine.has(b"row 0") && machine.is_writable());
 }
