@@ -23,6 +23,7 @@ mod proxies;
 mod rest;
 mod space;
 mod swift;
+mod transactions;
 
 use tempfile::TempDir;
 use trestle_tests::{Client, Launch, Response, Server};

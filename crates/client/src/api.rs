@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::connection::{Options, Reply, Server, expect};
 use crate::name::Remote;
-use http::header::{ACCEPT, HeaderName};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
@@ -147,6 +147,28 @@ impl Client {
     /// Deletes an object, or an empty bucket.
     pub async fn delete(&self, name: &Remote) -> Result<()> {
         self.change(&Method::DELETE, &name.path(), &[]).await
+    }
+
+    /// Sends a JSON document, and gives the one of the answer.
+    pub async fn submit(&self, method: &Method, target: &str, document: &Value) -> Result<Value> {
+        let text = document.to_string();
+        let headers = [(CONTENT_TYPE, "application/json".to_owned())];
+        let body = || Ok(Body::full(text.clone()));
+        let reply = self.send(method, target, &headers, &body).await?;
+        let successes = [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT];
+        let reply = expect(reply, &successes).await?;
+        let body = read_whole(incoming(reply.into_body()), DOCUMENT_BYTES_MAX).await;
+        let body = body.map_err(|error| error.to_string())?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("{target}: {error}"))
+    }
+
+    /// Does several verbs in one commit, or none of them.
+    pub async fn transact(&self, transaction: &Value) -> Result<Value> {
+        self.submit(&Method::POST, "/-/transactions", transaction)
+            .await
     }
 
     /// Copies an object within the server.

@@ -236,7 +236,19 @@ pub(crate) async fn problem(reply: Reply) -> String {
         .ok()
         .and_then(|body| serde_json::from_slice(&body).ok());
     let document: serde_json::Value = document.unwrap_or_default();
-    match document.get("detail").and_then(|detail| detail.as_str()) {
+    let detail = document.get("detail").and_then(|detail| detail.as_str());
+    // Of a transaction: which of its verbs was refused.
+    if let (Some(detail), Some(index)) = (detail, document.get("index")) {
+        let name = |name: &str| document.get(name).and_then(|name| name.as_str());
+        let verb = name("verb").unwrap_or("?");
+        let place = match (name("bucket"), name("key")) {
+            (Some(bucket), Some(key)) => format!(" //{bucket}/{key}"),
+            _ => String::new(),
+        };
+        let status = status.as_u16();
+        return format!("verb {index}, {verb}{place}: {detail} ({status})");
+    }
+    match detail {
         Some(detail) => format!("{detail} ({})", status.as_u16()),
         None => format!("status {}", status.as_u16()),
     }

@@ -14,6 +14,7 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    members: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Problem {
@@ -23,6 +24,7 @@ impl Problem {
             status,
             detail: detail.into(),
             headers: Vec::new(),
+            members: serde_json::Map::new(),
         }
     }
 
@@ -30,6 +32,13 @@ impl Problem {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Adds a member to the document (RFC 9457 §3.2).
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -52,12 +61,15 @@ impl Problem {
     /// The answer.
     pub fn into_response(self) -> Response<Body> {
         let title = phrase_of(self.status);
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "type": "about:blank",
             "title": title,
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let Some(members) = document.as_object_mut() {
+            members.extend(self.members);
+        }
         let mut response = Response::new(Body::full(document.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

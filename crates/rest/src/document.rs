@@ -120,16 +120,26 @@ pub(crate) fn parse_patch(body: &[u8], known: &[&str]) -> Answer<(Value, Vec<Str
             format!("the body is not JSON: {error}"),
         )
     })?;
-    let Value::Object(members) = &patch else {
-        let detail = "a merge patch of this is a JSON object";
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-    };
-    if let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) {
-        let detail = format!("{unknown:?} cannot be changed: only {}", known.join(", "));
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-    }
-    let names = members.keys().cloned().collect();
+    let names = patch_members(&patch, known)
+        .map_err(|detail| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
     Ok((patch, names))
+}
+
+/// The members that a merge patch changes, which must be `known`; else why not.
+pub(crate) fn patch_members(
+    patch: &Value,
+    known: &[&str],
+) -> std::result::Result<Vec<String>, String> {
+    let Value::Object(members) = patch else {
+        return Err("a merge patch of this is a JSON object".to_owned());
+    };
+    match members.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(format!(
+            "{unknown:?} cannot be changed: only {}",
+            known.join(", ")
+        )),
+        None => Ok(members.keys().cloned().collect()),
+    }
 }
 
 /// The members of an object's document that can be changed.

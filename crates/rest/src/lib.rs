@@ -16,6 +16,7 @@ mod refusal;
 mod representation;
 mod route;
 mod table;
+mod transaction;
 mod transfer;
 mod upload;
 mod versions;

@@ -49,6 +49,32 @@ fn bucket_patch() -> Value {
             "properties": {"bytes": count, "objects": count}}}})
 }
 
+/// A transaction: the members of each of its verbs.
+fn transaction() -> Value {
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let mut verbs = Vec::new();
+    for (verb, members) in crate::transaction::VERBS {
+        let mut properties = Map::new();
+        properties.insert("verb".to_owned(), json!({"const": verb}));
+        for member in *members {
+            let schema = match *member {
+                "tags" | "representation" => texts.clone(),
+                "metadata" => json!({"type": "object"}),
+                "patch" => json!({"$ref": "#/components/schemas/ObjectPatch"}),
+                "body" => json!({"type": "string", "contentEncoding": "base64"}),
+                "bypass_retention" => json!({"type": "boolean"}),
+                _ => json!({"type": "string"}),
+            };
+            properties.insert((*member).to_owned(), schema);
+        }
+        verbs.push(json!({"type": "object", "additionalProperties": false,
+            "required": ["verb", "bucket", "key"], "properties": properties}));
+    }
+    json!({"type": "object", "additionalProperties": false, "required": ["verbs"],
+        "properties": {"verbs": {"type": "array", "minItems": 1,
+            "maxItems": trestle_store::STEPS_MAX, "items": {"oneOf": verbs}}}})
+}
+
 /// The pages that this crate serves below `/-/`.
 fn pages() -> Vec<Described> {
     let page = |path, id, summary, gives| Described {
@@ -89,6 +115,7 @@ pub fn describe(document: OpenApi) -> OpenApi {
     let schemas = [
         ("ObjectPatch", object_patch()),
         ("BucketPatch", bucket_patch()),
+        ("Transaction", transaction()),
     ];
     let paths = operations::described().into_iter().chain(pages());
     document.with(paths, schemas)

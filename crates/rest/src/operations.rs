@@ -4,7 +4,7 @@
 
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
-use crate::route::Call;
+use crate::route::{Call, TRANSACTIONS};
 use crate::table::TABLE;
 use crate::upload;
 use futures::future::BoxFuture;
@@ -16,6 +16,8 @@ use trestle_http::{Described, Operation, Parameter, Problem, Takes, query};
 /// What kind of resource a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// `/-/transactions`
+    Transactions,
     /// `/rest/`
     Service,
     /// `/rest/{bucket}/`
@@ -54,12 +56,19 @@ pub(crate) struct Row {
 }
 
 impl Place {
-    const ALL: [Place; 4] = [Place::Service, Place::Bucket, Place::Folder, Place::Object];
+    const ALL: [Place; 5] = [
+        Place::Service,
+        Place::Bucket,
+        Place::Folder,
+        Place::Object,
+        Place::Transactions,
+    ];
 
     /// Where it is. A key that ends with `/` is a key: it has a path of its own in the document only
     /// for what other keys do not have.
     fn path(self) -> &'static str {
         match self {
+            Place::Transactions => TRANSACTIONS,
             Place::Service => "/rest/",
             Place::Bucket => "/rest/{bucket}/",
             Place::Folder => "/rest/{bucket}/{key}/",
@@ -80,7 +89,7 @@ impl Place {
             "the object's key; it may contain slashes",
         );
         match self {
-            Place::Service => &[],
+            Place::Service | Place::Transactions => &[],
             Place::Bucket => &[BUCKET],
             Place::Folder | Place::Object => &[BUCKET, KEY],
         }
@@ -209,7 +218,7 @@ fn fits(row: &Row) -> bool {
     row.places.iter().all(|place| {
         matches!(
             (row.run, place),
-            (Run::Service(_), Place::Service)
+            (Run::Service(_), Place::Service | Place::Transactions)
                 | (Run::Bucket(_), Place::Bucket)
                 | (Run::Object(_), Place::Folder | Place::Object)
         )

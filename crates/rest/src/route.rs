@@ -16,6 +16,9 @@ use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, T
 use trestle_http::{Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, query};
 use trestle_store::Store;
 
+/// Where transactions are sent to.
+pub(crate) const TRANSACTIONS: &str = "/-/transactions";
+
 /// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
 pub type Authenticate =
     dyn Fn(Presented) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> + Send + Sync;
@@ -143,12 +146,16 @@ fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
 
 /// What a path names.
 pub(crate) enum Target {
+    Transactions,
     Service,
     Bucket(BucketName),
     Object(BucketName, Key),
 }
 
 pub(crate) fn target(path: &str) -> Result<Target> {
+    if path == TRANSACTIONS {
+        return Ok(Target::Transactions);
+    }
     let rest = path.strip_prefix("/rest").unwrap_or_default();
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     // `~account/bucket` is a bucket as its account knows it.
@@ -176,6 +183,7 @@ pub(crate) fn target(path: &str) -> Result<Target> {
 impl Target {
     fn place(&self) -> Place {
         match self {
+            Target::Transactions => Place::Transactions,
             Target::Service => Place::Service,
             Target::Bucket(_) => Place::Bucket,
             Target::Object(_, key) if key.as_str().ends_with('/') => Place::Folder,
@@ -237,7 +245,12 @@ impl Rest {
         }
     }
 
-    /// Answers a request whose path is `/rest` or lies below it.
+    /// Whether a path outside of `/rest` belongs to this dialect.
+    pub fn serves(path: &str) -> bool {
+        path == TRANSACTIONS
+    }
+
+    /// Answers a request whose path is `/rest`, lies below it, or [is one of its own](Self::serves).
     pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         let presented = match Presented::of(request.headers(), request.extensions()) {
             Ok(presented) => presented,
@@ -291,7 +304,7 @@ impl Rest {
             request,
         };
         match (row.run, target) {
-            (Run::Service(run), Target::Service) => run(call).await,
+            (Run::Service(run), Target::Service | Target::Transactions) => run(call).await,
             (Run::Bucket(run), Target::Bucket(name)) => run(call, name).await,
             (Run::Object(run), Target::Object(bucket, key)) => run(call, bucket, key).await,
             (_, target) => Err(operations::not_allowed(target.place())),
@@ -307,7 +320,7 @@ fn options(place: Place) -> Response<Body> {
     headers.insert(ALLOW, operations::allow(place));
     let accept_patch = HeaderName::from_static("accept-patch");
     match place {
-        Place::Service => {}
+        Place::Service | Place::Transactions => {}
         Place::Bucket => drop(headers.insert(
             accept_patch,
             HeaderValue::from_static(trestle_http::MERGE_PATCH),
@@ -317,7 +330,7 @@ fn options(place: Place) -> Response<Body> {
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
     }
-    if place != Place::Service {
+    if !matches!(place, Place::Service | Place::Transactions) {
         upload::describe(headers);
     }
     response

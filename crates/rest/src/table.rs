@@ -1,8 +1,8 @@
 //! Every operation of this dialect.
 
-use crate::operations::Place::{Bucket, Folder, Object, Service};
+use crate::operations::Place::{Bucket, Folder, Object, Service, Transactions};
 use crate::operations::{Place, Row, Run, When};
-use crate::{bucket, directory, read, transfer, upload, versions, write};
+use crate::{bucket, directory, read, transaction, transfer, upload, versions, write};
 use trestle_http::{Content, MERGE_PATCH, Operation, Parameter, Takes};
 
 const BOTH: &[Place] = &[Folder, Object];
@@ -110,6 +110,13 @@ const UPLOAD: Parameter = (
 );
 const LENGTH: Parameter = ("length", Takes::Number(1 << 46), "its length");
 
+const HOLD: Parameter = (
+    "Trestle-Hold",
+    Takes::Flag,
+    "the upload waits, complete, for a transaction to make an object of it",
+);
+const HELD: Parameter = ("hold", Takes::Flag, "whether it waits for a transaction");
+
 const READ_CONDITIONS: &[Parameter] = &[IF_MATCH, IF_NONE_MATCH, IF_MODIFIED, IF_UNMODIFIED];
 const CREATE_HEADERS: &[Parameter] = &[CONTENT_TYPE, IDEMPOTENCY, MD5, DIGEST, TAGS];
 const OF_OBJECT: &[&str] = &[
@@ -149,6 +156,21 @@ const fn tus(places: &'static [Place], run: Run, is: Operation) -> Row {
 
 /// The table.
 pub(crate) static TABLE: &[Row] = &[
+    plain(
+        &[Transactions],
+        Run::Service(|call| Box::pin(transaction::answer(call))),
+        Operation {
+            takes: &[("application/json", Some("Transaction"))],
+            gives: &[JSON],
+            successes: &[200],
+            problems: &[404, 409, 412, 413, 415, 501, 507],
+            ..Operation::new(
+                "POST",
+                "transact",
+                "Does several verbs on objects in one commit, or none of them",
+            )
+        },
+    ),
     plain(
         &[Service],
         Run::Service(|call| Box::pin(bucket::list_buckets(call))),
@@ -287,7 +309,7 @@ pub(crate) static TABLE: &[Row] = &[
         &[Bucket],
         Run::Bucket(|call, name| Box::pin(upload::create_in(call, name))),
         Operation {
-            headers: &[TUS, UPLOAD_LENGTH, UPLOAD_METADATA, TAGS],
+            headers: &[TUS, UPLOAD_LENGTH, UPLOAD_METADATA, TAGS, HOLD],
             successes: &[201],
             problems: &[404, 411, 412, 413, 501, 507],
             ..Operation::new("POST", "createUploadIn", "begins a resumable upload")
@@ -381,7 +403,7 @@ pub(crate) static TABLE: &[Row] = &[
         BOTH,
         Run::Object(|call, bucket, key| Box::pin(upload::state(call, bucket, key))),
         Operation {
-            query: &[UPLOAD, LENGTH],
+            query: &[UPLOAD, LENGTH, HELD],
             headers: &[TUS],
             successes: &[200],
             problems: &[404, 412, 501],
@@ -436,7 +458,7 @@ pub(crate) static TABLE: &[Row] = &[
         BOTH,
         Run::Object(|call, bucket, key| Box::pin(upload::append(call, bucket, key))),
         Operation {
-            query: &[UPLOAD, LENGTH],
+            query: &[UPLOAD, LENGTH, HELD],
             headers: &[TUS, UPLOAD_OFFSET],
             takes: &[(upload::OFFSET_STREAM, None)],
             successes: &[204],
@@ -463,7 +485,7 @@ pub(crate) static TABLE: &[Row] = &[
         BOTH,
         Run::Object(|call, bucket, key| Box::pin(upload::give_up(call, bucket, key))),
         Operation {
-            query: &[UPLOAD, LENGTH],
+            query: &[UPLOAD, LENGTH, HELD],
             headers: &[TUS],
             successes: &[204],
             problems: &[404, 412, 501],
@@ -531,7 +553,7 @@ pub(crate) static TABLE: &[Row] = &[
         BOTH,
         Run::Object(|call, bucket, key| Box::pin(upload::create(call, bucket, key))),
         Operation {
-            headers: &[TUS, UPLOAD_LENGTH, UPLOAD_METADATA, TAGS],
+            headers: &[TUS, UPLOAD_LENGTH, UPLOAD_METADATA, TAGS, HOLD],
             successes: &[201],
             problems: &[404, 411, 412, 413, 501, 507],
             ..Operation::new("POST", "createUpload", "begins a resumable upload (tus)")

@@ -57,7 +57,7 @@ fn overwrite(call: &Call<'_>) -> Result<Precondition> {
 }
 
 /// What a copy has of its source: everything that describes it, nothing that protects it.
-fn kept(source: &Object) -> Result<ObjectProperties> {
+pub(crate) fn kept(source: &Object) -> Result<ObjectProperties> {
     Ok(ObjectProperties {
         acl: None,
         retention: None,

@@ -30,6 +30,8 @@ const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+/// Whether an upload waits, complete, for a transaction to make an object of it.
+const HOLD: HeaderName = HeaderName::from_static("trestle-hold");
 /// The type of what a PATCH appends.
 pub(crate) const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// Extensions whose headers mean something that is not done here.
@@ -179,6 +181,11 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
         let message = format!("an object has at most {OBJECT_BYTES_MAX} bytes");
         return Err(Error::new(ErrorKind::TooLarge, message).into());
     }
+    let hold = match headers.get(HOLD).map(HeaderValue::as_bytes) {
+        None | Some(b"false") => false,
+        Some(b"true") => true,
+        Some(_) => return Err(Error::invalid("Trestle-Hold is true or false").into()),
+    };
     let metadata = metadata(headers)?;
     let named = |names: [&str; 2]| {
         let found = metadata
@@ -233,6 +240,7 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
                 upload: id,
             },
             length,
+            hold,
         };
         let (asker, _) = call.split();
         let part = UploadPart {
@@ -243,11 +251,14 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
         };
         let nothing = futures::stream::iter(Vec::<Result<Bytes>>::new());
         asker.rest.store.upload_part(&grant, part, nothing).await?;
-        let parts = vec![named_part(1)];
-        let object = complete(&asker, &named, parts, Precondition::none()).await?;
-        identify(&object, response.headers_mut())?;
+        if !hold {
+            let parts = vec![named_part(1)];
+            let object = complete(&asker, &named, parts, Precondition::none()).await?;
+            identify(&object, response.headers_mut())?;
+        }
     }
-    let location = format!("{path}?upload={id}&length={length}");
+    let held = if hold { "&hold" } else { "" };
+    let location = format!("{path}?upload={id}&length={length}{held}");
     header(response.headers_mut(), LOCATION, &location)?;
     Ok(response)
 }
@@ -256,6 +267,7 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
 struct Named {
     key: UploadKey,
     length: u64,
+    hold: bool,
 }
 
 fn named(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<Named> {
@@ -270,6 +282,7 @@ fn named(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<Named> {
             upload: upload.map(UploadId).ok_or_else(wrong)?,
         },
         length: length.ok_or_else(wrong)?,
+        hold: parameters.flag("hold")?,
     })
 }
 
@@ -284,6 +297,11 @@ fn named_part(number: u32) -> CompletePart {
 struct Present {
     offset: u64,
     parts: Vec<CompletePart>,
+}
+
+/// All parts of an upload that is to become an object within a transaction.
+pub(crate) async fn parts_of(asker: &Asker<'_>, key: &UploadKey) -> Result<Vec<CompletePart>> {
+    Ok(present(asker, key).await?.parts)
 }
 
 async fn present(asker: &Asker<'_>, key: &UploadKey) -> Result<Present> {
@@ -483,7 +501,7 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
         return Err(error.into());
     }
     let mut response = answer(StatusCode::NO_CONTENT, Some(present.offset));
-    if missing == 0 {
+    if missing == 0 && !named.hold {
         let object = match object {
             Some(object) => object,
             None => complete(&asker, named, present.parts, precondition).await?,

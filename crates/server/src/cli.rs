@@ -18,7 +18,7 @@ use trestle_host::Host;
 const PARALLEL_DEFAULT: usize = 8;
 const PARALLEL_MAX: usize = 64;
 
-type Outcome<T> = Result<T, String>;
+pub(crate) type Outcome<T> = Result<T, String>;
 
 /// Which server, as whom, and how to say what was done.
 #[derive(Args)]
@@ -116,6 +116,14 @@ pub(crate) enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Do several verbs in one commit, or none of them.
+    Tx {
+        /// A file with a transaction as JSON, `{"verbs": […]}`; `-` is stdin. A put may name a local
+        /// file as `file` instead of giving a body.
+        file: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Show all that is known of an object, or of a bucket.
     Stat {
         /// `//bucket/key`
@@ -126,7 +134,7 @@ pub(crate) enum Verb {
 }
 
 impl Common {
-    fn client(&self) -> Outcome<Client> {
+    pub(crate) fn client(&self) -> Outcome<Client> {
         let either = |own: &str, root: &str| match environment(own)? {
             Some(value) => Ok::<_, String>(Some(value)),
             None => environment(root),
@@ -148,7 +156,11 @@ impl Common {
     }
 
     /// Says what was done; whoever closes stdout wants no more of it.
-    fn say(&self, text: impl FnOnce() -> String, document: impl FnOnce() -> Value) -> Outcome<()> {
+    pub(crate) fn say(
+        &self,
+        text: impl FnOnce() -> String,
+        document: impl FnOnce() -> Value,
+    ) -> Outcome<()> {
         let line = if self.json {
             document().to_string()
         } else {
@@ -179,6 +191,7 @@ pub(crate) async fn run(verb: &Verb) -> Outcome<ExitCode> {
             let name = &bucket.bucket;
             common.say(|| format!("removed //{name}"), || json!({"removed": name}))?;
         }
+        Verb::Tx { file, common } => crate::blocks::transact(file, common).await?,
         Verb::Stat { name, common } => stat(&Remote::parse(name)?, common).await?,
         Verb::Cp {
             from,
@@ -207,7 +220,7 @@ pub(crate) async fn run(verb: &Verb) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn bucket(name: &str) -> Outcome<Remote> {
+pub(crate) fn bucket(name: &str) -> Outcome<Remote> {
     let remote = Remote::parse(name)?;
     if remote.key.is_empty() {
         Ok(remote)
@@ -216,7 +229,7 @@ fn bucket(name: &str) -> Outcome<Remote> {
     }
 }
 
-fn object(name: &str) -> Outcome<Remote> {
+pub(crate) fn object(name: &str) -> Outcome<Remote> {
     let remote = Remote::parse(name)?;
     if remote.key.is_empty() {
         Err(format!("{name}: an object is written //bucket/key"))
@@ -225,7 +238,7 @@ fn object(name: &str) -> Outcome<Remote> {
     }
 }
 
-fn text_of<'a>(document: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text_of<'a>(document: &'a Value, name: &str) -> &'a str {
     document
         .get(name)
         .and_then(Value::as_str)

@@ -80,6 +80,7 @@ impl Dialects {
                     .await
             }
             Some("-") if Admin::serves(path) => labelled("admin", self.admin.answer(request).await),
+            Some("-") if Rest::serves(path) => labelled("rest", self.rest.answer(request).await),
             Some("-") => match self.page(&request) {
                 Some(page) => labelled("pages", page),
                 None => Problem::not_found("nothing is served here").into_response(),

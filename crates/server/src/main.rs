@@ -1,6 +1,7 @@
 //! The `trestle` binary: the command line, and nothing else.
 
 mod authenticate;
+mod blocks;
 mod check;
 mod cli;
 mod client;

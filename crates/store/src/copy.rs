@@ -4,9 +4,9 @@
 
 use crate::encryption::Encrypt;
 use crate::layer::Hold;
-use crate::nouns::{Content, CopyObject, CopyOutcome, PropertiesOf};
+use crate::nouns::{Content, CopyObject, CopyOutcome, Object, PropertiesOf};
 use crate::object_update::check_properties;
-use crate::placement::{Draft, Slot};
+use crate::placement::{Changes, Draft, Slot};
 use crate::properties::Written;
 use crate::put::checksum;
 use crate::recrypt::{Taken, target_encryption};
@@ -15,7 +15,7 @@ use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{DigestAlgorithm, Digests, Owner, Result};
-use trestle_engine::{Body, Urgency};
+use trestle_engine::{Body, MetaRead, Urgency};
 
 impl Store {
     /// Copies an object, or a range of its bytes. `properties` says what the copy keeps; it may be
@@ -80,29 +80,17 @@ impl Store {
                 hashed = Some(self.hash(source_grant, &copy.source, &wanted).await?);
                 continue;
             };
-            let assembly = self
-                .assemble(&*read, &source, small.as_ref(), false)
-                .await?;
-            drop(read);
             let new = properties(&source.object)?;
-            check_properties(&new)?;
-            let content = match source.object.content {
-                Content::Data { .. } => Content::Data {
-                    length: source.range.len(),
-                    layer: assembly.layer,
-                },
-                Content::Directory | Content::DeleteMarker => source.object.content.clone(),
+            let draft = draft(&copy, &source, digests, source.content(), &owner);
+            let draft = Draft {
+                properties: new,
+                ..draft
             };
-            let mut draft = draft(&copy, &source, digests, content, &owner);
-            draft.properties = new;
-            let object = slot.object(self, draft);
-            let body = assembly.attached.map(Body::Attached);
-            let Some(mut changes) = slot.install(self, &object, body).await? else {
+            let placed = self.place_copy(&*read, &slot, draft, (&source, small));
+            let Some((object, changes)) = placed.await? else {
                 continue;
             };
-            changes.expectations.extend(source.expectations);
-            changes.writes.extend(assembly.writes);
-            changes.references = assembly.references;
+            drop(read);
             let urgency = Urgency::Normal;
             if changes
                 .commit(self, &slot.bucket, &mut hold, urgency)
@@ -119,8 +107,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Works out the commit of a copy whose digests are known, and that is encrypted as its source is.
+    /// None when a concurrent change won.
+    pub(crate) async fn place_copy(
+        &self,
+        read: &dyn MetaRead,
+        slot: &Slot,
+        mut draft: Draft,
+        (source, small): (&FoundSource, Option<Bytes>),
+    ) -> Result<Option<(Object, Changes)>> {
+        check_properties(&draft.properties)?;
+        let assembly = self.assemble(read, source, small.as_ref(), false).await?;
+        if let Content::Data { layer, .. } = &mut draft.content {
+            *layer = assembly.layer;
+        }
+        let object = slot.object(self, draft);
+        let body = assembly.attached.map(Body::Attached);
+        let Some(mut changes) = slot.install(self, &object, body).await? else {
+            return Ok(None);
+        };
+        changes.expectations.extend(source.expectations.clone());
+        changes.writes.extend(assembly.writes);
+        changes.references = assembly.references;
+        Ok(Some((object, changes)))
+    }
+}
+
 /// The digests that a copy has to have: of a small piece, those that a body of its own would have.
-fn wanted_of(
+pub(crate) fn wanted_of(
     source: &FoundSource,
     small: Option<&Bytes>,
     wanted: &[DigestAlgorithm],

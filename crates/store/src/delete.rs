@@ -12,13 +12,35 @@ use trestle_core::{Error, ErrorKind, Noun, Owner, Result};
 use trestle_engine::{MetaRead, Urgency};
 
 /// What the caller may do.
-struct Rights<'g> {
+pub(crate) struct Rights<'g> {
     grant: &'g Grant,
     bypass: Option<&'g Grant>,
     versions: Option<&'g Grant>,
 }
 
-impl Rights<'_> {
+impl<'g> Rights<'g> {
+    /// What these grants give for a delete.
+    ///
+    /// # Errors
+    /// `Forbidden`; `InvalidInput` for a version whose history is to be erased.
+    pub(crate) fn of(grants: &'g [Grant], delete: &DeleteObject) -> Result<Self> {
+        let resource = Resource::Object(delete.bucket.clone(), delete.key.clone());
+        let named = delete.version != VersionRef::Current;
+        if named && delete.history == History::Erase {
+            return Err(Error::invalid("a version has no history of its own"));
+        }
+        let action = match named {
+            false => Action::DeleteObject,
+            true => Action::DeleteObjectVersion,
+        };
+        let more = |action| store::granted(grants, &[action], &resource).ok();
+        Ok(Rights {
+            grant: store::granted(grants, &[action], &resource)?,
+            bypass: more(Action::BypassRetention),
+            versions: more(Action::DeleteObjectVersion),
+        })
+    }
+
     fn all(&self) -> impl Iterator<Item = &Grant> {
         std::iter::once(self.grant)
             .chain(self.bypass)
@@ -27,10 +49,10 @@ impl Rights<'_> {
 }
 
 /// What one try of a delete has worked out.
-struct Attempt {
-    slot: Slot,
-    changes: Changes,
-    outcome: DeleteOutcome,
+pub(crate) struct Attempt {
+    pub(crate) slot: Slot,
+    pub(crate) changes: Changes,
+    pub(crate) outcome: DeleteOutcome,
     /// Whether nothing is left to do after its commit.
     done: bool,
 }
@@ -47,30 +69,18 @@ impl Store {
     /// `Locked`; `InvalidInput` for a version whose history is to be erased; `Conflict` when
     /// concurrent writes of the key keep winning; `Forbidden`.
     pub async fn delete(&self, grants: &[Grant], delete: DeleteObject) -> Result<DeleteOutcome> {
-        let resource = Resource::Object(delete.bucket.clone(), delete.key.clone());
-        let named = delete.version != VersionRef::Current;
-        if named && delete.history == History::Erase {
-            return Err(Error::invalid("a version has no history of its own"));
-        }
-        let action = match named {
-            false => Action::DeleteObject,
-            true => Action::DeleteObjectVersion,
-        };
-        let more = |action| store::granted(grants, &[action], &resource).ok();
-        let rights = Rights {
-            grant: store::granted(grants, &[action], &resource)?,
-            bypass: more(Action::BypassRetention),
-            versions: more(Action::DeleteObjectVersion),
-        };
+        let rights = Rights::of(grants, &delete)?;
         let mut first: Option<DeleteOutcome> = None;
         let mut hold = Hold::default();
         let mut attempts = 0;
         while attempts < ATTEMPTS_MAX {
             attempts += 1;
-            let attempt = self.try_delete(&rights, &delete, first.is_some());
+            let read = self.snapshot().await?;
+            let attempt = self.try_delete(&*read, &rights, &delete, first.is_some());
             let Some(attempt) = attempt.await? else {
                 continue;
             };
+            drop(read);
             let urgency = match attempt.outcome.marker {
                 Some(_) => Urgency::Normal,
                 None => Urgency::Freeing,
@@ -95,18 +105,18 @@ impl Store {
 
     /// Works out one commit; none when a concurrent change won. `going_on`: an earlier commit of
     /// this very delete has already removed something.
-    async fn try_delete(
+    pub(crate) async fn try_delete(
         &self,
+        read: &dyn MetaRead,
         rights: &Rights<'_>,
         delete: &DeleteObject,
         going_on: bool,
     ) -> Result<Option<Attempt>> {
-        let read = self.snapshot().await?;
-        let mut slot = Slot::find(&*read, &delete.bucket, &delete.key).await?;
+        let mut slot = Slot::find(read, &delete.bucket, &delete.key).await?;
         let version = match delete.version {
             VersionRef::Current => None,
             version => {
-                placement::find_version(&*read, &slot.bucket.bucket, &delete.key, version).await?
+                placement::find_version(read, &slot.bucket.bucket, &delete.key, version).await?
             }
         };
         let target = match delete.version {
@@ -116,7 +126,7 @@ impl Store {
         let mut confirmed = Vec::new();
         for grant in rights.all() {
             let bucket = Some(&slot.bucket);
-            confirmed.push(self.confirm(&*read, grant, bucket, target).await?);
+            confirmed.push(self.confirm(read, grant, bucket, target).await?);
         }
         if !going_on {
             store::check_precondition(&delete.precondition, delete.tag_of, target)?;
@@ -129,7 +139,7 @@ impl Store {
         };
         if delete.version != VersionRef::Current {
             let version = version.ok_or_else(|| Error::not_found(Noun::Version, &delete.key))?;
-            let changes = slot.remove(self, &*read, &version, guard).await?;
+            let changes = slot.remove(self, read, &version, guard).await?;
             return Ok(Some(done(slot, changes, removed)));
         }
         if delete.history == History::Erase {
@@ -137,23 +147,19 @@ impl Store {
                 let message = "there is no grant to delete versions";
                 return Err(Error::new(ErrorKind::Forbidden, message));
             }
-            return self
-                .try_erase(&*read, slot, guard, going_on)
-                .await
-                .map(Some);
+            return self.try_erase(read, slot, guard, going_on).await.map(Some);
         }
         // One that has ended is not there to be deleted.
         match (slot.live(self), slot.versioning()) {
             (None, Versioning::Off) => Err(Error::not_found(Noun::Object, &delete.key)),
             (None, _) if !delete.mark_missing => {
-                Err(missing(&*read, &slot.bucket.bucket, &delete.key).await?)
+                Err(missing(read, &slot.bucket.bucket, &delete.key).await?)
             }
             (Some(current), Versioning::Off) => {
-                let changes = slot.remove(self, &*read, current, guard).await?;
+                let changes = slot.remove(self, read, current, guard).await?;
                 Ok(Some(done(slot, changes, removed)))
             }
             (_, Versioning::Enabled | Versioning::Suspended) => {
-                drop(read);
                 let owner = owner(rights.grant, &slot);
                 let Some((changes, marker)) = slot.mark(self, owner, guard).await? else {
                     return Ok(None);

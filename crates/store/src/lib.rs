@@ -43,6 +43,7 @@ mod row_key;
 mod seal;
 mod source;
 mod store;
+mod transaction;
 mod tree;
 mod upload;
 mod versions;
@@ -59,12 +60,12 @@ pub use identity::{
 };
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use nouns::{
-    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, ComposeObject, Content,
-    CopyObject, CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject, DeleteOutcome,
-    History, Job, JobState, ListBuckets, ListObjects, ListVersions, Listing, ListingItem, Object,
-    Offset, PartInfo, PatchObject, PropertiesOf, PutObject, PutOutcome, ReadObject,
-    RenameDirectory, RenameObject, Source, TagOf, TreeOutcome, UpdateObject, VersionItem,
-    VersionListing, VersionRef,
+    Account, AccountProperties, AccountUsage, Bucket, BucketUsage, CheckObject, ComposeObject,
+    Content, CopyObject, CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject,
+    DeleteOutcome, History, Job, JobState, ListBuckets, ListObjects, ListVersions, Listing,
+    ListingItem, Object, Offset, PartInfo, PatchObject, PropertiesOf, PutObject, PutOutcome,
+    ReadObject, RenameDirectory, RenameObject, Source, TagOf, TreeOutcome, UpdateObject,
+    VersionItem, VersionListing, VersionRef,
 };
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
@@ -82,5 +83,6 @@ pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
 pub use ring::KEY_NAME_BYTES_MAX;
 pub use store::Store;
+pub use transaction::{Failed, STEP_BODY_BYTES_MAX, STEPS_MAX, Step, StepOutcome};
 pub use tree::TREE_KEYS_MAX;
 pub use upload::PART_NUMBER_MAX;

@@ -452,6 +452,19 @@ impl DeleteObject {
     }
 }
 
+/// A condition on an object that nothing is done to.
+#[derive(Clone, Debug)]
+pub struct CheckObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: Key,
+    /// What must hold of the current object.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+}
+
 /// What became of a delete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeleteOutcome {

@@ -10,10 +10,10 @@ use crate::protection::{Guard, locked};
 use crate::put::{check_metadata, check_representation};
 use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
-use crate::store::{self, ATTEMPTS_MAX, Store};
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{Error, Result};
-use trestle_engine::{Body, Urgency};
+use trestle_engine::{Body, MetaRead, Urgency};
 
 /// Largest access control list of an object, in bytes.
 pub const OBJECT_ACL_BYTES_MAX: usize = 64 << 10;
@@ -40,81 +40,112 @@ impl Store {
         update: &UpdateObject,
         change: &ChangeObject<'_>,
     ) -> Result<Object> {
-        let resource = Resource::Object(update.bucket.clone(), update.key.clone());
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
-            let bucket = store::find_bucket(&*read, &update.bucket).await?;
-            let found = self
-                .find_live(&*read, &bucket, &update.key, update.version)
-                .await;
-            let current = found.as_ref().ok();
-            let mut confirmed = Vec::new();
-            for grant in grants {
-                let expected = self.confirm(&*read, grant, Some(&bucket), current).await?;
-                if !confirmed.contains(&expected) {
-                    confirmed.push(expected);
-                }
-            }
-            if grants.iter().all(|grant| *grant.resource() != resource) {
-                return Err(store::no_grant());
-            }
-            store::check_precondition(&update.precondition, update.tag_of, current)?;
-            let found = found?;
-            let former = found.object.properties();
-            let mut properties = former.clone();
-            change(&mut properties)?;
-            if properties == former {
-                return Ok(found.object);
-            }
-            let bypass = store::granted(grants, &[Action::BypassRetention], &resource).is_ok();
-            let guard = Guard {
-                now: self.host.clock.now(),
-                bypass,
-            };
-            for actions in needed(&former, &properties, update.version) {
-                store::granted(grants, actions, &resource)?;
-            }
-            check_retention(former.retention, properties.retention, guard)?;
-            check_properties(&properties)?;
-            if let Some(acl) = properties
-                .acl
-                .as_ref()
-                .filter(|_| properties.acl != former.acl)
-            {
-                let block = &bucket.bucket.properties.public_access;
-                crate::authorize::check_acl(block, acl)?;
-            }
-            let mut object = found.object.clone();
-            object.change = object.change.saturating_add(1);
-            if is_modification(&former, &properties) {
-                object.modified = guard.now.after(object.modified);
-            }
-            object.set_properties(properties);
-            let mut changes = Changes::expecting(bucket.expectations());
-            changes.expectations.push(found.expectation());
-            changes.expectations.extend(confirmed);
-            let body = attached(self, &found).await?.map(Body::Attached);
+            let planned = self.plan_update(&*read, grants, update, change).await?;
             drop(read);
-            changes.put(
-                found.row.clone(),
-                ObjectRecord::new(&object)?.to_value()?,
-                body,
-            );
-            if found.is_current() {
-                let id = bucket.bucket.id;
-                changes.expiry(id, Some(&found.object), Some(&object));
-            }
-            let name = &bucket.bucket.name;
-            let updated = Event::of(EventKind::Updated, name, &object);
-            changes.events.push(updated);
-            let urgency = Urgency::Normal;
-            if changes.commit(self, &bucket, &mut hold, urgency).await? {
-                return Ok(object);
+            let Some(changes) = planned.changes else {
+                return Ok(planned.object);
+            };
+            let (bucket, urgency) = (&planned.bucket, Urgency::Normal);
+            if changes.commit(self, bucket, &mut hold, urgency).await? {
+                return Ok(planned.object);
             }
         }
         Err(store::conflict())
     }
+
+    /// Works out the one commit of a change of properties.
+    pub(crate) async fn plan_update(
+        &self,
+        read: &dyn MetaRead,
+        grants: &[Grant],
+        update: &UpdateObject,
+        change: &ChangeObject<'_>,
+    ) -> Result<Updated> {
+        let resource = Resource::Object(update.bucket.clone(), update.key.clone());
+        let bucket = store::find_bucket(read, &update.bucket).await?;
+        let found = self.find_live(read, &bucket, &update.key, update.version);
+        let found = found.await;
+        let current = found.as_ref().ok();
+        let mut confirmed = Vec::new();
+        for grant in grants {
+            let expected = self.confirm(read, grant, Some(&bucket), current).await?;
+            if !confirmed.contains(&expected) {
+                confirmed.push(expected);
+            }
+        }
+        if grants.iter().all(|grant| *grant.resource() != resource) {
+            return Err(store::no_grant());
+        }
+        store::check_precondition(&update.precondition, update.tag_of, current)?;
+        let found = found?;
+        let former = found.object.properties();
+        let mut properties = former.clone();
+        change(&mut properties)?;
+        if properties == former {
+            return Ok(Updated {
+                bucket,
+                object: found.object,
+                changes: None,
+            });
+        }
+        let bypass = store::granted(grants, &[Action::BypassRetention], &resource).is_ok();
+        let guard = Guard {
+            now: self.host.clock.now(),
+            bypass,
+        };
+        for actions in needed(&former, &properties, update.version) {
+            store::granted(grants, actions, &resource)?;
+        }
+        check_retention(former.retention, properties.retention, guard)?;
+        check_properties(&properties)?;
+        if let Some(acl) = properties
+            .acl
+            .as_ref()
+            .filter(|_| properties.acl != former.acl)
+        {
+            let block = &bucket.bucket.properties.public_access;
+            crate::authorize::check_acl(block, acl)?;
+        }
+        let mut object = found.object.clone();
+        object.change = object.change.saturating_add(1);
+        if is_modification(&former, &properties) {
+            object.modified = guard.now.after(object.modified);
+        }
+        object.set_properties(properties);
+        let mut changes = Changes::expecting(bucket.expectations());
+        changes.expectations.push(found.expectation());
+        changes.expectations.extend(confirmed);
+        let body = attached(self, &found).await?.map(Body::Attached);
+        changes.put(
+            found.row.clone(),
+            ObjectRecord::new(&object)?.to_value()?,
+            body,
+        );
+        if found.is_current() {
+            let id = bucket.bucket.id;
+            changes.expiry(id, Some(&found.object), Some(&object));
+        }
+        let name = &bucket.bucket.name;
+        let updated = Event::of(EventKind::Updated, name, &object);
+        changes.events.push(updated);
+        Ok(Updated {
+            bucket,
+            object,
+            changes: Some(changes),
+        })
+    }
+}
+
+/// What a change of properties is going to commit.
+pub(crate) struct Updated {
+    pub(crate) bucket: FoundBucket,
+    /// As it will be.
+    pub(crate) object: Object,
+    /// None when it changes nothing.
+    pub(crate) changes: Option<Changes>,
 }
 
 /// For each part that differs, the actions of which one is needed.

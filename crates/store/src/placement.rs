@@ -113,8 +113,8 @@ pub(crate) struct Changes {
     /// Streams whose extents the writes name.
     pub(crate) tokens: Vec<Token>,
     pub(crate) tally: Tally,
-    /// What is added to the counters of another bucket.
-    pub(crate) elsewhere: Option<(Bucket, Tally)>,
+    /// What is added to the counters of other buckets, each named once.
+    pub(crate) elsewhere: Vec<(Bucket, Tally)>,
     /// What the feed tells of it.
     pub(crate) events: Vec<Event>,
 }
@@ -449,6 +449,35 @@ impl Changes {
         }
     }
 
+    /// Adds to the counters of a bucket other than that of the commit.
+    pub(crate) fn count_in(&mut self, bucket: &Bucket, tally: Tally) {
+        let mut found = self.elsewhere.iter_mut();
+        match found.find(|(counted, _)| counted.id == bucket.id) {
+            Some((_, counted)) => counted.add(tally),
+            None => self.elsewhere.push((bucket.clone(), tally)),
+        }
+    }
+
+    /// Adds what is done to another key of the same bucket.
+    pub(crate) fn absorb(&mut self, other: Changes) {
+        self.expectations.extend(other.expectations);
+        self.writes.extend(other.writes);
+        self.released.extend(other.released);
+        self.references.absorb(other.references);
+        self.tokens.extend(other.tokens);
+        self.events.extend(other.events);
+        self.tally.add(other.tally);
+        for (bucket, tally) in &other.elsewhere {
+            self.count_in(bucket, *tally);
+        }
+    }
+
+    /// Adds what is done to another key, of `bucket`.
+    pub(crate) fn absorb_of(&mut self, bucket: &Bucket, mut other: Changes) {
+        self.count_in(bucket, std::mem::take(&mut other.tally));
+        self.absorb(other);
+    }
+
     pub(crate) fn put(&mut self, key: Bytes, value: Bytes, body: Option<Body>) {
         self.writes.push(Write::Put { key, value, body });
     }
@@ -474,11 +503,8 @@ impl Changes {
             references.lose(layer);
         }
         let read = store.snapshot().await?;
-        let changed = [
-            Some((bucket.bucket.clone(), self.tally)),
-            self.elsewhere.take(),
-        ];
-        let changed: Vec<_> = changed.into_iter().flatten().collect();
+        let mut changed = vec![(bucket.bucket.clone(), self.tally)];
+        changed.append(&mut self.elsewhere);
         // What frees space is never refused for what it brings forward.
         if urgency == Urgency::Normal {
             let counted = quota::check(&*read, &changed).await?;

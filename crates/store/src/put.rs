@@ -4,9 +4,9 @@
 use crate::bucket_update::bytes;
 use crate::encryption::{Encrypt, Encryption};
 use crate::layer::Hold;
-use crate::nouns::{Content, PutObject, PutOutcome};
+use crate::nouns::{Content, Object, PutObject, PutOutcome};
 use crate::object_update::check_properties;
-use crate::placement::{Draft, Slot};
+use crate::placement::{Changes, Draft, Slot};
 use crate::properties::{BucketProperties, Checksum, Written};
 use crate::receive::Received;
 use crate::record::metadata_text;
@@ -111,12 +111,9 @@ impl Store {
         hold: &mut Hold,
     ) -> Result<Option<PutOutcome>> {
         let object = slot.object(self, draft);
-        let body = received.for_row().map(Body::Attached);
-        let Some(mut changes) = slot.install(self, &object, body).await? else {
+        let Some(changes) = slot.install_received(self, &object, received).await? else {
             return Ok(None);
         };
-        changes.writes.extend(received.rows()?);
-        changes.tokens.extend(received.token());
         let urgency = Urgency::Normal;
         let applied = changes.commit(self, &slot.bucket, hold, urgency).await?;
         Ok(applied.then(|| PutOutcome {
@@ -126,8 +123,27 @@ impl Store {
     }
 }
 
+impl Slot {
+    /// Makes `object`, whose bytes were received, the key's current one. None when a concurrent
+    /// change won.
+    pub(crate) async fn install_received(
+        &self,
+        store: &Store,
+        object: &Object,
+        received: &Received,
+    ) -> Result<Option<Changes>> {
+        let body = received.for_row().map(Body::Attached);
+        let Some(mut changes) = self.install(store, object, body).await? else {
+            return Ok(None);
+        };
+        changes.writes.extend(received.rows()?);
+        changes.tokens.extend(received.token());
+        Ok(Some(changes))
+    }
+}
+
 /// What a write makes of what it received.
-fn draft(
+pub(crate) fn draft(
     put: &PutObject,
     owner: &Option<Owner>,
     encrypt: Option<&Encrypt>,

@@ -13,7 +13,7 @@ use crate::source::FoundSource;
 use crate::store::Store;
 use trestle_access::Grant;
 use trestle_core::{Owner, Result, VersionId};
-use trestle_engine::{Body, Urgency};
+use trestle_engine::Urgency;
 
 /// The bytes of a source, taken in and encrypted as the copy is to be.
 pub(crate) struct Taken {
@@ -84,12 +84,10 @@ impl Store {
         taken: &Taken,
         hold: &mut Hold,
     ) -> Result<bool> {
-        let body = taken.received.for_row().map(Body::Attached);
-        let Some(mut changes) = slot.install(self, object, body).await? else {
+        let installed = slot.install_received(self, object, &taken.received);
+        let Some(changes) = installed.await? else {
             return Ok(false);
         };
-        changes.writes.extend(taken.received.rows()?);
-        changes.tokens.extend(taken.received.token());
         let urgency = Urgency::Normal;
         changes.commit(self, &slot.bucket, hold, urgency).await
     }

@@ -27,6 +27,27 @@ impl Store {
     /// `InvalidInput` when both are the same; `TooLarge` for a very long history; `QuotaExceeded`;
     /// `Forbidden`; `Conflict`.
     pub async fn rename(&self, grants: &[Grant], rename: &RenameObject) -> Result<PutOutcome> {
+        let mut hold = Hold::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let moved = self.plan_rename(&*read, grants, rename).await?;
+            drop(read);
+            let (from, urgency) = (moved.from, Urgency::Normal);
+            let committed = moved.changes.commit(self, &from.bucket, &mut hold, urgency);
+            if committed.await? {
+                return Ok(moved.outcome);
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// Works out the one commit of a rename.
+    pub(crate) async fn plan_rename(
+        &self,
+        read: &dyn MetaRead,
+        grants: &[Grant],
+        rename: &RenameObject,
+    ) -> Result<Moved> {
         let source = Resource::Object(rename.bucket.clone(), rename.key.clone());
         let target = Resource::Object(rename.to_bucket.clone(), rename.to_key.clone());
         let delete = store::granted(grants, &[Action::DeleteObject], &source)?;
@@ -34,42 +55,42 @@ impl Store {
         if source == target {
             return Err(Error::invalid("an object cannot be renamed to itself"));
         }
-        let mut hold = Hold::default();
-        for _ in 0..ATTEMPTS_MAX {
-            let read = self.snapshot().await?;
-            let mut from = Slot::find(&*read, &rename.bucket, &rename.key).await?;
-            let mut to = Slot::find(&*read, &rename.to_bucket, &rename.to_key).await?;
-            from.confirm(self, &*read, delete).await?;
-            to.confirm(self, &*read, write).await?;
-            if from.is_of(&to.bucket) && from.key == to.key {
-                return Err(Error::invalid("an object cannot be renamed to itself"));
-            }
-            store::check_precondition(&rename.precondition, rename.tag_of, from.live(self))?;
-            store::check_precondition(&rename.target, rename.tag_of, to.live(self))?;
-            let Some(live) = from.live(self) else {
-                let bucket = &from.bucket.bucket;
-                return Err(missing(&*read, bucket, &rename.key).await?);
-            };
-            let mut object = live.object.clone();
-            object.key = rename.to_key.clone();
-            let created = to.live(self).is_none();
-            let guard = Guard::at(self.host.clock.now());
-            let cleared = to.clear(self, &*read, guard).await?;
-            let mut changes = from.relocate(self, &*read, (&to.bucket, &to.key)).await?;
-            drop(read);
-            changes.merge(cleared, from.is_of(&to.bucket), &to.bucket);
-            changes.tell(EventKind::Removed, &from, &live.object);
-            changes.tell(EventKind::Written, &to, &object);
-            let urgency = Urgency::Normal;
-            if changes
-                .commit(self, &from.bucket, &mut hold, urgency)
-                .await?
-            {
-                return Ok(PutOutcome { object, created });
-            }
+        let mut from = Slot::find(read, &rename.bucket, &rename.key).await?;
+        let mut to = Slot::find(read, &rename.to_bucket, &rename.to_key).await?;
+        from.confirm(self, read, delete).await?;
+        to.confirm(self, read, write).await?;
+        if from.is_of(&to.bucket) && from.key == to.key {
+            return Err(Error::invalid("an object cannot be renamed to itself"));
         }
-        Err(store::conflict())
+        store::check_precondition(&rename.precondition, rename.tag_of, from.live(self))?;
+        store::check_precondition(&rename.target, rename.tag_of, to.live(self))?;
+        let Some(live) = from.live(self) else {
+            let bucket = &from.bucket.bucket;
+            return Err(missing(read, bucket, &rename.key).await?);
+        };
+        let mut object = live.object.clone();
+        object.key = rename.to_key.clone();
+        let created = to.live(self).is_none();
+        let guard = Guard::at(self.host.clock.now());
+        let cleared = to.clear(self, read, guard).await?;
+        let mut changes = from.relocate(self, read, (&to.bucket, &to.key)).await?;
+        changes.merge(cleared, from.is_of(&to.bucket), &to.bucket);
+        changes.tell(EventKind::Removed, &from, &live.object);
+        changes.tell(EventKind::Written, &to, &object);
+        let outcome = PutOutcome { object, created };
+        Ok(Moved {
+            from,
+            changes,
+            outcome,
+        })
     }
+}
+
+/// What a rename is going to commit.
+pub(crate) struct Moved {
+    pub(crate) from: Slot,
+    pub(crate) changes: Changes,
+    pub(crate) outcome: PutOutcome,
 }
 
 impl Slot {
@@ -134,7 +155,7 @@ impl Slot {
         }
         if !self.is_of(to.0) {
             changes.tally.take(tally);
-            changes.elsewhere = Some((to.0.bucket.clone(), tally));
+            changes.count_in(&to.0.bucket, tally);
         }
         Ok(changes)
     }
@@ -195,9 +216,6 @@ impl Changes {
             self.tally.add(other.tally);
             return;
         }
-        let elsewhere = self
-            .elsewhere
-            .get_or_insert_with(|| (bucket.bucket.clone(), Tally::default()));
-        elsewhere.1.add(other.tally);
+        self.count_in(&bucket.bucket, other.tally);
     }
 }

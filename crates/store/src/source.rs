@@ -3,7 +3,7 @@
 
 use crate::encryption::check_customer_key;
 use crate::layer::{NewLayer, References, header, pieces};
-use crate::nouns::{Object, ReadObject, Source, VersionRef};
+use crate::nouns::{Content, Object, ReadObject, Source, VersionRef};
 use crate::read::{ObjectBytes, open_content};
 use crate::store::{self, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
@@ -28,6 +28,17 @@ impl FoundSource {
     /// Whether all its bytes are meant.
     pub(crate) fn is_whole(&self) -> bool {
         self.range.len() == self.object.length()
+    }
+
+    /// What a copy of it holds; its layer is yet to be found.
+    pub(crate) fn content(&self) -> Content {
+        match self.object.content {
+            Content::Data { .. } => Content::Data {
+                length: self.range.len(),
+                layer: None,
+            },
+            Content::Directory | Content::DeleteMarker => self.object.content.clone(),
+        }
     }
 
     /// What is known of its bytes without reading them.

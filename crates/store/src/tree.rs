@@ -544,19 +544,3 @@ fn size(write: &Write) -> usize {
         other => other.key().len(),
     }
 }
-
-impl Changes {
-    /// Adds what is done to another key.
-    fn absorb(&mut self, other: Changes) {
-        self.expectations.extend(other.expectations);
-        self.writes.extend(other.writes);
-        self.released.extend(other.released);
-        self.events.extend(other.events);
-        self.tally.add(other.tally);
-        match (&mut self.elsewhere, other.elsewhere) {
-            (Some((_, tally)), Some((_, more))) => tally.add(more),
-            (mine @ None, more) => *mine = more,
-            (Some(_), None) => {}
-        }
-    }
-}

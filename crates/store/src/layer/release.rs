@@ -49,6 +49,14 @@ impl References {
         *self.changes.entry(layer).or_default() -= 1;
     }
 
+    /// Adds what another change of the same commit adds and takes away.
+    pub(crate) fn absorb(&mut self, other: References) {
+        for (layer, delta) in other.changes {
+            *self.changes.entry(layer).or_default() += delta;
+        }
+        self.changed_in_place.extend(other.changed_in_place);
+    }
+
     /// The commit changes rows of the layer, unless a reader has pinned it by then.
     pub(crate) fn change_in_place(&mut self, layer: LayerId) {
         self.changed_in_place.insert(layer);

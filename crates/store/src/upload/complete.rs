@@ -1,13 +1,13 @@
 //! The completion of an upload: one commit makes its parts the key's content, by reference. For a
 //! while it can be repeated, and gives the same object again.
 
-use super::{PART_NUMBER_MAX, all_parts, joins, no_part_since};
+use super::{FoundUpload, PART_NUMBER_MAX, all_parts, joins, no_part_since};
 use crate::layer::{Hold, NewLayer, Piece, References, Walk};
 use crate::nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, Content, Object, ObjectPart, Part, PartInfo,
     Upload, UploadKey, VersionRef,
 };
-use crate::placement::{Draft, Slot};
+use crate::placement::{Changes, Draft, Slot};
 use crate::properties::{Checksum, Written};
 use crate::receive::{OBJECT_BYTES_MAX, incomplete, object_too_large};
 use crate::record::{CompletedRecord, PartRecord, Record};
@@ -51,11 +51,7 @@ impl Store {
         grant: &Grant,
         complete: CompleteUpload,
     ) -> Result<CompleteOutcome> {
-        let UploadKey {
-            bucket,
-            key,
-            upload,
-        } = &complete.upload;
+        let UploadKey { bucket, key, .. } = &complete.upload;
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         check_order(&complete.parts)?;
@@ -68,42 +64,13 @@ impl Store {
                 }
                 found => found?,
             };
-            let mut slot = Slot::find(&*read, bucket, key).await?;
-            slot.confirm(self, &*read, grant).await?;
-            let current = slot.live(self);
-            store::check_precondition(&complete.precondition, complete.tag_of, current)?;
-            let unchanged = no_part_since(&*read, *upload).await?;
-            let parts = all_parts(&*read, *upload).await?;
+            let planned = self
+                .plan_completion(&*read, grant, &complete, found)
+                .await?;
             drop(read);
-            let joined = self.join(&found.upload, &complete, &parts)?;
-            let draft = Draft {
-                owner: Some(found.upload.owner.clone()),
-                content: Content::Data {
-                    length: joined.length,
-                    layer: joined.layer,
-                },
-                digests: joined.digests,
-                encryption: found.upload.encryption.clone(),
-                written: joined.written,
-                checksum: joined.checksum,
-                properties: found.upload.properties.clone(),
-            };
-            let object = slot.object(self, draft);
-            let Some(mut changes) = slot.install(self, &object, None).await? else {
+            let Some((slot, object, changes)) = planned else {
                 continue;
             };
-            changes.expectations.extend(found.expectations);
-            changes.expectations.push(unchanged);
-            changes.writes.extend(joined.writes);
-            changes.references = joined.references;
-            for (number, _) in parts {
-                changes.delete(row_key::part(*upload, number));
-            }
-            let id = slot.bucket.bucket.id;
-            changes.delete(row_key::upload(id, key, *upload));
-            changes.delete(row_key::part_changes(*upload));
-            let completed = CompletedRecord::new(id, &object, self.host.clock.now())?;
-            changes.put(row_key::completed(*upload), completed.to_value()?, None);
             let urgency = Urgency::Normal;
             if changes
                 .commit(self, &slot.bucket, &mut hold, urgency)
@@ -117,6 +84,57 @@ impl Store {
             }
         }
         Err(store::conflict())
+    }
+
+    /// Works out the one commit of a completion; none when a concurrent change won.
+    pub(crate) async fn plan_completion(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        complete: &CompleteUpload,
+        found: FoundUpload,
+    ) -> Result<Option<(Slot, Object, Changes)>> {
+        let UploadKey {
+            bucket,
+            key,
+            upload,
+        } = &complete.upload;
+        let mut slot = Slot::find(read, bucket, key).await?;
+        slot.confirm(self, read, grant).await?;
+        let current = slot.live(self);
+        store::check_precondition(&complete.precondition, complete.tag_of, current)?;
+        let unchanged = no_part_since(read, *upload).await?;
+        let parts = all_parts(read, *upload).await?;
+        let joined = self.join(&found.upload, complete, &parts)?;
+        let draft = Draft {
+            owner: Some(found.upload.owner.clone()),
+            content: Content::Data {
+                length: joined.length,
+                layer: joined.layer,
+            },
+            digests: joined.digests,
+            encryption: found.upload.encryption.clone(),
+            written: joined.written,
+            checksum: joined.checksum,
+            properties: found.upload.properties.clone(),
+        };
+        let object = slot.object(self, draft);
+        let Some(mut changes) = slot.install(self, &object, None).await? else {
+            return Ok(None);
+        };
+        changes.expectations.extend(found.expectations);
+        changes.expectations.push(unchanged);
+        changes.writes.extend(joined.writes);
+        changes.references = joined.references;
+        for (number, _) in parts {
+            changes.delete(row_key::part(*upload, number));
+        }
+        let id = slot.bucket.bucket.id;
+        changes.delete(row_key::upload(id, key, *upload));
+        changes.delete(row_key::part_changes(*upload));
+        let completed = CompletedRecord::new(id, &object, self.host.clock.now())?;
+        changes.put(row_key::completed(*upload), completed.to_value()?, None);
+        Ok(Some((slot, object, changes)))
     }
 
     /// Puts the named parts together; the references of all others are lost.

@@ -22,6 +22,7 @@ mod objects;
 mod patches;
 mod properties;
 mod rename;
+mod transactions;
 mod trees;
 mod uploads;
 mod versions;
