@@ -97,6 +97,13 @@ def uploads():
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="boto3")
 
 
+def with_header(operation, headers):
+    client = boto3.client("s3", endpoint_url=url, **keys)
+    client.meta.events.register(f"before-call.s3.{operation}",
+                                lambda params, **_: params["headers"].update(headers))
+    return client
+
+
 def uploads_under_keys():
     place = {"Bucket": "boto3", "Key": "sealed"}
     key = os.urandom(32)
@@ -118,6 +125,9 @@ def uploads_under_keys():
         if sent:
             # The checksum is of bytes that only the key's holder may know of.
             refused("InvalidRequest", s3.complete_multipart_upload, **done)
+        # A method is chosen when the upload begins.
+        refused("InvalidArgument", with_header("CompleteMultipartUpload",
+                {"x-amz-server-side-encryption": "AES256"}).complete_multipart_upload, **done)
         s3.complete_multipart_upload(**done, **sent)
         assert content(Bucket="boto3", Key="sealed", **sent) == b"sealed"
 

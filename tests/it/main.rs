@@ -21,6 +21,7 @@ mod objects;
 mod overload;
 mod proxies;
 mod rest;
+mod s3;
 mod space;
 mod swift;
 mod transactions;

@@ -108,7 +108,9 @@ fn sound<B>(request: &Request<B>) -> Result<(), Problem> {
 }
 
 fn expectation(headers: &HeaderMap) -> Result<(), Problem> {
-    let other = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let other = |value: &HeaderValue| {
+        !value.is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    };
     if headers.get_all(http::header::EXPECT).iter().any(other) {
         let detail = "the only expectation that is met is 100-continue";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));

@@ -329,7 +329,8 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             "host" => hosts.push(value),
             "content-length" => lengths.push(value),
             "transfer-encoding" => codings.push(value),
-            "expect" if !value.eq_ignore_ascii_case(b"100-continue") => {
+            // An empty list expects nothing.
+            "expect" if !value.is_empty() && !value.eq_ignore_ascii_case(b"100-continue") => {
                 return Err(Violation(
                     "the only expectation that is met is 100-continue",
                 ));
@@ -507,6 +508,7 @@ mod tests {
             let request = format!("PUT / HTTP/1.1\r\nHost: a\r\n{lines}\r\nhello");
             assert!(check(&request).is_some(), "{lines:?}");
         }
+        assert_eq!(check("GET / HTTP/1.1\r\nHost: a\r\nExpect: \r\n\r\n"), None);
         for request in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",

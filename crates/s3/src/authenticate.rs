@@ -77,12 +77,7 @@ impl S3 {
                 })
             }
             Presented::V2(signed) => {
-                if !self.settings.signature_v2 {
-                    return Err(S3Error::invalid(
-                        "The authorization mechanism you have provided is not supported. Please \
-                         use AWS4-HMAC-SHA256.",
-                    ));
-                }
+                self.check_v2()?;
                 let (secret, principal) = self.key(signed.access_key()).await?;
                 if let Err(error) = signed.verify(&secret) {
                     verify_as_folder(&raw, &self.scope(), &secret).ok_or_else(|| refused(error))?;
@@ -114,6 +109,9 @@ impl S3 {
         match SignedForm::of(&field, &self.scope()).map_err(of_form)? {
             None => Ok((Arc::new(Principal::anonymous()), None)),
             Some(signed) => {
+                if fields.get("awsaccesskeyid").is_some() {
+                    self.check_v2()?;
+                }
                 let (secret, principal) = self.key(signed.access_key()).await?;
                 self.session(signed.session_token())?;
                 let policy = signed
@@ -121,6 +119,17 @@ impl S3 {
                     .map_err(of_form)?;
                 Ok((principal, Some(policy)))
             }
+        }
+    }
+
+    /// Refuses version 2 where it is switched off.
+    fn check_v2(&self) -> Result<(), S3Error> {
+        match self.settings.signature_v2 {
+            true => Ok(()),
+            false => Err(S3Error::invalid(
+                "The authorization mechanism you have provided is not supported. Please use \
+                 AWS4-HMAC-SHA256.",
+            )),
         }
     }
 

@@ -196,9 +196,24 @@ async fn again(
 }
 
 pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    call.read_bucket(Action::ListObjects).await?;
+    let grant = call.on_bucket(Action::ListObjects).await?;
+    let (_, usage) = call.s3.store.bucket(&grant, call.bucket()?).await?;
     let mut response = Response::new(Body::empty());
-    describe(&call, response.headers_mut());
+    let headers = response.headers_mut();
+    describe(&call, headers);
+    match call.parameters.get("read-stats") {
+        None | Some("false") => {}
+        Some("true") => {
+            let objects = usage.objects + usage.versions;
+            headers::set(headers, "x-rgw-object-count", &objects.to_string());
+            let bytes = usage.bytes + usage.version_bytes;
+            headers::set(headers, "x-rgw-bytes-used", &bytes.to_string());
+        }
+        Some(other) => {
+            let message = "The parameter is true or false";
+            return Err(S3Error::argument("read-stats", other, message));
+        }
+    }
     Ok(response)
 }
 

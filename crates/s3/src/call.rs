@@ -39,7 +39,8 @@ pub(crate) struct Call<'a> {
     /// Length of the body's data, when it is known.
     pub(crate) length: Option<u64>,
     pub(crate) framing: Framing,
-    /// Whether nobody else can read what is sent: it is encrypted, or stays on this machine.
+    /// Whether nobody else can read what is sent: it is encrypted, stays on this machine, or the
+    /// operator vouches for the network.
     pub(crate) private: bool,
     /// Taken by whoever reads it.
     pub(crate) body: Option<RequestBody>,

@@ -45,6 +45,9 @@ pub struct Settings {
     pub kms_keys: Vec<String>,
     /// Whether old signatures are taken.
     pub signature_v2: bool,
+    /// Whether keys of clients are taken over any connection, for a server behind others that
+    /// encrypt.
+    pub keys_in_the_clear: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             storage_classes: Vec::new(),
             kms_keys: Vec::new(),
             signature_v2: true,
+            keys_in_the_clear: false,
         }
     }
 }
@@ -205,7 +209,7 @@ impl S3 {
             declared,
             length,
             framing,
-            private: client.is_some_and(|client| client.secure || client.peer.ip().is_loopback()),
+            private: self.settings.keys_in_the_clear || client.as_ref().is_some_and(is_private),
             body: Some(body),
         };
         call.expected_owner().await?;
@@ -216,6 +220,11 @@ impl S3 {
         let client = parts.extensions.get::<Client>()?;
         client.virtual_host(&self.settings.domains)
     }
+}
+
+/// Whether nobody else can read what this client sends.
+fn is_private(client: &Client) -> bool {
+    client.secure || client.peer.ip().is_loopback()
 }
 
 /// Parameters that stand for headers become headers. A header of the same name is not replaced.

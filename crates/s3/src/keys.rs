@@ -27,9 +27,25 @@ async fn grant(call: &Call<'_>, action: Action, common: &Common) -> Result<Grant
     call.grant_in(action, resource, context).await
 }
 
+/// Lists are always in order, which serves those too who can do without. Whoever can has no use for
+/// a delimiter, which gathers neighbours.
+fn check_order(call: &Call<'_>, common: &Common) -> Result<(), S3Error> {
+    let name = "allow-unordered";
+    match call.parameters.get(name) {
+        None | Some("false") => Ok(()),
+        Some("true") if common.delimiter.is_none() => Ok(()),
+        Some(value) => Err(S3Error::argument(
+            name,
+            value,
+            "The parameter is true or false, and true only without a delimiter",
+        )),
+    }
+}
+
 pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let common = Common::new(&call.parameters, "max-keys")?;
     let start = Start::new(&call.parameters)?;
+    check_order(&call, &common)?;
     let grant = grant(&call, Action::ListObjects, &common).await?;
     let list = ListObjects {
         bucket: call.bucket()?.clone(),

@@ -65,6 +65,16 @@ impl Common {
             false => name.into(),
         }
     }
+
+    /// The prefix as version 1 repeats it: its clients decode every other name but this one, so it
+    /// is encoded only when XML has no way to say it.
+    fn first_prefix(&self) -> Cow<'_, str> {
+        let unspeakable = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+        match self.prefix.contains(unspeakable) {
+            true => self.name(&self.prefix),
+            false => self.prefix.as_str().into(),
+        }
+    }
 }
 
 /// A number of at most `most`, which is what a missing one means.
@@ -158,9 +168,9 @@ pub(crate) fn keys(
     let mut document = XmlWriter::new();
     document.open_with("ListBucketResult", &[("xmlns", NAMESPACE)]);
     document.leaf("Name", bucket.as_str());
-    document.leaf("Prefix", &common.name(&common.prefix));
     match start {
         Start::Marker(marker) => {
+            document.leaf("Prefix", &common.first_prefix());
             document.leaf("Marker", &common.name(marker));
             let next = listing
                 .next
@@ -171,6 +181,7 @@ pub(crate) fn keys(
         Start::Token {
             start_after, token, ..
         } => {
+            document.leaf("Prefix", &common.name(&common.prefix));
             let start_after = start_after.as_deref().map(|name| common.name(name));
             document.leaf_if("StartAfter", start_after.as_deref());
             document.leaf_if("ContinuationToken", token.as_deref());
@@ -304,5 +315,12 @@ mod tests {
         let plain = Common::new(&parameters(&[]), "max-keys").unwrap();
         assert_eq!(plain.name("a+b"), "a+b");
         assert!(Common::new(&parameters(&[("encoding-type", "x")]), "max-keys").is_err());
+        let prefix = |text| {
+            let pairs = parameters(&[("encoding-type", "url"), ("prefix", text)]);
+            let common = Common::new(&pairs, "max-keys").unwrap();
+            common.first_prefix().into_owned()
+        };
+        assert_eq!(prefix("\n +é"), "\n +é");
+        assert_eq!(prefix("\u{1}é"), "%01%C3%A9");
     }
 }

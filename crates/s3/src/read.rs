@@ -265,11 +265,10 @@ fn same(object: &Object, now: &Object) -> Result<(), S3Error> {
 /// The head of an answer with content, and the bytes that it has.
 async fn head_of(
     call: &Call<'_>,
-    grant: &Grant,
     object: &Object,
+    (range, part): (Option<ByteRange>, Option<Chosen>),
 ) -> Result<(Response<Body>, ResolvedRange), S3Error> {
     let mut response = Response::new(Body::empty());
-    let (range, part) = wanted(call, grant, object).await?;
     let length = object.length();
     let resolved = match range {
         None => ResolvedRange {
@@ -347,11 +346,12 @@ pub(crate) async fn get(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         Ok(reader) => reader,
         Err(error) => return Err(nothing(&call, version, error).await),
     };
+    let wanted = wanted(&call, &grant, reader.object()).await?;
     let reader = reader.with_key(sse::key(&call)?)?;
     if let Some(response) = conditional(&condition, reader.object())? {
         return Ok(response);
     }
-    let (mut response, range) = head_of(&call, &grant, reader.object()).await?;
+    let (mut response, range) = head_of(&call, reader.object(), wanted).await?;
     let length = range.len();
     *response.body_mut() = match reader.into_bytes(range).await? {
         ObjectBytes::Whole(bytes) => Body::full(bytes),
@@ -389,7 +389,8 @@ pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     if let Some(response) = conditional(&condition, &object)? {
         return Ok(response);
     }
-    Ok(head_of(&call, &grant, &object).await?.0)
+    let wanted = wanted(&call, &grant, &object).await?;
+    Ok(head_of(&call, &object, wanted).await?.0)
 }
 
 /// The attributes that exist.

@@ -103,9 +103,10 @@ fn customer(call: &Call<'_>, names: Names) -> Result<Option<CustomerKey>, S3Erro
     }))
 }
 
-/// The key that a read, or a part of an upload, comes with.
+/// The key that a read, a part of an upload or its completion comes with. How something is
+/// encrypted is said when it begins, so the headers that choose it are refused here.
 pub(crate) fn key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
-    if [METHOD, KEY_ID]
+    if [METHOD, KEY_ID, CONTEXT, BUCKET_KEY]
         .iter()
         .any(|name| call.headers.contains_key(*name))
     {
@@ -113,11 +114,6 @@ pub(crate) fn key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
             "x-amz-server-side-encryption header is not supported for this operation.",
         ));
     }
-    customer(call, OWN)
-}
-
-/// The key that a completion comes with, which may be left out.
-pub(crate) fn completion_key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
     customer(call, OWN)
 }
 

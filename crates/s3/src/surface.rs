@@ -29,6 +29,8 @@ const LIST: &[&str] = &[
     "continuation-token",
     "fetch-owner",
     "start-after",
+    // Of Ceph's clients: an order that is not needed.
+    "allow-unordered",
     // What the redirect after a browser form adds; without a meaning.
     "bucket",
     "key",
@@ -78,7 +80,8 @@ const fn row(
 pub(crate) static ROUTES: &[Route] = &[
     row("GET", Service, "", ListBuckets, BUCKETS),
     row("GET", Bucket, "", ListObjects, LIST),
-    row("HEAD", Bucket, "", HeadBucket, NONE),
+    // Ceph's clients ask for figures.
+    row("HEAD", Bucket, "", HeadBucket, &["read-stats"]),
     row("PUT", Bucket, "", CreateBucket, NONE),
     row("POST", Bucket, "", PostObject, NONE),
     row("DELETE", Bucket, "", DeleteBucket, NONE),

@@ -304,7 +304,7 @@ fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
 /// Refuses a completion with another key of the client than the parts came with, and one without it
 /// when the upload has a checksum.
 async fn check_key(call: &Call<'_>, grant: &Grant, to: &UploadKey) -> Result<(), S3Error> {
-    let key = sse::completion_key(call)?;
+    let key = sse::key(call)?;
     let upload = match call.s3.store.upload(grant, to).await {
         Ok(upload) => upload,
         // One that was completed before is answered as it was.

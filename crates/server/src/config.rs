@@ -140,6 +140,14 @@ const SETTINGS: &[Row] = &[
             "NAME",
             "A storage class that S3 objects may have beside STANDARD, may be repeated",
         ),
+    text("signature_v2", "TRESTLE_SIGNATURE_V2")
+        .default("on")
+        .flag("on|off", "Whether S3 takes signatures of version 2"),
+    text("sse_c", "TRESTLE_SSE_C").default("private").flag(
+        "private|anywhere",
+        "Over which connections S3 takes keys of clients (SSE-C): over TLS and on the loopback \
+         interface, or over all",
+    ),
     text("cdmi_enterprise_number", "TRESTLE_CDMI_ENTERPRISE_NUMBER").flag(
         "NUMBER",
         "The enterprise number in CDMI object ids; it counts at the first start \

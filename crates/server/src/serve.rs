@@ -58,13 +58,14 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     }
     let metrics = Arc::new(Metrics::default());
     let authenticate = authenticate::presented(&identities);
+    let s3 = s3_settings(config)?;
     let cdmi = open_cdmi(config, &host, &identities, account.clone()).await?;
     let dialects = Arc::new(Dialects {
         s3: S3::new(
             store.clone(),
             authenticate::keys(&identities),
             authenticate::accounts(&identities),
-            s3_settings(config),
+            s3,
         ),
         swift: Swift::new(
             store.clone(),
@@ -208,12 +209,21 @@ fn introduce(fresh: &Fresh, url: &str, file: &str) {
 }
 
 /// What S3 is set up with.
-fn s3_settings(config: &Config) -> trestle_s3::Settings {
-    trestle_s3::Settings {
+fn s3_settings(config: &Config) -> Result<trestle_s3::Settings, String> {
+    let one_of = |name: &str, [yes, no]: [&str; 2]| match config.get(name) {
+        Some(value) if value == yes => Ok(true),
+        Some(value) if value == no => Ok(false),
+        other => Err(format!(
+            "{name} is {yes} or {no}, not {:?}",
+            other.unwrap_or_default()
+        )),
+    };
+    Ok(trestle_s3::Settings {
         regions: config.list("region").to_vec(),
         domains: config.list("domain").to_vec(),
         storage_classes: config.list("storage_class").to_vec(),
         kms_keys: config.list("kms_key").to_vec(),
-        ..trestle_s3::Settings::default()
-    }
+        signature_v2: one_of("signature_v2", ["on", "off"])?,
+        keys_in_the_clear: one_of("sse_c", ["anywhere", "private"])?,
+    })
 }
