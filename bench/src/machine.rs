@@ -1,11 +1,11 @@
 //! The machine that is measured: its name, its cores, its own rates.
 
 use crate::Result;
-use md5::{Digest as _, Md5};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use trestle_core::Md5;
 
 /// One line about the machine.
 pub(crate) fn describe() -> String {
@@ -40,17 +40,21 @@ pub(crate) fn scratch(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Bytes per second of the digests that every write takes, on one core.
-pub(crate) fn hash_rate() -> f64 {
-    let buffer = vec![7; 256 << 10];
-    let (mut md5, mut bytes, began) = (Md5::new(), 0, Instant::now());
+/// Bytes per second of the digests that every write takes, on one core, of so many bodies at once.
+pub(crate) fn hash_rate(bodies: usize) -> f64 {
+    let pieces = [vec![7; 64 << 10]];
+    let (mut md5, mut bytes, began) = (vec![Md5::default(); bodies], 0, Instant::now());
     let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
     while began.elapsed().as_secs_f64() < 0.5 {
-        md5.update(&buffer);
-        crc.update(&buffer);
-        bytes += buffer.len();
+        let mut together: Vec<_> = md5.iter_mut().map(|md5| (md5, &pieces[..])).collect();
+        Md5::update_all(&mut together);
+        for piece in std::iter::repeat_n(&pieces[0], bodies) {
+            crc.update(piece);
+            bytes += piece.len();
+        }
     }
-    std::hint::black_box((md5.finalize(), crc.finalize()));
+    let md5: Vec<_> = md5.into_iter().map(Md5::finish).collect();
+    std::hint::black_box((md5, crc.finalize()));
     bytes as f64 / began.elapsed().as_secs_f64()
 }
 

@@ -1,6 +1,7 @@
 //! Digests of whole contents, taken while the bytes pass.
 
-use md5::Digest as _;
+use crate::md5::Md5;
+use sha2::Digest as _;
 use std::fmt;
 
 /// The algorithms that a record can hold a digest of.
@@ -149,7 +150,7 @@ fn crc_bytes(value: u64, length: usize) -> Vec<u8> {
 
 /// One digest that is being computed.
 enum State {
-    Md5(md5::Md5),
+    Md5(Box<Md5>),
     Crc(crc_fast::Digest),
     Sha256(sha2::Sha256),
     Sha1(sha1::Sha1),
@@ -160,7 +161,7 @@ impl State {
     fn new(algorithm: DigestAlgorithm) -> Self {
         let crc = |kind| State::Crc(crc_fast::Digest::new(kind));
         match algorithm {
-            DigestAlgorithm::Md5 => State::Md5(md5::Md5::new()),
+            DigestAlgorithm::Md5 => State::Md5(Box::default()),
             DigestAlgorithm::Crc64Nvme => crc(crc_fast::CrcAlgorithm::Crc64Nvme),
             DigestAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             DigestAlgorithm::Crc32 => crc(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
@@ -183,7 +184,7 @@ impl State {
     /// The value, of which a CRC takes the last `length` bytes.
     fn finish(self, length: usize) -> Vec<u8> {
         match self {
-            State::Md5(state) => state.finalize().to_vec(),
+            State::Md5(state) => state.finish().to_vec(),
             State::Crc(state) => crc_bytes(state.finalize(), length),
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha1(state) => state.finalize().to_vec(),

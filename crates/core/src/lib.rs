@@ -7,6 +7,7 @@
 mod digest;
 mod error;
 mod id;
+mod md5;
 mod metadata;
 mod name;
 mod precondition;
@@ -16,6 +17,7 @@ mod time;
 pub use digest::{Digest, DigestAlgorithm, Digests, Hasher};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use id::{BucketId, Id, JobId, LayerId, ObjectId, Sequence, StoreId, UploadId, VersionId};
+pub use md5::Md5;
 pub use metadata::{Metadata, Owner, Representation};
 pub use name::{
     ACCOUNT_ID_BYTES_MAX, AccountId, BUCKET_NAME_BYTES_MAX, BucketName, KEY_BYTES_MAX, Key,

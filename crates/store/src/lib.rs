@@ -18,6 +18,7 @@ mod directory;
 mod encryption;
 mod expiry;
 mod feed;
+mod hashing;
 mod identity;
 mod job;
 mod keys;

@@ -2,6 +2,7 @@
 //! when it is small, else streamed into the data port. What no commit names is given up.
 
 use crate::encryption::{Encrypt, SealedKey};
+use crate::hashing::BodyMd5;
 use crate::layer::NewLayer;
 use crate::row_key;
 use crate::seal::Sealer;
@@ -197,10 +198,12 @@ impl Store {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        let mut algorithms = vec![DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme];
+        let mut algorithms = vec![DigestAlgorithm::Crc64Nvme];
         algorithms.extend(checks.expected_digests.iter().map(|d| d.algorithm));
         algorithms.extend(&checks.algorithms);
+        algorithms.retain(|algorithm| *algorithm != DigestAlgorithm::Md5);
         let mut hasher = Hasher::new(&algorithms);
+        let mut md5 = BodyMd5::new(&self.hashing);
         let layer = LayerId(self.host.id());
         let sealing = match encrypt {
             Some(encrypt) => Some(self.keys.sealing(encrypt, layer).await?),
@@ -230,6 +233,7 @@ impl Store {
                 return Err(incomplete("the body is longer than it was declared"));
             }
             hasher.update(&chunk);
+            md5.update(chunk.clone()).await?;
             let stored = match &mut sealer {
                 Some(sealer) => sealer.push(&*self.host.random, &chunk)?,
                 None => chunk,
@@ -239,7 +243,8 @@ impl Store {
         if declared.is_some_and(|declared| length != declared) {
             return Err(incomplete("the body ended before its declared length"));
         }
-        let digests = hasher.finish();
+        let mut digests = hasher.finish();
+        digests.insert(md5.finish().await?);
         checks.check_digests(&digests)?;
         if let Some(sealer) = sealer {
             sink.append(sealer.finish(&*self.host.random)?).await?;

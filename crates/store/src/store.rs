@@ -1,6 +1,7 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
 use crate::feed::Waiting;
+use crate::hashing::Hashing;
 use crate::keys::MasterKey;
 use crate::nouns::{Bucket, Object};
 use crate::placement::Tally;
@@ -41,6 +42,7 @@ pub struct Store {
     pub(crate) host: Host,
     pub(crate) keys: Arc<Keys>,
     pub(crate) waiting: Waiting,
+    pub(crate) hashing: Hashing,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
@@ -120,6 +122,7 @@ impl Store {
             engine,
             host,
             waiting: Waiting::default(),
+            hashing: Hashing::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),

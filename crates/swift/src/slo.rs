@@ -4,9 +4,8 @@
 use crate::fault::{Fault, Outcome};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
-use trestle_core::{ByteRange, ResolvedRange};
+use trestle_core::{ByteRange, Md5, ResolvedRange};
 
 /// Most segments that are objects.
 pub(crate) const SEGMENTS_MAX: usize = 1000;
@@ -52,7 +51,9 @@ pub(crate) struct ObjectSegment {
 
 /// Hexadecimal MD5.
 pub(crate) fn md5_hex(bytes: &[u8]) -> String {
-    let digest = Md5::digest(bytes);
+    let mut md5 = Md5::default();
+    md5.update(bytes);
+    let digest = md5.finish();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
