@@ -49,7 +49,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("tests", &[]),
-    ("bench", &["tests"]),
+    ("bench", &["core", "tests"]),
     ("xtask", &[]),
 ];
 
