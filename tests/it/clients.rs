@@ -20,6 +20,11 @@ fn a_flask_application_keeps_its_uploads() {
 }
 
 #[test]
+fn a_browser_lists_uploads_opens_and_deletes() {
+    runs("rest_browser.py");
+}
+
+#[test]
 fn boto3_uses_s3() {
     runs("s3_boto3.py");
 }

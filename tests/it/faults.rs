@@ -251,7 +251,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Where the bytes of an object lie in a data folder.
-fn place_of(data: &Path, body: &[u8]) -> (PathBuf, u64) {
+pub(crate) fn place_of(data: &Path, body: &[u8]) -> (PathBuf, u64) {
     let start = &body[..64];
     for path in tree::files(data).unwrap().into_values() {
         let bytes = std::fs::read(&path).unwrap();
@@ -265,7 +265,7 @@ fn place_of(data: &Path, body: &[u8]) -> (PathBuf, u64) {
     panic!("the body is nowhere in the data folder");
 }
 
-fn flip(path: &Path, offset: u64) {
+pub(crate) fn flip(path: &Path, offset: u64) {
     use std::os::unix::fs::FileExt as _;
     let file = std::fs::OpenOptions::new()
         .read(true)

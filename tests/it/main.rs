@@ -23,6 +23,7 @@ mod proxies;
 mod rest;
 mod s3;
 mod space;
+mod statuses;
 mod swift;
 mod transactions;
 

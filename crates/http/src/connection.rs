@@ -244,11 +244,7 @@ async fn refuse<S: AsyncWrite + Unpin>(
     violation: Violation,
     id: &str,
 ) -> io::Result<()> {
-    let status = match violation.is_not_implemented() {
-        true => StatusCode::NOT_IMPLEMENTED,
-        false => StatusCode::BAD_REQUEST,
-    };
-    send(stream, Problem::new(status, violation.0), id).await
+    send(stream, Problem::new(violation.status(), violation.0), id).await
 }
 
 /// Sends a problem as the only answer of a connection that HTTP was not spoken on.

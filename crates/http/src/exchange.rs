@@ -3,7 +3,7 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::guard::HEADERS_MAX;
+use crate::guard::{HEADERS_MAX, UNMET};
 use crate::http2::Traffic;
 use crate::logged::{Line, Logged};
 use crate::phrase;
@@ -112,8 +112,7 @@ fn expectation(headers: &HeaderMap) -> Result<(), Problem> {
         !value.is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"100-continue")
     };
     if headers.get_all(http::header::EXPECT).iter().any(other) {
-        let detail = "the only expectation that is met is 100-continue";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        return Err(Problem::new(UNMET.status(), UNMET.0));
     }
     Ok(())
 }

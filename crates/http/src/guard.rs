@@ -2,10 +2,11 @@
 //!
 //! Bytes go in, bytes come out, and a head comes out only whole and unambiguous: CRLF line ends, no
 //! folded lines, no space before a colon, one Host, one reading of where the body ends
-//! (RFC 9112 §2.2, §3.2, §5, §6.3). Anything else ends the connection after one 400, so nothing
+//! (RFC 9112 §2.2, §3.2, §5, §6.3). Anything else ends the connection after one refusal, so nothing
 //! that a proxy reads differently can ever be smuggled. No I/O; the state is bounded by one head.
 
 use bytes::{Buf, BytesMut};
+use http::StatusCode;
 
 /// Largest request head, in bytes.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -24,10 +25,18 @@ pub struct Violation(pub &'static str);
 const UNKNOWN_CODING: Violation =
     Violation("the only transfer coding taken is one chunked, in HTTP/1.1");
 
+/// An expectation that cannot be met (RFC 9110 §10.1.1).
+pub(crate) const UNMET: Violation = Violation("the only expectation that is met is 100-continue");
+
 impl Violation {
-    /// Whether the request asks for something that is not built, rather than being wrong.
-    pub fn is_not_implemented(self) -> bool {
-        self == UNKNOWN_CODING
+    /// The status that says it: the request is wrong, or asks for what is not built, or expects what
+    /// will not be done.
+    pub fn status(self) -> StatusCode {
+        match self {
+            UNKNOWN_CODING => StatusCode::NOT_IMPLEMENTED,
+            UNMET => StatusCode::EXPECTATION_FAILED,
+            _ => StatusCode::BAD_REQUEST,
+        }
     }
 }
 
@@ -331,9 +340,7 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             "transfer-encoding" => codings.push(value),
             // An empty list expects nothing.
             "expect" if !value.is_empty() && !value.eq_ignore_ascii_case(b"100-continue") => {
-                return Err(Violation(
-                    "the only expectation that is met is 100-continue",
-                ));
+                return Err(UNMET);
             }
             _ => {}
         }

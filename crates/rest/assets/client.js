@@ -15,7 +15,9 @@ export class TrestleError extends Error {
 }
 
 export class Trestle {
-  constructor(base = "", { user, password } = {}) {
+  // Without a base it is the page's server. A page may have been opened with credentials in its URL,
+  // which no request can have: its origin has none.
+  constructor(base = globalThis.location?.origin ?? "", { user, password } = {}) {
     this.base = base.replace(/\/$/, "");
     this.headers = {};
     if (user !== undefined) {

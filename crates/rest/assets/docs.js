@@ -6,7 +6,7 @@ const element = (name, properties = {}, ...children) => {
   return made;
 };
 
-const api = await (await fetch("/-/openapi.json")).json();
+const api = await (await fetch(location.origin + "/-/openapi.json")).json();
 const main = document.querySelector("main");
 
 // Slashes within a key are part of the path.
@@ -16,6 +16,7 @@ function field(parameter) {
   const input = element("input", { name: `${parameter.in}:${parameter.name}` });
   input.required = parameter.required ?? false;
   if (parameter.schema.type === "boolean") input.type = "checkbox";
+  if (parameter.schema.type === "integer") input.inputMode = "numeric";
   const text = `${parameter.name} (${parameter.in})`;
   input.title = parameter.description ?? "";
   return element("label", {}, text, input);
@@ -37,7 +38,7 @@ async function send(path, method, form, output) {
   if (area) headers["content-type"] = area.dataset.type;
   if ([...query].length) url += "?" + query.toString().replaceAll("+", "%20");
   const options = { method, headers, body: area ? area.value : undefined };
-  const response = await fetch(url, options);
+  const response = await fetch(location.origin + url, options);
   const lines = [`${method} ${url}`, "", `${response.status} ${response.statusText}`];
   for (const [name, value] of response.headers) lines.push(`${name}: ${value}`);
   const type = response.headers.get("content-type") ?? "";
@@ -68,11 +69,13 @@ function operation(path, method, found, shared) {
     }
   });
   const answers = Object.entries(found.responses).map(([status, answer]) => `${status} ${answer.description}`);
-  const head = element("summary", {}, element("b", {}, method), element("code", {}, path), ` ${found.summary}`);
+  const head = element("summary", {}, element("b", {}, method), ` ${found.summary}`);
   return element("details", {}, head, form, element("p", {}, `Answers: ${answers.join(", ")}`));
 }
 
-for (const [path, methods] of Object.entries(api.paths)) {
+// What is read most comes first.
+const paths = Object.entries(api.paths).sort(([one], [other]) => other.startsWith("/rest") - one.startsWith("/rest"));
+for (const [path, methods] of paths) {
   main.append(element("h2", {}, path));
   const all = { ...methods, ...(methods["x-additionalOperations"] ?? {}) };
   for (const [method, found] of Object.entries(all)) {

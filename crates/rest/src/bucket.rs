@@ -6,7 +6,7 @@ use crate::refusal::{Answer, Refusal};
 use crate::representation::{path_of, tag_of, timestamp};
 use crate::route::{Call, page, unsupported};
 use crate::{html, write};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LINK, LOCATION, VARY};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use trestle_access::{Action, Resource};
@@ -109,6 +109,20 @@ fn next_target(call: &Call<'_>, next: Option<&str>) -> Option<String> {
     Some(format!("{}{query}", call.request.uri().path()))
 }
 
+/// Adds where the first page is, when this is another one.
+fn with_first(call: &Call<'_>, mut response: Response<Body>) -> Answer {
+    if call.parameters.get("after").is_some() {
+        let query = call.parameters.with(&[("after", None)]);
+        let path = call.request.uri().path();
+        let query = query.strip_suffix('?').unwrap_or(&query);
+        let link = format!("<{path}{query}>; rel=\"first\"");
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().append(LINK, link);
+        }
+    }
+    Ok(response)
+}
+
 fn conditions_refused(call: &Call<'_>) -> Answer<()> {
     unsupported(call, &CONDITIONS)
 }
@@ -147,7 +161,7 @@ pub(crate) async fn list_buckets(call: Call<'_>) -> Answer {
     if form == HTML {
         return html::buckets(&buckets, next.as_deref());
     }
-    varying(page(&content, next.as_deref())?)
+    with_first(&call, varying(page(&content, next.as_deref())?)?)
 }
 
 /// The form that the client wants most; 406 when it wants none of them.
@@ -203,7 +217,7 @@ pub(crate) async fn list(call: Call<'_>, name: BucketName) -> Answer {
         next: next.as_deref(),
         objects: usage.objects,
     };
-    varying(page(&content, next.as_deref())?)
+    with_first(&call, varying(page(&content, next.as_deref())?)?)
 }
 
 /// The bucket as a document, without what the caller may not read.
@@ -218,6 +232,7 @@ pub(crate) async fn document(call: Call<'_>, name: BucketName) -> Answer {
         ("tags", Action::ReadBucketTags),
         ("metadata", Action::ReadBucketMetadata),
         ("quota", Action::ReadBucketQuota),
+        ("cors", Action::ReadBucketCors),
     ] {
         call.hide_unless(action, resource.clone(), member, &mut document)
             .await?;

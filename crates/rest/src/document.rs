@@ -2,6 +2,7 @@
 
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{KEPT, parse_timestamp, path_of, tag_of, timestamp};
+use crate::{conditions, cors};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -258,10 +259,22 @@ struct BucketPart {
     metadata: Metadata,
     #[serde(default)]
     quota: QuotaPart,
+    #[serde(default)]
+    cors: Vec<cors::RulePart>,
+    #[serde(default)]
+    require_conditions: bool,
 }
 
 /// The members of a bucket's document that can be changed.
-pub(crate) const BUCKET_MEMBERS: [&str; 5] = ["versioning", "lock", "tags", "metadata", "quota"];
+pub(crate) const BUCKET_MEMBERS: [&str; 7] = [
+    "versioning",
+    "lock",
+    "tags",
+    "metadata",
+    "quota",
+    "cors",
+    "require_conditions",
+];
 
 /// What reading and changing a member takes.
 pub(crate) fn bucket_action(member: &str) -> Action {
@@ -270,12 +283,14 @@ pub(crate) fn bucket_action(member: &str) -> Action {
         "lock" => Action::WriteBucketLock,
         "tags" => Action::WriteBucketTags,
         "quota" => Action::WriteBucketQuota,
+        "cors" => Action::WriteBucketCors,
+        "require_conditions" => Action::WriteBucketDocument,
         _ => Action::WriteBucketMetadata,
     }
 }
 
 impl BucketPart {
-    fn of(properties: &BucketProperties) -> Self {
+    fn of(properties: &BucketProperties) -> Result<Self> {
         let default = |default: DefaultRetention| {
             let (days, years) = match default.period {
                 Period::Days(days) => (Some(days), None),
@@ -287,7 +302,7 @@ impl BucketPart {
                 years,
             }
         };
-        BucketPart {
+        Ok(BucketPart {
             versioning: match properties.versioning {
                 Versioning::Off => VersioningPart::Off,
                 Versioning::Enabled => VersioningPart::Enabled,
@@ -302,7 +317,9 @@ impl BucketPart {
                 bytes: properties.quota.bytes,
                 objects: properties.quota.objects,
             },
-        }
+            cors: cors::of(properties)?,
+            require_conditions: conditions::of(properties),
+        })
     }
 
     fn apply(self, properties: &mut BucketProperties) -> Result<()> {
@@ -334,13 +351,18 @@ impl BucketPart {
             bytes: self.quota.bytes,
             objects: self.quota.objects,
         };
+        conditions::set(self.require_conditions, properties);
+        // What was not changed stays as it was written.
+        if value(&cors::of(properties)?)? != value(&self.cors)? {
+            cors::set(self.cors, properties)?;
+        }
         Ok(())
     }
 }
 
 /// Changes a bucket's properties by a merge patch.
 pub(crate) fn patch_bucket(properties: &mut BucketProperties, patch: &Value) -> Result<()> {
-    let mut document = value(&BucketPart::of(properties))?;
+    let mut document = value(&BucketPart::of(properties)?)?;
     merge_patch(&mut document, patch.clone());
     let part: BucketPart = serde_json::from_value(document)
         .map_err(|error| Error::invalid(format!("the patch does not fit: {error}")))?;
@@ -349,7 +371,7 @@ pub(crate) fn patch_bucket(properties: &mut BucketProperties, patch: &Value) -> 
 
 /// A bucket as a document.
 pub(crate) fn of_bucket(bucket: &Bucket, usage: &BucketUsage) -> Result<Value> {
-    let mut document = value(&BucketPart::of(&bucket.properties))?;
+    let mut document = value(&BucketPart::of(&bucket.properties)?)?;
     let more = json!({
         "bucket": bucket.name.as_str(),
         "created": timestamp(bucket.created),

@@ -6,14 +6,16 @@ use crate::representation::path_of;
 use crate::route::Call;
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
-use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use parking_lot::Mutex;
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trestle_access::{Action, Asked, Resource};
 use trestle_core::{BucketName, Error, Result, Sequence};
-use trestle_http::{Body, Stopping};
+use trestle_http::{Body, Client, Problem, Stopping};
 use trestle_store::{Event, EventKind, FeedEntry, FeedPage, ReadFeed, Store};
 
 /// The media type.
@@ -22,6 +24,8 @@ pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 const ENTRIES: usize = 500;
 /// How often something is sent when nothing happens, so that proxies keep the connection.
 const PAUSE: Duration = Duration::from_secs(15);
+/// Streams that one reader has open at most.
+const STREAMS_MAX: usize = 32;
 
 /// After which event to begin; none begins with what happens from now on.
 fn after(call: &Call<'_>) -> Result<Option<Sequence>> {
@@ -40,7 +44,54 @@ fn after(call: &Call<'_>) -> Result<Option<Sequence>> {
         .ok_or_else(|| Error::invalid("Last-Event-ID is the number of an event"))
 }
 
+/// Streams of events that are open, by who reads them.
+#[derive(Default)]
+pub(crate) struct Streams(Mutex<HashMap<String, usize>>);
+
+/// One of them.
+struct Open(Arc<Streams>, String);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut open = self.0.0.lock();
+        if let Some(count) = open.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.1);
+            }
+        }
+    }
+}
+
+impl Streams {
+    /// Counts one more; 429 (RFC 6585 §4) when its reader has too many. Each holds a place among the
+    /// requests that are answered for as long as its reader likes.
+    fn open(self: &Arc<Self>, reader: String) -> Answer<Open> {
+        let mut open = self.0.lock();
+        let count = open.entry(reader.clone()).or_default();
+        if *count >= STREAMS_MAX {
+            let detail = format!("this reader has {STREAMS_MAX} streams of events open");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("15"))
+                .into());
+        }
+        *count += 1;
+        Ok(Open(self.clone(), reader))
+    }
+}
+
+/// Who reads: a user, or an address that says nothing of itself.
+fn reader(call: &Call<'_>) -> String {
+    let client = call.request.extensions().get::<Client>();
+    match (call.principal.account(), client) {
+        (Some(account), _) => format!("{account}/{}", call.principal.user),
+        (None, Some(client)) => client.address.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
 struct Feed {
+    _open: Open,
     store: Arc<Store>,
     asked: Asked,
     bucket: BucketName,
@@ -159,6 +210,7 @@ pub(crate) async fn answer(call: Call<'_>, bucket: BucketName) -> Answer {
         None => store.newest_sequence().await?,
     };
     let mut feed = Feed {
+        _open: call.rest.streams.open(reader(&call))?,
         asked: call.asked(Action::ListObjects, Resource::Bucket(bucket.clone())),
         stopping: call.request.extensions().get::<Stopping>().cloned(),
         store,

@@ -10,6 +10,7 @@ use http::header::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
+use trestle_core::Timestamp;
 use trestle_http::Body;
 use trestle_store::{Bucket, BucketUsage, ListObjects, Listing, ListingItem};
 
@@ -34,6 +35,28 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// A size as people read it; the exact one shows when it is pointed at.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut shown = format!("{bytes} B");
+    let mut tenths = u128::from(bytes) * 10;
+    for unit in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        tenths = tenths.div_ceil(1024);
+        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
+    }
+    format!("<td class=\"number\" title=\"{bytes} bytes\">{shown}</td>")
+}
+
+/// A time to the second; the exact one shows when it is pointed at.
+fn time(time: Timestamp) -> String {
+    let exact = timestamp(time);
+    let short = exact.get(..19).unwrap_or_default().replace('T', " ");
+    format!("<td><time datetime=\"{exact}\" title=\"{exact}\">{short}</time></td>")
+}
+
 fn document(title: &str, content: &str, next: Option<&str>) -> Answer {
     let title = escape(title);
     let more = next.map_or_else(String::new, |next| {
@@ -47,7 +70,8 @@ fn document(title: &str, content: &str, next: Option<&str>) -> Answer {
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
          <link rel=\"stylesheet\" href=\"/-/style.css\">\n\
          <script type=\"module\" src=\"/-/listing.js\"></script>\n</head>\n<body>\n\
-         {content}{more}<footer><a href=\"/-/docs\">API</a></footer>\n</body>\n</html>\n"
+         {content}{more}<footer>Times are UTC. <a href=\"/-/docs\">API</a></footer>\n</body>\n\
+         </html>\n"
     );
     let mut response = Response::new(Body::full(text));
     let headers = response.headers_mut();
@@ -68,22 +92,27 @@ fn document(title: &str, content: &str, next: Option<&str>) -> Answer {
 /// The account's buckets.
 pub(crate) fn buckets(buckets: &[(Bucket, BucketUsage)], next: Option<&str>) -> Answer {
     let mut content = "<h1>Buckets</h1>\n<form id=\"create\"><input name=\"name\" required \
-         placeholder=\"new bucket\"><button>Create</button></form>\n<table>\n"
+         aria-label=\"name of the new bucket\" placeholder=\"new bucket\"> \
+         <button>Create</button> <output></output></form>\n<table>\n<thead><tr><th>Name</th>\
+         <th class=\"number\">Objects</th><th class=\"number\">Size</th><th>Created</th></tr>\
+         </thead>\n<tbody>\n"
         .to_owned();
     for (bucket, usage) in buckets {
         // Writing to a String cannot fail.
         let _written = writeln!(
             content,
-            "<tr><td><a href=\"{}\">{}</a></td><td>{} objects</td><td>{} bytes</td>\
-             <td>{}</td></tr>",
+            "<tr><td><a href=\"{}\">{}</a></td><td class=\"number\">{}</td>{}{}</tr>",
             escape(&path_of(&bucket.name, None)),
             escape(bucket.name.as_str()),
             usage.objects,
-            usage.bytes,
-            timestamp(bucket.created)
+            size(usage.bytes),
+            time(bucket.created)
         );
     }
-    content.push_str("</table>\n");
+    if buckets.is_empty() {
+        content.push_str("<tr><td colspan=\"4\">no buckets yet</td></tr>\n");
+    }
+    content.push_str("</tbody></table>\n");
     document("Buckets", &content, next)
 }
 
@@ -118,8 +147,10 @@ pub(crate) fn bucket(
         content,
         "</nav>\n<h1>{}</h1>\n<p>{} objects, {} bytes in the bucket</p>\n\
          <form id=\"upload\" data-bucket=\"{}\" data-prefix=\"{}\"><input type=\"file\" name=\"files\" \
-         multiple required><button>Upload</button> <progress hidden max=\"1\"></progress> \
-         <output></output></form>\n<table>\n",
+         aria-label=\"files to upload\" multiple required> <button>Upload</button> \
+         <progress hidden max=\"1\"></progress> <output></output></form>\n<table>\n<thead><tr>\
+         <th>Name</th><th class=\"number\">Size</th><th>Changed</th><th></th></tr></thead>\n\
+         <tbody>\n",
         escape(&title),
         usage.objects,
         usage.bytes,
@@ -133,7 +164,7 @@ pub(crate) fn bucket(
                 let shown = prefix.strip_prefix(&list.prefix).unwrap_or(prefix);
                 let base = escape(&base);
                 format!(
-                    "<tr><td><a href=\"{base}?prefix={query}\">{}</a></td></tr>",
+                    "<tr><td colspan=\"4\"><a href=\"{base}?prefix={query}\">{}</a></td></tr>",
                     escape(shown)
                 )
             }
@@ -141,12 +172,12 @@ pub(crate) fn bucket(
                 let key = object.key.as_str();
                 let shown = key.strip_prefix(&list.prefix).unwrap_or(key);
                 format!(
-                    "<tr><td><a href=\"{}\">{}</a></td><td>{}</td><td>{}</td>\
-                     <td><button data-bucket=\"{}\" data-delete=\"{}\">Delete</button></td></tr>",
+                    "<tr><td><a href=\"{}\">{}</a></td>{}{}\
+                     <td class=\"number\"><button data-bucket=\"{}\" data-delete=\"{}\">Delete</button></td></tr>",
                     escape(&path_of(&list.bucket, Some(key))),
                     escape(if shown.is_empty() { key } else { shown }),
-                    object.length(),
-                    timestamp(object.modified),
+                    size(object.length()),
+                    time(object.modified),
                     escape(name),
                     escape(key)
                 )
@@ -155,13 +186,27 @@ pub(crate) fn bucket(
         content.push_str(&line);
         content.push('\n');
     }
-    content.push_str("</table>\n");
+    if listing.items.is_empty() {
+        content.push_str("<tr><td colspan=\"4\">nothing here</td></tr>\n");
+    }
+    content.push_str("</tbody></table>\n");
     document(&title, &content, next)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_rounded_up_and_exact_when_asked() {
+        assert_eq!(
+            size(1023),
+            "<td class=\"number\" title=\"1023 bytes\">1023 B</td>"
+        );
+        assert!(size(1024).contains(">1.0 KiB<"));
+        assert!(size(262_145).contains(">256.1 KiB<"));
+        assert!(size(u64::MAX).contains(">16.0 EiB<"));
+    }
 
     #[test]
     fn names_never_become_markup() {

@@ -3,6 +3,8 @@
 //! Route → request noun → grant → verb → render. It has no rules of its own.
 
 mod bucket;
+mod conditions;
+mod cors;
 mod directory;
 mod document;
 mod events;

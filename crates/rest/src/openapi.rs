@@ -33,6 +33,15 @@ fn mode() -> Value {
     json!({"enum": ["governance", "compliance"]})
 }
 
+fn few(pattern: &str) -> Value {
+    json!({"type": "array", "maxItems": 100, "items": {"type": "string", "pattern": pattern}})
+}
+
+fn list(pattern: &str) -> Value {
+    json!({"type": "array", "minItems": 1, "maxItems": 100,
+        "items": {"type": "string", "pattern": pattern}})
+}
+
 /// The same of a bucket.
 fn bucket_patch() -> Value {
     let count = json!({"type": ["integer", "null"], "minimum": 0});
@@ -46,7 +55,14 @@ fn bucket_patch() -> Value {
         "tags": texts(),
         "metadata": {"type": ["object", "null"]},
         "quota": {"type": ["object", "null"], "additionalProperties": false,
-            "properties": {"bytes": count, "objects": count}}}})
+            "properties": {"bytes": count, "objects": count}},
+        "cors": {"type": ["array", "null"], "maxItems": 100, "items": {"type": "object",
+            "additionalProperties": false, "required": ["origins", "methods"], "properties": {
+                "id": {"type": ["string", "null"], "maxLength": 63},
+                "origins": list("^[!-)+-~]*\\*?[!-)+-~]+$"), "methods": list("^[A-Z]+$"),
+                "headers": few("^[!-)+-~]*\\*?[!-)+-~]+$"), "expose": few("^[!-)+-~]+$"),
+                "max_age": count}}},
+        "require_conditions": {"type": ["boolean", "null"]}}})
 }
 
 /// A transaction: the members of each of its verbs.

@@ -1,5 +1,7 @@
 //! Which resource a URL names, who asks, and which methods it has.
 
+use crate::cors;
+use crate::events::Streams;
 use crate::operations::{self, Place, Run};
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
@@ -13,7 +15,9 @@ use http::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
-use trestle_http::{Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, query};
+use trestle_http::{
+    Body, Client, CorsRequest, LoggedUser, Presented, Problem, RequestBody, decode, query,
+};
 use trestle_store::Store;
 
 /// Where transactions are sent to.
@@ -27,6 +31,7 @@ pub type Authenticate =
 pub struct Rest {
     pub(crate) store: Arc<Store>,
     pub(crate) writing: Writing,
+    pub(crate) streams: Arc<Streams>,
     authenticate: Arc<Authenticate>,
 }
 
@@ -181,6 +186,13 @@ pub(crate) fn target(path: &str) -> Result<Target> {
 }
 
 impl Target {
+    fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Target::Service | Target::Transactions => None,
+            Target::Bucket(bucket) | Target::Object(bucket, _) => Some(bucket),
+        }
+    }
+
     fn place(&self) -> Place {
         match self {
             Target::Transactions => Place::Transactions,
@@ -242,6 +254,7 @@ impl Rest {
             store,
             authenticate,
             writing: Writing::default(),
+            streams: Arc::default(),
         }
     }
 
@@ -280,12 +293,22 @@ impl Rest {
             Err(error) => return Problem::from(error).into_response(),
         };
         let place = target.place();
-        if request.method() == Method::OPTIONS {
-            return options(place);
-        }
+        let asked = match CorsRequest::of(request.method(), request.headers()) {
+            Ok(asked) => asked,
+            Err(error) => return Problem::from(error).into_response(),
+        };
+        let bucket = target.bucket().cloned();
         let anonymous = principal.is_anonymous();
-        let answered = self.dispatch(principal, request, target).await;
-        answered.unwrap_or_else(|refusal| refused(anonymous, refusal))
+        let mut response = if request.method() == Method::OPTIONS {
+            options(place)
+        } else {
+            let answered = self.dispatch(principal, request, target).await;
+            answered.unwrap_or_else(|refusal| refused(anonymous, refusal))
+        };
+        if let (Some(asked), Some(bucket)) = (asked, bucket) {
+            cors::admit(&self.store, &bucket, &asked, &mut response).await;
+        }
+        response
     }
 
     async fn dispatch(

@@ -1,11 +1,12 @@
 //! COPY and MOVE with a Destination (RFC 4918 §9.8, §9.9): within the server, by reference.
 
+use crate::conditions;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{path_of, tag_of};
 use crate::route::{Call, Target, target};
 use crate::write::written;
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Precondition, Result};
 use trestle_http::{Client, parse_precondition};
@@ -56,6 +57,15 @@ fn overwrite(call: &Call<'_>) -> Result<Precondition> {
     }
 }
 
+/// Where conditions are demanded, whether the target may be replaced has to be said: the conditions
+/// are on the source.
+async fn target_said(call: &Call<'_>, bucket: &BucketName) -> Answer<()> {
+    if single(call, &OVERWRITE)?.is_some() {
+        return Ok(());
+    }
+    conditions::demand(&call.rest.store, bucket, &HeaderMap::new()).await
+}
+
 /// What a copy has of its source: everything that describes it, nothing that protects it.
 pub(crate) fn kept(source: &Object) -> Result<ObjectProperties> {
     Ok(ObjectProperties {
@@ -80,6 +90,9 @@ pub(crate) async fn rename(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
         call.grant(Action::DeleteObject, from).await?,
         call.grant(Action::WriteObject, to).await?,
     ];
+    let headers = call.request.headers();
+    conditions::demand(&call.rest.store, &bucket, headers).await?;
+    target_said(&call, &to_bucket).await?;
     let location = path_of(&to_bucket, Some(to_key.as_str()));
     let rename = RenameObject {
         bucket,
@@ -110,6 +123,7 @@ pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
     let source_grant = call.grant(action, from).await?;
     let to = Resource::Object(to_bucket.clone(), to_key.clone());
     let grant = call.grant(Action::WriteObject, to).await?;
+    target_said(&call, &to_bucket).await?;
     let location = path_of(&to_bucket, Some(to_key.as_str()));
     let copy = CopyObject {
         encrypt: None,

@@ -4,6 +4,7 @@
 //! of it and a crash loses nothing that was answered. What of a broken transfer arrived is kept. Its
 //! length is part of its URL: nothing is remembered of it here but that one request writes at a time.
 
+use crate::conditions;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{header, identify, path_of, properties, tag_of};
 use crate::route::{Asker, Call};
@@ -454,6 +455,7 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     let at = number(headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Error::invalid("Upload-Offset is missing"))?;
     let precondition = parse_precondition(headers)?;
+    let headers = headers.clone();
     let announced = http_body::Body::size_hint(call.request.body()).exact();
     let rest = call.rest;
     let _held = rest.writing.hold(named.key.upload)?;
@@ -475,6 +477,7 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     };
     let resource = Resource::Object(named.key.bucket.clone(), named.key.key.clone());
     let grant = asker.grant(Action::WriteObject, resource).await?;
+    conditions::demand(&rest.store, &named.key.bucket, &headers).await?;
     let size = named.length.div_ceil(PIECES).max(PIECE_BYTES_MIN);
     while missing > 0 && pieces.more().await {
         let number = present.parts.last().map_or(1, |part| part.number + 1);

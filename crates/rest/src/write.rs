@@ -1,5 +1,6 @@
 //! Changes of objects: put, create, patch, delete.
 
+use crate::conditions;
 use crate::document::{self, OBJECT_MEMBERS};
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{
@@ -51,6 +52,10 @@ fn put_object(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<PutObject
     })
 }
 
+async fn demand(call: &Call<'_>, bucket: &BucketName) -> Answer<()> {
+    conditions::demand(&call.rest.store, bucket, call.request.headers()).await
+}
+
 /// The answer to a write.
 pub(crate) fn written(outcome: &PutOutcome, location: &str) -> Answer {
     let mut response = Response::new(Body::empty());
@@ -72,6 +77,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer 
     unsupported(&call, &["content-range"])?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
+    demand(&call, &bucket).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let put = put_object(&call, bucket, key)?;
     let store = call.rest.store.clone();
@@ -230,6 +236,7 @@ async fn patch_range(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     }
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
+    demand(&call, &bucket).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let patch = PatchObject {
         bucket,
@@ -255,6 +262,7 @@ async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     let precondition = parse_precondition(call.request.headers())?;
     let bypass = bypass(&call)?;
     let resource = Resource::Object(bucket.clone(), key.clone());
+    let headers = call.request.headers().clone();
     let (parts, body) = call.split();
     let body = read_whole(incoming(body), PATCH_BYTES_MAX).await?;
     let (patch, members) = document::parse_patch(&body, &OBJECT_MEMBERS)?;
@@ -267,6 +275,7 @@ async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     for action in actions {
         grants.push(parts.grant(action, resource.clone()).await?);
     }
+    conditions::demand(&parts.rest.store, &bucket, &headers).await?;
     let update = UpdateObject {
         bucket: bucket.clone(),
         key,
@@ -328,6 +337,7 @@ pub(crate) async fn delete(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     if bypass(&call)? {
         grants.push(call.grant(Action::BypassRetention, resource).await?);
     }
+    demand(&call, &bucket).await?;
     let precondition = parse_precondition(call.request.headers())?;
     let delete = DeleteObject {
         bucket,

@@ -80,7 +80,7 @@ pub(crate) async fn get_cors(call: Call<'_>) -> Result<Response<Body>, S3Error> 
             )
             .field("BucketName", bucket.name.as_str())
         })?;
-    Ok(answer::xml(cors::document(&cors::rules(text.as_bytes())?)))
+    Ok(answer::xml(cors::document(&cors::kept(text)?)))
 }
 
 pub(crate) async fn put_cors(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {

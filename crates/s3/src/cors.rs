@@ -10,39 +10,19 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, VARY};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use trestle_core::{BucketName, ErrorKind, Noun};
-use trestle_http::{Body, CORS_VARY, CorsRequest, CorsRule, Element, XmlWriter};
+use trestle_http::{
+    Body, CORS_RULES_MAX, CORS_VARY, CorsRequest, CorsRule, NamedCorsRule, XmlWriter,
+};
 
 /// The name of the rules among a bucket's documents.
 pub(crate) const DOCUMENT: &str = "cors";
-/// Most rules.
-const RULES_MAX: usize = 100;
 const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
 
-/// A rule and the name that it was given.
-type NamedRule = (Option<String>, CorsRule);
-
-fn texts(rule: &Element, name: &str) -> Vec<String> {
-    rule.children_named(name)
-        .map(|child| child.text.trim().to_owned())
-        .collect()
-}
-
 /// Reads a configuration.
-pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedRule>, S3Error> {
+pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedCorsRule>, S3Error> {
     let root = parse(document, "CORSConfiguration")?;
-    let mut rules = Vec::new();
-    for element in root.children_named("CORSRule") {
-        let rule = CorsRule {
-            origins: texts(element, "AllowedOrigin"),
-            methods: texts(element, "AllowedMethod"),
-            headers: texts(element, "AllowedHeader"),
-            expose: texts(element, "ExposeHeader"),
-            max_age: match element.child_text("MaxAgeSeconds") {
-                None => None,
-                Some(text) => Some(text.parse().map_err(|_| malformed())?),
-            },
-            credentials: true,
-        };
+    let rules = CorsRule::read(&root).map_err(|_| malformed())?;
+    for (_, rule) in &rules {
         if rule.origins.is_empty() || rule.methods.is_empty() {
             return Err(malformed());
         }
@@ -63,38 +43,22 @@ pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedRule>, S3Error> {
                 support wildcard for ExposeHeader.",
             ));
         }
-        rules.push((element.child_text("ID").map(str::to_owned), rule));
     }
-    if rules.is_empty() || rules.len() > RULES_MAX {
+    if rules.is_empty() || rules.len() > CORS_RULES_MAX {
         return Err(malformed());
     }
     Ok(rules)
 }
 
+/// Reads the rules that a bucket keeps. They may have come by another dialect, which admits more.
+pub(crate) fn kept(text: &str) -> Result<Vec<NamedCorsRule>, S3Error> {
+    let root = parse(text.as_bytes(), "CORSConfiguration")?;
+    CorsRule::read(&root).map_err(|_| malformed())
+}
+
 /// The configuration of these rules.
-pub(crate) fn document(rules: &[NamedRule]) -> XmlWriter {
-    let mut document = XmlWriter::new();
-    document.open_with("CORSConfiguration", &[("xmlns", NAMESPACE)]);
-    for (id, rule) in rules {
-        document.open("CORSRule");
-        document.leaf_if("ID", id.as_deref());
-        for (name, list) in [
-            ("AllowedHeader", &rule.headers),
-            ("AllowedMethod", &rule.methods),
-            ("AllowedOrigin", &rule.origins),
-            ("ExposeHeader", &rule.expose),
-        ] {
-            for text in list {
-                document.leaf(name, text);
-            }
-        }
-        document.leaf_if(
-            "MaxAgeSeconds",
-            rule.max_age.map(|n| n.to_string()).as_deref(),
-        );
-        document.close();
-    }
-    document
+pub(crate) fn document(rules: &[NamedCorsRule]) -> XmlWriter {
+    CorsRule::write(rules, NAMESPACE)
 }
 
 /// What a script asks, if one does. A request that is no preflight may name another method than its
@@ -127,10 +91,7 @@ impl S3 {
         let Some(text) = bucket.properties.documents.get(DOCUMENT) else {
             return Ok((None, false));
         };
-        let rules: Vec<CorsRule> = rules(text.as_bytes())?
-            .into_iter()
-            .map(|(_, rule)| rule)
-            .collect();
+        let rules: Vec<CorsRule> = kept(text)?.into_iter().map(|(_, rule)| rule).collect();
         let vary = || HeaderMap::from_iter([(VARY, CORS_VARY)]);
         // A cache must not keep an answer without these headers for a script that may have them.
         Ok((
@@ -179,7 +140,7 @@ pub(crate) fn preflight(
 mod tests {
     use super::*;
 
-    fn read(rule: &str) -> Result<Vec<NamedRule>, Code> {
+    fn read(rule: &str) -> Result<Vec<NamedCorsRule>, Code> {
         let text = format!("<CORSConfiguration><CORSRule>{rule}</CORSRule></CORSConfiguration>");
         rules(text.as_bytes()).map_err(|error| error.code())
     }
@@ -187,7 +148,7 @@ mod tests {
     #[test]
     fn rules_are_read_and_written() {
         let read_back =
-            |rules: &[NamedRule]| super::rules(document(rules).finish().as_bytes()).unwrap();
+            |rules: &[NamedCorsRule]| super::rules(document(rules).finish().as_bytes()).unwrap();
         let full = read(
             "<ID>x</ID><AllowedOrigin>http://*.a</AllowedOrigin><AllowedMethod>GET</AllowedMethod>\
              <AllowedMethod>PUT</AllowedMethod><AllowedHeader>x-*</AllowedHeader>\

@@ -109,6 +109,15 @@ const SETTINGS: &[Row] = &[
     text("requests_max", "TRESTLE_REQUESTS_MAX")
         .default("1024")
         .flag("COUNT", "Most requests that are answered at once"),
+    text("events_kept", "TRESTLE_EVENTS_KEPT")
+        .default("168")
+        .flag("HOURS", "How long a bucket's events can be read after they happened"),
+    text("tree_keys_max", "TRESTLE_TREE_KEYS_MAX")
+        .default("10000")
+        .flag(
+            "COUNT",
+            "Most keys of a directory that are moved or deleted at once; more are a job",
+        ),
     text("metrics", "TRESTLE_METRICS")
         .default("root")
         .flag("WHO", "Who may read /metrics: root or public"),

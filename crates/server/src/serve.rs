@@ -41,6 +41,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         .map_err(opening)?;
     let account = AccountId::parse(ROOT_ACCOUNT).map_err(opening)?;
     let store = master_key::open_store(&host, config, engine, account.clone()).await?;
+    set_limits(&store, config)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listeners = Listeners::bind(&host, config, &dir).await?;
     let identities = Identities::new(store.clone()).map_err(opening)?;
@@ -113,6 +114,20 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         .await
         .map_err(|error| format!("the store did not close cleanly: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What of the store's limits is the operator's.
+fn set_limits(store: &Store, config: &Config) -> Result<(), String> {
+    let number = |name: &str, least: u32| -> Result<u32, String> {
+        let text = config.get(name).unwrap_or_default();
+        let number = text.parse().ok().filter(|number: &u32| *number >= least);
+        number.ok_or_else(|| format!("{name}: {text:?} is not a number from {least}"))
+    };
+    let hours = u64::from(number("events_kept", 0)?);
+    store.set_feed_age(std::time::Duration::from_secs(hours * 3600));
+    let keys = usize::try_from(number("tree_keys_max", 1)?);
+    store.set_tree_keys_max(keys.unwrap_or(usize::MAX));
+    Ok(())
 }
 
 /// Reads the certificate again; the former one stays when that fails.

@@ -2,8 +2,8 @@
 //!
 //! Each commit that changes something adds one row, under the commit's own sequence, so the feed says
 //! neither more nor less than what happened. Whoever has read up to a sequence goes on after it,
-//! without loss, also after a crash of either side. The feed is kept for a while ([`AGE_MAX`],
-//! [`SEQUENCES_MAX`]); asking for what is no longer kept is an error, never a gap.
+//! without loss, also after a crash of either side. The feed is kept for a while (`AGE_MAX` unless set,
+//! `SEQUENCES_MAX`); asking for what is no longer kept is an error, never a gap.
 
 use crate::nouns::Object;
 use crate::record::{FeedRecord, Record};
@@ -12,6 +12,8 @@ use crate::store::{self, Store};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     BucketName, Error, ErrorKind, Key, ObjectId, Owner, Result, Sequence, Timestamp, VersionId,
@@ -19,7 +21,7 @@ use trestle_core::{
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Write};
 
 /// How long what happened is told, in microseconds: a week.
-const AGE_MAX: u64 = 7 * 24 * 3_600 * 1_000_000;
+pub(crate) const AGE_MAX: u64 = 7 * 24 * 3_600 * 1_000_000;
 /// Commits after which what happened is told no longer, however young it is.
 const SEQUENCES_MAX: u64 = 10_000_000;
 /// Rows that one call looks through.
@@ -244,12 +246,19 @@ impl Store {
         }
     }
 
+    /// Keeps what happened for so long, rather than for a week.
+    pub fn set_feed_age(&self, age: Duration) {
+        let micros = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.feed_age.store(micros, Ordering::Relaxed);
+    }
+
     /// Forgets what is too old. To be called every few seconds.
     pub(crate) async fn trim_feed(&self) -> Result<()> {
         loop {
             let read = self.snapshot().await?;
             let (_, revision) = forgotten(&*read).await?;
-            let oldest = self.host.clock.now().0.saturating_sub(AGE_MAX);
+            let age = self.feed_age.load(Ordering::Relaxed);
+            let oldest = self.host.clock.now().0.saturating_sub(age);
             let least = Sequence(read.sequence().0.saturating_sub(SEQUENCES_MAX));
             let rows = read.scan(&Scan::prefix(row_key::feed(), TRIM_ROWS)).await?;
             drop(read);

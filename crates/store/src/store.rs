@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use trestle_access::{Acl, Action, Grant, Grantee, Ownership, Permission, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
@@ -48,6 +48,8 @@ pub struct Store {
     pub(crate) cache: crate::identity::Cache,
     /// Keys of a directory that one commit takes on.
     pub(crate) tree_keys_max: AtomicUsize,
+    /// For how long the change feed is kept, in microseconds.
+    pub(crate) feed_age: AtomicU64,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -126,6 +128,7 @@ impl Store {
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
+            feed_age: AtomicU64::new(crate::feed::AGE_MAX),
         };
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
