@@ -108,10 +108,15 @@ impl Call<'_> {
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
     }
 
-    /// The body as JSON; an empty one is an empty map.
+    /// The body as a JSON map; an empty one is an empty map.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> std::result::Result<T, Problem> {
         let text = self.text().await?;
         let text = if text.trim().is_empty() { "{}" } else { &text };
+        if text.trim_start().starts_with('[') {
+            // It would be taken by the order of the fields.
+            let detail = "the body is not understood: it is a list";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
         serde_json::from_str(text).map_err(|error| {
             // Of a value that does not fit the message would quote it, which may be a secret.
             let what = match error.classify() {

@@ -9,6 +9,16 @@ use trestle_core::{Error, Result};
 
 /// Most entries of a list.
 const ENTRIES_MAX: usize = 512;
+/// The names that stand for somebody by what they are.
+const SPECIAL: [&str; 7] = [
+    "OWNER@",
+    "GROUP@",
+    "EVERYONE@",
+    "ANONYMOUS@",
+    "AUTHENTICATED@",
+    "ADMINISTRATOR@",
+    "ADMINUSERS@",
+];
 /// Longest identifier, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 512;
 
@@ -225,6 +235,11 @@ fn entry(value: &Value) -> Result<Entry> {
     if identifier.is_empty() || identifier.len() > IDENTIFIER_BYTES_MAX {
         return Err(Error::invalid("an identifier of cdmi_acl is not valid"));
     }
+    // Taken for a user's name, an entry that denies would deny nobody.
+    if identifier.ends_with('@') && !SPECIAL.contains(&identifier.as_str()) {
+        let message = format!("{identifier:?} of cdmi_acl is nobody who is known here");
+        return Err(Error::invalid(message));
+    }
     let kind = field(entry, "acetype")?;
     let kind = match number(kind)? {
         Some(0) => EntryType::Allow,
@@ -386,6 +401,7 @@ mod tests {
             json!([{"acetype": "MAYBE", "identifier": "a", "acemask": "READ"}]),
             json!([{"acetype": "0x3", "identifier": "a", "acemask": "READ"}]),
             json!([{"acetype": "ALLOW", "identifier": "a", "acemask": "FLY"}]),
+            json!([{"acetype": "DENY", "identifier": "DIALUP@", "acemask": "READ"}]),
             json!([{"acetype": "ALLOW", "identifier": "a", "acemask": "0xzz"}]),
             json!([{"acetype": "ALLOW", "identifier": "a", "acemask": "0xF0000000"}]),
             json!([{"acetype": "ALLOW", "identifier": "a", "acemask": "READ", "aceflags": "0x100"}]),

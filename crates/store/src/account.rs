@@ -171,7 +171,7 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// Deletes an account that owns no bucket; its properties go with it.
+    /// Deletes an account that has neither buckets nor identities; its properties go with it.
     ///
     /// # Errors
     /// `NotFound(Account)`; `NotEmpty`; `Forbidden`.
@@ -181,17 +181,24 @@ impl Store {
             let read = self.snapshot().await?;
             let confirmed = self.confirm(&*read, grant, None, None).await?;
             let found = find_account(&*read, id).await?;
-            let buckets = row_key::account_buckets(id, "");
-            let some = read.scan(&Scan::prefix(buckets.clone(), 1)).await?;
-            drop(read);
-            if !some.is_empty() {
-                let message = format!("account {id} still owns buckets");
-                return Err(Error::new(ErrorKind::NotEmpty, message));
-            }
             let mut expectations = vec![found.expectation(), confirmed];
-            if let Bound::Excluded(end) = row_key::end(&buckets) {
-                expectations.push(Expectation::EmptyRange(buckets, end));
+            // Users that outlived their account would be those of the next one of its name.
+            for (what, start) in [
+                ("owns buckets", row_key::account_buckets(id, "")),
+                (
+                    "has users, groups, roles or policies",
+                    row_key::identities_in(id),
+                ),
+            ] {
+                if !read.scan(&Scan::prefix(start.clone(), 1)).await?.is_empty() {
+                    let message = format!("account {id} still {what}");
+                    return Err(Error::new(ErrorKind::NotEmpty, message));
+                }
+                if let Bound::Excluded(end) = row_key::end(&start) {
+                    expectations.push(Expectation::EmptyRange(start, end));
+                }
             }
+            drop(read);
             let delete = |key| Write::Delete { key };
             let count = |count| delete(row_key::account_counter(id, count));
             let commit = Commit {

@@ -183,8 +183,15 @@ pub(crate) fn checksum(digests: &Digests, algorithm: DigestAlgorithm) -> Option<
     })
 }
 
-/// Refuses a representation beyond its limit.
+/// Refuses a representation beyond its limit, or that no dialect could send as it is.
 pub(crate) fn check_representation(representation: &Representation) -> Result<()> {
+    let mut texts = representation
+        .iter()
+        .flat_map(|(name, value)| [name, value]);
+    if texts.any(|text| text.contains(|c: char| c.is_ascii_control() && c != '\t')) {
+        let message = "a representation field has control characters";
+        return Err(Error::invalid(message));
+    }
     if bytes(representation) > REPRESENTATION_BYTES_MAX {
         return Err(store::too_large(
             "a representation",

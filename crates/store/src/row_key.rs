@@ -143,6 +143,11 @@ pub(crate) fn identities() -> Bytes {
     key(IDENTITIES, &[])
 }
 
+/// Start of the keys of all of an account's identities.
+pub(crate) fn identities_in(account: &AccountId) -> Bytes {
+    key(IDENTITY, &[account.as_str().as_bytes(), &[0]])
+}
+
 /// Start of the keys of an account's identities of one kind.
 pub(crate) fn identities_of(account: &AccountId, kind: u8) -> Bytes {
     identity(account, kind, "")

@@ -4,6 +4,8 @@
 //!
 //! A dialect adds rows in its file; a row is a name, the answer, and the request.
 
+mod admin;
+mod cdmi;
 mod rest;
 mod rows;
 mod s3;

@@ -432,7 +432,7 @@ impl Attempt<'_> {
     }
 
     /// Nobody hands out more than they have: an administrator is made, changed and deleted by one of
-    /// the account, a reseller administrator by another one.
+    /// the account, a reseller administrator and a service by a reseller administrator.
     async fn check_handing_out(
         &self,
         grant: &Grant,
@@ -449,13 +449,15 @@ impl Attempt<'_> {
             None => (false, false),
         };
         let was = |mark: fn(&User) -> bool| mark(user) || former.is_some_and(mark);
-        let refused = was(|user| user.reseller_admin || user.root) && !reseller
-            || was(|user| user.admin) && !admin && !reseller;
+        // A service reaches what an account's own users must not, such as images kept for it.
+        let above = was(|user| user.reseller_admin || user.service || user.root);
+        let refused = above && !reseller || was(|user| user.admin) && !admin && !reseller;
         match refused {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Forbidden,
-                "only an administrator may make, change or delete an administrator",
+                "only an administrator may make, change or delete an administrator, and only a \
+                 reseller administrator a service",
             )),
         }
     }
