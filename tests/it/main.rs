@@ -7,6 +7,7 @@ mod cdmi_objects;
 mod cdmi_rights;
 mod cli;
 mod clients;
+mod dialects;
 mod faults;
 mod figures;
 mod framing;
