@@ -22,6 +22,7 @@ mod objects;
 mod overload;
 mod proxies;
 mod rest;
+mod rights;
 mod s3;
 mod space;
 mod statuses;
