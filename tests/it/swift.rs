@@ -220,6 +220,86 @@ fn a_large_object_is_its_segments() {
 }
 
 #[test]
+fn a_large_object_is_one_object_everywhere() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    let mut rest = fixture.client();
+    let address = fixture.server().address;
+    let mut nobody = Client::anonymous(address);
+    let everybody = [("x-container-read", ".r:*,.rlistings")];
+    assert_eq!(swift.status("PUT", "/large", &everybody), 201);
+    assert_eq!(swift.status("PUT", "/parts", &everybody), 201);
+    let first = vec![b'a'; 200_000];
+    swift.put("/parts/p/1", &first);
+    swift.put("/parts/p/2", b"end");
+    let manifest = br#"[{"path":"/parts/p/1"},{"path":"/parts/p/2"},{"data":"IQ=="}]"#;
+    let path = "/large/slo?multipart-manifest=put";
+    let answer = swift.send("PUT", path, &[("content-type", "text/x")], manifest);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let etag = answer.header("etag").unwrap();
+    let dynamic = [("x-object-manifest", "parts/p/")];
+    assert_eq!(swift.status("PUT", "/large/dlo", &dynamic), 201);
+    for (name, end) in [("slo", "aend!"), ("dlo", "aend")] {
+        let length = 200_000 + end.len() - 1;
+        let path = format!("/rest/large/{name}");
+        let read = rest.send("GET", &path, &[], &[]).unwrap();
+        assert_eq!((read.status, read.body.len()), (200, length), "{name}");
+        assert!(read.text().ends_with(end), "{name}");
+        let head = rest.send("HEAD", &path, &[], &[]).unwrap();
+        assert_eq!(head.header("content-length"), Some(length.to_string()));
+        let tag = head.header("etag").unwrap();
+        assert_eq!(read.header("etag").as_ref(), Some(&tag));
+        let range = format!("bytes=199999-{}", length - 1);
+        let part = rest.send("GET", &path, &[("range", &range)], &[]).unwrap();
+        assert_eq!((part.status, part.text()), (206, end.to_owned()), "{name}");
+        let headers = [("accept", "application/octet-stream")];
+        let path = format!("/cdmi/large/{name}");
+        let read = rest.send("GET", &path, &headers, &[]).unwrap();
+        assert_eq!((read.status, read.body.len()), (200, length), "{name}");
+        let path = format!("/large/{name}");
+        let read = nobody.send("GET", &path, &[], &[]).unwrap();
+        assert_eq!(
+            (read.status, read.body.len()),
+            (200, length),
+            "{}",
+            read.text()
+        );
+        let copied = [("destination", "/rest/large/copy")];
+        let path = format!("/rest/large/{name}");
+        let copy = rest.send("COPY", &path, &copied, &[]).unwrap();
+        assert!(copy.status < 300, "{}", copy.text());
+        let read = swift.send("GET", "/large/copy?multipart-manifest=get", &[], &[]);
+        assert_eq!(read.body.len(), length, "{name}");
+        let patch = [("content-range", "bytes 0-0/*")];
+        let patched = rest.send("PATCH", &format!("/rest/large/{name}"), &patch, b"x");
+        assert_eq!(patched.unwrap().status / 100, 4, "{name}");
+    }
+    let slo = nobody.send("HEAD", "/large/slo", &[], &[]).unwrap();
+    let shown = format!("\"{}-3\"", etag.trim_matches('"'));
+    assert_eq!(slo.header("etag"), Some(shown));
+    let list = nobody.send("GET", "/large?list-type=2", &[], &[]).unwrap();
+    assert!(
+        list.text().contains("<Size>200004</Size>"),
+        "{}",
+        list.text()
+    );
+    // Segments are looked up when they are read, with the reader's own rights.
+    swift.put("/parts/p/3", b"more");
+    let read = rest.send("GET", "/rest/large/dlo", &[], &[]).unwrap();
+    assert_eq!(read.body.len(), 200_007);
+    let private = [("x-container-read", "")];
+    assert_eq!(swift.status("POST", "/parts", &private), 204);
+    for name in ["slo", "dlo"] {
+        let path = format!("/large/{name}");
+        let read = nobody.send("GET", &path, &[], &[]).unwrap();
+        assert_eq!(read.status, 403, "{name}: {}", read.text());
+    }
+    swift.put("/parts/p/1", b"other");
+    let read = rest.send("GET", "/rest/large/slo", &[], &[]).unwrap();
+    assert_eq!(read.status, 409, "a segment has changed");
+}
+
+#[test]
 fn other_dialects_see_the_same_objects() {
     let fixture = Fixture::new();
     let mut swift = Swift::new(&fixture);

@@ -158,6 +158,7 @@ impl Call<'_> {
             encrypt: encryption_of(effective),
             source: Source {
                 key_of_client: None,
+                itself: false,
                 bucket: place.bucket.clone(),
                 key: place.key.clone(),
                 version: VersionRef::Current,

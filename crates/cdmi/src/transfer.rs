@@ -161,6 +161,7 @@ impl Call<'_> {
             encrypt: encryption_of(&effective),
             source: Source {
                 key_of_client: None,
+                itself: false,
                 bucket: source.bucket.clone(),
                 key: source.object.key.clone(),
                 version: VersionRef::Current,

@@ -233,6 +233,7 @@ impl Call<'_> {
             encrypt: None,
             source: Source {
                 key_of_client: None,
+                itself: false,
                 bucket: from.clone(),
                 key: object.key.clone(),
                 version: VersionRef::Current,

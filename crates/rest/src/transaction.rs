@@ -495,6 +495,7 @@ async fn copy(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> R
         encrypt: None,
         source: Source {
             key_of_client: None,
+            itself: false,
             bucket,
             key,
             version,

@@ -129,6 +129,7 @@ pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
         encrypt: None,
         source: Source {
             key_of_client: None,
+            itself: false,
             bucket,
             key,
             version,

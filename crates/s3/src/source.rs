@@ -106,6 +106,7 @@ pub(crate) async fn readable(
     let tags = call.grant(tags, resource).await.is_ok();
     let source = Source {
         key_of_client: sse::source_key(call)?,
+        itself: false,
         bucket,
         key,
         version,

@@ -231,6 +231,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
             expires: None,
             storage_class: storage_class(call)?,
             documents,
+            manifest: None,
         },
         grant,
         encrypt: sse::asked(call)?,

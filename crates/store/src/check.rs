@@ -10,6 +10,7 @@ mod versions;
 use crate::feed;
 use crate::identity;
 use crate::layer;
+use crate::manifest;
 use crate::nouns::{Bucket, JobState, Object};
 use crate::placement::Tally;
 use crate::read::open_content;
@@ -359,7 +360,7 @@ impl Check<'_> {
             }
         }
         match read_whole(self.store, read, object, row).await {
-            Ok(()) => self.summary.bytes += object.length(),
+            Ok(()) => self.summary.bytes += object.stored_length(),
             Err(error) => self.found(place, because("the bytes", &error)),
         }
     }
@@ -427,7 +428,7 @@ fn decode_object(key: &[u8], row: &Row) -> Result<Object> {
 async fn read_whole(store: &Store, read: &dyn MetaRead, object: &Object, row: &Row) -> Result<()> {
     let range = ResolvedRange {
         start: 0,
-        end: object.length(),
+        end: object.stored_length(),
     };
     let content = open_content(&store.engine, object, row.body.clone(), range, None).await?;
     let mut chunks = content.unsealed(object, store.keys.unsealer(None));
@@ -437,9 +438,15 @@ async fn read_whole(store: &Store, read: &dyn MetaRead, object: &Object, row: &R
         .map(|digest| digest.algorithm)
         .collect();
     let mut hasher = Hasher::new(&algorithms);
+    let mut list = Vec::new();
     loop {
         match chunks.next_in(read).await {
-            Ok(Some(chunk)) => hasher.update(&chunk),
+            Ok(Some(chunk)) => {
+                hasher.update(&chunk);
+                if object.has_segments() {
+                    list.extend_from_slice(&chunk);
+                }
+            }
             Ok(None) => break,
             // Nobody here has the key; that the sealed bytes are what they were is seen with their rows.
             Err(error) if object.encryption.is_some() && error.kind() != ErrorKind::Corrupt => {
@@ -453,7 +460,10 @@ async fn read_whole(store: &Store, read: &dyn MetaRead, object: &Object, row: &R
             "they do not have the digests that were recorded",
         ));
     }
-    Ok(())
+    match object.has_segments() {
+        true => manifest::check(object, &list),
+        false => Ok(()),
+    }
 }
 
 async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {
@@ -468,7 +478,7 @@ async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {
 /// Checks that an object's layer is there, and as long as the object.
 async fn check_header(read: &dyn MetaRead, object: &Object, layer: LayerId) -> Result<()> {
     let (header, _) = layer::header(read, layer).await?;
-    if header.length != object.length() {
+    if header.length != object.stored_length() {
         return Err(Error::corrupt("its length is not the object's"));
     }
     Ok(())

@@ -4,7 +4,7 @@
 use crate::encryption::Encryption;
 use crate::layer::{DEPTH_MAX, Hold, NewLayer, Piece, References, header, pieces};
 use crate::nouns::{ComposeObject, Content, PartInfo, PutOutcome};
-use crate::object_update::check_properties;
+use crate::object_update::check_new;
 use crate::placement::{Draft, Slot};
 use crate::properties::{BucketProperties, Written};
 use crate::receive::{OBJECT_BYTES_MAX, object_too_large};
@@ -74,7 +74,7 @@ impl Store {
         let resource = Resource::Object(compose.bucket.clone(), compose.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         let owner = grant.principal().owner();
-        check_properties(&compose.properties)?;
+        check_new(&compose.properties)?;
         if compose.sources.is_empty() || compose.sources.len() > SOURCES_MAX {
             return Err(Error::invalid(format!(
                 "an object is made of 1 to {SOURCES_MAX} others"
@@ -142,6 +142,7 @@ impl Store {
         let mut all_small = Vec::new();
         for ((source, grant), number) in compose.sources.iter().zip(source_grants).zip(1u32..) {
             let found = self.find_source(read, grant, source).await?;
+            found.check_own()?;
             composed.expectations.extend(found.expectations.clone());
             if number > 1 && composed.encryption != found.object.encryption {
                 return Err(encrypted_differently());

@@ -46,7 +46,8 @@ impl Store {
             slot.confirm(self, &*read, grant).await?;
             store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
             let encrypt = target_encryption(&copy, &source, &slot.bucket.bucket.properties);
-            if encrypt.as_ref().map(Encrypt::encryption) != source.object.encryption {
+            let otherwise = encrypt.as_ref().map(Encrypt::encryption) != source.object.encryption;
+            if otherwise || source.is_joined() {
                 drop(read);
                 let Some(bytes) = taken.take_if(|taken| taken.version == source.object.version)
                 else {
@@ -56,7 +57,7 @@ impl Store {
                     continue;
                 };
                 let mut draft = bytes.draft(&copy, &source, &owner);
-                draft.properties = properties(&source.object)?;
+                draft.properties = source.kept(properties(&source.object)?)?;
                 check_properties(&draft.properties)?;
                 let outcome = CopyOutcome {
                     object: slot.object(self, draft),
@@ -80,7 +81,7 @@ impl Store {
                 hashed = Some(self.hash(source_grant, &copy.source, &wanted).await?);
                 continue;
             };
-            let new = properties(&source.object)?;
+            let new = source.kept(properties(&source.object)?)?;
             let draft = draft(&copy, &source, digests, source.content(), &owner);
             let draft = Draft {
                 properties: new,
@@ -155,7 +156,9 @@ pub(crate) fn draft(
     content: Content,
     owner: &Option<Owner>,
 ) -> Draft {
-    let written = if source.is_whole() {
+    let written = if source.is_joined() {
+        Written::Whole
+    } else if source.is_whole() {
         source.object.written.clone()
     } else if digests.get(DigestAlgorithm::Md5).is_some() {
         Written::Whole

@@ -5,7 +5,7 @@
 
 use crate::layer::Hold;
 use crate::nouns::{Content, CreateDirectory, PutOutcome};
-use crate::object_update::check_properties;
+use crate::object_update::check_new;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -26,7 +26,7 @@ impl Store {
         let resource = Resource::Object(create.bucket.clone(), create.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         let owner = grant.principal().owner();
-        check_properties(&create.properties)?;
+        check_new(&create.properties)?;
         // For those who take it for an object without bytes.
         let digests = Hasher::new(&[DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme]).finish();
         let mut hold = Hold::default();

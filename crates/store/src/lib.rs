@@ -24,6 +24,7 @@ mod job;
 mod keys;
 mod layer;
 mod list;
+mod manifest;
 mod nouns;
 mod object_update;
 mod patch;
@@ -60,6 +61,10 @@ pub use identity::{
     NewAccessKey, NewRole, NewUser, Role, User,
 };
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
+pub use manifest::{
+    Joined, MANIFEST_BYTES_MAX, Manifest, NESTING_MAX, ObjectSegment, PREFIX_SEGMENTS_MAX, Reach,
+    SEGMENTS_MAX, Segment, joined_digest, joined_length,
+};
 pub use nouns::{
     Account, AccountProperties, AccountUsage, Bucket, BucketUsage, CheckObject, ComposeObject,
     Content, CopyObject, CopyOutcome, CreateDirectory, DeleteDirectory, DeleteObject,

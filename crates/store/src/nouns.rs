@@ -12,6 +12,7 @@ pub use upload::{
 };
 
 use crate::encryption::{Encrypt, Encryption};
+use crate::manifest::{Manifest, md5};
 use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
 use crate::receive::BodyChecks;
 use crate::tree::Change;
@@ -147,6 +148,8 @@ pub struct Object {
     pub storage_class: Option<String>,
     /// Dialect state without a neutral meaning.
     pub documents: BTreeMap<String, String>,
+    /// What it stands for, when it is not for its own bytes.
+    pub manifest: Option<Manifest>,
 }
 
 /// Which version of a key.
@@ -187,8 +190,45 @@ pub struct PartInfo {
 }
 
 impl Object {
-    /// Size in bytes.
+    /// How many bytes a read gives: of a manifest, those that it joins.
     pub fn length(&self) -> u64 {
+        self.joined_length().unwrap_or_else(|| self.stored_length())
+    }
+
+    fn joined_length(&self) -> Option<u64> {
+        match &self.manifest {
+            Some(Manifest::Segments { length }) => Some(*length),
+            Some(Manifest::Prefix { found, .. }) => *found,
+            None => None,
+        }
+    }
+
+    /// Whether length and tag are those of what it joins.
+    pub fn is_joined(&self) -> bool {
+        self.joined_length().is_some()
+    }
+
+    /// Whether it is a manifest that lists segments.
+    pub fn has_segments(&self) -> bool {
+        matches!(self.manifest, Some(Manifest::Segments { .. }))
+    }
+
+    /// What identifies its bytes among those that the key may hold: their MD5, or what stands for it.
+    pub fn content_tag(&self) -> String {
+        match &self.written {
+            Written::Parts { digest, .. } if self.is_joined() => return digest.hex(),
+            Written::Parts { count, digest } => return format!("{}-{count}", digest.hex()),
+            Written::Whole | Written::Patched => {}
+        }
+        match self.digests.get(DigestAlgorithm::Md5) {
+            Some(digest) => digest.hex(),
+            // Unique, and new with each change.
+            None => format!("{}-1", md5(self.revision().as_bytes()).hex()),
+        }
+    }
+
+    /// Size of its own bytes.
+    pub fn stored_length(&self) -> u64 {
         match self.content {
             Content::Data { length, .. } => length,
             Content::Directory | Content::DeleteMarker => 0,
@@ -211,6 +251,7 @@ impl Object {
         self.expires = properties.expires;
         self.storage_class = properties.storage_class;
         self.documents = properties.documents;
+        self.manifest = properties.manifest;
     }
 
     /// Its mutable part.
@@ -225,6 +266,7 @@ impl Object {
             expires: self.expires,
             storage_class: self.storage_class.clone(),
             documents: self.documents.clone(),
+            manifest: self.manifest.clone(),
         }
     }
 
@@ -239,7 +281,14 @@ impl Object {
     /// The revision of what a reader sees: new whenever bytes, representation or metadata change.
     /// Unique among all revisions of all objects.
     pub fn revision(&self) -> String {
-        format!("{}-{}", self.version, self.change)
+        let own = format!("{}-{}", self.version, self.change);
+        match (&self.manifest, &self.written) {
+            // What a prefix joins changes without the manifest.
+            (Some(Manifest::Prefix { found: Some(_), .. }), Written::Parts { digest, .. }) => {
+                format!("{own}-{}", digest.hex())
+            }
+            _ => own,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::bucket_update::{bytes, check_tags};
 use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
+use crate::manifest::Manifest;
 use crate::nouns::{Object, UpdateObject, VersionRef};
 use crate::placement::Changes;
 use crate::properties::{ObjectProperties, Retention, RetentionMode};
@@ -12,7 +13,7 @@ use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{Error, Result};
+use trestle_core::{Error, KEY_BYTES_MAX, Result};
 use trestle_engine::{Body, MetaRead, Urgency};
 
 /// Largest access control list of an object, in bytes.
@@ -28,7 +29,7 @@ pub type ChangeObject<'a> = dyn Fn(&mut ObjectProperties) -> Result<()> + Send +
 impl Store {
     /// Changes the properties of a version. Each part that comes out different needs a grant for
     /// its action; shortening a retention in governance mode needs one for `BypassRetention`, too.
-    /// A change of representation, metadata, storage class or expiry is a modification; one of
+    /// A change of representation, metadata, storage class, expiry or manifest is a modification; one of
     /// tags, access control list, retention, hold or documents is not.
     ///
     /// # Errors
@@ -101,6 +102,7 @@ impl Store {
         }
         check_retention(former.retention, properties.retention, guard)?;
         check_properties(&properties)?;
+        check_manifest(&former, &properties)?;
         if let Some(acl) = properties
             .acl
             .as_ref()
@@ -198,6 +200,7 @@ fn is_modification(former: &ObjectProperties, new: &ObjectProperties) -> bool {
         || former.metadata != new.metadata
         || former.expires != new.expires
         || former.storage_class != new.storage_class
+        || former.manifest != new.manifest
 }
 
 /// A retention in force may be extended; in governance mode it may be anything for who may pass
@@ -214,8 +217,34 @@ fn check_retention(former: Option<Retention>, new: Option<Retention>, guard: Gua
     }
 }
 
+/// Segments come and go with the content that lists them.
+fn check_manifest(former: &ObjectProperties, new: &ObjectProperties) -> Result<()> {
+    let lists = |properties: &ObjectProperties| {
+        matches!(properties.manifest, Some(Manifest::Segments { .. }))
+    };
+    match former.manifest == new.manifest || !lists(former) && !lists(new) {
+        true => Ok(()),
+        false => Err(Error::invalid("a manifest's segments are not a property")),
+    }
+}
+
+/// Refuses the properties of a new content that say it lists segments: only its verb knows them.
+pub(crate) fn check_new(properties: &ObjectProperties) -> Result<()> {
+    match properties.manifest {
+        Some(Manifest::Segments { .. }) => Err(Error::invalid(
+            "a manifest's segments are put by a verb of their own",
+        )),
+        _ => check_properties(properties),
+    }
+}
+
 /// Refuses properties beyond their limits.
 pub(crate) fn check_properties(properties: &ObjectProperties) -> Result<()> {
+    if let Some(Manifest::Prefix { prefix, found, .. }) = &properties.manifest
+        && (found.is_some() || prefix.len() > KEY_BYTES_MAX)
+    {
+        return Err(Error::invalid("a prefix that joins no objects"));
+    }
     check_representation(&properties.representation)?;
     check_metadata(&properties.metadata)?;
     check_tags(&properties.tags)?;

@@ -10,7 +10,7 @@ use crate::layer::{
     header, pieces,
 };
 use crate::nouns::{Content, Object, Offset, PatchObject, PutOutcome};
-use crate::object_update::check_properties;
+use crate::object_update::check_new;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
 use crate::put::encrypt_of;
@@ -59,7 +59,7 @@ impl Store {
         store::require(grant, Action::WriteObject, &resource)?;
         patch.checks.check_limits()?;
         if let Some(properties) = &patch.create {
-            check_properties(properties)?;
+            check_new(properties)?;
         }
         let read = self.snapshot().await?;
         let slot = self.look_up_patched(&*read, grant, &patch).await?;
@@ -181,7 +181,7 @@ impl Store {
         hold: &mut Hold,
     ) -> Result<Option<Changed>> {
         let current = slot.live(self);
-        let former = current.map_or(0, |current| current.object.length());
+        let former = current.map_or(0, |current| current.object.stored_length());
         let layer = current.and_then(|current| current.object.layer());
         let length = former.max(place.end);
         if received.is_sealed() && received.length > 0 {
@@ -247,7 +247,7 @@ impl Store {
         place: ResolvedRange,
         received: &Received,
     ) -> Result<Changed> {
-        let former = current.map_or(0, |current| current.object.length());
+        let former = current.map_or(0, |current| current.object.stored_length());
         let of = current.and_then(|current| current.object.layer());
         let mut references = References::default();
         let mut layer = NewLayer::new(LayerId(self.host.id()));
@@ -293,7 +293,7 @@ impl Store {
         (of, place): (LayerId, ResolvedRange),
         received: &Received,
     ) -> Result<()> {
-        let former = current.map_or(0, |current| current.object.length());
+        let former = current.map_or(0, |current| current.object.stored_length());
         let patch = self.aligned(read, current, place, received).await?;
         let mut layer = self.layer_for(received);
         let before = ResolvedRange {
@@ -351,7 +351,7 @@ impl Store {
         place: ResolvedRange,
         received: &'r Received,
     ) -> Result<Patch<'r>> {
-        let former = current.map_or(0, |current| current.object.length());
+        let former = current.map_or(0, |current| current.object.stored_length());
         if received.extents().is_some() {
             return Ok(unwidened(place, received));
         }
@@ -374,7 +374,7 @@ impl Store {
         (of, place): (LayerId, ResolvedRange),
         received: &'r Received,
     ) -> Result<Patch<'r>> {
-        let former = current.map_or(0, |current| current.object.length());
+        let former = current.map_or(0, |current| current.object.stored_length());
         let blocks = self.aligned(read, current, place, received).await?;
         let mut wide = ResolvedRange {
             start: blocks.start,
@@ -443,8 +443,8 @@ impl Store {
             return Ok(Bytes::new());
         };
         let range = ResolvedRange {
-            start: start.min(object.length()),
-            end: end.min(object.length()),
+            start: start.min(object.stored_length()),
+            end: end.min(object.stored_length()),
         };
         if range.is_empty() {
             return Ok(Bytes::new());
@@ -462,13 +462,14 @@ impl Store {
 /// Where the body goes.
 fn offset_of(patch: &PatchObject, current: Option<&FoundObject>) -> Result<u64> {
     if let Some(current) = current
-        && !matches!(current.object.content, Content::Data { .. })
+        && (!matches!(current.object.content, Content::Data { .. })
+            || current.object.manifest.is_some())
     {
         return Err(Error::invalid(
-            "what has no bytes cannot be changed in part",
+            "what has no bytes of its own cannot be changed in part",
         ));
     }
-    let length = current.map_or(0, |current| Object::length(&current.object));
+    let length = current.map_or(0, |current| Object::stored_length(&current.object));
     match patch.at {
         Offset::At(at) => Ok(at),
         Offset::End => Ok(length),
@@ -524,7 +525,7 @@ fn appended_digests(
         };
     };
     let mut digests = Digests::default();
-    if place.start == current.length() {
+    if place.start == current.stored_length() {
         for digest in current.digests.iter() {
             let next = received.digests.get(digest.algorithm);
             let joined = next.and_then(|next| digest.followed_by(next, received.length));

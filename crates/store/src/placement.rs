@@ -68,7 +68,7 @@ impl Tally {
     pub(crate) fn current(object: &Object) -> Self {
         Tally {
             objects: 1,
-            bytes: store::signed(object.length()),
+            bytes: store::signed(object.stored_length()),
             ..Tally::default()
         }
     }
@@ -76,7 +76,7 @@ impl Tally {
     pub(crate) fn version(object: &Object) -> Self {
         Tally {
             versions: 1,
-            version_bytes: store::signed(object.length()),
+            version_bytes: store::signed(object.stored_length()),
             ..Tally::default()
         }
     }
@@ -229,6 +229,7 @@ impl Slot {
             expires: properties.expires,
             storage_class: properties.storage_class,
             documents: properties.documents,
+            manifest: properties.manifest,
         }
     }
 
@@ -311,7 +312,7 @@ impl Slot {
             .chain(self.null.as_ref().map(|null| &null.object))
         {
             guard.check(replaced)?;
-            tally.bytes -= store::signed(replaced.length());
+            tally.bytes -= store::signed(replaced.stored_length());
         }
         // The commit of a small one will be there at once.
         if declared.unwrap_or(0) > store.engine.data.body_bytes_max() as u64 {

@@ -4,6 +4,7 @@
 //! keeps what has no meaning outside of it.
 
 use crate::encryption::Encryption;
+use crate::manifest::Manifest;
 use std::collections::BTreeMap;
 use trestle_core::{Digest, Metadata, Representation, Timestamp};
 
@@ -149,6 +150,9 @@ pub struct ObjectProperties {
     pub storage_class: Option<String>,
     /// Dialect state without a neutral meaning, by names that the dialect chooses.
     pub documents: BTreeMap<String, String>,
+    /// What the object stands for, when it is not for its own bytes. Segments are set by their verb
+    /// alone, a prefix as any property is.
+    pub manifest: Option<Manifest>,
 }
 
 /// How a content came about.
@@ -161,7 +165,7 @@ pub enum Written {
     Parts {
         /// How many.
         count: u32,
-        /// MD5 of the parts' MD5 values.
+        /// MD5 of the parts' MD5 values; of joined segments, of what identifies each of them.
         digest: Digest,
     },
     /// Changed in place.

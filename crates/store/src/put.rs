@@ -5,7 +5,7 @@ use crate::bucket_update::bytes;
 use crate::encryption::{Encrypt, Encryption};
 use crate::layer::Hold;
 use crate::nouns::{Content, Object, PutObject, PutOutcome};
-use crate::object_update::check_properties;
+use crate::object_update::{check_new, check_properties};
 use crate::placement::{Changes, Draft, Slot};
 use crate::properties::{BucketProperties, Checksum, Written};
 use crate::receive::Received;
@@ -35,7 +35,7 @@ impl Store {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        self.put_under(grant, put, None, body).await
+        self.put_under(grant, put, Under::default(), body).await
     }
 
     /// As [`Store::put`], under an id that the caller has: an object that comes back.
@@ -52,14 +52,33 @@ impl Store {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        self.put_under(grant, put, Some(id), body).await
+        let under = Under {
+            id: Some(id),
+            written: Written::Whole,
+        };
+        self.put_under(grant, put, under, body).await
+    }
+
+    /// As [`Store::put`], of a content that came about in another way.
+    pub(crate) async fn put_written<B>(
+        &self,
+        grant: &Grant,
+        put: PutObject,
+        written: Written,
+        body: B,
+    ) -> Result<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let under = Under { id: None, written };
+        self.put_under(grant, put, under, body).await
     }
 
     async fn put_under<B>(
         &self,
         grant: &Grant,
         put: PutObject,
-        id: Option<ObjectId>,
+        Under { id, written }: Under,
         body: B,
     ) -> Result<PutOutcome>
     where
@@ -69,7 +88,10 @@ impl Store {
         store::require(grant, Action::WriteObject, &resource)?;
         let owner = grant.principal().owner();
         put.checks.check_limits()?;
-        check_properties(&put.properties)?;
+        match written {
+            Written::Whole => check_new(&put.properties)?,
+            _ => check_properties(&put.properties)?,
+        }
         // Refuses what will be refused before the body is read. The commit decides: it expects the
         // rows to be as they were found.
         let mut found = self.look_up(grant, &put, id).await?;
@@ -81,7 +103,11 @@ impl Store {
         let received = self.receive(&checks, encrypt.as_ref(), body).await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
-            let draft = draft(&put, &owner, encrypt.as_ref(), &received);
+            let mut draft = draft(&put, &owner, encrypt.as_ref(), &received);
+            if written != Written::Whole {
+                draft.digests = Digests::default();
+                draft.written = written.clone();
+            }
             if let Some(outcome) = self.try_put(found, draft, &received, &mut hold).await? {
                 return Ok(outcome);
             }
@@ -140,6 +166,15 @@ impl Slot {
         changes.tokens.extend(received.token());
         Ok(Some(changes))
     }
+}
+
+/// What else a write is told.
+#[derive(Default)]
+struct Under {
+    /// The id that the object is to have.
+    id: Option<ObjectId>,
+    /// How its content came about.
+    written: Written,
 }
 
 /// What a write makes of what it received.

@@ -2,13 +2,14 @@
 
 use crate::encryption::{CustomerKey, Unsealer, check_customer_key};
 use crate::layer::LayerReader;
+use crate::manifest::{self, Joined, MANIFEST_BYTES_MAX, Segment};
 use crate::nouns::{Bucket, Content, Object, ReadObject, VersionRef};
 use crate::placement;
 use crate::record::{BucketRecord, Record};
 use crate::ring::Keys;
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
@@ -20,12 +21,30 @@ use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{BodyRef, Data, Engine, Expectation, MetaRead, Pin};
 
 impl Store {
-    /// A version's record.
+    /// A version's record, as the version reads: of a manifest, what it stands for.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `NotFound(Object)`, with the delete marker that is there instead;
-    /// `NotFound(Version)`; `Forbidden`.
+    /// `NotFound(Version)`; `Forbidden`; `Conflict` when a manifest's prefix cannot be resolved.
     pub async fn head(
+        &self,
+        grant: &Grant,
+        bucket: &BucketName,
+        key: &Key,
+        version: VersionRef,
+    ) -> Result<Object> {
+        let object = self.head_itself(grant, bucket, key, version).await?;
+        match READS.contains(&grant.action()) {
+            true => self.as_it_reads(grant, object).await,
+            false => Ok(object),
+        }
+    }
+
+    /// As [`Store::head`], but of a manifest itself.
+    ///
+    /// # Errors
+    /// Those of [`Store::head`].
+    pub async fn head_itself(
         &self,
         grant: &Grant,
         bucket: &BucketName,
@@ -39,11 +58,24 @@ impl Store {
         Ok(found.object)
     }
 
-    /// Opens a version for reading.
+    /// Opens a version for reading. A manifest reads as what it stands for, with the rights of whoever
+    /// has the grant.
     ///
     /// # Errors
     /// Those of [`Store::head`]; `Conflict` when concurrent writes of the key keep winning.
     pub async fn open_object(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
+        let reader = self.open_itself(grant, read).await?;
+        match reader.object.manifest {
+            None => Ok(reader),
+            Some(_) => self.through(grant, reader).await,
+        }
+    }
+
+    /// As [`Store::open_object`], but a manifest itself: its own bytes.
+    ///
+    /// # Errors
+    /// Those of [`Store::open_object`].
+    pub async fn open_itself(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
         let action = match read.version {
             VersionRef::Current => Action::ReadObject,
@@ -64,14 +96,17 @@ impl Store {
                 pin = Some(self.engine.pins.pin(layer.0).await);
                 continue;
             }
-            return Ok(ObjectReader {
+            let own = Own {
                 engine: self.engine.clone(),
                 keys: self.keys.clone(),
-                customer: None,
                 pin: object.layer().and(pin),
                 snapshot,
-                object,
                 body,
+            };
+            return Ok(ObjectReader {
+                object,
+                customer: None,
+                bytes: Where::Own(own),
             });
         }
         Err(store::conflict())
@@ -194,6 +229,14 @@ pub(crate) fn looks(version: VersionRef) -> &'static [Action] {
     }
 }
 
+/// The actions that look at what an object reads as.
+const READS: [Action; 4] = [
+    Action::ReadObject,
+    Action::ReadObjectMetadata,
+    Action::ReadObjectVersion,
+    Action::ReadObjectVersionMetadata,
+];
+
 /// Why a key has no current object.
 pub(crate) async fn missing(read: &dyn MetaRead, bucket: &Bucket, key: &Key) -> Result<Error> {
     let newest = placement::find_newest(read, bucket, key).await?;
@@ -210,13 +253,25 @@ fn is_marker(marker: &Object) -> Error {
 /// An open object: its record, and its bytes on demand. Both are of one moment, and stay readable
 /// whatever becomes of the object. To be used at once: it holds a snapshot.
 pub struct ObjectReader {
+    object: Object,
+    customer: Option<CustomerKey>,
+    bytes: Where,
+}
+
+/// Where the bytes of an open object are.
+enum Where {
+    Own(Own),
+    /// In what a manifest joins.
+    Joined(Joined),
+}
+
+/// An object's own bytes.
+struct Own {
     engine: Engine,
     keys: Arc<Keys>,
-    customer: Option<CustomerKey>,
     /// On the object's layer.
     pin: Option<Pin>,
     snapshot: Box<dyn MetaRead>,
-    object: Object,
     body: Option<BodyRef>,
 }
 
@@ -227,9 +282,58 @@ impl std::fmt::Debug for ObjectReader {
 }
 
 impl ObjectReader {
+    /// A manifest that reads as what it joins.
+    pub(crate) fn joined(object: Object, joined: Joined) -> Self {
+        ObjectReader {
+            object,
+            customer: None,
+            bytes: Where::Joined(joined),
+        }
+    }
+
     /// The record.
     pub fn object(&self) -> &Object {
         &self.object
+    }
+
+    /// What it joins, of what reads as joined.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        match &self.bytes {
+            Where::Own(_) => &[],
+            Where::Joined(joined) => joined.segments(),
+        }
+    }
+
+    /// How many bytes there are to read.
+    pub fn length(&self) -> u64 {
+        match self.bytes {
+            Where::Own(_) => self.object.stored_length(),
+            Where::Joined(_) => self.object.length(),
+        }
+    }
+
+    /// The segments that a manifest lists: of one that was opened itself.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it lists none; `Corrupt`.
+    pub async fn into_segments(self) -> Result<Vec<Segment>> {
+        let end = self.length();
+        if !self.object.has_segments() || matches!(self.bytes, Where::Joined(_)) {
+            return Err(Error::invalid("the object lists no segments"));
+        }
+        if end > MANIFEST_BYTES_MAX as u64 {
+            return Err(Error::corrupt("a manifest beyond its limit"));
+        }
+        let mut text = BytesMut::new();
+        match self.into_own_bytes(ResolvedRange { start: 0, end }).await? {
+            ObjectBytes::Whole(bytes) => text.extend_from_slice(&bytes),
+            ObjectBytes::Stream(mut stream) => {
+                while let Some(chunk) = stream.next().await {
+                    text.extend_from_slice(&chunk?);
+                }
+            }
+        }
+        manifest::decode(&text)
     }
 
     /// Reads with the key that the client keeps.
@@ -249,15 +353,32 @@ impl ObjectReader {
     /// `Corrupt`; `WrongKey` when the client keeps the key and did not give it; `InvalidInput` for a
     /// range beyond the end.
     pub async fn into_bytes(self, range: ResolvedRange) -> Result<ObjectBytes> {
-        if range.start > range.end || range.end > self.object.length() {
-            return Err(Error::invalid("the range does not lie within the object"));
+        match &self.bytes {
+            Where::Own(_) => self.into_own_bytes(range).await,
+            Where::Joined(_) if range.start > range.end || range.end > self.length() => {
+                Err(beyond())
+            }
+            Where::Joined(joined) => {
+                let stream = joined.read(range).await?;
+                Ok(ObjectBytes::Stream(ObjectStream(stream)))
+            }
         }
-        let content = open_content(&self.engine, &self.object, self.body, range, self.pin);
+    }
+
+    /// As [`ObjectReader::into_bytes`], of what was opened itself.
+    pub(crate) async fn into_own_bytes(self, range: ResolvedRange) -> Result<ObjectBytes> {
+        let Where::Own(own) = self.bytes else {
+            return Err(Error::invalid("a manifest reads as what it joins"));
+        };
+        if range.start > range.end || range.end > self.object.stored_length() {
+            return Err(beyond());
+        }
+        let content = open_content(&own.engine, &self.object, own.body, range, own.pin);
         let customer = self.customer.map(|customer| customer.key);
-        let unsealer = self.keys.unsealer(customer);
+        let unsealer = own.keys.unsealer(customer);
         let mut chunks = content.await?.unsealed(&self.object, unsealer);
-        let first = chunks.next_in(&*self.snapshot).await?;
-        drop(self.snapshot);
+        let first = chunks.next_in(&*own.snapshot).await?;
+        drop(own.snapshot);
         let whole = first.as_ref().map_or(0, |first| first.len() as u64) == range.len();
         let (Some(first), false) = (&first, whole) else {
             return Ok(ObjectBytes::Whole(first.unwrap_or_default()));
@@ -275,6 +396,10 @@ impl ObjectReader {
             stream::iter([Ok(first)]).chain(rest).boxed(),
         )))
     }
+}
+
+fn beyond() -> Error {
+    Error::invalid("the range does not lie within the object")
 }
 
 /// The bytes of a range.

@@ -10,6 +10,7 @@ mod encryption;
 mod feed;
 mod job;
 mod layer;
+mod manifest;
 mod object;
 mod upload;
 
@@ -17,6 +18,7 @@ pub(crate) use bucket::BucketRecord;
 pub(crate) use feed::FeedRecord;
 pub(crate) use job::JobRecord;
 pub(crate) use layer::{ExtentRecord, LayerRecord, SealedRecord, Source};
+pub(crate) use manifest::{ManifestRecord, StandsFor};
 pub(crate) use object::ObjectRecord;
 pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::encryption::Encryption;
+use crate::manifest::Manifest;
 use crate::nouns::{Bucket, Content, Held, Object};
 use crate::properties::*;
 use serde_json::json;
@@ -47,6 +48,11 @@ fn object(layer: Option<LayerId>) -> Object {
         expires: Some(Timestamp(40)),
         storage_class: Some("COLD".into()),
         documents: [("d".to_owned(), "e".to_owned())].into(),
+        manifest: Some(Manifest::Prefix {
+            bucket: BucketName::parse_qualified("acme:b").unwrap(),
+            prefix: "p/".into(),
+            found: None,
+        }),
         representation: [("content-type".to_owned(), "text/plain".to_owned())].into(),
         metadata: [("m".to_owned(), json!({"a": [1, 2.5, null, "x"]}))].into(),
     }
@@ -70,6 +76,7 @@ fn markers_and_plain_objects_come_back_too() {
     let mut object = object(None);
     object.tags.clear();
     object.documents.clear();
+    object.manifest = None;
     object.retention = None;
     object.legal_hold = false;
     object.null_version = false;

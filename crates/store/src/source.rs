@@ -3,7 +3,9 @@
 
 use crate::encryption::check_customer_key;
 use crate::layer::{NewLayer, References, header, pieces};
+use crate::manifest::Manifest;
 use crate::nouns::{Content, Object, ReadObject, Source, VersionRef};
+use crate::properties::ObjectProperties;
 use crate::read::{ObjectBytes, open_content};
 use crate::store::{self, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
@@ -22,12 +24,60 @@ pub(crate) struct FoundSource {
     /// That it still is as it was found.
     pub(crate) expectations: Vec<Expectation>,
     body: Option<BodyRef>,
+    /// Whether a manifest itself is meant.
+    itself: bool,
 }
 
 impl FoundSource {
     /// Whether all its bytes are meant.
     pub(crate) fn is_whole(&self) -> bool {
-        self.range.len() == self.object.length()
+        self.range.len() == self.length()
+    }
+
+    /// Whether its bytes are those of what a manifest joins: they have to be read.
+    pub(crate) fn is_joined(&self) -> bool {
+        !self.itself && self.object.manifest.is_some()
+    }
+
+    fn length(&self) -> u64 {
+        match self.itself {
+            true => self.object.stored_length(),
+            false => self.object.length(),
+        }
+    }
+
+    /// Refuses what would need bytes of its own.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub(crate) fn check_own(&self) -> Result<()> {
+        match self.is_joined() {
+            true => Err(Error::invalid(
+                "what a manifest stands for has to be copied first",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Properties of a copy, which stands for other objects only when its source itself was copied.
+    ///
+    /// # Errors
+    /// `InvalidInput` for the segments of another content.
+    pub(crate) fn kept(&self, mut properties: ObjectProperties) -> Result<ObjectProperties> {
+        if self.is_joined() {
+            properties.manifest = None;
+            return Ok(properties);
+        }
+        let lists =
+            |manifest: &Option<Manifest>| matches!(manifest, Some(Manifest::Segments { .. }));
+        let (own, new) = (&self.object.manifest, &properties.manifest);
+        let same = own == new && self.is_whole();
+        match same || !lists(own) && !lists(new) {
+            true => Ok(properties),
+            false => Err(Error::invalid(
+                "segments are copied whole, with their manifest",
+            )),
+        }
     }
 
     /// What a copy of it holds; its layer is yet to be found.
@@ -91,6 +141,10 @@ impl Store {
         let place = (&source.bucket, &source.key, source.version);
         let (found, expectations) = self.find(read, grant, place).await?;
         let FoundObject { object, body, .. } = found;
+        let object = match source.itself {
+            true => object,
+            false => self.as_it_reads(grant, object).await?,
+        };
         let validators = Validators {
             tag: (source.tag_of)(&object),
             modified: object.modified,
@@ -101,18 +155,20 @@ impl Store {
                 "the precondition on the source does not hold",
             ));
         }
-        let whole = ResolvedRange {
-            start: 0,
-            end: object.length(),
+        let end = match source.itself {
+            true => object.stored_length(),
+            false => object.length(),
         };
+        let whole = ResolvedRange { start: 0, end };
         check_customer_key(object.encryption.as_ref(), source.key_of_client.as_ref())?;
         let range = source.range;
-        let range = range.map_or(Ok(whole), |range| range.resolve(object.length()))?;
+        let range = range.map_or(Ok(whole), |range| range.resolve(end))?;
         Ok(FoundSource {
             object,
             range,
             expectations,
             body,
+            itself: source.itself,
         })
     }
 
@@ -246,10 +302,13 @@ impl Store {
             key: source.key.clone(),
             version: source.version,
         };
-        let reader = self.open_object(grant, &read).await?;
+        let reader = match source.itself {
+            true => self.open_itself(grant, &read).await?,
+            false => self.open_object(grant, &read).await?,
+        };
         let reader = reader.with_key(source.key_of_client.clone())?;
         let version = reader.object().version;
-        let length = reader.object().length();
+        let length = reader.length();
         let whole = ResolvedRange {
             start: 0,
             end: length,

@@ -11,8 +11,8 @@ use crate::row_key::{self, Count};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Weak};
 use trestle_access::{Acl, Action, Grant, Grantee, Ownership, Permission, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Key, Noun, Owner, Precondition, Result,
@@ -38,6 +38,8 @@ const SETTING_BYTES_MAX: usize = 64 << 10;
 /// the commit replaces.
 #[derive(Debug)]
 pub struct Store {
+    /// For what outlives a verb: the stream of a manifest's segments.
+    pub(crate) this: Weak<Store>,
     pub(crate) engine: Engine,
     pub(crate) host: Host,
     pub(crate) keys: Arc<Keys>,
@@ -119,7 +121,8 @@ impl Store {
         root_account: AccountId,
         master: Option<MasterKey>,
     ) -> Result<Arc<Store>> {
-        let store = Store {
+        let store = Arc::new_cyclic(|this| Store {
+            this: this.clone(),
             keys: Keys::new(engine.clone(), host.random.clone(), master),
             engine,
             host,
@@ -129,7 +132,7 @@ impl Store {
             cache: crate::identity::Cache::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
             feed_age: AtomicU64::new(crate::feed::AGE_MAX),
-        };
+        });
         store.check_master_key().await?;
         let key = row_key::account(&root_account);
         let read = store.snapshot().await?;
@@ -139,7 +142,7 @@ impl Store {
             store.make_account(&root_account, None).await?;
         }
         drop(read);
-        Ok(Arc::new(store))
+        Ok(store)
     }
 
     /// Remembers which master key the store was made with, and refuses another.

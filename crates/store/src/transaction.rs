@@ -12,7 +12,7 @@ use crate::nouns::{
     Bucket, CheckObject, CompleteUpload, CopyObject, DeleteObject, Object, PropertiesOf, PutObject,
     RenameObject, UpdateObject, UploadKey,
 };
-use crate::object_update::{ChangeObject, check_properties};
+use crate::object_update::{ChangeObject, check_new};
 use crate::placement::{Changes, Draft, Slot};
 use crate::put::{draft as put_draft, encrypt_of};
 use crate::receive::Received;
@@ -390,7 +390,7 @@ impl Store {
     ) -> Result<Option<Planned>> {
         store::require(grant, Action::WriteObject, &resource(&put.bucket, &put.key))?;
         put.checks.check_limits()?;
-        check_properties(&put.properties)?;
+        check_new(&put.properties)?;
         let mut slot = Slot::find(read, &put.bucket, &put.key).await?;
         slot.confirm(self, read, grant).await?;
         store::check_precondition(&put.precondition, put.tag_of, slot.live(self))?;
@@ -421,6 +421,7 @@ impl Store {
         let target = resource(&copy.bucket, &copy.key);
         store::require(grant, Action::WriteObject, &target)?;
         let source = self.find_source(read, source_grant, &copy.source).await?;
+        source.check_own()?;
         let mut slot = Slot::find(read, &copy.bucket, &copy.key).await?;
         slot.confirm(self, read, grant).await?;
         store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
@@ -438,7 +439,7 @@ impl Store {
         })?;
         let owner = grant.principal().owner();
         let draft = Draft {
-            properties: properties(&source.object)?,
+            properties: source.kept(properties(&source.object)?)?,
             ..copy_draft(copy, &source, digests, source.content(), &owner)
         };
         let placed = self

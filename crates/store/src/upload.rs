@@ -10,7 +10,7 @@ use crate::layer::Hold;
 use crate::nouns::{
     CreateUpload, ListUploads, Part, PartListing, Upload, UploadItem, UploadKey, UploadListing,
 };
-use crate::object_update::check_properties;
+use crate::object_update::check_new;
 use crate::placement::Changes;
 use crate::put::encrypt_of;
 use crate::record::{PartRecord, Record, UploadRecord};
@@ -51,7 +51,7 @@ impl Store {
         } = create;
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
-        check_properties(&properties)?;
+        check_new(&properties)?;
         if checksum.is_some_and(|c| !c.composite && !joins(c.algorithm)) {
             return Err(Error::invalid(
                 "a checksum of all bytes of an upload in parts must be a CRC",

@@ -133,7 +133,7 @@ impl Call {
 
 /// The row of an object.
 pub(crate) fn row(call: &Call, object: &Object) -> Row {
-    let mut fields = vec![
+    let fields = vec![
         ("hash", json!(facts::hash(object))),
         ("bytes", json!(object.length())),
         ("content_type", json!(facts::content_type(object))),
@@ -141,9 +141,6 @@ pub(crate) fn row(call: &Call, object: &Object) -> Row {
     ];
     let mut json_only: Vec<(&'static str, Value)> = Vec::new();
     if let Some(large) = facts::large(object) {
-        if let Some((_, bytes)) = fields.get_mut(1) {
-            *bytes = json!(large.size);
-        }
         json_only.push(("slo_etag", json!(format!("\"{}\"", large.etag))));
     }
     if let Some(link) = facts::link(object) {

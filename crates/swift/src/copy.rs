@@ -3,7 +3,7 @@
 use crate::call::{Call, Input, Place, set};
 use crate::container::Container;
 use crate::duplicate::{Original, duplicate};
-use crate::facts::{self, LARGE, LINK, MANIFEST};
+use crate::facts::{self, LINK};
 use crate::fault::{Fault, Outcome};
 use crate::large::{self, Shape};
 use crate::metadata;
@@ -98,7 +98,7 @@ fn range(call: &Call, view: &View) -> Outcome<ResolvedRange> {
 }
 
 /// The source's own, changed by what the request says.
-fn merged(call: &Call, view: &View, through: Through) -> Outcome<Write> {
+fn merged(call: &Call, view: &View, through: Through, target: &AccountId) -> Outcome<Write> {
     let mut write = Write::default();
     let source = &view.found.object;
     let fresh = call.says("x-fresh-metadata");
@@ -124,13 +124,12 @@ fn merged(call: &Call, view: &View, through: Through) -> Outcome<Write> {
         properties.expires = write::expiry(call)?;
     }
     if let Some(manifest) = write::manifest(call)? {
-        properties.documents.insert(MANIFEST.to_owned(), manifest);
+        write::set_dynamic(properties, Some(write::dynamic(target, manifest)?));
     } else if let (Through::Links | Through::LinksRaw, Some(manifest)) =
         (through, facts::manifest(source))
     {
-        properties
-            .documents
-            .insert(MANIFEST.to_owned(), manifest.to_owned());
+        let manifest = write::dynamic(target, manifest.to_owned())?;
+        write::set_dynamic(properties, Some(manifest));
     }
     if through == Through::Nothing
         && let Some(mut link) = facts::link(source)
@@ -169,7 +168,7 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
         return Err(Fault::new(413));
     }
     let container = writable(call, &target).await?;
-    let write = merged(call, &view, through)?;
+    let write = merged(call, &view, through, &target.account)?;
     let response = match &view.instead {
         Some(text) => manifest::store(call, &container, &target, write, text.as_bytes()).await?,
         None => {
@@ -188,10 +187,9 @@ async fn copy(call: &Call, source: Place, target: Place) -> Outcome<Response<Bod
                 let response = write::written(&container, &outcome, &etag, false);
                 return Ok(copied(call, &source, &view, response));
             }
-            let pieces = large::pieces(call, &view.found, &view.shape, range).await?;
             let input = Input {
                 length: Some(range.len()),
-                stream: large::open(call, pieces).await?,
+                stream: large::open(call, &view.found, &view.shape, range).await?,
             };
             let outcome = write::store(call, &container, &target, write, input).await?;
             write::written(&container, &outcome, &facts::hash(&outcome.object), false)
@@ -262,10 +260,10 @@ pub(crate) async fn restore(
         object: &found.object,
     };
     let properties = found.object.properties();
-    write::before(call, container, &place, found.object.length()).await?;
+    write::before(call, container, &place, found.object.stored_length()).await?;
     let target = (call.bucket_of(container), place.object.as_str());
     let outcome = duplicate(call, original, target, &properties).await?;
-    let quoted = properties.documents.contains_key(LARGE);
+    let quoted = facts::large(&outcome.object).is_some();
     let etag = facts::tag(&outcome.object);
     Ok(write::written(container, &outcome, &etag, quoted))
 }

@@ -60,6 +60,7 @@ pub(crate) async fn duplicate(
             tag_of: revision,
             range: None,
             key_of_client: None,
+            itself: true,
         },
         bucket,
         key,

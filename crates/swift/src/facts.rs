@@ -1,14 +1,12 @@
 //! What the dialect reads out of an object's record: entity tags, types, and its own documents, which
 //! make an object a large one or a link.
 
-use crate::slo::md5_hex;
 use serde_json::{Value, json};
-use trestle_core::DigestAlgorithm;
-use trestle_store::{Content, Object, Written};
+use trestle_store::{Content, Object};
 
 /// The document that makes a dynamic large object: `container/prefix` as it was sent.
 pub(crate) const MANIFEST: &str = "swift.manifest";
-/// The document that makes a static large object: its entity tag and size.
+/// The document of a static large object: the MD5 of its manifest as clients see it.
 pub(crate) const LARGE: &str = "swift.slo";
 /// The document that makes a symbolic link.
 pub(crate) const LINK: &str = "swift.symlink";
@@ -18,13 +16,6 @@ pub(crate) const LINK: &str = "swift.symlink";
 pub(crate) struct Large {
     pub(crate) etag: String,
     pub(crate) size: u64,
-}
-
-impl Large {
-    /// The document.
-    pub(crate) fn text(&self) -> String {
-        json!({"etag": self.etag, "size": self.size}).to_string()
-    }
 }
 
 /// A symbolic link.
@@ -62,10 +53,9 @@ fn document(object: &Object, name: &str) -> Option<Value> {
 
 /// Whether and how an object is a static large one.
 pub(crate) fn large(object: &Object) -> Option<Large> {
-    let json = document(object, LARGE)?;
-    Some(Large {
-        etag: json.get("etag")?.as_str()?.to_owned(),
-        size: json.get("size")?.as_u64()?,
+    object.has_segments().then(|| Large {
+        etag: object.content_tag(),
+        size: object.length(),
     })
 }
 
@@ -89,14 +79,11 @@ pub(crate) fn manifest(object: &Object) -> Option<&str> {
 
 /// The entity tag of the object's own bytes, without quotes: what listings show.
 pub(crate) fn hash(object: &Object) -> String {
-    if let Written::Parts { count, digest } = &object.written {
-        return format!("{}-{count}", digest.hex());
-    }
-    match object.digests.get(DigestAlgorithm::Md5) {
-        Some(digest) => digest.hex(),
-        // Unique, and new with each change.
-        None => format!("{}-1", md5_hex(object.revision().as_bytes())),
-    }
+    let shown = object
+        .documents
+        .get(LARGE)
+        .filter(|_| object.has_segments());
+    shown.cloned().unwrap_or_else(|| object.content_tag())
 }
 
 /// The entity tag that conditions of writes are compared with.

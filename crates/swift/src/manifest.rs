@@ -4,23 +4,23 @@
 use crate::bulk;
 use crate::call::{Call, Input, Place, text};
 use crate::container::Container;
-use crate::facts::{self, LARGE, Large};
+use crate::facts::{self, LARGE};
 use crate::fault::{Fault, Outcome};
 use crate::large;
 use crate::listing::{self, Format, REPORTS};
 use crate::object::writable;
+use crate::read;
 use crate::report::Report;
-use crate::slo::{self, Asked, MANIFEST_MAX, ObjectSegment, Segment};
+use crate::slo::{self, Asked, MANIFEST_MAX};
 use crate::symlink::asked_version;
 use crate::target::{container_and_object, quote};
 use crate::write::{self, Write};
-use crate::{read, times};
 use http::Response;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
-use trestle_core::ByteRange;
+use trestle_core::{AccountId, BucketName, ByteRange, Key, Timestamp};
 use trestle_http::Body;
-use trestle_store::VersionRef;
+use trestle_store::{ObjectSegment, Segment, VersionRef, joined_digest};
 
 /// Answers a PUT of a manifest.
 pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
@@ -102,8 +102,8 @@ impl From<Fault> for Refused {
 
 struct Ready {
     write: Write,
-    manifest: String,
-    large: Large,
+    segments: Vec<Segment>,
+    etag: String,
 }
 
 /// Puts a manifest in the form in which a client writes it.
@@ -151,17 +151,16 @@ async fn finish(
 ) -> Outcome<(Response<Body>, String)> {
     let Ready {
         mut write,
-        manifest,
-        large,
+        segments,
+        etag,
     } = ready;
     write.etag = None;
-    write
-        .properties
-        .documents
-        .insert(LARGE.to_owned(), large.text());
-    let outcome = write::store(call, container, place, write, Input::of(manifest)).await?;
-    let response = write::written(container, &outcome, &large.etag, true);
-    Ok((response, read::shown_tag(container, &large.etag, true)))
+    let shown = slo::md5_hex(slo::to_json(&segments, false).as_bytes());
+    let documents = &mut write.properties.documents;
+    documents.insert(LARGE.to_owned(), shown);
+    let outcome = write::store_segments(call, container, place, write, &segments).await?;
+    let response = write::written(container, &outcome, &etag, true);
+    Ok((response, read::shown_tag(container, &etag, true)))
 }
 
 async fn prepared(call: &Call, place: &Place, write: Write, body: &[u8]) -> Result<Ready, Refused> {
@@ -173,7 +172,7 @@ async fn prepared(call: &Call, place: &Place, write: Write, body: &[u8]) -> Resu
     let last = asked.len().saturating_sub(1);
     for (index, segment) in asked.into_iter().enumerate() {
         match segment {
-            Asked::Data(data) => segments.push(Segment::Data(data)),
+            Asked::Data(data) => segments.push(Segment::Inline(data.into())),
             Asked::Object {
                 path,
                 etag,
@@ -193,7 +192,8 @@ async fn prepared(call: &Call, place: &Place, write: Write, body: &[u8]) -> Resu
                     }
                     None => continue,
                 };
-                let found = check(facts, &path, (etag, size, range), index == last);
+                let place = (&place.account, path.as_str());
+                let found = check(facts, place, (etag, size, range), index == last);
                 match found {
                     Ok(segment) => segments.push(Segment::Object(segment)),
                     Err(found) => {
@@ -206,17 +206,14 @@ async fn prepared(call: &Call, place: &Place, write: Write, body: &[u8]) -> Resu
     if !problems.is_empty() {
         return Err(Refused::Segments(problems));
     }
-    let large = Large {
-        etag: slo::etag(&segments),
-        size: slo::length(&segments),
-    };
-    if write.etag.as_ref().is_some_and(|etag| *etag != large.etag) {
+    let etag = joined_digest(&segments).hex();
+    if write.etag.as_ref().is_some_and(|asked| *asked != etag) {
         return Err(Fault::new(422).into());
     }
     Ok(Ready {
         write,
-        manifest: slo::to_json(&segments, false),
-        large,
+        segments,
+        etag,
     })
 }
 
@@ -225,7 +222,7 @@ struct Facts {
     bytes: u64,
     hash: String,
     content_type: String,
-    last_modified: String,
+    modified: Timestamp,
     sub_slo: bool,
 }
 
@@ -240,15 +237,12 @@ async fn facts_of(call: &Call, account: &trestle_core::AccountId, path: &str) ->
     let asking = call.again("HEAD", account, &place.container, &place.object);
     let found = asking.follow(&place, VersionRef::Current).await?;
     let object = &found.object;
-    let large = facts::large(object);
     Ok(Facts {
-        bytes: large.as_ref().map_or(object.length(), |large| large.size),
-        hash: large
-            .as_ref()
-            .map_or_else(|| facts::hash(object), |large| large.etag.clone()),
+        bytes: object.length(),
+        hash: object.content_tag(),
         content_type: facts::content_type(object).to_owned(),
-        last_modified: times::listed(times::at_second(times::rounded_up(object.modified))),
-        sub_slo: large.is_some(),
+        modified: object.modified,
+        sub_slo: object.has_segments(),
     })
 }
 
@@ -257,7 +251,7 @@ type Expected = (Option<String>, Option<u64>, Option<ByteRange>);
 /// A segment as it is stored, when it is what the client says.
 fn check(
     facts: &Facts,
-    path: &str,
+    (account, path): (&AccountId, &str),
     (etag, size, range): Expected,
     last: bool,
 ) -> Result<ObjectSegment, Vec<String>> {
@@ -282,17 +276,23 @@ fn check(
     if etag.is_some_and(|etag| etag.trim_matches('"') != facts.hash) {
         problems.push("Etag Mismatch".to_owned());
     }
-    match problems.is_empty() {
-        false => Err(problems),
-        true => Ok(ObjectSegment {
-            name: format!("/{}", path.trim_start_matches('/')),
-            bytes: facts.bytes,
-            hash: facts.hash.clone(),
-            content_type: facts.content_type.clone(),
-            last_modified: facts.last_modified.clone(),
+    let names = container_and_object(path.trim_start_matches('/'));
+    let named = names.and_then(|(container, object)| {
+        let bucket = BucketName::in_account(account, &container).ok()?;
+        Some((bucket, Key::parse(object).ok()?))
+    });
+    match named {
+        Some((bucket, key)) if problems.is_empty() => Ok(ObjectSegment {
+            bucket,
+            key,
+            length: facts.bytes,
+            tag: facts.hash.clone(),
+            media_type: facts.content_type.clone(),
+            modified: facts.modified,
             range: kept,
-            sub_slo: facts.sub_slo,
+            nested: facts.sub_slo,
         }),
+        _ => Err(problems),
     }
 }
 
@@ -322,12 +322,13 @@ pub(crate) async fn delete(call: &Call) -> Outcome<Response<Body>> {
                     let Segment::Object(object) = segment else {
                         continue;
                     };
-                    match object.sub_slo {
+                    let path = slo::path_of(&object);
+                    match object.nested {
                         true => {
-                            manifests.push((object.name.clone(), VersionRef::Current));
-                            queue.push_back((object.name, VersionRef::Current));
+                            manifests.push((path.clone(), VersionRef::Current));
+                            queue.push_back((path, VersionRef::Current));
                         }
-                        false => names.push((object.name, VersionRef::Current)),
+                        false => names.push((path, VersionRef::Current)),
                     }
                 }
             }

@@ -137,12 +137,6 @@ proptest! {
     #[test]
     fn manifests_are_taken_or_refused(text in manifest()) {
         let _never_panics = slo::parse(text.as_bytes(), "/c/own");
-        if let Some(segments) = slo::from_json(text.as_bytes()) {
-            let again = slo::to_json(&segments, false);
-            prop_assert_eq!(slo::from_json(again.as_bytes()).unwrap(), segments.clone());
-            prop_assert_eq!(slo::etag(&segments).len(), 32);
-            let _never_panics = slo::length(&segments);
-        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use trestle_core::{
     ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Tag, TagMatch, Validators, Verdict,
 };
 use trestle_http::{Body, ByteRanges, RangeHeader, parse_range};
-use trestle_store::Versioning;
+use trestle_store::{Manifest, Versioning};
 
 /// Most ranges of one request.
 const RANGES_MAX: usize = 50;
@@ -80,40 +80,38 @@ impl Call {
         let object = &found.object;
         let mut view = View {
             shape: Shape::Plain,
-            length: object.length(),
+            length: object.stored_length(),
             etag: facts::hash(object),
             quoted: facts::of_parts(object),
             content_type: facts::content_type(object).to_owned(),
             instead: None,
             found,
         };
-        if through == Through::Nothing {
+        if through == Through::Nothing && facts::link(&view.found.object).is_some() {
             return Ok(view);
         }
-        if let Some(large) = facts::large(&view.found.object) {
-            match through {
-                Through::All => {
-                    let segments = large::segments(self, &view.found).await?;
-                    (view.length, view.etag, view.quoted) = (large.size, large.etag, true);
-                    view.shape = Shape::Slo(segments);
+        let whole = matches!(through, Through::All | Through::Nothing);
+        if view.found.object.has_segments() {
+            let segments = large::segments(self, &view.found).await?;
+            if whole {
+                view.shape = Shape::Slo(large::joined(self, segments));
+            } else {
+                let raw = through == Through::LinksRaw;
+                let text = slo::to_json(&segments, raw);
+                if !raw {
+                    "application/json; charset=utf-8".clone_into(&mut view.content_type);
                 }
-                Through::LinksRaw => {
-                    let segments = large::segments(self, &view.found).await?;
-                    let text = slo::to_json(&segments, true);
-                    (view.length, view.etag) = (text.len() as u64, md5_hex(text.as_bytes()));
-                    view.instead = Some(text);
-                }
-                _ => "application/json; charset=utf-8".clone_into(&mut view.content_type),
+                (view.length, view.etag) = (text.len() as u64, md5_hex(text.as_bytes()));
+                view.instead = Some(text);
             }
-        } else if let Some(manifest) = facts::manifest(&view.found.object)
-            && through == Through::All
+        } else if let Some(Manifest::Prefix { bucket, prefix, .. }) = &view.found.object.manifest
+            && whole
         {
-            let account = &view.found.place.account;
-            let (container, listed) = large::listed(self, account, manifest).await?;
-            let hashes: String = listed.iter().map(|segment| segment.hash.as_str()).collect();
-            view.shape = Shape::Dlo(container, listed);
-            view.length = view.shape.length(&view.found.object);
-            (view.etag, view.quoted) = (md5_hex(hashes.as_bytes()), true);
+            view.shape = Shape::Dlo(large::listed(self, bucket, prefix).await?);
+        }
+        if let Shape::Slo(joined) | Shape::Dlo(joined) = &view.shape {
+            let tag = joined.digest().hex();
+            (view.length, view.etag, view.quoted) = (joined.length(), tag, true);
         }
         Ok(view)
     }
@@ -280,9 +278,10 @@ pub(crate) fn shown_tag(container: &Container, etag: &str, quoted: bool) -> Stri
 
 /// The part of a large object that a request names by its number.
 pub(crate) fn part_number(call: &Call, view: &View) -> Outcome<Option<(ResolvedRange, usize)>> {
-    let (Some(text), Shape::Slo(segments)) = (call.query.get("part-number"), &view.shape) else {
+    let (Some(text), Shape::Slo(joined)) = (call.query.get("part-number"), &view.shape) else {
         return Ok(None);
     };
+    let segments = joined.segments();
     let malformed = || Fault::html(400, "Part number must be an integer greater than 0");
     let number: usize = text.parse().map_err(|_| malformed())?;
     if number == 0 {
@@ -373,9 +372,8 @@ async fn attempt(call: &Call) -> Outcome<Response<Body>> {
         return Ok(response);
     }
     // A manifest or a link is read whole.
-    let plain = view.instead.is_none()
-        && !matches!(Through::of(call), Through::Links | Through::Nothing)
-        || facts::large(&view.found.object).is_none() && facts::link(&view.found.object).is_none();
+    let is_link = facts::link(&view.found.object).is_some();
+    let plain = view.instead.is_none() && !is_link;
     match ranges(&call.headers, view.length).filter(|_| plain) {
         Some(ranges) if ranges.is_empty() => {
             let text = crate::fault::page(416);
@@ -427,13 +425,7 @@ pub(crate) async fn body(call: &Call, view: &View, range: ResolvedRange) -> Outc
     if let Some(text) = &view.instead {
         return Ok(Body::full(text.clone()));
     }
-    let pieces = large::pieces(call, &view.found, &view.shape, range).await?;
-    let stream = large::open(call, pieces)
-        .await
-        .map_err(|fault| match view.shape {
-            Shape::Plain if fault.status() == 409 => Fault::moved(),
-            _ => fault,
-        })?;
+    let stream = large::open(call, &view.found, &view.shape, range).await?;
     Ok(Body::stream(range.len(), stream))
 }
 
@@ -474,8 +466,7 @@ async fn ranged(
         async move {
             let (call, view) = &*shared;
             let failed = |fault: Fault| Error::new(ErrorKind::Conflict, fault.body());
-            let pieces = large::pieces(call, &view.found, &view.shape, range).await;
-            let stream = large::open(call, pieces.map_err(failed)?).await;
+            let stream = large::open(call, &view.found, &view.shape, range).await;
             Ok(stream.map_err(failed)?.boxed())
         }
     });

@@ -1,19 +1,18 @@
-//! Manifests of static large objects: what a client puts, what is stored, and the arithmetic of
-//! lengths and entity tags. Pure: segments are looked up elsewhere.
+//! Manifests of static large objects as clients put and see them. Pure: segments are looked up
+//! elsewhere, and what a manifest stands for is the store's.
 
 use crate::fault::{Fault, Outcome};
+use crate::times;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use trestle_core::{ByteRange, Md5, ResolvedRange};
+use trestle_core::{ByteRange, Md5};
+use trestle_store::{ObjectSegment, Segment};
 
 /// Most segments that are objects.
 pub(crate) const SEGMENTS_MAX: usize = 1000;
 /// Largest manifest, in bytes.
 pub(crate) const MANIFEST_MAX: usize = 8 << 20;
-/// How deep manifests may nest.
-pub(crate) const DEPTH_MAX: usize = 10;
-
 /// A segment as a client puts it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
@@ -24,29 +23,6 @@ pub(crate) enum Asked {
         size: Option<u64>,
         range: Option<ByteRange>,
     },
-}
-
-/// A segment as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Segment {
-    Data(Vec<u8>),
-    Object(ObjectSegment),
-}
-
-/// A segment that is an object.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ObjectSegment {
-    /// `/container/object`.
-    pub(crate) name: String,
-    /// Length of the whole object.
-    pub(crate) bytes: u64,
-    pub(crate) hash: String,
-    pub(crate) content_type: String,
-    pub(crate) last_modified: String,
-    /// The part of it that is meant, when it is not all.
-    pub(crate) range: Option<ResolvedRange>,
-    /// Whether it is a manifest itself.
-    pub(crate) sub_slo: bool,
 }
 
 /// Hexadecimal MD5.
@@ -197,109 +173,49 @@ fn object(map: &Map<String, Value>, own: &str, last: bool) -> Result<Asked, Stri
     })
 }
 
-impl Segment {
-    /// How many bytes it contributes.
-    pub(crate) fn length(&self) -> u64 {
-        match self {
-            Segment::Data(data) => data.len() as u64,
-            Segment::Object(object) => object.range.map_or(object.bytes, |range| range.len()),
+fn value(segment: &Segment, raw: bool) -> Value {
+    let object = match segment {
+        Segment::Inline(data) => return json!({ "data": STANDARD.encode(data) }),
+        Segment::Object(object) => object,
+    };
+    let mut map = Map::new();
+    let [name, bytes, hash] = match raw {
+        true => ["path", "size_bytes", "etag"],
+        false => ["name", "bytes", "hash"],
+    };
+    map.insert(name.into(), json!(path_of(object)));
+    map.insert(bytes.into(), json!(object.length));
+    map.insert(hash.into(), json!(object.tag));
+    if let Some(range) = object.range {
+        let range = format!("{}-{}", range.start, range.end.saturating_sub(1));
+        map.insert("range".into(), json!(range));
+    }
+    if !raw {
+        let modified = times::at_second(times::rounded_up(object.modified));
+        map.insert("content_type".into(), json!(object.media_type));
+        map.insert("last_modified".into(), json!(times::listed(modified)));
+        if object.nested {
+            map.insert("sub_slo".into(), json!(true));
         }
     }
-
-    /// What it contributes to the entity tag.
-    fn mark(&self) -> String {
-        match self {
-            Segment::Data(data) => md5_hex(data),
-            Segment::Object(object) => match object.range {
-                Some(range) => format!("{}:{}-{};", object.hash, range.start, range.end - 1),
-                None => object.hash.clone(),
-            },
-        }
-    }
-
-    fn to_json(&self, raw: bool) -> Value {
-        let object = match self {
-            Segment::Data(data) => return json!({ "data": STANDARD.encode(data) }),
-            Segment::Object(object) => object,
-        };
-        let mut map = Map::new();
-        let [name, bytes, hash] = match raw {
-            true => ["path", "size_bytes", "etag"],
-            false => ["name", "bytes", "hash"],
-        };
-        map.insert(name.into(), json!(object.name));
-        map.insert(bytes.into(), json!(object.bytes));
-        map.insert(hash.into(), json!(object.hash));
-        if let Some(range) = object.range {
-            let range = format!("{}-{}", range.start, range.end - 1);
-            map.insert("range".into(), json!(range));
-        }
-        if !raw {
-            map.insert("content_type".into(), json!(object.content_type));
-            map.insert("last_modified".into(), json!(object.last_modified));
-            if object.sub_slo {
-                map.insert("sub_slo".into(), json!(true));
-            }
-        }
-        Value::Object(map)
-    }
-
-    fn from_json(value: &Value) -> Option<Self> {
-        if let Some(data) = value.get("data") {
-            return STANDARD.decode(data.as_str()?).ok().map(Segment::Data);
-        }
-        let text = |name| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let range = match text("range") {
-            Some(text) => {
-                let (first, last) = text.split_once('-')?;
-                let (start, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-                let end = last.checked_add(1).filter(|end| *end > start)?;
-                Some(ResolvedRange { start, end })
-            }
-            None => None,
-        };
-        Some(Segment::Object(ObjectSegment {
-            name: text("name")?,
-            bytes: value.get("bytes")?.as_u64()?,
-            hash: text("hash")?,
-            content_type: text("content_type").unwrap_or_default(),
-            last_modified: text("last_modified").unwrap_or_default(),
-            range,
-            sub_slo: value.get("sub_slo") == Some(&Value::Bool(true)),
-        }))
-    }
+    Value::Object(map)
 }
 
-/// The manifest as it is stored, or in the form in which a client puts it.
+/// `/container/object` of a segment.
+pub(crate) fn path_of(segment: &ObjectSegment) -> String {
+    format!("/{}/{}", segment.bucket.local(), segment.key.as_str())
+}
+
+/// The manifest as it is shown, or in the form in which a client puts it.
 pub(crate) fn to_json(segments: &[Segment], raw: bool) -> String {
-    let list: Vec<Value> = segments.iter().map(|s| s.to_json(raw)).collect();
+    let list: Vec<Value> = segments.iter().map(|s| value(s, raw)).collect();
     Value::Array(list).to_string()
-}
-
-/// Reads a stored manifest.
-pub(crate) fn from_json(text: &[u8]) -> Option<Vec<Segment>> {
-    let json: Value = serde_json::from_slice(text).ok()?;
-    json.as_array()?.iter().map(Segment::from_json).collect()
-}
-
-/// The entity tag of the large object, without quotes.
-pub(crate) fn etag(segments: &[Segment]) -> String {
-    let marks: String = segments.iter().map(Segment::mark).collect();
-    md5_hex(marks.as_bytes())
-}
-
-/// The length of the large object.
-pub(crate) fn length(segments: &[Segment]) -> u64 {
-    let mut total = 0u64;
-    for segment in segments {
-        total = total.saturating_add(segment.length());
-    }
-    total
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trestle_core::ResolvedRange;
 
     fn refused(body: &str) -> String {
         parse(body.as_bytes(), "/c/own").unwrap_err().body()
@@ -360,45 +276,34 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_lengths_follow_the_segments() {
-        let whole = ObjectSegment {
-            name: "/c/a".into(),
-            bytes: 10,
-            hash: "aa".into(),
-            content_type: "t/x".into(),
-            last_modified: "2014".into(),
-            range: None,
-            sub_slo: true,
-        };
+    fn manifests_are_shown_in_two_forms() {
         let part = ObjectSegment {
+            bucket: trestle_core::BucketName::parse_qualified("acme:c").unwrap(),
+            key: trestle_core::Key::parse("a/b").unwrap(),
+            length: 10,
+            tag: "aa".into(),
+            media_type: "t/x".into(),
+            modified: trestle_core::Timestamp(1_500_000),
             range: Some(ResolvedRange { start: 2, end: 5 }),
-            sub_slo: false,
-            ..whole.clone()
+            nested: true,
         };
         let segments = [
-            Segment::Object(whole),
             Segment::Object(part),
-            Segment::Data(b"xyz".to_vec()),
+            Segment::Inline(bytes::Bytes::from_static(b"xyz")),
         ];
-        assert_eq!(length(&segments), 16);
-        let marks = format!("aaaa:2-4;{}", md5_hex(b"xyz"));
-        assert_eq!(etag(&segments), md5_hex(marks.as_bytes()));
-        let stored = to_json(&segments, false);
-        assert_eq!(from_json(stored.as_bytes()).unwrap(), segments);
+        let shown: Value = serde_json::from_str(&to_json(&segments, false)).unwrap();
+        assert_eq!(
+            shown[0],
+            json!({"name": "/c/a/b", "bytes": 10, "hash": "aa", "range": "2-4", "sub_slo": true,
+                   "content_type": "t/x", "last_modified": "1970-01-01T00:00:02.000000"})
+        );
+        assert_eq!(shown[1], json!({"data": "eHl6"}));
         let raw: Value = serde_json::from_str(&to_json(&segments, true)).unwrap();
         assert_eq!(
-            raw[1],
-            json!({"path": "/c/a", "size_bytes": 10, "etag": "aa", "range": "2-4"})
+            raw[0],
+            json!({"path": "/c/a/b", "size_bytes": 10, "etag": "aa", "range": "2-4"})
         );
         assert!(parse(raw.to_string().as_bytes(), "/c/own").is_ok());
         assert_eq!(md5_hex(b""), "d41d8cd98f00b204e9800998ecf8427e");
-        for bad in [
-            "x",
-            "{}",
-            "[{}]",
-            r#"[{"name":"a","bytes":1,"hash":"","range":"5-2"}]"#,
-        ] {
-            assert_eq!(from_json(bad.as_bytes()), None, "{bad}");
-        }
     }
 }

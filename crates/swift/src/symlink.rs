@@ -45,7 +45,11 @@ impl Call {
             _ => Action::ReadObjectVersionMetadata,
         };
         let grant = self.on_object(action, &bucket, &key).await?;
-        let object = self.swift.store.head(&grant, &bucket, &key, version).await;
+        let object = self
+            .swift
+            .store
+            .head_itself(&grant, &bucket, &key, version)
+            .await;
         let object = object.map_err(|error| match error.kind() {
             ErrorKind::NotFound(Noun::Object | Noun::Version) => match error.marker() {
                 Some(marker) if version != VersionRef::Current => Fault::new(404)

@@ -14,11 +14,13 @@ use futures::StreamExt;
 use http::Response;
 use trestle_access::Action;
 use trestle_core::{
-    Digest, DigestAlgorithm, Error, ErrorKind, Precondition, Representation, Timestamp,
+    AccountId, BucketName, Digest, DigestAlgorithm, Error, ErrorKind, Precondition, Representation,
+    Timestamp,
 };
 use trestle_http::Body;
 use trestle_store::{
-    BodyChecks, ObjectProperties, PutObject, PutOutcome, UpdateObject, VersionRef, Versioning,
+    BodyChecks, Manifest, ObjectProperties, PutObject, PutOutcome, Segment, UpdateObject,
+    VersionRef, Versioning,
 };
 
 /// The headers that are kept with an object and given back, beside its type.
@@ -94,6 +96,30 @@ pub(crate) fn manifest(call: &Call) -> Outcome<Option<String>> {
     }
 }
 
+/// A dynamic large object, by its header's text, and the text.
+pub(crate) fn dynamic(account: &AccountId, text: String) -> Outcome<(Manifest, String)> {
+    let (container, prefix) =
+        container_and_object(&unquote(&text)?).ok_or_else(|| Fault::new(400))?;
+    let manifest = Manifest::Prefix {
+        bucket: BucketName::in_account(account, &container)?,
+        prefix,
+        found: None,
+    };
+    Ok((manifest, text))
+}
+
+/// Makes an object a dynamic large one, or none. A static one stays what it is.
+pub(crate) fn set_dynamic(properties: &mut ObjectProperties, dynamic: Option<(Manifest, String)>) {
+    let (manifest, text) = dynamic.unzip();
+    if !matches!(properties.manifest, Some(Manifest::Segments { .. })) {
+        properties.manifest = manifest;
+    }
+    match text {
+        Some(text) => drop(properties.documents.insert(MANIFEST.to_owned(), text)),
+        None => drop(properties.documents.remove(MANIFEST)),
+    }
+}
+
 /// The representation that headers give, without the type.
 pub(crate) fn kept(call: &Call) -> Outcome<Representation> {
     let mut representation = Representation::new();
@@ -154,8 +180,8 @@ pub(crate) fn asked(call: &Call, name: &str) -> Outcome<Write> {
         expires,
         ..ObjectProperties::default()
     };
-    if let Some(manifest) = manifest(call)? {
-        properties.documents.insert(MANIFEST.to_owned(), manifest);
+    if let Some(text) = manifest(call)? {
+        set_dynamic(&mut properties, Some(dynamic(&call.account, text)?));
     }
     let etag = call.some_header("etag")?;
     Ok(Write {
@@ -193,6 +219,44 @@ pub(crate) async fn before(
     legacy::archive(call, container, place).await
 }
 
+/// The store's write of what a request makes of an object.
+fn put_of(call: &Call, container: &Container, place: &Place, write: Write) -> Outcome<PutObject> {
+    let mut checks = BodyChecks::default();
+    if let Some(etag) = &write.etag {
+        checks.expected_digests = vec![md5_of(etag).ok_or_else(|| Fault::new(422))?];
+    }
+    Ok(PutObject {
+        encrypt: None,
+        bucket: call.bucket_of(container),
+        key: key(&place.object)?,
+        precondition: match write.absent {
+            true => Precondition::absent(),
+            false => Precondition::none(),
+        },
+        tag_of: facts::tag,
+        properties: write.properties,
+        checks,
+        checksum: None,
+    })
+}
+
+/// Writes a manifest of segments into a container that the caller may write to.
+pub(crate) async fn store_segments(
+    call: &Call,
+    container: &Container,
+    place: &Place,
+    write: Write,
+    segments: &[Segment],
+) -> Outcome<PutOutcome> {
+    before(call, container, place, 0).await?;
+    let put = put_of(call, container, place, write)?;
+    let grant = call
+        .on_object(Action::WriteObject, &put.bucket, &put.key)
+        .await?;
+    let store = &call.swift.store;
+    Ok(store.put_manifest(&grant, put, segments).await?)
+}
+
 /// Writes an object into a container that the caller may write to.
 pub(crate) async fn store(
     call: &Call,
@@ -202,29 +266,11 @@ pub(crate) async fn store(
     input: Input,
 ) -> Outcome<PutOutcome> {
     before(call, container, place, input.length.unwrap_or(0)).await?;
-    let bucket = call.bucket_of(container);
-    let key = key(&place.object)?;
-    let mut checks = BodyChecks {
-        declared_length: input.length,
-        ..BodyChecks::default()
-    };
-    if let Some(etag) = &write.etag {
-        checks.expected_digests = vec![md5_of(etag).ok_or_else(|| Fault::new(422))?];
-    }
-    let grant = call.on_object(Action::WriteObject, &bucket, &key).await?;
-    let put = PutObject {
-        encrypt: None,
-        bucket,
-        key,
-        precondition: match write.absent {
-            true => Precondition::absent(),
-            false => Precondition::none(),
-        },
-        tag_of: facts::tag,
-        properties: write.properties,
-        checks,
-        checksum: None,
-    };
+    let mut put = put_of(call, container, place, write)?;
+    put.checks.declared_length = input.length;
+    let grant = call
+        .on_object(Action::WriteObject, &put.bucket, &put.key)
+        .await?;
     let mut taken = 0u64;
     let body = input.stream.map(move |piece| {
         let piece = piece?;
@@ -386,7 +432,9 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
     }
     let expires = expiry(call)?;
     let metadata = metadata::of_object(&call.headers)?;
-    let manifest = manifest(call)?;
+    let manifest = manifest(call)?
+        .map(|text| dynamic(&place.account, text))
+        .transpose()?;
     let mut representation = kept(call)?;
     let kind = match call.some_header("content-type")? {
         Some(_) => Some(content_type(call, &place.object)?),
@@ -408,14 +456,7 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
         properties.representation = new;
         properties.metadata.clone_from(&metadata);
         properties.expires = expires;
-        match &manifest {
-            Some(text) => drop(
-                properties
-                    .documents
-                    .insert(MANIFEST.to_owned(), text.clone()),
-            ),
-            None => drop(properties.documents.remove(MANIFEST)),
-        }
+        set_dynamic(properties, manifest.clone());
         Ok(())
     };
     let mut grants = Vec::new();

@@ -48,6 +48,7 @@ fn source(model: &Model, from: &From) -> Result<(Grant, Source)> {
         tag_of: Object::revision,
         range: from.range,
         key_of_client: None,
+        itself: false,
     };
     Ok((grant, source))
 }

@@ -82,6 +82,7 @@ async fn many_rows(store: &Store) -> Result<()> {
     let source = |first: u64| -> Result<Source> {
         Ok(Source {
             key_of_client: None,
+            itself: false,
             bucket: bucket()?,
             key: Key::parse("one")?,
             version: VersionRef::Current,

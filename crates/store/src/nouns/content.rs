@@ -23,6 +23,8 @@ pub struct Source {
     pub range: Option<ByteRange>,
     /// The key that the client keeps, when its content is encrypted under that.
     pub key_of_client: Option<CustomerKey>,
+    /// Whether a manifest itself is meant, rather than what it stands for.
+    pub itself: bool,
 }
 
 /// A copy of an object, or of a range of its bytes.

@@ -2,7 +2,9 @@
 
 use super::bucket::{mode_number, mode_of};
 use super::encryption::EncryptionRecord;
-use super::{DigestRecord, IdBytes, OwnerRecord, Record, filled, metadata_of, metadata_text};
+use super::{
+    DigestRecord, IdBytes, OwnerRecord, Record, StandsFor, filled, metadata_of, metadata_text,
+};
 use crate::nouns::{Content, Object};
 use crate::properties::{Checksum, Retention, Written};
 use minicbor::{Decode, Encode};
@@ -200,6 +202,8 @@ pub(crate) struct ObjectRecord {
     checksum: Option<ChecksumRecord>,
     #[n(22)]
     documents: Option<BTreeMap<String, String>>,
+    #[n(23)]
+    manifest: Option<StandsFor>,
 }
 
 impl Record for ObjectRecord {
@@ -232,6 +236,7 @@ impl ObjectRecord {
             null_version: object.null_version.then_some(true),
             checksum: object.checksum.as_ref().map(ChecksumRecord::new),
             documents: filled(&object.documents),
+            manifest: object.manifest.as_ref().map(StandsFor::new),
         })
     }
 
@@ -275,6 +280,7 @@ impl ObjectRecord {
             expires: self.expires.map(Timestamp),
             storage_class: self.storage_class,
             documents: self.documents.unwrap_or_default(),
+            manifest: self.manifest.map(StandsFor::into_manifest).transpose()?,
         })
     }
 }

@@ -61,6 +61,7 @@ impl UploadRecord {
             expires: properties.expires,
             storage_class: properties.storage_class,
             documents: properties.documents,
+            manifest: properties.manifest,
         };
         let checksum = upload.checksum;
         Ok(UploadRecord {

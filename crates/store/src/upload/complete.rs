@@ -5,7 +5,7 @@ use super::{FoundUpload, PART_NUMBER_MAX, all_parts, joins, no_part_since};
 use crate::layer::{Hold, NewLayer, Piece, References, Walk};
 use crate::nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, Content, Object, ObjectPart, Part, PartInfo,
-    Upload, UploadKey, VersionRef,
+    ReadObject, Upload, UploadKey, VersionRef,
 };
 use crate::placement::{Changes, Draft, Slot};
 use crate::properties::{Checksum, Written};
@@ -249,7 +249,16 @@ impl Store {
         let object = found.object;
         let mut parts: Vec<ObjectPart> = Vec::new();
         let layer = match object.written {
-            Written::Parts { .. } => object.layer(),
+            Written::Parts { .. } if object.manifest.is_none() => object.layer(),
+            Written::Parts { .. } => {
+                drop(read);
+                let read = ReadObject {
+                    bucket: bucket.clone(),
+                    key: key.clone(),
+                    version,
+                };
+                return self.joined_parts(grant, &read, after, limit).await;
+            }
             Written::Whole | Written::Patched => None,
         };
         let Some(layer) = layer else {

@@ -110,7 +110,7 @@ impl Store {
             wanted.extend(found.upload.checksum.map(|c| c.algorithm));
             let encryption = found.upload.encryption.as_ref();
             let encrypt = Encrypt::again(encryption, key_of_client.clone())?;
-            if found.upload.encryption != from.object.encryption {
+            if found.upload.encryption != from.object.encryption || from.is_joined() {
                 drop(read);
                 // A read may wait for what is announced: not for this verb itself.
                 hold = Hold::default();

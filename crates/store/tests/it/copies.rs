@@ -9,6 +9,7 @@ use trestle_store::*;
 fn source(k: &str) -> Source {
     Source {
         key_of_client: None,
+        itself: false,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,
@@ -90,6 +91,7 @@ async fn a_copy_is_the_same_bytes_and_outlives_its_source() {
             encrypt: None,
             source: Source {
                 key_of_client: None,
+                itself: false,
                 bucket: name("c"),
                 ..source("l")
             },

@@ -57,6 +57,7 @@ fn copy(from: &str, to: &str) -> CopyObject {
             tag_of: put.tag_of,
             range: None,
             key_of_client: None,
+            itself: false,
         },
         bucket: name("b"),
         key: key(to),

@@ -18,6 +18,7 @@ mod feed;
 mod fixture;
 mod identities;
 mod listing;
+mod manifests;
 mod objects;
 mod patches;
 mod properties;

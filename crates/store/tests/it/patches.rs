@@ -332,6 +332,7 @@ async fn objects_are_made_of_others() {
     f.put("empty", b"").await.unwrap();
     let of = |k: &str, range: Option<(u64, u64)>| Source {
         key_of_client: None,
+        itself: false,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,

@@ -39,6 +39,7 @@ pub(crate) fn complete(upload: &UploadKey, numbers: &[u32]) -> CompleteUpload {
 fn range_of(k: &str, range: Option<(u64, u64)>) -> Source {
     Source {
         key_of_client: None,
+        itself: false,
         bucket: name("b"),
         key: key(k),
         version: VersionRef::Current,
