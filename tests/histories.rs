@@ -1,11 +1,11 @@
 //! The lane that asks whether the server is linearizable: many clients on few keys, everything that
-//! they asked and were told written down, and each key's history checked; also through kills.
+//! they asked and were told written down, and the history checked; also through kills.
 //!
-//! Each value is written once. The answer to a read has to be one value whole, and each entity tag
-//! has to stand for one value.
+//! Each value is written once, at once or as an upload in pieces, and may be copied and moved to other
+//! keys. The answer to a read has to be one value whole, and each entity tag has to stand for one.
 
 use crate::ledger::Broken;
-use crate::linear::{self, Action, Operation, Outcome};
+use crate::linear::{self, Action, KEYS, Operation, Outcome};
 use crate::tree::noise;
 use crate::{Client, Launch, Random, Server};
 use std::collections::HashMap;
@@ -49,12 +49,16 @@ pub struct Tally {
     pub unknown: u64,
     /// Conditions that did not hold.
     pub refused: u64,
+    /// Copies and moves that were done.
+    pub joined: u64,
+    /// Uploads that were completed.
+    pub uploads: u64,
+    /// Uploads that were given up.
+    pub given_up: u64,
     /// Time that the checks took.
     pub checking: Duration,
 }
 
-/// Keys of one history.
-const KEYS: u64 = 4;
 const SIZES: [usize; 8] = [20, 20, 20, 100, 100, 5_000, 140_000, 300_000];
 /// No history takes longer to be killed.
 const KILL_WITHIN: u64 = 400;
@@ -95,9 +99,6 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&Tally)) -> Result<Tally, Broken> {
     Ok(tally)
 }
 
-/// A key's operations.
-type Recorded = Vec<Operation>;
-
 /// Clients that ask, and what they were told.
 struct History {
     number: u64,
@@ -106,8 +107,11 @@ struct History {
     requests: u64,
     began: Instant,
     values: AtomicU64,
-    recorded: Mutex<Vec<Recorded>>,
+    /// With the tags that reads were told.
+    recorded: Mutex<Vec<(Operation, Option<String>)>>,
     tags: Mutex<Tags>,
+    uploads: AtomicU64,
+    given_up: AtomicU64,
     broken: Mutex<Option<Broken>>,
 }
 
@@ -115,22 +119,33 @@ struct History {
 #[derive(Default)]
 struct Tags {
     values: HashMap<String, u64>,
+    /// The request that each is of, and the other way round.
+    stamps: HashMap<String, u64>,
     tags: HashMap<u64, String>,
     /// The newest one of each key that anybody was told.
-    newest: HashMap<u64, u64>,
+    newest: HashMap<usize, u64>,
 }
 
 impl Tags {
-    fn note(&mut self, key: u64, value: u64, tag: String) -> Result<(), Broken> {
-        let known = self.values.entry(tag.clone()).or_insert(value);
-        if *known != value {
+    /// A write was told its tag.
+    fn of_write(&mut self, key: usize, stamp: u64, tag: &str) -> Result<(), Broken> {
+        if let Some(other) = self.stamps.insert(tag.to_owned(), stamp) {
+            return Err(format!("the writes {other} and {stamp} have the tag {tag}"));
+        }
+        self.tags.insert(stamp, tag.to_owned());
+        self.newest.insert(key, stamp);
+        Ok(())
+    }
+
+    /// A read was told a value with a tag.
+    fn of_read(&mut self, key: usize, value: u64, tag: &str) -> Result<(), Broken> {
+        let known = *self.values.entry(tag.to_owned()).or_insert(value);
+        if known != value {
             return Err(format!("{tag} stands for value {known} and for {value}"));
         }
-        let known = self.tags.entry(value).or_insert_with(|| tag.clone());
-        if *known != tag {
-            return Err(format!("value {value} has the tags {known} and {tag}"));
+        if let Some(stamp) = self.stamps.get(tag) {
+            self.newest.insert(key, *stamp);
         }
-        self.newest.insert(key, value);
         Ok(())
     }
 }
@@ -163,8 +178,10 @@ impl History {
             requests: plan.requests,
             began: Instant::now(),
             values: AtomicU64::new(number << 32 | 1),
-            recorded: Mutex::new(vec![Vec::new(); KEYS as usize]),
+            recorded: Mutex::default(),
             tags: Mutex::default(),
+            uploads: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             broken: Mutex::default(),
         }
     }
@@ -173,7 +190,7 @@ impl History {
         self.began.elapsed().as_nanos() as u64
     }
 
-    fn target(&self, key: u64) -> String {
+    fn target(&self, key: usize) -> String {
         format!("/rest/b/history/{}/{key}", self.number)
     }
 
@@ -205,7 +222,7 @@ impl History {
         .map_err(|error| format!("the server cannot be killed: {error}"))?;
         // Whatever had no answer by now has happened or never will.
         let gone = self.now();
-        for operation in locked(&self.recorded).iter_mut().flatten() {
+        for (operation, _) in locked(&self.recorded).iter_mut() {
             operation.end = operation.end.min(gone);
         }
         launch.try_start()
@@ -215,10 +232,15 @@ impl History {
     fn ask_on(&self, client: u64, mut connection: Client) {
         let mut random = Random::new(self.seed ^ (client << 40));
         for _ in 0..self.requests {
-            let key = random.below(KEYS);
-            let action = self.choose(key, &mut random);
-            let size = random.one_of(&SIZES);
-            match self.ask(client, &mut connection, key, action, size) {
+            let key = random.below(KEYS as u64) as usize;
+            let asked = Asked {
+                client,
+                key,
+                action: self.choose(key, &mut random),
+                size: random.one_of(&SIZES),
+                in_pieces: random.once_in(4),
+            };
+            match self.ask(&mut connection, &asked, &mut random) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(broken) => {
@@ -229,13 +251,24 @@ impl History {
         }
     }
 
-    fn choose(&self, key: u64, random: &mut Random) -> Action {
+    fn choose(&self, key: usize, random: &mut Random) -> Action {
         let value = self.values.fetch_add(1, Ordering::Relaxed);
-        match random.below(20) {
-            0..=7 => Action::Read,
-            8..=11 => Action::Put(value),
-            12..=14 => Action::Create(value),
-            15..=16 => Action::Delete,
+        let other = (key + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
+        let create = random.once_in(3);
+        match random.below(24) {
+            0..=8 => Action::Read,
+            9..=12 => Action::Put(value),
+            13..=15 => Action::Create(value),
+            16..=17 => Action::Delete,
+            18..=19 => Action::Copy {
+                target: other,
+                stamp: value,
+                create,
+            },
+            20 => Action::Move {
+                target: other,
+                create,
+            },
             _ => match locked(&self.tags).newest.get(&key) {
                 Some(from) => Action::Replace {
                     from: *from,
@@ -246,118 +279,268 @@ impl History {
         }
     }
 
+    fn record(&self, (asked, call): (&Asked, u64), outcome: Outcome, tag: Option<String>) {
+        // What has no answer may happen until the server is gone.
+        let end = match outcome {
+            Outcome::Unknown => u64::MAX,
+            _ => self.now(),
+        };
+        let operation = Operation {
+            client: asked.client,
+            key: asked.key,
+            call,
+            end,
+            action: asked.action,
+            outcome,
+        };
+        locked(&self.recorded).push((operation, tag));
+    }
+
     /// Asks one thing and writes down what came of it; false when the server is gone.
     fn ask(
         &self,
-        client: u64,
         connection: &mut Client,
-        key: u64,
-        action: Action,
-        size: usize,
+        asked: &Asked,
+        random: &mut Random,
     ) -> Result<bool, Broken> {
-        let target = self.target(key);
-        let tag = match action {
-            Action::Replace { from, .. } => locked(&self.tags).tags.get(&from).cloned(),
-            _ => None,
-        };
-        let tag = tag.unwrap_or_default();
-        let (method, headers, value) = match action {
-            Action::Read => ("GET", None, None),
-            Action::Put(value) => ("PUT", None, Some(value)),
-            Action::Create(value) => ("PUT", Some(("if-none-match", "*")), Some(value)),
-            Action::Replace { to, .. } => ("PUT", Some(("if-match", tag.as_str())), Some(to)),
-            Action::Delete => ("DELETE", None, None),
-        };
-        let sent = value.map_or_else(Vec::new, |value| body(value, size));
-        let headers: Vec<(&str, &str)> = headers.into_iter().collect();
-        let call = self.now();
-        let answer = connection.send(method, &target, &headers, &sent);
-        let end = self.now();
-        let record = |outcome, end| {
-            let operation = Operation {
-                client,
-                call,
-                end,
-                action,
-                outcome,
+        let mut target = self.target(asked.key);
+        let request = self.request(asked);
+        let (mut method, mut headers) = (request.method, request.headers);
+        let mut body = request.body;
+        if asked.in_pieces && request.value.is_some() && !body.is_empty() {
+            let begun = match self.begin(connection, &target, &body, random) {
+                Ok(Begun::Upload(begun)) => begun,
+                Ok(Begun::GivenUp) => return Ok(true),
+                Ok(Begun::Broken(broken)) => return Err(broken),
+                // Nothing can have happened to the key.
+                Err(_) => return Ok(false),
             };
-            if let Some(recorded) = locked(&self.recorded).get_mut(key as usize) {
-                recorded.push(operation);
-            }
-        };
+            (method, target) = ("PATCH", begun.0);
+            headers.extend(resumable());
+            headers.push(("content-type", OFFSET_STREAM.to_owned()));
+            headers.push(("upload-offset", begun.1.to_string()));
+            body.drain(..begun.1);
+        }
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let call = self.now();
+        let answer = connection.send(method, &target, &headers, &body);
         let Ok(answer) = answer else {
-            record(Outcome::Unknown, u64::MAX);
+            self.record((asked, call), Outcome::Unknown, None);
             return Ok(false);
         };
-        let note = |value| match answer.header("etag") {
-            Some(tag) => locked(&self.tags).note(key, value, tag),
-            None => Err(format!(
-                "{method} {target}: an answer without an entity tag"
-            )),
+        let tag = answer.header("etag");
+        let tagged = || {
+            let missing = || format!("{method} {target}: an answer without an entity tag");
+            tag.clone().ok_or_else(missing)
         };
-        match (action, answer.status) {
+        match (asked.action, answer.status) {
             (Action::Read, 200) => {
                 let found = value_of(&answer.body)
                     .ok_or_else(|| format!("GET {target}: bytes that are no value's"))?;
-                note(found)?;
-                record(Outcome::Found(Some(found)), end);
+                locked(&self.tags).of_read(asked.key, found, &tagged()?)?;
+                self.record((asked, call), Outcome::Found(found, None), tag);
             }
-            (Action::Read, 404) => record(Outcome::Found(None), end),
-            (Action::Delete, 204) => record(Outcome::Done, end),
-            (Action::Delete, 404) => record(Outcome::Refused, end),
-            (Action::Create(_) | Action::Replace { .. }, 412) => record(Outcome::Refused, end),
+            (Action::Read, 404) => self.record((asked, call), Outcome::Missing, None),
+            (action, 404) if action.needs_something() => {
+                self.record((asked, call), Outcome::Refused, None);
+            }
+            (action, 412) if action.has_condition() => {
+                self.record((asked, call), Outcome::Refused, None);
+            }
+            (Action::Delete, 204) => self.record((asked, call), Outcome::Done, None),
+            (Action::Move { .. }, 201 | 204) => {
+                tagged()?;
+                self.record((asked, call), Outcome::Done, None);
+            }
+            (Action::Copy { target, stamp, .. }, 201 | 204) => {
+                locked(&self.tags).of_write(target, stamp, &tagged()?)?;
+                self.record((asked, call), Outcome::Done, None);
+            }
             (_, 200 | 201 | 204) => {
-                note(value.unwrap_or_default())?;
-                record(Outcome::Done, end);
+                let stamp = request.value.unwrap_or_default();
+                locked(&self.tags).of_write(asked.key, stamp, &tagged()?)?;
+                self.uploads
+                    .fetch_add(u64::from(method == "PATCH"), Ordering::Relaxed);
+                self.record((asked, call), Outcome::Done, None);
             }
             // It says that nothing has happened.
             (_, 409) => {}
-            (_, 500..) => record(Outcome::Unknown, u64::MAX),
+            (_, 500..) => self.record((asked, call), Outcome::Unknown, None),
             (_, status) => return Err(format!("{method} {target}: answered {status}")),
         }
         Ok(true)
     }
 
-    /// Looks at each key once more, and checks its history.
+    fn request(&self, asked: &Asked) -> Sent {
+        let tag = |stamp| locked(&self.tags).tags.get(&stamp).cloned();
+        let place = |target, create: bool| {
+            let overwrite = create.then(|| ("overwrite", "F".to_owned()));
+            let destination = ("destination", self.target(target));
+            std::iter::once(destination).chain(overwrite).collect()
+        };
+        let (method, headers, value) = match asked.action {
+            Action::Read => ("GET", Vec::new(), None),
+            Action::Put(value) => ("PUT", Vec::new(), Some(value)),
+            Action::Create(value) => ("PUT", vec![("if-none-match", "*".to_owned())], Some(value)),
+            Action::Replace { from, to } => {
+                let tag = tag(from).unwrap_or_default();
+                ("PUT", vec![("if-match", tag)], Some(to))
+            }
+            Action::Delete => ("DELETE", Vec::new(), None),
+            Action::Copy { target, create, .. } => ("COPY", place(target, create), None),
+            Action::Move { target, create } => ("MOVE", place(target, create), None),
+        };
+        Sent {
+            method,
+            headers,
+            value,
+            body: value.map_or_else(Vec::new, |value| body(value, asked.size)),
+        }
+    }
+
+    /// Begins an upload and sends its first half; now and then gives it up instead, or leaves it.
+    fn begin(
+        &self,
+        connection: &mut Client,
+        target: &str,
+        body: &[u8],
+        random: &mut Random,
+    ) -> io::Result<Begun> {
+        let broken = |what: &str, status| Ok(Begun::Broken(format!("{what} {target}: {status}")));
+        let length = body.len().to_string();
+        let with = |more: &[(&'static str, &str)]| {
+            let mut headers = resumable().to_vec();
+            headers.extend(more.iter().map(|(n, v)| (*n, (*v).to_owned())));
+            headers
+        };
+        let mut send = |method, target: &str, headers: &[(&str, String)], body: &[u8]| {
+            let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            connection.send(method, target, &headers, body)
+        };
+        let created = send("POST", target, &with(&[("upload-length", &length)]), b"")?;
+        let Some(upload) = created.header("location").filter(|_| created.status == 201) else {
+            return broken("POST", created.status);
+        };
+        let half = body.len() / 2;
+        let headers = with(&[("content-type", OFFSET_STREAM), ("upload-offset", "0")]);
+        let some = send("PATCH", &upload, &headers, &body[..half])?;
+        if some.status != 204 {
+            return broken("the first PATCH of", some.status);
+        }
+        match random.below(6) {
+            0 => {
+                let gone = send("DELETE", &upload, &with(&[]), b"")?;
+                if gone.status != 204 {
+                    return broken("DELETE of an upload of", gone.status);
+                }
+                self.given_up.fetch_add(1, Ordering::Relaxed);
+                Ok(Begun::GivenUp)
+            }
+            1 => Ok(Begun::GivenUp),
+            _ => Ok(Begun::Upload((upload, half))),
+        }
+    }
+
+    /// Looks at each key once more, and checks the history.
     fn judge(&self, server: &Server, plan: &Plan, tally: &mut Tally) -> Result<(), Broken> {
         let mut connection = server.client();
         for key in 0..KEYS {
-            if !self.ask(self.clients, &mut connection, key, Action::Read, 0)? {
+            let asked = Asked {
+                client: self.clients,
+                key,
+                action: Action::Read,
+                size: 0,
+                in_pieces: false,
+            };
+            if !self.ask(&mut connection, &asked, &mut Random::new(0))? {
                 return Err("the server is gone".to_owned());
             }
         }
         if let Some(broken) = locked(&self.broken).take() {
             return Err(format!("history {}: {broken}", self.number));
         }
-        for (key, recorded) in locked(&self.recorded).iter().enumerate() {
-            let count = |wanted: Outcome| {
-                let same = recorded.iter().filter(|other| other.outcome == wanted);
-                same.count() as u64
+        let recorded = self.resolved();
+        let count = |wanted: &dyn Fn(&Operation) -> bool| {
+            recorded.iter().filter(|other| wanted(other)).count() as u64
+        };
+        tally.requests += recorded.len() as u64;
+        tally.unknown += count(&|other| other.outcome == Outcome::Unknown);
+        tally.refused += count(&|other| other.outcome == Outcome::Refused);
+        tally.joined += count(&|other| {
+            let joins = matches!(other.action, Action::Copy { .. } | Action::Move { .. });
+            joins && other.outcome == Outcome::Done
+        });
+        tally.uploads += self.uploads.load(Ordering::Relaxed);
+        tally.given_up += self.given_up.load(Ordering::Relaxed);
+        let began = Instant::now();
+        let checked = linear::check(&recorded);
+        tally.checking += began.elapsed();
+        checked.map_err(|stuck| {
+            let kept = keep(&plan.folder, self.number, &recorded);
+            format!(
+                "seed {}, history {} ({kept}): {stuck}",
+                plan.seed, self.number
+            )
+        })
+    }
+
+    /// What was written down, with the requests that put what was read, as far as they are known.
+    fn resolved(&self) -> Vec<Operation> {
+        let tags = locked(&self.tags);
+        let recorded = locked(&self.recorded);
+        let resolved = recorded.iter().map(|(operation, tag)| {
+            let stamp = tag.as_ref().and_then(|tag| tags.stamps.get(tag).copied());
+            let outcome = match operation.outcome {
+                Outcome::Found(value, _) => Outcome::Found(value, stamp),
+                other => other,
             };
-            tally.requests += recorded.len() as u64;
-            tally.unknown += count(Outcome::Unknown);
-            tally.refused += count(Outcome::Refused);
-            let began = Instant::now();
-            let checked = linear::check(None, recorded);
-            tally.checking += began.elapsed();
-            checked.map_err(|stuck| {
-                let kept = keep(&plan.folder, self.number, key, recorded);
-                format!(
-                    "seed {}, history {}, key {key} ({kept}): {stuck}",
-                    plan.seed, self.number
-                )
-            })?;
-        }
-        Ok(())
+            Operation {
+                outcome,
+                ..*operation
+            }
+        });
+        resolved.collect()
     }
 }
 
+/// What a client is about to ask.
+struct Asked {
+    client: u64,
+    key: usize,
+    action: Action,
+    size: usize,
+    /// As an upload, if it is a write.
+    in_pieces: bool,
+}
+
+/// A request.
+struct Sent {
+    method: &'static str,
+    headers: Vec<(&'static str, String)>,
+    value: Option<u64>,
+    body: Vec<u8>,
+}
+
+/// What came of the beginning of an upload.
+enum Begun {
+    /// Its URL, and how many bytes it has.
+    Upload((String, usize)),
+    GivenUp,
+    Broken(Broken),
+}
+
+const OFFSET_STREAM: &str = "application/offset+octet-stream";
+
+fn resumable() -> [(&'static str, String); 1] {
+    [("tus-resumable", "1.0.0".to_owned())]
+}
+
 /// Writes a history down for whoever looks into it; says where.
-fn keep(folder: &Path, number: u64, key: usize, recorded: &[Operation]) -> String {
+fn keep(folder: &Path, number: u64, recorded: &[Operation]) -> String {
     let mut sorted = recorded.to_vec();
     sorted.sort_by_key(|operation| operation.call);
     let lines: String = sorted.iter().map(|o| format!("{o:?}\n")).collect();
-    let path = folder.join(format!("history-{number}-{key}.txt"));
+    let path = folder.join(format!("history-{number}.txt"));
     match std::fs::write(&path, lines) {
         Ok(()) => path.display().to_string(),
         Err(error) => format!("not kept: {error}"),

@@ -1,13 +1,29 @@
-//! Whether what clients saw of one key can have happened one request after the other, each at some
+//! Whether what clients saw of a few keys can have happened one request after the other, each at some
 //! moment between its call and its answer (Herlihy and Wing's linearizability).
 //!
 //! The search is that of Wing and Gong with Lowe's memory of what was tried: which requests have
-//! happened, and what the key holds then. A request without an answer may have happened or not.
+//! happened, and what the keys hold then. A request without an answer may have happened or not. Keys
+//! that no request joins are looked at apart, which is as good and much less work.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// What a client asked for. Values are written once each.
+/// Keys of one history.
+pub const KEYS: usize = 4;
+
+/// What a key holds: a value, and the request that put it there. A move keeps both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// What its bytes say.
+    pub value: u64,
+    /// What its entity tag says.
+    pub stamp: u64,
+}
+
+/// What all keys hold.
+pub type State = [Option<Held>; KEYS];
+
+/// What a client asked for. Values are written once each, and are their requests' stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// What is there?
@@ -16,7 +32,7 @@ pub enum Action {
     Put(u64),
     /// Put this there if nothing is.
     Create(u64),
-    /// Put `to` there if `from` is.
+    /// Put `to` there if what the request `from` put is.
     Replace {
         /// What is expected.
         from: u64,
@@ -25,6 +41,49 @@ pub enum Action {
     },
     /// Take away what is there.
     Delete,
+    /// Put what is there to another key as well.
+    Copy {
+        /// Where to.
+        target: usize,
+        /// Of the copy.
+        stamp: u64,
+        /// Only if nothing is there.
+        create: bool,
+    },
+    /// Put what is there to another key instead.
+    Move {
+        /// Where to.
+        target: usize,
+        /// Only if nothing is there.
+        create: bool,
+    },
+}
+
+impl Action {
+    /// Whether it fails where nothing is.
+    pub fn needs_something(&self) -> bool {
+        matches!(
+            self,
+            Action::Delete | Action::Copy { .. } | Action::Move { .. }
+        )
+    }
+
+    /// Whether it fails where something, or something else, is.
+    pub fn has_condition(&self) -> bool {
+        match self {
+            Action::Create(_) | Action::Replace { .. } => true,
+            Action::Copy { create, .. } | Action::Move { create, .. } => *create,
+            Action::Read | Action::Put(_) | Action::Delete => false,
+        }
+    }
+
+    /// The other key that it changes.
+    fn target(&self) -> Option<usize> {
+        match self {
+            Action::Copy { target, .. } | Action::Move { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
 }
 
 /// What the client was told.
@@ -36,8 +95,10 @@ pub enum Outcome {
     Done,
     /// It was not: the condition did not hold, or there was nothing to take away.
     Refused,
-    /// This is there.
-    Found(Option<u64>),
+    /// Nothing is there.
+    Missing,
+    /// This value is there, of this request when that is known.
+    Found(u64, Option<u64>),
 }
 
 /// One request.
@@ -45,6 +106,8 @@ pub enum Outcome {
 pub struct Operation {
     /// Who asked.
     pub client: u64,
+    /// Of which key.
+    pub key: usize,
     /// When the request went out, in nanoseconds of one clock.
     pub call: u64,
     /// After this it did not happen any more: the answer came, or the server was gone.
@@ -61,7 +124,7 @@ pub struct Stuck {
     /// As many requests as can have happened in some order, before none can be the next.
     pub longest: usize,
     /// The state then, and the requests one of which had to be the next.
-    pub state: Option<u64>,
+    pub state: Box<State>,
     /// Those requests.
     pub next: Vec<Operation>,
     /// The search was given up.
@@ -75,7 +138,7 @@ impl fmt::Display for Stuck {
         }
         writeln!(
             f,
-            "after {} requests the key holds {:?}, and none of these can have been next:",
+            "after {} requests the keys hold {:?}, and none of these can have been next:",
             self.longest, self.state
         )?;
         for operation in &self.next {
@@ -88,24 +151,62 @@ impl fmt::Display for Stuck {
 /// States that are tried before the search is given up.
 const STATES_MAX: usize = 4_000_000;
 
-/// What the key may hold after an operation that is the next one.
-fn after(state: Option<u64>, operation: &Operation) -> Vec<Option<u64>> {
-    let holds = |condition: bool, then: Option<u64>| -> Vec<Option<u64>> {
-        if condition { vec![then] } else { Vec::new() }
+/// What the keys hold after an operation that is done; none when it cannot be.
+fn done(state: &State, operation: &Operation) -> Option<State> {
+    let key = operation.key;
+    let mut to = *state;
+    let here = state.get(key).copied().flatten();
+    let new = |value| {
+        let stamp = value;
+        Some(Held { value, stamp })
     };
-    let (to, condition) = match operation.action {
-        Action::Read => (state, true),
-        Action::Put(value) => (Some(value), true),
-        Action::Create(value) => (Some(value), state.is_none()),
-        Action::Replace { from, to } => (Some(to), state == Some(from)),
-        Action::Delete => (None, state.is_some()),
-    };
+    match operation.action {
+        Action::Read => {}
+        Action::Put(value) => to[key] = new(value),
+        Action::Create(value) => {
+            to[key] = here.is_none().then_some(new(value))?;
+        }
+        Action::Replace { from, to: value } => {
+            here.filter(|here| here.stamp == from)?;
+            to[key] = new(value);
+        }
+        Action::Delete => {
+            here?;
+            to[key] = None;
+        }
+        Action::Copy {
+            target,
+            stamp,
+            create,
+        } => {
+            let value = here.filter(|_| !create || state[target].is_none())?.value;
+            to[target] = Some(Held { value, stamp });
+        }
+        Action::Move { target, create } => {
+            here.filter(|_| !create || state[target].is_none())?;
+            to[key] = None;
+            to[target] = here;
+        }
+    }
+    Some(to)
+}
+
+/// What the keys may hold after an operation that is the next one.
+fn after(state: &State, operation: &Operation) -> Vec<State> {
+    let done = done(state, operation);
+    let here = state[operation.key];
+    let same = |holds: bool| if holds { vec![*state] } else { Vec::new() };
     match operation.outcome {
-        Outcome::Done => holds(condition, to),
-        Outcome::Refused => holds(!condition, state),
-        Outcome::Found(found) => holds(found == state, state),
-        Outcome::Unknown if condition && to != state => vec![to, state],
-        Outcome::Unknown => vec![state],
+        Outcome::Done => done.into_iter().collect(),
+        Outcome::Refused => same(done.is_none()),
+        Outcome::Missing => same(here.is_none()),
+        Outcome::Found(value, stamp) => same(here.is_some_and(|here| {
+            here.value == value && stamp.is_none_or(|stamp| stamp == here.stamp)
+        })),
+        Outcome::Unknown => {
+            let changed = done.filter(|to| to != state);
+            changed.into_iter().chain([*state]).collect()
+        }
     }
 }
 
@@ -128,17 +229,36 @@ impl Happened {
 struct Node {
     happened: Happened,
     count: usize,
-    state: Option<u64>,
+    state: State,
     /// What to try next: an operation, and the state after it.
-    choices: Vec<(usize, Option<u64>)>,
+    choices: Vec<(usize, State)>,
 }
 
-/// Finds an order of all operations of a key that held `initial` before.
+/// Finds an order of all operations, of keys that held nothing before.
 ///
 /// # Errors
 /// When there is none.
-pub fn check(initial: Option<u64>, operations: &[Operation]) -> Result<(), Stuck> {
-    let mut sorted = operations.to_vec();
+pub fn check(operations: &[Operation]) -> Result<(), Stuck> {
+    // Which keys belong together: those that have the same number.
+    let mut parts: [usize; KEYS] = std::array::from_fn(|key| key);
+    for operation in operations {
+        if let Some(target) = operation.action.target() {
+            let (one, other) = (parts[operation.key], parts[target]);
+            parts
+                .iter_mut()
+                .filter(|part| **part == other)
+                .for_each(|part| *part = one);
+        }
+    }
+    for part in 0..KEYS {
+        let of_part = operations.iter().filter(|o| parts[o.key] == part);
+        check_part(of_part.copied().collect())?;
+    }
+    Ok(())
+}
+
+fn check_part(mut sorted: Vec<Operation>) -> Result<(), Stuck> {
+    let initial: State = [None; KEYS];
     sorted.sort_by_key(|operation| operation.call);
     let mut seen = HashSet::new();
     let none = Happened(vec![0; sorted.len().div_ceil(64).max(1)]);
@@ -152,7 +272,7 @@ pub fn check(initial: Option<u64>, operations: &[Operation]) -> Result<(), Stuck
             if stuck.as_ref().is_none_or(|stuck| stuck.longest < top.count) {
                 stuck = Some(Stuck {
                     longest: top.count,
-                    state: top.state,
+                    state: Box::new(top.state),
                     next: candidates(&sorted, &top.happened)
                         .map(|(_, operation)| *operation)
                         .collect(),
@@ -167,7 +287,7 @@ pub fn check(initial: Option<u64>, operations: &[Operation]) -> Result<(), Stuck
         if seen.len() >= STATES_MAX {
             return Err(Stuck {
                 longest: count,
-                state,
+                state: Box::new(state),
                 next: Vec::new(),
                 undecided: true,
             });
@@ -178,16 +298,17 @@ pub fn check(initial: Option<u64>, operations: &[Operation]) -> Result<(), Stuck
     }
     Err(stuck.unwrap_or(Stuck {
         longest: 0,
-        state: initial,
+        state: Box::new(initial),
         next: Vec::new(),
         undecided: false,
     }))
 }
 
-fn node(sorted: &[Operation], happened: Happened, count: usize, state: Option<u64>) -> Node {
+fn node(sorted: &[Operation], happened: Happened, count: usize, state: State) -> Node {
     let mut choices = Vec::new();
-    for (index, operation) in candidates(sorted, &happened) {
-        let states = after(state, operation);
+    let candidates: Vec<_> = candidates(sorted, &happened).collect();
+    for (index, operation) in joined(&candidates) {
+        let states = after(&state, operation);
         // What was answered and changes nothing may as well happen at once.
         if operation.outcome != Outcome::Unknown && states == [state] {
             choices = vec![(index, state)];
@@ -203,6 +324,29 @@ fn node(sorted: &[Operation], happened: Happened, count: usize, state: Option<u6
         state,
         choices,
     }
+}
+
+/// Of the operations that may be the next, those of the keys that the first to end has to do with, or
+/// that others join with them. Before that one only these can happen, and the others change nothing for
+/// any of them: so one of these may as well be the next.
+fn joined<'a>(candidates: &[(usize, &'a Operation)]) -> Vec<(usize, &'a Operation)> {
+    let keys = |operation: &Operation| {
+        let target = operation.action.target().map_or(0, |target| 1u32 << target);
+        target | 1 << operation.key
+    };
+    let first = candidates.iter().min_by_key(|(_, operation)| operation.end);
+    let mut reached = first.map_or(0, |(_, operation)| keys(operation));
+    loop {
+        let near = candidates.iter().map(|(_, operation)| keys(operation));
+        let wider = near.filter(|near| near & reached != 0);
+        let wider = wider.fold(reached, |all, near| all | near);
+        if wider == reached {
+            break;
+        }
+        reached = wider;
+    }
+    let near = candidates.iter().filter(|(_, o)| keys(o) & reached != 0);
+    near.copied().collect()
 }
 
 /// The operations that may be the next: those that no other one ended before.
@@ -235,6 +379,7 @@ mod tests {
     fn operation(call: u64, end: u64, action: Action, outcome: Outcome) -> Operation {
         Operation {
             client: 0,
+            key: 0,
             call,
             end,
             action,
@@ -245,29 +390,30 @@ mod tests {
     #[test]
     fn what_can_have_happened_is_told_from_what_cannot() {
         use Action::{Create, Delete, Put, Read, Replace};
-        use Outcome::{Done, Found, Refused, Unknown};
+        use Outcome::{Done, Missing, Refused, Unknown};
+        let found = |value| Outcome::Found(value, Some(value));
         let sound: &[&[Operation]] = &[
             &[],
             // Two at once, in the order that the read tells.
             &[
                 operation(0, 10, Put(1), Done),
                 operation(0, 10, Put(2), Done),
-                operation(11, 12, Read, Found(Some(1))),
+                operation(11, 12, Read, found(1)),
             ],
             // One that was cut off is seen, or is not.
             &[
                 operation(0, 5, Put(1), Unknown),
-                operation(6, 7, Read, Found(Some(1))),
+                operation(6, 7, Read, found(1)),
             ],
             &[
                 operation(0, 5, Put(1), Unknown),
-                operation(6, 7, Read, Found(None)),
+                operation(6, 7, Read, Missing),
             ],
             // A read beside a write may see either side of it, in order.
             &[
                 operation(0, 100, Put(1), Done),
-                operation(10, 20, Read, Found(None)),
-                operation(30, 40, Read, Found(Some(1))),
+                operation(10, 20, Read, Missing),
+                operation(30, 40, Read, found(1)),
             ],
             &[
                 operation(0, 10, Create(1), Done),
@@ -279,25 +425,25 @@ mod tests {
             ],
         ];
         for history in sound {
-            assert!(check(None, history).is_ok(), "{history:?}");
+            assert!(check(history).is_ok(), "{history:?}");
         }
         let broken: &[&[Operation]] = &[
             // A lost write.
             &[
                 operation(0, 10, Put(1), Done),
-                operation(11, 12, Read, Found(None)),
+                operation(11, 12, Read, Missing),
             ],
             // A stale read.
             &[
                 operation(0, 10, Put(1), Done),
                 operation(11, 20, Put(2), Done),
-                operation(21, 22, Read, Found(Some(1))),
+                operation(21, 22, Read, found(1)),
             ],
             // New, then old again.
             &[
                 operation(0, 100, Put(1), Done),
-                operation(10, 20, Read, Found(Some(1))),
-                operation(30, 40, Read, Found(None)),
+                operation(10, 20, Read, found(1)),
+                operation(30, 40, Read, Missing),
             ],
             // Two creators.
             &[
@@ -305,12 +451,12 @@ mod tests {
                 operation(0, 10, Create(2), Done),
             ],
             // Out of thin air.
-            &[operation(0, 1, Read, Found(Some(9)))],
+            &[operation(0, 1, Read, found(9))],
             // One that was cut off happened after the server was gone.
             &[
                 operation(0, 5, Put(1), Unknown),
-                operation(6, 7, Read, Found(None)),
-                operation(8, 9, Read, Found(Some(1))),
+                operation(6, 7, Read, Missing),
+                operation(8, 9, Read, found(1)),
             ],
             &[
                 operation(0, 5, Put(1), Done),
@@ -319,7 +465,7 @@ mod tests {
             &[operation(0, 5, Delete, Done)],
         ];
         for history in broken {
-            let stuck = check(None, history).unwrap_err();
+            let stuck = check(history).unwrap_err();
             assert!(!stuck.undecided && !stuck.next.is_empty(), "{history:?}");
         }
     }
@@ -339,7 +485,7 @@ mod tests {
             let _ = client;
         }
         moments.sort_unstable();
-        let mut state = None;
+        let mut state = [None; KEYS];
         let mut value = 0;
         let step = |(_, call, end): (u64, u64, u64)| {
             value += 1;
@@ -356,14 +502,15 @@ mod tests {
             let unknown = random.once_in(20);
             let silent = operation(call, end, action, Outcome::Unknown);
             let before = state;
-            let outcome = match action {
-                Action::Read => Outcome::Found(before),
-                _ if after(before, &silent).len() > 1 || after(before, &silent) != [before] => {
-                    state = after(before, &silent)[0];
+            let outcome = match (action, done(&before, &silent)) {
+                (Action::Read, _) => before[0].map_or(Outcome::Missing, |held| {
+                    Outcome::Found(held.value, Some(held.stamp))
+                }),
+                (_, Some(changed)) => {
+                    state = changed;
                     Outcome::Done
                 }
-                Action::Put(_) => Outcome::Done,
-                _ => Outcome::Refused,
+                (_, None) => Outcome::Refused,
             };
             let outcome = if unknown { Outcome::Unknown } else { outcome };
             operation(call, end, action, outcome)
@@ -377,18 +524,18 @@ mod tests {
         for seed in 0..40 {
             let mut random = Random::new(seed);
             let history = simulated(&mut random, 40);
-            if let Err(stuck) = check(None, &history) {
+            if let Err(stuck) = check(&history) {
                 panic!("seed {seed}: {stuck}");
             }
             // A read is told of a value that was never there.
             let mut changed = history.clone();
             let reads = changed
                 .iter_mut()
-                .filter(|o| matches!(o.outcome, Outcome::Found(_)));
+                .filter(|o| matches!(o.outcome, Outcome::Found(..) | Outcome::Missing));
             let mut reads: Vec<_> = reads.collect();
             let place = random.below(reads.len() as u64) as usize;
-            reads[place].outcome = Outcome::Found(Some(u64::MAX));
-            assert!(check(None, &changed).is_err(), "seed {seed}");
+            reads[place].outcome = Outcome::Found(u64::MAX, None);
+            assert!(check(&changed).is_err(), "seed {seed}");
             // A write is said to have failed and the other way round: nearly always seen.
             let mut changed = history;
             for operation in &mut changed {
@@ -398,8 +545,73 @@ mod tests {
                     break;
                 }
             }
-            caught += u64::from(check(None, &changed).is_err());
+            caught += u64::from(check(&changed).is_err());
         }
         assert!(caught > 10, "{caught} of 40");
+    }
+
+    #[test]
+    fn copies_and_moves_join_keys() {
+        use Action::{Copy, Move, Put, Read};
+        use Outcome::{Done, Missing, Refused};
+        let at = |key, operation: Operation| Operation { key, ..operation };
+        let copy = |stamp| Copy {
+            target: 1,
+            stamp,
+            create: false,
+        };
+        let moved = Move {
+            target: 1,
+            create: true,
+        };
+        let begin = [
+            operation(0, 1, Put(1), Done),
+            operation(2, 3, copy(2), Done),
+        ];
+        let sound: &[&[Operation]] = &[
+            &[at(1, operation(4, 5, Read, Outcome::Found(1, Some(2))))],
+            &[at(1, operation(4, 5, Read, Outcome::Found(1, None)))],
+            &[
+                operation(4, 5, moved, Refused),
+                operation(6, 7, Read, Outcome::Found(1, Some(1))),
+            ],
+            &[
+                at(1, operation(4, 5, Action::Delete, Done)),
+                operation(6, 7, moved, Done),
+                operation(8, 9, Read, Missing),
+                at(1, operation(8, 9, Read, Outcome::Found(1, Some(1)))),
+            ],
+            // The copy is another version than what it is of.
+            &[at(
+                1,
+                operation(4, 5, Action::Replace { from: 2, to: 9 }, Done),
+            )],
+        ];
+        for more in sound {
+            let history = [&begin, *more].concat();
+            assert!(check(&history).is_ok(), "{more:?}");
+        }
+        let broken: &[&[Operation]] = &[
+            &[at(1, operation(4, 5, Read, Missing))],
+            &[at(1, operation(4, 5, Read, Outcome::Found(1, Some(1))))],
+            &[operation(4, 5, moved, Done)],
+            // In both places at once, or in none.
+            &[
+                at(1, operation(4, 5, Action::Delete, Done)),
+                operation(6, 20, moved, Done),
+                at(1, operation(7, 8, Read, Outcome::Found(1, Some(1)))),
+                operation(9, 10, Read, Outcome::Found(1, Some(1))),
+            ],
+            &[
+                at(1, operation(4, 5, Action::Delete, Done)),
+                operation(6, 20, moved, Done),
+                operation(7, 8, Read, Missing),
+                at(1, operation(9, 10, Read, Missing)),
+            ],
+        ];
+        for more in broken {
+            let history = [&begin, *more].concat();
+            assert!(check(&history).is_err(), "{more:?}");
+        }
     }
 }

@@ -83,12 +83,16 @@ pub(crate) fn histories(arguments: &Arguments) -> Result<()> {
         let seconds = began.elapsed().as_secs_f64();
         format!(
             "{seconds:.0} s, {} histories, {} of them killed, {} requests, {} of them open, {} \
-             conditions that did not hold, {:.1} s of checking",
+             conditions that did not hold, {} copies and moves, {} uploads completed and {} given \
+             up, {:.1} s of checking",
             tally.histories,
             tally.kills,
             tally.requests,
             tally.unknown,
             tally.refused,
+            tally.joined,
+            tally.uploads,
+            tally.given_up,
             tally.checking.as_secs_f64()
         )
     };

@@ -41,7 +41,8 @@ fn histories_are_linearizable() {
     };
     let tally = histories::run(&plan, &mut |_| {}).unwrap_or_else(|broken| panic!("{broken}"));
     assert!(tally.kills > 0 && tally.refused > 0, "{tally:?}");
-    assert!(tally.requests > 500, "{tally:?}");
+    assert!(tally.requests > 500 && tally.joined > 0, "{tally:?}");
+    assert!(tally.uploads > 0 && tally.given_up > 0, "{tally:?}");
 }
 
 #[test]
