@@ -3,6 +3,7 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use crate::cdmi_watch::{drain, notified};
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
 
@@ -254,6 +255,29 @@ fn system(world: &mut World, name: &str) -> bool {
             status(&put, 201);
             let metadata = world.read(&path, OBJECT)["metadata"].clone();
             assert_eq!(metadata["x-object-meta-shape"], "square");
+        }
+        "cdmi_notification" => {
+            notified(&mut world.client, "/notified", json!([]));
+            create(&mut world.client, "/c/", json!({}));
+            create(&mut world.client, "/c/o", json!({"value": "x"}));
+            assert_eq!(drain(&mut world.client, "/notified").len(), 1);
+            status(&plain(&mut world.client, "DELETE", "/notified", b""), 204);
+        }
+        "cdmi_logging" | "cdmi_security_audit" => {
+            let queue = json!({"metadata": {
+                "cdmi_queue_type": "cdmi_logging_queue", "cdmi_logging_class": [],
+                "cdmi_scope_specification": [],
+            }});
+            status(&world.call("PUT", "/logged", QUEUE, queue), 201);
+            world.object(json!({"value": "x"}));
+            status(
+                &world.call("PATCH", "/cdmi_domains/x/", DOMAIN, json!({})),
+                404,
+            );
+            let told = drain(&mut world.client, "/logged");
+            let class = |name: &str| told.iter().any(|message| message["class"] == name);
+            assert!(class("cdmi_object_logging") && class("cdmi_security_logging"));
+            status(&plain(&mut world.client, "DELETE", "/logged", b""), 204);
         }
         _ => return queries(world, name) || limits(world, name) || security(world, name),
     }

@@ -5,6 +5,7 @@ mod cdmi_capabilities;
 mod cdmi_extensions;
 mod cdmi_objects;
 mod cdmi_rights;
+mod cdmi_watch;
 mod cli;
 mod clients;
 mod dialects;

@@ -3,6 +3,7 @@
 use crate::dialect::Cdmi;
 use crate::fault::{Answered, Fault};
 use crate::media::{Accepted, Kind, MediaType};
+use crate::notify::Notes;
 use crate::path::Names;
 use crate::query::Fields;
 use crate::version::Version;
@@ -29,6 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) origin: String,
     /// The size that the body announces.
     pub(crate) declared_length: Option<u64>,
+    /// What queues that watch are to be told.
+    pub(crate) notes: Notes,
 }
 
 impl Call<'_> {

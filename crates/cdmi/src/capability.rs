@@ -31,7 +31,10 @@ const PATHS: [&str; 8] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 35] = [
+const SYSTEM: [&str; 38] = [
+    "cdmi_notification",
+    "cdmi_logging",
+    "cdmi_security_audit",
     "cdmi_security_encryption",
     "cdmi_query_regex",
     "cdmi_query_immediate",

@@ -52,6 +52,12 @@ impl Call<'_> {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));
         }
         self.check_domain(document)?;
+        if let Some(given) = &document.metadata {
+            self.note_metadata(given);
+        }
+        if document.exports.is_some() {
+            self.note("cdmi_export");
+        }
         match &document.source {
             None => {}
             Some(Source::Reference(uri)) => {
@@ -183,6 +189,9 @@ impl Call<'_> {
             return Err(Fault::bad("a container has no value"));
         }
         self.check_domain(document)?;
+        if document.exports.is_some() {
+            self.note("cdmi_export");
+        }
         match &document.source {
             None => self.change_container(container, document).await?,
             Some(Source::Copy(uri)) => {
@@ -207,6 +216,7 @@ impl Call<'_> {
         document: &Document,
         uri: &str,
     ) -> Answered<()> {
+        self.note("cdmi_copy");
         let (source, fields) = self.source_container(uri).await?;
         self.may_read(&source).await.map_err(Fault::of_source)?;
         let limits = self.limits(fields)?;

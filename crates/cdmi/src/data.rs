@@ -176,7 +176,7 @@ pub(crate) fn new_properties(
         .representation
         .insert(CONTENT_TYPE.to_owned(), value.mimetype.clone());
     set_encoding(&mut properties, value.encoding);
-    set_partial(&mut properties, partial);
+    set_partial_new(&mut properties, partial);
     keep_unknown(&mut properties.documents, &document.unknown)?;
     set_acl(&mut properties, document)?;
     Ok(properties)
@@ -197,13 +197,24 @@ pub(crate) fn set_encoding(properties: &mut ObjectProperties, encoding: Encoding
         .insert(document::ENCODING.to_owned(), encoding);
 }
 
+/// The state of an object whose first writes still go on.
+pub(crate) const CREATING: &str = "Creating";
+
+/// The state of a new object.
+pub(crate) fn set_partial_new(properties: &mut ObjectProperties, partial: bool) {
+    set_partial(properties, partial);
+    if let Some(status) = properties.documents.get_mut(document::STATUS) {
+        CREATING.clone_into(status);
+    }
+}
+
 pub(crate) fn set_partial(properties: &mut ObjectProperties, partial: bool) {
     match partial {
         true => {
-            let processing = "Processing".to_owned();
             properties
                 .documents
-                .insert(document::STATUS.to_owned(), processing);
+                .entry(document::STATUS.to_owned())
+                .or_insert_with(|| "Processing".to_owned());
         }
         false => {
             properties.documents.remove(document::STATUS);
@@ -272,6 +283,9 @@ impl Call<'_> {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
         }
         self.check_domain(document)?;
+        if let Some(given) = &document.metadata {
+            self.note_metadata(given);
+        }
         match &document.source {
             Some(Source::Reference(uri)) => self.store_reference(destination, uri).await,
             Some(Source::Copy(uri)) => self.store_copy(destination, document, uri).boxed().await,
@@ -327,6 +341,7 @@ impl Call<'_> {
         if uri.is_empty() || uri.chars().any(char::is_control) {
             return Err(Fault::bad("a reference is not a URI"));
         }
+        self.note("cdmi_reference");
         let mut properties = ObjectProperties::default();
         properties
             .documents
@@ -573,6 +588,7 @@ impl Call<'_> {
         }
         if named("metadata") && (document.metadata.is_some() || self.fields.names("metadata")) {
             let given = document.metadata.clone().unwrap_or_default();
+            self.note_metadata(&given);
             let update = Update::new(given, &self.fields);
             properties.metadata = update.apply(&properties.metadata)?;
             rights::apply(&update, &mut properties.acl)?;
@@ -584,6 +600,9 @@ impl Call<'_> {
     /// Deletes a data object, a queue or a reference.
     pub(crate) async fn delete_leaf(&self, leaf: &Leaf) -> Answered {
         self.remove(leaf).await?;
+        if leaf.is_queue() {
+            self.unwatch(leaf.object.id.0).await?;
+        }
         Ok(bare(StatusCode::NO_CONTENT))
     }
 

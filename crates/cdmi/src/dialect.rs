@@ -1,6 +1,7 @@
 //! The dialect over one store: its root container and the ids that it gives.
 
 use crate::object_id::ObjectIds;
+use crate::watch::Watchers;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Result};
 use trestle_host::Host;
 use trestle_http::Presented;
-use trestle_store::Store;
+use trestle_store::{Identities, Store};
 
 /// Says who presents these credentials; none when they are wrong. Who presents nothing is nobody
 /// in particular.
@@ -38,6 +39,8 @@ pub struct Cdmi {
     pub(crate) store: Arc<Store>,
     pub(crate) host: Host,
     pub(crate) authenticate: Arc<Authenticate>,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) watchers: Watchers,
     pub(crate) ids: ObjectIds,
     /// The id of the root container.
     pub(crate) root: Id,
@@ -57,11 +60,12 @@ impl Cdmi {
     /// # Errors
     /// `InvalidInput` for an enterprise number that is none; the store's.
     pub async fn open(
-        store: Arc<Store>,
+        identities: Arc<Identities>,
         host: Host,
         authenticate: Arc<Authenticate>,
         settings: CdmiSettings,
     ) -> Result<Self> {
+        let store = identities.store().clone();
         let (enterprise, root) = match store.setting(SETTING).await? {
             Some(stored) => decode(&stored)?,
             None => {
@@ -77,14 +81,18 @@ impl Cdmi {
                 (settings.enterprise_number, root)
             }
         };
-        Ok(Cdmi {
+        let cdmi = Cdmi {
             store,
             host,
             authenticate,
+            identities,
+            watchers: Watchers::default(),
             ids: ObjectIds::new(enterprise)?,
             root,
             root_account: settings.root_account,
-        })
+        };
+        cdmi.load_watchers().await?;
+        Ok(cdmi)
     }
 
     /// The id of something that the server itself makes at a path, the same at every start.

@@ -22,6 +22,7 @@ mod metadata;
 mod modify;
 mod multipart;
 mod node;
+mod notify;
 mod object_id;
 mod path;
 mod plain;
@@ -42,5 +43,6 @@ mod transfer;
 mod tree;
 mod value;
 mod version;
+mod watch;
 
 pub use dialect::{Authenticate, Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};

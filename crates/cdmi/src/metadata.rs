@@ -15,7 +15,8 @@ pub(crate) const ITEM_BYTES_MAX: usize = 32 << 10;
 pub(crate) const TOTAL_BYTES_MAX: usize = trestle_store::METADATA_BYTES_MAX;
 
 /// Items that the server makes: what a client sends for them is passed over, as clause 16.2 says.
-const MADE: [&str; 14] = [
+const MADE: [&str; 15] = [
+    "cdmi_logging_status",
     "cdmi_size",
     "cdmi_ctime",
     "cdmi_mtime",

@@ -32,6 +32,8 @@ pub(crate) mod document {
     pub(crate) const FIELDS: &str = "cdmi.fields";
     /// The place that an id stands for, in the hidden bucket of ids.
     pub(crate) const PLACE: &str = "cdmi.place";
+    /// For whom a queue watches, as JSON, in the hidden bucket of those that do.
+    pub(crate) const WATCH: &str = "cdmi.watch";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }

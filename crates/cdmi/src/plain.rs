@@ -3,7 +3,7 @@
 use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::Destination;
-use crate::data::{set_encoding, set_partial};
+use crate::data::{set_encoding, set_partial, set_partial_new};
 use crate::fault::{Answered, Fault};
 use crate::multipart::ContentRange;
 use crate::node::{Container, Leaf};
@@ -209,7 +209,7 @@ impl Call<'_> {
         let mut properties = ObjectProperties::default();
         self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, false);
-        set_partial(&mut properties, self.is_partial()?);
+        set_partial_new(&mut properties, self.is_partial()?);
         let Some(range) = self.content_range()? else {
             let length = self.declared_length;
             let written = self.write(destination, properties, length, body);

@@ -9,19 +9,15 @@ use crate::path::Target;
 use crate::queue_content::QueueValue;
 use crate::scope::{Scope, check_results, results};
 use crate::value::{Encoding, to_base64};
+use crate::watch::{RESULTS, SCOPE, TYPE, fixed_items, watch_of};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use trestle_core::{Error, ErrorKind, Metadata, Result};
 
-const TYPE: &str = "cdmi_queue_type";
 /// The type of a queue that is read at once and not kept.
 pub(crate) const IMMEDIATE: &str = "cdmi_query_immediate";
-const SCOPE: &str = "cdmi_scope_specification";
-const RESULTS: &str = "cdmi_results_specification";
-/// The items of a query, which do not change.
-const ITEMS: [&str; 2] = [SCOPE, RESULTS];
 /// Most objects that one query looks at.
 const OBJECTS_MAX: usize = 100_000;
 /// Largest value that a query looks into.
@@ -30,9 +26,21 @@ const VALUE_LOOKED_AT_MAX: u64 = 1 << 20;
 /// A query as a queue's metadata has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
-    scope: Scope,
-    results: Value,
+    pub(crate) scope: Scope,
+    pub(crate) results: Value,
     reads_values: bool,
+}
+
+impl Query {
+    /// Of what is looked for, and what is given of it.
+    pub(crate) fn new(scope: Scope, results: Value) -> Self {
+        let named = results.get("value").is_some() || results.is_string();
+        Query {
+            reads_values: scope.reads_values() || named,
+            scope,
+            results,
+        }
+    }
 }
 
 /// The query of a queue's metadata, if it is a query queue.
@@ -48,27 +56,19 @@ pub(crate) fn query_of(metadata: &Metadata) -> Result<Option<Query>> {
     let scope = Scope::parse(metadata.get(SCOPE).ok_or_else(|| missing(SCOPE))?)?;
     let results = metadata.get(RESULTS).ok_or_else(|| missing(RESULTS))?;
     check_results(results)?;
-    let named = results.get("value").is_some() || results.is_string();
-    Ok(Some(Query {
-        reads_values: scope.reads_values() || named,
-        scope,
-        results: results.clone(),
-    }))
+    Ok(Some(Query::new(scope, results.clone())))
 }
 
-/// Refuses to change a query while the queue is one.
+/// Refuses to change what a queue is told while it is of its kind.
 pub(crate) fn check_unchanged(before: &Metadata, after: &Metadata) -> Result<()> {
-    if before.get(TYPE).and_then(Value::as_str) != Some("cdmi_query_queue") {
-        return Ok(());
-    }
+    let kind = before.get(TYPE).and_then(Value::as_str).unwrap_or_default();
     let still = after.get(TYPE) == before.get(TYPE);
-    let changed = ITEMS
-        .iter()
-        .any(|name| before.get(*name) != after.get(*name));
+    let mut items = fixed_items(kind).iter();
+    let changed = items.any(|name| before.get(*name) != after.get(*name));
     match still && changed {
         true => Err(Error::new(
             ErrorKind::Forbidden,
-            "the query of a query queue does not change",
+            "what the queue is told does not change",
         )),
         false => Ok(()),
     }
@@ -156,7 +156,7 @@ impl Call<'_> {
     }
 
     /// An object as a query sees it: nothing, when it may not be read.
-    async fn as_searched(
+    pub(crate) async fn as_searched(
         &self,
         node: &Node,
         query: &Query,
@@ -183,14 +183,33 @@ impl Call<'_> {
         Ok(Some(seen))
     }
 
-    /// Refuses a change of a queue's metadata that its type forbids.
+    /// Refuses a change of a queue's metadata that its type forbids, or that cannot be understood.
     pub(crate) fn check_queue_change(&self, leaf: &Leaf, document: &Document) -> Answered<()> {
         let mut properties = leaf.object.properties();
         self.change_properties(&mut properties, document)?;
-        Ok(check_unchanged(
-            &leaf.object.metadata,
-            &properties.metadata,
-        )?)
+        check_unchanged(&leaf.object.metadata, &properties.metadata)?;
+        query_of(&properties.metadata)?;
+        watch_of(&properties.metadata)?;
+        Ok(())
+    }
+
+    /// Does what a queue's new type asks for, when its metadata has just changed.
+    pub(crate) async fn follow_type(&self, before: &Leaf) -> Answered<()> {
+        let Some(object) = self.look(&before.bucket, &before.object.key).await? else {
+            return Ok(());
+        };
+        if object.metadata.get(TYPE) == before.object.metadata.get(TYPE) {
+            return Ok(());
+        }
+        self.unwatch(object.id.0).await?;
+        self.watch(&object).await?;
+        match query_of(&object.metadata)? {
+            Some(query) => {
+                let found = self.run_query(&query).boxed().await?;
+                self.enqueue_values(before, &found).await
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
 use crate::value::{Encoding, range_text, to_base64};
+use crate::watch::watch_of;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -201,6 +202,7 @@ impl Call<'_> {
         match &document.source {
             None => {}
             Some(Source::Copy(uri)) => {
+                self.note("cdmi_copy");
                 let (source, fields) = self.source_leaf(uri).await?;
                 if !source.is_queue() {
                     return Err(Fault::bad("the source is not a queue"));
@@ -229,6 +231,10 @@ impl Call<'_> {
             }
             Some(_) => return Err(Fault::bad("a queue is not made of this")),
         }
+        watch_of(&metadata)?;
+        if let Some(given) = &document.metadata {
+            self.note_metadata(given);
+        }
         if let Some(query) = query_of(&metadata)? {
             content.values = self.run_query(&query).boxed().await?;
         }
@@ -245,6 +251,7 @@ impl Call<'_> {
             .insert(document::QUEUE.to_owned(), content.first.to_string());
         let bytes = content.encode()?;
         let written = self.write_bytes(destination, properties, bytes).await?;
+        self.watch(&written.object).await?;
         Ok(written.object)
     }
 
@@ -483,6 +490,7 @@ impl Call<'_> {
         self.check_domain(document)?;
         self.check_queue_change(leaf, document)?;
         self.change(leaf, document).await?;
+        self.follow_type(leaf).await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
 

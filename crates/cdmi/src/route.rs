@@ -10,6 +10,7 @@ use crate::fault::{Answered, Fault};
 use crate::media::{Accepted, Kind, MediaType};
 use crate::multipart;
 use crate::node::{Container, Leaf, Node, nameless_bucket};
+use crate::notify::Notes;
 use crate::path::{Names, ROOT, Target};
 use crate::query::Fields;
 use crate::version::Version;
@@ -47,7 +48,12 @@ impl Cdmi {
                 }
                 response
             }
-            Err(response) => response,
+            Err(response) => {
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let status = response.status();
+                self.log_unknown(&method, &path, status).await;
+                response
+            }
         };
         version.mark(response.headers_mut());
         response
@@ -109,6 +115,7 @@ impl Cdmi {
             headers: head.headers,
             origin,
             declared_length: http_body::Body::size_hint(&body).exact(),
+            notes: Notes::default(),
         };
         let path = head.uri.path();
         if path == ROOT {
@@ -127,14 +134,14 @@ impl Cdmi {
         }
         let target = call.aliased(Target::of_request(path)?).await?;
         let Some(asked) = call.cross_origin()? else {
-            return call.dispatch(target, body).await;
+            return call.watched(target, body).await;
         };
         let admitted = call.admitted(&asked, &target).boxed().await?;
         if asked.preflight {
             return Ok(call.preflight(admitted));
         }
         let anonymous = call.principal.is_anonymous();
-        let answered = call.dispatch(target, body).await;
+        let answered = call.watched(target, body).await;
         let mut response = answered.unwrap_or_else(|fault| fault.answer(anonymous));
         cors::mark(response.headers_mut(), admitted);
         Ok(response)
@@ -158,7 +165,7 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 
 impl Call<'_> {
     /// Answers at a target.
-    async fn dispatch(&self, target: Target, body: RequestBody) -> Answered {
+    pub(crate) async fn dispatch(&self, target: Target, body: RequestBody) -> Answered {
         match target {
             Target::Capabilities(names) => self.capabilities(&names).boxed().await,
             Target::Domains(names) => self.domains(&names, body).boxed().await,

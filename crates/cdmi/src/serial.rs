@@ -374,6 +374,9 @@ impl Call<'_> {
         };
         self.protect_new(&mut properties)?;
         let written = self.write_bytes(&destination, properties, bytes).await?;
+        if serialized.kind == Kind::Queue {
+            self.watch(&written.object).await?;
+        }
         Ok(written.object)
     }
 

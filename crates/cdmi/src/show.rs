@@ -14,6 +14,7 @@ use crate::render::Rendering;
 use crate::rights;
 use crate::time;
 use crate::value::{Encoding, range_text};
+use crate::watch::status_of as status_of_watch;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
@@ -170,6 +171,11 @@ impl Call<'_> {
         if leaf.is_queue() && matches!(query_of(&object.metadata), Ok(Some(_))) {
             // Queries run to their end before the queue is there.
             made.push(("cdmi_query_status", Value::from("Current")));
+        }
+        if leaf.is_queue()
+            && let Some((name, status)) = status_of_watch(&object.metadata)
+        {
+            made.push((name, Value::from(status)));
         }
         if !leaf.is_queue() {
             made.push(("cdmi_size", Value::from(object.length().to_string())));

@@ -112,6 +112,7 @@ impl Call<'_> {
         uri: &str,
     ) -> Answered<Object> {
         document.check_encoding()?;
+        self.note("cdmi_copy");
         let (source, fields) = self.source_leaf(uri).await?;
         if is_processing(&source.object) {
             return Err(Fault::bad("the source is not complete"));
@@ -225,6 +226,7 @@ impl Call<'_> {
         uri: &str,
     ) -> Answered<Object> {
         document.check_encoding()?;
+        self.note("cdmi_rename");
         let (source, fields) = self.source_leaf(uri).await?;
         if !fields.is_all() || !self.fields.is_all() {
             return Err(Fault::bad("a move is of the whole object"));
@@ -269,6 +271,7 @@ impl Call<'_> {
         uri: &str,
     ) -> Answered<()> {
         document.check_encoding()?;
+        self.note("cdmi_copy");
         let (source, fields) = self.source_leaf(uri).await?;
         let limits = self.limits(fields)?;
         let mut properties = match limits.is_all() {

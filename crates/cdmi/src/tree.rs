@@ -52,6 +52,7 @@ impl Call<'_> {
         names: &Names,
         (uri, document): (&str, &Document),
     ) -> Answered<TreeOutcome> {
+        self.note("cdmi_rename");
         let (source, _) = self.source_container(uri).await?;
         let path = names.path();
         if path.starts_with(&source.names.path()) {
@@ -132,6 +133,7 @@ impl Call<'_> {
         names: &Names,
         (uri, document): (&str, &Document),
     ) -> Answered<()> {
+        self.note("cdmi_copy");
         let (source, fields) = self.source_container(uri).await?;
         let limits = self.limits(fields)?;
         if format!("{}/", names.path()).starts_with(&source.names.path()) {

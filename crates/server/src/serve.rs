@@ -153,9 +153,8 @@ async fn open_cdmi(
         root_account,
         enterprise_number: number.transpose()?.unwrap_or(ENTERPRISE_NUMBER_DEFAULT),
     };
-    let store = identities.store().clone();
     let authenticate = authenticate::presented(identities);
-    let opened = Cdmi::open(store, host.clone(), authenticate, settings);
+    let opened = Cdmi::open(identities.clone(), host.clone(), authenticate, settings);
     opened.await.map_err(|error| format!("CDMI: {error}"))
 }
 

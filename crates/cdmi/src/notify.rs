@@ -1,0 +1,384 @@
+//! What operations tell the queues that watch: events and log messages, enqueued before the answer
+//! goes out, so that whoever has the answer finds them.
+//!
+//! What goes wrong here never changes an answer. A queue is not told of itself.
+
+use crate::call::Call;
+use crate::dialect::Cdmi;
+use crate::fault::Answered;
+use crate::media::Accepted;
+use crate::node::{Leaf, Node};
+use crate::path::{Names, Target};
+use crate::query::Fields;
+use crate::queue_content::QueueValue;
+use crate::scope::results;
+use crate::show::is_processing;
+use crate::time;
+use crate::value::Encoding;
+use crate::version::Version;
+use crate::watch::{Kind, Watcher};
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::LOCATION;
+use http::{HeaderMap, Method, Response, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use trestle_access::{Context, Principal};
+use trestle_core::{Id, Timestamp};
+use trestle_http::{Body, RequestBody};
+
+/// That data system metadata changes: it is no event, but is logged.
+const DATA_SYSTEM: &str = "data system metadata";
+
+/// What is noted of an operation while it runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes(Arc<Mutex<Vec<&'static str>>>);
+
+impl Notes {
+    fn add(&self, name: &'static str) {
+        self.0.lock().push(name);
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.lock().contains(&name)
+    }
+}
+
+/// An object as one creator of a queue sees it; none when it may not be seen.
+type Seen = Option<Map<String, Value>>;
+
+/// What became of an operation.
+struct Outcome {
+    events: Vec<&'static str>,
+    status: StatusCode,
+    time: Timestamp,
+    /// The object that it was about, if one was found.
+    object: Option<Id>,
+    uri: String,
+    security: bool,
+    data_system: bool,
+}
+
+impl Cdmi {
+    /// A call that does what the dialect itself does.
+    pub(crate) fn own_call(&self) -> Call<'_> {
+        let root = Principal::root(self.root_account.clone(), "root");
+        self.call_as(Arc::new(root))
+    }
+
+    /// A call without a request.
+    fn call_as(&self, principal: Arc<Principal>) -> Call<'_> {
+        Call {
+            cdmi: self,
+            principal,
+            authenticated: "",
+            context: Arc::new(Context::at(self.store.now())),
+            method: Method::GET,
+            version: Version::Second,
+            fields: Fields::default(),
+            accepted: Accepted::default(),
+            content: None,
+            headers: HeaderMap::new(),
+            origin: String::new(),
+            declared_length: None,
+            notes: Notes::default(),
+        }
+    }
+
+    /// The call of who made a queue; none when there is no such user any more.
+    async fn creator(&self, watcher: &Watcher) -> Option<Call<'_>> {
+        let user = self.identities.user(&watcher.account, &watcher.user).await;
+        match user {
+            Ok(user) => user.map(|principal| self.call_as(principal)),
+            Err(error) => {
+                tracing::warn!(%error, "the user of a notification queue was not found out");
+                None
+            }
+        }
+    }
+
+    /// Logs that who asks could not be found out.
+    pub(crate) async fn log_unknown(&self, method: &Method, path: &str, status: StatusCode) {
+        let watchers = self.watchers.all();
+        if watchers.is_empty() {
+            return;
+        }
+        let call = Call {
+            method: method.clone(),
+            ..self.call_as(Arc::new(Principal::anonymous()))
+        };
+        let outcome = Outcome {
+            events: Vec::new(),
+            status,
+            time: self.store.now(),
+            object: None,
+            uri: path.to_owned(),
+            security: true,
+            data_system: false,
+        };
+        for watcher in watchers.iter() {
+            call.tell(watcher, &outcome, None).boxed().await;
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Notes what an operation does, for who is told of it.
+    pub(crate) fn note(&self, name: &'static str) {
+        self.notes.add(name);
+    }
+
+    /// Notes that an update names data system metadata.
+    pub(crate) fn note_metadata(&self, given: &Map<String, Value>) {
+        if given.keys().any(|name| name.starts_with("cdmi_")) {
+            self.notes.add(DATA_SYSTEM);
+        }
+    }
+
+    /// Answers at a target, and tells the queues that watch.
+    pub(crate) async fn watched(&self, target: Target, body: RequestBody) -> Answered {
+        let watchers = self.cdmi.watchers.all();
+        if watchers.is_empty() {
+            return self.dispatch(target, body).await;
+        }
+        let before = self.find(&target).boxed().await.ok().flatten();
+        let mut seen = Vec::new();
+        if self.method == Method::DELETE {
+            for watcher in watchers.iter() {
+                seen.push(self.seen_by(watcher, before.as_ref()).boxed().await);
+            }
+        }
+        let answered = self.dispatch(target.clone(), body).await;
+        let after = match self.method {
+            Method::PUT | Method::POST | Method::PATCH => {
+                let target = self.leads_to(&answered).unwrap_or_else(|| target.clone());
+                self.find(&target).boxed().await.ok().flatten()
+            }
+            _ => None,
+        };
+        let outcome = self.outcome(&target, (before.as_ref(), after.as_ref()), &answered);
+        let node = after.as_ref().or(before.as_ref());
+        for (at, watcher) in watchers.iter().enumerate() {
+            if node.map(id_of) == Some(watcher.queue) {
+                continue;
+            }
+            let seen = match seen.get(at) {
+                Some(seen) => seen.clone(),
+                None => self.seen_by(watcher, node).boxed().await,
+            };
+            self.tell(watcher, &outcome, seen).boxed().await;
+        }
+        answered
+    }
+
+    /// Where an answer says that something was made.
+    fn leads_to(&self, answered: &Answered) -> Option<Target> {
+        let location = answered.as_ref().ok()?.headers().get(LOCATION);
+        let location = location.and_then(|location| location.to_str().ok());
+        let path = location.and_then(|url| url.strip_prefix(self.origin.as_str()));
+        path.and_then(|path| Target::of_request(path).ok())
+    }
+
+    fn outcome(
+        &self,
+        target: &Target,
+        (before, after): (Option<&Node>, Option<&Node>),
+        answered: &Answered<Response<Body>>,
+    ) -> Outcome {
+        let status = match answered {
+            Ok(response) => response.status(),
+            Err(fault) => fault.answer(self.principal.is_anonymous()).status(),
+        };
+        let refused = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
+        let domains = matches!(target, Target::Domains(_)) && self.method != Method::GET;
+        let uri = match after.or(before) {
+            Some(Node::Container(container)) => container.names.path(),
+            Some(Node::Leaf(Leaf {
+                names: Some(names), ..
+            })) => names.path(),
+            Some(Node::Leaf(leaf)) => {
+                format!("/cdmi_objectid/{}", self.id_text(leaf.object.id.0))
+            }
+            None => uri_of(target),
+        };
+        Outcome {
+            events: match status.is_success() {
+                true => self.events(before, after, status),
+                false => Vec::new(),
+            },
+            status,
+            time: self.cdmi.store.now(),
+            object: after.or(before).map(id_of),
+            uri,
+            security: refused || domains,
+            data_system: status.is_success() && self.notes.has(DATA_SYSTEM),
+        }
+    }
+
+    /// The events of an operation that succeeded.
+    fn events(
+        &self,
+        before: Option<&Node>,
+        after: Option<&Node>,
+        status: StatusCode,
+    ) -> Vec<&'static str> {
+        let processing = |node: Option<&Node>| match node {
+            Some(Node::Leaf(leaf)) => is_processing(&leaf.object),
+            _ => false,
+        };
+        match self.method {
+            Method::GET | Method::HEAD => return vec!["cdmi_read"],
+            Method::DELETE if self.names_values() => return vec!["cdmi_modify_complete"],
+            Method::DELETE => return vec!["cdmi_delete"],
+            _ => {}
+        }
+        if self.notes.has("cdmi_rename") {
+            return vec!["cdmi_rename"];
+        }
+        let created = status == StatusCode::CREATED && !self.notes.has("cdmi_snapshot");
+        let mut events = vec![match (created, processing(after)) {
+            (true, true) => "cdmi_create_processing",
+            (true, false) => "cdmi_create_complete",
+            (false, true) => "cdmi_modify_processing",
+            (false, false) if processing(before) && was_created(before) => "cdmi_create_complete",
+            (false, false) => "cdmi_modify_complete",
+        }];
+        let noted = [
+            "cdmi_copy",
+            "cdmi_reference",
+            "cdmi_export",
+            "cdmi_snapshot",
+        ];
+        events.extend(noted.into_iter().filter(|name| self.notes.has(name)));
+        events
+    }
+
+    /// What the creator of a queue sees of an object.
+    async fn seen_by(&self, watcher: &Watcher, node: Option<&Node>) -> Seen {
+        let creator = self.cdmi.creator(watcher).await?;
+        match creator.as_searched(node?, &watcher.watch.query).await {
+            Ok(seen) => seen,
+            Err(fault) => {
+                tracing::warn!(?fault, "an object was not read for a notification queue");
+                None
+            }
+        }
+    }
+
+    /// Tells one queue what it wants to know of an outcome.
+    async fn tell(&self, watcher: &Watcher, outcome: &Outcome, seen: Seen) {
+        let values = match watcher.watch.kind {
+            Kind::Notifications => self.notifications(watcher, outcome, seen),
+            Kind::Log => self.messages(watcher, outcome, seen),
+        };
+        if values.is_empty() {
+            return;
+        }
+        if let Err(fault) = self.enqueue_own(watcher.queue, &values).await {
+            tracing::warn!(?fault, "a notification queue was not told of an event");
+        }
+    }
+
+    async fn enqueue_own(&self, queue: Id, values: &[QueueValue]) -> Answered<()> {
+        let own = self.cdmi.own_call();
+        let nothing = Names::default();
+        let target = Target::Id(own.id_text(queue), nothing);
+        match own.find(&target).await? {
+            Some(Node::Leaf(leaf)) if leaf.is_queue() => own.enqueue_values(&leaf, values).await,
+            _ => own.unwatch(queue).await,
+        }
+    }
+
+    fn notifications(&self, watcher: &Watcher, outcome: &Outcome, seen: Seen) -> Vec<QueueValue> {
+        let Some(object) = seen.filter(|seen| watcher.watch.query.scope.matches(seen)) else {
+            return Vec::new();
+        };
+        let wanted = outcome.events.iter();
+        let wanted = wanted.filter(|event| watcher.watch.wants(event));
+        wanted
+            .map(|event| {
+                let mut told = object.clone();
+                for (name, value) in [
+                    ("cdmi_event", (*event).to_owned()),
+                    ("cdmi_event_result", outcome.status.to_string()),
+                    ("cdmi_event_time", time::text(outcome.time)),
+                    ("cdmi_event_user", self.principal.user.clone()),
+                ] {
+                    told.insert(name.to_owned(), Value::from(value));
+                }
+                let told = results(&watcher.watch.query.results, &told);
+                json_value(&Value::Object(told))
+            })
+            .collect()
+    }
+
+    fn messages(&self, watcher: &Watcher, outcome: &Outcome, seen: Seen) -> Vec<QueueValue> {
+        // Without an object to read, only who may read everything is told.
+        let everything = watcher.account == self.cdmi.root_account && watcher.user == "root";
+        let scope = &watcher.watch.query.scope;
+        let visible = seen.is_some() || outcome.object.is_none() && everything;
+        let matching = match &seen {
+            Some(seen) => scope.matches(seen),
+            None => visible && scope.matches(&Map::new()),
+        };
+        let domain = seen.and_then(|seen| seen.get("domainURI").cloned());
+        let classes = [
+            ("cdmi_object_logging", matching),
+            ("cdmi_datasystem_logging", matching && outcome.data_system),
+            // For these the scope does not count.
+            ("cdmi_security_logging", visible && outcome.security),
+        ];
+        let told = classes
+            .into_iter()
+            .filter(|(class, told)| *told && watcher.watch.wants(class));
+        told.map(|(class, _)| {
+            json_value(&json!({
+                "class": class,
+                "timestamp": time::text(outcome.time),
+                "domainURI": domain,
+                "operation": self.method.as_str(),
+                "objectURI": outcome.uri,
+                "principal": self.principal.user,
+                "result": outcome.status.to_string(),
+            }))
+        })
+        .collect()
+    }
+}
+
+fn json_value(value: &Value) -> QueueValue {
+    QueueValue {
+        mimetype: "application/json".to_owned(),
+        encoding: Encoding::Json,
+        bytes: Bytes::from(value.to_string()),
+    }
+}
+
+fn id_of(node: &Node) -> Id {
+    match node {
+        Node::Container(container) => container.id,
+        Node::Leaf(leaf) => leaf.object.id.0,
+    }
+}
+
+/// Whether the first writes of an object still go on.
+fn was_created(node: Option<&Node>) -> bool {
+    match node {
+        Some(Node::Leaf(leaf)) => {
+            let status = leaf.object.documents.get(crate::node::document::STATUS);
+            status.is_some_and(|status| status == crate::data::CREATING)
+        }
+        _ => false,
+    }
+}
+
+fn uri_of(target: &Target) -> String {
+    match target {
+        Target::Path(names) => names.path(),
+        Target::Id(id, below) => format!("/cdmi_objectid/{id}{}", below.path()),
+        Target::NewId => "/cdmi_objectid/".to_owned(),
+        Target::Capabilities(names) => format!("/cdmi_capabilities{}", names.path()),
+        Target::Domains(names) => format!("/cdmi_domains{}", names.path()),
+    }
+}

@@ -1,0 +1,320 @@
+//! Notification queues (clause 21) and logging queues (clause 20 of 1.1.1): which queues watch, for
+//! whom, and for what.
+//!
+//! A watching queue has an entry in the dialect's books, so that it goes on watching after a start.
+//! What it is told is what its creator may read, with the rights that the creator has then.
+
+use crate::call::Call;
+use crate::dialect::Cdmi;
+use crate::fault::Answered;
+use crate::node::{document, found, is_missing};
+use crate::query_queue::Query;
+use crate::scope::{Scope, check_results};
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use trestle_access::{Action, Resource};
+use trestle_core::{
+    AccountId, BucketName, Error, Id, Key, Metadata, ObjectId, Precondition, Result,
+};
+use trestle_store::{ListObjects, ListingItem, Object};
+
+/// The item that makes a queue one of a kind.
+pub(crate) const TYPE: &str = "cdmi_queue_type";
+pub(crate) const SCOPE: &str = "cdmi_scope_specification";
+pub(crate) const RESULTS: &str = "cdmi_results_specification";
+const EVENTS: &str = "cdmi_notification_events";
+const CLASSES: &str = "cdmi_logging_class";
+/// Most queues that watch.
+const WATCHERS_MAX: usize = 1000;
+
+/// What notifications are about.
+const EVENT_NAMES: [&str; 11] = [
+    "cdmi_create_processing",
+    "cdmi_create_complete",
+    "cdmi_read",
+    "cdmi_modify_processing",
+    "cdmi_modify_complete",
+    "cdmi_rename",
+    "cdmi_copy",
+    "cdmi_reference",
+    "cdmi_delete",
+    "cdmi_export",
+    "cdmi_snapshot",
+];
+
+/// What log messages are about.
+const CLASS_NAMES: [&str; 3] = [
+    "cdmi_object_logging",
+    "cdmi_datasystem_logging",
+    "cdmi_security_logging",
+];
+
+/// What a queue is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Events.
+    Notifications,
+    /// Log messages.
+    Log,
+}
+
+/// A queue's wish to be told.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    pub(crate) kind: Kind,
+    /// Of events or classes; all when there is none.
+    names: Vec<String>,
+    pub(crate) query: Query,
+}
+
+/// A queue that watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher {
+    pub(crate) queue: Id,
+    pub(crate) account: AccountId,
+    pub(crate) user: String,
+    pub(crate) watch: Watch,
+}
+
+/// All queues that watch.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(RwLock<Arc<Vec<Arc<Watcher>>>>);
+
+impl Watchers {
+    /// As they are now.
+    pub(crate) fn all(&self) -> Arc<Vec<Arc<Watcher>>> {
+        self.0.read().clone()
+    }
+
+    fn replace(&self, queue: Id, watcher: Option<Watcher>) -> Result<()> {
+        let mut current = self.0.write();
+        let mut all: Vec<_> = current
+            .iter()
+            .filter(|other| other.queue != queue)
+            .cloned()
+            .collect();
+        if watcher.is_some() && all.len() == WATCHERS_MAX {
+            return Err(Error::invalid(format!(
+                "at most {WATCHERS_MAX} queues are notified"
+            )));
+        }
+        all.extend(watcher.map(Arc::new));
+        *current = Arc::new(all);
+        Ok(())
+    }
+}
+
+impl Watch {
+    /// Whether the queue is told of something with this name.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+}
+
+/// The items that do not change while a queue is of its kind.
+pub(crate) fn fixed_items(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "cdmi_query_queue" => &[SCOPE, RESULTS],
+        "cdmi_notification_queue" => &[EVENTS, SCOPE, RESULTS],
+        "cdmi_logging_queue" => &[CLASSES, SCOPE],
+        _ => &[],
+    }
+}
+
+fn names(metadata: &Metadata, item: &str, known: &[&str]) -> Result<Vec<String>> {
+    let malformed = || Error::invalid(format!("{item} is an array of names"));
+    let Some(Value::Array(names)) = metadata.get(item) else {
+        return Err(malformed());
+    };
+    let text = |name: &Value| name.as_str().map(str::to_owned).ok_or_else(malformed);
+    let names: Vec<String> = names.iter().map(text).collect::<Result<_>>()?;
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(other) => Err(Error::invalid(format!("{item} knows no {other:?}"))),
+        None => Ok(names),
+    }
+}
+
+/// What a queue's metadata says that it watches.
+///
+/// # Errors
+/// `InvalidInput` for a wish that cannot be understood.
+pub(crate) fn watch_of(metadata: &Metadata) -> Result<Option<Watch>> {
+    let (kind, names) = match metadata.get(TYPE).and_then(Value::as_str) {
+        Some("cdmi_notification_queue") => {
+            let names = names(metadata, EVENTS, &EVENT_NAMES)?;
+            (Kind::Notifications, names)
+        }
+        Some("cdmi_logging_queue") => (Kind::Log, names(metadata, CLASSES, &CLASS_NAMES)?),
+        _ => return Ok(None),
+    };
+    let missing = |name: &str| Error::invalid(format!("such a queue needs {name}"));
+    let scope = Scope::parse(metadata.get(SCOPE).ok_or_else(|| missing(SCOPE))?)?;
+    let results = match (kind, metadata.get(RESULTS)) {
+        (Kind::Log, None) => Value::from(""),
+        (_, results) => results.cloned().ok_or_else(|| missing(RESULTS))?,
+    };
+    check_results(&results)?;
+    Ok(Some(Watch {
+        kind,
+        names,
+        query: Query::new(scope, results),
+    }))
+}
+
+/// The state of a queue that watches or watched.
+pub(crate) fn status_of(metadata: &Metadata) -> Option<(&'static str, &'static str)> {
+    let kind = metadata.get(TYPE).and_then(Value::as_str);
+    let of = |item: &str, name: &str| match kind {
+        Some(kind) if kind == name => Some("Current"),
+        _ if metadata.contains_key(item) => Some("Halted"),
+        _ => None,
+    };
+    let notified = of(EVENTS, "cdmi_notification_queue");
+    let notified = notified.map(|status| ("cdmi_notification_status", status));
+    let logged = of(CLASSES, "cdmi_logging_queue");
+    notified.or(logged.map(|status| ("cdmi_logging_status", status)))
+}
+
+impl Cdmi {
+    fn watchers_bucket(&self) -> Result<BucketName> {
+        BucketName::hidden(&self.root_account, "watchers")
+    }
+
+    /// Reads which queues watch.
+    pub(crate) async fn load_watchers(&self) -> Result<()> {
+        let bucket = self.watchers_bucket()?;
+        match self.store.peek_bucket(&bucket).await {
+            Err(error) if is_missing(&error) => return Ok(()),
+            peeked => drop(peeked?),
+        }
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.own_grant(Action::ListObjects, resource).await?;
+        let list = ListObjects {
+            bucket,
+            prefix: String::new(),
+            delimiter: None,
+            after: None,
+            until: None,
+            reverse: false,
+            limit: WATCHERS_MAX,
+        };
+        for item in self.store.list(&grant, &list).await?.items {
+            if let ListingItem::Object(entry) = item
+                && let Some(watcher) = self.watcher(&entry).await?
+            {
+                self.watchers.replace(watcher.queue, Some(watcher))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The watcher of an entry; none when its queue is gone or watches no longer.
+    async fn watcher(&self, entry: &Object) -> Result<Option<Watcher>> {
+        let damaged = || Error::corrupt("an entry of a notification queue cannot be decoded");
+        let text = entry.documents.get(document::WATCH).ok_or_else(damaged)?;
+        let value: Value = serde_json::from_str(text).map_err(|_| damaged())?;
+        let part = |name: &str| value.get(name).and_then(Value::as_str).ok_or_else(damaged);
+        let id = u128::from_str_radix(entry.key.as_str(), 16).map_err(|_| damaged())?;
+        let queue = Id(id.to_be_bytes());
+        let Some((bucket, key)) = found(self.store.find_by_id(ObjectId(queue)).await)? else {
+            return Ok(None);
+        };
+        let Some(object) = found(self.store.peek_object(&bucket, &key).await)? else {
+            return Ok(None);
+        };
+        // What cannot be understood any more is not told of; its status says so.
+        let Ok(Some(watch)) = watch_of(&object.metadata) else {
+            return Ok(None);
+        };
+        Ok(Some(Watcher {
+            queue,
+            account: AccountId::parse(part("account")?)?,
+            user: part("user")?.to_owned(),
+            watch,
+        }))
+    }
+}
+
+impl Call<'_> {
+    /// Begins to tell a queue what its metadata asks for, if it asks.
+    pub(crate) async fn watch(&self, queue: &Object) -> Answered<()> {
+        let Some(mut watch) = watch_of(&queue.metadata)? else {
+            return Ok(());
+        };
+        self.name_ids(&mut watch.query.scope).await?;
+        let account = self.account()?.clone();
+        let user = self.principal.user.clone();
+        let entry = json!({"account": account.as_str(), "user": user}).to_string();
+        let key = Key::parse(queue.id.0.to_string())?;
+        let bucket = self.cdmi.watchers_bucket()?;
+        self.keep_own(&bucket, key, (document::WATCH, entry))
+            .await?;
+        let watcher = Watcher {
+            queue: queue.id.0,
+            account,
+            user,
+            watch,
+        };
+        Ok(self.cdmi.watchers.replace(queue.id.0, Some(watcher))?)
+    }
+
+    /// Tells a queue nothing more.
+    pub(crate) async fn unwatch(&self, queue: Id) -> Answered<()> {
+        let all = self.cdmi.watchers.all();
+        if !all.iter().any(|watcher| watcher.queue == queue) {
+            return Ok(());
+        }
+        self.cdmi.watchers.replace(queue, None)?;
+        let key = Key::parse(queue.to_string())?;
+        let bucket = self.cdmi.watchers_bucket()?;
+        let own = self.cdmi.own_call();
+        match own.erase(&bucket, &key, Precondition::none()).await {
+            Err(fault) if fault.is_missing() => Ok(()),
+            erased => erased,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(value: Value) -> Metadata {
+        value.as_object().unwrap().clone().into_iter().collect()
+    }
+
+    #[test]
+    fn wishes_are_understood_or_refused() {
+        let asked = metadata(json!({
+            TYPE: "cdmi_notification_queue", EVENTS: ["cdmi_delete"], SCOPE: [], RESULTS: {},
+        }));
+        let watch = watch_of(&asked).unwrap().unwrap();
+        assert!(watch.wants("cdmi_delete") && !watch.wants("cdmi_read"));
+        assert_eq!(
+            status_of(&asked),
+            Some(("cdmi_notification_status", "Current"))
+        );
+        let all = metadata(json!({TYPE: "cdmi_logging_queue", CLASSES: [], SCOPE: []}));
+        assert!(
+            watch_of(&all)
+                .unwrap()
+                .unwrap()
+                .wants("cdmi_object_logging")
+        );
+        for bad in [
+            json!({TYPE: "cdmi_notification_queue"}),
+            json!({TYPE: "cdmi_notification_queue", EVENTS: ["x"], SCOPE: [], RESULTS: {}}),
+            json!({TYPE: "cdmi_notification_queue", EVENTS: [], SCOPE: [], RESULTS: 1}),
+            json!({TYPE: "cdmi_logging_queue", CLASSES: "all", SCOPE: []}),
+        ] {
+            assert!(watch_of(&metadata(bad.clone())).is_err(), "{bad}");
+        }
+        let ended = metadata(json!({EVENTS: [], SCOPE: [], RESULTS: {}}));
+        assert!(watch_of(&ended).unwrap().is_none());
+        assert_eq!(
+            status_of(&ended),
+            Some(("cdmi_notification_status", "Halted"))
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! CDMI over the real binary: notification queues and logging queues.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+
+/// A notification queue for everything below `/c/`.
+pub(crate) fn notified(client: &mut Client, at: &str, events: Value) {
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue",
+        "cdmi_notification_events": events,
+        "cdmi_scope_specification": [{"parentURI": "starts /c/"}],
+        "cdmi_results_specification": {
+            "cdmi_event": "", "cdmi_event_result": "", "cdmi_event_time": "",
+            "cdmi_event_user": "", "objectName": "", "metadata": {"cdmi_size": ""},
+        },
+    }});
+    status(&call(client, "PUT", at, QUEUE, queue), 201);
+}
+
+/// All values of a queue, taken out of it.
+pub(crate) fn drain(client: &mut Client, at: &str) -> Vec<Value> {
+    let shown = read(client, &format!("{at}?values=10000"), QUEUE);
+    let values = shown["value"].as_array().unwrap().clone();
+    if !values.is_empty() {
+        let taken = format!("{at}?values={}", values.len());
+        status(&plain(client, "DELETE", &taken, b""), 204);
+    }
+    values
+}
+
+fn events(client: &mut Client, at: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let told = drain(client, at);
+    told.iter()
+        .map(|value| (text(&value["cdmi_event"]), text(&value["objectName"])))
+        .collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let expected = expected.iter();
+    expected
+        .map(|(event, name)| ((*event).to_owned(), (*name).to_owned()))
+        .collect()
+}
+
+#[test]
+fn notification_queues_are_told_what_happens() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/other/", json!({}));
+    notified(client, "/other/q", json!([]));
+    let shown = read(client, "/other/q", QUEUE);
+    assert_eq!(shown["metadata"]["cdmi_notification_status"], "Current");
+    create(client, "/c/o", json!({"value": "abc"}));
+    create(client, "/other/outside", json!({"value": "abc"}));
+    let told = drain(client, "/other/q");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["cdmi_event"], "cdmi_create_complete");
+    assert_eq!(told[0]["cdmi_event_result"], "201 Created");
+    assert_eq!(told[0]["cdmi_event_user"], "root");
+    assert_eq!(told[0]["metadata"], json!({"cdmi_size": "3"}));
+    assert!(told[0]["cdmi_event_time"].as_str().unwrap().ends_with('Z'));
+
+    status(&get(client, "/c/o", OBJECT), 200);
+    status(&plain(client, "GET", "/c/o", b""), 200);
+    status(
+        &call(client, "PATCH", "/c/o", OBJECT, json!({"value": "x"})),
+        204,
+    );
+    create(client, "/c/copy", json!({"copy": "/c/o"}));
+    create(client, "/c/ref", json!({"reference": "/c/o"}));
+    create(client, "/c/moved", json!({"move": "/c/o"}));
+    status(&plain(client, "DELETE", "/c/moved", b""), 204);
+    status(&get(client, "/c/moved", OBJECT), 404);
+    let expected = [
+        ("cdmi_read", "o"),
+        ("cdmi_read", "o"),
+        ("cdmi_modify_complete", "o"),
+        ("cdmi_create_complete", "copy"),
+        ("cdmi_copy", "copy"),
+        ("cdmi_rename", "moved"),
+        ("cdmi_delete", "moved"),
+    ];
+    assert_eq!(events(client, "/other/q"), pairs(&expected));
+
+    let target = "/cdmi/c/parts";
+    let partial = [("x-cdmi-partial", "true"), ("content-type", "text/plain")];
+    status(&client.send("PUT", target, &partial, b"a").unwrap(), 201);
+    status(&plain(client, "PUT", "/c/parts", b"ab"), 204);
+    let exports = json!({"exports": {"1": {"type": "x"}}});
+    create(client, "/c/in/", json!({}));
+    status(&call(client, "PATCH", "/c/in/", CONTAINER, exports), 204);
+    let expected = [
+        ("cdmi_create_processing", "parts"),
+        ("cdmi_create_complete", "parts"),
+        ("cdmi_create_complete", "in/"),
+        ("cdmi_modify_complete", "in/"),
+        ("cdmi_export", "in/"),
+    ];
+    assert_eq!(events(client, "/other/q"), pairs(&expected));
+}
+
+#[test]
+fn what_a_queue_is_told_is_fixed_until_its_type_goes() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    notified(client, "/q", json!(["cdmi_delete"]));
+    let change = json!({"metadata": {"cdmi_notification_events": []}});
+    let target = "/q?metadata=cdmi_notification_events";
+    status(&call(client, "PATCH", target, QUEUE, change), 403);
+    let bad = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": ["sleep"],
+        "cdmi_scope_specification": [], "cdmi_results_specification": {},
+    }});
+    status(&call(client, "PUT", "/bad", QUEUE, bad), 400);
+
+    // It is told after a start, too.
+    fixture.kill();
+    fixture.server = Some(fixture.launch().start());
+    let client = &mut fixture.client();
+    create(client, "/c/o", json!({"value": "abc"}));
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    assert_eq!(events(client, "/q"), pairs(&[("cdmi_delete", "o")]));
+
+    let target = "/q?metadata=cdmi_queue_type";
+    status(
+        &call(client, "PATCH", target, QUEUE, json!({"metadata": {}})),
+        204,
+    );
+    let shown = read(client, "/q", QUEUE);
+    assert_eq!(shown["metadata"]["cdmi_notification_status"], "Halted");
+    create(client, "/c/o", json!({"value": "abc"}));
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    assert!(events(client, "/q").is_empty());
+}
+
+#[test]
+fn a_queue_is_told_only_what_its_creator_may_read() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    let password = "a long enough password";
+    let text = format!("{{\"password\":\"{password}\",\"admin\":true}}");
+    let target = "/-/accounts/acme/users/ann";
+    status(
+        &root.send("PUT", target, &[], text.as_bytes()).unwrap(),
+        201,
+    );
+    let ann = &mut Client::new(fixture.server().address, "acme/ann", password);
+    create(root, "/c/", json!({}));
+    create(ann, "/anns/", json!({}));
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": [],
+        "cdmi_scope_specification": [], "cdmi_results_specification": {"objectName": ""},
+    }});
+    status(&call(ann, "PUT", "/anns/q", QUEUE, queue), 201);
+    create(root, "/c/secret", json!({"value": "x"}));
+    create(ann, "/anns/mine", json!({"value": "x"}));
+    assert_eq!(drain(ann, "/anns/q"), [json!({"objectName": "mine"})]);
+}
+
+#[test]
+fn logging_queues_hold_messages_of_their_classes() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let log = |client: &mut Client, at: &str, classes: Value| {
+        let queue = json!({"metadata": {
+            "cdmi_queue_type": "cdmi_logging_queue", "cdmi_logging_class": classes,
+            "cdmi_scope_specification": [{"parentURI": "== /c/"}],
+        }});
+        status(&call(client, "PUT", at, QUEUE, queue), 201);
+    };
+    log(client, "/objects", json!(["cdmi_object_logging"]));
+    log(client, "/system", json!(["cdmi_datasystem_logging"]));
+    log(client, "/security", json!(["cdmi_security_logging"]));
+    let shown = read(client, "/objects", QUEUE);
+    assert_eq!(shown["metadata"]["cdmi_logging_status"], "Current");
+    create(client, "/c/o", json!({"value": "x"}));
+    create(
+        client,
+        "/c/held",
+        json!({"metadata": {"cdmi_hold_id": ["a"]}}),
+    );
+    status(&plain(client, "DELETE", "/c/held", b""), 403);
+    let stranger = &mut Client::new(fixture.server().address, "nobody", "wrong");
+    status(&get(stranger, "/c/o", OBJECT), 401);
+
+    let objects = drain(client, "/objects");
+    let first = &objects[0];
+    assert_eq!(first["operation"], "PUT");
+    assert_eq!(first["objectURI"], "/c/o");
+    assert_eq!(first["principal"], "root");
+    assert_eq!(first["result"], "201 Created");
+    assert!(
+        first["domainURI"]
+            .as_str()
+            .unwrap()
+            .starts_with("/cdmi_domains/")
+    );
+    assert!(first["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(objects.len(), 3, "{objects:?}");
+    assert_eq!(objects[2]["result"], "403 Forbidden");
+    let system = drain(client, "/system");
+    assert_eq!(
+        (system.len(), &system[0]["objectURI"]),
+        (1, &json!("/c/held"))
+    );
+    let security: Vec<_> = drain(client, "/security")
+        .iter()
+        .map(|message| message["result"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(security, ["403 Forbidden", "401 Unauthorized"]);
+}
