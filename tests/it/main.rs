@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, driven from outside.
 
+mod access;
 mod cdmi;
 mod cdmi_capabilities;
 mod cdmi_extensions;

@@ -40,6 +40,11 @@ impl Context {
         self.values.insert(key.to_ascii_lowercase(), values);
     }
 
+    /// The condition keys that were set, in lower case, with their values.
+    pub fn values(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.values
+    }
+
     /// The values of a condition key.
     pub fn get(&self, key: &str) -> Option<&[String]> {
         self.values

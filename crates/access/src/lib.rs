@@ -33,7 +33,7 @@ pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, Statement
 pub use principal::{Principal, PrincipalKind};
 pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
-    SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys,
+    SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys, is_signed_by_v2,
 };
 pub use throttle::Throttle;
 pub use token::{TOKEN_BYTES_MAX, Token};

@@ -84,8 +84,6 @@ pub(crate) async fn rename(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     let (to_bucket, to_key) = destination(&call)?;
     let from = Resource::Object(bucket.clone(), key.clone());
     let to = Resource::Object(to_bucket.clone(), to_key.clone());
-    // A move is a copy and a delete (RFC 4918 §9.9): elsewhere it may be read by who may not here.
-    call.grant(Action::ReadObject, from.clone()).await?;
     let grants = [
         call.grant(Action::DeleteObject, from).await?,
         call.grant(Action::WriteObject, to).await?,

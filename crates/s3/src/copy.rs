@@ -158,8 +158,6 @@ pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     }
     headers::quote_tags(&mut conditions, ["if-match", "if-none-match"]);
     let from = Resource::Object(bucket.clone(), key.clone());
-    // Under another name it may be read by who may not under this one.
-    call.grant(Action::ReadObject, from.clone()).await?;
     let grants = [
         call.grant(Action::DeleteObject, from).await?,
         call.on_object(Action::WriteObject).await?,

@@ -7,7 +7,6 @@
 
 use crate::identity;
 use crate::properties::{BucketProperties, PublicAccessBlock};
-use crate::row_key;
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use trestle_access::{
     Acl, Action, Asked, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind, Resource,
@@ -89,15 +88,11 @@ impl Store {
                 .await?;
             grant.confirm(&facts)?;
         }
-        let key = row_key::identities();
-        Ok(match identities {
-            Sequence(0) => Expectation::Absent(key),
-            revision => Expectation::Revision(key, revision),
-        })
+        Ok(identity::expectation(identities))
     }
 
     /// What most decisions need: who asks, and the bucket.
-    async fn facts(
+    pub(crate) async fn facts(
         &self,
         read: &dyn MetaRead,
         asked: &Asked,
@@ -135,7 +130,7 @@ impl Store {
         Ok(facts)
     }
 
-    async fn read_account_acl(
+    pub(crate) async fn read_account_acl(
         &self,
         read: &dyn MetaRead,
         asked: &Asked,
@@ -195,7 +190,7 @@ fn revisions(
     }
 }
 
-fn object_facts(object: Seen<&FoundObject>) -> Result<Seen<ObjectFacts>> {
+pub(crate) fn object_facts(object: Seen<&FoundObject>) -> Result<Seen<ObjectFacts>> {
     Ok(match object {
         Seen::Unread => Seen::Unread,
         Seen::Absent => Seen::Absent,

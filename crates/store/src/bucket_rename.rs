@@ -4,20 +4,23 @@ use crate::feed::{self, Event, EventKind};
 use crate::nouns::Bucket;
 use crate::record::{BucketRecord, Record};
 use crate::row_key;
-use crate::store::{self, ATTEMPTS_MAX, Store};
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use bytes::Bytes;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Noun, Result};
-use trestle_engine::{Commit, Expectation, Write};
+use trestle_engine::{Commit, Expectation, MetaRead, Write};
 
 impl Store {
     /// Gives a bucket another global name. Its id, and with it everything in it, stays.
     ///
-    /// The grants: `DeleteBucket` on the old name, `CreateBucket` on the new one.
+    /// The grants: `DeleteBucket` on the old name, `CreateBucket` on the new one. Policies know
+    /// what is in it by its name, so for each key it is decided whether it may be moved; without
+    /// that for root, and for administrators whom no policy of their own binds.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `AlreadyExists(Bucket)`; `InvalidInput` for names that are an account's
-    /// own; `Forbidden`; `Conflict`.
+    /// own; `InvalidState` for a bucket with a policy, which says its name; `TooLarge` for more keys
+    /// than can be decided at once; `Forbidden`; `Conflict`.
     pub async fn rename_bucket(
         &self,
         grants: &[Grant],
@@ -38,6 +41,14 @@ impl Store {
             expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
             expectations.push(self.confirm(&*read, create, None, None).await?);
             expectations.dedup();
+            if found.bucket.properties.policy.is_some() {
+                let message = "the bucket's policy says its name: delete the policy first";
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+            if self.is_bound_by_names(&*read, delete, &found).await? {
+                let decided = self.decide_all(&*read, delete.asked(), (&found, to));
+                expectations.extend(decided.await?);
+            }
             let mut bucket = found.bucket.clone();
             let account = bucket.owner.account.clone();
             let (index, listed) = (
@@ -90,5 +101,25 @@ impl Store {
             }
         }
         Err(store::conflict())
+    }
+
+    /// Whether what somebody may do in a bucket may depend on its name.
+    async fn is_bound_by_names(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        found: &FoundBucket,
+    ) -> Result<bool> {
+        let principal = grant.principal();
+        if !principal.session_policies.is_empty() {
+            return Ok(true);
+        }
+        let known = self.known_of(read, principal).await?;
+        let own = principal.account() == Some(&found.bucket.owner.account);
+        let unbound = known.is_some_and(|known| {
+            let facts = &known.facts;
+            facts.policies.is_empty() && (facts.reseller_admin || facts.admin && own)
+        });
+        Ok(!principal.is_root() && !unbound)
     }
 }

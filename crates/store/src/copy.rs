@@ -53,7 +53,9 @@ impl Store {
                 else {
                     // A read may wait for what is announced: not for this verb itself.
                     hold = Hold::default();
-                    taken = Some(self.take_source(source_grant, &copy, encrypt).await?);
+                    let checksum = copy.checksum;
+                    let bytes = self.take_source(source_grant, &copy.source, checksum, encrypt);
+                    taken = Some(bytes.await?);
                     continue;
                 };
                 let mut draft = bytes.draft(&copy, &source, &owner);

@@ -1,7 +1,7 @@
 //! Jobs: changes of directories that are too large for one commit, done piece by piece.
 //!
 //! A job's state is a row; what it has done is committed with its progress, so it goes on where it
-//! was after a restart. While it runs, the buckets' records hold its prefixes, below which nothing
+//! was after a restart. Each key is decided for who asked, as they are by then. While it runs, the buckets' records hold its prefixes, below which nothing
 //! new is made; every write expects its bucket's record, so none slips through.
 
 use crate::nouns::{Bucket, Held, Job, JobState};
@@ -9,6 +9,7 @@ use crate::record::{BucketRecord, JobRecord, Record};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use crate::tree::{Change, Room, TOLD_BYTES_MAX, Tree};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketId, BucketName, Error, ErrorKind, JobId, Noun, Result, Sequence};
@@ -72,6 +73,7 @@ impl Store {
             bucket: tree.bucket.bucket.id,
             prefix: tree.prefix.clone(),
             change: change.clone(),
+            asked: tree.asked.clone(),
             keys_done: 0,
             state: JobState::Running,
             started: now,
@@ -140,6 +142,7 @@ impl Store {
             }
             let expected = Expectation::Revision(row_key::job(id), row.revision);
             job.changed = self.host.clock.now();
+            Arc::make_mut(&mut job.asked.context).time = job.changed;
             let Some(tree) = Tree::of_job(&*read, &job).await? else {
                 job.state = JobState::Failed("its bucket is gone".to_owned());
                 return self
@@ -227,6 +230,7 @@ fn ends_a_job(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Locked
+            | ErrorKind::Forbidden
             | ErrorKind::InvalidState
             | ErrorKind::InvalidInput
             | ErrorKind::TooLarge

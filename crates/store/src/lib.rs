@@ -13,6 +13,7 @@ mod bucket_update;
 mod check;
 mod compose;
 mod copy;
+mod decider;
 mod delete;
 mod directory;
 mod encryption;

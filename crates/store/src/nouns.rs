@@ -17,6 +17,7 @@ use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Ret
 use crate::receive::BodyChecks;
 use crate::tree::Change;
 use std::collections::BTreeMap;
+use trestle_access::Asked;
 use trestle_core::*;
 
 /// A bucket as its record tells.
@@ -408,6 +409,7 @@ pub struct Job {
     /// The keys that it is about start with this.
     pub prefix: String,
     pub(crate) change: Change,
+    pub(crate) asked: Asked,
     /// So many keys are done.
     pub keys_done: u64,
     /// How it stands.

@@ -13,7 +13,7 @@ use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{Error, KEY_BYTES_MAX, Result};
+use trestle_core::{Error, ErrorKind, KEY_BYTES_MAX, Result};
 use trestle_engine::{Body, MetaRead, Urgency};
 
 /// Largest access control list of an object, in bytes.
@@ -71,12 +71,24 @@ impl Store {
         let found = found.await;
         let current = found.as_ref().ok();
         let mut confirmed = Vec::new();
+        let (mut holding, mut refused) = (Vec::new(), None);
         for grant in grants {
-            let expected = self.confirm(read, grant, Some(&bucket), current).await?;
-            if !confirmed.contains(&expected) {
-                confirmed.push(expected);
+            // Parts that a list forbids may be other ones than those that change.
+            match self.confirm(read, grant, Some(&bucket), current).await {
+                Ok(expected) => {
+                    holding.push(grant.clone());
+                    if !confirmed.contains(&expected) {
+                        confirmed.push(expected);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Forbidden => refused = Some(error),
+                Err(error) => return Err(error),
             }
         }
+        if let Some(refused) = refused.filter(|_| holding.is_empty()) {
+            return Err(refused);
+        }
+        let grants = &holding;
         if grants.iter().all(|grant| *grant.resource() != resource) {
             return Err(store::no_grant());
         }

@@ -5,6 +5,7 @@
 //! when a reader of the former shape would misread or lose something: `from_value` converts older
 //! versions, one step after another, and refuses newer ones.
 
+mod asked;
 mod bucket;
 mod encryption;
 mod feed;
@@ -14,6 +15,7 @@ mod manifest;
 mod object;
 mod upload;
 
+pub(crate) use asked::AskedRecord;
 pub(crate) use bucket::BucketRecord;
 pub(crate) use feed::FeedRecord;
 pub(crate) use job::JobRecord;

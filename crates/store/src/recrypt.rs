@@ -4,16 +4,16 @@
 use crate::copy::draft;
 use crate::encryption::{Encrypt, Encryption};
 use crate::layer::Hold;
-use crate::nouns::{Content, CopyObject, Object};
-use crate::placement::{Draft, Slot};
+use crate::nouns::{Content, CopyObject, Object, Source};
+use crate::placement::{Changes, Draft, Slot};
 use crate::properties::BucketProperties;
 use crate::put::encrypt_of;
 use crate::receive::{BodyChecks, Received};
 use crate::source::FoundSource;
 use crate::store::Store;
 use trestle_access::Grant;
-use trestle_core::{Owner, Result, VersionId};
-use trestle_engine::Urgency;
+use trestle_core::{DigestAlgorithm, Owner, Result, VersionId};
+use trestle_engine::{Body, Urgency};
 
 /// The bytes of a source, taken in and encrypted as the copy is to be.
 pub(crate) struct Taken {
@@ -24,6 +24,24 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// Makes an object one of these bytes, which are its own, encrypted otherwise.
+    pub(crate) fn encrypt(&self, object: &mut Object) {
+        object.content = Content::Data {
+            length: self.received.length,
+            layer: self.received.layer(),
+        };
+        object.encryption = self.encryption.clone();
+    }
+
+    /// Lets a change bring these bytes instead of those that `former` has. What is attached to the
+    /// object's row is the answer.
+    pub(crate) fn bring(&self, changes: &mut Changes, former: &Object) -> Result<Option<Body>> {
+        changes.released.extend(former.layer());
+        changes.writes.extend(self.received.rows()?);
+        changes.tokens.extend(self.received.token());
+        Ok(self.received.for_row().map(Body::Attached))
+    }
+
     /// The copy, without its properties.
     pub(crate) fn draft(
         &self,
@@ -57,16 +75,17 @@ pub(crate) fn target_encryption(
 }
 
 impl Store {
-    /// Takes in the bytes of a copy's source.
+    /// Takes in the bytes of a source.
     pub(crate) async fn take_source(
         &self,
         grant: &Grant,
-        copy: &CopyObject,
+        source: &Source,
+        checksum: Option<DigestAlgorithm>,
         encrypt: Option<Encrypt>,
     ) -> Result<Taken> {
-        let (version, bytes) = self.open_source(grant, &copy.source).await?;
+        let (version, bytes) = self.open_source(grant, source).await?;
         let checks = BodyChecks {
-            algorithms: copy.checksum.into_iter().collect(),
+            algorithms: checksum.into_iter().collect(),
             ..BodyChecks::default()
         };
         Ok(Taken {

@@ -1,36 +1,69 @@
 //! Renaming: an object keeps its id, its versions and their ids, and moves with its bytes in place.
 
+use crate::decider::Decider;
+use crate::encryption::Encrypt;
 use crate::feed::EventKind;
 use crate::layer::Hold;
-use crate::nouns::{PutOutcome, RenameObject};
+use crate::nouns::{Content, Object, PutOutcome, RenameObject, Source, VersionRef};
 use crate::placement::{Changes, Slot, Tally};
 use crate::properties::Versioning;
 use crate::protection::Guard;
+use crate::put::encrypt_of;
 use crate::read::{attached, missing};
 use crate::record::{ObjectRecord, Record};
+use crate::recrypt::Taken;
 use crate::removal::ERASE_ROWS_MAX;
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{Error, ErrorKind, Key, Result};
+use trestle_core::{Error, ErrorKind, Key, Precondition, Result, VersionId};
 use trestle_engine::{Body, MetaRead, Urgency, Write};
 
 impl Store {
     /// Renames an object, within its bucket or into another. It keeps its id, its version and its
     /// history; what the target holds is replaced, when that keeps no versions.
     ///
-    /// The grants: `DeleteObject` on the source, `WriteObject` on the target.
+    /// The grants: `DeleteObject` on the source, `WriteObject` on the target. A move is a copy and a
+    /// delete: whoever has them must be allowed `ReadObject` on the source as well, because under
+    /// its new name it may be read by others, and with a history `ReadObjectVersion` and
+    /// `DeleteObjectVersion`.
+    ///
+    /// Into a bucket that encrypts otherwise its bytes are encrypted anew.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `NotFound(Object)`; `PreconditionFailed`; `Locked`; `InvalidState` when
-    /// the target has versions of its own, or its bucket cannot keep those of the source;
-    /// `InvalidInput` when both are the same; `TooLarge` for a very long history; `QuotaExceeded`;
-    /// `Forbidden`; `Conflict`.
+    /// the target has versions of its own, or its bucket cannot keep those of the source, or would
+    /// encrypt them otherwise; `InvalidInput` when both are the same; `TooLarge` for a very long
+    /// history; `WrongKey` for bytes that are to be encrypted anew and whose key the client keeps;
+    /// `QuotaExceeded`; `Forbidden`; `Conflict`.
     pub async fn rename(&self, grants: &[Grant], rename: &RenameObject) -> Result<PutOutcome> {
         let mut hold = Hold::default();
+        let mut taken: Option<Taken> = None;
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
-            let moved = self.plan_rename(&*read, grants, rename).await?;
+            let anew = self.to_reseal(&*read, grants, rename).await?;
+            if let Some((version, grant, encrypt)) = anew
+                && taken.as_ref().is_none_or(|taken| taken.version != version)
+            {
+                drop(read);
+                // A read may wait for what is announced: not for this verb itself.
+                hold = Hold::default();
+                let source = Source {
+                    bucket: rename.bucket.clone(),
+                    key: rename.key.clone(),
+                    version: VersionRef::Current,
+                    precondition: Precondition::none(),
+                    tag_of: rename.tag_of,
+                    range: None,
+                    key_of_client: None,
+                    itself: true,
+                };
+                let bytes = self.take_source(&grant, &source, None, Some(encrypt));
+                taken = Some(bytes.await?);
+                continue;
+            }
+            let moved = self.plan_rename(&*read, grants, rename, taken.as_ref());
+            let moved = moved.await?;
             drop(read);
             let (from, urgency) = (moved.from, Urgency::Normal);
             let committed = moved.changes.commit(self, &from.bucket, &mut hold, urgency);
@@ -41,12 +74,41 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// Works out the one commit of a rename.
+    /// The version whose bytes have to be encrypted anew for the target's bucket, how, and the grant
+    /// to read them.
+    async fn to_reseal(
+        &self,
+        read: &dyn MetaRead,
+        grants: &[Grant],
+        rename: &RenameObject,
+    ) -> Result<Option<(VersionId, Grant, Encrypt)>> {
+        let to = store::find_bucket(read, &rename.to_bucket).await?;
+        if to.bucket.properties.encryption.is_none() {
+            return Ok(None);
+        }
+        let source = Resource::Object(rename.bucket.clone(), rename.key.clone());
+        let delete = store::granted(grants, &[Action::DeleteObject], &source)?;
+        let mut from = Slot::find(read, &rename.bucket, &rename.key).await?;
+        from.confirm(self, read, delete).await?;
+        let Some(live) = from.live(self) else {
+            return Ok(None);
+        };
+        let Some(encrypt) = from.reseals(&to, &live.object) else {
+            return Ok(None);
+        };
+        let mut decider = self.decider(read, delete.asked(), &from.bucket).await?;
+        let readable = from.check_movable(read, &mut decider).await?;
+        Ok(Some((live.object.version, readable, encrypt)))
+    }
+
+    /// Works out the one commit of a rename; `taken` has the bytes as the target's bucket wants them
+    /// encrypted.
     pub(crate) async fn plan_rename(
         &self,
         read: &dyn MetaRead,
         grants: &[Grant],
         rename: &RenameObject,
+        taken: Option<&Taken>,
     ) -> Result<Moved> {
         let source = Resource::Object(rename.bucket.clone(), rename.key.clone());
         let target = Resource::Object(rename.to_bucket.clone(), rename.to_key.clone());
@@ -59,6 +121,8 @@ impl Store {
         let mut to = Slot::find(read, &rename.to_bucket, &rename.to_key).await?;
         from.confirm(self, read, delete).await?;
         to.confirm(self, read, write).await?;
+        let mut decider = self.decider(read, delete.asked(), &from.bucket).await?;
+        from.check_movable(read, &mut decider).await?;
         if from.is_of(&to.bucket) && from.key == to.key {
             return Err(Error::invalid("an object cannot be renamed to itself"));
         }
@@ -68,12 +132,15 @@ impl Store {
             let bucket = &from.bucket.bucket;
             return Err(missing(read, bucket, &rename.key).await?);
         };
-        let mut object = live.object.clone();
-        object.key = rename.to_key.clone();
+        let needed = from.reseals(&to.bucket, &live.object).is_some();
+        let version = live.object.version;
+        let anew = taken.filter(|taken| needed && taken.version == version);
         let created = to.live(self).is_none();
         let guard = Guard::at(self.host.clock.now());
         let cleared = to.clear(self, read, guard).await?;
-        let mut changes = from.relocate(self, read, (&to.bucket, &to.key)).await?;
+        let target = (&to.bucket, &to.key);
+        let mut changes = from.relocate(self, read, target, anew).await?;
+        let object = from.moved(self, live, target, anew);
         changes.merge(cleared, from.is_of(&to.bucket), &to.bucket);
         changes.tell(EventKind::Removed, &from, &live.object);
         changes.tell(EventKind::Written, &to, &object);
@@ -118,13 +185,63 @@ impl Slot {
         }
     }
 
+    /// Whether who asks may take it all elsewhere: it, and its history. The grant is for reading it.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) async fn check_movable(
+        &self,
+        read: &dyn MetaRead,
+        decider: &mut Decider,
+    ) -> Result<Grant> {
+        let current = self.current.as_ref();
+        decider.check(&[Action::DeleteObject], &self.key, current)?;
+        if !self.history(read, 1).await?.is_empty() {
+            let actions = [Action::ReadObjectVersion, Action::DeleteObjectVersion];
+            decider.check(&actions, &self.key, current)?;
+        }
+        decider.grant(Action::ReadObject, &self.key, current)
+    }
+
+    /// How a version is to be encrypted in another bucket, when that is not how it is.
+    fn reseals(&self, to: &FoundBucket, object: &Object) -> Option<Encrypt> {
+        let wanted = encrypt_of(None, &to.bucket.properties)?;
+        let has_bytes = matches!(object.content, Content::Data { .. });
+        let differs = object.encryption.as_ref() != Some(&wanted.encryption());
+        (!self.is_of(to) && has_bytes && differs).then_some(wanted)
+    }
+
+    /// A version as it is at another key, encrypted anew when its bytes were taken in.
+    fn moved(
+        &self,
+        store: &Store,
+        version: &FoundObject,
+        (bucket, key): (&FoundBucket, &Key),
+        anew: Option<&Taken>,
+    ) -> Object {
+        let mut object = version.object.clone();
+        object.key = key.clone();
+        if !version.is_current() || self.is_of(bucket) {
+            return object;
+        }
+        let default = bucket.bucket.properties.lock.and_then(|lock| lock.default);
+        let default = default.map(|default| default.starting(store.host.clock.now()));
+        object.retention = object.retention.or(default);
+        if let Some(anew) = anew {
+            anew.encrypt(&mut object);
+        }
+        object
+    }
+
     /// Moves all versions of the key to another one, at which there is nothing. `read` is the
-    /// snapshot that the slot is from.
+    /// snapshot that the slot is from; `anew` has the current one's bytes as the target's bucket
+    /// wants them encrypted.
     pub(crate) async fn relocate(
         &self,
         store: &Store,
         read: &dyn MetaRead,
         to: (&FoundBucket, &Key),
+        anew: Option<&Taken>,
     ) -> Result<Changes> {
         let guard = Guard::at(store.host.clock.now());
         let mut changes = Changes::expecting(self.expectations());
@@ -140,6 +257,15 @@ impl Slot {
         let (mut tally, target) = (Tally::default(), row_key::object(to.0.bucket.id, to.1));
         for version in self.current.iter().chain(&history) {
             guard.check(&version.object)?;
+            let anew = anew.filter(|_| version.is_current());
+            if anew.is_none() && self.reseals(to.0, &version.object).is_some() {
+                let message = "the target's bucket encrypts otherwise";
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+            let acl = version.object.acl.as_ref().filter(|_| !self.is_of(to.0));
+            if let Some(acl) = acl {
+                crate::authorize::check_acl(&to.0.bucket.properties.public_access, acl)?;
+            }
             tally.add(match version.is_current() {
                 true => Tally::current(&version.object),
                 false => Tally::version(&version.object),
@@ -147,7 +273,8 @@ impl Slot {
             if !version.is_current() {
                 changes.expectations.push(version.expectation());
             }
-            self.relocate_row(store, version, to, &mut changes).await?;
+            self.relocate_row(store, (version, anew), to, &mut changes)
+                .await?;
         }
         if let Some(former) = self.former() {
             let place = row_key::place(&target);
@@ -163,14 +290,16 @@ impl Slot {
     async fn relocate_row(
         &self,
         store: &Store,
-        version: &FoundObject,
+        (version, anew): (&FoundObject, Option<&Taken>),
         (bucket, key): (&FoundBucket, &Key),
         changes: &mut Changes,
     ) -> Result<()> {
         let (from, to) = (self.bucket.bucket.id, bucket.bucket.id);
-        let mut object = version.object.clone();
-        object.key = key.clone();
-        let body = attached(store, version).await?.map(Body::Attached);
+        let object = self.moved(store, version, (bucket, key), anew);
+        let body = match anew {
+            Some(anew) => anew.bring(changes, &version.object)?,
+            None => attached(store, version).await?.map(Body::Attached),
+        };
         let value = ObjectRecord::new(&object)?.to_value()?;
         changes.delete(version.row.clone());
         if version.is_current() {

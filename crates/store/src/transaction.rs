@@ -354,7 +354,7 @@ impl Store {
                 self.plan_copy(read, grants, copy, &**properties).await
             }
             Step::Rename { grants, rename } => {
-                let moved = self.plan_rename(read, grants, rename).await?;
+                let moved = self.plan_rename(read, grants, rename, None).await?;
                 let outcome = StepOutcome {
                     object: Some(moved.outcome.object),
                     created: moved.outcome.created,

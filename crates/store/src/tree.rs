@@ -1,6 +1,7 @@
 //! Whole directories: everything whose key starts with a prefix is deleted, or renamed, in one
 //! commit when that is possible and by a job when it is not.
 
+use crate::decider::Decider;
 use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
 use crate::nouns::{Bucket, DeleteDirectory, History, Job, RenameDirectory, TreeOutcome};
@@ -12,8 +13,8 @@ use crate::store::{self, FoundBucket, Store};
 use crate::versions::Walk;
 use bytes::Bytes;
 use std::sync::atomic::Ordering;
-use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketId, Error, ErrorKind, Key, Noun, Owner, Result};
+use trestle_access::{Action, Asked, Grant, Resource};
+use trestle_core::{BucketId, BucketName, Error, ErrorKind, Key, Noun, Owner, Result};
 use trestle_engine::{Expectation, MetaRead, Scan, Urgency, Write};
 
 /// Keys that one commit takes on; a larger directory is a job.
@@ -72,6 +73,15 @@ pub(crate) struct Tree {
     pub(crate) prefix: String,
     /// Where it goes, when that is another bucket.
     to: Option<FoundBucket>,
+    /// Who asked for it: each key is decided for them.
+    pub(crate) asked: Asked,
+}
+
+/// What is decided of each key.
+struct Rights {
+    source: Decider,
+    /// On the new names, when there are any.
+    target: Option<Decider>,
 }
 
 /// A part of what is to be done.
@@ -93,12 +103,12 @@ impl Store {
     /// Deletes everything whose key starts with a prefix, each key as its bucket's versioning says,
     /// or with all history.
     ///
-    /// The grants: `DeleteObject` on the prefix, which stands for all below it;
-    /// `DeleteObjectVersion` to erase history; `BypassRetention` to pass over governance.
+    /// The grants: `DeleteObject` on the prefix; `DeleteObjectVersion` to erase history;
+    /// `BypassRetention` to pass over governance. The same is decided for each key.
     ///
     /// # Errors
-    /// `NotFound(Bucket)`; `NotFound(Object)` when there is nothing; `Locked`, and nothing is gone,
-    /// unless a job meets it; `Conflict`, also with another job; `Forbidden`.
+    /// `NotFound(Bucket)`; `NotFound(Object)` when there is nothing; `Locked` and `Forbidden`, and
+    /// nothing is gone, unless a job meets it; `Conflict`, also with another job.
     pub async fn delete_directory(
         &self,
         grants: &[Grant],
@@ -129,6 +139,7 @@ impl Store {
                 bucket,
                 prefix: delete.prefix.as_str().to_owned(),
                 to: None,
+                asked: grant.asked().clone(),
             };
             let outcome = self.change_tree(&*read, &tree, &change, expectations, attempt);
             if let Some(outcome) = outcome.await? {
@@ -141,8 +152,8 @@ impl Store {
     /// Renames everything whose key starts with a prefix, so that it starts with another. Ids,
     /// versions and their ids stay.
     ///
-    /// The grants: `DeleteObject` on the prefix and `WriteObject` on the new one, which stand for
-    /// all below them.
+    /// The grants: `DeleteObject` on the prefix and `WriteObject` on the new one. For each key it is
+    /// decided whether it may be moved, as [`Store::rename`] says.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `NotFound(Object)` when there is nothing; `AlreadyExists(Object)` when
@@ -179,6 +190,7 @@ impl Store {
                 bucket,
                 prefix: from.to_owned(),
                 to: (!same).then_some(to),
+                asked: delete.asked().clone(),
             };
             let outcome = self.change_tree(&*read, &tree, &change, expectations, attempt);
             if let Some(outcome) = outcome.await? {
@@ -186,6 +198,42 @@ impl Store {
             }
         }
         Err(store::conflict())
+    }
+
+    /// Decides for each key of a bucket whether it may be known by another bucket name, and says
+    /// what has to stay so.
+    ///
+    /// # Errors
+    /// `Forbidden`; `TooLarge`.
+    pub(crate) async fn decide_all(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+        (bucket, to): (&FoundBucket, &BucketName),
+    ) -> Result<Vec<Expectation>> {
+        let tree = Tree {
+            bucket: bucket.clone(),
+            prefix: String::new(),
+            to: None,
+            asked: asked.clone(),
+        };
+        let keys = tree.keys(read, true, TREE_KEYS_MAX + 1).await?;
+        if keys.len() > TREE_KEYS_MAX {
+            return Err(store::too_many("key to decide on", TREE_KEYS_MAX));
+        }
+        let mut source = self.decider(read, asked, bucket).await?;
+        let target = self.decider(read, asked, bucket).await?;
+        let mut target = target.under(to);
+        let mut expectations = vec![source.expectation()];
+        for key in &keys {
+            let slot = Slot::of(read, lean(bucket), key).await?.one_of_many();
+            slot.check_movable(read, &mut source).await?;
+            target.check(&[Action::WriteObject], key, None)?;
+            expectations.extend(slot.expectations());
+        }
+        let keys: Vec<&Key> = keys.iter().collect();
+        expectations.extend(tree.gaps(&keys, true, true));
+        Ok(expectations)
     }
 
     /// One try, in one commit or by a job; none when a concurrent change won.
@@ -276,6 +324,7 @@ impl Tree {
             bucket,
             prefix: job.prefix.clone(),
             to,
+            asked: job.asked.clone(),
         }))
     }
 
@@ -351,8 +400,9 @@ impl Tree {
             Change::Move { .. } => true,
         };
         let keys = self.keys(read, history, room.keys + 1).await?;
+        let mut rights = self.rights(store, read, change).await?;
         let mut batch = Batch {
-            changes: Changes::default(),
+            changes: Changes::expecting(vec![rights.source.expectation()]),
             keys: 0,
             complete: true,
         };
@@ -367,7 +417,8 @@ impl Tree {
                 break;
             }
             let slot = Slot::of(read, bucket.clone(), key).await?.one_of_many();
-            let changed = self.change(store, read, &slot, (change, &to)).await?;
+            let change = rights.check(read, &slot, (change, &self.prefix)).await?;
+            let changed = self.change(store, read, &slot, (&change, &to)).await?;
             let Some((changes, whole)) = changed else {
                 return Ok(None);
             };
@@ -391,6 +442,20 @@ impl Tree {
         Ok(Some(batch))
     }
 
+    async fn rights(&self, store: &Store, read: &dyn MetaRead, change: &Change) -> Result<Rights> {
+        let target = match change {
+            Change::Remove { .. } => None,
+            Change::Move { .. } => {
+                let to = self.to.as_ref().unwrap_or(&self.bucket);
+                Some(store.decider(read, &self.asked, to).await?)
+            }
+        };
+        Ok(Rights {
+            source: store.decider(read, &self.asked, &self.bucket).await?,
+            target,
+        })
+    }
+
     /// What has to be done to one key, and whether that is all.
     async fn change(
         &self,
@@ -401,13 +466,8 @@ impl Tree {
     ) -> Result<Option<(Changes, bool)>> {
         let (erase, guard, owner) = match change {
             Change::Move { prefix, .. } => {
-                let rest = slot
-                    .key
-                    .as_str()
-                    .strip_prefix(&self.prefix)
-                    .unwrap_or_default();
-                let key = Key::parse(format!("{prefix}{rest}"))?;
-                let mut changes = slot.relocate(store, read, (to, &key)).await?;
+                let key = new_key(&slot.key, &self.prefix, prefix)?;
+                let mut changes = slot.relocate(store, read, (to, &key), None).await?;
                 if let Some(current) = &slot.current {
                     let mut object = current.object.clone();
                     changes.tell(EventKind::Removed, slot, &object);
@@ -505,6 +565,44 @@ impl Tree {
     }
 }
 
+/// A key that starts with another prefix.
+fn new_key(key: &Key, prefix: &str, new: &str) -> Result<Key> {
+    let rest = key.as_str().strip_prefix(prefix).unwrap_or_default();
+    Key::parse(format!("{new}{rest}"))
+}
+
+impl Rights {
+    /// Whether it may be done to this key, and how.
+    async fn check(
+        &mut self,
+        read: &dyn MetaRead,
+        slot: &Slot,
+        (change, prefix): (&Change, &str),
+    ) -> Result<Change> {
+        let mut change = change.clone();
+        match &mut change {
+            Change::Move { prefix: new, .. } => {
+                slot.check_movable(read, &mut self.source).await?;
+                if let Some(target) = &mut self.target {
+                    let key = new_key(&slot.key, prefix, new)?;
+                    target.check(&[Action::WriteObject], &key, None)?;
+                }
+            }
+            Change::Remove { erase, bypass, .. } => {
+                let (key, current) = (&slot.key, slot.current.as_ref());
+                self.source.check(&[Action::DeleteObject], key, current)?;
+                if *erase && !slot.history(read, 1).await?.is_empty() {
+                    let version = [Action::DeleteObjectVersion];
+                    self.source.check(&version, key, current)?;
+                }
+                let pass = [Action::BypassRetention];
+                *bypass = *bypass && self.source.check(&pass, key, current).is_ok();
+            }
+        }
+        Ok(change)
+    }
+}
+
 /// A bucket without what a change of its keys does not look at.
 fn lean(found: &FoundBucket) -> FoundBucket {
     let mut lean = found.clone();
@@ -512,12 +610,15 @@ fn lean(found: &FoundBucket) -> FoundBucket {
         versioning,
         lock,
         quota,
+        public_access,
         ..
     } = found.bucket.properties;
     lean.bucket.properties = BucketProperties {
         versioning,
         lock,
         quota,
+        public_access,
+        encryption: found.bucket.properties.encryption.clone(),
         ..BucketProperties::default()
     };
     lean

@@ -63,6 +63,8 @@ pub struct Statement {
 pub struct Policy {
     /// Its statements, in order.
     pub statements: Vec<Statement>,
+    /// The document, of a session's policy alone.
+    text: Box<str>,
 }
 
 /// A request and the facts, as conditions and patterns see them.
@@ -130,7 +132,21 @@ impl Policy {
                 return Err(refused(&place, "is another statement's, too"));
             }
         }
-        Ok(Policy { statements })
+        let kept = if kind == PolicyKind::Session {
+            text
+        } else {
+            ""
+        };
+        Ok(Policy {
+            statements,
+            text: kept.into(),
+        })
+    }
+
+    /// The document as it was given, of a session's policy; of others, which have a name, nothing is
+    /// kept.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The statements that are about a request.

@@ -8,10 +8,11 @@ use base64::Engine as _;
 use std::collections::BTreeMap;
 
 /// The parameters that are signed with the path.
-const SIGNED: [&str; 41] = [
+const SIGNED: [&str; 44] = [
     "accelerate",
     "acl",
     "analytics",
+    "attributes",
     "cors",
     "defaultObjectAcl",
     "delete",
@@ -25,10 +26,12 @@ const SIGNED: [&str; 41] = [
     "metrics",
     "notification",
     "object-lock",
+    "ownershipControls",
     "partNumber",
     "policy",
     "policyStatus",
     "publicAccessBlock",
+    "renameObject",
     "replication",
     "requestPayment",
     "response-cache-control",
@@ -51,6 +54,11 @@ const SIGNED: [&str; 41] = [
     "versions",
     "website",
 ];
+
+/// Whether a parameter of a query is signed with the path. One that chooses what is done must be.
+pub fn is_signed_by_v2(parameter: &str) -> bool {
+    SIGNED.contains(&parameter)
+}
 
 /// A request that is signed by version 2; not verified yet.
 #[derive(Clone, Debug)]

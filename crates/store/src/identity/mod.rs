@@ -102,12 +102,7 @@ impl<'a> Attempt<'a> {
     /// Starts on what is there now, with the grants confirmed.
     async fn start(store: &'a Store, grants: &[&Grant]) -> Result<Attempt<'a>> {
         let read = store.snapshot().await?;
-        let row = read.get(&row_key::identities()).await?;
-        let key = row_key::identities();
-        let expected = match row {
-            None => Expectation::Absent(key),
-            Some(row) => Expectation::Revision(key, row.revision),
-        };
+        let expected = expectation(revision(&*read).await?);
         for grant in grants {
             store.confirm(&*read, grant, None, None).await?;
         }
@@ -220,6 +215,15 @@ async fn check_attached<R: Named>(
         need::<R>(read, account, name).await?;
     }
     Ok(())
+}
+
+/// That everything that is known of identities still has this revision.
+pub(crate) fn expectation(revision: Sequence) -> Expectation {
+    let key = row_key::identities();
+    match revision {
+        Sequence(0) => Expectation::Absent(key),
+        revision => Expectation::Revision(key, revision),
+    }
 }
 
 /// The revision of everything that is known of identities; 0 before anything was.

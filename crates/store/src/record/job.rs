@@ -1,9 +1,11 @@
 //! The record of a job on directories.
 
-use super::{IdBytes, OwnerRecord, Record};
+use super::{AskedRecord, IdBytes, OwnerRecord, Record};
 use crate::nouns::{Job, JobState};
 use crate::tree::Change;
 use minicbor::{Decode, Encode};
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Principal, Resource};
 use trestle_core::{BucketId, Error, JobId, Result, Timestamp};
 
 const RUNNING: u8 = 1;
@@ -40,6 +42,19 @@ pub(crate) struct JobRecord {
     started: u64,
     #[n(11)]
     changed: u64,
+    /// Who asked. Absent in what older versions wrote: of that nothing more is done.
+    #[n(12)]
+    asked: Option<AskedRecord>,
+}
+
+/// Nobody in particular asks.
+fn nobody() -> Asked {
+    Asked {
+        principal: Arc::new(Principal::anonymous()),
+        action: Action::DeleteObject,
+        resource: Resource::Server,
+        context: Arc::default(),
+    }
 }
 
 impl Record for JobRecord {
@@ -67,6 +82,7 @@ impl JobRecord {
             message,
             started: job.started.0,
             changed: job.changed.0,
+            asked: Some(AskedRecord::new(&job.asked)),
         };
         match &job.change {
             Change::Remove {
@@ -110,6 +126,9 @@ impl JobRecord {
             bucket: BucketId(self.bucket.0),
             prefix: self.prefix,
             change,
+            asked: self
+                .asked
+                .map_or_else(|| Ok(nobody()), AskedRecord::into_asked)?,
             keys_done: self.keys_done,
             state,
             started: Timestamp(self.started),

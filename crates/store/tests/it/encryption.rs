@@ -2,16 +2,16 @@
 
 use crate::fixture::body;
 use crate::fixture::{
-    Fixture, a_put, account, collect, key, kind, master, name, on_object, pattern,
+    Fixture, a_put, account, collect, key, kind, master, name, on_bucket, on_object, pattern,
 };
 use crate::uploads::complete;
 use trestle_access::Action;
 use trestle_core::{ErrorKind, ResolvedRange, Result};
 use trestle_host::Host;
 use trestle_store::{
-    BodyChecks, CopyObject, CopyPart, CreateUpload, CustomerKey, Encrypt, Encryption, MasterKey,
-    Object, ObjectProperties, ReadObject, SecretKey, Source, Store, UploadKey, UploadPart,
-    VersionRef,
+    BodyChecks, BucketProperties, CopyObject, CopyPart, CreateUpload, CustomerKey, Encrypt,
+    Encryption, MasterKey, Object, ObjectProperties, ReadObject, SecretKey, Source, Store,
+    UploadKey, UploadPart, VersionRef,
 };
 
 const SIZES: [usize; 8] = [0, 1, 65_535, 65_536, 65_537, 131_000, 131_073, 3_000_000];
@@ -341,4 +341,42 @@ async fn an_encrypted_object_is_changed_in_place_and_stays_encrypted() {
     f.delete("k").await.unwrap();
     f.delete("c").await.unwrap();
     f.assert_nothing_leaked().await;
+}
+
+#[tokio::test]
+async fn a_rename_into_a_bucket_that_encrypts_encrypts() {
+    let f = Fixture::new().await;
+    f.create("sealed").await.unwrap();
+    let grants = [on_bucket(Action::WriteBucketEncryption, "sealed")];
+    let set = |bucket: &mut BucketProperties| {
+        bucket.encryption = Some(Encryption::Named("ours".to_owned()));
+        Ok(())
+    };
+    let set = f.store.update_bucket(&grants, &name("sealed"), &set).await;
+    set.unwrap();
+    for size in [0, 9, 3 << 20] {
+        let bytes = pattern(size, 3);
+        let object = f.put("k", &bytes).await.unwrap().object;
+        let moved = f.rename(("b", "k"), ("sealed", "k")).await.unwrap().object;
+        assert_eq!((moved.id, moved.version), (object.id, object.version));
+        assert_eq!(moved.digests, object.digests);
+        assert_eq!(moved.encryption, Some(Encryption::Named("ours".to_owned())));
+        assert!(size == 0 || !is_stored_plain(&f, &bytes).await);
+        assert_eq!(f.read_in("sealed", "k").await.unwrap(), bytes);
+        f.assert_sound().await;
+        // What is encrypted stays so where nothing is asked for.
+        let back = f.rename(("sealed", "k"), ("b", "k")).await.unwrap().object;
+        assert_eq!(back, moved);
+        f.delete("k").await.unwrap();
+        f.assert_sound().await;
+    }
+    // What the client keeps the key of cannot be read here.
+    put(&f, "k", b"x", Encrypt::Customer(customer(1))).await;
+    let refused = f.rename(("b", "k"), ("sealed", "k")).await;
+    assert_eq!(kind(refused), ErrorKind::WrongKey);
+    // Many keys, or former versions, are not encrypted anew.
+    f.put("d/k", b"x").await.unwrap();
+    let refused = crate::trees::rename(&f, "d/", ("sealed", "d/")).await;
+    assert_eq!(kind(refused), ErrorKind::InvalidState);
+    f.assert_sound().await;
 }

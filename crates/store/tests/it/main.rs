@@ -23,6 +23,7 @@ mod objects;
 mod patches;
 mod properties;
 mod rename;
+mod rights;
 mod transactions;
 mod trees;
 mod uploads;

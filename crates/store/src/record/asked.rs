@@ -1,0 +1,155 @@
+//! Who asked for what goes on behind: a principal under circumstances, to be decided on later.
+//!
+//! Nothing of what they may do is kept: that is looked up each time. The time is not kept either.
+
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trestle_access::{
+    Action, Asked, Context, Policy, PolicyKind, Principal, PrincipalKind, Resource,
+};
+use trestle_core::{AccountId, Error, Result, Timestamp};
+
+const ANONYMOUS: u8 = 0;
+const ROOT: u8 = 1;
+const USER: u8 = 2;
+const SERVICE: u8 = 3;
+const ROLE: u8 = 4;
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct AskedRecord {
+    #[n(0)]
+    kind: u8,
+    #[n(1)]
+    account: Option<String>,
+    #[n(2)]
+    user: String,
+    #[n(3)]
+    id: String,
+    /// The session's name, of a role.
+    #[n(4)]
+    session: Option<String>,
+    /// Policies that narrow the session.
+    #[n(5)]
+    policies: Vec<String>,
+    /// Where the request came from.
+    #[n(6)]
+    source: Option<String>,
+    #[n(7)]
+    secure: bool,
+    /// Condition keys and their values.
+    #[n(8)]
+    values: BTreeMap<String, Vec<String>>,
+}
+
+impl AskedRecord {
+    pub(crate) fn new(asked: &Asked) -> Self {
+        let (principal, context) = (&asked.principal, &asked.context);
+        let (kind, user, session) = match principal.kind() {
+            PrincipalKind::Anonymous => (ANONYMOUS, &principal.user, None),
+            PrincipalKind::Root => (ROOT, &principal.user, None),
+            PrincipalKind::User => (USER, &principal.user, None),
+            PrincipalKind::Service => (SERVICE, &principal.user, None),
+            PrincipalKind::Role { role, session } => (ROLE, role, Some(session.clone())),
+        };
+        let policies = principal.session_policies.iter();
+        AskedRecord {
+            kind,
+            account: principal.account().map(AccountId::to_string),
+            user: user.clone(),
+            id: principal.id.clone(),
+            session,
+            policies: policies.map(|policy| policy.text().to_owned()).collect(),
+            source: context.source.map(|source| source.to_string()),
+            secure: context.secure,
+            values: context.values().clone(),
+        }
+    }
+
+    /// What was asked, of nothing in particular.
+    pub(crate) fn into_asked(self) -> Result<Asked> {
+        let wrong = || Error::corrupt("a record of who asked is malformed");
+        let kind = match (self.kind, self.session) {
+            (ANONYMOUS, None) => PrincipalKind::Anonymous,
+            (ROOT, None) => PrincipalKind::Root,
+            (USER, None) => PrincipalKind::User,
+            (SERVICE, None) => PrincipalKind::Service,
+            (ROLE, Some(session)) => PrincipalKind::Role {
+                role: self.user.clone(),
+                session,
+            },
+            _ => return Err(wrong()),
+        };
+        let mut principal = match (kind, self.account) {
+            (PrincipalKind::Anonymous, None) => Principal::anonymous(),
+            (PrincipalKind::Root, Some(account)) => {
+                Principal::root(AccountId::parse(account)?, self.user)
+            }
+            (PrincipalKind::Anonymous, Some(_)) | (_, None) => return Err(wrong()),
+            (kind, Some(account)) => Principal::named(kind, AccountId::parse(account)?, self.user),
+        };
+        principal.id = self.id;
+        for text in &self.policies {
+            let policy = Policy::parse(text, PolicyKind::Session)?;
+            principal.session_policies.push(Arc::new(policy));
+        }
+        let mut context = Context::at(Timestamp(0));
+        let source = self.source.map(|text| text.parse().map_err(|_| wrong()));
+        context.source = source.transpose()?;
+        context.secure = self.secure;
+        for (key, values) in self.values {
+            context.set(&key, values);
+        }
+        Ok(Asked {
+            principal: Arc::new(principal),
+            action: Action::DeleteObject,
+            resource: Resource::Server,
+            context: Arc::new(context),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asked_comes_back() {
+        let account = AccountId::parse("acme").unwrap();
+        let kind = PrincipalKind::Role {
+            role: "auditor".into(),
+            session: "s".into(),
+        };
+        let mut of_role = Principal::named(kind, account.clone(), "auditor");
+        let text = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+        let policy = Policy::parse(text, PolicyKind::Session).unwrap();
+        of_role.session_policies.push(Arc::new(policy));
+        for principal in [
+            Principal::anonymous(),
+            Principal::root(account.clone(), "root"),
+            Principal::user(account, "ann"),
+            of_role,
+        ] {
+            let mut context = Context::at(Timestamp(0)).with("aws:Referer", "x");
+            context.source = Some("::1".parse().unwrap());
+            context.secure = true;
+            let asked = Asked {
+                principal: Arc::new(principal),
+                action: Action::DeleteObject,
+                resource: Resource::Server,
+                context: Arc::new(context),
+            };
+            assert_eq!(AskedRecord::new(&asked).into_asked().unwrap(), asked);
+        }
+        let nobody = Asked {
+            principal: Arc::new(Principal::anonymous()),
+            action: Action::DeleteObject,
+            resource: Resource::Server,
+            context: Arc::default(),
+        };
+        let mut broken = AskedRecord::new(&nobody);
+        broken.kind = 9;
+        assert!(broken.into_asked().is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! Rights that each dialect must ask for: what may not be known is not told, what may not be read is
+//! not moved, and circumstances count whatever is spoken.
+
+use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, status};
+use crate::{Fixture, put, send};
+use serde_json::json as value;
+use trestle_tests::{Client, Server};
+
+const PASSWORD: &str = "a long enough password";
+
+fn document(root: &mut Client, method: &str, target: &str, text: &str) {
+    let answer = root.send(method, target, &[], text.as_bytes()).unwrap();
+    assert!(answer.status < 300, "{target}: {}", answer.text());
+}
+
+/// A user of an account with these statements, or an administrator that has them, too.
+fn user(server: &Server, (account, name): (&str, &str), admin: bool, statements: &str) -> Client {
+    let root = &mut server.client();
+    let policy = format!("/-/accounts/{account}/policies/of-{name}");
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+    document(root, "PUT", &policy, &text);
+    let target = format!("/-/accounts/{account}/users/{name}");
+    let new = value!({
+        "password": PASSWORD, "admin": admin, "policies": [format!("of-{name}")],
+    });
+    document(root, "PUT", &target, &new.to_string());
+    Client::new(server.address, &format!("{account}/{name}"), PASSWORD)
+}
+
+/// A request in Swift, with a token of its own.
+fn swift(server: &Server, (account, name): (&str, &str), method: &str, path: &str) -> u16 {
+    let mut client = Client::anonymous(server.address);
+    let login = format!("{account}:{name}");
+    let headers = [("x-auth-user", login.as_str()), ("x-auth-key", PASSWORD)];
+    let answer = client.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
+    let token = answer.header("x-auth-token").unwrap();
+    let path = format!("/v1/AUTH_{account}{path}");
+    let headers = [("x-auth-token", token.as_str())];
+    client.send(method, &path, &headers, &[]).unwrap().status
+}
+
+#[test]
+fn where_a_private_container_is_nobody_is_told() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    create(root, "/c/", value!({}));
+    create(root, "/c/d/", value!({}));
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let stranger = &mut user(fixture.server(), ("away", "ann"), false, NOTHING);
+    for path in ["/c", "/c/d", "/c/none"] {
+        for method in ["GET", "DELETE"] {
+            status(&plain(nobody, method, path, b""), 401);
+            status(&plain(stranger, method, path, b""), 403);
+        }
+    }
+    for path in ["/c", "/c/d"] {
+        let sent = plain(root, "GET", path, b"");
+        status(&sent, 301);
+        assert!(
+            sent.header("location")
+                .unwrap()
+                .ends_with(&format!("{path}/"))
+        );
+    }
+    status(&plain(root, "GET", "/c/none", b""), 404);
+}
+
+const NOTHING: &str = r#"{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}"#;
+
+#[test]
+fn cdmi_moves_only_what_may_be_read_and_deletes_only_what_may_go() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    create(root, "/c/", value!({}));
+    for path in ["/c/d/", "/c/open/", "/c/e/"] {
+        create(root, path, value!({}));
+    }
+    for path in ["/c/d/secret", "/c/d/other", "/c/e/held", "/c/e/free"] {
+        create(root, path, value!({"value": "x"}));
+    }
+    let bound = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"},
+        {"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::c/d/secret"},
+        {"Effect":"Deny","Action":"s3:DeleteObject*","Resource":"arn:aws:s3:::c/e/held"}"#;
+    let ann = &mut user(fixture.server(), ("root", "ann"), false, bound);
+    let take = |ann: &mut Client, from: &str, to: &str, kind: &str| {
+        call(ann, "PUT", to, kind, value!({"move": from})).status
+    };
+    assert_eq!(take(ann, "/c/d/secret", "/c/open/s", OBJECT), 403);
+    assert_eq!(take(ann, "/c/d/", "/c/open/d/", CONTAINER), 403);
+    assert_eq!(take(ann, "/c/", "/other/", CONTAINER), 403);
+    status(&plain(ann, "DELETE", "/c/e/", b""), 403);
+    for path in ["/c/d/secret", "/c/d/other", "/c/e/held", "/c/e/free"] {
+        status(&get(root, path, OBJECT), 200);
+    }
+    assert_eq!(take(ann, "/c/d/other", "/c/open/o", OBJECT), 201);
+    status(&plain(root, "DELETE", "/c/e/", b""), 204);
+}
+
+#[test]
+fn an_object_s_list_binds_root() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    create(root, "/c/", value!({}));
+    let list = value!([{
+        "acetype": "ALLOW", "identifier": "AUTHENTICATED@", "aceflags": "0x0",
+        "acemask": "READ_METADATA, READ_ATTRIBUTES",
+    }]);
+    create(
+        root,
+        "/c/o",
+        value!({"value": "x", "metadata": {"cdmi_acl": list}}),
+    );
+    // In every dialect; only the list itself is root's to mend.
+    assert_eq!(send(root, "GET", "/rest/c/o").status, 403);
+    assert_eq!(put(root, "/rest/c/o", b"y").status, 403);
+    assert_eq!(send(root, "DELETE", "/rest/c/o").status, 403);
+    assert_eq!(send(root, "HEAD", "/rest/c/o").status, 200);
+    status(&plain(root, "GET", "/c/o", b""), 403);
+    status(&plain(root, "DELETE", "/c/", b""), 403);
+    let everything = value!([{
+        "acetype": "ALLOW", "identifier": "EVERYONE@", "aceflags": "0x0", "acemask": "ALL_PERMS",
+    }]);
+    let mended = value!({"metadata": {"cdmi_acl": everything}});
+    status(
+        &call(root, "PATCH", "/c/o?metadata=cdmi_acl", OBJECT, mended),
+        204,
+    );
+    assert_eq!(send(root, "GET", "/rest/c/o").status, 200);
+}
+
+#[test]
+fn what_forbids_a_listing_forbids_its_sums_in_swift() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let boss = ("home", "boss");
+    let deny = r#"{"Effect":"Deny","Action":"s3:ListBucket","Resource":"arn:aws:s3::home:c"}"#;
+    user(server, boss, true, deny);
+    for path in ["/c", "/d"] {
+        assert_eq!(swift(server, boss, "PUT", path), 201);
+    }
+    for method in ["GET", "HEAD"] {
+        assert_eq!(swift(server, boss, method, "/c"), 403, "{method}");
+        assert_eq!(swift(server, boss, method, "/d"), 204, "{method}");
+    }
+}
+
+#[test]
+fn circumstances_count_in_every_dialect() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let server = trestle_tests::Launch::new(folder.path().join("data"))
+        .variable("TRESTLE_TRUSTED_PROXIES", "127.0.0.1")
+        .start();
+    let secure = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"},
+        {"Effect":"Deny","Action":"s3:*","Resource":"*",
+         "Condition":{"Bool":{"aws:SecureTransport":"false"}}},
+        {"Effect":"Deny","Action":"s3:*","Resource":"*",
+         "Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}"#;
+    let ann = &mut user(&server, ("home", "ann"), true, secure);
+    let over = |proto, from| [("x-forwarded-proto", proto), ("x-forwarded-for", from)];
+    let good = over("https", "192.0.2.7");
+    for target in ["/rest/r/", "/cdmi/c/"] {
+        assert_eq!(ann.send("PUT", target, &good, &[]).unwrap().status, 201);
+    }
+    let login = [("x-auth-user", "home:ann"), ("x-auth-key", PASSWORD)];
+    let login = [login.as_slice(), &good].concat();
+    let nobody = &mut Client::anonymous(server.address);
+    let answer = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = answer.header("x-auth-token").unwrap();
+    let mut in_swift = |method: &str, circumstances: &[(&str, &str)]| {
+        let token = [("x-auth-token", token.as_str())];
+        let headers = [token.as_slice(), circumstances].concat();
+        let answer = nobody.send(method, "/v1/AUTH_home/s", &headers, &[]);
+        answer.unwrap().status
+    };
+    assert_eq!(in_swift("PUT", &good), 201);
+    assert_eq!(in_swift("GET", &good), 204);
+    for bad in [over("http", "192.0.2.7"), over("https", "198.51.100.7")] {
+        for target in ["/rest/r/", "/cdmi/c/"] {
+            assert_eq!(ann.send("GET", target, &bad, &[]).unwrap().status, 403);
+        }
+        assert_eq!(in_swift("GET", &bad), 403);
+        assert_eq!(in_swift("HEAD", &bad), 403);
+    }
+}
+
+#[test]
+fn a_form_that_nobody_signed_leads_nowhere_and_keeps_nothing() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    user(server, ("home", "boss"), true, NOTHING);
+    assert_eq!(swift(server, ("home", "boss"), "PUT", "/c"), 201);
+    let part = |name: &str, text: &str| {
+        format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+    };
+    let send = |fields: &str| {
+        let body = format!("{fields}--x--\r\n");
+        let kind = [("content-type", "multipart/form-data; boundary=x")];
+        let mut client = Client::anonymous(server.address);
+        let answer = client.send("POST", "/v1/AUTH_home/c/", &kind, body.as_bytes());
+        answer.unwrap()
+    };
+    let lured = send(&part("redirect", "https://evil.example/"));
+    assert_eq!(lured.status, 401, "{}", lured.text());
+    assert_eq!(lured.header("location"), None);
+    let value = "v".repeat(4000);
+    let many: String = (0..20).map(|i| part(&format!("f{i}"), &value)).collect();
+    let refused = send(&many);
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("too many fields"),
+        "{}",
+        refused.text()
+    );
+}
