@@ -194,8 +194,11 @@ impl Call<'_> {
             self.check_enabled(&bucket.owner.account).await?;
         }
         match (bucket, rest.is_empty()) {
-            (Some(_), true) if !names.slash => Err(self.with_slash(names)),
-            (Some(bucket), true) => Ok(Some(Node::Container(self.top(bucket)))),
+            (Some(bucket), true) => {
+                let container = self.top(bucket);
+                self.check_slash(names, &container).await?;
+                Ok(Some(Node::Container(container)))
+            }
             (Some(bucket), false) => self.resolve_in(&bucket, names, &rest.join("/")).await,
             (None, true) => {
                 let Ok(key) = Key::parse(top.as_str()) else {
@@ -239,9 +242,6 @@ impl Call<'_> {
         if made.is_none() && !self.has_below(&bucket.name, &directory).await? {
             return Ok(None);
         }
-        if !names.slash {
-            return Err(self.with_slash(names));
-        }
         let parent = self.parent_id(bucket, path).await?;
         let container = match made {
             Some(object) => Container {
@@ -269,6 +269,7 @@ impl Call<'_> {
                 place: Place::Directory(bucket.name.clone(), directory, None),
             },
         };
+        self.check_slash(names, &container).await?;
         Ok(Some(Node::Container(container)))
     }
 
@@ -346,12 +347,18 @@ impl Call<'_> {
         Ok(Some(Names { names, slash }))
     }
 
-    fn with_slash(&self, names: &Names) -> Fault {
+    /// Sends whoever leaves out a container's slash to where it is, if they may know that.
+    async fn check_slash(&self, names: &Names, container: &Container) -> Answered<()> {
+        if names.slash {
+            return Ok(());
+        }
+        self.may_read(container).await?;
         let names = Names {
             slash: true,
             ..names.clone()
         };
-        Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, self.url(&names))
+        let url = self.url(&names);
+        Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url))
     }
 
     /// The bucket of a top-level name.

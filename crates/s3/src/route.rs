@@ -262,6 +262,14 @@ mod tests {
     }
 
     #[test]
+    fn whatever_chooses_an_operation_is_signed_by_version_2() {
+        let selectors = ROUTES.iter().map(|route| route.selector);
+        for selector in selectors.filter(|selector| !selector.is_empty()) {
+            assert!(trestle_access::is_signed_by_v2(selector), "{selector}");
+        }
+    }
+
+    #[test]
     fn every_subresource_has_one_answer_for_every_method_and_level() {
         let mut selectors: Vec<&str> = ROUTES.iter().map(|route| route.selector).collect();
         selectors.extend(LATER.iter().map(|(_, _, selector)| *selector));

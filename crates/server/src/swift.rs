@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use futures::future::BoxFuture;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use trestle_access::Principal;
@@ -27,13 +28,13 @@ pub(crate) struct Users(pub(crate) Arc<Identities>);
 impl Identify for Users {
     fn login(
         &self,
-        account: &str,
-        user: &str,
+        (account, user): (&str, &str),
         password: &str,
+        source: Option<IpAddr>,
     ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
         let identities = self.0.clone();
         let (name, password) = (format!("{account}/{user}"), password.to_owned());
-        Box::pin(async move { identities.password(&name, &password, None).await })
+        Box::pin(async move { identities.password(&name, &password, source).await })
     }
 
     fn issue(&self, principal: Arc<Principal>) -> BoxFuture<'static, Result<Issued>> {

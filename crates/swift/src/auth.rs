@@ -5,6 +5,7 @@ use crate::fault::{Fault, Outcome};
 use crate::swift::Swift;
 use crate::target::{quote, unquote};
 use http::{HeaderMap, Response};
+use std::net::IpAddr;
 use trestle_http::Body;
 
 fn refused(account: &str) -> Fault {
@@ -15,14 +16,26 @@ fn refused(account: &str) -> Fault {
     Fault::new(401).with("www-authenticate", format!("Swift realm=\"{realm}\""))
 }
 
+/// A request below `/auth`.
+pub(crate) struct Asking<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    /// `scheme://host` as the client wrote it.
+    pub(crate) origin: &'a str,
+    /// Where it comes from.
+    pub(crate) source: Option<IpAddr>,
+}
+
 /// Answers a request below `/auth`.
-pub(crate) async fn answer(
-    swift: &Swift,
-    method: &str,
-    path: &str,
-    headers: &HeaderMap,
-    origin: &str,
-) -> Outcome<Response<Body>> {
+pub(crate) async fn answer(swift: &Swift, asking: Asking<'_>) -> Outcome<Response<Body>> {
+    let Asking {
+        method,
+        path,
+        headers,
+        origin,
+        source,
+    } = asking;
     if method != "GET" {
         return Err(Fault::new(405).with("allow", "GET"));
     }
@@ -56,7 +69,7 @@ pub(crate) async fn answer(
     let (false, Some(key)) = (user.is_empty(), key) else {
         return Err(refused(account));
     };
-    let Some(principal) = swift.identify.login(account, user, key).await? else {
+    let Some(principal) = swift.identify.login((account, user), key, source).await? else {
         return Err(refused(account));
     };
     let Some(own) = principal.account().cloned() else {

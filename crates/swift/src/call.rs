@@ -59,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) who: Who,
     pub(crate) now: Timestamp,
     pub(crate) remote: Option<IpAddr>,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
     /// `scheme://host` as the client wrote it.
     pub(crate) origin: String,
     /// The path that the host stands for.

@@ -136,7 +136,12 @@ async fn read(call: &Call) -> Outcome<Response<Body>> {
     let format = listing::format(&call.headers, &call.query)?;
     let limit = listing::limit(&call.query)?;
     let mut response = match call.method.as_str() {
-        "HEAD" => empty(204),
+        "HEAD" => {
+            // What forbids the listing forbids its sums, too.
+            let bucket = call.bucket_of(&container);
+            call.on_bucket(Action::ListObjects, &bucket).await?;
+            empty(204)
+        }
         _ => contents::listed(call, &container, format, limit).await?,
     };
     let headers = response.headers_mut();

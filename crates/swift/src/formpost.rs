@@ -19,6 +19,8 @@ use trestle_http::{Body, FormPart, Multipart};
 
 /// Longest value of a field, in bytes.
 const VALUE_MAX: usize = 4096;
+/// Most bytes of all fields' names and values together: they are kept before anything is verified.
+pub(crate) const FIELDS_MAX: usize = 64 << 10;
 
 /// Whether a request carries a form.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
@@ -86,7 +88,7 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
         .map(|(key, _)| key)
         .collect();
     let mut fields = Fields::default();
-    let mut files = 0;
+    let (mut files, mut kept, mut verified) = (0, 0, false);
     let mut outcome: Option<(u16, String, Option<String>)> = None;
     while let Some(head) = form
         .next_part()
@@ -99,6 +101,10 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
                 .read_part(VALUE_MAX)
                 .await
                 .map_err(|error| bad(error.message()))?;
+            kept += part.name.len() + value.len();
+            if kept > FIELDS_MAX {
+                return Err(bad("too many fields"));
+            }
             let value =
                 String::from_utf8(value.to_vec()).map_err(|_| bad("a field is not UTF-8"))?;
             fields.0.insert(part.name.to_ascii_lowercase(), value);
@@ -110,6 +116,7 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
             break;
         }
         check(call, &fields, &keys)?;
+        verified = true;
         let file = File {
             name: filename,
             kind: part.content_type,
@@ -121,6 +128,10 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
                 break;
             }
         }
+    }
+    // Nobody is sent anywhere by what nobody signed.
+    if !verified && fields.get("redirect").is_some_and(|text| !text.is_empty()) {
+        check(call, &fields, &keys)?;
     }
     let (status, message, body) = outcome.unwrap_or((400, "no files to process".to_owned(), None));
     Ok(finished(&fields, status, &message, body))

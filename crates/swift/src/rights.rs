@@ -139,10 +139,16 @@ impl Call {
         Ok((action, Resource::Object(bucket, key)))
     }
 
+    /// The circumstances of the request.
+    fn context(&self) -> Context {
+        let mut context = Context::at(self.now);
+        (context.source, context.secure) = (self.remote, self.secure);
+        context
+    }
+
     /// What the caller asks in its own name.
     fn asked(&self, action: Action, resource: Resource) -> Asked {
-        let mut context = Context::at(self.now);
-        context.source = self.remote;
+        let mut context = self.context();
         if let Some(referer) = self.headers.get("referer").and_then(|v| v.to_str().ok()) {
             context = context.with("aws:Referer", referer);
         }
@@ -228,13 +234,11 @@ impl Call {
             Some(account) => (account.clone(), self.who.principal.user.clone()),
             None => (self.account.clone(), String::new()),
         };
-        let mut context = Context::at(self.now);
-        context.source = self.remote;
         let asked = Asked {
             principal: Arc::new(Principal::root(account, user)),
             action,
             resource,
-            context: Arc::new(context),
+            context: Arc::new(self.context()),
         };
         self.swift.store.authorize(asked).await
     }

@@ -1,6 +1,7 @@
 //! What an operator chooses about the dialect, and what it asks the server for: who somebody is.
 
 use futures::future::BoxFuture;
+use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_access::Principal;
 use trestle_core::Result;
@@ -75,12 +76,12 @@ pub struct Issued {
 
 /// Who somebody is: the server's identities, as this dialect asks for them.
 pub trait Identify: Send + Sync {
-    /// The user of an account with this password; none when there is none.
+    /// The user of an account with this password, from an address; none when there is none.
     fn login(
         &self,
-        account: &str,
-        user: &str,
+        named: (&str, &str),
         password: &str,
+        source: Option<IpAddr>,
     ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>>;
 
     /// A token for a principal.

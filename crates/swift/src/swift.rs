@@ -132,11 +132,21 @@ impl Swift {
         let scheme = client.as_ref().map_or("http", Client::scheme);
         let origin = format!("{scheme}://{host}");
         let method = parts.method.as_str().to_owned();
+        let remote = client.as_ref().map(|client| client.address.to_canonical());
         match path.split('/').nth(1).unwrap_or_default() {
             "healthcheck" => return Ok(text(200, "text/plain", "OK")),
             "crossdomain.xml" => return Ok(text(200, "application/xml", info::CROSS_DOMAIN)),
             "info" => return info::answer(self, &method, &path, parts.uri.query()),
-            "auth" => return auth::answer(self, &method, &path, &parts.headers, &origin).await,
+            "auth" => {
+                let asking = auth::Asking {
+                    method: &method,
+                    path: &path,
+                    headers: &parts.headers,
+                    origin: &origin,
+                    source: remote,
+                };
+                return auth::answer(self, asking).await;
+            }
             "v1" | "v1.0" => {}
             _ => return Err(Fault::new(404)),
         }
@@ -156,7 +166,8 @@ impl Swift {
             headers: parts.headers,
             who: Who::anonymous(),
             now,
-            remote: client.map(|client| client.address.to_canonical()),
+            secure: client.as_ref().is_some_and(|client| client.secure),
+            remote,
             origin,
             below: below.unwrap_or_default(),
             temp_url: None,
