@@ -6,6 +6,7 @@ use crate::arguments::Arguments;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use trestle_tests::Random;
 use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
 use trestle_tests::tree::noise;
@@ -25,14 +26,15 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
-    /// `put` of new keys, or `get` of keys that a put with the tag `seed` left.
+    /// `put` of new keys, `get` of keys that a put with the tag `seed` left, or `mixed`.
     pub(crate) verb: &'static str,
     pub(crate) size: usize,
     pub(crate) clients: usize,
     pub(crate) milliseconds: u64,
     /// Tells the keys of one run from those of another.
     pub(crate) tag: String,
-    /// Requests in all; with it, time plays no part. A `get` goes round these keys.
+    /// Requests in all; with it, time plays no part. A `get` goes round these keys, and `mixed`
+    /// chooses among so many, whatever its tag.
     pub(crate) count: u64,
 }
 
@@ -87,24 +89,31 @@ pub(crate) fn target(tag: &str, size: usize, number: u64) -> String {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let address: SocketAddr = arguments.text("address", "")?.parse()?;
     let clients = arguments.number("clients", 1)?;
-    let put = arguments.text("verb", "get")? == "put";
+    let verb = arguments.text("verb", "get")?;
+    let put = verb == "put";
     let size = usize::try_from(arguments.number("size", 4096)?)?;
     let limit = Duration::from_millis(arguments.number("milliseconds", 0)?);
     let (tag, count) = (arguments.text("tag", "x")?, arguments.number("count", 0)?);
     let (tag, began) = (tag.as_str(), Instant::now());
     let one = |client: u64| -> Result<Vec<f64>> {
-        let mut connection = Connection::open(address)?;
+        let mut connection = Connection::open(address, verb == "mixed")?;
         let body = if put { noise(client, size) } else { Vec::new() };
         let mut latencies = Vec::new();
         let mut number = client;
+        let mut mixed = Mixed::new(tag, client, count);
         loop {
             let timed_out = !limit.is_zero() && began.elapsed() >= limit;
             if timed_out || limit.is_zero() && number >= count {
                 return Ok(latencies);
             }
             let key = if put { number } else { (number * 7919) % count };
+            let (method, target, body) = match verb.as_str() {
+                "mixed" => mixed.next(),
+                "put" => ("PUT", target(tag, size, key), body.as_slice()),
+                _ => ("GET", target(tag, size, key), body.as_slice()),
+            };
             let started = Instant::now();
-            connection.exchange(put, &target(tag, size, key), &body)?;
+            connection.exchange(method, &target, body)?;
             latencies.push(started.elapsed().as_secs_f64() * 1e3);
             number += clients;
         }
@@ -147,15 +156,52 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The requests of a mixed load: half of them reads, and of the rest one in five a delete; small
+/// objects above all.
+struct Mixed {
+    random: Random,
+    keys: u64,
+    body: Vec<u8>,
+}
+
+impl Mixed {
+    fn new(tag: &str, client: u64, keys: u64) -> Self {
+        let minute: u64 = tag.parse().unwrap_or(0);
+        Mixed {
+            random: Random::new((minute << 16) | client),
+            keys,
+            body: noise(client, 1 << 20),
+        }
+    }
+
+    fn next(&mut self) -> (&'static str, String, &[u8]) {
+        let key = self.random.below(self.keys);
+        // An object's size goes with its key.
+        let size = match key % 100 {
+            0 => 1 << 20,
+            1..=15 => 64 << 10,
+            _ => 4 << 10,
+        };
+        let target = target("mixed", size, key);
+        match self.random.below(10) {
+            0..=4 => ("GET", target, &[]),
+            5..=8 => ("PUT", target, self.body.get(..size).unwrap_or_default()),
+            _ => ("DELETE", target, &[]),
+        }
+    }
+}
+
 struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
     buffer: Vec<u8>,
     headers: String,
+    /// A mixed load also asks for what is not there.
+    may_miss: bool,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> Result<Self> {
+    fn open(address: SocketAddr, may_miss: bool) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -165,14 +211,14 @@ impl Connection {
             request: Vec::new(),
             buffer: vec![0; 256 << 10],
             headers: format!("host: {address}\r\nauthorization: Basic {pair}\r\n"),
+            may_miss,
         })
     }
 
-    fn exchange(&mut self, put: bool, target: &str, body: &[u8]) -> Result<()> {
-        let verb = if put { "PUT" } else { "GET" };
+    fn exchange(&mut self, verb: &str, target: &str, body: &[u8]) -> Result<()> {
         self.request.clear();
         write!(self.request, "{verb} {target} HTTP/1.1\r\n{}", self.headers)?;
-        if put {
+        if verb == "PUT" {
             write!(self.request, "content-length: {}\r\n", body.len())?;
         }
         self.request.extend_from_slice(b"\r\n");
@@ -201,7 +247,8 @@ impl Connection {
             }
         };
         let head = std::str::from_utf8(&self.buffer[..end])?;
-        if !head.starts_with("HTTP/1.1 2") {
+        let missing = self.may_miss && head.starts_with("HTTP/1.1 404");
+        if !head.starts_with("HTTP/1.1 2") && !missing {
             return Err(format!("{target}: {head}").into());
         }
         let length = head

@@ -6,14 +6,17 @@
 
 mod arguments;
 mod bare;
+mod disk;
 mod listing;
 mod load;
 mod machine;
 mod main_job;
+mod mixed;
 mod nginx;
 mod overwrites;
 mod reliability;
 mod throughput;
+mod verbs;
 
 use arguments::Arguments;
 use std::process::ExitCode;
@@ -22,7 +25,8 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
-       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--only put,get,list] [--log LEVEL]
+       cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--log LEVEL]
+                         [--only put,get,list,copy,parts,disk,mixed]
        cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
        cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]
@@ -61,6 +65,18 @@ fn bench(arguments: &Arguments) -> Result<()> {
     }
     if wants("list") {
         listing::run(arguments)?;
+    }
+    if wants("copy") {
+        verbs::copies(arguments)?;
+    }
+    if wants("parts") {
+        verbs::parts(arguments)?;
+    }
+    if wants("disk") {
+        disk::run(arguments)?;
+    }
+    if wants("mixed") {
+        mixed::run(arguments)?;
     }
     Ok(())
 }
