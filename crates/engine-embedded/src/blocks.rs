@@ -153,11 +153,12 @@ impl Run {
         }
         let expected = self.checksums.iter().skip(first as usize);
         let blocks = buffer.chunks(BLOCK_BYTES);
-        let verified = crate::canary::active(crate::Canary::RangeWithoutChecksum)
-            || blocks.len() <= expected.len()
-                && blocks
-                    .zip(expected)
-                    .all(|(bytes, expected)| crc32c(bytes) == *expected);
+        let verified =
+            trestle_engine::canary::active(trestle_engine::canary::Canary::RangeWithoutChecksum)
+                || blocks.len() <= expected.len()
+                    && blocks
+                        .zip(expected)
+                        .all(|(bytes, expected)| crc32c(bytes) == *expected);
         if !verified {
             return Err(Error::corrupt(format!(
                 "stored bytes do not match their checksum (segment {:016x}, offset {at})",

@@ -5,7 +5,6 @@
 //! before. A refusal is answered only after the group is durable, so whatever caused it is, too.
 
 use crate::blocks::{Place, Run};
-use crate::canary::{self, Canary};
 use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
 use crate::headroom::{Headroom, no_space};
 use crate::index::RedoPoint;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_engine::check;
 use trestle_engine::{Body, Commit, Committed, Expectation, Urgency, Write};
 

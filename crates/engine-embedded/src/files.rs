@@ -2,10 +2,10 @@
 
 use crate::blocks::{Place, Segment};
 use crate::layout::Layout;
-use crate::locks::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_core::{Error, Result};
+use trestle_engine::locks::Mutex;
 use trestle_host::{File, Host, OpenMode};
 
 /// How many stay open.

@@ -6,11 +6,11 @@
 //! before it are right, so a torn or stale group can never be replayed.
 
 use crate::blocks::{Place, Run, checksums};
-use crate::canary::{self, Canary};
 use crate::codec::{Fields, crc64};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use trestle_core::Sequence;
+use trestle_engine::canary::{self, Canary};
 
 /// Version of the whole data folder's format.
 pub(crate) const FORMAT_VERSION: u32 = 1;

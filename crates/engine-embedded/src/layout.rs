@@ -3,13 +3,13 @@
 //! Every file name is made from a number; no name that a client chose ever becomes a path.
 
 use crate::blocks::{Place, Segment};
-use crate::canary::{self, Canary};
 use crate::codec::{Fields, crc64};
 use crate::format::{FORMAT_VERSION, HEADER_COPY, SEGMENT_HEADER_BYTES};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::{Disk, File, Host, OpenMode};
 
 const STORE_MAGIC: [u8; 8] = *b"TRESTLE1";

@@ -5,7 +5,6 @@
 //! in memory and is replayed from the log at start-up. `docs/format.md` gives every byte.
 
 mod blocks;
-mod canary;
 mod checkpointer;
 mod codec;
 mod committer;
@@ -16,7 +15,6 @@ mod format;
 mod headroom;
 mod index;
 mod layout;
-mod locks;
 mod log;
 mod memtable;
 mod open;
@@ -34,10 +32,10 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use canary::Canary;
-#[cfg(feature = "canary")]
-pub use canary::plant;
 pub use open::{Settings, is_store, open, open_read_only, rebuild, verify_log};
 pub use phase::Phase;
 #[cfg(feature = "canary")]
 pub use phase::going_on;
+pub use trestle_engine::canary::Canary;
+#[cfg(feature = "canary")]
+pub use trestle_engine::canary::plant;

@@ -2,7 +2,6 @@
 //!
 //! Used by the committer alone. It never appends to a segment that an earlier run left behind.
 
-use crate::canary::{self, Canary};
 use crate::format::{
     Changes, GROUP_HEADER_BYTES, GROUPS_START, GroupHeader, GroupKind, HEADER_COPY,
     SEGMENT_HEADER_BYTES, SegmentHeader, encode_changes,
@@ -13,6 +12,7 @@ use crate::spares::Spares;
 use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::{File, Host};
 
 /// Space is allocated in steps of this.

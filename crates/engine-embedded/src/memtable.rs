@@ -3,13 +3,13 @@
 //! Each key keeps its states by sequence, so that a reader sees the one that was current at its
 //! snapshot while the committer adds newer ones.
 
-use crate::locks::RwLock;
 use crate::row::StoredRow;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use trestle_core::Sequence;
+use trestle_engine::locks::RwLock;
 
 /// A state of a key: its row, or none when deleted.
 pub(crate) type State = Option<StoredRow>;

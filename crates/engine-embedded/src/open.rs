@@ -8,7 +8,6 @@ use crate::files::Files;
 use crate::headroom::Headroom;
 use crate::index::{Index, RedoPoint};
 use crate::layout::Layout;
-use crate::locks::RwLock;
 use crate::memtable::Memtable;
 use crate::phase::{self, Phase};
 use crate::recovery;
@@ -26,6 +25,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::Engine;
+use trestle_engine::locks::RwLock;
 use trestle_engine::meta::COMMIT_BYTES_MAX;
 use trestle_host::{File, Host};
 

@@ -6,7 +6,6 @@
 //! fresh segment and synced before anything is served, the rest is cut. Running it twice, or being
 //! interrupted anywhere and run again, ends in the same state.
 
-use crate::canary::{self, Canary};
 use crate::format::{
     Change, Changes, GROUP_ALIGN, GROUP_MAGIC, GROUPS_START, Group, GroupKind, NewBody,
     SUCCESSOR_BYTES, SegmentHeader, decode_entries, read_group,
@@ -21,6 +20,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_core::{Error, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::{File, Host, OpenMode};
 
 /// Sequences that a start leaves out: more than can ever be in flight, so that none is used twice.

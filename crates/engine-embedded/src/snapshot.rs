@@ -5,7 +5,6 @@
 //! now. The manifest is replaced as a whole, and a slice is in it only after it was synced and read
 //! back. Nothing here is read while the index is sound.
 
-use crate::canary::{self, Canary};
 use crate::codec::{Fields, crc64};
 use crate::format::FORMAT_VERSION;
 use crate::index::{Base, RedoPoint, read_failed};
@@ -14,6 +13,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use trestle_core::{Error, Result};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::{File, Host};
 
 const SLICE_MAGIC: [u8; 8] = *b"TRSTSLC1";

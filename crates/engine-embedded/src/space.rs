@@ -6,7 +6,6 @@
 //! start finds what was left undone by comparing what rows keep with what files hold.
 
 use crate::blocks::{Place, Segment};
-use crate::canary::{self, Canary};
 use crate::committer::Message;
 use crate::files::Files;
 use crate::headroom::Headroom;
@@ -25,6 +24,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::{Host, OpenMode};
 
 /// Bytes of a data segment that no row has any more.

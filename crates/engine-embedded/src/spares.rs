@@ -7,10 +7,10 @@
 
 use crate::files::Files;
 use crate::layout::Layout;
-use crate::locks::Mutex;
 use crate::phase::{self, Phase};
 use std::sync::Arc;
 use trestle_core::Result;
+use trestle_engine::locks::Mutex;
 use trestle_host::{File, Host};
 
 /// The spare segments of this run, by the ids that they had.

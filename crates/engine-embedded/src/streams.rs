@@ -10,7 +10,6 @@ use crate::committer::Poison;
 use crate::format::FORMAT_VERSION;
 use crate::headroom::Headroom;
 use crate::layout::Layout;
-use crate::locks::Mutex;
 use crate::space::{Event, Freed};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_engine::locks::Mutex;
 use trestle_engine::{Body, Commit, Token, Write};
 use trestle_host::{File, Host, OpenMode};
 
@@ -318,7 +318,7 @@ impl Streams {
 }
 
 fn is_unused(state: &State, segment: u64, base: Sequence, recovered: Sequence) -> bool {
-    if crate::canary::active(crate::Canary::SweepRunningStreams) {
+    if trestle_engine::canary::active(trestle_engine::canary::Canary::SweepRunningStreams) {
         return true;
     }
     base >= recovered

@@ -2,9 +2,7 @@
 //!
 //! A snapshot holds all three, so neither a checkpoint nor a later commit changes what it shows.
 
-use crate::canary::{self, Canary};
 use crate::index::{Base, read_failed};
-use crate::locks::RwLock;
 use crate::memtable::{Memtable, State};
 use crate::row::StoredRow;
 use bytes::Bytes;
@@ -14,6 +12,8 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use trestle_core::{Error, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
+use trestle_engine::locks::RwLock;
 use trestle_engine::walk::{Cursor, walk};
 use trestle_engine::{MetaRead, Row, Scan, ScanItem};
 

@@ -5,9 +5,11 @@
 //! makes the bytes reachable. An engine knows neither objects nor HTTP: keys, values and owners
 //! are bytes to it.
 
+pub mod canary;
 pub mod check;
 pub mod contract;
 pub mod data;
+pub mod locks;
 pub mod memory;
 pub mod meta;
 pub mod pins;

@@ -5,8 +5,8 @@
 //! waits for the announcement to end, and an announced id that is pinned stays pinned by those who came
 //! before. Of announcements of one id there is one at a time.
 
+use crate::locks::Mutex;
 use futures::channel::oneshot;
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trestle_core::Id;

@@ -24,6 +24,7 @@ use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     DigestAlgorithm, Digests, Error, ErrorKind, Hasher, LayerId, Noun, ResolvedRange, Result,
 };
+use trestle_engine::canary::Canary;
 use trestle_engine::{Body, Expectation, MetaRead, Urgency, Write};
 
 /// A small change is widened to whole blocks of so many bytes, so that many of them do not make many
@@ -216,7 +217,7 @@ impl Store {
             if !self.announce(hold, [of.0].into()).await {
                 return Ok(None);
             }
-            if !hold.is_pinned(of) {
+            if !hold.is_pinned(of, Canary::ChangeUnderReaders) {
                 let patch = self.widened(read, current, (of, place), received).await?;
                 let mut references = References::default();
                 let writes = change_in_place(read, of, header, &patch, &mut references).await?;

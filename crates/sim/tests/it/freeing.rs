@@ -26,16 +26,16 @@ enum End {
 }
 
 /// A store on a machine that stops.
-struct Stopping {
-    machine: Machine,
+pub(crate) struct Stopping {
+    pub(crate) machine: Machine,
     store: Option<Arc<Store>>,
 }
 
-fn bucket() -> Result<BucketName> {
+pub(crate) fn bucket() -> Result<BucketName> {
     BucketName::parse("b")
 }
 
-fn granted(action: Action, resource: Resource) -> Result<Grant> {
+pub(crate) fn granted(action: Action, resource: Resource) -> Result<Grant> {
     let asked = Asked {
         principal: Arc::new(Principal::root(AccountId::parse("root")?, "root")),
         action,
@@ -46,11 +46,11 @@ fn granted(action: Action, resource: Resource) -> Result<Grant> {
     Ok(decided.unwrap_or_else(|| panic!("root needs no object to be decided on")))
 }
 
-fn on_object(action: Action, key: &str) -> Result<Grant> {
+pub(crate) fn on_object(action: Action, key: &str) -> Result<Grant> {
     granted(action, Resource::Object(bucket()?, Key::parse(key)?))
 }
 
-async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<()> {
+pub(crate) async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<()> {
     let put = PutObject {
         encrypt: None,
         bucket: bucket()?,
@@ -66,7 +66,7 @@ async fn put(store: &Store, key: &str, bytes: Vec<u8>) -> Result<()> {
     store.put(&grant, put, body).await.map(drop)
 }
 
-async fn delete(store: &Store, key: &str) -> Result<()> {
+pub(crate) async fn delete(store: &Store, key: &str) -> Result<()> {
     let none = Precondition::none();
     let delete = DeleteObject::current(bucket()?, Key::parse(key)?, none, Object::revision);
     let grant = on_object(Action::DeleteObject, key)?;
@@ -107,7 +107,7 @@ async fn many_rows(store: &Store) -> Result<()> {
 }
 
 impl Stopping {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut stopping = Stopping {
             machine: Machine::new(Settings::default()),
             store: None,
@@ -124,12 +124,12 @@ impl Stopping {
         self.store = Some(opened.unwrap_or_else(|error| panic!("{error}")));
     }
 
-    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         let ran = self.machine.spawn.run(work);
         ran.unwrap_or_else(|| panic!("the store stands still"))
     }
 
-    fn store(&self) -> Arc<Store> {
+    pub(crate) fn store(&self) -> Arc<Store> {
         let store = self.store.clone();
         store.unwrap_or_else(|| panic!("the store was not opened"))
     }
@@ -147,7 +147,7 @@ impl Stopping {
     }
 
     /// The rows of a table.
-    fn rows(&self, table: u8) -> usize {
+    pub(crate) fn rows(&self, table: u8) -> usize {
         let meta = self.machine.engine().meta.clone();
         let rows = self.run(async move {
             let read = meta.snapshot().await?;

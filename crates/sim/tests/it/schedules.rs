@@ -13,11 +13,13 @@
 use bytes::Bytes;
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::Mutex;
 use shuttle::{Config, Runner, thread};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use trestle_core::{Result, Timestamp};
-use trestle_engine::{Body, Commit, Engine, Expectation, MetaRead, Scan, ScanItem, Write};
+use trestle_core::{Id, Result, Timestamp};
+use trestle_engine::{Body, Commit, Engine, Expectation, MetaRead, Pins, Scan, ScanItem, Write};
 use trestle_engine_embedded::{Canary, Settings, open, plant};
 use trestle_host::{BlockingCall, Host, ManualClock, SeededRandom, Spawn};
 use trestle_sim::disk::SimDisk;
@@ -208,6 +210,109 @@ fn run(scheduler: impl Scheduler + 'static) {
     config.stack_size = 4 << 20;
     config.max_steps = shuttle::MaxSteps::FailAfter(10_000_000);
     Runner::new(scheduler, config).run(history);
+}
+
+/// Contents by id, and which of them is current.
+#[derive(Default)]
+struct Shelf {
+    current: u8,
+    contents: BTreeMap<u8, u64>,
+}
+
+fn id(number: u8) -> Id {
+    Id([number; 16])
+}
+
+/// Changes the current content: in place when nobody reads it, else by putting another in its place.
+async fn change(pins: &Arc<Pins>, shelf: &Mutex<Shelf>, value: u64, blind: bool) {
+    loop {
+        let current = shelf.lock().unwrap().current;
+        let announced = pins.announce(&[id(current)].into()).await;
+        if shelf.lock().unwrap().current != current {
+            continue;
+        }
+        let pinned = announced.is_pinned(id(current)) && !blind;
+        let mut shelf = shelf.lock().unwrap();
+        if pinned {
+            shelf.current = current + 1;
+        }
+        let place = shelf.current;
+        shelf.contents.insert(place, value);
+        return;
+    }
+}
+
+/// Reads the current content twice.
+async fn read_twice(pins: &Arc<Pins>, shelf: &Mutex<Shelf>) {
+    loop {
+        let current = shelf.lock().unwrap().current;
+        let _pin = pins.pin(id(current)).await;
+        // What is current after it was pinned stays as it is.
+        if shelf.lock().unwrap().current != current {
+            continue;
+        }
+        let read = || shelf.lock().unwrap().contents.get(&current).copied();
+        let first = read();
+        thread::yield_now();
+        assert_eq!(read(), first, "a content changed under its reader");
+        return;
+    }
+}
+
+/// Readers who pin, and writers who announce.
+fn pins_history(blind: bool) {
+    let (pins, shelf) = (
+        Arc::new(Pins::default()),
+        Arc::new(Mutex::<Shelf>::default()),
+    );
+    let threads: Vec<_> = (0..4)
+        .map(|number: u64| {
+            let (pins, shelf) = (pins.clone(), shelf.clone());
+            thread::spawn(move || {
+                for round in 0..3 {
+                    if number % 2 == 0 {
+                        block_on(change(&pins, &shelf, number * 3 + round, blind));
+                    } else {
+                        block_on(read_twice(&pins, &shelf));
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(
+        format!("{pins:?}"),
+        "{}",
+        "a pin or an announcement is left"
+    );
+}
+
+#[test]
+fn pins_and_announcements_see_each_other_in_every_order() {
+    // They take no time beside those of a whole engine.
+    let schedules = 50 * crate::number("TRESTLE_SCHEDULES", 60) as usize;
+    let seed = crate::number("TRESTLE_SEED", 1);
+    let sound = || pins_history(false);
+    Runner::new(
+        RandomScheduler::new_from_seed(seed, schedules),
+        Config::new(),
+    )
+    .run(sound);
+    Runner::new(
+        PctScheduler::new_from_seed(seed, 3, schedules),
+        Config::new(),
+    )
+    .run(sound);
+    let caught = std::panic::catch_unwind(|| {
+        let orders = RandomScheduler::new_from_seed(seed, schedules);
+        Runner::new(orders, Config::new()).run(|| pins_history(true));
+    });
+    assert!(
+        caught.is_err(),
+        "a writer that does not look was not caught"
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use trestle_core::{ErrorKind, Id, LayerId, Result};
+use trestle_engine::canary::{self, Canary};
 use trestle_engine::meta::SCAN_ROWS_MAX;
 use trestle_engine::{
     Announcement, Commit, Committed, Expectation, MetaRead, Scan, ScanItem, Urgency, Write,
@@ -79,9 +80,10 @@ impl References {
 pub(crate) struct Hold(Option<Announcement>);
 
 impl Hold {
-    /// Whether a reader is in the middle of a layer that is announced.
-    pub(crate) fn is_pinned(&self, layer: LayerId) -> bool {
-        let announced = self.0.as_ref();
+    /// Whether a reader is in the middle of a layer that is announced. The planted bug `blind` does
+    /// not look.
+    pub(crate) fn is_pinned(&self, layer: LayerId, blind: Canary) -> bool {
+        let announced = self.0.as_ref().filter(|_| !canary::active(blind));
         announced.is_some_and(|announced| announced.is_pinned(layer.0))
     }
 }
@@ -122,7 +124,7 @@ impl Store {
             return Ok(None);
         }
         let mut in_place = references.changed_in_place.iter();
-        if in_place.any(|layer| hold.is_pinned(*layer)) {
+        if in_place.any(|layer| hold.is_pinned(*layer, Canary::ChangeUnderReaders)) {
             return Ok(None);
         }
         let mut settled = Settled::default();
@@ -151,7 +153,7 @@ impl Store {
             };
             header.references = references;
             if header.references == 0 {
-                if !hold.is_pinned(layer)
+                if !hold.is_pinned(layer, Canary::FreeUnderReaders)
                     && let Some(keys) = few_rows(read, layer, &mut room).await?
                 {
                     let deletes = keys.into_iter().chain([key]);
@@ -253,7 +255,7 @@ impl Store {
             doomed.extend(again(&removals));
             return Ok(());
         }
-        removals.retain(|removal| !hold.is_pinned(removal.layer));
+        removals.retain(|removal| !hold.is_pinned(removal.layer, Canary::FreeUnderReaders));
         let mut references = References::default();
         for layer in removals.iter().flat_map(|removal| &removal.referred) {
             references.lose(*layer);

@@ -1,4 +1,5 @@
-//! Known bugs, planted on purpose to test the tests.
+//! Known bugs, planted on purpose to test the tests: of the embedded engine, and of what rests on an
+//! engine.
 //!
 //! Compiled only with the feature `canary`, for the reliability bench; without it [`active`] is
 //! constant and every planted branch vanishes.
@@ -37,11 +38,15 @@ pub enum Canary {
     WipeInPlace,
     /// Takes what an earlier use of a segment left for its own.
     ReplayStaleGroups,
+    /// Frees a content while somebody reads it.
+    FreeUnderReaders,
+    /// Changes a content in place while somebody reads it.
+    ChangeUnderReaders,
 }
 
 impl Canary {
-    /// All of them.
-    pub const ALL: [Canary; 15] = [
+    /// Those of the embedded engine.
+    pub const ENGINE: [Canary; 15] = [
         Canary::AcknowledgeBeforeSync,
         Canary::SkipSync,
         Canary::ShowBeforeSync,
@@ -58,11 +63,14 @@ impl Canary {
         Canary::WipeInPlace,
         Canary::ReplayStaleGroups,
     ];
+    /// Those of the store.
+    pub const STORE: [Canary; 2] = [Canary::FreeUnderReaders, Canary::ChangeUnderReaders];
 
     /// The one of that name, as it stands above.
     pub fn named(name: &str) -> Option<Canary> {
-        Canary::ALL
+        Canary::ENGINE
             .into_iter()
+            .chain(Canary::STORE)
             .find(|canary| format!("{canary:?}") == name)
     }
 }
@@ -70,7 +78,7 @@ impl Canary {
 #[cfg(feature = "canary")]
 static ACTIVE: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
 
-/// Plants one bug in every engine of this process, or none.
+/// Plants one bug in this whole process, or none.
 #[cfg(feature = "canary")]
 pub fn plant(canary: Option<Canary>) {
     let number = canary.map_or(0, |canary| canary as u8);
@@ -79,12 +87,12 @@ pub fn plant(canary: Option<Canary>) {
 
 /// Whether `canary` is planted.
 #[cfg(feature = "canary")]
-pub(crate) fn active(canary: Canary) -> bool {
+pub fn active(canary: Canary) -> bool {
     ACTIVE.load(std::sync::atomic::Ordering::SeqCst) == canary as u8
 }
 
 /// Whether `canary` is planted: never, in a product build.
 #[cfg(not(feature = "canary"))]
-pub(crate) const fn active(_canary: Canary) -> bool {
+pub const fn active(_canary: Canary) -> bool {
     false
 }
