@@ -1,7 +1,9 @@
 //! Real clients of each dialect, each in a home of its own. A script prints `done` at its end.
 
 use crate::Fixture;
-use trestle_tests::clients::{script, succeed};
+use std::path::PathBuf;
+use trestle_tests::clients::{program, script, succeed};
+use trestle_tests::server::{PASSWORD, USER};
 
 fn runs(name: &str) {
     let fixture = Fixture::new();
@@ -17,6 +19,42 @@ fn python_requests_uses_the_rest_api() {
 #[test]
 fn a_flask_application_keeps_its_uploads() {
     runs("flask_uploads.py");
+}
+
+/// What the OpenAPI document says, asked in many ways: every operation, and chains of them.
+#[test]
+fn schemathesis_finds_nothing() {
+    let fixture = Fixture::new();
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    let mut command = program("st", fixture.folder.path());
+    command
+        .arg("--config-file")
+        .arg(folder.join("clients/schemathesis.toml"))
+        .args(["run", "--auth", &format!("{USER}:{PASSWORD}")])
+        .args(["--phases", "coverage,fuzzing,stateful"])
+        .args([
+            "--max-examples",
+            "5",
+            "--seed",
+            "1",
+            "--continue-on-failure",
+        ])
+        .arg(format!(
+            "http://{}/-/openapi.json",
+            fixture.server().front()
+        ));
+    let output = succeed(&mut command);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let tested = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Tested: "));
+    let tested: u32 = tested.and_then(|count| count.parse().ok()).unwrap_or(0);
+    assert!(tested >= 40, "{said}");
+}
+
+#[test]
+fn flask_does_by_itself_what_the_comparison_says() {
+    runs("flask_todo.py");
 }
 
 #[test]

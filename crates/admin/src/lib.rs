@@ -7,8 +7,10 @@ mod answer;
 mod buckets;
 mod call;
 mod identities;
+mod operations;
 mod others;
 mod tokens;
 mod users;
 
 pub use call::{Admin, Authenticate};
+pub use operations::describe;

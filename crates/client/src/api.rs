@@ -1,7 +1,7 @@
 //! What the API can do, as calls.
 
 use crate::Result;
-use crate::connection::{Options, Reply, Server, expect};
+use crate::connection::{Credentials, Options, Reply, Server, expect};
 use crate::name::Remote;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{Method, StatusCode};
@@ -46,7 +46,10 @@ impl Client {
     /// # Errors
     /// When the options make no sense.
     pub fn new(options: &Options) -> Result<Self> {
-        let user = options.user.as_deref().unwrap_or_default();
+        let user = match &options.credentials {
+            Credentials::User { name, .. } => name,
+            Credentials::None | Credentials::Token(_) => "",
+        };
         Ok(Client {
             server: Arc::new(Server::new(options)?),
             name: format!("{user}@{}", options.server),
@@ -151,10 +154,25 @@ impl Client {
 
     /// Sends a JSON document, and gives the one of the answer.
     pub async fn submit(&self, method: &Method, target: &str, document: &Value) -> Result<Value> {
-        let text = document.to_string();
+        self.submit_text(method, target, Some(document.to_string()))
+            .await
+    }
+
+    /// Sends a JSON document as it is written, or nothing, and gives the one of the answer.
+    pub async fn submit_text(
+        &self,
+        method: &Method,
+        target: &str,
+        document: Option<String>,
+    ) -> Result<Value> {
         let headers = [(CONTENT_TYPE, "application/json".to_owned())];
-        let body = || Ok(Body::full(text.clone()));
-        let reply = self.send(method, target, &headers, &body).await?;
+        let reply = match document {
+            Some(text) => {
+                let body = || Ok(Body::full(text.clone()));
+                self.send(method, target, &headers, &body).await?
+            }
+            None => self.ask(method, target, &[]).await?,
+        };
         let successes = [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT];
         let reply = expect(reply, &successes).await?;
         let body = read_whole(incoming(reply.into_body()), DOCUMENT_BYTES_MAX).await;

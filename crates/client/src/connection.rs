@@ -29,15 +29,48 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest error document that is looked at.
 const PROBLEM_BYTES_MAX: usize = 64 << 10;
 
+/// Who asks. Never shown.
+#[derive(Clone, Default)]
+pub enum Credentials {
+    /// Nobody in particular.
+    #[default]
+    None,
+    /// A user.
+    User {
+        /// The name.
+        name: String,
+        /// The password.
+        password: String,
+    },
+    /// Whoever has this token.
+    Token(String),
+}
+
+impl Credentials {
+    fn header(&self) -> Result<Option<HeaderValue>> {
+        let text = match self {
+            Credentials::None => return Ok(None),
+            Credentials::User { name, password } => {
+                let pair = format!("{name}:{password}");
+                let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+                format!("Basic {encoded}")
+            }
+            Credentials::Token(token) => format!("Bearer {token}"),
+        };
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| "the credentials cannot be sent as a header".to_owned())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
 /// Which server, and as whom.
 #[derive(Clone, Default)]
 pub struct Options {
     /// Its URL, without a path.
     pub server: String,
-    /// The user.
-    pub user: Option<String>,
-    /// The password.
-    pub password: Option<String>,
+    /// Who asks.
+    pub credentials: Credentials,
     /// Authorities to trust instead of the system's, in PEM.
     pub authorities: Option<PathBuf>,
 }
@@ -110,24 +143,13 @@ impl Server {
         if !matches!(url.path(), "" | "/") || authority.as_str().contains('@') {
             return Err(wrong());
         }
-        let authorization = match (&options.user, &options.password) {
-            (Some(user), Some(password)) => {
-                let pair = format!("{user}:{password}");
-                let token = base64::engine::general_purpose::STANDARD.encode(pair);
-                let value = HeaderValue::from_str(&format!("Basic {token}"));
-                let mut value = value.map_err(|error| error.to_string())?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            _ => None,
-        };
         Ok(Server {
             authority: authority.as_str().to_owned(),
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority
                 .port_u16()
                 .unwrap_or(if secure { 443 } else { 80 }),
-            authorization,
+            authorization: options.credentials.header()?,
             tls: match secure {
                 true => Some(trusted(options.authorities.as_ref())?),
                 false => None,

@@ -51,6 +51,8 @@ pub struct Operation {
     pub headers: &'static [Parameter],
     /// Bodies that a request may have.
     pub takes: &'static [Content],
+    /// Whether a request without one of them means something, too.
+    pub optional: bool,
     /// Bodies of a success.
     pub gives: &'static [Content],
     /// Statuses of success.
@@ -71,6 +73,7 @@ impl Operation {
             query: &[],
             headers: &[],
             takes: &[],
+            optional: false,
             gives: &[],
             successes: &[],
             problems: &[],
@@ -250,7 +253,8 @@ impl OpenApi {
             "responses": self.responses(operation, described),
         });
         if let (false, Some(made)) = (operation.takes.is_empty(), made.as_object_mut()) {
-            let required = operation.takes.iter().all(|(_, schema)| schema.is_some());
+            let documents = operation.takes.iter().all(|(_, schema)| schema.is_some());
+            let required = documents && !operation.optional;
             let body = json!({"required": required, "content": content(operation.takes)});
             made.insert("requestBody".to_owned(), body);
         }

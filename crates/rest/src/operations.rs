@@ -64,15 +64,13 @@ impl Place {
         Place::Transactions,
     ];
 
-    /// Where it is. A key that ends with `/` is a key: it has a path of its own in the document only
-    /// for what other keys do not have.
+    /// Where it is.
     fn path(self) -> &'static str {
         match self {
             Place::Transactions => TRANSACTIONS,
             Place::Service => "/rest/",
             Place::Bucket => "/rest/{bucket}/",
-            Place::Folder => "/rest/{bucket}/{key}/",
-            Place::Object => "/rest/{bucket}/{key}",
+            Place::Folder | Place::Object => "/rest/{bucket}/{key}",
         }
     }
 
@@ -195,18 +193,20 @@ pub(crate) fn check_body<B: http_body::Body>(row: &Row, request: &Request<B>) ->
     Err(Refusal::new(StatusCode::LENGTH_REQUIRED, detail))
 }
 
-/// The table as the OpenAPI document has it.
+/// The table as the OpenAPI document has it. A key that ends with `/` is a key like others there.
 pub(crate) fn described() -> Vec<Described> {
-    let places = Place::ALL.into_iter();
+    let places = Place::ALL
+        .into_iter()
+        .filter(|place| *place != Place::Folder);
     let described = places.map(|place| {
-        let twice = |row: &&Row| place == Place::Folder && row.places.contains(&Place::Object);
+        let listed = |row: &&Row| {
+            let also = place == Place::Object && row.places.contains(&Place::Folder);
+            also || row.places.contains(&place)
+        };
         Described {
             path: place.path(),
             parameters: place.parameters(),
-            operations: here(place)
-                .filter(|row| !twice(row))
-                .map(|row| row.is)
-                .collect(),
+            operations: TABLE.iter().filter(listed).map(|row| row.is).collect(),
         }
     });
     described.collect()

@@ -4,6 +4,7 @@ use crate::operations::Place::{Bucket, Folder, Object, Service, Transactions};
 use crate::operations::{Place, Row, Run, When};
 use crate::{bucket, directory, read, transaction, transfer, upload, versions, write};
 use trestle_http::{Content, MERGE_PATCH, Operation, Parameter, Takes};
+use trestle_store::OBJECT_BYTES_MAX;
 
 const BOTH: &[Place] = &[Folder, Object];
 
@@ -90,12 +91,12 @@ const TUS: Parameter = (
 );
 const UPLOAD_LENGTH: Parameter = (
     "Upload-Length",
-    Takes::Number(1 << 46),
+    Takes::Number(OBJECT_BYTES_MAX),
     "the size of the whole, in bytes",
 );
 const UPLOAD_OFFSET: Parameter = (
     "Upload-Offset",
-    Takes::Number(1 << 46),
+    Takes::Number(OBJECT_BYTES_MAX),
     "where the upload goes on",
 );
 const UPLOAD_METADATA: Parameter = (
@@ -108,7 +109,7 @@ const UPLOAD: Parameter = (
     Takes::Pattern("^[0-9a-f]{32}$"),
     "an upload, as its Location has it",
 );
-const LENGTH: Parameter = ("length", Takes::Number(1 << 46), "its length");
+const LENGTH: Parameter = ("length", Takes::Number(OBJECT_BYTES_MAX), "its length");
 
 const HOLD: Parameter = (
     "Trestle-Hold",
@@ -119,13 +120,7 @@ const HELD: Parameter = ("hold", Takes::Flag, "whether it waits for a transactio
 
 const READ_CONDITIONS: &[Parameter] = &[IF_MATCH, IF_NONE_MATCH, IF_MODIFIED, IF_UNMODIFIED];
 const CREATE_HEADERS: &[Parameter] = &[CONTENT_TYPE, IDEMPOTENCY, MD5, DIGEST, TAGS];
-const OF_OBJECT: &[&str] = &[
-    "readObject",
-    "headObject",
-    "readObjectDocument",
-    "changeObject",
-    "deleteObject",
-];
+const OF_OBJECT: &[&str] = &["readObject", "headObject", "changeObject", "deleteObject"];
 
 const fn plain(places: &'static [Place], run: Run, is: Operation) -> Row {
     Row {
@@ -540,7 +535,7 @@ pub(crate) static TABLE: &[Row] = &[
             headers: CREATE_HEADERS,
             takes: &[BYTES],
             successes: &[201],
-            problems: &[404, 409, 413, 422, 501, 507],
+            problems: &[404, 405, 409, 413, 422, 501, 507],
             ..Operation::new(
                 "POST",
                 "createObjectBelow",

@@ -2,7 +2,8 @@
 //!
 //! An upload is one of the store's, its offset the sum of its parts, so any node answers any request
 //! of it and a crash loses nothing that was answered. What of a broken transfer arrived is kept. Its
-//! length is part of its URL: nothing is remembered of it here but that one request writes at a time.
+//! length is part of its URL. Of several requests that append at once one wins: in this process the
+//! others are refused before their bytes are read, and wherever they come from each piece is new.
 
 use crate::conditions;
 use crate::refusal::{Answer, Refusal};
@@ -68,9 +69,13 @@ impl Writing {
         if self.0.lock().insert(upload) {
             return Ok(Held(self, upload));
         }
-        let detail = "another request is writing to this upload";
-        Err(Refusal::new(StatusCode::LOCKED, detail))
+        Err(being_written())
     }
+}
+
+fn being_written() -> Refusal {
+    let detail = "another request is writing to this upload";
+    Refusal::new(StatusCode::LOCKED, detail)
 }
 
 /// Whether a request speaks this protocol.
@@ -245,6 +250,7 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
         };
         let (asker, _) = call.split();
         let part = UploadPart {
+            only_new: true,
             key_of_client: None,
             to: named.key.clone(),
             number: 1,
@@ -486,13 +492,19 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
             return Err(Error::new(ErrorKind::TooLarge, message).into());
         }
         let part = UploadPart {
+            only_new: true,
             key_of_client: None,
             to: named.key.clone(),
             number,
             checks: BodyChecks::default(),
         };
         let piece = pieces.piece(size.min(missing));
-        let part = rest.store.upload_part(&grant, part, piece).await?;
+        let part = rest.store.upload_part(&grant, part, piece).await;
+        let part = part.map_err(|error| match error.kind() {
+            // Through another process.
+            ErrorKind::AlreadyExists(_) => being_written(),
+            _ => error.into(),
+        })?;
         present.offset += part.length;
         missing -= part.length;
         present.parts.push(named_part(number));

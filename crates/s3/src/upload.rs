@@ -153,6 +153,7 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let key_of_client = sse::key(&call)?;
     let encryption = call.s3.store.upload(&grant, &to).await?.encryption;
     let part = UploadPart {
+        only_new: false,
         key_of_client,
         to,
         number,

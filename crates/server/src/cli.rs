@@ -3,15 +3,14 @@
 //! A name at the server is written `//bucket/key`. Results go to stdout, one a line; what went wrong
 //! to stderr, and then the exit code is 1.
 
-use crate::config::environment;
+use crate::client::ConnectionArgs;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use trestle_client::{Client, Done, Listed, Options, Place, Progress, Remote, copy, plan};
+use trestle_client::{Client, Done, Listed, Place, Progress, Remote, copy, plan};
 use trestle_host::Host;
 
 /// Transfers at once, and most of them.
@@ -23,16 +22,8 @@ pub(crate) type Outcome<T> = Result<T, String>;
 /// Which server, as whom, and how to say what was done.
 #[derive(Args)]
 pub(crate) struct Common {
-    /// The server's URL; credentials are TRESTLE_USER and TRESTLE_PASSWORD, or those of root
-    /// [default: TRESTLE_SERVER, or http://127.0.0.1:9000]
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// Authorities to trust instead of the system's, in PEM [default: TRESTLE_CA]
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// One JSON object a line instead of text for people.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// How many transfers at once.
@@ -135,24 +126,7 @@ pub(crate) enum Verb {
 
 impl Common {
     pub(crate) fn client(&self) -> Outcome<Client> {
-        let either = |own: &str, root: &str| match environment(own)? {
-            Some(value) => Ok::<_, String>(Some(value)),
-            None => environment(root),
-        };
-        let server = match &self.server {
-            Some(server) => Some(server.clone()),
-            None => environment("TRESTLE_SERVER")?,
-        };
-        let authorities = match &self.ca {
-            Some(path) => Some(path.clone()),
-            None => environment("TRESTLE_CA")?.map(PathBuf::from),
-        };
-        Client::new(&Options {
-            server: server.unwrap_or_else(|| "http://127.0.0.1:9000".to_owned()),
-            user: either("TRESTLE_USER", "TRESTLE_ROOT_USER")?,
-            password: either("TRESTLE_PASSWORD", "TRESTLE_ROOT_PASSWORD")?,
-            authorities,
-        })
+        self.connection.client()
     }
 
     /// Says what was done; whoever closes stdout wants no more of it.
@@ -161,7 +135,7 @@ impl Common {
         text: impl FnOnce() -> String,
         document: impl FnOnce() -> Value,
     ) -> Outcome<()> {
-        let line = if self.json {
+        let line = if self.connection.json {
             document().to_string()
         } else {
             text()

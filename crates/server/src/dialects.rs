@@ -34,6 +34,7 @@ pub(crate) struct Dialects {
 /// What the OpenAPI document says: every route that is described.
 pub(crate) fn openapi() -> Bytes {
     let document = trestle_rest::describe(OpenApi::default());
+    let document = trestle_admin::describe(document);
     let document = document.document("Trestle REST API", env!("CARGO_PKG_VERSION"));
     document.to_string().into()
 }

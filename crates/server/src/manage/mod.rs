@@ -6,7 +6,7 @@ mod render;
 
 pub(crate) use arguments::ManageCommand;
 
-use crate::client::{Connection, ConnectionArgs};
+use crate::client::ConnectionArgs;
 use arguments::{
     AccountCommand, GroupCommand, KeyCommand, Named, PolicyCommand, RoleCommand, Target,
     UserCommand, UserFlags,
@@ -14,6 +14,7 @@ use arguments::{
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::ExitCode;
+use trestle_client::Client;
 
 /// Runs a command against a server.
 pub(crate) async fn run(command: ManageCommand) -> Result<ExitCode, String> {
@@ -44,7 +45,7 @@ pub(crate) async fn run(command: ManageCommand) -> Result<ExitCode, String> {
         } => (connection, Work::Policy(command)),
     };
     let manager = Manager {
-        connection: Connection::new(&args)?,
+        client: args.known_client()?,
         args,
     };
     match request {
@@ -67,7 +68,7 @@ enum Work {
 }
 
 struct Manager {
-    connection: Connection,
+    client: Client,
     args: ConnectionArgs,
 }
 
@@ -92,15 +93,8 @@ impl Manager {
         path: &str,
         body: Option<String>,
     ) -> Result<Value, String> {
-        let (status, document) = self.connection.send(method, path, body).await?;
-        if status.is_success() {
-            return Ok(document);
-        }
-        let detail = document.get("detail").and_then(Value::as_str);
-        Err(format!(
-            "{} ({status})",
-            detail.unwrap_or("the server refused")
-        ))
+        let method = http::Method::from_bytes(method.as_bytes()).map_err(|e| e.to_string())?;
+        self.client.submit_text(&method, path, body).await
     }
 
     /// Sends, and prints what comes back.

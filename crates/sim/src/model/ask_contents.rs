@@ -190,6 +190,7 @@ async fn of_upload(
     match what {
         OfUpload::Send { number, bytes } => {
             let part = UploadPart {
+                only_new: false,
                 to,
                 number: *number,
                 checks: BodyChecks::default(),

@@ -68,6 +68,9 @@ pub struct UploadPart {
     pub to: UploadKey,
     /// The part's number, 1 to 10,000: one that was sent before is replaced.
     pub number: u32,
+    /// Whether it must not replace one: of several writers that go on at the same place one wins,
+    /// the others get `AlreadyExists`.
+    pub only_new: bool,
     /// What the body has to be.
     pub checks: BodyChecks,
     /// The key that the client keeps, when the upload is encrypted under that.

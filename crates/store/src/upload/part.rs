@@ -13,7 +13,7 @@ use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
 use futures::Stream;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{DigestAlgorithm, Digests, Error, LayerId, Result};
+use trestle_core::{DigestAlgorithm, Digests, Error, ErrorKind, LayerId, Noun, Result};
 use trestle_engine::{Expectation, MetaRead, Urgency, Write};
 
 impl Store {
@@ -30,6 +30,7 @@ impl Store {
         let UploadPart {
             to,
             number,
+            only_new,
             mut checks,
             key_of_client,
         } = part;
@@ -44,7 +45,8 @@ impl Store {
             .extend(found.upload.checksum.map(|c| c.algorithm));
         let encrypt = Encrypt::again(found.upload.encryption.as_ref(), key_of_client)?;
         let received = self.receive(&checks, encrypt.as_ref(), body).await?;
-        self.place_part(grant, &to, number, &received).await
+        self.place_part(grant, &to, (number, only_new), &received)
+            .await
     }
 
     /// Commits a part of bytes that were taken in.
@@ -52,7 +54,7 @@ impl Store {
         &self,
         grant: &Grant,
         to: &UploadKey,
-        number: u32,
+        (number, only_new): (u32, bool),
         received: &Received,
     ) -> Result<Part> {
         let part = Part {
@@ -65,6 +67,10 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let found = self.find_upload(&*read, grant, to).await?;
+            if only_new && read.get(&row_key::part(to.upload, number)).await?.is_some() {
+                let message = format!("part {number} is there already");
+                return Err(Error::new(ErrorKind::AlreadyExists(Noun::Upload), message));
+            }
             let mut changes = change_part(&*read, &found, number).await?;
             drop(read);
             put_part(&mut changes, &found, &part, (received.part_layer(), 0))?;
@@ -123,7 +129,9 @@ impl Store {
                     ..BodyChecks::default()
                 };
                 let received = self.receive(&checks, encrypt.as_ref(), bytes).await?;
-                let part = self.place_part(grant, &to, number, &received).await?;
+                let part = self
+                    .place_part(grant, &to, (number, false), &received)
+                    .await?;
                 return Ok((part, from.object));
             }
             let small = self.small_bytes(&*read, &from).await?;

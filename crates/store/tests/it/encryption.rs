@@ -273,6 +273,7 @@ async fn parts_are_encrypted_each_and_read_as_one() {
         };
         for (number, bytes) in [(2, &plain[1]), (1, &plain[0])] {
             let part = UploadPart {
+                only_new: false,
                 to: to.clone(),
                 number,
                 checks: BodyChecks::default(),

@@ -73,8 +73,18 @@ impl Fixture {
     }
 
     pub(crate) async fn send(&self, to: &UploadKey, number: u32, bytes: &[u8]) -> Result<Part> {
+        self.send_new(to, (number, false), bytes).await
+    }
+
+    async fn send_new(
+        &self,
+        to: &UploadKey,
+        (number, only_new): (u32, bool),
+        bytes: &[u8],
+    ) -> Result<Part> {
         let grant = on_object(Action::WriteObject, "b", to.key.as_str());
         let part = UploadPart {
+            only_new,
             key_of_client: None,
             to: to.clone(),
             number,
@@ -590,4 +600,27 @@ async fn parts_and_completions_race() {
     f.delete("k").await.unwrap();
     f.assert_no_rows(&TABLES).await;
     f.assert_nothing_leaked().await;
+}
+
+#[tokio::test]
+async fn of_writers_at_one_place_one_wins() {
+    let f = Fixture::new().await;
+    let upload = f.begin("k").await;
+    let bytes: Vec<Vec<u8>> = (0..8).map(|n| pattern(300_000 + n, n as u8)).collect();
+    let sent = bytes
+        .iter()
+        .map(|bytes| f.send_new(&upload, (1, true), bytes));
+    let sent = futures::future::join_all(sent).await;
+    let won: Vec<&Part> = sent.iter().filter_map(|sent| sent.as_ref().ok()).collect();
+    assert_eq!(won.len(), 1);
+    let lost = sent.iter().filter_map(|sent| sent.as_ref().err());
+    for error in lost {
+        let kind = error.kind();
+        let refused = matches!(kind, ErrorKind::AlreadyExists(_) | ErrorKind::Conflict);
+        assert!(refused, "{error}");
+    }
+    let listed = f.parts(&upload, 0, 9).await.unwrap();
+    assert_eq!(listed.parts.len(), 1);
+    assert_eq!(listed.parts[0].length, won[0].length);
+    f.assert_sound().await;
 }

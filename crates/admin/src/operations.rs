@@ -1,0 +1,424 @@
+//! What the OpenAPI document says of this API: every path, its methods, the documents that they take.
+//! A black-box test asks each path for each method, so that this and the routing cannot differ.
+
+use serde_json::{Value, json};
+use trestle_http::{Content, Described, OpenApi, Operation, Parameter, Takes};
+
+const JSON: &[Content] = &[("application/json", None)];
+const ACCOUNT: Parameter = (
+    "account",
+    Takes::Pattern("^[^/:~\\x00-\\x1f\\x7f-\\x9f]{1,64}$"),
+    "an account",
+);
+const NAME: Takes = Takes::Pattern("^[^/:\\x00-\\x1f\\x7f-\\x9f]{1,64}$");
+const AFTER: Parameter = (
+    "after",
+    Takes::Text,
+    "only what comes after this: what next said",
+);
+const LIST: &[Parameter] = &[AFTER];
+const CHANGES: &[u16] = &[404, 409, 413, 507];
+
+const fn read(id: &'static str, summary: &'static str) -> Operation {
+    Operation {
+        gives: JSON,
+        successes: &[200],
+        problems: &[404],
+        ..Operation::new("GET", id, summary)
+    }
+}
+
+const fn list(id: &'static str, summary: &'static str) -> Operation {
+    Operation {
+        query: LIST,
+        ..read(id, summary)
+    }
+}
+
+const fn delete(id: &'static str, summary: &'static str) -> Operation {
+    Operation {
+        successes: &[204],
+        problems: &[404, 409],
+        ..Operation::new("DELETE", id, summary)
+    }
+}
+
+const fn change(
+    method: &'static str,
+    (id, summary): (&'static str, &'static str),
+    takes: &'static [Content],
+    leads_to: &'static [&'static str],
+) -> Operation {
+    Operation {
+        takes,
+        gives: JSON,
+        successes: &[200, 201],
+        problems: CHANGES,
+        leads_to,
+        ..Operation::new(method, id, summary)
+    }
+}
+
+/// A change that an empty body asks for, too.
+const fn optional(operation: Operation) -> Operation {
+    Operation {
+        optional: true,
+        ..operation
+    }
+}
+
+fn path(
+    path: &'static str,
+    parameters: &'static [Parameter],
+    operations: Vec<Operation>,
+) -> Described {
+    Described {
+        path,
+        parameters,
+        operations,
+    }
+}
+
+fn tokens() -> Vec<Described> {
+    vec![
+        path(
+            "/-/me",
+            &[],
+            vec![read("whoAmI", "Who the credentials stand for")],
+        ),
+        path(
+            "/-/tokens",
+            &[],
+            vec![
+                optional(Operation {
+                    successes: &[201],
+                    ..change(
+                        "POST",
+                        ("issueToken", "Issues a token to who asks"),
+                        &[("application/json", Some("Issue"))],
+                        &["whoAmI"],
+                    )
+                }),
+                Operation {
+                    takes: &[("application/json", Some("Revoke"))],
+                    ..delete("revokeToken", "Voids a token")
+                },
+            ],
+        ),
+        path(
+            "/-/explain",
+            &[],
+            vec![Operation {
+                successes: &[200],
+                ..change(
+                    "POST",
+                    ("explainDecision", "Why a user may do something, or may not"),
+                    &[("application/json", Some("Explain"))],
+                    &[],
+                )
+            }],
+        ),
+    ]
+}
+
+/// Parts of a bucket's rights: their path, what their operations are called, what they take.
+const PARTS: [(&str, [&str; 3], &[Content]); 4] = [
+    (
+        "/-/buckets/{bucket}/policy",
+        [
+            "readBucketPolicy",
+            "writeBucketPolicy",
+            "deleteBucketPolicy",
+        ],
+        &[("application/json", Some("PolicyDocument"))],
+    ),
+    (
+        "/-/buckets/{bucket}/acl",
+        ["readBucketAcl", "writeBucketAcl", "deleteBucketAcl"],
+        &[("application/json", Some("AccessList"))],
+    ),
+    (
+        "/-/buckets/{bucket}/ownership",
+        [
+            "readBucketOwnership",
+            "writeBucketOwnership",
+            "deleteBucketOwnership",
+        ],
+        &[("application/json", Some("Ownership"))],
+    ),
+    (
+        "/-/buckets/{bucket}/public-access",
+        [
+            "readPublicAccess",
+            "writePublicAccess",
+            "deletePublicAccess",
+        ],
+        &[("application/json", Some("PublicAccess"))],
+    ),
+];
+
+fn buckets() -> Vec<Described> {
+    const BUCKET: &[Parameter] = &[(
+        "bucket",
+        NAME,
+        "a bucket; account:name for one of an account",
+    )];
+    let parts = PARTS.into_iter().map(|(at, [get, put, remove], takes)| {
+        let put = Operation {
+            successes: &[200],
+            ..change("PUT", (put, "Sets a part of a bucket's rights"), takes, &[])
+        };
+        let operations = vec![
+            read(get, "A part of a bucket's rights"),
+            put,
+            delete(remove, "Removes a part of a bucket's rights"),
+        ];
+        path(at, BUCKET, operations)
+    });
+    parts.collect()
+}
+
+fn accounts() -> Vec<Described> {
+    const OF: &[Parameter] = &[ACCOUNT];
+    let mut put = change("PUT", ("createAccount", "Creates an account"), &[], &[]);
+    put.leads_to = &[
+        "readAccount",
+        "listUsers",
+        "createUser",
+        "writeGroup",
+        "writeRole",
+        "writePolicy",
+        "deleteAccount",
+    ];
+    vec![
+        path(
+            "/-/accounts",
+            &[],
+            vec![list("listAccounts", "All accounts")],
+        ),
+        path(
+            "/-/accounts/{account}",
+            OF,
+            vec![
+                read("readAccount", "An account and what it holds"),
+                put,
+                delete("deleteAccount", "Deletes an account that holds nothing"),
+            ],
+        ),
+        path(
+            "/-/accounts/{account}/users",
+            OF,
+            vec![list("listUsers", "An account's users")],
+        ),
+        path(
+            "/-/accounts/{account}/groups",
+            OF,
+            vec![list("listGroups", "An account's groups")],
+        ),
+        path(
+            "/-/accounts/{account}/roles",
+            OF,
+            vec![list("listRoles", "An account's roles")],
+        ),
+        path(
+            "/-/accounts/{account}/policies",
+            OF,
+            vec![list("listPolicies", "An account's policies")],
+        ),
+    ]
+}
+
+fn users() -> Vec<Described> {
+    const USER: &[Parameter] = &[ACCOUNT, ("user", NAME, "a user of the account")];
+    const KEY: &[Parameter] = &[
+        ACCOUNT,
+        ("user", NAME, "a user of the account"),
+        ("key", NAME, "an access key"),
+    ];
+    const DOCUMENT: &[Content] = &[("application/json", Some("User"))];
+    const NEXT: &[&str] = &[
+        "readUser",
+        "changeUser",
+        "listKeys",
+        "createKey",
+        "deleteUser",
+    ];
+    vec![
+        path(
+            "/-/accounts/{account}/users/{user}",
+            USER,
+            vec![
+                read("readUser", "A user"),
+                optional(change(
+                    "PUT",
+                    ("createUser", "Creates a user"),
+                    DOCUMENT,
+                    NEXT,
+                )),
+                optional(change(
+                    "PATCH",
+                    ("changeUser", "Changes a user"),
+                    DOCUMENT,
+                    NEXT,
+                )),
+                delete("deleteUser", "Deletes a user"),
+            ],
+        ),
+        path(
+            "/-/accounts/{account}/users/{user}/keys",
+            USER,
+            vec![
+                read("listKeys", "A user's access keys"),
+                optional(change(
+                    "POST",
+                    ("createKey", "Makes an access key"),
+                    &[("application/json", Some("NewKey"))],
+                    &["listKeys"],
+                )),
+            ],
+        ),
+        path(
+            "/-/accounts/{account}/users/{user}/keys/{key}",
+            KEY,
+            vec![
+                Operation {
+                    gives: &[],
+                    successes: &[204],
+                    ..change(
+                        "PATCH",
+                        ("changeKey", "Switches an access key off or on"),
+                        &[("application/json", Some("KeyState"))],
+                        &[],
+                    )
+                },
+                delete("deleteKey", "Deletes an access key"),
+            ],
+        ),
+    ]
+}
+
+fn others() -> Vec<Described> {
+    const NAMED: &[Parameter] = &[ACCOUNT, ("name", NAME, "its name")];
+    vec![
+        path(
+            "/-/accounts/{account}/groups/{name}",
+            NAMED,
+            vec![
+                read("readGroup", "A group"),
+                optional(change(
+                    "PUT",
+                    ("writeGroup", "Creates or changes a group"),
+                    &[("application/json", Some("Group"))],
+                    &["readGroup", "deleteGroup"],
+                )),
+                delete("deleteGroup", "Deletes a group"),
+            ],
+        ),
+        path(
+            "/-/accounts/{account}/roles/{name}",
+            NAMED,
+            vec![
+                read("readRole", "A role"),
+                change(
+                    "PUT",
+                    ("writeRole", "Creates or changes a role"),
+                    &[("application/json", Some("Role"))],
+                    &["readRole", "deleteRole"],
+                ),
+                delete("deleteRole", "Deletes a role"),
+            ],
+        ),
+        path(
+            "/-/accounts/{account}/policies/{name}",
+            NAMED,
+            vec![
+                read("readPolicy", "A policy"),
+                change(
+                    "PUT",
+                    ("writePolicy", "Creates or changes a policy"),
+                    &[("application/json", Some("PolicyDocument"))],
+                    &["readPolicy", "deletePolicy"],
+                ),
+                delete("deletePolicy", "Deletes a policy"),
+            ],
+        ),
+    ]
+}
+
+fn closed(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "additionalProperties": false, "required": required,
+        "properties": properties})
+}
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    let text = json!({"type": ["string", "null"]});
+    let flag = json!({"type": ["boolean", "null"]});
+    let texts = json!({"type": ["array", "null"], "items": {"type": "string"}});
+    let names = json!({"type": "array", "items": {"type": "string"}});
+    let documents = json!({"type": "array", "items": {"type": "object"}});
+    let policy = json!({"type": "object", "required": ["Statement"]});
+    let time = json!({"type": ["string", "null"], "format": "date-time"});
+    let user = json!({
+        "id": text, "password": text, "display_name": text, "email": text, "enabled": flag,
+        "admin": flag, "reseller_admin": flag, "service": flag, "groups": texts,
+        "policies": texts, "certificates": texts, "access_key": text, "secret_key": text});
+    let explain = json!({
+        "user": text, "account": text, "action": {"type": "string"},
+        "resource": {"type": "string"}, "source_ip": text, "secure": {"type": "boolean"},
+        "context": {"type": "object", "additionalProperties": names}});
+    let ownership =
+        json!({"enum": ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]});
+    let block = json!({"type": "boolean"});
+    vec![
+        ("User", closed(&[], user)),
+        ("Group", closed(&[], json!({ "policies": names }))),
+        (
+            "Role",
+            closed(&["trust"], json!({"policies": names, "trust": policy})),
+        ),
+        ("PolicyDocument", policy),
+        (
+            "NewKey",
+            closed(
+                &[],
+                json!({"access_key": text, "secret_key": text, "expires": time}),
+            ),
+        ),
+        (
+            "KeyState",
+            closed(&["enabled"], json!({"enabled": {"type": "boolean"}})),
+        ),
+        (
+            "Issue",
+            closed(
+                &[],
+                json!({"lifetime_seconds": {"type": ["integer", "null"], "minimum": 1},
+                    "policies": documents}),
+            ),
+        ),
+        (
+            "Revoke",
+            closed(&["token"], json!({"token": {"type": "string"}})),
+        ),
+        ("Explain", closed(&["action", "resource"], explain)),
+        ("AccessList", json!({"type": "object"})),
+        (
+            "Ownership",
+            closed(&["ownership"], json!({ "ownership": ownership })),
+        ),
+        (
+            "PublicAccess",
+            closed(
+                &[],
+                json!({"block_acls": block, "ignore_acls": block, "block_policy": block,
+                    "restrict_buckets": block}),
+            ),
+        ),
+    ]
+}
+
+/// Adds this API to the document.
+pub fn describe(document: OpenApi) -> OpenApi {
+    let all = [tokens(), buckets(), accounts(), users(), others()];
+    document.with(all.into_iter().flatten(), schemas())
+}
