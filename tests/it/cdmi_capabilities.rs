@@ -3,6 +3,7 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use crate::cdmi_capabilities_data::{data, metadata, version};
 use crate::cdmi_watch::{drain, notified};
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
@@ -11,8 +12,8 @@ const DOMAIN: &str = "application/cdmi-domain";
 const CAPABILITY: &str = "application/cdmi-capability";
 
 /// A server with a container of each level, and names that are new each time.
-struct World {
-    client: Client,
+pub(crate) struct World {
+    pub(crate) client: Client,
     count: usize,
 }
 
@@ -28,7 +29,7 @@ impl World {
         format!("/top{}", self.count)
     }
 
-    fn object(&mut self, document: Value) -> (String, Value) {
+    pub(crate) fn object(&mut self, document: Value) -> (String, Value) {
         let path = self.path();
         let made = create(&mut self.client, &path, document);
         (path, made)
@@ -59,11 +60,11 @@ impl World {
         status(&posted, 204);
     }
 
-    fn call(&mut self, method: &str, path: &str, kind: &str, body: Value) -> Response {
+    pub(crate) fn call(&mut self, method: &str, path: &str, kind: &str, body: Value) -> Response {
         call(&mut self.client, method, path, kind, body)
     }
 
-    fn read(&mut self, path: &str, kind: &str) -> Value {
+    pub(crate) fn read(&mut self, path: &str, kind: &str) -> Value {
         read(&mut self.client, path, kind)
     }
 
@@ -82,7 +83,7 @@ impl World {
     }
 
     /// What a new object shows when it asks for something by its metadata.
-    fn with(&mut self, metadata: Value) -> Value {
+    pub(crate) fn with(&mut self, metadata: Value) -> Value {
         let (path, _) = self.object(json!({"value": "abc", "metadata": metadata}));
         self.read(&path, OBJECT)["metadata"].clone()
     }
@@ -367,123 +368,6 @@ fn security(world: &mut World, name: &str) -> bool {
     true
 }
 
-fn metadata(world: &mut World, name: &str, value: &Value) -> bool {
-    match name {
-        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
-            let shown = world.with(json!({}));
-            assert!(shown.get(name).is_some(), "{shown}");
-        }
-        "cdmi_value_hash" => {
-            for algorithm in value.as_array().unwrap() {
-                let shown = world.with(json!({"cdmi_value_hash": algorithm}));
-                assert!(shown["cdmi_hash"].as_str().unwrap().len() >= 40);
-                assert_eq!(&shown["cdmi_value_hash_provided"], algorithm);
-            }
-        }
-        "cdmi_encryption" => {
-            for algorithm in value.as_array().unwrap() {
-                let shown = world.with(json!({"cdmi_encryption": algorithm}));
-                assert_eq!(&shown["cdmi_encryption_provided"], algorithm);
-            }
-        }
-        "cdmi_data_retention" => {
-            let period = "2020-01-01T00:00:00.000000Z/2090-01-01T00:00:00.000000Z";
-            let metadata = json!({"cdmi_retention_id": "1", "cdmi_retention_period": period});
-            let (path, _) = world.object(json!({"metadata": metadata}));
-            status(&plain(&mut world.client, "DELETE", &path, b""), 403);
-        }
-        "cdmi_data_autodelete" => {
-            let period = "2020-01-01T00:00:00.000000Z/2090-01-01T00:00:00.000000Z";
-            let shown = world.with(
-                json!({"cdmi_retention_period": period, "cdmi_retention_autodelete": "true"}),
-            );
-            assert_eq!(shown["cdmi_retention_autodelete_provided"], "true");
-        }
-        "cdmi_data_holds" => {
-            let (path, _) = world.object(json!({"metadata": {"cdmi_hold_id": ["a"]}}));
-            status(&plain(&mut world.client, "DELETE", &path, b""), 403);
-        }
-        "cdmi_cors_methods" | "cdmi_cors_origins" | "cdmi_cors_headers" => {
-            let origin = "http://app.example";
-            let (path, _) = world.object(json!({"value": "x", "metadata": {
-                "cdmi_cors_origins": [origin], "cdmi_cors_methods": ["GET", "PUT"],
-                "cdmi_cors_headers": ["x-a"],
-            }}));
-            let headers = [
-                ("origin", origin),
-                ("access-control-request-method", "PUT"),
-                ("access-control-request-headers", "x-a"),
-            ];
-            let target = format!("/cdmi{path}");
-            let answer = world
-                .client
-                .send("OPTIONS", &target, &headers, b"")
-                .unwrap();
-            status(&answer, 200);
-            let header = |name: &str| answer.header(name).unwrap();
-            assert_eq!(header("access-control-allow-origin"), origin);
-            assert_eq!(header("access-control-allow-methods"), "GET, PUT");
-            assert_eq!(header("access-control-allow-headers"), "x-a");
-        }
-        _ => return false,
-    }
-    true
-}
-
-fn data(world: &mut World, name: &str) -> bool {
-    let (path, made) = world.object(json!({"value": "0123456789", "metadata": {"a": "b"}}));
-    match name {
-        "cdmi_read_value" => assert_eq!(world.read(&path, OBJECT)["value"], "0123456789"),
-        "cdmi_read_value_range" => {
-            let range = world.read(&format!("{path}?value=2-3"), OBJECT);
-            assert_eq!(range, json!({"value": "MjM="}));
-        }
-        "cdmi_read_metadata" => assert_eq!(world.read(&path, OBJECT)["metadata"]["a"], "b"),
-        "cdmi_modify_value" => {
-            status(
-                &world.call("PATCH", &path, OBJECT, json!({"value": "x"})),
-                204,
-            );
-            assert_eq!(world.read(&path, OBJECT)["value"], "x");
-        }
-        "cdmi_modify_value_range" => {
-            let target = format!("{path}?value=2-3");
-            status(
-                &world.call("PATCH", &target, OBJECT, json!({"value": "eHk="})),
-                204,
-            );
-            let bytes = plain(&mut world.client, "GET", &path, b"");
-            assert_eq!(bytes.text(), "01xy456789");
-        }
-        "cdmi_modify_metadata" => {
-            let target = format!("{path}?metadata=a");
-            let change = json!({"metadata": {"a": "c"}});
-            status(&world.call("PATCH", &target, OBJECT, change), 204);
-            assert_eq!(world.read(&path, OBJECT)["metadata"]["a"], "c");
-        }
-        "cdmi_modify_deserialize_dataobject" => {
-            let (form, _) = world.object(json!({"serialize": path}));
-            status(
-                &world.call("PATCH", &path, OBJECT, json!({"value": "x"})),
-                204,
-            );
-            status(
-                &world.call("PATCH", &path, OBJECT, json!({"deserialize": form})),
-                204,
-            );
-            let back = world.read(&path, OBJECT);
-            assert_eq!(back["value"], "0123456789");
-            assert_eq!(back["objectID"], made["objectID"]);
-        }
-        "cdmi_delete_dataobject" => {
-            status(&plain(&mut world.client, "DELETE", &path, b""), 204);
-            status(&get(&mut world.client, &path, OBJECT), 404);
-        }
-        _ => return false,
-    }
-    true
-}
-
 /// What is made in a container.
 fn within(world: &mut World, parent: &str, name: &str) -> bool {
     world.count += 1;
@@ -764,6 +648,7 @@ fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
     match path {
         "" => by_id(world, name) || system(world, name),
         "dataobject/" => metadata(world, name, value) || data(world, name),
+        "dataobject/dataobject_version/" => metadata(world, name, value) || version(world, name),
         "queue/" => queue(world, name) || metadata(world, name, value),
         "domain/" | "container/domains/" => domain(world, name, value),
         _ => metadata(world, name, value) || container(world, path, name),

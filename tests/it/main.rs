@@ -3,9 +3,11 @@
 mod access;
 mod cdmi;
 mod cdmi_capabilities;
+mod cdmi_capabilities_data;
 mod cdmi_extensions;
 mod cdmi_objects;
 mod cdmi_rights;
+mod cdmi_versions;
 mod cdmi_watch;
 mod cli;
 mod clients;

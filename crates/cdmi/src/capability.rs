@@ -10,6 +10,7 @@ use crate::render::Rendering;
 use crate::route::not_allowed;
 use crate::show::ENCRYPTION;
 use crate::value::range_text;
+use crate::versions::VERSIONS_MAX;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use trestle_core::Id;
@@ -19,7 +20,8 @@ use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
+    "dataobject/dataobject_version/",
     "container/domains/",
     "",
     "container/",
@@ -86,6 +88,24 @@ const DATA: [&str; 9] = [
     "cdmi_modify_value_range",
     "cdmi_modify_metadata",
     "cdmi_delete_dataobject",
+];
+
+/// Of versions of data objects.
+const VERSION: [&str; 5] = [
+    "cdmi_size",
+    "cdmi_read_value",
+    "cdmi_read_value_range",
+    "cdmi_read_metadata",
+    "cdmi_delete_dataobject",
+];
+
+/// Of what leads from version to version.
+const VERSION_LINKS: [&str; 5] = [
+    "cdmi_version_object",
+    "cdmi_version_current",
+    "cdmi_version_oldest",
+    "cdmi_version_parent",
+    "cdmi_version_children",
 ];
 
 /// Of every container.
@@ -168,6 +188,18 @@ fn add_passed_on(items: &mut Map<String, Value>) {
     }
 }
 
+fn add_versioning(items: &mut Map<String, Value>) {
+    let most = u64::from(u32::MAX).to_string();
+    for (name, value) in [
+        (crate::versions::ITEM, json!(["value", "user", "all"])),
+        ("cdmi_versions_count", json!(VERSIONS_MAX.to_string())),
+        ("cdmi_version_age", json!(most)),
+        ("cdmi_versions_size", json!(most)),
+    ] {
+        items.insert(name.to_owned(), value);
+    }
+}
+
 /// The capabilities of one object.
 fn capabilities(path: &str) -> Map<String, Value> {
     let mut items = Map::new();
@@ -197,11 +229,18 @@ fn capabilities(path: &str) -> Map<String, Value> {
                 Value::from("true"),
             );
         }
+        "dataobject/dataobject_version/" => {
+            enable(&STORED);
+            enable(&VERSION);
+            enable(&VERSION_LINKS);
+        }
         "dataobject/" => {
+            enable(&VERSION_LINKS);
             enable(&STORED);
             enable(&DATA);
             enable(&PROTECTION);
             add_passed_on(&mut items);
+            add_versioning(&mut items);
         }
         "queue/" => {
             enable(&STORED);
@@ -222,6 +261,7 @@ fn capabilities(path: &str) -> Map<String, Value> {
                 enable(&["cdmi_delete_container"]);
             }
             add_passed_on(&mut items);
+            add_versioning(&mut items);
         }
     }
     items
@@ -319,7 +359,7 @@ mod tests {
         let top = ["container/", "dataobject/", "domain/", "queue/"];
         assert_eq!(children(""), top);
         assert_eq!(children("container/"), ["domains/", "root/", "top/"]);
-        assert!(children("dataobject/").is_empty());
+        assert_eq!(children("dataobject/"), ["dataobject_version/"]);
         for path in PATHS {
             for (name, value) in capabilities(path) {
                 assert!(name.starts_with("cdmi_"), "{name}");

@@ -144,12 +144,7 @@ impl Call<'_> {
     ) -> Answered {
         let destination = self.place_in(parent, names).await?;
         let object = self.store_reference(&destination, uri).await?;
-        let leaf = Leaf {
-            names: Some(names.clone()),
-            parent: Some(parent.id),
-            bucket: destination.bucket,
-            object: Box::new(object),
-        };
+        let leaf = Leaf::made(destination, (Some(names.clone()), Some(parent.id)), object);
         self.created(&leaf).await
     }
 

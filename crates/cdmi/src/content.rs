@@ -4,10 +4,11 @@
 use crate::books::tag_of;
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
-use crate::node::Leaf;
+use crate::node::{Leaf, document};
+use crate::versions::{is_data, level_of};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt};
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, ObjectId, Precondition,
     ResolvedRange, Result,
@@ -32,6 +33,8 @@ pub(crate) struct Destination {
     pub(crate) acl: Option<String>,
     /// Data system metadata that the containers around it pass on.
     pub(crate) inherited: Metadata,
+    /// Whether a write leaves no version, whatever metadata asks for.
+    pub(crate) unversioned: bool,
 }
 
 impl Destination {
@@ -44,6 +47,7 @@ impl Destination {
             id: None,
             acl: None,
             inherited: Metadata::new(),
+            unversioned: false,
         }
     }
 
@@ -70,9 +74,19 @@ impl Call<'_> {
         Ok(destination)
     }
 
+    /// The right to read an object's bytes.
+    pub(crate) async fn right_to_read(&self, leaf: &Leaf) -> Result<Grant> {
+        let grant = self.grant(Action::ReadObject, leaf.resource()).await?;
+        if leaf.version_of.is_none() {
+            return Ok(grant);
+        }
+        let resource = Resource::Object(leaf.bucket.clone(), leaf.object.key.clone());
+        self.cdmi.own_grant(Action::ReadObject, resource).await
+    }
+
     /// Opens an object for reading its bytes.
     pub(crate) async fn open(&self, leaf: &Leaf) -> Answered<ObjectReader> {
-        let grant = self.grant(Action::ReadObject, leaf.resource()).await?;
+        let grant = self.right_to_read(leaf).await?;
         let read = ReadObject {
             bucket: leaf.bucket.clone(),
             key: leaf.object.key.clone(),
@@ -102,6 +116,17 @@ impl Call<'_> {
         } = destination.clone();
         properties.acl = properties.acl.or(acl);
         let effective = destination.effective(&properties.metadata);
+        let versioned = !destination.unversioned
+            && is_data(&properties.documents)
+            && level_of(&effective)?.is_some();
+        if versioned {
+            self.keep_version((&bucket, &key), &effective, false)
+                .await?;
+            let yes = "true".to_owned();
+            properties
+                .documents
+                .insert(document::VERSIONED.to_owned(), yes);
+        }
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
         let put = PutObject {
@@ -123,7 +148,12 @@ impl Call<'_> {
             Some(id) => store.put_as(&grant, put, id, body).boxed().await,
             None => store.put(&grant, put, body).boxed().await,
         };
-        Ok(written?)
+        let written = written?;
+        if versioned {
+            let place = (&destination.bucket, &destination.key);
+            self.version_after(place, &effective, false).await;
+        }
+        Ok(written)
     }
 
     /// Writes a whole object of bytes at hand.

@@ -18,6 +18,7 @@ use crate::rights;
 use crate::serial::Serialized;
 use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of};
 use crate::value::{Encoding, from_base64};
+use crate::versions::is_data;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
@@ -239,12 +240,7 @@ impl Call<'_> {
         let mut destination = self.place_in(parent, names).await?;
         destination.precondition = self.precondition(destination.precondition)?;
         let object = self.store_new(&destination, submission).boxed().await?;
-        let leaf = Leaf {
-            names: Some(names.clone()),
-            parent: Some(parent.id),
-            bucket: destination.bucket,
-            object: Box::new(object),
-        };
+        let leaf = Leaf::made(destination, (Some(names.clone()), Some(parent.id)), object);
         self.created(&leaf).await
     }
 
@@ -495,6 +491,7 @@ impl Call<'_> {
     /// Changes a data object.
     pub(crate) async fn update_data(&self, leaf: &Leaf, submission: Submission) -> Answered {
         self.check_content(&[Kind::Object])?;
+        self.check_no_version(leaf)?;
         let document = &submission.document;
         if document.exports.is_some() || document.snapshot.is_some() {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
@@ -602,6 +599,9 @@ impl Call<'_> {
         self.remove(leaf).await?;
         if leaf.is_queue() {
             self.unwatch(leaf.object.id.0).await?;
+        }
+        if is_data(&leaf.object.documents) {
+            self.forget_versions(&leaf.bucket, leaf.object.id).await?;
         }
         Ok(bare(StatusCode::NO_CONTENT))
     }

@@ -43,6 +43,7 @@ mod transfer;
 mod tree;
 mod value;
 mod version;
+mod versions;
 mod watch;
 
 pub use dialect::{Authenticate, Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};

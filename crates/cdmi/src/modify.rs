@@ -6,8 +6,9 @@ use crate::content::{Destination, collect, encryption_of, hash_of};
 use crate::data::set_partial;
 use crate::document::Document;
 use crate::fault::Answered;
-use crate::node::Leaf;
+use crate::node::{Leaf, document};
 use crate::protect;
+use crate::versions::{is_data, level_of};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use trestle_access::{Action, Grant, Resource};
@@ -113,7 +114,8 @@ impl Call<'_> {
             Ok(())
         };
         let (bucket, key) = (&leaf.bucket, &leaf.object.key);
-        self.update(bucket, key, &change).await
+        self.update(bucket, key, &change).await?;
+        self.version_of_updated(leaf).await
     }
 
     /// Changes everything but the value, as a document says.
@@ -130,18 +132,50 @@ impl Call<'_> {
         change(&mut properties)?;
         let place = self.place_of(leaf, unchanged(&leaf.object)).await?;
         let effective = place.effective(&properties.metadata);
-        let hash = hash_of(&effective);
+        let data = is_data(&properties.documents);
+        let versioned = data && level_of(&effective)?.is_some();
+        let former = place.effective(&leaf.object.metadata);
+        let began = versioned && level_of(&former)?.is_none();
+        let at = (&place.bucket, &place.key);
+        if data {
+            self.keep_version(at, &former, false).await?;
+        }
+        let change = |properties: &mut ObjectProperties| -> Result<()> {
+            change(properties)?;
+            if versioned {
+                let yes = "true".to_owned();
+                properties
+                    .documents
+                    .insert(document::VERSIONED.to_owned(), yes);
+            }
+            Ok(())
+        };
+        self.change_or_rewrite(leaf, &place, (&effective, &change))
+            .await?;
+        if versioned {
+            self.version_after(at, &effective, began).await;
+        }
+        Ok(())
+    }
+
+    async fn change_or_rewrite(
+        &self,
+        leaf: &Leaf,
+        place: &Destination,
+        (effective, change): (&Metadata, &ChangeObject<'_>),
+    ) -> Answered<()> {
+        let hash = hash_of(effective);
         let object = &leaf.object;
         let unhashed = hash.is_some_and(|hash| object.digests.get(hash).is_none());
-        let unsealed = encryption_of(&effective).is_some() && object.encryption.is_none();
+        let unsealed = encryption_of(effective).is_some() && object.encryption.is_none();
         if unhashed || unsealed {
-            match self.rewrite(leaf, &place, (&effective, &change)).await {
+            match self.rewrite(leaf, place, (effective, change)).await {
                 // Who may not write the value sets metadata all the same.
                 Err(fault) if fault.is_forbidden() => {}
                 rewritten => return rewritten,
             }
         }
-        self.update(&leaf.bucket, &leaf.object.key, &change).await
+        self.update(&leaf.bucket, &leaf.object.key, change).await
     }
 
     /// Writes a value once more, so that it is hashed and encrypted as its metadata asks now.

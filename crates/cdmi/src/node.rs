@@ -5,6 +5,7 @@
 //! what has no name at all, is in hidden buckets.
 
 use crate::call::Call;
+use crate::content::Destination;
 use crate::fault::{Answered, Fault};
 use crate::path::{Names, RESERVED, Target};
 use futures::FutureExt;
@@ -34,6 +35,10 @@ pub(crate) mod document {
     pub(crate) const PLACE: &str = "cdmi.place";
     /// For whom a queue watches, as JSON, in the hidden bucket of those that do.
     pub(crate) const WATCH: &str = "cdmi.watch";
+    /// That an object has, or had, versions.
+    pub(crate) const VERSIONED: &str = "cdmi.versioned";
+    /// What a version was made of, as JSON.
+    pub(crate) const VERSION: &str = "cdmi.version";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }
@@ -74,6 +79,8 @@ pub(crate) struct Leaf {
     pub(crate) parent: Option<Id>,
     pub(crate) bucket: BucketName,
     pub(crate) object: Box<Object>,
+    /// The object that it is a version of.
+    pub(crate) version_of: Option<Box<Leaf>>,
 }
 
 /// What is somewhere.
@@ -97,6 +104,21 @@ impl Container {
 }
 
 impl Leaf {
+    /// What was made at a destination.
+    pub(crate) fn made(
+        destination: Destination,
+        (names, parent): (Option<Names>, Option<Id>),
+        object: Object,
+    ) -> Self {
+        Leaf {
+            names,
+            parent,
+            bucket: destination.bucket,
+            object: Box::new(object),
+            version_of: None,
+        }
+    }
+
     /// Where it redirects to.
     pub(crate) fn reference(&self) -> Option<&str> {
         let reference = self.object.documents.get(document::REFERENCE);
@@ -108,9 +130,10 @@ impl Leaf {
         self.object.documents.contains_key(document::QUEUE)
     }
 
-    /// What it is in the words of rights.
+    /// What it is in the words of rights: those to a version are those to its object.
     pub(crate) fn resource(&self) -> Resource {
-        Resource::Object(self.bucket.clone(), self.object.key.clone())
+        let of = self.version_of.as_deref().unwrap_or(self);
+        Resource::Object(of.bucket.clone(), of.object.key.clone())
     }
 }
 
@@ -210,6 +233,7 @@ impl Call<'_> {
                     parent: Some(self.cdmi.root),
                     bucket,
                     object: Box::new(object),
+                    version_of: None,
                 });
                 let fits = |leaf: &Leaf| !names.slash || leaf.reference().is_some();
                 Ok(leaf.filter(fits).map(Node::Leaf))
@@ -236,6 +260,7 @@ impl Call<'_> {
                 parent: Some(self.parent_id(bucket, path).await?),
                 bucket: bucket.name.clone(),
                 object: Box::new(object),
+                version_of: None,
             })));
         }
         let made = self.look(&bucket.name, &directory).await?;
@@ -302,15 +327,19 @@ impl Call<'_> {
             Err(error) if !is_missing(&error) => return Err(error.into()),
             _ => return Ok(None),
         };
-        let object = self.look(&found.0, &found.1).await?;
-        Ok(object.map(|object| {
-            Node::Leaf(Leaf {
-                names: None,
-                parent: None,
-                bucket: found.0,
-                object: Box::new(object),
-            })
-        }))
+        let Some(object) = self.look(&found.0, &found.1).await? else {
+            return Ok(None);
+        };
+        if object.documents.contains_key(document::VERSION) {
+            return self.find_version(&found.0, object).await;
+        }
+        Ok(Some(Node::Leaf(Leaf {
+            names: None,
+            parent: None,
+            bucket: found.0,
+            object: Box::new(object),
+            version_of: None,
+        })))
     }
 
     /// The path of what has this id; none when nothing has it, or it has no name.

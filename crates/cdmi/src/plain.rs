@@ -228,6 +228,7 @@ impl Call<'_> {
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
         crate::protect::check(&leaf.object, self.cdmi.store.now())?;
+        self.check_no_version(leaf)?;
         let mut properties = leaf.object.properties();
         self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, true);

@@ -4,7 +4,7 @@
 use crate::call::Call;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
-use crate::node::{Container, Leaf, Node};
+use crate::node::{Container, Leaf, Node, document};
 use crate::path::Target;
 use crate::queue_content::QueueValue;
 use crate::scope::{Scope, check_results, results};
@@ -145,6 +145,18 @@ impl Call<'_> {
                     && query.scope.matches(&object)
                 {
                     found.push(result(query, &object));
+                }
+                if let Node::Leaf(leaf) = &node
+                    && leaf.object.documents.contains_key(document::VERSIONED)
+                {
+                    for version in self.version_leaves(leaf).await? {
+                        let version = Node::Leaf(version);
+                        if let Some(object) = self.as_searched(&version, query).await?
+                            && query.scope.matches(&object)
+                        {
+                            found.push(result(query, &object));
+                        }
+                    }
                 }
                 if let Node::Container(inner) = &node {
                     self.search(inner, query, (found, seen)).await?;

@@ -13,6 +13,7 @@ use crate::node::{Container, Leaf, Node, nameless_bucket};
 use crate::notify::Notes;
 use crate::path::{Names, ROOT, Target};
 use crate::query::Fields;
+use crate::render::bare;
 use crate::version::Version;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -371,12 +372,7 @@ impl Call<'_> {
         let mut destination = self.place_in(container, &names).await?;
         destination.id = Some(ObjectId(id));
         let object = self.store_posted(&destination, body).boxed().await?;
-        let leaf = Leaf {
-            names: Some(names),
-            parent: Some(container.id),
-            bucket: destination.bucket,
-            object: Box::new(object),
-        };
+        let leaf = Leaf::made(destination, (Some(names), Some(container.id)), object);
         self.posted(&leaf).await
     }
 
@@ -443,12 +439,7 @@ impl Call<'_> {
         call.declared_length = Some(part.body.len() as u64);
         let body = futures::stream::iter([Ok(part.body.clone())]);
         let object = call.store_plain(&destination, body).await?;
-        let leaf = Leaf {
-            names: Some(names),
-            parent: Some(container.id),
-            bucket: destination.bucket,
-            object: Box::new(object),
-        };
+        let leaf = Leaf::made(destination, (Some(names), Some(container.id)), object);
         call.posted(&leaf).await
     }
 
@@ -463,7 +454,13 @@ impl Call<'_> {
         match self.need(target).await? {
             Node::Container(container) => self.delete_container(&container).await,
             Node::Leaf(leaf) if leaf.is_queue() && self.names_values() => self.dequeue(&leaf).await,
-            Node::Leaf(leaf) => self.delete_leaf(&leaf).await,
+            Node::Leaf(leaf) => match &leaf.version_of {
+                Some(main) => {
+                    self.delete_version(&leaf, main).await?;
+                    Ok(bare(StatusCode::NO_CONTENT))
+                }
+                None => self.delete_leaf(&leaf).await,
+            },
         }
     }
 
@@ -478,12 +475,7 @@ impl Call<'_> {
         let destination = Destination::free(bucket, key);
         let body = self.posted_body(body).await?;
         let object = self.store_posted(&destination, body).boxed().await?;
-        let leaf = Leaf {
-            names: None,
-            parent: None,
-            bucket: destination.bucket,
-            object: Box::new(object),
-        };
+        let leaf = Leaf::made(destination, (None, None), object);
         self.posted(&leaf).await
     }
 

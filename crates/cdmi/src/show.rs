@@ -14,6 +14,7 @@ use crate::render::Rendering;
 use crate::rights;
 use crate::time;
 use crate::value::{Encoding, range_text};
+use crate::versions::is_versioned;
 use crate::watch::status_of as status_of_watch;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -163,10 +164,11 @@ impl Call<'_> {
     /// The metadata of a data object or queue.
     pub(crate) async fn leaf_metadata(&self, leaf: &Leaf) -> Answered<Map<String, Value>> {
         let object = &leaf.object;
+        let main = leaf.version_of.as_deref().unwrap_or(leaf);
         let mut made = vec![
             ("cdmi_ctime", Value::from(time::text(object.created))),
             ("cdmi_mtime", Value::from(time::text(object.modified))),
-            ("cdmi_owner", Value::from(object.owner.user.as_str())),
+            ("cdmi_owner", Value::from(main.object.owner.user.as_str())),
         ];
         if leaf.is_queue() && matches!(query_of(&object.metadata), Ok(Some(_))) {
             // Queries run to their end before the queue is there.
@@ -182,7 +184,7 @@ impl Call<'_> {
         }
         made.extend(crate::protect::provided(object));
         if self.may_see_list(&leaf.resource()).await? {
-            let acl = rights::shown(object.acl.as_deref(), false, false);
+            let acl = rights::shown(main.object.acl.as_deref(), false, false);
             made.push((rights::ITEM, acl));
         }
         let mut items = match &leaf.names {
@@ -196,6 +198,12 @@ impl Call<'_> {
             made.push(("cdmi_hash", Value::from(digest.hex())));
             let name = items.get("cdmi_value_hash").cloned().unwrap_or_default();
             made.push(("cdmi_value_hash_provided", name));
+        }
+        if leaf.version_of.is_some() || is_versioned(object, &items) {
+            made.extend(self.version_links(leaf).await?);
+        }
+        if leaf.version_of.is_some() {
+            items.remove(crate::versions::ITEM);
         }
         if object.encryption.is_some() {
             made.push(("cdmi_encryption_provided", Value::from(ENCRYPTION)));
@@ -212,9 +220,13 @@ impl Call<'_> {
         if let Some(parent) = leaf.parent {
             rendering.choose(fields, "parentID", self.id_text(parent));
         }
-        rendering.choose(fields, "domainURI", self.domain_uri(&object.owner));
+        // A version belongs to whom its object does.
+        let main = leaf.version_of.as_deref().unwrap_or(leaf);
+        let owner = &main.object.owner;
+        rendering.choose(fields, "domainURI", self.domain_uri(owner));
         let profile = match kind {
             Kind::Queue => "/cdmi_capabilities/queue/",
+            _ if leaf.version_of.is_some() => "/cdmi_capabilities/dataobject/dataobject_version/",
             _ => "/cdmi_capabilities/dataobject/",
         };
         rendering.choose(fields, "capabilitiesURI", profile);

@@ -6,11 +6,12 @@ use crate::content::{Destination, encryption_of, hash_of, pieces};
 use crate::data::{new_metadata, set_acl, set_encoding, set_partial};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
-use crate::node::{Container, Leaf, Node};
+use crate::node::{Container, Leaf, Node, document};
 use crate::path::Target;
 use crate::query::Fields;
 use crate::show::{CONTENT_TYPE, is_processing};
 use crate::value::Encoding;
+use crate::versions::level_of;
 use bytes::Bytes;
 use futures::FutureExt;
 use trestle_access::{Action, Resource};
@@ -86,6 +87,9 @@ impl Call<'_> {
                 .insert(CONTENT_TYPE.to_owned(), mimetype);
         }
         properties.documents = from.documents;
+        for own in [document::VERSION, document::VERSIONED] {
+            properties.documents.remove(own);
+        }
         properties.metadata = match limits.has("metadata") {
             true => without_protection(from.metadata),
             false => Metadata::new(),
@@ -145,7 +149,7 @@ impl Call<'_> {
         (source, limits): (&Leaf, &Fields),
         document: &Document,
     ) -> Answered<Object> {
-        let read = self.grant(Action::ReadObject, source.resource()).await;
+        let read = self.right_to_read(source).await;
         let read = read.map_err(|error| Fault::from(error).of_source())?;
         let Destination {
             bucket,
@@ -156,6 +160,7 @@ impl Call<'_> {
         } = destination.clone();
         let copied = self.copied_properties(&source.object, limits, document)?;
         let effective = destination.effective(&copied.metadata);
+        let versioned = level_of(&effective)?.is_some();
         let resource = Resource::Object(bucket.clone(), key.clone());
         let write = self.grant(Action::WriteObject, resource).await?;
         let copy = CopyObject {
@@ -179,10 +184,20 @@ impl Call<'_> {
         let properties = |object: &Object| -> Result<ObjectProperties> {
             let mut properties = self.copied_properties(object, limits, document)?;
             properties.acl = properties.acl.or(acl.clone());
+            if versioned {
+                let yes = "true".to_owned();
+                properties
+                    .documents
+                    .insert(document::VERSIONED.to_owned(), yes);
+            }
             Ok(properties)
         };
         let store = &self.cdmi.store;
         let copied = store.copy(&read, &write, copy, &properties).boxed().await?;
+        if versioned {
+            let place = (&destination.bucket, &destination.key);
+            self.version_after(place, &effective, false).await;
+        }
         Ok(copied.object)
     }
 
@@ -232,6 +247,7 @@ impl Call<'_> {
             return Err(Fault::bad("a move is of the whole object"));
         }
         crate::protect::check(&source.object, self.cdmi.store.now())?;
+        self.check_no_version(&source)?;
         let delete = self.grant(Action::DeleteObject, source.resource()).await;
         let to = Resource::Object(destination.bucket.clone(), destination.key.clone());
         let grants = [
@@ -248,6 +264,11 @@ impl Call<'_> {
             tag_of,
         };
         let moved = self.cdmi.store.rename(&grants, &rename).boxed().await?;
+        self.take_versions_along(&source, &destination.bucket)
+            .await?;
+        let effective = destination.effective(&moved.object.metadata);
+        let place = (&destination.bucket, &destination.key);
+        self.version_after(place, &effective, false).await;
         if document.metadata.is_none() && document.mimetype.is_none() {
             return Ok(moved.object);
         }
@@ -295,7 +316,8 @@ impl Call<'_> {
                 target.metadata = properties.metadata.clone();
                 crate::protect::apply(target, &former, self.cdmi.store.now())
             };
-            return self.update(&leaf.bucket, &leaf.object.key, &change).await;
+            self.update(&leaf.bucket, &leaf.object.key, &change).await?;
+            return self.version_of_updated(leaf).await;
         }
         if source.is_queue() {
             let bytes = self.joined(uri).await?;

@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
-use crate::node::{Container, Place};
+use crate::node::{Container, Place, document};
 use crate::path::Names;
 use crate::protect;
 use crate::render::bare;
@@ -222,6 +222,7 @@ impl Call<'_> {
             properties.metadata = without_protection(properties.metadata);
             properties.retention = None;
             properties.legal_hold = false;
+            properties.documents.remove(document::VERSIONED);
             Ok(properties)
         };
         if key.as_str().ends_with('/') {
@@ -264,7 +265,10 @@ impl Call<'_> {
 
     async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
         let (bucket, prefix) = inside(container)?;
-        self.check_below(bucket, prefix).await?;
+        let versioned = self.check_below(bucket, prefix).await?;
+        for id in versioned {
+            self.forget_versions(bucket, id).await?;
+        }
         if let Place::Directory(bucket, key, _) = &container.place {
             return self.delete_directory(bucket, key).await;
         }
@@ -294,9 +298,11 @@ impl Call<'_> {
         Ok(store.delete_directory(&grants, &delete).boxed().await?)
     }
 
-    /// Refuses when anything below a prefix is protected: nothing goes then.
-    async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<()> {
+    /// Refuses when anything below a prefix is protected: nothing goes then. What has versions is
+    /// returned.
+    async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<Vec<ObjectId>> {
         let now = self.cdmi.store.now();
+        let mut versioned = Vec::new();
         let mut list = everything(bucket, prefix);
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.grant(Action::ListObjects, resource).await?;
@@ -305,11 +311,14 @@ impl Call<'_> {
             for item in &listing.items {
                 if let ListingItem::Object(object) = item {
                     protect::check(object, now)?;
+                    if object.documents.contains_key(document::VERSIONED) {
+                        versioned.push(object.id);
+                    }
                 }
             }
             match listing.next {
                 Some(next) => list.after = Some(next),
-                None => return Ok(()),
+                None => return Ok(versioned),
             }
         }
     }

@@ -1,0 +1,186 @@
+//! CDMI: the capabilities of data objects and their versions, and those of metadata, performed.
+
+use crate::cdmi::{OBJECT, get, plain, status};
+use crate::cdmi_capabilities::World;
+use serde_json::{Value, json};
+
+pub(crate) fn metadata(world: &mut World, name: &str, value: &Value) -> bool {
+    match name {
+        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
+            let shown = world.with(json!({}));
+            assert!(shown.get(name).is_some(), "{shown}");
+        }
+        "cdmi_value_hash" => {
+            for algorithm in value.as_array().unwrap() {
+                let shown = world.with(json!({"cdmi_value_hash": algorithm}));
+                assert!(shown["cdmi_hash"].as_str().unwrap().len() >= 40);
+                assert_eq!(&shown["cdmi_value_hash_provided"], algorithm);
+            }
+        }
+        "cdmi_encryption" => {
+            for algorithm in value.as_array().unwrap() {
+                let shown = world.with(json!({"cdmi_encryption": algorithm}));
+                assert_eq!(&shown["cdmi_encryption_provided"], algorithm);
+            }
+        }
+        "cdmi_data_retention" => {
+            let period = "2020-01-01T00:00:00.000000Z/2090-01-01T00:00:00.000000Z";
+            let metadata = json!({"cdmi_retention_id": "1", "cdmi_retention_period": period});
+            let (path, _) = world.object(json!({"metadata": metadata}));
+            status(&plain(&mut world.client, "DELETE", &path, b""), 403);
+        }
+        "cdmi_data_autodelete" => {
+            let period = "2020-01-01T00:00:00.000000Z/2090-01-01T00:00:00.000000Z";
+            let shown = world.with(
+                json!({"cdmi_retention_period": period, "cdmi_retention_autodelete": "true"}),
+            );
+            assert_eq!(shown["cdmi_retention_autodelete_provided"], "true");
+        }
+        "cdmi_data_holds" => {
+            let (path, _) = world.object(json!({"metadata": {"cdmi_hold_id": ["a"]}}));
+            status(&plain(&mut world.client, "DELETE", &path, b""), 403);
+        }
+        "cdmi_cors_methods" | "cdmi_cors_origins" | "cdmi_cors_headers" => {
+            let origin = "http://app.example";
+            let (path, _) = world.object(json!({"value": "x", "metadata": {
+                "cdmi_cors_origins": [origin], "cdmi_cors_methods": ["GET", "PUT"],
+                "cdmi_cors_headers": ["x-a"],
+            }}));
+            let headers = [
+                ("origin", origin),
+                ("access-control-request-method", "PUT"),
+                ("access-control-request-headers", "x-a"),
+            ];
+            let target = format!("/cdmi{path}");
+            let answer = world
+                .client
+                .send("OPTIONS", &target, &headers, b"")
+                .unwrap();
+            status(&answer, 200);
+            let header = |name: &str| answer.header(name).unwrap();
+            assert_eq!(header("access-control-allow-origin"), origin);
+            assert_eq!(header("access-control-allow-methods"), "GET, PUT");
+            assert_eq!(header("access-control-allow-headers"), "x-a");
+        }
+        _ => return versioning(world, name, value),
+    }
+    true
+}
+
+fn versioning(world: &mut World, name: &str, value: &Value) -> bool {
+    let mut updated = |metadata: Value| {
+        let (path, _) = world.object(json!({"value": "0", "metadata": metadata}));
+        for value in ["1", "2"] {
+            let change = json!({"value": value});
+            status(&world.call("PATCH", &path, OBJECT, change), 204);
+        }
+        let current = world.read(&path, OBJECT)["metadata"]["cdmi_version_current"].clone();
+        world.read(current.as_str().unwrap(), OBJECT)["metadata"].clone()
+    };
+    match name {
+        "cdmi_versioning" => {
+            for level in value.as_array().unwrap() {
+                let shown = updated(json!({"cdmi_versioning": level}));
+                assert!(shown.get("cdmi_version_parent").is_some());
+            }
+        }
+        "cdmi_versions_count" | "cdmi_versions_size" => {
+            let mut metadata = json!({"cdmi_versioning": "value"});
+            metadata[name] = json!("0");
+            let shown = updated(metadata);
+            assert!(shown.get("cdmi_version_parent").is_none(), "{shown}");
+        }
+        "cdmi_version_age" => {
+            updated(json!({"cdmi_versioning": "value", "cdmi_versions_age": "1000"}));
+        }
+        "cdmi_version_object"
+        | "cdmi_version_current"
+        | "cdmi_version_oldest"
+        | "cdmi_version_parent"
+        | "cdmi_version_children" => {
+            let shown = updated(json!({"cdmi_versioning": "value"}));
+            assert!(shown.get(name).is_some(), "{shown}");
+        }
+        _ => return false,
+    }
+    true
+}
+
+pub(crate) fn data(world: &mut World, name: &str) -> bool {
+    let (path, made) = world.object(json!({"value": "0123456789", "metadata": {"a": "b"}}));
+    match name {
+        "cdmi_read_value" => assert_eq!(world.read(&path, OBJECT)["value"], "0123456789"),
+        "cdmi_read_value_range" => {
+            let range = world.read(&format!("{path}?value=2-3"), OBJECT);
+            assert_eq!(range, json!({"value": "MjM="}));
+        }
+        "cdmi_read_metadata" => assert_eq!(world.read(&path, OBJECT)["metadata"]["a"], "b"),
+        "cdmi_modify_value" => {
+            status(
+                &world.call("PATCH", &path, OBJECT, json!({"value": "x"})),
+                204,
+            );
+            assert_eq!(world.read(&path, OBJECT)["value"], "x");
+        }
+        "cdmi_modify_value_range" => {
+            let target = format!("{path}?value=2-3");
+            status(
+                &world.call("PATCH", &target, OBJECT, json!({"value": "eHk="})),
+                204,
+            );
+            let bytes = plain(&mut world.client, "GET", &path, b"");
+            assert_eq!(bytes.text(), "01xy456789");
+        }
+        "cdmi_modify_metadata" => {
+            let target = format!("{path}?metadata=a");
+            let change = json!({"metadata": {"a": "c"}});
+            status(&world.call("PATCH", &target, OBJECT, change), 204);
+            assert_eq!(world.read(&path, OBJECT)["metadata"]["a"], "c");
+        }
+        "cdmi_modify_deserialize_dataobject" => {
+            let (form, _) = world.object(json!({"serialize": path}));
+            status(
+                &world.call("PATCH", &path, OBJECT, json!({"value": "x"})),
+                204,
+            );
+            status(
+                &world.call("PATCH", &path, OBJECT, json!({"deserialize": form})),
+                204,
+            );
+            let back = world.read(&path, OBJECT);
+            assert_eq!(back["value"], "0123456789");
+            assert_eq!(back["objectID"], made["objectID"]);
+        }
+        "cdmi_delete_dataobject" => {
+            status(&plain(&mut world.client, "DELETE", &path, b""), 204);
+            status(&get(&mut world.client, &path, OBJECT), 404);
+        }
+        _ => return false,
+    }
+    true
+}
+
+pub(crate) fn version(world: &mut World, name: &str) -> bool {
+    let metadata = json!({"cdmi_versioning": "value", "a": "b"});
+    let (path, _) = world.object(json!({"value": "0123", "metadata": metadata}));
+    status(
+        &world.call("PATCH", &path, OBJECT, json!({"value": "x"})),
+        204,
+    );
+    let oldest = world.read(&path, OBJECT)["metadata"]["cdmi_version_oldest"][0].clone();
+    let oldest = oldest.as_str().unwrap();
+    match name {
+        "cdmi_read_value" => assert_eq!(world.read(oldest, OBJECT)["value"], "0123"),
+        "cdmi_read_value_range" => {
+            let range = world.read(&format!("{oldest}?value=1-2"), OBJECT);
+            assert_eq!(range, json!({"value": "MTI="}));
+        }
+        "cdmi_read_metadata" => assert_eq!(world.read(oldest, OBJECT)["metadata"]["a"], "b"),
+        "cdmi_delete_dataobject" => {
+            status(&plain(&mut world.client, "DELETE", oldest, b""), 204);
+            status(&get(&mut world.client, oldest, OBJECT), 404);
+        }
+        _ => return false,
+    }
+    true
+}

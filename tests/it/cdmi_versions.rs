@@ -1,0 +1,247 @@
+//! CDMI over the real binary: versions of data objects.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+
+fn metadata(client: &mut Client, at: &str) -> Value {
+    read(client, at, OBJECT)["metadata"].clone()
+}
+
+fn uri(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value}"))
+        .to_owned()
+}
+
+/// The versions of an object from the current one back, by their links.
+fn history(client: &mut Client, at: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = metadata(client, at)["cdmi_version_current"].clone();
+    while let Some(at) = next.as_str() {
+        let at = at.to_owned();
+        next = metadata(client, &at)["cdmi_version_parent"].clone();
+        found.push(at);
+    }
+    found
+}
+
+fn values(client: &mut Client, at: &str) -> Vec<String> {
+    let versions = history(client, at);
+    let versions = versions.iter();
+    versions
+        .map(|version| {
+            read(client, version, OBJECT)["value"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn each_update_leaves_a_version_with_its_own_id() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let document = json!({"value": "First", "metadata": {"cdmi_versioning": "user", "a": "b"}});
+    let made = create(client, "/c/o", document);
+    let own = format!("/cdmi_objectid/{}", made["objectID"].as_str().unwrap());
+    status(
+        &call(client, "PATCH", "/c/o", OBJECT, json!({"value": "Second"})),
+        204,
+    );
+    status(&plain(client, "PUT", "/c/o", b"Third"), 204);
+    let shown = read(client, "/c/o", OBJECT);
+    assert_eq!(shown["objectID"], made["objectID"]);
+    assert_eq!(values(client, "/c/o"), ["Third", "Second", "First"]);
+
+    let versions = history(client, "/c/o");
+    let (current, middle, oldest) = (&versions[0], &versions[1], &versions[2]);
+    assert_eq!(shown["metadata"]["cdmi_version_oldest"], json!([oldest]));
+    let seen = read(client, middle, OBJECT);
+    assert_eq!(seen["objectName"], "o");
+    assert_eq!(seen["parentURI"], "/c/");
+    let profile = "/cdmi_capabilities/dataobject/dataobject_version/";
+    assert_eq!(seen["capabilitiesURI"], profile);
+    let links = &seen["metadata"];
+    assert_eq!(uri(&links["cdmi_version_object"]), own);
+    assert_eq!(&uri(&links["cdmi_version_current"]), current);
+    assert_eq!(links["cdmi_version_oldest"], json!([oldest]));
+    assert_eq!(links["cdmi_version_children"], json!([current]));
+    assert_eq!(links["a"], "b");
+    assert!(links.get("cdmi_versioning").is_none());
+    let last = metadata(client, oldest);
+    assert!(last.get("cdmi_version_parent").is_none() && last.get("cdmi_version_oldest").is_none());
+    assert_eq!(
+        metadata(client, current)["cdmi_version_children"],
+        json!([])
+    );
+    let bytes = plain(client, "GET", middle, b"");
+    assert_eq!(bytes.text(), "Second");
+    let listed = read(client, "/c/?children", CONTAINER);
+    assert_eq!(listed["children"], json!(["o"]));
+}
+
+#[test]
+fn versions_do_not_change_and_may_be_copied_back() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(
+        client,
+        "/c/o",
+        json!({"value": "1", "metadata": {"cdmi_versioning": "value"}}),
+    );
+    status(
+        &call(client, "PATCH", "/c/o", OBJECT, json!({"value": "2"})),
+        204,
+    );
+    let versions = history(client, "/c/o");
+    let oldest = &versions[1];
+    status(
+        &call(client, "PATCH", oldest, OBJECT, json!({"value": "x"})),
+        403,
+    );
+    status(
+        &call(client, "PATCH", oldest, OBJECT, json!({"metadata": {}})),
+        403,
+    );
+    status(&plain(client, "PUT", oldest, b"x"), 403);
+    let moved = call(client, "PUT", "/c/moved", OBJECT, json!({"move": oldest}));
+    assert!(matches!(moved.status, 400 | 403), "{}", moved.text());
+    create(client, "/c/copy", json!({"copy": oldest}));
+    assert_eq!(read(client, "/c/copy", OBJECT)["value"], "1");
+    assert!(
+        metadata(client, "/c/copy")
+            .get("cdmi_version_current")
+            .is_none()
+    );
+    status(
+        &call(client, "PATCH", "/c/o", OBJECT, json!({"copy": oldest})),
+        204,
+    );
+    assert_eq!(read(client, "/c/o", OBJECT)["value"], "1");
+}
+
+#[test]
+fn deleting_versions_keeps_their_links_and_reverts_the_current_one() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(
+        client,
+        "/c/o",
+        json!({"value": "1", "metadata": {"cdmi_versioning": "value"}}),
+    );
+    for value in ["2", "3"] {
+        status(
+            &call(client, "PATCH", "/c/o", OBJECT, json!({"value": value})),
+            204,
+        );
+    }
+    let versions = history(client, "/c/o");
+    status(&plain(client, "DELETE", &versions[1], b""), 204);
+    status(&get(client, &versions[1], OBJECT), 404);
+    assert_eq!(values(client, "/c/o"), ["3", "1"]);
+    status(&plain(client, "DELETE", &versions[0], b""), 204);
+    assert_eq!(read(client, "/c/o", OBJECT)["value"], "1");
+    assert_eq!(history(client, "/c/o"), [versions[2].clone()]);
+    status(&plain(client, "DELETE", &versions[2], b""), 403);
+    // The versions go with their object.
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    status(&get(client, &versions[2], OBJECT), 404);
+}
+
+#[test]
+fn what_leaves_a_version_depends_on_the_level() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    for (level, after_user, after_system) in [("value", 1, 1), ("user", 2, 2), ("all", 2, 3)] {
+        let at = format!("/c/{level}");
+        create(
+            client,
+            &at,
+            json!({"value": "1", "metadata": {"cdmi_versioning": level}}),
+        );
+        let user = format!("{at}?metadata=colour");
+        let change = json!({"metadata": {"colour": "red"}});
+        status(&call(client, "PATCH", &user, OBJECT, change), 204);
+        assert_eq!(history(client, &at).len(), after_user, "{level}");
+        let system = format!("{at}?metadata=cdmi_latency");
+        let change = json!({"metadata": {"cdmi_latency": "10"}});
+        status(&call(client, "PATCH", &system, OBJECT, change), 204);
+        assert_eq!(history(client, &at).len(), after_system, "{level}");
+    }
+    // A series of writes leaves one when it is complete.
+    let target = "/cdmi/c/value";
+    let partial = [("x-cdmi-partial", "true"), ("content-type", "text/plain")];
+    status(&client.send("PUT", target, &partial, b"a").unwrap(), 204);
+    status(&client.send("PUT", target, &partial, b"ab").unwrap(), 204);
+    status(&plain(client, "PUT", "/c/value", b"abc"), 204);
+    assert_eq!(history(client, "/c/value").len(), 2);
+    // Versions stay when no more are wanted, and begin again with a new one.
+    let target = "/c/value?metadata=cdmi_versioning";
+    status(
+        &call(client, "PATCH", target, OBJECT, json!({"metadata": {}})),
+        204,
+    );
+    status(&plain(client, "PUT", "/c/value", b"x"), 204);
+    assert_eq!(history(client, "/c/value").len(), 2);
+    let again = json!({"metadata": {"cdmi_versioning": "value"}});
+    status(&call(client, "PATCH", target, OBJECT, again), 204);
+    assert_eq!(history(client, "/c/value").len(), 3);
+    let wrong = json!({"metadata": {"cdmi_versioning": "sometimes"}});
+    status(&call(client, "PUT", "/c/wrong", OBJECT, wrong), 400);
+}
+
+#[test]
+fn history_is_as_long_as_metadata_says_and_is_inherited() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let container = json!({"metadata": {"cdmi_versioning": "value", "cdmi_versions_count": "2"}});
+    create(client, "/c/", container);
+    create(client, "/c/o", json!({"value": "0"}));
+    for value in 1..5 {
+        let change = json!({"value": value.to_string()});
+        status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    }
+    assert_eq!(values(client, "/c/o"), ["4", "3", "2"]);
+    create(client, "/c/moved", json!({"move": "/c/o"}));
+    assert_eq!(values(client, "/c/moved"), ["4", "3", "2"]);
+    let versions = history(client, "/c/moved");
+    status(&plain(client, "DELETE", "/c/", b""), 204);
+    status(&get(client, &versions[0], OBJECT), 404);
+}
+
+#[test]
+fn an_update_over_another_dialect_is_not_lost_by_the_next() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(
+        client,
+        "/c/",
+        json!({"metadata": {"cdmi_versioning": "value"}}),
+    );
+    create(
+        client,
+        "/c/o",
+        json!({"value": "cdmi", "mimetype": "text/plain"}),
+    );
+    let put = client.send(
+        "PUT",
+        "/rest/c/o",
+        &[("content-type", "text/plain;charset=utf-8")],
+        b"rest",
+    );
+    let put = put.unwrap();
+    assert_eq!(put.status / 100, 2, "{}", put.text());
+    status(
+        &call(client, "PATCH", "/c/o", OBJECT, json!({"value": "again"})),
+        204,
+    );
+    assert_eq!(values(client, "/c/o"), ["again", "rest", "cdmi"]);
+}
