@@ -30,6 +30,7 @@ mod proxies;
 mod rest;
 mod rights;
 mod s3;
+mod signed_bytes;
 mod space;
 mod statuses;
 mod swift;

@@ -8,6 +8,8 @@ mod action;
 mod context;
 mod decision;
 mod facts;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod generate;
 mod password;
 mod policy;

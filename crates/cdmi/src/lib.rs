@@ -16,6 +16,8 @@ mod dialect;
 mod document;
 mod domain;
 mod fault;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod listing;
 mod media;
 mod metadata;

@@ -15,6 +15,8 @@ mod cors;
 mod cors_document;
 mod drain;
 mod exchange;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod guard;
 mod guarded;
 mod http2;

@@ -8,6 +8,8 @@ mod cors;
 mod directory;
 mod document;
 mod events;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod html;
 mod openapi;
 mod operations;

@@ -109,7 +109,7 @@ fn check_version(headers: &HeaderMap) -> Answer<()> {
     }
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>> {
+pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -126,7 +126,7 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>> {
 }
 
 /// What Upload-Metadata says: names with values in base64.
-fn metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>> {
+pub(crate) fn metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>> {
     let malformed = || Error::invalid("Upload-Metadata is malformed");
     let Some(value) = headers.get(UPLOAD_METADATA) else {
         return Ok(Vec::new());

@@ -49,6 +49,9 @@ pub(crate) struct Decoder {
     has_trailers: bool,
 }
 
+/// What may stand around a value; a lone CR or a vertical tab is none of it.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 fn malformed(message: &str) -> Error {
     Error::new(ErrorKind::IncompleteBody, format!("aws-chunked: {message}"))
 }
@@ -123,6 +126,8 @@ impl Decoder {
                 State::Ended if self.received.starts_with(b"\r\n") && self.has_trailers => {
                     self.received.advance(2);
                 }
+                // Half of it, perhaps.
+                State::Ended if self.received == b"\r"[..] && self.has_trailers => return Ok(None),
                 State::Ended => return Err(malformed("bytes follow the end")),
             }
         }
@@ -134,7 +139,7 @@ impl Decoder {
     /// `IncompleteBody` otherwise.
     pub(crate) fn end(&mut self) -> Result<Option<Event>> {
         match self.state {
-            State::Ended => Ok(None),
+            State::Ended if self.received.is_empty() => Ok(None),
             State::Trailers => {
                 let rest = std::mem::take(&mut self.received);
                 if !rest.is_empty() {
@@ -194,7 +199,9 @@ impl Decoder {
         self.signature = match extension {
             None => None,
             Some(extension) => {
-                let signature = extension.trim().strip_prefix("chunk-signature=");
+                let signature = extension
+                    .trim_matches(BLANKS)
+                    .strip_prefix("chunk-signature=");
                 let signature =
                     signature.ok_or_else(|| malformed("a chunk has an unknown extension"))?;
                 Some(signature.to_owned())
@@ -214,11 +221,12 @@ impl Decoder {
         let (name, value) = line
             .split_once(':')
             .ok_or_else(|| malformed("a trailer has no name"))?;
-        let name = name.trim().to_ascii_lowercase();
+        let name = name.trim_matches(BLANKS).to_ascii_lowercase();
         if self.trailers.len() >= TRAILERS_MAX || self.trailers.iter().any(|(n, _)| *n == name) {
             return Err(malformed("there are too many trailers, or one comes twice"));
         }
-        self.trailers.push((name, value.trim().to_owned()));
+        let value = value.trim_matches(BLANKS).to_owned();
+        self.trailers.push((name, value));
         Ok(())
     }
 }

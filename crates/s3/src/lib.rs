@@ -20,6 +20,8 @@ mod document;
 mod error;
 mod form;
 mod form_policy;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod headers;
 mod keys;
 mod listing;

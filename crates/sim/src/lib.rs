@@ -6,4 +6,5 @@
 pub mod crash;
 pub mod disk;
 pub mod model;
+pub mod replay;
 pub mod spawn;

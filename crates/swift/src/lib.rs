@@ -21,6 +21,8 @@ mod duplicate;
 mod facts;
 mod fault;
 mod formpost;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod info;
 mod large;
 mod legacy;

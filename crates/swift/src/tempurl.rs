@@ -128,7 +128,7 @@ impl Parameters {
         let mut parts = vec![
             format!("temp_url_prefix={}", quote(prefix)),
             format!("temp_url_expires={}", quote(expires)),
-            format!("temp_url_sig={sig}"),
+            format!("temp_url_sig={}", quote(sig)),
         ];
         if let Some(range) = &self.ip_range {
             parts.push(format!("temp_url_ip_range={}", quote(range)));

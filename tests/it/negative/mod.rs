@@ -262,6 +262,15 @@ impl World {
             }
             before = after;
         }
+        // Nothing of what was presented, rightly or wrongly, is in the log.
+        let log = self.fixture.server().log();
+        let tokens = self.tokens.values().map(String::as_str);
+        let secrets = [SECRET, PASSWORD, trestle_tests::server::SECRET_KEY];
+        for secret in tokens.chain(secrets) {
+            if log.contains(secret) {
+                wrong.push(format!("the log tells a secret: {secret}"));
+            }
+        }
         assert!(
             wrong.is_empty(),
             "{} of {}:\n{}",
