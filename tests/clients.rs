@@ -5,22 +5,37 @@ use crate::server::{ACCESS_KEY, PASSWORD, SECRET_KEY, Server, USER};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// Where the environment is.
+///
+/// # Panics
+/// When `TRESTLE_CLIENTS` does not say it.
+pub fn programs() -> PathBuf {
+    std::env::var_os("TRESTLE_CLIENTS")
+        .map(PathBuf::from)
+        .expect("TRESTLE_CLIENTS is not set: export TRESTLE_CLIENTS=$(cargo xtask clients)")
+}
+
 /// A program of the environment, such as `python` or `aws`, with nothing inherited that could change
 /// what it does, and `home` for what it keeps.
 ///
 /// # Panics
-/// When `TRESTLE_CLIENTS` does not say where the environment is.
+/// As [`programs`].
 pub fn program(name: &str, home: &Path) -> Command {
-    let programs = std::env::var_os("TRESTLE_CLIENTS").map(PathBuf::from);
-    let programs = programs
-        .expect("TRESTLE_CLIENTS is not set: export TRESTLE_CLIENTS=$(cargo xtask clients)");
+    program_in(&programs(), name, home)
+}
+
+/// The same from any folder of programs.
+///
+/// # Panics
+/// When the folder's name cannot be in a list of folders.
+pub fn program_in(programs: &Path, name: &str, home: &Path) -> Command {
     let mut command = Command::new(programs.join(name));
     command
         .env_clear()
         .env("HOME", home)
         .env(
             "PATH",
-            std::env::join_paths([&programs, Path::new("/usr/bin"), Path::new("/bin")]).unwrap(),
+            std::env::join_paths([programs, Path::new("/usr/bin"), Path::new("/bin")]).unwrap(),
         )
         .env("LANG", "C.UTF-8")
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -31,17 +46,25 @@ pub fn program(name: &str, home: &Path) -> Command {
 
 /// A script of `tests/clients`, told where the server is and who is root there:
 /// `TRESTLE_URL`, `TRESTLE_USER`, `TRESTLE_PASSWORD`, `TRESTLE_ACCESS_KEY`, `TRESTLE_SECRET_KEY`.
+///
+/// # Panics
+/// As [`programs`].
 pub fn script(name: &str, server: &Server, home: &Path) -> Command {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
     let mut command = program("python", home);
+    command.arg(folder.join("clients").join(name));
+    tell(&mut command, server);
     command
-        .arg(folder.join("clients").join(name))
+}
+
+/// Tells a client where the server is and who is root there.
+pub fn tell(command: &mut Command, server: &Server) {
+    command
         .env("TRESTLE_URL", format!("http://{}", server.front()))
         .env("TRESTLE_USER", USER)
         .env("TRESTLE_PASSWORD", PASSWORD)
         .env("TRESTLE_ACCESS_KEY", ACCESS_KEY)
         .env("TRESTLE_SECRET_KEY", SECRET_KEY);
-    command
 }
 
 /// Runs a client to its end.

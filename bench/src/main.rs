@@ -1,4 +1,4 @@
-//! `cargo xtask mainjob`, `bench` and `reliability kill | syscalls | histories`: the server on real
+//! `cargo xtask mainjob`, `clients --all`, `bench` and `reliability kill | syscalls | histories`: the server on real
 //! input, against ceilings, and killed.
 //!
 //! Everything is measured over HTTP with the release binary as a child process. The load client and
@@ -6,6 +6,7 @@
 
 mod arguments;
 mod bare;
+mod clients;
 mod disk;
 mod listing;
 mod load;
@@ -27,6 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--log LEVEL]
                          [--only put,get,list,copy,parts,disk,mixed]
+       cargo xtask clients --all [--only SCRIPT,...] [--write yes]
        cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
        cargo xtask reliability syscalls [--seed S] [--sample N] [--only SCENE,...]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "bench" => bench(&arguments),
         "load" => load::run(&arguments),
         "overwrites" => overwrites::run(&arguments),
+        "clients" => clients::run(&arguments),
         "bare" => bare::run(&arguments),
         "kill" => reliability::kill(&arguments),
         "syscalls" => reliability::syscalls(&arguments),

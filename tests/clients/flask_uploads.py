@@ -1,5 +1,6 @@
 """The Flask example, driven as a browser would."""
 
+import importlib.metadata
 import importlib.util
 import io
 import os
@@ -29,4 +30,5 @@ assert part.status_code == 206 and part.data == body[10:20]
 assert browser.get("/files/b/%C3%BC.txt").data == b"small"
 assert browser.get("/files/none").status_code == 404
 assert browser.post("/", data={}).status_code == 400
+print("= flask", importlib.metadata.version("flask"))
 print("done")

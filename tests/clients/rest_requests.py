@@ -44,4 +44,5 @@ for item in listing["items"]:
 expect(session.delete(f"{url}/python/"), 204)
 anonymous = expect(requests.get(f"{url}/b/"), 401)
 assert anonymous.headers["www-authenticate"].startswith("Basic")
+print(f"= requests {requests.__version__}")
 print("done")

@@ -197,6 +197,7 @@ def rules_for_other_origins():
     assert requests.options(f"{url}/boto3/k", headers=asked).status_code == 403
 
 
+print(f"= boto3 {boto3.__version__}")
 objects()
 uploads()
 versions()

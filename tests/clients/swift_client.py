@@ -173,4 +173,5 @@ names = "c/a/%C3%BC\nc/none\nc/form-one\n"
 report = requests.post(f"{url}?bulk-delete", data=names, headers={**asked, "Content-Type": "text/plain"}).json()
 assert (report["Number Deleted"], report["Number Not Found"]) == (2, 1), report
 assert json.loads(requests.get(f"{server}/info").text)["swift"]["account_autocreate"] is True
+print(f"= python-swiftclient {swiftclient.__version__}")
 print("done")

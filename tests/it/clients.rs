@@ -68,6 +68,45 @@ fn boto3_uses_s3() {
 }
 
 #[test]
+fn every_operation_of_s3_is_served_or_refused_as_the_table_says() {
+    runs("s3_surface.py");
+}
+
+#[test]
+fn the_command_line_of_aws_uses_s3() {
+    runs("s3_awscli.py");
+}
+
+#[test]
+fn s3cmd_uses_s3() {
+    runs("s3_s3cmd.py");
+}
+
+#[test]
+fn s5cmd_uses_s3() {
+    runs("s3_s5cmd.py");
+}
+
+#[test]
+fn rclone_uses_s3() {
+    runs("s3_rclone.py");
+}
+
+#[test]
+fn restic_keeps_a_repository_in_s3() {
+    runs("s3_restic.py");
+}
+
+#[test]
+fn another_server_s_objects_move_in() {
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let mut script = script("s3_migrate.py", fixture.server(), fixture.folder.path());
+    let address = other.server().front();
+    let output = succeed(script.env("TRESTLE_OTHER_URL", format!("http://{address}")));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("done\n"));
+}
+
+#[test]
 fn python_swiftclient_uses_swift() {
     runs("swift_client.py");
 }

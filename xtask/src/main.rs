@@ -17,6 +17,8 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "usage: cargo xtask <task>
   ci      everything that has to pass before a change lands
   clients install the clients that black-box tests drive, and say where
+  clients --all [--only SCRIPT,...] [--write yes]
+          the heavy ones, too: each against a server of its own, and docs/conformance/clients.md
   tidy    the rules that the compiler and clippy do not know
   supply  licences and sources of all dependencies
   package a static binary and a Debian package, made and started as far as the machine can
@@ -37,16 +39,20 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
+        ["clients", "--all", ..] => clients::install().and_then(|programs| {
+            let programs = programs.display().to_string();
+            measure("clients", &args[2..], &[("TRESTLE_CLIENTS", &programs)])
+        }),
         ["clients"] => clients::install().map(|programs| println!("{}", programs.display())),
         ["package"] => package::run(),
         ["tidy"] => tidy::check().and_then(report),
         ["supply"] => supply::check().and_then(report),
-        [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..]),
+        [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..], &[]),
         [
             "reliability",
             task @ ("kill" | "syscalls" | "histories"),
             ..,
-        ] => measure(task, &args[2..]),
+        ] => measure(task, &args[2..], &[]),
         ["reliability", ..] => reliability(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
@@ -79,7 +85,7 @@ fn reliability(flags: &[String]) -> Result<(), String> {
 }
 
 /// Builds the server and the bench in release mode, and runs a task of the bench.
-fn measure(task: &str, flags: &[String]) -> Result<(), String> {
+fn measure(task: &str, flags: &[String], variables: &[(&str, &str)]) -> Result<(), String> {
     let run = |command: &mut Command| match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{task} failed: {status}")),
@@ -109,6 +115,7 @@ fn measure(task: &str, flags: &[String]) -> Result<(), String> {
             task,
         ])
         .args(flags)
+        .envs(variables.iter().copied())
         .env("TRESTLE_BIN", binary))
 }
 

@@ -61,6 +61,9 @@ const KNOWN: &[&str] = &[
     "x-amz-write-offset-bytes",
 ];
 
+/// The version of the protocol, which some clients name.
+const API_VERSION: (&str, &str) = ("x-amz-api-version", "2006-03-01");
+
 /// Refuses a header of the protocol that has no meaning here.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
     for (name, value) in headers {
@@ -71,6 +74,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
             || name.starts_with("x-amz-checksum-")
             || KNOWN.contains(&name)
             || sse::is_known(name)
+            || (name == API_VERSION.0 && value == API_VERSION.1)
             // Nothing is asked for.
             || value.is_empty();
         if !known {
@@ -164,6 +168,8 @@ mod tests {
             assert!(check(&headers(&[(bad, "v")])).is_err(), "{bad}");
             assert!(check(&headers(&[(bad, "")])).is_ok(), "{bad}");
         }
+        let version = |text| check(&headers(&[("x-amz-api-version", text)]));
+        assert!(version("2006-03-01").is_ok() && version("2006-03-02").is_err());
         let twice = headers(&[("x-amz-acl", "a"), ("x-amz-acl", "b")]);
         assert!(text(&twice, "x-amz-acl").is_err());
         assert!(flag(&headers(&[("x-amz-te", "TRUE")]), "x-amz-te").unwrap());

@@ -109,6 +109,9 @@ const SIGNATURE: [&str; 11] = [
     "expires",
 ];
 
+/// Its request is that of ListBuckets.
+const DIRECTORIES: &str = "ListDirectoryBuckets";
+
 /// The operation and its parameters.
 #[derive(Debug)]
 pub(crate) struct Routed {
@@ -155,6 +158,11 @@ pub(crate) fn route(
     level: Level,
     query: Vec<(String, String)>,
 ) -> Result<Routed, S3Error> {
+    // The one operation that only its name tells from another.
+    let directories = |(name, value): &(String, String)| name == "x-id" && value == DIRECTORIES;
+    if query.iter().any(directories) {
+        return Err(S3Error::later(DIRECTORIES));
+    }
     let mut selectors: Vec<&str> = Vec::new();
     for (name, _) in &query {
         if is_selector(name) && !selectors.contains(&name.as_str()) {

@@ -14,7 +14,8 @@ use trestle_store::{Source, VersionRef};
 
 const HEADER: &str = "x-amz-copy-source";
 
-/// Reads the header: `/bucket/key?versionId=id`, percent-encoded.
+/// Reads the header: `/bucket/key?versionId=id`, percent-encoded. Clients that encode it as forms are
+/// encoded write a plus for a space, and all of them encode a plus.
 pub(crate) fn parse(text: &str) -> Result<(BucketName, Key, VersionRef), S3Error> {
     let wrong = |message: &str| S3Error::argument(HEADER, text, message);
     let rest = text.strip_prefix('/').unwrap_or(text);
@@ -26,7 +27,8 @@ pub(crate) fn parse(text: &str) -> Result<(BucketName, Key, VersionRef), S3Error
         None => (rest, VersionRef::Current),
     };
     let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
-    let path = decode(path).map_err(|_| wrong("Invalid copy source encoding."))?;
+    let path =
+        decode(&path.replace('+', " ")).map_err(|_| wrong("Invalid copy source encoding."))?;
     let path = path.strip_prefix('/').unwrap_or(&path);
     let (bucket, key) = path.split_once('/').ok_or_else(|| wrong(message))?;
     if key.is_empty() {
@@ -183,8 +185,8 @@ mod tests {
             |bucket: &str, key: &str, version| Ok((bucket.to_owned(), key.to_owned(), version));
         assert_eq!(read("b/k"), found("b", "k", VersionRef::Current));
         assert_eq!(
-            read("/b/a%20b%2Fc+%25"),
-            found("b", "a b/c+%", VersionRef::Current)
+            read("/b/a%20b%2Fc+%2B%25"),
+            found("b", "a b/c +%", VersionRef::Current)
         );
         assert_eq!(read("b%2Fk"), found("b", "k", VersionRef::Current));
         assert_eq!(
