@@ -1,9 +1,10 @@
 //! Free space that only maintenance and commits that free something may use.
 //!
 //! Without it a full disk could not be emptied: what makes space free writes first, a checkpoint
-//! and a snapshot above all.
+//! and a snapshot above all. Spare log segments go before anything is refused.
 
 use crate::layout::Layout;
+use crate::spares::Spares;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_core::{Error, ErrorKind, Result};
@@ -18,8 +19,9 @@ const AMPLE_BYTES: u64 = 32 << 20;
 
 /// The file system's free space, and how much of it is kept.
 pub(crate) struct Headroom {
-    host: Host,
-    layout: Layout,
+    pub(crate) host: Host,
+    pub(crate) layout: Layout,
+    spares: Arc<Spares>,
     /// For the next snapshot, in bytes.
     snapshot: AtomicU64,
     /// Promised to writes that run, in bytes.
@@ -41,10 +43,11 @@ impl Drop for Promise {
 }
 
 impl Headroom {
-    pub(crate) fn new(host: &Host, layout: &Layout) -> Self {
+    pub(crate) fn new(host: &Host, layout: &Layout, spares: &Arc<Spares>) -> Self {
         Headroom {
             host: host.clone(),
             layout: layout.clone(),
+            spares: spares.clone(),
             snapshot: AtomicU64::new(0),
             promised: AtomicU64::new(0),
         }
@@ -117,10 +120,13 @@ impl Headroom {
     /// Fails with `NoSpace` unless so much is free beside what was promised.
     fn require(&self, bytes: u64) -> Result<()> {
         let bytes = bytes.saturating_add(self.promised.load(Ordering::SeqCst));
-        if self.layout.free_bytes(&self.host)? >= bytes {
-            Ok(())
-        } else {
-            Err(no_space())
+        loop {
+            if self.layout.free_bytes(&self.host)? >= bytes {
+                return Ok(());
+            }
+            if !self.spares.remove_one(&self.host, &self.layout)? {
+                return Err(no_space());
+            }
         }
     }
 }

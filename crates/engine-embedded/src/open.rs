@@ -106,8 +106,9 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         file.set_len(end)?;
     }
     let view = View::new(recovered.sequence, active, Arc::new(index.base()?));
-    let (embedded, heard) = without_workers(host, &layout, store, lock, view, &settings)?;
-    let (streams, headroom) = (&embedded.streams, &embedded.streams.headroom);
+    let headroom = Arc::new(Headroom::new(host, &layout, &spares));
+    let (embedded, heard) = without_workers(&headroom, store, lock, view, &settings)?;
+    let streams = &embedded.streams;
     let (inbox, messages) = mpsc::channel(QUEUE_COMMITS);
     let (checkpoints, orders) = mpsc::unbounded_channel();
     let committer = Committer {
@@ -211,13 +212,13 @@ fn refuse_without_log(host: &Host, layout: &Layout, settings: &Settings) -> Resu
 
 /// An engine whose commits go nowhere, and what a keeper is to hear from it.
 fn without_workers(
-    host: &Host,
-    layout: &Layout,
+    headroom: &Arc<Headroom>,
     store: [u8; 16],
     lock: Arc<dyn File>,
     view: View,
     settings: &Settings,
 ) -> Result<(Embedded, mpsc::UnboundedReceiver<Event>)> {
+    let Headroom { host, layout, .. } = &**headroom;
     let (events, heard) = mpsc::unbounded_channel();
     let streams = Arc::new(Streams::open(
         host,
@@ -226,7 +227,7 @@ fn without_workers(
         settings.data_segment_bytes,
         view.sequence,
         events.downgrade(),
-        Arc::new(Headroom::new(host, layout)),
+        headroom.clone(),
     )?);
     let in_flight = settings.commit_bytes_in_flight.max(2 * COMMIT_BYTES_MAX);
     let embedded = Embedded {
@@ -288,7 +289,8 @@ pub async fn open_read_only(host: &Host, dir: &Path, settings: Settings) -> Resu
     replay.run(&mut |_| Ok(()))?;
     let sequence = replay.show()?;
     let view = View::new(sequence, active, Arc::new(index.base()?));
-    let (embedded, _unheard) = without_workers(host, &layout, store, lock, view, &settings)?;
+    let headroom = Headroom::new(host, &layout, &Arc::new(Spares::new(0, 0)));
+    let (embedded, _unheard) = without_workers(&Arc::new(headroom), store, lock, view, &settings)?;
     embedded.poison.set();
     Ok(Embedded {
         _index: Some(index),

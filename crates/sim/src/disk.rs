@@ -59,6 +59,7 @@ struct State {
     fail_sync_at: Option<u64>,
     fail_allocations: Option<io::ErrorKind>,
     fail_free_bytes: Option<io::ErrorKind>,
+    free_bytes: Option<u64>,
     /// A file of this name, and how many more writes to it succeed before one fails.
     fail_write: Option<(String, u64)>,
     syncs: u64,
@@ -202,6 +203,11 @@ impl SimDisk {
         self.state.lock().fail_free_bytes = kind;
     }
 
+    /// Says from now on that so much is free, or plenty.
+    pub fn say_free_bytes(&self, bytes: Option<u64>) {
+        self.state.lock().free_bytes = bytes;
+    }
+
     /// Fails the write after `count` more to a file of this name, for want of space.
     pub fn fail_write_after(&self, name: &str, count: u64) {
         self.state.lock().fail_write = Some((name.to_owned(), count));
@@ -240,6 +246,7 @@ impl SimDisk {
         state.fail_sync_at = None;
         state.fail_allocations = None;
         state.fail_free_bytes = None;
+        state.free_bytes = None;
         state.fail_write = None;
     }
 
@@ -369,9 +376,10 @@ impl Disk for SimDisk {
     }
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
-        match self.state.lock().fail_free_bytes {
+        let state = self.state.lock();
+        match state.fail_free_bytes {
             Some(kind) => Err(kind.into()),
-            None => Ok(1 << 40),
+            None => Ok(state.free_bytes.unwrap_or(1 << 40)),
         }
     }
 }

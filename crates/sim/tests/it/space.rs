@@ -231,6 +231,17 @@ fn log_segments_are_used_again_and_none_is_kept_for_nothing() {
         machine.tidy();
         number += 1;
     }
+    // So they do before anything is refused for want of space.
+    machine.disk.say_free_bytes(Some(1));
+    assert_eq!(machine.commit(put()), Err(ErrorKind::NoSpace));
+    assert_eq!(spares(&machine), 0);
+    machine.disk.say_free_bytes(None);
+    while spares(&machine) == 0 {
+        assert!(number < 1400, "none was set aside at last");
+        assert!(machine.commit(wasteful(number)).is_ok());
+        machine.tidy();
+        number += 1;
+    }
     machine.disk.kill();
     machine.spawn.kill();
     machine.start();
