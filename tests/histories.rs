@@ -2,7 +2,8 @@
 //! they asked and were told written down, and the history checked; also through kills.
 //!
 //! Each value is written once, at once or as an upload in pieces, and may be copied and moved to other
-//! keys. The answer to a read has to be one value whole, and each entity tag has to stand for one.
+//! keys. The answer to a read has to be one value whole, each entity tag has to stand for one, and a
+//! listing has to show one moment.
 
 use crate::ledger::Broken;
 use crate::linear::{self, Action, KEYS, Operation, Outcome};
@@ -107,12 +108,21 @@ struct History {
     requests: u64,
     began: Instant,
     values: AtomicU64,
-    /// With the tags that reads were told.
-    recorded: Mutex<Vec<(Operation, Option<String>)>>,
+    /// With the tags that readers were told.
+    recorded: Mutex<Vec<(Operation, Told)>>,
     tags: Mutex<Tags>,
     uploads: AtomicU64,
     given_up: AtomicU64,
     broken: Mutex<Option<Broken>>,
+}
+
+/// The entity tags that an answer tells.
+#[derive(Clone, Debug)]
+enum Told {
+    Nothing,
+    Tag(String),
+    /// Of each key that is there.
+    Tags([Option<String>; KEYS]),
 }
 
 /// Entity tags and what they stand for.
@@ -256,7 +266,8 @@ impl History {
         let other = (key + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
         let create = random.once_in(3);
         match random.below(24) {
-            0..=8 => Action::Read,
+            0..=7 => Action::Read,
+            8 => Action::List,
             9..=12 => Action::Put(value),
             13..=15 => Action::Create(value),
             16..=17 => Action::Delete,
@@ -279,7 +290,7 @@ impl History {
         }
     }
 
-    fn record(&self, (asked, call): (&Asked, u64), outcome: Outcome, tag: Option<String>) {
+    fn record(&self, (asked, call): (&Asked, u64), outcome: Outcome, told: Told) {
         // What has no answer may happen until the server is gone.
         let end = match outcome {
             Outcome::Unknown => u64::MAX,
@@ -293,7 +304,7 @@ impl History {
             action: asked.action,
             outcome,
         };
-        locked(&self.recorded).push((operation, tag));
+        locked(&self.recorded).push((operation, told));
     }
 
     /// Asks one thing and writes down what came of it; false when the server is gone.
@@ -303,7 +314,10 @@ impl History {
         asked: &Asked,
         random: &mut Random,
     ) -> Result<bool, Broken> {
-        let mut target = self.target(asked.key);
+        let mut target = match asked.action {
+            Action::List => format!("/rest/b/?prefix=history/{}/", self.number),
+            _ => self.target(asked.key),
+        };
         let request = self.request(asked);
         let (mut method, mut headers) = (request.method, request.headers);
         let mut body = request.body;
@@ -325,7 +339,7 @@ impl History {
         let call = self.now();
         let answer = connection.send(method, &target, &headers, &body);
         let Ok(answer) = answer else {
-            self.record((asked, call), Outcome::Unknown, None);
+            self.record((asked, call), Outcome::Unknown, Told::Nothing);
             return Ok(false);
         };
         let tag = answer.header("etag");
@@ -338,37 +352,58 @@ impl History {
                 let found = value_of(&answer.body)
                     .ok_or_else(|| format!("GET {target}: bytes that are no value's"))?;
                 locked(&self.tags).of_read(asked.key, found, &tagged()?)?;
-                self.record((asked, call), Outcome::Found(found, None), tag);
+                self.record(
+                    (asked, call),
+                    Outcome::Found(found, None),
+                    Told::Tag(tagged()?),
+                );
             }
-            (Action::Read, 404) => self.record((asked, call), Outcome::Missing, None),
+            (Action::List, 200) => {
+                let tags = self.listed(&answer.body).ok_or("a listing that is none")?;
+                let there = tags.each_ref().map(|tag| tag.as_ref().map(|_| None));
+                self.record((asked, call), Outcome::Listed(there), Told::Tags(tags));
+            }
+            (Action::Read, 404) => self.record((asked, call), Outcome::Missing, Told::Nothing),
             (action, 404) if action.needs_something() => {
-                self.record((asked, call), Outcome::Refused, None);
+                self.record((asked, call), Outcome::Refused, Told::Nothing);
             }
             (action, 412) if action.has_condition() => {
-                self.record((asked, call), Outcome::Refused, None);
+                self.record((asked, call), Outcome::Refused, Told::Nothing);
             }
-            (Action::Delete, 204) => self.record((asked, call), Outcome::Done, None),
+            (Action::Delete, 204) => self.record((asked, call), Outcome::Done, Told::Nothing),
             (Action::Move { .. }, 201 | 204) => {
                 tagged()?;
-                self.record((asked, call), Outcome::Done, None);
+                self.record((asked, call), Outcome::Done, Told::Nothing);
             }
             (Action::Copy { target, stamp, .. }, 201 | 204) => {
                 locked(&self.tags).of_write(target, stamp, &tagged()?)?;
-                self.record((asked, call), Outcome::Done, None);
+                self.record((asked, call), Outcome::Done, Told::Nothing);
             }
             (_, 200 | 201 | 204) => {
                 let stamp = request.value.unwrap_or_default();
                 locked(&self.tags).of_write(asked.key, stamp, &tagged()?)?;
                 self.uploads
                     .fetch_add(u64::from(method == "PATCH"), Ordering::Relaxed);
-                self.record((asked, call), Outcome::Done, None);
+                self.record((asked, call), Outcome::Done, Told::Nothing);
             }
             // It says that nothing has happened.
             (_, 409) => {}
-            (_, 500..) => self.record((asked, call), Outcome::Unknown, None),
+            (_, 500..) => self.record((asked, call), Outcome::Unknown, Told::Nothing),
             (_, status) => return Err(format!("{method} {target}: answered {status}")),
         }
         Ok(true)
+    }
+
+    /// The entity tags in a listing.
+    fn listed(&self, body: &[u8]) -> Option<[Option<String>; KEYS]> {
+        let page: serde_json::Value = serde_json::from_slice(body).ok()?;
+        let mut tags: [Option<String>; KEYS] = Default::default();
+        for item in page["items"].as_array()? {
+            let key = item["key"].as_str()?.rsplit_once('/')?.1;
+            let tag = item["etag"].as_str()?;
+            *tags.get_mut(key.parse::<usize>().ok()?)? = Some(format!("\"{tag}\""));
+        }
+        Some(tags)
     }
 
     fn request(&self, asked: &Asked) -> Sent {
@@ -379,7 +414,7 @@ impl History {
             std::iter::once(destination).chain(overwrite).collect()
         };
         let (method, headers, value) = match asked.action {
-            Action::Read => ("GET", Vec::new(), None),
+            Action::Read | Action::List => ("GET", Vec::new(), None),
             Action::Put(value) => ("PUT", Vec::new(), Some(value)),
             Action::Create(value) => ("PUT", vec![("if-none-match", "*".to_owned())], Some(value)),
             Action::Replace { from, to } => {
@@ -488,11 +523,14 @@ impl History {
     fn resolved(&self) -> Vec<Operation> {
         let tags = locked(&self.tags);
         let recorded = locked(&self.recorded);
-        let resolved = recorded.iter().map(|(operation, tag)| {
-            let stamp = tag.as_ref().and_then(|tag| tags.stamps.get(tag).copied());
-            let outcome = match operation.outcome {
-                Outcome::Found(value, _) => Outcome::Found(value, stamp),
-                other => other,
+        let stamp = |tag: &String| tags.stamps.get(tag).copied();
+        let resolved = recorded.iter().map(|(operation, told)| {
+            let outcome = match (operation.outcome, told) {
+                (Outcome::Found(value, _), Told::Tag(tag)) => Outcome::Found(value, stamp(tag)),
+                (Outcome::Listed(_), Told::Tags(tags)) => {
+                    Outcome::Listed(tags.each_ref().map(|tag| tag.as_ref().map(stamp)))
+                }
+                (other, _) => other,
             };
             Operation {
                 outcome,

@@ -28,6 +28,8 @@ pub type State = [Option<Held>; KEYS];
 pub enum Action {
     /// What is there?
     Read,
+    /// What is where?
+    List,
     /// Put this there, whatever is there.
     Put(u64),
     /// Put this there if nothing is.
@@ -73,15 +75,16 @@ impl Action {
         match self {
             Action::Create(_) | Action::Replace { .. } => true,
             Action::Copy { create, .. } | Action::Move { create, .. } => *create,
-            Action::Read | Action::Put(_) | Action::Delete => false,
+            Action::Read | Action::List | Action::Put(_) | Action::Delete => false,
         }
     }
 
-    /// The other key that it changes.
-    fn target(&self) -> Option<usize> {
+    /// The keys that it has to do with, as bits.
+    fn keys(&self, key: usize) -> u32 {
         match self {
-            Action::Copy { target, .. } | Action::Move { target, .. } => Some(*target),
-            _ => None,
+            Action::List => (1 << KEYS) - 1,
+            Action::Copy { target, .. } | Action::Move { target, .. } => 1 << target | 1 << key,
+            _ => 1 << key,
         }
     }
 }
@@ -99,6 +102,8 @@ pub enum Outcome {
     Missing,
     /// This value is there, of this request when that is known.
     Found(u64, Option<u64>),
+    /// Something is at these keys, of these requests when they are known.
+    Listed([Option<Option<u64>>; KEYS]),
 }
 
 /// One request.
@@ -161,7 +166,7 @@ fn done(state: &State, operation: &Operation) -> Option<State> {
         Some(Held { value, stamp })
     };
     match operation.action {
-        Action::Read => {}
+        Action::Read | Action::List => {}
         Action::Put(value) => to[key] = new(value),
         Action::Create(value) => {
             to[key] = here.is_none().then_some(new(value))?;
@@ -203,6 +208,11 @@ fn after(state: &State, operation: &Operation) -> Vec<State> {
         Outcome::Found(value, stamp) => same(here.is_some_and(|here| {
             here.value == value && stamp.is_none_or(|stamp| stamp == here.stamp)
         })),
+        Outcome::Listed(listed) => same(state.iter().zip(listed).all(|pair| match pair {
+            (None, None) => true,
+            (Some(held), Some(stamp)) => stamp.is_none_or(|stamp| stamp == held.stamp),
+            _ => false,
+        })),
         Outcome::Unknown => {
             let changed = done.filter(|to| to != state);
             changed.into_iter().chain([*state]).collect()
@@ -242,12 +252,12 @@ pub fn check(operations: &[Operation]) -> Result<(), Stuck> {
     // Which keys belong together: those that have the same number.
     let mut parts: [usize; KEYS] = std::array::from_fn(|key| key);
     for operation in operations {
-        if let Some(target) = operation.action.target() {
-            let (one, other) = (parts[operation.key], parts[target]);
-            parts
-                .iter_mut()
-                .filter(|part| **part == other)
-                .for_each(|part| *part = one);
+        let keys = operation.action.keys(operation.key);
+        let part = parts[operation.key];
+        for key in (0..KEYS).filter(|key| keys >> key & 1 == 1) {
+            let other = parts[key];
+            let joined = parts.iter_mut().filter(|part| **part == other);
+            joined.for_each(|other| *other = part);
         }
     }
     for part in 0..KEYS {
@@ -330,10 +340,7 @@ fn node(sorted: &[Operation], happened: Happened, count: usize, state: State) ->
 /// that others join with them. Before that one only these can happen, and the others change nothing for
 /// any of them: so one of these may as well be the next.
 fn joined<'a>(candidates: &[(usize, &'a Operation)]) -> Vec<(usize, &'a Operation)> {
-    let keys = |operation: &Operation| {
-        let target = operation.action.target().map_or(0, |target| 1u32 << target);
-        target | 1 << operation.key
-    };
+    let keys = |operation: &Operation| operation.action.keys(operation.key);
     let first = candidates.iter().min_by_key(|(_, operation)| operation.end);
     let mut reached = first.map_or(0, |(_, operation)| keys(operation));
     loop {
@@ -548,6 +555,32 @@ mod tests {
             caught += u64::from(check(&changed).is_err());
         }
         assert!(caught > 10, "{caught} of 40");
+    }
+
+    #[test]
+    fn a_listing_is_of_one_moment() {
+        use Action::{List, Put};
+        let at = |key, call| Operation {
+            key,
+            ..operation(call, call + 1, Put(call), Outcome::Done)
+        };
+        let listed = |listed| operation(0, 100, List, Outcome::Listed(listed));
+        let (first, second) = (at(0, 10), at(1, 20));
+        let none = [None; KEYS];
+        let one = [Some(Some(10)), None, None, None];
+        let two = [Some(None), Some(Some(20)), None, None];
+        for seen in [none, one, two] {
+            assert!(check(&[first, second, listed(seen)]).is_ok(), "{seen:?}");
+        }
+        let (other, late) = (
+            [Some(Some(20)), None, None, None],
+            [None, Some(None), None, None],
+        );
+        for seen in [other, late] {
+            assert!(check(&[first, second, listed(seen)]).is_err(), "{seen:?}");
+        }
+        let after = operation(30, 31, List, Outcome::Listed(one));
+        assert!(check(&[first, second, after]).is_err());
     }
 
     #[test]
