@@ -528,3 +528,75 @@ fn directories_are_moved_and_deleted_whole() {
     assert_problem(&send(client, "GET", &none), 404);
     assert_problem(&send(client, "GET", "/rest/b/?job=x"), 400);
 }
+
+#[test]
+fn scripts_of_other_origins_may_do_what_the_buckets_rules_say() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/k", b"x");
+    let origin = ("origin", "https://app.example.com");
+    let allowed = "access-control-allow-origin";
+    let without = client.send("GET", "/rest/b/k", &[origin], &[]).unwrap();
+    assert_eq!((without.status, without.header(allowed)), (200, None));
+    let rules = value!({"cors": [{"origins": ["https://*.example.com"],
+        "methods": ["GET", "PATCH"], "headers": ["content-*"], "expose": ["ETag"], "max_age": 60}]});
+    assert_eq!(patch(client, "/rest/b/", &rules).status, 204);
+    let document = json(&send(client, "GET", "/rest/b/?metadata"));
+    assert_eq!(document["cors"][0]["max_age"], 60);
+    let read = client.send("GET", "/rest/b/k", &[origin], &[]).unwrap();
+    assert_eq!(read.header(allowed).as_deref(), Some(origin.1));
+    assert_eq!(
+        read.header("access-control-expose-headers").as_deref(),
+        Some("ETag")
+    );
+    assert!(read.header("vary").unwrap().contains("Origin"));
+    // A browser asks without credentials, and may then read a refusal, too.
+    let stranger = &mut Client::anonymous(fixture.server().address);
+    let refused = stranger.send("GET", "/rest/b/k", &[origin], &[]).unwrap();
+    assert_problem(&refused, 401);
+    assert_eq!(refused.header(allowed).as_deref(), Some(origin.1));
+    let mut preflight = |from: &str, method: &str, header: &str| {
+        let headers = [
+            ("origin", from),
+            ("access-control-request-method", method),
+            ("access-control-request-headers", header),
+        ];
+        stranger
+            .send("OPTIONS", "/rest/b/k", &headers, &[])
+            .unwrap()
+    };
+    let asked = preflight(origin.1, "PATCH", "Content-Type");
+    assert_eq!(
+        (asked.status, asked.header(allowed).as_deref()),
+        (204, Some(origin.1))
+    );
+    assert_eq!(
+        asked.header("access-control-max-age").as_deref(),
+        Some("60")
+    );
+    for (from, method, header) in [
+        (origin.1, "DELETE", "content-type"),
+        (origin.1, "PATCH", "authorization"),
+        ("https://example.org", "GET", "content-type"),
+    ] {
+        assert_eq!(
+            preflight(from, method, header).header(allowed),
+            None,
+            "{method}"
+        );
+    }
+    for bad in [
+        value!({"cors": [{"origins": ["*.*"], "methods": ["GET"]}]}),
+        value!({"cors": [{"origins": ["*"], "methods": []}]}),
+        value!({"cors": [{"origins": ["*"], "methods": ["get"]}]}),
+        value!({"cors": "*"}),
+    ] {
+        assert_problem(&patch(client, "/rest/b/", &bad), 422);
+    }
+    assert_eq!(
+        patch(client, "/rest/b/", &value!({"cors": null})).status,
+        204
+    );
+    let after = client.send("GET", "/rest/b/k", &[origin], &[]).unwrap();
+    assert_eq!(after.header(allowed), None);
+}

@@ -15,6 +15,8 @@ mod log;
 mod manage;
 mod master_key;
 mod serve;
+#[cfg(test)]
+mod stateless;
 mod swift;
 
 use crate::config::ConfigArgs;

@@ -40,7 +40,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         .await
         .map_err(opening)?;
     let account = AccountId::parse(ROOT_ACCOUNT).map_err(opening)?;
-    let store = master_key::open_store(&host, config, engine, account.clone()).await?;
+    let store = master_key::open_store(&host, config, engine, account).await?;
     set_limits(&store, config)?;
     // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listeners = Listeners::bind(&host, config, &dir).await?;
@@ -58,37 +58,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         println!("listening on {url}");
     }
     let metrics = Arc::new(Metrics::default());
-    let authenticate = authenticate::presented(&identities);
-    let s3 = s3_settings(config)?;
-    let cdmi = open_cdmi(config, &host, &identities, account.clone()).await?;
-    let dialects = Arc::new(Dialects {
-        s3: S3::new(
-            store.clone(),
-            authenticate::keys(&identities),
-            authenticate::accounts(&identities),
-            s3,
-        ),
-        swift: Swift::new(
-            store.clone(),
-            host.clone(),
-            Arc::new(swift::Users(identities.clone())),
-            swift::settings(config),
-        ),
-        admin: Admin::new(identities.clone(), authenticate.clone()),
-        rest: Rest::new(store.clone(), authenticate.clone()),
-        cdmi,
-        openapi: crate::dialects::openapi(),
-        store: store.clone(),
-        figures: Figures {
-            metrics: metrics.clone(),
-            store: store.clone(),
-            authenticate: match config.get("metrics") {
-                Some("public") => None,
-                Some("root") | None => Some(authenticate),
-                Some(other) => return Err(format!("metrics is root or public, not {other:?}")),
-            },
-        },
-    });
+    let dialects = dialects(config, &host, &identities, metrics.clone()).await?;
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
     let tls = listeners.tls();
@@ -114,6 +84,49 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         .await
         .map_err(|error| format!("the store did not close cleanly: {error}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every dialect over a store: all that a server is but its sockets. It remembers nothing that another
+/// one over the same engine would need.
+pub(crate) async fn dialects(
+    config: &Config,
+    host: &Host,
+    identities: &Arc<Identities>,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<Dialects>, String> {
+    let store = identities.store().clone();
+    let account = AccountId::parse(ROOT_ACCOUNT).map_err(|error| error.to_string())?;
+    let authenticate = authenticate::presented(identities);
+    let s3 = s3_settings(config)?;
+    let cdmi = open_cdmi(config, host, identities, account).await?;
+    Ok(Arc::new(Dialects {
+        s3: S3::new(
+            store.clone(),
+            authenticate::keys(identities),
+            authenticate::accounts(identities),
+            s3,
+        ),
+        swift: Swift::new(
+            store.clone(),
+            host.clone(),
+            Arc::new(swift::Users(identities.clone())),
+            swift::settings(config),
+        ),
+        admin: Admin::new(identities.clone(), authenticate.clone()),
+        rest: Rest::new(store.clone(), authenticate.clone()),
+        cdmi,
+        openapi: crate::dialects::openapi(),
+        store: store.clone(),
+        figures: Figures {
+            metrics,
+            store: store.clone(),
+            authenticate: match config.get("metrics") {
+                Some("public") => None,
+                Some("root") | None => Some(authenticate),
+                Some(other) => return Err(format!("metrics is root or public, not {other:?}")),
+            },
+        },
+    }))
 }
 
 /// What of the store's limits is the operator's.
