@@ -212,3 +212,144 @@ fn a_form_that_nobody_signed_leads_nowhere_and_keeps_nothing() {
         refused.text()
     );
 }
+
+/// Entries of a server's audit log, once the last one that is waited for is there.
+fn audited(fixture: &Fixture, last: &str) -> Vec<serde_json::Value> {
+    let data = fixture.launch().data.display().to_string();
+    for _ in 0..600 {
+        let printed = fixture
+            .launch()
+            .command(&["audit", "export", "--data", &data]);
+        let output = { printed }.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        if text.contains(last) {
+            let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            return lines.collect();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{last} was not written down");
+}
+
+fn verified(fixture: &Fixture) -> (Option<i32>, String) {
+    let data = fixture.launch().data.display().to_string();
+    let mut command = fixture
+        .launch()
+        .command(&["audit", "verify", "--data", &data]);
+    let output = command.output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn what_was_decided_is_written_down_and_cannot_be_changed() {
+    let mut fixture = Fixture::new();
+    let root = &mut fixture.client();
+    assert_eq!(put(root, "/rest/b/k", b"secret bytes").status, 201);
+    assert_eq!(send(root, "GET", "/rest/b/k").status, 200);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    for target in ["/rest/b/k", "/b/k", "/cdmi/b/k"] {
+        assert_ne!(send(nobody, "GET", target).status, 200);
+    }
+    let guess = &mut Client::new(fixture.server().address, "root", "guessed-password");
+    assert_eq!(send(guess, "GET", "/rest/b/marker").status, 401);
+    assert_eq!(put(root, "/rest/b/marker", b"x").status, 201);
+    let entries = audited(&fixture, "object b/marker");
+    let has = |wanted: &serde_json::Value| {
+        let fields = wanted.as_object().unwrap();
+        let same = |entry: &&serde_json::Value| fields.iter().all(|(k, v)| entry[k] == *v);
+        entries.iter().find(same)
+    };
+    let wrote = value!({
+        "dialect": "rest", "action": "WriteObject", "resource": "object b/k", "allowed": true,
+        "reason": "the root user", "source": "127.0.0.1",
+    });
+    let wrote = has(&wrote).unwrap();
+    assert_eq!(wrote["who"]["name"], "root");
+    assert!(wrote["request"].is_string() && wrote["time"].is_string());
+    for dialect in ["rest", "s3", "cdmi"] {
+        let denied = value!({"dialect": dialect, "allowed": false, "reason": "nothing allows it"});
+        assert_eq!(
+            has(&denied).unwrap()["who"]["kind"],
+            "anonymous",
+            "{dialect}"
+        );
+    }
+    assert!(has(&value!({"refused": "password", "name": "root/root"})).is_some());
+    // Reads that were allowed are not, unless they are asked for.
+    assert!(has(&value!({"action": "ReadObject", "allowed": true})).is_none());
+    let all = serde_json::to_string(&entries).unwrap();
+    assert!(!all.contains("guessed-password") && !all.contains("secret bytes"));
+    let (code, text) = verified(&fixture);
+    assert_eq!(code, Some(0), "{text}");
+    // A kill loses nothing of the chain, and a start goes on with it.
+    fixture.kill();
+    let folder = fixture.folder.path().join("data/audit");
+    let file = folder.join("00000001.jsonl");
+    let before = std::fs::read(&file).unwrap();
+    let torn = [&before[..], br#"{"n":99,"time":"#].concat();
+    std::fs::write(&file, &torn).unwrap();
+    let (code, text) = verified(&fixture);
+    assert!(code == Some(0) && text.contains("half a line"), "{text}");
+    fixture.start();
+    assert_eq!(
+        put(&mut fixture.client(), "/rest/b/after", b"x").status,
+        201
+    );
+    let entries = audited(&fixture, "object b/after");
+    assert!(
+        entries.iter().any(|entry| entry["torn"] == 15),
+        "{entries:?}"
+    );
+    fixture.stop();
+    let (code, text) = verified(&fixture);
+    assert!(code == Some(0) && !text.contains("half a line"), "{text}");
+    let written = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, written.replace("object b/k", "object b/x")).unwrap();
+    let (code, text) = verified(&fixture);
+    assert!(
+        code == Some(1) && text.contains("00000001.jsonl, line"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_role_is_taken_over_http_and_its_token_is_borne() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let root = &mut fixture.client();
+    assert_eq!(put(root, "/rest/b/k", b"x").status, 201);
+    let ann = &mut user(server, ("root", "ann"), false, NOTHING);
+    let bob = &mut user(server, ("root", "bob"), false, NOTHING);
+    let read =
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    document(root, "PUT", "/-/accounts/root/policies/read", read);
+    let role = value!({"policies": ["read"], "trust": {"Statement": {
+        "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::root:user/ann"},
+        "Action": "sts:AssumeRole",
+    }}});
+    let target = "/-/accounts/root/roles/reader";
+    document(root, "PUT", target, &role.to_string());
+    let sessions = format!("{target}/sessions");
+    let asked = br#"{"session":"today","lifetime_seconds":600}"#;
+    assert_eq!(bob.send("POST", &sessions, &[], asked).unwrap().status, 403);
+    let taken = ann.send("POST", &sessions, &[], asked).unwrap();
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    let taken = crate::json(&taken);
+    let bearer = format!("Bearer {}", taken["token"].as_str().unwrap());
+    let borne = [("authorization", bearer.as_str())];
+    let nobody = &mut Client::anonymous(server.address);
+    let mut status =
+        |method: &str, target: &str| nobody.send(method, target, &borne, &[]).unwrap().status;
+    assert_eq!(status("GET", "/rest/b/k"), 200);
+    assert_eq!(status("DELETE", "/rest/b/k"), 403);
+    assert_eq!(status("POST", "/-/tokens"), 403);
+    let me = nobody.send("GET", "/-/me", &borne, &[]).unwrap();
+    let me = crate::json(&me);
+    assert_eq!(
+        (&me["kind"], &me["session"]),
+        (&value!("role"), &value!("today"))
+    );
+}

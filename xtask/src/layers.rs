@@ -5,10 +5,11 @@ use serde_json::Value;
 
 /// Every crate with the crates of ours that it may use, lowest first. A crate that is not here is
 /// refused, so that a new one takes its place on purpose.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("core", &[]),
     ("host", &["core"]),
     ("access", &["core", "host"]),
+    ("audit", &["core", "host", "access"]),
     ("engine", &["core", "host"]),
     ("engine-embedded", &["core", "host", "engine"]),
     ("store", &["core", "host", "access", "engine"]),
@@ -25,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "core",
             "host",
             "access",
+            "audit",
             "engine",
             "engine-embedded",
             "store",

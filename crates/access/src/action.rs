@@ -315,6 +315,14 @@ impl Action {
         }
     }
 
+    /// Whether it changes nothing, and gives no credentials.
+    pub fn only_reads(self) -> bool {
+        let prefixes = ["Read", "List", "Explain"];
+        prefixes
+            .iter()
+            .any(|prefix| self.name().starts_with(prefix))
+    }
+
     /// The action by its name.
     pub fn named(name: &str) -> Option<Action> {
         Action::ALL.iter().copied().find(|a| a.name() == name)
@@ -331,6 +339,8 @@ mod tests {
             assert_eq!(Action::named(action.name()), Some(*action));
         }
         assert_eq!(Action::named("Nonsense"), None);
+        assert!(Action::ListObjects.only_reads() && Action::ReadAudit.only_reads());
+        assert!(!Action::AssumeRole.only_reads() && !Action::BypassRetention.only_reads());
         assert_eq!(Action::ReadObject.level(), Level::Object);
         assert_eq!(Action::write_document("cors"), Action::WriteBucketCors);
         assert_eq!(Action::write_document("x"), Action::WriteBucketDocument);

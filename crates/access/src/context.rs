@@ -3,6 +3,7 @@
 //! Keys are compared without regard to case. A key that was never set is absent, which is another
 //! thing than empty.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trestle_core::Timestamp;
@@ -16,6 +17,10 @@ pub struct Context {
     pub source: Option<IpAddr>,
     /// Whether it came over TLS, or within this process.
     pub secure: bool,
+    /// What is spoken, for the audit log; empty for what the server does by itself.
+    pub dialect: Cow<'static, str>,
+    /// The request's id, for the audit log.
+    pub request: Option<String>,
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -26,6 +31,14 @@ impl Context {
             time,
             ..Context::default()
         }
+    }
+
+    /// Says by what a decision is asked for, for the audit log.
+    #[must_use]
+    pub fn of(mut self, dialect: &'static str, request: Option<&str>) -> Self {
+        self.dialect = Cow::Borrowed(dialect);
+        self.request = request.map(str::to_owned);
+        self
     }
 
     /// Sets a condition key to one value, such as `s3:prefix`, `aws:UserAgent`, `aws:Referer`.

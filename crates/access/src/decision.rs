@@ -95,7 +95,13 @@ pub struct Revisions {
 /// # Errors
 /// `Forbidden`.
 pub fn decide(asked: Asked, facts: &Facts) -> Result<Option<Grant>> {
-    match verdict(&asked, facts) {
+    judge(asked, facts).1
+}
+
+/// The verdict, and the grant that comes of it as [`decide`] gives it.
+pub fn judge(asked: Asked, facts: &Facts) -> (Verdict, Result<Option<Grant>>) {
+    let verdict = verdict(&asked, facts);
+    let decided = match &verdict {
         Verdict::Allowed(_) => Ok(Some(Grant {
             asked: Arc::new(asked),
             revisions: facts.revisions.clone(),
@@ -103,7 +109,8 @@ pub fn decide(asked: Asked, facts: &Facts) -> Result<Option<Grant>> {
         Verdict::NeedsMore => Ok(None),
         // The reason may tell of policies: it is for those who may have it explained.
         Verdict::Denied(_) => Err(refused(&asked)),
-    }
+    };
+    (verdict, decided)
 }
 
 fn refused(asked: &Asked) -> Error {
@@ -155,15 +162,17 @@ impl Grant {
             && (self.revisions.object == Seen::Unread || self.revisions.object == now.object)
     }
 
-    /// Decides again what was asked, on what is there now, object included.
+    /// Decides again what was asked, on what is there now, object included; also says how.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn confirm(&self, facts: &Facts) -> Result<()> {
-        match verdict(&self.asked, facts) {
+    pub fn confirm(&self, facts: &Facts) -> (Verdict, Result<()>) {
+        let verdict = verdict(&self.asked, facts);
+        let confirmed = match &verdict {
             Verdict::Allowed(_) => Ok(()),
             Verdict::Denied(_) | Verdict::NeedsMore => Err(refused(&self.asked)),
-        }
+        };
+        (verdict, confirmed)
     }
 }
 

@@ -128,6 +128,8 @@ pub struct Facts {
     pub account_acl: Seen<Arc<Acl>>,
     /// The bucket; none when it does not exist or nothing of a bucket is asked for.
     pub bucket: Option<Arc<BucketFacts>>,
+    /// Who may take the role that is asked for.
+    pub trust: Option<Arc<Policy>>,
     /// The object. While it is unread, it is taken for one without an ordered list; the verb that
     /// finds one asks again.
     pub object: Seen<ObjectFacts>,

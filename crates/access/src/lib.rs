@@ -5,6 +5,7 @@
 
 mod acl;
 mod action;
+mod auditor;
 mod context;
 mod decision;
 mod facts;
@@ -24,8 +25,9 @@ pub use acl::{
     Permission, Place, Who, bits,
 };
 pub use action::{Action, ActionSet, Level};
+pub use auditor::Auditor;
 pub use context::Context;
-pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide};
+pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide, judge};
 pub use facts::{
     AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,
 };
@@ -38,5 +40,5 @@ pub use signature::{
     SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys, is_signed_by_v2,
 };
 pub use throttle::Throttle;
-pub use token::{TOKEN_BYTES_MAX, Token};
+pub use token::{TOKEN_BYTES_MAX, TakenRole, Token};
 pub use verdict::{PolicyPlace, Reason, Verdict, verdict};

@@ -5,7 +5,7 @@
 
 use crate::Policy;
 use std::sync::Arc;
-use trestle_core::{AccountId, Owner};
+use trestle_core::{AccountId, Owner, Timestamp};
 
 /// What kind of principal it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum PrincipalKind {
 pub struct Principal {
     kind: PrincipalKind,
     account: Option<AccountId>,
-    /// The name within the account; empty for nobody.
+    /// The name within the account; empty for nobody, `role/NAME` of a role.
     pub user: String,
     /// The unique id that a system gave the user; its name when none was given.
     pub id: String,
@@ -50,6 +50,8 @@ pub struct Principal {
     pub access_key: Option<String>,
     /// Policies that narrow this session: each must allow what is done.
     pub session_policies: Vec<Arc<Policy>>,
+    /// When the token was issued that was presented, if it was one.
+    pub issued: Option<Timestamp>,
 }
 
 impl Principal {
@@ -67,6 +69,7 @@ impl Principal {
             reseller_admin: false,
             access_key: None,
             session_policies: Vec::new(),
+            issued: None,
         }
     }
 
@@ -75,6 +78,17 @@ impl Principal {
         let mut root = Principal::named(PrincipalKind::Root, account, user);
         (root.admin, root.reseller_admin) = (true, true);
         root
+    }
+
+    /// A role for a session. No user has its name, which has a slash.
+    pub fn role(account: AccountId, role: &str, session: &str) -> Self {
+        let kind = PrincipalKind::Role {
+            role: role.to_owned(),
+            session: session.to_owned(),
+        };
+        let mut principal = Principal::named(kind, account, format!("role/{role}"));
+        principal.id = format!("{role}:{session}");
+        principal
     }
 
     /// A user without any rights of its own.

@@ -1,8 +1,10 @@
-//! Bearer tokens: signed, self-contained, of limited life and scope.
+//! Tokens: signed, self-contained, of limited life and scope. They are borne, or signed with: each
+//! has an access key and a secret key of its own, which follow from it.
 //!
 //! A token says who it is for, until when, and which policies narrow it. Whoever has the key can
 //! check one without asking anybody; what it says of rights is never trusted, those are looked up.
 
+use crate::SecretKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
@@ -16,6 +18,27 @@ const PREFIX: &str = "tr1.";
 /// Longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
+/// How access keys of tokens begin.
+const ACCESS_KEY_PREFIX: &str = "TST";
+
+/// A role that was taken for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakenRole {
+    /// The role's account.
+    #[serde(rename = "a")]
+    pub account: String,
+    /// The role.
+    #[serde(rename = "r")]
+    pub role: String,
+    /// The session's name.
+    #[serde(rename = "s")]
+    pub session: String,
+    /// When the role was made: another one of that name voids the token.
+    #[serde(rename = "m")]
+    pub made: u64,
+}
+
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,10 +46,10 @@ pub struct Token {
     /// Its own id, by which it can be revoked.
     #[serde(rename = "i")]
     pub id: String,
-    /// The account.
+    /// The account of the user.
     #[serde(rename = "a")]
     pub account: String,
-    /// The user.
+    /// The user that it was issued to.
     #[serde(rename = "u")]
     pub user: String,
     /// The user's key epoch when it was issued: a later one voids it.
@@ -41,6 +64,9 @@ pub struct Token {
     /// Policies that narrow it.
     #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    /// The role that the user took.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<TakenRole>,
 }
 
 impl Token {
@@ -53,7 +79,7 @@ impl Token {
             Error::new(ErrorKind::Internal, "a token cannot be written").with_source(error)
         })?;
         let payload = URL_SAFE_NO_PAD.encode(payload);
-        let signature = URL_SAFE_NO_PAD.encode(mac(key, payload.as_bytes()));
+        let signature = URL_SAFE_NO_PAD.encode(mac(key, BEARER, payload.as_bytes()));
         let token = format!("{PREFIX}{payload}.{signature}");
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::new(
@@ -64,6 +90,16 @@ impl Token {
         Ok(token)
     }
 
+    /// The access key by which a signed request names it, beside the token itself.
+    pub fn access_key(&self) -> String {
+        format!("{ACCESS_KEY_PREFIX}{}", self.id)
+    }
+
+    /// The secret key that goes with it: nobody has to keep it.
+    pub fn secret_key(&self, key: &[u8; 32]) -> SecretKey {
+        SecretKey::new(URL_SAFE_NO_PAD.encode(mac(key, SECRET, self.id.as_bytes())))
+    }
+
     /// Reads a token that was signed with this key and is valid now; none for any other text.
     pub fn verify(text: &str, key: &[u8; 32], now: Timestamp) -> Option<Token> {
         if text.len() > TOKEN_BYTES_MAX {
@@ -71,7 +107,7 @@ impl Token {
         }
         let (payload, signature) = text.strip_prefix(PREFIX)?.split_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let right = mac(key, payload.as_bytes()).ct_eq(&signature);
+        let right = mac(key, BEARER, payload.as_bytes()).ct_eq(&signature);
         if !bool::from(right) {
             return None;
         }
@@ -80,10 +116,14 @@ impl Token {
     }
 }
 
-fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+/// What the key of tokens is used for: never the same for two things.
+const BEARER: &[u8] = b"trestle bearer token\0";
+const SECRET: &[u8] = b"trestle secret of a token\0";
+
+fn mac(key: &[u8; 32], purpose: &[u8], message: &[u8]) -> [u8; 32] {
     // Any length of key will do.
     Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
-        mac.update(b"trestle bearer token\0");
+        mac.update(purpose);
         mac.update(message);
         mac.finalize().into_bytes().into()
     })
@@ -102,7 +142,21 @@ mod tests {
             issued: 10,
             expires: 100,
             policies: vec!["{}".to_owned()],
+            role: None,
         }
+    }
+
+    #[test]
+    fn a_token_has_keys_of_its_own() {
+        let (one, mut other) = (token(), token());
+        other.id = "0b".to_owned();
+        assert_eq!(one.access_key(), "TST0a");
+        let secret = |token: &Token, key| token.secret_key(&[key; 32]).expose().to_owned();
+        assert_eq!(secret(&one, 7), secret(&one, 7));
+        assert_ne!(secret(&one, 7), secret(&other, 7));
+        assert_ne!(secret(&one, 7), secret(&one, 8));
+        let text = one.sign(&[7; 32]).unwrap();
+        assert!(!text.contains(&secret(&one, 7)));
     }
 
     #[test]

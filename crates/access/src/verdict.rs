@@ -25,6 +25,8 @@ pub enum PolicyPlace {
     Bucket,
     /// On the session.
     Session,
+    /// On the role that is to be taken.
+    Trust,
 }
 
 /// Why something is decided as it is.
@@ -90,6 +92,7 @@ impl fmt::Display for Reason {
                     PolicyPlace::Identity(name) => write!(f, "identity policy {name:?}")?,
                     PolicyPlace::Bucket => f.write_str("the bucket's policy")?,
                     PolicyPlace::Session => f.write_str("a policy of the session")?,
+                    PolicyPlace::Trust => f.write_str("the role's trust policy")?,
                 }
                 write!(f, ", statement {index}")?;
                 match sid {
@@ -281,7 +284,9 @@ impl<'a> Case<'a> {
 
     fn denied_by_policy(&self) -> Option<Reason> {
         let bucket = self.bucket_policy().map(|p| (PolicyPlace::Bucket, p));
-        for (place, policy) in self.policies().chain(bucket) {
+        let trust = self.facts.trust.as_deref();
+        let trust = trust.map(|policy| (PolicyPlace::Trust, policy));
+        for (place, policy) in self.policies().chain(bucket).chain(trust) {
             let mut spoken = policy.spoken(&self.asking);
             if let Some(spoken) = spoken.find(|s| s.statement.effect == Effect::Deny) {
                 return Some(reason(place, &spoken));
@@ -397,8 +402,24 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What lets somebody take a role: always its trust policy. That is enough for whom it names in
+    /// person within its account; others must be allowed to use it, too.
+    fn may_assume(&self) -> Option<Reason> {
+        let (identity, trust) = (self.identity?, self.facts.trust.as_deref()?);
+        let allowing = trust.spoken(&self.asking);
+        let allowing = allowing.filter(|s| s.statement.effect == Effect::Allow);
+        let widest = allowing.max_by_key(|spoken| spoken.naming)?;
+        let own = self.owner().as_ref() == self.asked.principal.account();
+        let enough = own && widest.naming != Naming::Account;
+        let used = || identity.admin || identity.reseller_admin || self.by_identity().is_some();
+        (enough || used()).then(|| reason(PolicyPlace::Trust, &widest))
+    }
+
     /// What grants it.
     fn granted(&self) -> Option<Reason> {
+        if self.asked.action == Action::AssumeRole {
+            return self.may_assume();
+        }
         let policy = self.by_bucket_policy();
         let acl = self.by_acl();
         if let Some((Naming::Everyone, reason)) = &policy {

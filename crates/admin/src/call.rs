@@ -10,7 +10,8 @@ use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Result};
 use trestle_http::{
-    Body, Client, LoggedUser, Presented, Problem, RequestBody, decode, incoming, query, read_whole,
+    Body, Client, LoggedUser, Presented, Problem, RequestBody, RequestId, decode, incoming, query,
+    read_whole,
 };
 use trestle_store::{Identities, Store};
 
@@ -60,6 +61,11 @@ impl Call<'_> {
             context: self.context.clone(),
         };
         self.store().authorize(asked).await.map_err(problem)
+    }
+
+    /// Adds to the circumstances that policies can ask about.
+    pub(crate) fn circumstance(&mut self, key: &str, value: &str) {
+        Arc::make_mut(&mut self.context).set(key, vec![value.to_owned()]);
     }
 
     /// The grant for an identity of an account.
@@ -200,7 +206,9 @@ impl Admin {
 
     async fn route(&self, principal: Arc<Principal>, request: Request<RequestBody>) -> Answer {
         let (parts, body) = request.into_parts();
-        let mut context = Context::at(self.identities.store().now());
+        let id = parts.extensions.get::<RequestId>();
+        let context = Context::at(self.identities.store().now());
+        let mut context = context.of("admin", id.map(|id| id.0.as_str()));
         if let Some(client) = parts.extensions.get::<Client>() {
             context.source = Some(client.address);
             context.secure = client.secure;
@@ -233,6 +241,9 @@ impl Admin {
             }
             ["accounts", account, "users", user, "keys", id] => {
                 users::key(call, (&parse(account)?, user), id).await
+            }
+            ["accounts", account, "roles", role, "sessions"] => {
+                tokens::assume(call, &parse(account)?, role).await
             }
             ["accounts", account, kind, name] => {
                 others::answer(call, &parse(account)?, (kind, name)).await

@@ -5,13 +5,14 @@ use crate::call::{Call, not_allowed};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use trestle_access::{Action, Asked, Context, Level, Principal, PrincipalKind, Resource, Verdict};
 use trestle_core::{AccountId, BucketName, Key};
 use trestle_http::Problem;
-use trestle_store::Issue;
+use trestle_store::{AssumeRole, Issue, Session};
 
 /// Life of a token unless the request says otherwise, in seconds.
 const LIFETIME_DEFAULT: u64 = 3600;
@@ -42,6 +43,10 @@ pub(crate) fn me(call: Call<'_>) -> Answer {
         "admin": principal.admin,
         "reseller_admin": principal.reseller_admin,
         "groups": principal.groups,
+        "session": match principal.kind() {
+            PrincipalKind::Role { session, .. } => Some(session),
+            _ => None,
+        },
     }))
 }
 
@@ -50,7 +55,60 @@ pub(crate) fn me(call: Call<'_>) -> Answer {
 struct IssueDocument {
     lifetime_seconds: Option<u64>,
     /// Policy documents that narrow the token.
-    policies: Vec<Box<serde_json::value::RawValue>>,
+    policies: Vec<Box<RawValue>>,
+}
+
+fn issue(lifetime: Option<u64>, policies: &[Box<RawValue>]) -> Issue {
+    Issue {
+        lifetime: Duration::from_secs(lifetime.unwrap_or(LIFETIME_DEFAULT)),
+        policies: policies.iter().map(|p| p.get().to_owned()).collect(),
+    }
+}
+
+/// What is told once: the token, and the keys that go with it.
+fn shown(session: &Session) -> Answer {
+    let document = json!({
+        "token": session.token,
+        "access_key": session.access_key,
+        "secret_key": session.secret_key.expose(),
+        "expires": timestamp(session.expires),
+    });
+    json(StatusCode::CREATED, &document)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AssumeDocument {
+    /// What the session is called; the caller's name when absent.
+    session: Option<String>,
+    lifetime_seconds: Option<u64>,
+    /// Policy documents that narrow the session.
+    policies: Vec<Box<RawValue>>,
+    /// What a trust policy may ask for as `sts:ExternalId`.
+    external_id: Option<String>,
+}
+
+/// `POST` takes a role for who asks.
+pub(crate) async fn assume(mut call: Call<'_>, account: &AccountId, role: &str) -> Answer {
+    if call.method != Method::POST {
+        return not_allowed("POST");
+    }
+    let document: AssumeDocument = call.json().await?;
+    let session = document.session;
+    let session = session.unwrap_or_else(|| call.principal.user.clone());
+    call.circumstance("sts:RoleSessionName", &session);
+    if let Some(id) = &document.external_id {
+        call.circumstance("sts:ExternalId", id);
+    }
+    let grant = call.on(Action::AssumeRole, account, "role", role).await?;
+    let assume = AssumeRole {
+        account: account.clone(),
+        role: role.to_owned(),
+        session,
+        issue: issue(document.lifetime_seconds, &document.policies),
+    };
+    let taken = call.admin.identities.assume_role(&grant, &assume).await;
+    shown(&taken.map_err(problem)?)
 }
 
 #[derive(Deserialize)]
@@ -64,20 +122,9 @@ pub(crate) async fn answer(mut call: Call<'_>) -> Answer {
     match call.method {
         Method::POST => {
             let document: IssueDocument = call.json().await?;
-            let issue = Issue {
-                lifetime: Duration::from_secs(
-                    document.lifetime_seconds.unwrap_or(LIFETIME_DEFAULT),
-                ),
-                policies: document
-                    .policies
-                    .iter()
-                    .map(|p| p.get().to_owned())
-                    .collect(),
-            };
+            let issue = issue(document.lifetime_seconds, &document.policies);
             let issued = call.admin.identities.issue(&call.principal, &issue).await;
-            let (token, expires) = issued.map_err(problem)?;
-            let document = json!({ "token": token, "expires": timestamp(expires) });
-            json(StatusCode::CREATED, &document)
+            shown(&issued.map_err(problem)?)
         }
         Method::DELETE => {
             // Whoever has a token may void it.

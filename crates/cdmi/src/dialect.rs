@@ -111,7 +111,7 @@ impl Cdmi {
             principal: Arc::new(principal),
             action,
             resource,
-            context: Arc::new(Context::at(self.store.now())),
+            context: Arc::new(Context::at(self.store.now()).of("internal", None)),
         };
         self.store.authorize(asked).await
     }

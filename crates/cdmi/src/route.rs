@@ -23,7 +23,8 @@ use std::sync::Arc;
 use trestle_access::{Context, Principal};
 use trestle_core::{Id, Key, ObjectId, Result};
 use trestle_http::{
-    Body, Client, Credentials, LoggedUser, Presented, Problem, RequestBody, incoming, read_whole,
+    Body, Client, Credentials, LoggedUser, Presented, Problem, RequestBody, RequestId, incoming,
+    read_whole,
 };
 use trestle_store::Object;
 
@@ -98,7 +99,9 @@ impl Cdmi {
             Some(client) => format!("{}://{}", client.scheme(), client.authority),
             None => String::new(),
         };
-        let mut context = Context::at(self.store.now());
+        let id = head.extensions.get::<RequestId>();
+        let context = Context::at(self.store.now());
+        let mut context = context.of("cdmi", id.map(|id| id.0.as_str()));
         if let Some(client) = head.extensions.get::<Client>() {
             context.source = Some(client.address);
             context.secure = client.secure;

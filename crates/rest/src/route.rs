@@ -16,7 +16,8 @@ use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
 use trestle_http::{
-    Body, Client, CorsRequest, LoggedUser, Presented, Problem, RequestBody, decode, query,
+    Body, Client, CorsRequest, LoggedUser, Presented, Problem, RequestBody, RequestId, decode,
+    query,
 };
 use trestle_store::Store;
 
@@ -126,7 +127,8 @@ impl Asker<'_> {
 
 /// The circumstances of a request, by the names that policies give them.
 fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
-    let mut context = Context::at(now);
+    let id = request.extensions().get::<RequestId>();
+    let mut context = Context::at(now).of("rest", id.map(|id| id.0.as_str()));
     if let Some(client) = request.extensions().get::<Client>() {
         context.source = Some(client.address);
         context.secure = client.secure;

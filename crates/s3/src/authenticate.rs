@@ -63,11 +63,12 @@ impl S3 {
                 way: "REST-HEADER",
             }),
             Presented::V4(signed) => {
-                let (secret, principal) = self.key(signed.access_key()).await?;
+                let (secret, principal) = self
+                    .key(signed.access_key(), signed.session_token())
+                    .await?;
                 let chain = signed
                     .verify(&secret, &self.signing_keys)
                     .map_err(refused)?;
-                self.session(signed.session_token())?;
                 Ok(Authenticated {
                     principal,
                     payload: signed.payload().clone(),
@@ -78,11 +79,12 @@ impl S3 {
             }
             Presented::V2(signed) => {
                 self.check_v2()?;
-                let (secret, principal) = self.key(signed.access_key()).await?;
+                let (secret, principal) = self
+                    .key(signed.access_key(), signed.session_token())
+                    .await?;
                 if let Err(error) = signed.verify(&secret) {
                     verify_as_folder(&raw, &self.scope(), &secret).ok_or_else(|| refused(error))?;
                 }
-                self.session(signed.session_token())?;
                 Ok(Authenticated {
                     principal,
                     payload: unsigned_payload(&parts.headers)?,
@@ -112,8 +114,9 @@ impl S3 {
                 if fields.get("awsaccesskeyid").is_some() {
                     self.check_v2()?;
                 }
-                let (secret, principal) = self.key(signed.access_key()).await?;
-                self.session(signed.session_token())?;
+                let (secret, principal) = self
+                    .key(signed.access_key(), signed.session_token())
+                    .await?;
                 let policy = signed
                     .verify(&secret, &self.signing_keys)
                     .map_err(of_form)?;
@@ -141,8 +144,16 @@ impl S3 {
         }
     }
 
-    async fn key(&self, access_key: &str) -> Result<KnownKey, S3Error> {
-        let found = (self.keys)(access_key.to_owned()).await?;
+    async fn key(&self, access_key: &str, token: Option<&str>) -> Result<KnownKey, S3Error> {
+        let found = (self.keys)(access_key.to_owned(), token.map(str::to_owned)).await?;
+        if token.is_some() {
+            return found.ok_or_else(|| {
+                S3Error::new(
+                    Code::InvalidToken,
+                    "The provided token is malformed or otherwise invalid.",
+                )
+            });
+        }
         found.ok_or_else(|| {
             S3Error::new(
                 Code::InvalidAccessKeyId,
@@ -150,17 +161,6 @@ impl S3 {
             )
             .field("AWSAccessKeyId", access_key)
         })
-    }
-
-    /// No session has been given out by anybody yet.
-    fn session(&self, token: Option<&str>) -> Result<(), S3Error> {
-        match token {
-            None => Ok(()),
-            Some(_) => Err(S3Error::new(
-                Code::InvalidToken,
-                "The provided token is malformed or otherwise invalid.",
-            )),
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{
     AccountId, BucketName, ErrorKind, Hasher, Id, KEY_BYTES_MAX, Key, Noun, Timestamp, VersionId,
 };
-use trestle_http::{Client, RequestBody, incoming, read_whole};
+use trestle_http::{Client, RequestBody, RequestId, incoming, read_whole};
 use trestle_store::{Bucket, VersionRef};
 
 /// What a request names.
@@ -79,7 +79,8 @@ pub(crate) fn context(
     now: Timestamp,
     authenticated: &Authenticated,
 ) -> Context {
-    let mut context = Context::at(now);
+    let id = parts.extensions.get::<RequestId>();
+    let mut context = Context::at(now).of("s3", id.map(|id| id.0.as_str()));
     if let Some(client) = client {
         context.source = Some(client.address);
         context.secure = client.secure;

@@ -17,7 +17,8 @@ use trestle_http::{Body, Client, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
-pub type KeyOf = dyn Fn(String) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
+pub type KeyOf =
+    dyn Fn(String, Option<String>) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
 
 /// How a grant names an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,9 +39,14 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
 pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
     let identities = identities.clone();
     Arc::new(
-        move |key: String| -> BoxFuture<'static, Result<Option<KnownKey>>> {
+        move |key: String, token: Option<String>| -> BoxFuture<'static, Result<Option<KnownKey>>> {
             let identities = identities.clone();
-            Box::pin(async move { identities.access_key(&key).await })
+            Box::pin(async move {
+                match token {
+                    Some(token) => identities.session_key(&key, &token).await,
+                    None => identities.access_key(&key).await,
+                }
+            })
         },
     )
 }

@@ -121,6 +121,13 @@ const SETTINGS: &[Row] = &[
     text("metrics", "TRESTLE_METRICS")
         .default("root")
         .flag("WHO", "Who may read /metrics: root or public"),
+    text("audit", "TRESTLE_AUDIT").default("changes").flag(
+        "WHAT",
+        "What the audit log holds: changes (with all that is denied), all, or off",
+    ),
+    text("audit_files", "TRESTLE_AUDIT_FILES")
+        .default("64")
+        .flag("COUNT", "Most files of the audit log, of 16 MiB each; the oldest go first"),
     text("master_key", "TRESTLE_MASTER_KEY").flag(
         "FILE",
         "The key of everything that is encrypted; made when it is missing \

@@ -1,5 +1,6 @@
 //! The `trestle` binary: the command line, and nothing else.
 
+mod audit;
 mod authenticate;
 mod blocks;
 mod check;
@@ -53,6 +54,11 @@ enum Command {
     Root {
         #[command(subcommand)]
         command: RootCommand,
+    },
+    /// The log of what was decided: in the data folder, which a server may be using.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     #[command(flatten)]
     Manage(Box<manage::ManageCommand>),
@@ -136,6 +142,7 @@ fn main() -> ExitCode {
             }
             None => runtime.block_on(manage::run(*command)),
         },
+        Command::Audit { command } => audit::run(command),
         Command::Check { data, rebuild } => runtime.block_on(check::run(&data, rebuild)),
         Command::Config {
             command: ConfigCommand::Check(args),

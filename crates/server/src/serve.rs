@@ -45,6 +45,10 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     // Before the root user is made: its credentials are shown only by a start that succeeds.
     let listeners = Listeners::bind(&host, config, &dir).await?;
     let identities = Identities::new(store.clone()).map_err(opening)?;
+    let audit = crate::audit::open(&host, config, &dir)?;
+    if let Some(audit) = &audit {
+        store.set_auditor(audit.clone());
+    }
     let fresh = credentials::root(&host, &identities, &dir, config).await?;
     let urls = listeners.urls()?;
     if let (Some(fresh), Some(url)) = (&fresh, urls.first()) {
@@ -79,6 +83,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         served.map_err(|error| error.to_string())?;
     }
     tidying.abort();
+    if let Some(audit) = audit {
+        audit.close();
+    }
     store
         .close()
         .await

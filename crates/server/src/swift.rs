@@ -44,9 +44,11 @@ impl Identify for Users {
                 lifetime: Duration::from_secs(TOKEN_SECONDS),
                 policies: Vec::new(),
             };
-            let (token, _) = identities.issue(&principal, &issue).await?;
-            let seconds = TOKEN_SECONDS;
-            Ok(Issued { token, seconds })
+            let session = identities.issue(&principal, &issue).await?;
+            Ok(Issued {
+                token: session.token,
+                seconds: TOKEN_SECONDS,
+            })
         })
     }
 

@@ -30,14 +30,13 @@ impl Store {
         let read = self.snapshot().await?;
         let bucket = bucket_of(&*read, &asked).await?;
         let facts = self.facts(&*read, &asked, bucket.as_ref()).await?;
-        match trestle_access::decide(asked.clone(), &facts) {
-            Ok(Some(grant)) => return Ok(grant),
-            Ok(None) => {}
-            Err(error) => return Err(missing(&asked, bucket.as_ref(), error)),
+        let (mut verdict, mut decided) = trestle_access::judge(asked.clone(), &facts);
+        if verdict == Verdict::NeedsMore {
+            let facts = self.more(&*read, &asked, bucket.as_ref(), facts).await?;
+            (verdict, decided) = trestle_access::judge(asked.clone(), &facts);
         }
-        let facts = self.more(&*read, &asked, bucket.as_ref(), facts).await?;
+        self.audit.decided(&asked, &verdict);
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = trestle_access::decide(asked.clone(), &facts);
         let decided = decided.map_err(|error| missing(&asked, bucket.as_ref(), error))?;
         decided.ok_or_else(undecided)
     }
@@ -86,7 +85,11 @@ impl Store {
             (facts.revisions, facts.object) = (now, object_facts(found)?);
             self.read_account_acl(read, asked, bucket, &mut facts)
                 .await?;
-            grant.confirm(&facts)?;
+            let (verdict, confirmed) = grant.confirm(&facts);
+            if confirmed.is_err() {
+                self.audit.decided(asked, &verdict);
+            }
+            confirmed?;
         }
         Ok(identity::expectation(identities))
     }
@@ -104,6 +107,7 @@ impl Store {
             identity: known.map(|known| known.facts.clone()),
             account_acl: Seen::Unread,
             bucket: bucket.map(|found| self.bucket_facts(found)).transpose()?,
+            trust: self.known_trust(read, asked).await?,
             object: Seen::Unread,
         })
     }

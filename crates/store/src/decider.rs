@@ -4,6 +4,7 @@
 //! The decision is that of the request: the same principal under the same circumstances, by the same
 //! evaluator. Its facts are those of the verb's snapshot, whose revisions the verb's commit expects.
 
+use crate::audit::Audit;
 use crate::authorize::object_facts;
 use crate::identity;
 use crate::store::{FoundBucket, FoundObject, Store};
@@ -16,6 +17,7 @@ pub(crate) struct Decider {
     asked: Asked,
     facts: Facts,
     name: BucketName,
+    audit: Audit,
 }
 
 impl Store {
@@ -33,6 +35,7 @@ impl Store {
             asked: asked.clone(),
             facts,
             name: bucket.bucket.name.clone(),
+            audit: self.audit.clone(),
         })
     }
 }
@@ -65,8 +68,11 @@ impl Decider {
             resource: Resource::Object(self.name.clone(), key.clone()),
             ..self.asked.clone()
         };
-        let granted = trestle_access::decide(asked, &self.facts)?;
-        granted.ok_or_else(|| Error::new(ErrorKind::Internal, "a decision was not made"))
+        let (verdict, granted) = trestle_access::judge(asked.clone(), &self.facts);
+        if granted.is_err() {
+            self.audit.decided(&asked, &verdict);
+        }
+        granted?.ok_or_else(|| Error::new(ErrorKind::Internal, "a decision was not made"))
     }
 
     /// Whether all of these actions may be done to a key that holds `object`.

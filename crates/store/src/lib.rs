@@ -6,6 +6,7 @@
 //! that commit nothing is visible, after it nothing is missing.
 
 mod account;
+mod audit;
 mod authorize;
 mod bucket;
 mod bucket_rename;
@@ -58,8 +59,8 @@ pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
 pub use encryption::{CustomerKey, Encrypt, Encryption};
 pub use feed::{Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use identity::{
-    AccessKey, ChangeUser, Group, IDENTITY_NAME_BYTES_MAX, Identities, Issue, NamedPolicy,
-    NewAccessKey, NewRole, NewUser, Role, User,
+    AccessKey, AssumeRole, ChangeUser, Group, IDENTITY_NAME_BYTES_MAX, Identities, Issue,
+    NamedPolicy, NewAccessKey, NewRole, NewUser, Role, Session, User,
 };
 pub use keys::{KEY_BYTES, MasterKey, SecretKey};
 pub use manifest::{

@@ -1,5 +1,6 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
+use crate::audit::Audit;
 use crate::feed::Waiting;
 use crate::hashing::Hashing;
 use crate::keys::MasterKey;
@@ -48,6 +49,8 @@ pub struct Store {
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
+    /// Who is told of decisions.
+    pub(crate) audit: Audit,
     /// Keys of a directory that one commit takes on.
     pub(crate) tree_keys_max: AtomicUsize,
     /// For how long the change feed is kept, in microseconds.
@@ -130,6 +133,7 @@ impl Store {
             hashing: Hashing::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
+            audit: Audit::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
             feed_age: AtomicU64::new(crate::feed::AGE_MAX),
         });

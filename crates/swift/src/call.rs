@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) remote: Option<IpAddr>,
     /// Whether it came over TLS.
     pub(crate) secure: bool,
+    /// Its id in logs.
+    pub(crate) request_id: String,
     /// `scheme://host` as the client wrote it.
     pub(crate) origin: String,
     /// The path that the host stands for.

@@ -141,7 +141,7 @@ impl Call {
 
     /// The circumstances of the request.
     fn context(&self) -> Context {
-        let mut context = Context::at(self.now);
+        let mut context = Context::at(self.now).of("swift", Some(&self.request_id));
         (context.source, context.secure) = (self.remote, self.secure);
         context
     }

@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
 use trestle_core::Timestamp;
 use trestle_host::Host;
-use trestle_http::{Body, Client, RequestBody, incoming};
+use trestle_http::{Body, Client, RequestBody, RequestId, incoming};
 use trestle_store::Store;
 
 /// Longest text that a client may add to a transaction id.
@@ -132,6 +132,8 @@ impl Swift {
         let scheme = client.as_ref().map_or("http", Client::scheme);
         let origin = format!("{scheme}://{host}");
         let method = parts.method.as_str().to_owned();
+        let request_id = parts.extensions.remove::<RequestId>();
+        let request_id = request_id.map(|id| id.0).unwrap_or_default();
         let remote = client.as_ref().map(|client| client.address.to_canonical());
         match path.split('/').nth(1).unwrap_or_default() {
             "healthcheck" => return Ok(text(200, "text/plain", "OK")),
@@ -167,6 +169,7 @@ impl Swift {
             who: Who::anonymous(),
             now,
             secure: client.as_ref().is_some_and(|client| client.secure),
+            request_id,
             remote,
             origin,
             below: below.unwrap_or_default(),

@@ -49,6 +49,8 @@ const KEYS: &[&str] = &[
     "s3:tlsversion",
     "s3:versionid",
     "s3:x-amz-",
+    "sts:externalid",
+    "sts:rolesessionname",
 ];
 
 /// Whether this server can know what a condition key stands for.
@@ -380,6 +382,10 @@ impl Asking<'_> {
                 true => one("anonymous".to_owned()),
                 false => one(principal.id.clone()),
             },
+            "aws:tokenissuetime" => {
+                let micros = i64::try_from(principal.issued?.0).ok()?;
+                one(jiff::Timestamp::from_microsecond(micros).ok()?.to_string())
+            }
             "aws:principalaccount" => one(principal.account()?.to_string()),
             "aws:principalarn" => one(super::named::arn(principal)?),
             "aws:principaltype" => one(match principal.kind() {

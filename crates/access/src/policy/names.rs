@@ -146,7 +146,11 @@ const IAM: &[(&str, &[Action])] = &[
     ("UpdateUser", &[A::WriteUsers]),
 ];
 
-const STS: &[(&str, &[Action])] = &[("AssumeRole", &[A::AssumeRole])];
+const STS: &[(&str, &[Action])] = &[
+    ("AssumeRole", &[A::AssumeRole]),
+    ("SetSourceIdentity", &[]),
+    ("TagSession", &[]),
+];
 
 /// What a name or a pattern of names stands for; none when it can stand for nothing that is known.
 /// Names are compared without regard to case.

@@ -229,8 +229,25 @@ pub(crate) enum RoleCommand {
         #[arg(long = "policy", value_name = "POLICY")]
         policies: Vec<String>,
     },
-    /// Delete a role.
+    /// Delete a role; its sessions are void.
     Delete(Named),
+    /// Take a role for a while: a token, and keys that go with it.
+    Assume {
+        #[command(flatten)]
+        named: Named,
+        /// What the session is called [default: the caller's name]
+        #[arg(long)]
+        session: Option<String>,
+        /// For how long, up to 12 hours [default: 3600]
+        #[arg(long, value_name = "SECONDS")]
+        lifetime: Option<u64>,
+        /// A policy that narrows the session; may be repeated
+        #[arg(long = "policy", value_name = "FILE")]
+        policies: Vec<PathBuf>,
+        /// What the trust policy may ask for
+        #[arg(long)]
+        external_id: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]

@@ -81,6 +81,10 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+fn document(path: &Path) -> Result<Value, String> {
+    serde_json::from_str(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 impl Manager {
     async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, String> {
         let body = body.map(|body| body.to_string());
@@ -283,15 +287,30 @@ impl Manager {
                 self.show("GET", &self.path("roles", &named).await?, None)
                     .await
             }
+            RoleCommand::Assume {
+                named,
+                session,
+                lifetime,
+                policies,
+                external_id,
+            } => {
+                let policies = policies.iter().map(|path| document(path));
+                let policies: Vec<Value> = policies.collect::<Result<_, _>>()?;
+                let body = json!({
+                    "session": session,
+                    "lifetime_seconds": lifetime,
+                    "policies": policies,
+                    "external_id": external_id,
+                });
+                let path = format!("{}/sessions", self.path("roles", &named).await?);
+                self.show("POST", &path, Some(body)).await
+            }
             RoleCommand::Put {
                 named,
                 trust,
                 policies,
             } => {
-                let text = read(&trust)?;
-                let document: Value = serde_json::from_str(&text)
-                    .map_err(|error| format!("{}: {error}", trust.display()))?;
-                let body = json!({ "policies": policies, "trust": document });
+                let body = json!({ "policies": policies, "trust": document(&trust)? });
                 self.show("PUT", &self.path("roles", &named).await?, Some(body))
                     .await
             }

@@ -8,7 +8,7 @@ use crate::store::{self, ATTEMPTS_MAX, Store};
 use std::ops::Bound;
 use trestle_access::{Action, Grant, Policy, PolicyKind};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
-use trestle_engine::{MetaRead, Scan, ScanItem, Write};
+use trestle_engine::{MetaRead, Scan, ScanItem};
 
 /// A group of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,21 +194,9 @@ impl Store {
     /// # Errors
     /// `NotFound(Group)`; `NotEmpty`; `Forbidden`.
     pub async fn delete_group(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
-            let on = (account, name);
-            let mut attempt =
-                Attempt::on::<GroupRecord>(self, grant, Action::WriteGroups, on).await?;
-            let found: Option<GroupRecord> = find(&*attempt.read, account, name).await?;
-            let missing = || Error::not_found(Noun::Group, format!("{account}/{name}"));
-            found.ok_or_else(missing)?;
-            check_unused::<GroupRecord>(&*attempt.read, account, name).await?;
-            let key = row_key::identity(account, GroupRecord::KIND, name);
-            attempt.writes.push(Write::Delete { key });
-            if attempt.commit().await? {
-                return Ok(());
-            }
-        }
-        Err(store::conflict())
+        let on = (account, name);
+        self.delete_named::<GroupRecord>(grant, Action::WriteGroups, on, true)
+            .await
     }
 
     /// A group.
@@ -278,20 +266,9 @@ impl Store {
     /// # Errors
     /// `NotFound(Role)`; `Forbidden`.
     pub async fn delete_role(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
-            let on = (account, name);
-            let mut attempt =
-                Attempt::on::<RoleRecord>(self, grant, Action::WriteRoles, on).await?;
-            let found: Option<RoleRecord> = find(&*attempt.read, account, name).await?;
-            let missing = || Error::not_found(Noun::Role, format!("{account}/{name}"));
-            found.ok_or_else(missing)?;
-            let key = row_key::identity(account, RoleRecord::KIND, name);
-            attempt.writes.push(Write::Delete { key });
-            if attempt.commit().await? {
-                return Ok(());
-            }
-        }
-        Err(store::conflict())
+        let on = (account, name);
+        self.delete_named::<RoleRecord>(grant, Action::WriteRoles, on, false)
+            .await
     }
 
     /// A role.

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trestle_access::{
-    Acl, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind, Principal,
-    PrincipalKind, PublicAccessBlock, SecretKey,
+    Acl, Action, Asked, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind,
+    Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
 };
 use trestle_core::{AccountId, BucketId, Error, ErrorKind, Noun, Result, Sequence};
 use trestle_engine::MetaRead;
@@ -30,8 +30,10 @@ pub(crate) struct Known {
     pub(crate) principal: Option<Arc<Principal>>,
     /// PHC string of the password's hash.
     pub(crate) password_hash: Option<String>,
-    /// Tokens of another epoch are void.
+    /// Tokens of another epoch are void; of a role, when it was made.
     pub(crate) epoch: u64,
+    /// Who may take it, of a role.
+    trust: Option<Arc<Policy>>,
 }
 
 /// An access key and its secret.
@@ -159,6 +161,7 @@ impl Store {
             principal: Some(Arc::new(principal)),
             password_hash: record.password_hash,
             epoch: record.epoch,
+            trust: None,
         })
     }
 
@@ -219,7 +222,25 @@ impl Store {
         }
     }
 
-    async fn known_role(
+    /// The trust policy of the role that is asked for.
+    pub(crate) async fn known_trust(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+    ) -> Result<Option<Arc<Policy>>> {
+        let Resource::Identity(account, name) = &asked.resource else {
+            return Ok(None);
+        };
+        match name.strip_prefix("role/") {
+            Some(role) if asked.action == Action::AssumeRole => {
+                let known = self.known_role(read, account, role).await?;
+                Ok(known.and_then(|known| known.trust.clone()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) async fn known_role(
         &self,
         read: &dyn MetaRead,
         account: &AccountId,
@@ -238,6 +259,8 @@ impl Store {
             None => None,
             Some(record) => {
                 let policies = self.load_policies(read, revision, account, &record.policies);
+                let trust = Policy::parse(&record.trust, PolicyKind::Trust)
+                    .map_err(|error| unusable(role).with_source(error))?;
                 let facts = IdentityFacts {
                     enabled: true,
                     policies: policies.await?,
@@ -247,7 +270,8 @@ impl Store {
                     facts: Arc::new(facts),
                     principal: None,
                     password_hash: None,
-                    epoch: 0,
+                    epoch: record.created,
+                    trust: Some(Arc::new(trust)),
                 }))
             }
         };

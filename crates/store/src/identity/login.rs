@@ -6,51 +6,32 @@
 use super::Known;
 use crate::row_key;
 use crate::store::Store;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
-use trestle_access::{
-    PasswordCache, Policy, PolicyKind, Principal, SecretKey, Throttle, Token, hash_secret,
-};
-use trestle_core::{AccountId, Error, ErrorKind, Result, Timestamp};
-use trestle_engine::{Commit, MetaRead, Scan, ScanItem, Write};
+use trestle_access::{PasswordCache, Principal, SecretKey, Throttle, hash_secret};
+use trestle_core::{AccountId, Error, Result, Timestamp};
+use trestle_engine::{Commit, MetaRead, Scan};
 
-/// The setting that holds the key of tokens, encrypted.
-const TOKEN_KEY: &str = "token-key";
-/// Longest life of a token.
-const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How exactly the last use of an access key is kept, in microseconds.
 const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
 /// Access keys whose last use is remembered at once.
 const USED_MAX: usize = 10_000;
 /// Attempts that wait at once, because of wrong passwords before.
 const WAITING_MAX: usize = 64;
-/// Revoked tokens that have ended, removed with each revocation.
-const ENDED_MAX: usize = 100;
-
-/// What a token is to be like.
-#[derive(Clone, Debug)]
-pub struct Issue {
-    /// How long it is valid, up to 7 days.
-    pub lifetime: Duration,
-    /// Policies that narrow it, as JSON.
-    pub policies: Vec<String>,
-}
 
 /// Resolves credentials.
 pub struct Identities {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     passwords: PasswordCache,
     throttle: Throttle,
     waiting: Semaphore,
     /// What a password is held against when there is no such user: it costs the same.
     nobody: String,
-    token_key: OnceCell<[u8; 32]>,
+    pub(super) token_key: OnceCell<[u8; 32]>,
     used: Mutex<HashMap<String, u64>>,
 }
 
@@ -124,6 +105,9 @@ impl Identities {
             .and_then(|(_, known)| known.password_hash.clone());
         let full = found.as_ref().map_or(name, |(full, _)| full);
         let verified = self.verify(full, password, hash.as_deref(), source).await?;
+        if !verified {
+            self.store.audit.refused("password", full, source);
+        }
         let enabled = found
             .map(|(_, known)| known)
             .filter(|known| known.facts.enabled);
@@ -291,7 +275,7 @@ impl Identities {
         Ok(AccountId::parse(String::from_utf8_lossy(account)).ok())
     }
 
-    async fn enabled(
+    pub(super) async fn enabled(
         &self,
         read: &dyn MetaRead,
         account: &str,
@@ -306,147 +290,5 @@ impl Identities {
             .filter(|known| known.facts.enabled)
             .filter(|known| epoch.is_none_or(|epoch| epoch == known.epoch))
             .and_then(|known| known.principal.clone()))
-    }
-
-    /// Issues a token to a principal.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a lifetime or a policy that cannot be; `Forbidden` for whoever has no
-    /// tokens: nobody, and sessions, whose scope would be lost.
-    pub async fn issue(&self, principal: &Principal, issue: &Issue) -> Result<(String, Timestamp)> {
-        if issue.lifetime.is_zero() || issue.lifetime > LIFETIME_MAX {
-            return Err(Error::invalid("a token lives from 1 second to 7 days"));
-        }
-        for policy in &issue.policies {
-            Policy::parse(policy, PolicyKind::Session)?;
-        }
-        let read = self.store.snapshot().await?;
-        let refused = || Error::new(ErrorKind::Forbidden, "this principal cannot have a token");
-        let account = principal.account().ok_or_else(refused)?;
-        let known = self
-            .store
-            .known_user(&*read, account, &principal.user)
-            .await?;
-        let known = known
-            .filter(|known| known.facts.enabled)
-            .ok_or_else(refused)?;
-        if !principal.session_policies.is_empty() {
-            return Err(refused());
-        }
-        let now = self.store.host.clock.now();
-        let lifetime = u64::try_from(issue.lifetime.as_micros()).unwrap_or(u64::MAX);
-        let expires = now.0.saturating_add(lifetime);
-        let token = Token {
-            id: self.store.host.id().to_string(),
-            account: account.to_string(),
-            user: principal.user.clone(),
-            epoch: known.epoch,
-            issued: now.0,
-            expires,
-            policies: issue.policies.clone(),
-        };
-        let token = token.sign(self.token_key().await?)?;
-        Ok((token, Timestamp(expires)))
-    }
-
-    /// Whose token this is.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn bearer(&self, token: &str) -> Result<Option<Arc<Principal>>> {
-        let Some(token) = self.read_token(token).await? else {
-            return Ok(None);
-        };
-        let read = self.store.snapshot().await?;
-        if read.get(&row_key::revoked(&token.id)).await?.is_some() {
-            return Ok(None);
-        }
-        let epoch = Some(token.epoch);
-        let principal = self
-            .enabled(&*read, &token.account, &token.user, epoch)
-            .await?;
-        let Some(principal) = principal else {
-            return Ok(None);
-        };
-        if token.policies.is_empty() {
-            return Ok(Some(principal));
-        }
-        let mut narrowed = (*principal).clone();
-        for text in &token.policies {
-            let policy = Policy::parse(text, PolicyKind::Session)?;
-            narrowed.session_policies.push(Arc::new(policy));
-        }
-        Ok(Some(Arc::new(narrowed)))
-    }
-
-    /// What a token says, when it is one of this store's and has not ended.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn read_token(&self, token: &str) -> Result<Option<Token>> {
-        let now = self.store.host.clock.now();
-        Ok(Token::verify(token, self.token_key().await?, now))
-    }
-
-    /// Voids a token. Another text is no error: it is no token afterwards either.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn revoke(&self, token: &str) -> Result<()> {
-        let Some(token) = self.read_token(token).await? else {
-            return Ok(());
-        };
-        let now = self.store.host.clock.now();
-        let mut writes = vec![super::index(
-            row_key::revoked(&token.id),
-            &token.expires.to_be_bytes(),
-        )];
-        let read = self.store.snapshot().await?;
-        let ended = Scan::prefix(row_key::revoked(""), ENDED_MAX);
-        for item in read.scan(&ended).await? {
-            let ScanItem::Row(key, row) = item else {
-                continue;
-            };
-            let expires = <[u8; 8]>::try_from(&row.value[..]).map(u64::from_be_bytes);
-            if expires.is_ok_and(|at| at < now.0) {
-                writes.push(Write::Delete { key });
-            }
-        }
-        drop(read);
-        let commit = Commit {
-            writes,
-            ..Commit::default()
-        };
-        self.store.engine.meta.commit(commit).await.map(drop)
-    }
-
-    /// The key of tokens: one for all servers over one engine, made when it is first needed.
-    async fn token_key(&self) -> Result<&[u8; 32]> {
-        let load = || async {
-            for _ in 0..2 {
-                if let Some(wrapped) = self.store.setting(TOKEN_KEY).await? {
-                    let key = self
-                        .store
-                        .unwrap_secret(TOKEN_KEY.as_bytes(), &wrapped)
-                        .await?;
-                    let wrong = || Error::corrupt("the key of tokens has the wrong length");
-                    return <[u8; 32]>::try_from(key.as_slice()).map_err(|_| wrong());
-                }
-                let mut key = [0; 32];
-                self.store.host.random.fill(&mut key);
-                let wrapped = self.store.wrap_secret(TOKEN_KEY.as_bytes(), &key).await?;
-                let made = self
-                    .store
-                    .set_setting(TOKEN_KEY, Bytes::from(wrapped), true);
-                match made.await {
-                    Ok(()) => return Ok(key),
-                    // Another server was first: its key counts.
-                    Err(error) if error.kind() == ErrorKind::Conflict => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(crate::store::conflict())
-        };
-        self.token_key.get_or_try_init(load).await
     }
 }

@@ -11,12 +11,14 @@ mod known;
 mod login;
 mod policy;
 mod record;
+mod token;
 mod user;
 
 pub use access_key::{AccessKey, NewAccessKey};
 pub use group::{Group, NewRole, Role};
-pub use login::{Identities, Issue};
+pub use login::Identities;
 pub use policy::NamedPolicy;
+pub use token::{AssumeRole, Issue, Session};
 pub use user::{ChangeUser, NewUser, User};
 
 pub(crate) use known::{Cache, Known, parse_acl};
@@ -193,6 +195,31 @@ impl Store {
         let read = self.snapshot().await?;
         self.confirm(&*read, grant, None, None).await?;
         need(&*read, account, name).await
+    }
+}
+
+impl Store {
+    /// Deletes an identity; one that others share, only when nobody has it.
+    async fn delete_named<R: Named>(
+        &self,
+        grant: &Grant,
+        action: Action,
+        (account, name): (&AccountId, &str),
+        shared: bool,
+    ) -> Result<()> {
+        for _ in 0..store::ATTEMPTS_MAX {
+            let mut attempt = Attempt::on::<R>(self, grant, action, (account, name)).await?;
+            need::<R>(&*attempt.read, account, name).await?;
+            if shared {
+                group::check_unused::<R>(&*attempt.read, account, name).await?;
+            }
+            let key = row_key::identity(account, R::KIND, name);
+            attempt.writes.push(Write::Delete { key });
+            if attempt.commit().await? {
+                return Ok(());
+            }
+        }
+        Err(store::conflict())
     }
 }
 

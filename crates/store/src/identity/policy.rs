@@ -1,13 +1,10 @@
 //! Identity policies: documents by name, attached to users, groups and roles.
 
-use super::group::check_unused;
-use super::record::{Named, PolicyRecord};
+use super::record::PolicyRecord;
 use super::{Attempt, find, put};
-use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, Policy, PolicyKind};
-use trestle_core::{AccountId, Error, Noun, Result, Timestamp};
-use trestle_engine::Write;
+use trestle_core::{AccountId, Result, Timestamp};
 
 /// An identity policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,21 +62,9 @@ impl Store {
         account: &AccountId,
         name: &str,
     ) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
-            let on = (account, name);
-            let mut attempt =
-                Attempt::on::<PolicyRecord>(self, grant, Action::WritePolicies, on).await?;
-            let found: Option<PolicyRecord> = find(&*attempt.read, account, name).await?;
-            let missing = || Error::not_found(Noun::Policy, format!("{account}/{name}"));
-            found.ok_or_else(missing)?;
-            check_unused::<PolicyRecord>(&*attempt.read, account, name).await?;
-            let key = row_key::identity(account, PolicyRecord::KIND, name);
-            attempt.writes.push(Write::Delete { key });
-            if attempt.commit().await? {
-                return Ok(());
-            }
-        }
-        Err(store::conflict())
+        let on = (account, name);
+        self.delete_named::<PolicyRecord>(grant, Action::WritePolicies, on, true)
+            .await
     }
 
     /// A policy.

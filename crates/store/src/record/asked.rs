@@ -41,6 +41,9 @@ pub(crate) struct AskedRecord {
     /// Condition keys and their values.
     #[n(8)]
     values: BTreeMap<String, Vec<String>>,
+    /// When the token was issued.
+    #[n(9)]
+    issued: Option<u64>,
 }
 
 impl AskedRecord {
@@ -64,32 +67,26 @@ impl AskedRecord {
             source: context.source.map(|source| source.to_string()),
             secure: context.secure,
             values: context.values().clone(),
+            issued: principal.issued.map(|at| at.0),
         }
     }
 
     /// What was asked, of nothing in particular.
     pub(crate) fn into_asked(self) -> Result<Asked> {
         let wrong = || Error::corrupt("a record of who asked is malformed");
-        let kind = match (self.kind, self.session) {
-            (ANONYMOUS, None) => PrincipalKind::Anonymous,
-            (ROOT, None) => PrincipalKind::Root,
-            (USER, None) => PrincipalKind::User,
-            (SERVICE, None) => PrincipalKind::Service,
-            (ROLE, Some(session)) => PrincipalKind::Role {
-                role: self.user.clone(),
-                session,
-            },
+        let account = self.account.map(AccountId::parse).transpose()?;
+        let mut principal = match (self.kind, account, self.session) {
+            (ANONYMOUS, None, None) => Principal::anonymous(),
+            (ROOT, Some(account), None) => Principal::root(account, self.user),
+            (USER, Some(account), None) => Principal::user(account, self.user),
+            (SERVICE, Some(account), None) => {
+                Principal::named(PrincipalKind::Service, account, self.user)
+            }
+            (ROLE, Some(account), Some(session)) => Principal::role(account, &self.user, &session),
             _ => return Err(wrong()),
         };
-        let mut principal = match (kind, self.account) {
-            (PrincipalKind::Anonymous, None) => Principal::anonymous(),
-            (PrincipalKind::Root, Some(account)) => {
-                Principal::root(AccountId::parse(account)?, self.user)
-            }
-            (PrincipalKind::Anonymous, Some(_)) | (_, None) => return Err(wrong()),
-            (kind, Some(account)) => Principal::named(kind, AccountId::parse(account)?, self.user),
-        };
         principal.id = self.id;
+        principal.issued = self.issued.map(Timestamp);
         for text in &self.policies {
             let policy = Policy::parse(text, PolicyKind::Session)?;
             principal.session_policies.push(Arc::new(policy));
@@ -98,6 +95,7 @@ impl AskedRecord {
         let source = self.source.map(|text| text.parse().map_err(|_| wrong()));
         context.source = source.transpose()?;
         context.secure = self.secure;
+        context.dialect = "job".into();
         for (key, values) in self.values {
             context.set(&key, values);
         }
@@ -117,11 +115,8 @@ mod tests {
     #[test]
     fn who_asked_comes_back() {
         let account = AccountId::parse("acme").unwrap();
-        let kind = PrincipalKind::Role {
-            role: "auditor".into(),
-            session: "s".into(),
-        };
-        let mut of_role = Principal::named(kind, account.clone(), "auditor");
+        let mut of_role = Principal::role(account.clone(), "auditor", "s");
+        of_role.issued = Some(Timestamp(9));
         let text = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
         let policy = Policy::parse(text, PolicyKind::Session).unwrap();
         of_role.session_policies.push(Arc::new(policy));
@@ -134,6 +129,7 @@ mod tests {
             let mut context = Context::at(Timestamp(0)).with("aws:Referer", "x");
             context.source = Some("::1".parse().unwrap());
             context.secure = true;
+            context.dialect = "job".into();
             let asked = Asked {
                 principal: Arc::new(principal),
                 action: Action::DeleteObject,

@@ -271,8 +271,9 @@ async fn passwords_keys_and_tokens_lead_to_their_user() {
         lifetime: Duration::from_secs(60),
         policies: vec![READ_B.to_owned()],
     };
-    let (token, expires) = ids.issue(&ann, &issue).await.unwrap();
-    assert_eq!(expires.0, START.0 + 60_000_000);
+    let issued = ids.issue(&ann, &issue).await.unwrap();
+    assert_eq!(issued.expires.0, START.0 + 60_000_000);
+    let token = issued.token;
     let bearer = ids.bearer(&token).await.unwrap().unwrap();
     assert_eq!(
         (bearer.user.as_str(), bearer.session_policies.len()),
@@ -287,19 +288,14 @@ async fn passwords_keys_and_tokens_lead_to_their_user() {
     ids.revoke(&token).await.unwrap();
     assert!(ids.bearer(&token).await.unwrap().is_none());
     assert!(others.bearer(&token).await.unwrap().is_none());
-    let (token, _) = ids
-        .issue(
-            &ann,
-            &Issue {
-                policies: vec![],
-                ..issue.clone()
-            },
-        )
-        .await
-        .unwrap();
+    let plain = Issue {
+        policies: vec![],
+        ..issue.clone()
+    };
+    let token = ids.issue(&ann, &plain).await.unwrap().token;
     f.clock.advance(Duration::from_secs(61));
     assert!(ids.bearer(&token).await.unwrap().is_none());
-    let (token, _) = ids.issue(&ann, &issue).await.unwrap();
+    let token = ids.issue(&ann, &issue).await.unwrap().token;
     f.change_user("one", "ann", |user| user.password_hash = None)
         .await
         .unwrap();
@@ -462,13 +458,13 @@ async fn the_root_user_keeps_its_name_and_is_made_anew() {
         kind(f.store.delete_user(&delete, &home, "root").await),
         ErrorKind::Forbidden
     );
-    let (token, _) = {
+    let token = {
         f.clock.advance(Duration::from_secs(1));
         let issue = Issue {
             lifetime: Duration::from_secs(60),
             policies: vec![],
         };
-        ids.issue(&root, &issue).await.unwrap()
+        ids.issue(&root, &issue).await.unwrap().token
     };
     assert!(ids.bearer(&token).await.unwrap().unwrap().is_root());
     f.store
@@ -530,4 +526,105 @@ async fn a_decision_can_be_explained() {
         kind(f.store.explain(&elsewhere, &ask(Action::ReadObject)).await),
         ErrorKind::Forbidden
     );
+}
+
+#[tokio::test]
+async fn a_role_is_taken_by_whom_it_trusts_and_is_void_with_either() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let home = account();
+    f.put("k", b"x").await.unwrap();
+    for who in ["ann", "bob", "reader"] {
+        f.user(home.as_str(), who, NewUser::default())
+            .await
+            .unwrap();
+    }
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let write = identity(Action::WriteRoles, home.as_str(), "role/reader");
+    let put = async |trust: &str| {
+        let trust = format!(r#"{{"Statement":[{trust}]}}"#);
+        let new = NewRole {
+            policies: vec!["read".to_owned()],
+            trust,
+        };
+        f.store.put_role(&write, &home, "reader", &new).await
+    };
+    let ann_only = format!(
+        r#"{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{home}:user/ann"}},"Action":"sts:AssumeRole",
+            "Condition":{{"StringEquals":{{"sts:ExternalId":"42"}}}}}}"#
+    );
+    put(&ann_only).await.unwrap();
+    let take = async |who: &str, external: &str| {
+        let context = trestle_access::Context::at(f.store.now()).with("sts:ExternalId", external);
+        let asked = Asked {
+            principal: ids.user(&home, who).await.unwrap().unwrap(),
+            action: Action::AssumeRole,
+            resource: Resource::Identity(home.clone(), "role/reader".to_owned()),
+            context: Arc::new(context),
+        };
+        let grant = f.store.authorize(asked).await?;
+        let assume = AssumeRole {
+            account: home.clone(),
+            role: "reader".to_owned(),
+            session: "s1".to_owned(),
+            issue: Issue {
+                lifetime: Duration::from_secs(600),
+                policies: vec![],
+            },
+        };
+        ids.assume_role(&grant, &assume).await
+    };
+    let refused = ErrorKind::Forbidden;
+    assert_eq!(kind(take("ann", "41").await), refused);
+    assert_eq!(kind(take("bob", "42").await), refused);
+    let session = take("ann", "42").await.unwrap();
+    let role = ids.bearer(&session.token).await.unwrap().unwrap();
+    assert_eq!(
+        (role.user.as_str(), role.id.as_str()),
+        ("role/reader", "reader:s1")
+    );
+    assert!(f.may(&role, Action::ReadObject).await.is_ok());
+    assert_eq!(kind(f.may(&role, Action::WriteObject).await), refused);
+    // Its keys go together, and with no others.
+    let (secret, by_key) = ids
+        .session_key(&session.access_key, &session.token)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(secret.expose(), session.secret_key.expose());
+    assert_eq!(by_key.user, role.user);
+    let other = ids.session_key("TST00", &session.token).await.unwrap();
+    assert!(other.is_none());
+    assert!(ids.access_key(&session.access_key).await.unwrap().is_none());
+    // A role gets no token, neither its own nor that of a user who is named like it.
+    let issue = Issue {
+        lifetime: Duration::from_secs(60),
+        policies: vec![],
+    };
+    assert_eq!(kind(ids.issue(&role, &issue).await), refused);
+    // Whom it names by the account alone needs leave of the account, too.
+    let of_account =
+        format!(r#"{{"Effect":"Allow","Principal":{{"AWS":"{home}"}},"Action":"sts:AssumeRole"}}"#);
+    put(&of_account).await.unwrap();
+    assert_eq!(kind(take("bob", "42").await), refused);
+    let assume = r#"{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
+    f.policy(home.as_str(), "assume", assume).await.unwrap();
+    let attach = |user: &mut User| user.policies = vec!["assume".to_owned()];
+    f.change_user(home.as_str(), "bob", attach).await.unwrap();
+    let of_bob = take("bob", "42").await.unwrap();
+    let denied = format!("{of_account},{}", of_account.replace("Allow", "Deny"));
+    put(&denied).await.unwrap();
+    assert_eq!(kind(take("bob", "42").await), refused);
+    // Void with who took it, and with the role.
+    let is_void = async |token: &str| ids.bearer(token).await.unwrap().is_none();
+    assert!(!is_void(&of_bob.token).await);
+    f.change_user(home.as_str(), "bob", |user| user.enabled = false)
+        .await
+        .unwrap();
+    assert!(is_void(&of_bob.token).await && !is_void(&session.token).await);
+    f.store.delete_role(&write, &home, "reader").await.unwrap();
+    assert!(is_void(&session.token).await);
+    f.clock.advance(Duration::from_secs(1));
+    put(&ann_only).await.unwrap();
+    assert!(is_void(&session.token).await, "another role of that name");
 }

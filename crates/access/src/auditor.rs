@@ -1,0 +1,13 @@
+//! Who is told of every decision, where it is made: no dialect can forget it.
+
+use crate::{Asked, Verdict};
+use std::net::IpAddr;
+
+/// Is told of decisions. It must not wait: a request does.
+pub trait Auditor: Send + Sync {
+    /// Something was decided.
+    fn decided(&self, asked: &Asked, verdict: &Verdict);
+
+    /// A credential of some kind was refused, for whoever it names.
+    fn refused(&self, kind: &str, name: &str, source: Option<IpAddr>);
+}

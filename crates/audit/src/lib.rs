@@ -1,0 +1,19 @@
+//! The audit log: who did what to which resource by which dialect, what was decided, and why.
+//!
+//! Lines of JSON in files that are only ever appended to. Each line has a hash over itself and the
+//! hash before it, through all files: who changes or removes one breaks the chain at its place. What
+//! a crash leaves half written at the very end is told apart from that.
+//!
+//! An entry is a decision, and no outcome: what was allowed may still have failed. Nothing secret is
+//! in it. Writing never makes a request wait: beyond what waits, entries are counted as lost, and
+//! the log says so.
+
+mod chain;
+mod entry;
+mod files;
+mod log;
+mod verify;
+
+pub use entry::Scope;
+pub use log::{AuditLog, Settings};
+pub use verify::{Report, export, verify};

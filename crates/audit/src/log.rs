@@ -1,0 +1,275 @@
+//! Writing: entries wait in a bounded queue for the one worker that appends them.
+
+use crate::chain::{self, Chain};
+use crate::entry::{self, Scope};
+use crate::files;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+use trestle_access::{Asked, Auditor, Verdict};
+use trestle_host::{Clock, Disk, File, Host, OpenMode};
+
+/// Entries that wait.
+const WAITING_MAX: usize = 8192;
+/// Entries that one write appends.
+const BATCH_MAX: usize = 512;
+/// A file that is larger is followed by another one.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// What is written is durable after this.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// How the log is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What is written down.
+    pub scope: Scope,
+    /// Most files of 16 MiB that are kept; the oldest go first.
+    pub files_max: usize,
+}
+
+enum Message {
+    Entry(String),
+    Close(SyncSender<()>),
+}
+
+/// The log.
+pub struct AuditLog {
+    scope: Scope,
+    clock: Arc<dyn Clock>,
+    sender: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AuditLog").field(&self.scope).finish()
+    }
+}
+
+impl AuditLog {
+    /// Opens the log of a data folder, and goes on where it ended.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(host: &Host, data: &Path, settings: Settings) -> io::Result<Arc<AuditLog>> {
+        let writer = Writer::open(host, &data.join(files::FOLDER), settings.files_max)?;
+        let (sender, receiver) = sync_channel(WAITING_MAX);
+        let lost = Arc::new(AtomicU64::new(0));
+        let work = run(writer, receiver, lost.clone());
+        host.spawn.worker("audit", Box::pin(work))?;
+        Ok(Arc::new(AuditLog {
+            scope: settings.scope,
+            clock: host.clock.clone(),
+            sender,
+            lost,
+        }))
+    }
+
+    /// Makes durable what was written, and writes nothing more.
+    pub fn close(&self) {
+        let (done, ended) = sync_channel(0);
+        if self.sender.send(Message::Close(done)).is_ok() {
+            // The worker drops its end.
+            let _ended = ended.recv();
+        }
+    }
+
+    fn send(&self, fields: Option<String>) {
+        let sent = fields.map(|fields| self.sender.try_send(Message::Entry(fields)));
+        if !matches!(sent, Some(Ok(()))) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Auditor for AuditLog {
+    fn decided(&self, asked: &Asked, verdict: &Verdict) {
+        if self.scope.holds(asked, verdict) {
+            self.send(entry::decided(asked, verdict));
+        }
+    }
+
+    fn refused(&self, kind: &str, name: &str, source: Option<IpAddr>) {
+        self.send(entry::refused(self.clock.now(), kind, name, source));
+    }
+}
+
+async fn run(mut writer: Writer, receiver: Receiver<Message>, lost: Arc<AtomicU64>) {
+    loop {
+        let mut closing = None;
+        let mut batch = Vec::new();
+        let mut take = |message: Message| match message {
+            Message::Entry(fields) => batch.push(fields),
+            Message::Close(done) => closing = Some(done),
+        };
+        let ended = match receiver.recv_timeout(SYNC_EVERY) {
+            Ok(message) => {
+                take(message);
+                receiver.try_iter().take(BATCH_MAX).for_each(&mut take);
+                false
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+        };
+        let gone = lost.swap(0, Ordering::Relaxed);
+        if gone > 0 {
+            let time = entry::time(writer.clock.now());
+            batch.push(format!("\"time\":\"{time}\",\"lost\":{gone}"));
+        }
+        if let Err(error) = writer.append(&batch) {
+            tracing::error!(%error, "the audit log cannot be written");
+            lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+        if let Err(error) = writer.sync(ended || closing.is_some()) {
+            tracing::error!(%error, "the audit log cannot be made durable");
+        }
+        if ended || closing.is_some() {
+            return;
+        }
+    }
+}
+
+/// The file that is written.
+struct Writer {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    folder: PathBuf,
+    files_max: usize,
+    number: u64,
+    file: Arc<dyn File>,
+    length: u64,
+    chain: Chain,
+    /// Whether something is not durable yet.
+    dirty: bool,
+    synced: Duration,
+}
+
+impl Writer {
+    fn open(host: &Host, folder: &Path, files_max: usize) -> io::Result<Writer> {
+        let disk = host.disk.clone();
+        disk.create_dir_all(folder)?;
+        let last = files::numbers(&*disk, folder)?.last().copied();
+        let begin = |number: u64, chain: Chain| -> io::Result<Writer> {
+            let file = disk.open(&files::path(folder, number), OpenMode::CreateNew)?;
+            disk.sync_dir(folder)?;
+            Ok(Writer {
+                disk: disk.clone(),
+                clock: host.clock.clone(),
+                folder: folder.to_owned(),
+                files_max,
+                number,
+                file,
+                length: 0,
+                chain,
+                dirty: false,
+                synced: host.clock.monotonic(),
+            })
+        };
+        let Some(last) = last else {
+            let mut writer = begin(1, Chain::start())?;
+            writer.head()?;
+            return Ok(writer);
+        };
+        let path = files::path(folder, last);
+        let bytes = files::read(&*disk, &path)?;
+        let walked = chain::walk(&bytes, before(&bytes));
+        if walked.whole == 0 || !walked.breaks.is_empty() {
+            let place = walked.breaks.first().copied().unwrap_or(1);
+            tracing::error!(path = %path.display(), place, "the audit log was changed");
+            let mut writer = begin(last.saturating_add(1), walked.chain)?;
+            writer.head()?;
+            return Ok(writer);
+        }
+        let file = disk.open(&path, OpenMode::ReadWrite)?;
+        let mut writer = Writer {
+            disk: disk.clone(),
+            clock: host.clock.clone(),
+            folder: folder.to_owned(),
+            files_max,
+            number: last,
+            file,
+            length: walked.whole,
+            chain: walked.chain,
+            dirty: false,
+            synced: host.clock.monotonic(),
+        };
+        let torn = bytes.len() as u64 - walked.whole;
+        if torn > 0 {
+            writer.file.set_len(walked.whole)?;
+            let time = entry::time(host.clock.now());
+            writer.append(&[format!("\"time\":\"{time}\",\"torn\":{torn}")])?;
+        }
+        Ok(writer)
+    }
+
+    /// Writes the first line of a new file.
+    fn head(&mut self) -> io::Result<()> {
+        let mut chain = self.chain.clone();
+        let line = chain.header(self.number, &entry::time(self.clock.now()));
+        self.write(&line, chain)
+    }
+
+    fn write(&mut self, text: &str, chain: Chain) -> io::Result<()> {
+        self.file.write_at(text.as_bytes(), self.length)?;
+        self.length += text.len() as u64;
+        self.chain = chain;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &[String]) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if self.length >= FILE_BYTES_MAX {
+            self.turn()?;
+        }
+        let mut chain = self.chain.clone();
+        let text: String = batch.iter().map(|fields| chain.entry(fields)).collect();
+        self.write(&text, chain)
+    }
+
+    /// Goes on in another file, and removes the oldest.
+    fn turn(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        let number = self.number.saturating_add(1);
+        let path = files::path(&self.folder, number);
+        let file = self.disk.open(&path, OpenMode::CreateNew)?;
+        self.disk.sync_dir(&self.folder)?;
+        (self.number, self.file, self.length) = (number, file, 0);
+        self.head()?;
+        let numbers = files::numbers(&*self.disk, &self.folder)?;
+        let old = numbers.len().saturating_sub(self.files_max.max(1));
+        for number in numbers.into_iter().take(old) {
+            self.disk.remove(&files::path(&self.folder, number))?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, now: bool) -> io::Result<()> {
+        let since = self.clock.monotonic().saturating_sub(self.synced);
+        if !self.dirty || !now && since < SYNC_EVERY {
+            return Ok(());
+        }
+        self.synced = self.clock.monotonic();
+        self.dirty = false;
+        self.file.sync_data()
+    }
+}
+
+/// The chain before a file's first line, as that line says, and its first entry.
+pub(crate) fn before(bytes: &[u8]) -> Chain {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(chain::Line::parse);
+    let head = lines.next().flatten().and_then(|line| line.header());
+    let first = lines.next().flatten().and_then(|line| line.number());
+    Chain {
+        head: head
+            .map_or(chain::START, |(_, previous)| previous)
+            .to_owned(),
+        next: first.unwrap_or(1),
+    }
+}

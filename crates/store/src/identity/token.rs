@@ -1,0 +1,315 @@
+//! Tokens and sessions: who they stand for, and how they become void.
+//!
+//! A token is signed and says everything; only revoked ones are rows. One of a user is void when the
+//! user's epoch changes, one of a role also when the role goes. Whoever has a token can sign with
+//! the keys that follow from it.
+
+use super::login::Identities;
+use super::{check_name, index, resource};
+use crate::row_key;
+use crate::store;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use trestle_access::{
+    Action, Grant, Policy, PolicyKind, Principal, PrincipalKind, SecretKey, TakenRole, Token,
+};
+use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
+use trestle_engine::{Commit, MetaRead, Scan, ScanItem, Write};
+
+/// The setting that holds the key of tokens, encrypted.
+const TOKEN_KEY: &str = "token-key";
+/// Longest life of a token.
+const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest life of a role's session.
+const SESSION_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+/// Longest name of a session, in bytes.
+const SESSION_NAME_BYTES_MAX: usize = 64;
+/// Revoked tokens that have ended, removed with each revocation.
+const ENDED_MAX: usize = 100;
+
+/// What a token is to be like.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// How long it is valid, up to 7 days; up to 12 hours of a role.
+    pub lifetime: Duration,
+    /// Policies that narrow it, as JSON.
+    pub policies: Vec<String>,
+}
+
+/// A role to take for a while.
+#[derive(Clone, Debug)]
+pub struct AssumeRole {
+    /// The role's account.
+    pub account: AccountId,
+    /// The role.
+    pub role: String,
+    /// What the session is called, in logs and in policies.
+    pub session: String,
+    /// What its token is to be like.
+    pub issue: Issue,
+}
+
+/// A token, and the keys that follow from it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The token: to be borne, or sent with what is signed.
+    pub token: String,
+    /// The access key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: SecretKey,
+    /// When it all ends.
+    pub expires: Timestamp,
+}
+
+fn refused() -> Error {
+    Error::new(ErrorKind::Forbidden, "this principal cannot have a token")
+}
+
+impl Identities {
+    /// Issues a token to a principal.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a lifetime or a policy that cannot be; `TooLarge`; `Forbidden` for whoever
+    /// has no tokens: nobody, roles, and sessions, whose scope would be lost.
+    pub async fn issue(&self, principal: &Principal, issue: &Issue) -> Result<Session> {
+        if issue.lifetime.is_zero() || issue.lifetime > LIFETIME_MAX {
+            return Err(Error::invalid("a token lives from 1 second to 7 days"));
+        }
+        if !principal.session_policies.is_empty() {
+            return Err(refused());
+        }
+        self.session(principal, issue, None).await
+    }
+
+    /// Lets a user take a role.
+    ///
+    /// The grant: `AssumeRole` on the role.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a lifetime, a name or a policy that cannot be; `TooLarge`; `Forbidden`,
+    /// also for nobody and for roles, which take no others.
+    pub async fn assume_role(&self, grant: &Grant, assume: &AssumeRole) -> Result<Session> {
+        let AssumeRole {
+            account,
+            role,
+            session,
+            issue,
+        } = assume;
+        store::require(grant, Action::AssumeRole, &resource(account, "role", role))?;
+        if issue.lifetime.is_zero() || issue.lifetime > SESSION_MAX {
+            return Err(Error::invalid("a session lives from 1 second to 12 hours"));
+        }
+        check_name("session", session)?;
+        if session.len() > SESSION_NAME_BYTES_MAX {
+            let message = format!("a session's name has at most {SESSION_NAME_BYTES_MAX} bytes");
+            return Err(Error::invalid(message));
+        }
+        let read = self.store.snapshot().await?;
+        self.store.confirm(&*read, grant, None, None).await?;
+        let known = self.store.known_role(&*read, account, role).await?;
+        let missing = || Error::not_found(Noun::Role, format!("{account}/{role}"));
+        let taken = TakenRole {
+            account: account.to_string(),
+            role: role.clone(),
+            session: session.clone(),
+            made: known.ok_or_else(missing)?.epoch,
+        };
+        drop(read);
+        self.session(grant.principal(), issue, Some(taken)).await
+    }
+
+    async fn session(
+        &self,
+        principal: &Principal,
+        issue: &Issue,
+        role: Option<TakenRole>,
+    ) -> Result<Session> {
+        for policy in &issue.policies {
+            Policy::parse(policy, PolicyKind::Session)?;
+        }
+        // A role's token would outlive who took it.
+        if matches!(principal.kind(), PrincipalKind::Role { .. }) {
+            return Err(refused());
+        }
+        let account = principal.account().ok_or_else(refused)?;
+        let read = self.store.snapshot().await?;
+        let known = self
+            .store
+            .known_user(&*read, account, &principal.user)
+            .await?;
+        let known = known
+            .filter(|known| known.facts.enabled)
+            .ok_or_else(refused)?;
+        let now = self.store.host.clock.now();
+        let lifetime = u64::try_from(issue.lifetime.as_micros()).unwrap_or(u64::MAX);
+        let token = Token {
+            id: self.store.host.id().to_string(),
+            account: account.to_string(),
+            user: principal.user.clone(),
+            epoch: known.epoch,
+            issued: now.0,
+            expires: now.0.saturating_add(lifetime),
+            policies: issue.policies.clone(),
+            role,
+        };
+        let key = self.token_key().await?;
+        Ok(Session {
+            access_key: token.access_key(),
+            secret_key: token.secret_key(key),
+            expires: Timestamp(token.expires),
+            token: token.sign(key)?,
+        })
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn bearer(&self, token: &str) -> Result<Option<Arc<Principal>>> {
+        let known = match self.read_token(token).await? {
+            Some(token) => self.principal_of(&token).await?,
+            None => None,
+        };
+        if known.is_none() {
+            self.store.audit.refused("token", "", None);
+        }
+        Ok(known)
+    }
+
+    /// The secret of the access key that goes with a token, and who both stand for; none when they
+    /// do not go together, or the token is not valid.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn session_key(
+        &self,
+        access_key: &str,
+        token: &str,
+    ) -> Result<Option<(SecretKey, Arc<Principal>)>> {
+        let Some(token) = self.read_token(token).await? else {
+            return Ok(None);
+        };
+        if token.access_key() != access_key {
+            return Ok(None);
+        }
+        let Some(principal) = self.principal_of(&token).await? else {
+            return Ok(None);
+        };
+        let mut principal = (*principal).clone();
+        principal.access_key = Some(access_key.to_owned());
+        let secret = token.secret_key(self.token_key().await?);
+        Ok(Some((secret, Arc::new(principal))))
+    }
+
+    /// Who a token stands for now.
+    async fn principal_of(&self, token: &Token) -> Result<Option<Arc<Principal>>> {
+        let read = self.store.snapshot().await?;
+        if read.get(&row_key::revoked(&token.id)).await?.is_some() {
+            return Ok(None);
+        }
+        let epoch = Some(token.epoch);
+        let user = self
+            .enabled(&*read, &token.account, &token.user, epoch)
+            .await?;
+        let Some(user) = user else {
+            return Ok(None);
+        };
+        let mut principal = match &token.role {
+            None => (*user).clone(),
+            Some(taken) => match self.taken(&*read, taken).await? {
+                Some(role) => role,
+                None => return Ok(None),
+            },
+        };
+        for text in &token.policies {
+            let policy = Policy::parse(text, PolicyKind::Session)?;
+            principal.session_policies.push(Arc::new(policy));
+        }
+        principal.issued = Some(Timestamp(token.issued));
+        Ok(Some(Arc::new(principal)))
+    }
+
+    /// A role that was taken, if it still is the one that it was.
+    async fn taken(&self, read: &dyn MetaRead, taken: &TakenRole) -> Result<Option<Principal>> {
+        let TakenRole { role, session, .. } = taken;
+        let Ok(account) = AccountId::parse(taken.account.as_str()) else {
+            return Ok(None);
+        };
+        let known = self.store.known_role(read, &account, role).await?;
+        let same = known.is_some_and(|known| known.epoch == taken.made);
+        Ok(same.then(|| Principal::role(account, role, session)))
+    }
+
+    /// What a token says, when it is one of this store's and has not ended.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn read_token(&self, token: &str) -> Result<Option<Token>> {
+        let now = self.store.host.clock.now();
+        Ok(Token::verify(token, self.token_key().await?, now))
+    }
+
+    /// Voids a token. Another text is no error: it is no token afterwards either.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn revoke(&self, token: &str) -> Result<()> {
+        let Some(token) = self.read_token(token).await? else {
+            return Ok(());
+        };
+        let now = self.store.host.clock.now();
+        let mut writes = vec![index(
+            row_key::revoked(&token.id),
+            &token.expires.to_be_bytes(),
+        )];
+        let read = self.store.snapshot().await?;
+        let ended = Scan::prefix(row_key::revoked(""), ENDED_MAX);
+        for item in read.scan(&ended).await? {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            let expires = <[u8; 8]>::try_from(&row.value[..]).map(u64::from_be_bytes);
+            if expires.is_ok_and(|at| at < now.0) {
+                writes.push(Write::Delete { key });
+            }
+        }
+        drop(read);
+        let commit = Commit {
+            writes,
+            ..Commit::default()
+        };
+        self.store.engine.meta.commit(commit).await.map(drop)
+    }
+
+    /// The key of tokens: one for all servers over one engine, made when it is first needed.
+    async fn token_key(&self) -> Result<&[u8; 32]> {
+        let load = || async {
+            for _ in 0..2 {
+                if let Some(wrapped) = self.store.setting(TOKEN_KEY).await? {
+                    let key = self
+                        .store
+                        .unwrap_secret(TOKEN_KEY.as_bytes(), &wrapped)
+                        .await?;
+                    let wrong = || Error::corrupt("the key of tokens has the wrong length");
+                    return <[u8; 32]>::try_from(key.as_slice()).map_err(|_| wrong());
+                }
+                let mut key = [0; 32];
+                self.store.host.random.fill(&mut key);
+                let wrapped = self.store.wrap_secret(TOKEN_KEY.as_bytes(), &key).await?;
+                let made = self
+                    .store
+                    .set_setting(TOKEN_KEY, Bytes::from(wrapped), true);
+                match made.await {
+                    Ok(()) => return Ok(key),
+                    // Another server was first: its key counts.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(store::conflict())
+        };
+        self.token_key.get_or_try_init(load).await
+    }
+}
