@@ -8,8 +8,9 @@ use std::process::Command;
 
 /// The black-box tests whose meaning does not change when a proxy stands in between.
 const BEHIND_NGINX: [&str; 4] = ["clients::", "keys::", "listing::", "objects::"];
-/// Those of them whose requests nginx answers itself: malformed ones, and a key with a NUL.
-const REFUSED_BY_NGINX: [&str; 3] = [
+/// Those of them whose requests nginx answers itself: malformed ones, a key with a NUL, TRACE.
+const REFUSED_BY_NGINX: [&str; 4] = [
+    "clients::schemathesis_finds_nothing",
     "keys::every_key_is_its_own_object",
     "keys::what_is_no_key_is_refused",
     "objects::only_root_may_come_in",

@@ -6,7 +6,7 @@ use crate::representation::path_of;
 use crate::route::Call;
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -226,5 +226,8 @@ pub(crate) async fn answer(call: Call<'_>, bucket: BucketName) -> Answer {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Many proxies hold back what is short.
+    let unbuffered = HeaderName::from_static("x-accel-buffering");
+    headers.insert(unbuffered, HeaderValue::from_static("no"));
     Ok(response)
 }
