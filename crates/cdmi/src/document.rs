@@ -1,8 +1,11 @@
 //! Documents of requests: JSON into what a client asks for, with at most one source of a value.
 
 use crate::value::Encoding;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use trestle_core::{Error, ErrorKind, Result};
 
 /// Largest document, in bytes.
@@ -77,6 +80,37 @@ pub(crate) struct Document {
     pub(crate) unknown: BTreeMap<String, Value>,
 }
 
+/// The fields of a document. One that stands twice is refused: another reader could take the other.
+struct Once(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(OfMap)
+    }
+}
+
+struct OfMap;
+
+impl<'de> Visitor<'de> for OfMap {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> std::result::Result<Once, A::Error> {
+        let mut map = Map::new();
+        while let Some((name, value)) = fields.next_entry::<String, Value>()? {
+            if map.contains_key(&name) {
+                let message = format!("the field {name:?} stands twice");
+                return Err(A::Error::custom(message));
+            }
+            map.insert(name, value);
+        }
+        Ok(Once(map))
+    }
+}
+
 impl Document {
     /// Parses a document.
     ///
@@ -94,14 +128,14 @@ impl Document {
         if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(Document::default());
         }
-        let map = match serde_json::from_slice(text) {
-            Ok(Value::Object(map)) => map,
-            Ok(_) => return Err(Error::invalid("the document is not a JSON object")),
-            Err(error) => {
-                return Err(Error::invalid(format!("the document is not JSON: {error}")));
-            }
-        };
-        Document::from_map(map)
+        let once: Once = serde_json::from_slice(text).map_err(|error| {
+            let what = match error.is_data() {
+                true => "is not understood",
+                false => "is not JSON",
+            };
+            Error::invalid(format!("the document {what}: {error}"))
+        })?;
+        Document::from_map(once.0)
     }
 
     /// Reads the fields of a JSON object.
