@@ -71,7 +71,7 @@ async fn http2_is_spoken_to_who_begins_with_it() {
         .header("expect", "x")
         .body(Body::empty())
         .unwrap();
-    assert_eq!(second(connect().await, expect).await.0, 400);
+    assert_eq!(second(connect().await, expect).await.0, 417);
     // What only looks like it for a while is HTTP/1, and refused as such.
     assert_eq!(
         server
