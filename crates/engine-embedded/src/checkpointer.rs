@@ -58,6 +58,10 @@ impl Checkpointer {
                 // what the checkpoint had written by then counts as little as after a kill.
                 self.failed = true;
                 if let Err(error) = self.open_again() {
+                    if error.kind() != ErrorKind::NoSpace {
+                        // A sync that failed, perhaps: a second try would believe what is lost.
+                        return Err(error);
+                    }
                     tracing::warn!(%error, "the index cannot be opened anew on a full disk yet");
                 }
             }

@@ -6,6 +6,7 @@
 
 use crate::blocks::{Place, Segment};
 use crate::codec::Fields;
+use crate::layout::sync_failed;
 use crate::memtable::Memtable;
 use crate::row::StoredRow;
 use crate::snapshot::EncodedRow;
@@ -273,6 +274,14 @@ pub(crate) fn read_failed(error: StorageError) -> Error {
 impl Index {
     /// Opens the index in `file`, making its tables when the file is empty.
     pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
+        // A run that was killed may have made the file longer without that being durable. redb takes
+        // the length that it finds for durable, and writes there.
+        let length = file.len()?;
+        if length > 0 {
+            file.set_len(length)?;
+            let synced = file.sync_data();
+            synced.map_err(|error| sync_failed("the index", error))?;
+        }
         Index::over(Medium(file), cache_bytes)
     }
 

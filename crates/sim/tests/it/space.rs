@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use trestle_core::ErrorKind;
 use trestle_engine::{Body, Commit, Urgency, Write};
 use trestle_engine_embedded::Settings;
-use trestle_host::Disk;
+use trestle_host::{Disk, SeededRandom};
 
 const KEY: Bytes = Bytes::from_static(b"key");
 
@@ -247,4 +247,47 @@ fn log_segments_are_used_again_and_none_is_kept_for_nothing() {
     machine.start();
     assert_eq!(spares(&machine), 0);
     assert!(machine.has(b"row 0") && machine.is_writable());
+}
+
+/// The process is killed while the index grows, and the power goes while the next one starts.
+#[test]
+fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let settings = Settings {
+        memtable_bytes: 16 << 10,
+        log_segment_bytes: 64 << 10,
+        index_cache_bytes: 0,
+        ..Settings::default()
+    };
+    let row = |number: u64| Commit {
+        writes: vec![Write::Put {
+            key: format!("more {number}").into(),
+            value: Bytes::from(vec![7; 4000]),
+            body: None,
+        }],
+        ..Commit::default()
+    };
+    let mut stopped = 0;
+    for after in 0..30 {
+        for then in (0..40).step_by(3) {
+            let mut machine = Machine::new(settings.clone());
+            for number in 0..12 {
+                assert!(machine.commit(row(number)).is_ok());
+            }
+            machine.disk.stop_after(Some(after));
+            machine.tidy();
+            machine.disk.kill();
+            machine.spawn.kill();
+            machine.disk.stop_after(Some(then));
+            let opening =
+                trestle_engine_embedded::open(&machine.host, "/data".as_ref(), settings.clone());
+            let opened = machine.spawn.run(opening);
+            stopped += usize::from(opened.is_some_and(|opened| opened.is_err()));
+            machine.disk.crash(&SeededRandom::new(after * 100 + then));
+            machine.spawn.kill();
+            machine.start();
+            assert!(machine.has(b"more 11"), "{after} {then}");
+        }
+    }
+    assert!(stopped > 100, "{stopped} starts were stopped");
 }
