@@ -353,3 +353,37 @@ fn a_role_is_taken_over_http_and_its_token_is_borne() {
         (&value!("role"), &value!("today"))
     );
 }
+
+#[test]
+fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let boss = &mut user(server, ("home", "boss"), true, NOTHING);
+    assert_eq!(put(boss, "/rest/open/", b"").status, 201);
+    assert_eq!(put(boss, "/rest/open/k", b"x").status, 201);
+    let policy = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::open/*"}}"#;
+    document(boss, "PUT", "/-/buckets/open/policy", policy);
+    let nobody = &mut Client::anonymous(server.address);
+    let mut seen = || {
+        let targets = ["/rest/open/k", "/open/k"];
+        targets.map(|target| send(nobody, "GET", target).status)
+    };
+    assert_eq!(seen(), [200, 200]);
+    let block = "/-/accounts/home/public-access";
+    let all =
+        r#"{"block_acls":true,"ignore_acls":true,"block_policy":true,"restrict_buckets":true}"#;
+    document(boss, "PUT", block, all);
+    assert_eq!(seen(), [401, 403]);
+    assert_eq!(send(boss, "GET", "/rest/open/k").status, 200);
+    let set = boss.send(
+        "PUT",
+        "/-/buckets/open/policy",
+        &[],
+        policy.replace("GetObject", "PutObject").as_bytes(),
+    );
+    assert_eq!(set.unwrap().status, 403);
+    let mut stranger = user(server, ("away", "ann"), true, NOTHING);
+    assert_eq!(send(&mut stranger, "DELETE", block).status, 403);
+    assert_eq!(send(boss, "DELETE", block).status, 204);
+    assert_eq!(seen(), [200, 200]);
+}

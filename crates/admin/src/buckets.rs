@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trestle_access::{Action, Resource};
-use trestle_core::BucketName;
+use trestle_core::{AccountId, BucketName};
 use trestle_http::Problem;
 use trestle_store::{BucketProperties, PublicAccessBlock};
 
@@ -17,6 +17,58 @@ struct BlockDocument {
     ignore_acls: bool,
     block_policy: bool,
     restrict_buckets: bool,
+}
+
+impl BlockDocument {
+    fn of(block: PublicAccessBlock) -> Self {
+        BlockDocument {
+            block_acls: block.block_acls,
+            ignore_acls: block.ignore_acls,
+            block_policy: block.block_policy,
+            restrict_buckets: block.restrict_buckets,
+        }
+    }
+
+    fn block(&self) -> PublicAccessBlock {
+        PublicAccessBlock {
+            block_acls: self.block_acls,
+            ignore_acls: self.ignore_acls,
+            block_policy: self.block_policy,
+            restrict_buckets: self.restrict_buckets,
+        }
+    }
+}
+
+/// The block of public access of all buckets of an account.
+pub(crate) async fn of_account(mut call: Call<'_>, account: &AccountId) -> Answer {
+    let resource = Resource::Account(account.clone());
+    let (read, write) = (
+        Action::ReadAccountPublicAccess,
+        Action::WriteAccountPublicAccess,
+    );
+    let block = match call.method {
+        Method::GET | Method::HEAD => {
+            call.no_body()?;
+            let grant = call.grant(read, resource).await?;
+            let found = call.store().account_public_access(&grant, account).await;
+            return ok(&BlockDocument::of(found.map_err(problem)?));
+        }
+        Method::PUT => call.json::<BlockDocument>().await?.block(),
+        Method::DELETE => {
+            call.no_body()?;
+            PublicAccessBlock::default()
+        }
+        _ => return not_allowed("GET, HEAD, PUT, DELETE"),
+    };
+    let grant = call.grant(write, resource).await?;
+    let set = call
+        .store()
+        .set_account_public_access(&grant, account, block);
+    set.await.map_err(problem)?;
+    match call.method {
+        Method::DELETE => nothing(),
+        _ => ok(&BlockDocument::of(block)),
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,14 +164,7 @@ fn parsed(part: &str, text: &str) -> Result<Set, Problem> {
         }
         _ => {
             let block: BlockDocument = serde_json::from_str(text).map_err(bad)?;
-            Box::new(move |p| {
-                p.public_access = PublicAccessBlock {
-                    block_acls: block.block_acls,
-                    ignore_acls: block.ignore_acls,
-                    block_policy: block.block_policy,
-                    restrict_buckets: block.restrict_buckets,
-                };
-            })
+            Box::new(move |p| p.public_access = block.block())
         }
     })
 }
@@ -135,13 +180,7 @@ fn shown(part: &str, properties: &BucketProperties) -> Answer {
             };
         }
         _ => {
-            let block = properties.public_access;
-            return ok(&BlockDocument {
-                block_acls: block.block_acls,
-                ignore_acls: block.ignore_acls,
-                block_policy: block.block_policy,
-                restrict_buckets: block.restrict_buckets,
-            });
+            return ok(&BlockDocument::of(properties.public_access));
         }
     };
     let missing = || Problem::not_found(format!("the bucket has no {part}"));

@@ -232,6 +232,9 @@ impl Admin {
             ["buckets", bucket, part] => buckets::answer(call, bucket, part).await,
             ["accounts"] => identities::accounts(call).await,
             ["accounts", account] => identities::account(call, &parse(account)?).await,
+            ["accounts", account, "public-access"] => {
+                buckets::of_account(call, &parse(account)?).await
+            }
             ["accounts", account, kind] => identities::list(call, &parse(account)?, kind).await,
             ["accounts", account, "users", user] => {
                 users::answer(call, &parse(account)?, user).await

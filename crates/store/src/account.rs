@@ -2,6 +2,7 @@
 //! nothing.
 
 use crate::nouns::{Account, AccountProperties, AccountUsage};
+use crate::properties::PublicAccessBlock;
 use crate::record::{AccountRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, ATTEMPTS_MAX, Store, counter, require};
@@ -147,6 +148,60 @@ impl Store {
         change: &ChangeAccount<'_>,
     ) -> Result<Account> {
         require(grant, Action::WriteAccount, &Resource::Account(id.clone()))?;
+        let change = |properties: &mut AccountProperties| {
+            let block = properties.public_access;
+            change(properties)?;
+            // That is another right's.
+            match properties.public_access == block {
+                true => Ok(()),
+                false => Err(store::no_grant()),
+            }
+        };
+        self.change_account(grant, id, &change).await
+    }
+
+    /// What public access all buckets of an account refuse.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `Forbidden`.
+    pub async fn account_public_access(
+        &self,
+        grant: &Grant,
+        id: &AccountId,
+    ) -> Result<PublicAccessBlock> {
+        let resource = Resource::Account(id.clone());
+        require(grant, Action::ReadAccountPublicAccess, &resource)?;
+        let read = self.snapshot().await?;
+        self.confirm(&*read, grant, None, None).await?;
+        let found = find_account(&*read, id).await?;
+        Ok(found.account.properties.public_access)
+    }
+
+    /// Changes what public access all buckets of an account refuse, those to come too.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `Forbidden`; `Conflict`.
+    pub async fn set_account_public_access(
+        &self,
+        grant: &Grant,
+        id: &AccountId,
+        block: PublicAccessBlock,
+    ) -> Result<()> {
+        let resource = Resource::Account(id.clone());
+        require(grant, Action::WriteAccountPublicAccess, &resource)?;
+        let change = |properties: &mut AccountProperties| {
+            properties.public_access = block;
+            Ok(())
+        };
+        self.change_account(grant, id, &change).await.map(drop)
+    }
+
+    async fn change_account(
+        &self,
+        grant: &Grant,
+        id: &AccountId,
+        change: &ChangeAccount<'_>,
+    ) -> Result<Account> {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let confirmed = self.confirm(&*read, grant, None, None).await?;
@@ -159,7 +214,8 @@ impl Store {
             }
             check(&found.account.properties)?;
             // What is known of identities covers who else may use an account.
-            let rights = before.acl != found.account.properties.acl;
+            let after = &found.account.properties;
+            let rights = before.acl != after.acl || before.public_access != after.public_access;
             let expected = vec![found.expectation(), confirmed];
             if self
                 .write_account(expected, &mut found.account, rights)

@@ -8,6 +8,7 @@
 use crate::identity;
 use crate::properties::{BucketProperties, PublicAccessBlock};
 use crate::store::{self, FoundBucket, FoundObject, Store};
+use std::sync::Arc;
 use trestle_access::{
     Acl, Action, Asked, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind, Resource,
     Revisions, Seen, Verdict,
@@ -102,11 +103,20 @@ impl Store {
         bucket: Option<&FoundBucket>,
     ) -> Result<Facts> {
         let known = self.known_of(read, &asked.principal).await?;
+        let mut found = bucket.map(|found| self.bucket_facts(found)).transpose()?;
+        if let (Some(facts), Some(bucket)) = (&mut found, bucket) {
+            let account = &bucket.bucket.owner.account;
+            let block = self.known_account(read, account).await?.block;
+            if block != PublicAccessBlock::default() {
+                let facts = Arc::make_mut(facts);
+                facts.public_access = facts.public_access.or(identity::block_of(&block));
+            }
+        }
         Ok(Facts {
             revisions: revisions(identity::revision(read).await?, bucket, &Seen::Unread),
             identity: known.map(|known| known.facts.clone()),
             account_acl: Seen::Unread,
-            bucket: bucket.map(|found| self.bucket_facts(found)).transpose()?,
+            bucket: found,
             trust: self.known_trust(read, asked).await?,
             object: Seen::Unread,
         })
@@ -150,7 +160,7 @@ impl Store {
         };
         let acl = match account {
             None => None,
-            Some(account) => self.known_account_acl(read, &account).await?,
+            Some(account) => self.known_account(read, &account).await?.acl.clone(),
         };
         facts.account_acl = acl.map_or(Seen::Absent, Seen::There);
         Ok(())
@@ -215,8 +225,8 @@ pub(crate) fn check_bucket(
     name: &BucketName,
     former: &BucketProperties,
     new: &BucketProperties,
+    block: &PublicAccessBlock,
 ) -> Result<()> {
-    let block = &new.public_access;
     if let Some(text) = new.policy.as_ref().filter(|_| new.policy != former.policy) {
         let policy = Policy::parse(text, PolicyKind::Bucket(name.as_str()))?;
         if block.block_policy && policy.is_public() {

@@ -98,7 +98,6 @@ impl Store {
                     format!("bucket {name} already exists"),
                 ));
             }
-            drop(read);
             let bucket = Bucket {
                 id: BucketId(self.host.id()),
                 name: global.clone().unwrap_or_else(|| name.clone()),
@@ -107,8 +106,10 @@ impl Store {
                 properties: properties.clone(),
                 held: Vec::new(),
             };
+            let block = self.block_within(&*read, &bucket).await?;
+            drop(read);
             let none = BucketProperties::default();
-            authorize::check_bucket(&bucket.name, &none, &bucket.properties)?;
+            authorize::check_bucket(&bucket.name, &none, &bucket.properties, &block)?;
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
             if self.try_commit(commit).await? {

@@ -59,10 +59,11 @@ impl Store {
                 }
                 return Ok(bucket);
             }
+            let block = self.block_within(&*read, &bucket).await?;
             drop(read);
             check_transition(former, &bucket.properties)?;
             check_limits(&bucket.properties)?;
-            authorize::check_bucket(&bucket.name, former, &bucket.properties)?;
+            authorize::check_bucket(&bucket.name, former, &bucket.properties, &block)?;
             let commit = Commit {
                 expectations,
                 writes: vec![Write::Put {

@@ -13,7 +13,9 @@ pub use upload::{
 
 use crate::encryption::{Encrypt, Encryption};
 use crate::manifest::{Manifest, md5};
-use crate::properties::{BucketProperties, Checksum, ObjectProperties, Quota, Retention, Written};
+use crate::properties::{
+    BucketProperties, Checksum, ObjectProperties, PublicAccessBlock, Quota, Retention, Written,
+};
 use crate::receive::BodyChecks;
 use crate::tree::Change;
 use std::collections::BTreeMap;
@@ -98,6 +100,8 @@ pub struct AccountProperties {
     pub documents: BTreeMap<String, String>,
     /// It was given up: it takes no new bucket.
     pub closed: bool,
+    /// What public access all its buckets refuse.
+    pub public_access: PublicAccessBlock,
 }
 
 /// What a key names, without its bytes.

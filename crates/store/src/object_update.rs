@@ -120,8 +120,8 @@ impl Store {
             .as_ref()
             .filter(|_| properties.acl != former.acl)
         {
-            let block = &bucket.bucket.properties.public_access;
-            crate::authorize::check_acl(block, acl)?;
+            let block = self.block_within(read, &bucket.bucket).await?;
+            crate::authorize::check_acl(&block, acl)?;
         }
         let mut object = found.object.clone();
         object.change = object.change.saturating_add(1);

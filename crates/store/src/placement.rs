@@ -249,8 +249,9 @@ impl Slot {
     ) -> Result<Option<Changes>> {
         self.check_held()?;
         if let Some(acl) = &object.acl {
-            let block = &self.bucket.bucket.properties.public_access;
-            crate::authorize::check_acl(block, acl)?;
+            let read = store.snapshot().await?;
+            let block = store.block_within(&*read, &self.bucket.bucket).await?;
+            crate::authorize::check_acl(&block, acl)?;
         }
         let guard = Guard::at(store.host.clock.now());
         let Some(mut changes) = self.make_way(store, guard).await? else {

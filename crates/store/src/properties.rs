@@ -180,3 +180,33 @@ pub struct Checksum {
     /// A checksum of so many parts' checksums, rather than of the bytes.
     pub composite_of: Option<u32>,
 }
+
+impl PublicAccessBlock {
+    /// What either of two blocks.
+    #[must_use]
+    pub(crate) fn or(self, other: PublicAccessBlock) -> PublicAccessBlock {
+        PublicAccessBlock {
+            block_acls: self.block_acls || other.block_acls,
+            ignore_acls: self.ignore_acls || other.ignore_acls,
+            block_policy: self.block_policy || other.block_policy,
+            restrict_buckets: self.restrict_buckets || other.restrict_buckets,
+        }
+    }
+
+    /// Its four marks as bits, from the lowest, in the order of its fields.
+    pub(crate) fn bits(self) -> u8 {
+        u8::from(self.block_acls)
+            | u8::from(self.ignore_acls) << 1
+            | u8::from(self.block_policy) << 2
+            | u8::from(self.restrict_buckets) << 3
+    }
+
+    pub(crate) fn of_bits(bits: u8) -> PublicAccessBlock {
+        PublicAccessBlock {
+            block_acls: bits & 1 != 0,
+            ignore_acls: bits & 2 != 0,
+            block_policy: bits & 4 != 0,
+            restrict_buckets: bits & 8 != 0,
+        }
+    }
+}

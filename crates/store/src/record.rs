@@ -25,7 +25,7 @@ pub(crate) use object::ObjectRecord;
 pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};
 
 use crate::nouns::{Account, AccountProperties};
-use crate::properties::Quota;
+use crate::properties::{PublicAccessBlock, Quota};
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::collections::BTreeMap;
@@ -176,6 +176,9 @@ pub(crate) struct AccountRecord {
     documents: Option<BTreeMap<String, String>>,
     #[n(9)]
     closed: Option<bool>,
+    /// Bits of the block of public access; absent when it is empty.
+    #[n(10)]
+    public_access: Option<u8>,
 }
 
 impl AccountRecord {
@@ -186,6 +189,7 @@ impl AccountRecord {
             quota,
             documents,
             closed,
+            public_access,
         } = &account.properties;
         Ok(AccountRecord {
             created: account.created.0,
@@ -196,6 +200,7 @@ impl AccountRecord {
             quota_objects: quota.objects,
             documents: filled(documents),
             closed: closed.then_some(true),
+            public_access: Some(public_access.bits()).filter(|bits| *bits != 0),
         })
     }
 
@@ -218,6 +223,7 @@ impl AccountRecord {
                 quota,
                 documents: self.documents.unwrap_or_default(),
                 closed: self.closed.unwrap_or_default(),
+                public_access: PublicAccessBlock::of_bits(self.public_access.unwrap_or_default()),
             },
         })
     }

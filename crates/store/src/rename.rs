@@ -264,7 +264,8 @@ impl Slot {
             }
             let acl = version.object.acl.as_ref().filter(|_| !self.is_of(to.0));
             if let Some(acl) = acl {
-                crate::authorize::check_acl(&to.0.bucket.properties.public_access, acl)?;
+                let block = store.block_within(read, &to.0.bucket).await?;
+                crate::authorize::check_acl(&block, acl)?;
             }
             tally.add(match version.is_current() {
                 true => Tally::current(&version.object),

@@ -421,6 +421,7 @@ async fn delete(call: &Call) -> Outcome<Response<Body>> {
     }
     let close = |properties: &mut AccountProperties| {
         *properties = AccountProperties {
+            public_access: properties.public_access,
             closed: true,
             ..AccountProperties::default()
         };

@@ -43,6 +43,14 @@ pub(crate) struct KnownKey {
     pub(crate) secret: SecretKey,
 }
 
+/// What an account says of who else may use it.
+#[derive(Debug, Default)]
+pub(crate) struct KnownAccount {
+    pub(crate) acl: Option<Arc<Acl>>,
+    /// What all its buckets refuse.
+    pub(crate) block: crate::PublicAccessBlock,
+}
+
 type UserName = (AccountId, String);
 
 #[derive(Debug, Default)]
@@ -52,7 +60,7 @@ struct Kept {
     roles: HashMap<UserName, Option<Arc<Known>>>,
     policies: HashMap<UserName, Arc<Policy>>,
     keys: HashMap<String, Option<Arc<KnownKey>>>,
-    accounts: HashMap<AccountId, Option<Arc<Acl>>>,
+    accounts: HashMap<AccountId, Arc<KnownAccount>>,
 }
 
 /// The cache.
@@ -303,12 +311,12 @@ impl Store {
         Ok(known)
     }
 
-    /// The ACL of an account; none when it has none, or does not exist.
-    pub(crate) async fn known_account_acl(
+    /// An account; as one that says nothing when it does not exist.
+    pub(crate) async fn known_account(
         &self,
         read: &dyn MetaRead,
         account: &AccountId,
-    ) -> Result<Option<Arc<Acl>>> {
+    ) -> Result<Arc<KnownAccount>> {
         let revision = super::revision(read).await?;
         let kept = self
             .cache
@@ -317,15 +325,31 @@ impl Store {
             return Ok(known);
         }
         let found = match crate::account::find_account(read, account).await {
-            Ok(found) => found.account.properties.acl,
-            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Account) => None,
+            Ok(found) => found.account.properties,
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Account) => {
+                crate::AccountProperties::default()
+            }
             Err(error) => return Err(error),
         };
-        let acl = found.as_deref().map(parse_acl).transpose()?.map(Arc::new);
+        let acl = found.acl.as_deref().map(parse_acl).transpose()?;
+        let known = Arc::new(KnownAccount {
+            acl: acl.map(Arc::new),
+            block: found.public_access,
+        });
         let key = account.clone();
         self.cache
-            .put(revision, |kept| &mut kept.accounts, key, acl.clone());
-        Ok(acl)
+            .put(revision, |kept| &mut kept.accounts, key, known.clone());
+        Ok(known)
+    }
+
+    /// What public access a bucket refuses, by itself or by its account.
+    pub(crate) async fn block_within(
+        &self,
+        read: &dyn MetaRead,
+        bucket: &Bucket,
+    ) -> Result<crate::PublicAccessBlock> {
+        let account = self.known_account(read, &bucket.owner.account).await?;
+        Ok(bucket.properties.public_access.or(account.block))
     }
 
     /// What decisions need to know of a bucket.
