@@ -147,8 +147,16 @@ fn by_id(world: &mut World, name: &str) -> bool {
         }
         "cdmi_serialize_dataobject_to_ID"
         | "cdmi_serialize_container_to_ID"
-        | "cdmi_serialize_queue_to_ID" => {
+        | "cdmi_serialize_queue_to_ID"
+        | "cdmi_serialize_domain_to_ID" => {
             let (path, made) = match name {
+                "cdmi_serialize_domain_to_ID" => {
+                    let domains = world.read("/cdmi_domains/?children", CONTAINER);
+                    let first = domains["children"][0].as_str().unwrap();
+                    let path = format!("/cdmi_domains/{first}");
+                    let made = world.read(&path, DOMAIN);
+                    (path, made)
+                }
                 "cdmi_serialize_queue_to_ID" => world.queue(),
                 "cdmi_serialize_container_to_ID" => world.container(),
                 _ => world.object(json!({"value": "x"})),
@@ -426,8 +434,15 @@ fn within(world: &mut World, parent: &str, name: &str) -> bool {
             create(client, &format!("{path}/"), json!({"move": from}));
             status(&get(client, &from, CONTAINER), 404);
         }
-        "cdmi_serialize_dataobject" | "cdmi_serialize_container" | "cdmi_serialize_queue" => {
+        "cdmi_serialize_dataobject"
+        | "cdmi_serialize_container"
+        | "cdmi_serialize_queue"
+        | "cdmi_serialize_domain" => {
             let from = match name {
+                "cdmi_serialize_domain" => {
+                    let made = read(client, &object, OBJECT);
+                    made["domainURI"].as_str().unwrap().to_owned()
+                }
                 "cdmi_serialize_queue" => queue,
                 "cdmi_serialize_container" => container,
                 _ => object,
@@ -621,6 +636,17 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             status(&world.call("PATCH", &path, DOMAIN, change), 204);
             assert_eq!(world.read(&path, DOMAIN)["metadata"]["a"], "c");
         }
+        "cdmi_domain_summary" => return summary(world, name),
+        "cdmi_copy_domain" | "cdmi_deserialize_domain" => {
+            let source = match name {
+                "cdmi_copy_domain" => json!({"copy": path}),
+                _ => json!({"deserialize": world.object(json!({"serialize": path})).0}),
+            };
+            world.count += 1;
+            let to = format!("/cdmi_domains/d{}/", world.count);
+            status(&world.call("PUT", &to, DOMAIN, source), 201);
+            assert_eq!(world.read(&to, DOMAIN)["metadata"]["a"], "b");
+        }
         "cdmi_delete_domain" => {
             status(&plain(&mut world.client, "DELETE", &path, b""), 204);
             status(&get(&mut world.client, &path, DOMAIN), 404);
@@ -644,6 +670,28 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
     true
 }
 
+/// The summaries of a domain, which the server makes.
+fn summary(world: &mut World, name: &str) -> bool {
+    let domains = world.read("/cdmi_domains/?children", CONTAINER);
+    let domain = domains["children"][0].as_str().unwrap();
+    let top = format!("/cdmi_domains/{domain}cdmi_domain_summary/");
+    match name {
+        "cdmi_list_children" | "cdmi_list_children_range" => {
+            let shown = world.read(&format!("{top}?children=0-0"), CONTAINER);
+            assert_eq!(shown["children"], json!(["cumulative"]));
+        }
+        "cdmi_read_value" | "cdmi_size" | "cdmi_domain_summary" => {
+            let shown = world.read(&format!("{top}cumulative"), OBJECT);
+            let text = shown["value"].as_str().unwrap();
+            assert_eq!(shown["metadata"]["cdmi_size"], text.len().to_string());
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(value["cdmi_domainURI"], format!("/cdmi_domains/{domain}"));
+        }
+        _ => return false,
+    }
+    true
+}
+
 fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
     match path {
         "" => by_id(world, name) || system(world, name),
@@ -651,6 +699,7 @@ fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
         "dataobject/dataobject_version/" => metadata(world, name, value) || version(world, name),
         "queue/" => queue(world, name) || metadata(world, name, value),
         "domain/" | "container/domains/" => domain(world, name, value),
+        "container/summaries/" | "dataobject/summary/" => summary(world, name),
         _ => metadata(world, name, value) || container(world, path, name),
     }
 }

@@ -659,7 +659,7 @@ fn domains_are_accounts() {
     );
     assert_eq!(
         (&made["childrenrange"], &made["children"]),
-        (&json!(""), &json!([]))
+        (&json!("0-0"), &json!(["cdmi_domain_summary/"]))
     );
     assert_eq!(made["metadata"]["cdmi_domain_enabled"], "false");
     let enable = json!({"metadata": {"cdmi_domain_enabled": "true"}});

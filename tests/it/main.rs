@@ -4,6 +4,7 @@ mod access;
 mod cdmi;
 mod cdmi_capabilities;
 mod cdmi_capabilities_data;
+mod cdmi_domains;
 mod cdmi_extensions;
 mod cdmi_objects;
 mod cdmi_rights;

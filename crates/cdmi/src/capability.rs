@@ -20,7 +20,9 @@ use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
+    "container/summaries/",
+    "dataobject/summary/",
     "dataobject/dataobject_version/",
     "container/domains/",
     "",
@@ -33,7 +35,8 @@ const PATHS: [&str; 9] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 38] = [
+const SYSTEM: [&str; 39] = [
+    "cdmi_serialize_domain_to_ID",
     "cdmi_notification",
     "cdmi_logging",
     "cdmi_security_audit",
@@ -141,7 +144,8 @@ const PROTECTION: [&str; 3] = [
 ];
 
 /// Of containers, for what is made in them.
-const IN_CONTAINER: [&str; 16] = [
+const IN_CONTAINER: [&str; 17] = [
+    "cdmi_serialize_domain",
     "cdmi_serialize_dataobject",
     "cdmi_serialize_container",
     "cdmi_serialize_queue",
@@ -161,14 +165,21 @@ const IN_CONTAINER: [&str; 16] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 3] = [
+const DOMAIN: [&str; 8] = [
+    "cdmi_create_domain",
+    "cdmi_list_children",
+    "cdmi_domain_summary",
+    "cdmi_copy_domain",
+    "cdmi_deserialize_domain",
     "cdmi_read_metadata",
     "cdmi_modify_metadata",
     "cdmi_delete_domain",
 ];
 
 /// Of the container of all domains.
-const DOMAINS: [&str; 4] = [
+const DOMAINS: [&str; 6] = [
+    "cdmi_copy_domain",
+    "cdmi_deserialize_domain",
     "cdmi_create_domain",
     "cdmi_read_metadata",
     "cdmi_list_children",
@@ -253,6 +264,8 @@ fn capabilities(path: &str) -> Map<String, Value> {
             items.insert("cdmi_authentication_methods".to_owned(), methods);
         }
         "container/domains/" => enable(&DOMAINS),
+        "container/summaries/" => enable(&["cdmi_list_children", "cdmi_list_children_range"]),
+        "dataobject/summary/" => enable(&["cdmi_size", "cdmi_read_value"]),
         _ => {
             enable(&STORED);
             enable(&CONTAINER);
@@ -358,8 +371,11 @@ mod tests {
     fn the_tree_holds_together() {
         let top = ["container/", "dataobject/", "domain/", "queue/"];
         assert_eq!(children(""), top);
-        assert_eq!(children("container/"), ["domains/", "root/", "top/"]);
-        assert_eq!(children("dataobject/"), ["dataobject_version/"]);
+        assert_eq!(
+            children("container/"),
+            ["summaries/", "domains/", "root/", "top/"]
+        );
+        assert_eq!(children("dataobject/"), ["summary/", "dataobject_version/"]);
         for path in PATHS {
             for (name, value) in capabilities(path) {
                 assert!(name.starts_with("cdmi_"), "{name}");

@@ -1,24 +1,27 @@
 //! Domains (clause 10): each account is one, below `cdmi_domains/`.
 //!
-//! An account's id is flat, and so are domains here. A domain that is made here is disabled until
-//! its metadata says otherwise; accounts that came about elsewhere are enabled.
+//! A domain below another is the account whose id has the names of both, with a bar between them. A
+//! domain that is made here is disabled until its metadata says otherwise; accounts that came about
+//! elsewhere are enabled.
 
 use crate::call::Call;
-use crate::document::{DOCUMENT_BYTES_MAX, Document};
+use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
+use crate::domain_summary;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::metadata::{Update, select};
 use crate::node::found;
-use crate::path::Names;
+use crate::path::{Names, RESERVED};
 use crate::query::Span;
 use crate::render::{Rendering, bare};
 use crate::route::not_allowed;
 use crate::time;
 use crate::value::range_text;
+use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Grant, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
 use trestle_store::{Account, AccountProperties};
@@ -31,6 +34,48 @@ const ENABLED: &str = "cdmi_domain_enabled";
 const METHODS: &str = "cdmi_authentication_methods";
 /// How who asks may be known.
 pub(crate) const AUTHENTICATION_METHODS: [&str; 4] = ["anonymous", "basic", "bearer", "x509"];
+
+/// Between the names of nested domains in an account's id.
+const BAR: char = '|';
+
+/// Where a domain is: relative to the root URI, with the slash behind it.
+pub(crate) fn domain_path(id: &AccountId) -> String {
+    format!("/{TOP}/{}/", id.as_str().replace(BAR, "/"))
+}
+
+/// The account of the domain that names lead to.
+pub(crate) fn domain_names(names: &Names) -> Result<AccountId> {
+    if names.names.iter().any(|name| name.contains(BAR)) {
+        return Err(Error::invalid("the name of a domain has no bar"));
+    }
+    AccountId::parse(names.names.join("|"))
+}
+
+/// The account of a domain below another.
+pub(crate) fn child_of(parent: &AccountId, name: &str) -> Result<AccountId> {
+    if name.is_empty() || name.contains([BAR, '/']) || name.starts_with(RESERVED) {
+        return Err(Error::invalid(format!("{name:?} is no name of a domain")));
+    }
+    AccountId::parse(format!("{parent}{BAR}{name}"))
+}
+
+/// Whether a domain is right below another.
+pub(crate) fn is_below(id: &AccountId, parent: &AccountId) -> bool {
+    let rest = id.as_str().strip_prefix(parent.as_str());
+    let name = rest.and_then(|rest| rest.strip_prefix(BAR));
+    name.is_some_and(|name| !name.contains(BAR))
+}
+
+/// A container that the server makes below the domains.
+pub(crate) struct MadeContainer {
+    /// Its path, relative to the root URI.
+    pub(crate) path: String,
+    /// The path of what it is in.
+    pub(crate) parent: String,
+    /// The URI of its domain.
+    pub(crate) domain: String,
+    pub(crate) children: Vec<String>,
+}
 
 /// Whether a domain may be used.
 fn is_enabled(metadata: &Metadata) -> bool {
@@ -82,13 +127,24 @@ impl Call<'_> {
     /// Answers at a path below `cdmi_domains`.
     pub(crate) async fn domains(&self, names: &Names, body: RequestBody) -> Answered {
         self.account()?;
-        let id = match names.names.as_slice() {
-            [] => None,
-            [name] => Some(AccountId::parse(name.as_str())?),
-            _ => return Err(Fault::missing(&names.path())),
+        let mut parts = names.names.split(|name| name == domain_summary::NAME);
+        let path = Names {
+            names: parts.next().unwrap_or_default().to_vec(),
+            slash: true,
+        };
+        let id = match path.names.is_empty() {
+            true => None,
+            false => Some(domain_names(&path)?),
         };
         let creates = self.method == Method::PUT && self.content_kind() == Some(Kind::Domain);
-        if !names.slash {
+        // Of what is below summaries, single ones have no slash.
+        let below = parts.next().map(<[String]>::to_vec);
+        let single = match below.as_deref() {
+            Some([one]) => one == "cumulative",
+            Some(below) => below.len() > 1,
+            None => false,
+        };
+        if !names.slash && !single {
             if creates {
                 return Err(Fault::bad("a domain's path ends in a slash"));
             }
@@ -96,20 +152,34 @@ impl Call<'_> {
                 slash: true,
                 ..names.clone()
             };
-            let url = format!("{}{}/{TOP}{}", self.origin, crate::path::ROOT, whole.path());
+            let path = crate::path::escape(&whole.path());
+            let url = format!("{}{}/{TOP}{path}", self.origin, crate::path::ROOT);
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
+        }
+        if let (Some(id), Some(below)) = (&id, below) {
+            let slash = names.slash;
+            let below = Names {
+                names: below,
+                slash,
+            };
+            return self.domain_summary(id, &below).boxed().await;
         }
         match (&self.method, id) {
             (&Method::GET | &Method::HEAD, None) => self.domains_container().await,
             (_, None) => Ok(not_allowed("GET, HEAD")),
             (&Method::GET | &Method::HEAD, Some(id)) => {
                 let account = self.domain_account(&id).await?;
-                self.domain(&account, StatusCode::OK)
+                self.domain(&account, StatusCode::OK).await
             }
-            (&Method::PUT, Some(id)) => self.put_domain(&id, body).await,
+            (&Method::PUT, Some(id)) => self.put_domain((&path, &id), body).boxed().await,
             (&Method::PATCH, Some(id)) => {
-                let document = self.domain_document(body).await?;
+                let mut document = self.domain_document(body).await?;
                 self.domain_account(&id).await?;
+                if !matches!(document.source, None | Some(Source::Copy(_))) {
+                    return Err(Fault::bad("a domain is updated by metadata or by copy"));
+                }
+                // Of another domain, what it says of itself.
+                self.domain_source(&mut document).boxed().await?;
                 self.update_domain(&id, &document).await?;
                 Ok(bare(StatusCode::NO_CONTENT))
             }
@@ -118,7 +188,7 @@ impl Call<'_> {
         }
     }
 
-    async fn domain_account(&self, id: &AccountId) -> Answered<Account> {
+    pub(crate) async fn domain_account(&self, id: &AccountId) -> Answered<Account> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::ReadAccount, resource).await?;
         Ok(self.cdmi.store.account(&grant, id).await?.0)
@@ -132,21 +202,68 @@ impl Call<'_> {
         }
         let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
         let document = Document::parse(&bytes)?;
-        if document.source.is_some() || document.mimetype.is_some() || document.exports.is_some() {
+        if document.mimetype.is_some() || document.exports.is_some() {
             return Err(Fault::bad("a domain has metadata only"));
         }
         Ok(document)
     }
 
-    async fn put_domain(&self, id: &AccountId, body: RequestBody) -> Answered {
-        let document = self.domain_document(body).await?;
+    async fn put_domain(&self, (path, id): (&Names, &AccountId), body: RequestBody) -> Answered {
+        let mut document = self.domain_document(body).await?;
+        if path
+            .names
+            .iter()
+            .any(|name| name.is_empty() || name.starts_with(RESERVED))
+        {
+            return Err(Fault::bad(format!(
+                "names that start with {RESERVED} belong to the server"
+            )));
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.names.is_empty()) {
+            self.domain_account(&domain_names(&parent)?).await?;
+        }
         let resource = Resource::Account(id.clone());
-        let grant = self.grant(Action::CreateAccount, resource).await?;
-        if !self.cdmi.store.create_account(&grant, id).await? {
+        let account = self.grant(Action::CreateAccount, resource).await?;
+        let there = found(
+            self.cdmi
+                .store
+                .account(&self.own_right(id).await?, id)
+                .await,
+        )?;
+        drop(account);
+        if there.is_some_and(|(account, _)| !account.properties.closed) {
+            if document.source.is_some() {
+                return Err(Fault::conflict("the domain exists already"));
+            }
             self.update_domain(id, &document).await?;
             return Ok(bare(StatusCode::NO_CONTENT));
         }
-        let mut document = document;
+        let (_, children) = self.domain_source(&mut document).boxed().await?;
+        self.make_domain(id, &document).await?;
+        self.add_domains(id, children, 0).await?;
+        let account = self.domain_account(id).await?;
+        let all = self.with_all_fields();
+        let mut response = all.domain(&account, StatusCode::CREATED).await?;
+        let path = crate::path::escape(&domain_path(id));
+        let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
+        if let Ok(location) = HeaderValue::from_str(&url) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    /// The dialect's own right to look whether a domain is there.
+    async fn own_right(&self, id: &AccountId) -> Result<Grant> {
+        let resource = Resource::Account(id.clone());
+        self.cdmi.own_grant(Action::ReadAccount, resource).await
+    }
+
+    /// Makes a domain; nothing is left of it when its metadata is refused.
+    pub(crate) async fn make_domain(&self, id: &AccountId, document: &Document) -> Answered<()> {
+        let resource = Resource::Account(id.clone());
+        let grant = self.grant(Action::CreateAccount, resource).await?;
+        self.cdmi.store.create_account(&grant, id).await?;
+        let mut document = document.clone();
         let metadata = document.metadata.get_or_insert_default();
         metadata
             .entry(ENABLED)
@@ -157,15 +274,7 @@ impl Call<'_> {
             self.cdmi.store.delete_account(&grant, id).await?;
             return Err(fault);
         }
-        let account = self.domain_account(id).await?;
-        let mut response = self
-            .with_all_fields()
-            .domain(&account, StatusCode::CREATED)?;
-        let url = format!("{}{}/{TOP}/{id}/", self.origin, crate::path::ROOT);
-        if let Ok(location) = HeaderValue::from_str(&url) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Ok(response)
+        Ok(())
     }
 
     async fn update_domain(&self, id: &AccountId, document: &Document) -> Answered<()> {
@@ -199,6 +308,14 @@ impl Call<'_> {
         }
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::DeleteAccount, resource).await?;
+        if self
+            .accounts()
+            .await?
+            .iter()
+            .any(|other| is_below(other, id))
+        {
+            return Err(Fault::bad("there are domains below it"));
+        }
         match self.cdmi.store.delete_account(&grant, id).await {
             Err(error) if error.kind() == ErrorKind::NotEmpty => Err(Fault::bad(
                 "the domain has objects, and reassigning them is not supported",
@@ -210,8 +327,9 @@ impl Call<'_> {
         }
     }
 
-    fn domain_id(&self, name: &str) -> Id {
-        self.cdmi.derived(&format!("/{TOP}/{name}"))
+    /// The id of what the server makes at a path.
+    pub(crate) fn made_id(&self, path: &str) -> Id {
+        self.cdmi.derived(path)
     }
 
     /// All accounts that may be seen, by their ids.
@@ -236,50 +354,92 @@ impl Call<'_> {
     }
 
     async fn domains_container(&self) -> Answered {
-        self.check_acceptable(Kind::Container)?;
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        let kind = Kind::Container.media_type();
-        rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.domain_id("")));
-        rendering.choose(fields, "objectName", format!("{TOP}/"));
-        rendering.choose(fields, "parentURI", "/");
-        rendering.choose(fields, "parentID", self.id_text(self.cdmi.root));
-        let owner = format!("/{TOP}/{}/", self.cdmi.root_account);
-        rendering.choose(fields, "domainURI", owner);
-        let profile = "/cdmi_capabilities/container/domains/";
-        rendering.choose(fields, "capabilitiesURI", profile);
-        rendering.choose(fields, "completionStatus", "Complete");
-        rendering.choose(fields, "metadata", Map::new());
-        let children = self.accounts().await?;
-        let mut children: Vec<String> = children.iter().map(|id| format!("{id}/")).collect();
-        let span = fields.span("children")?;
+        let accounts = self.accounts().await?;
+        let top = accounts.iter().filter(|id| !id.as_str().contains(BAR));
+        self.made_container(&MadeContainer {
+            path: format!("/{TOP}/"),
+            parent: "/".to_owned(),
+            domain: domain_path(&self.cdmi.root_account),
+            children: top.map(|id| format!("{id}/")).collect(),
+        })
+    }
+
+    /// Those children that the request selects, with their range.
+    fn some_children(&self, mut children: Vec<String>) -> Result<(String, Vec<String>)> {
+        let span = self.fields.span("children")?;
         if let Some(Span { first, last }) = span {
             let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
             children.truncate(at(last.saturating_add(1)));
             children.drain(..at(first).min(children.len()));
         }
         let first = span.map_or(0, |span| span.first);
-        let range = range_text(first, children.len() as u64);
+        Ok((range_text(first, children.len() as u64), children))
+    }
+
+    /// The document of a container that the server makes.
+    pub(crate) fn made_container(&self, made: &MadeContainer) -> Answered {
+        self.check_acceptable(Kind::Container)?;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        let kind = Kind::Container.media_type();
+        let parent = match made.parent.as_str() {
+            "/" => self.cdmi.root,
+            parent => self.made_id(parent),
+        };
+        let name = made.path.strip_prefix(&made.parent).unwrap_or_default();
+        rendering.choose(fields, "objectType", kind);
+        rendering.choose(fields, "objectID", self.id_text(self.made_id(&made.path)));
+        rendering.choose(fields, "objectName", name);
+        rendering.choose(fields, "parentURI", made.parent.as_str());
+        rendering.choose(fields, "parentID", self.id_text(parent));
+        rendering.choose(fields, "domainURI", made.domain.as_str());
+        let profile = match made.parent.as_str() {
+            "/" => "/cdmi_capabilities/container/domains/",
+            _ => "/cdmi_capabilities/container/summaries/",
+        };
+        rendering.choose(fields, "capabilitiesURI", profile);
+        rendering.choose(fields, "completionStatus", "Complete");
+        rendering.choose(fields, "metadata", Map::new());
+        let (range, children) = self.some_children(made.children.clone())?;
         rendering.choose(fields, "childrenrange", range);
         rendering.choose(fields, "children", children);
         Ok(rendering.answer(StatusCode::OK, kind)?)
     }
 
-    fn domain(&self, account: &Account, status: StatusCode) -> Answered {
+    async fn domain(&self, account: &Account, status: StatusCode) -> Answered {
         self.check_acceptable(Kind::Domain)?;
         let fields = &self.fields;
+        let mut rendering = self.domain_head(account);
+        let mut children = Vec::new();
+        if fields.has("children") || fields.has("childrenrange") {
+            let prefix = format!("{}{BAR}", account.id);
+            let accounts = self.accounts().await?;
+            let below = accounts.iter().filter(|id| is_below(id, &account.id));
+            let names = below.filter_map(|id| id.as_str().strip_prefix(&prefix));
+            children = names.map(|name| format!("{name}/")).collect();
+            children.push(format!("{}/", domain_summary::NAME));
+        }
+        let (range, children) = self.some_children(children)?;
+        rendering.choose(fields, "childrenrange", range);
+        rendering.choose(fields, "children", children);
+        Ok(rendering.answer(status, Kind::Domain.media_type())?)
+    }
+
+    /// The fields of a domain before its children.
+    pub(crate) fn domain_head(&self, account: &Account) -> Rendering {
+        let fields = &self.fields;
         let mut rendering = Rendering::default();
-        let kind = Kind::Domain.media_type();
-        let id = account.id.as_str();
-        let own = self.domain_id(&format!("{id}/"));
-        rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(own));
-        rendering.choose(fields, "objectName", format!("{id}/"));
-        rendering.choose(fields, "parentURI", format!("/{TOP}/"));
-        rendering.choose(fields, "parentID", self.id_text(self.domain_id("")));
+        let path = domain_path(&account.id);
+        let inner = path.strip_suffix('/').unwrap_or(&path);
+        let (above, name) = inner.rsplit_once('/').unwrap_or(("", inner));
+        let parent = format!("{above}/");
+        rendering.choose(fields, "objectType", Kind::Domain.media_type());
+        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
+        rendering.choose(fields, "objectName", format!("{name}/"));
+        rendering.choose(fields, "parentURI", parent.as_str());
+        rendering.choose(fields, "parentID", self.id_text(self.made_id(&parent)));
         // A domain owns itself.
-        rendering.choose(fields, "domainURI", format!("/{TOP}/{id}/"));
+        rendering.choose(fields, "domainURI", path.as_str());
         rendering.choose(fields, "capabilitiesURI", "/cdmi_capabilities/domain/");
         if fields.has("metadata") {
             let metadata = &account.properties.metadata;
@@ -294,9 +454,7 @@ impl Call<'_> {
             }
             rendering.add("metadata", select(metadata, fields));
         }
-        rendering.choose(fields, "childrenrange", "");
-        rendering.choose(fields, "children", Vec::<String>::new());
-        Ok(rendering.answer(status, kind)?)
+        rendering
     }
 
     /// Refuses what belongs to a domain that is disabled.
@@ -338,7 +496,7 @@ impl Call<'_> {
         if crate::node::found(self.cdmi.store.find_by_id(ObjectId(id)).await)?.is_some() {
             return Ok(None);
         }
-        if id == self.domain_id("") {
+        if id == self.made_id(&format!("/{TOP}/")) {
             return Ok(Some(Names {
                 names: Vec::new(),
                 slash: true,
@@ -346,9 +504,9 @@ impl Call<'_> {
         }
         let accounts = self.accounts().await?;
         let mut accounts = accounts.iter();
-        let account = accounts.find(|account| self.domain_id(&format!("{account}/")) == id);
+        let account = accounts.find(|account| self.made_id(&domain_path(account)) == id);
         Ok(account.map(|account| Names {
-            names: vec![account.to_string()],
+            names: account.as_str().split(BAR).map(str::to_owned).collect(),
             slash: true,
         }))
     }

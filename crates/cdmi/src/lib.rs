@@ -15,6 +15,8 @@ mod data;
 mod dialect;
 mod document;
 mod domain;
+mod domain_copy;
+mod domain_summary;
 mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -170,8 +170,12 @@ impl Serialized {
 impl Call<'_> {
     /// The serialised form of what a URI names.
     pub(crate) async fn serialized(&self, uri: &str) -> Answered<(Bytes, Metadata)> {
-        let source = self.source(uri).await?;
         let all = self.with_all_fields();
+        if let Some(domain) = self.source_domain(uri).await? {
+            let bytes = all.serialize_domain(&domain, 0).await?.to_bytes()?;
+            return Ok((bytes, Metadata::new()));
+        }
+        let source = self.source(uri).await?;
         let mut taken = Taken::default();
         let rendering = all.serialize(&source.node, &mut taken).await;
         let bytes = rendering.map_err(Fault::of_source)?.to_bytes()?;

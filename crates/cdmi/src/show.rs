@@ -78,7 +78,7 @@ fn status_of(processing: bool) -> &'static str {
 impl Call<'_> {
     /// The URI of an owner's domain.
     pub(crate) fn domain_uri(&self, owner: &Owner) -> String {
-        format!("/cdmi_domains/{}/", owner.account)
+        crate::domain::domain_path(&owner.account)
     }
 
     /// The fields that say what and where an object is.

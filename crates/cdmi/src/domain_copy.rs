@@ -1,0 +1,143 @@
+//! Domains out of others (clause 10): copied, serialised with the domains below them, and brought
+//! back.
+
+use crate::call::Call;
+use crate::document::{Document, Source};
+use crate::domain::{domain_names, is_below};
+use crate::fault::{Answered, Fault};
+use crate::path::Target;
+use crate::render::Rendering;
+use crate::value::from_base64;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+use trestle_core::AccountId;
+
+/// How deep serialised domains nest.
+const DEPTH_MAX: usize = 32;
+
+impl Call<'_> {
+    /// The domain that a URI of a document names.
+    pub(crate) async fn source_domain(&self, uri: &str) -> Answered<Option<AccountId>> {
+        let authority = self.origin.split_once("://").map(|(_, host)| host);
+        let (target, _) = Target::of_field(uri, authority)?;
+        match self.aliased(target).await? {
+            Target::Domains(names) => Ok(Some(domain_names(&names)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A domain's document with those of the domains below it.
+    pub(crate) fn serialize_domain<'b>(
+        &'b self,
+        id: &'b AccountId,
+        depth: usize,
+    ) -> BoxFuture<'b, Answered<Rendering>> {
+        async move {
+            if depth > DEPTH_MAX {
+                return Err(Fault::bad("the domains are nested too deep"));
+            }
+            let account = self.domain_account(id).await.map_err(Fault::of_source)?;
+            let mut rendering = self.domain_head(&account);
+            let mut children = Vec::new();
+            for below in self.accounts().await? {
+                if is_below(&below, id) {
+                    let child = self.serialize_domain(&below, depth + 1).await?;
+                    children.push(Value::Object(child.into_map()));
+                }
+            }
+            let range = crate::value::range_text(0, children.len() as u64);
+            rendering.add("childrenrange", range);
+            rendering.add("children", children);
+            Ok(rendering)
+        }
+        .boxed()
+    }
+
+    /// What a document takes from another domain: its metadata, when it has none of its own, and
+    /// the serialised domains below it.
+    pub(crate) async fn domain_source(
+        &self,
+        document: &mut Document,
+    ) -> Answered<(Option<String>, Vec<Value>)> {
+        let serialized = match document.source.take() {
+            None => return Ok((None, Vec::new())),
+            Some(Source::Copy(uri)) => {
+                let id = self.source_domain(&uri).await.map_err(Fault::of_source)?;
+                let id = id.ok_or_else(|| Fault::bad("the source is not a domain"))?;
+                let all = self.with_all_fields();
+                let serialized = all.serialize_domain(&id, 0).await?;
+                let mut fields = serialized.into_map();
+                fields.remove("objectID");
+                Value::Object(fields)
+            }
+            Some(Source::Deserialize(uri)) => {
+                let (leaf, _) = self.source_leaf(&uri).await?;
+                let read = self.read_value(&leaf, None).await;
+                parse(&read.map_err(Fault::of_source)?.2)?
+            }
+            Some(Source::DeserializeValue(text)) => parse(&from_base64(&text)?)?,
+            Some(_) => return Err(Fault::bad("a domain is not made of this")),
+        };
+        let Value::Object(mut fields) = serialized else {
+            return Err(Fault::bad("what is serialised is not a domain"));
+        };
+        let kind = fields.get("objectType").and_then(Value::as_str);
+        if kind != Some(crate::media::Kind::Domain.media_type()) {
+            return Err(Fault::bad("what is serialised is not a domain"));
+        }
+        let id = fields
+            .get("objectID")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if document.metadata.is_none() {
+            document.metadata = match fields.remove("metadata") {
+                Some(Value::Object(metadata)) => Some(metadata),
+                _ => Some(Map::new()),
+            };
+        }
+        let children = match fields.remove("children") {
+            Some(Value::Array(children)) => children,
+            _ => Vec::new(),
+        };
+        Ok((id, children))
+    }
+
+    /// Makes the domains below one that was copied or brought back.
+    pub(crate) fn add_domains<'b>(
+        &'b self,
+        parent: &'b AccountId,
+        children: Vec<Value>,
+        depth: usize,
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            if depth > DEPTH_MAX {
+                return Err(Fault::bad("the domains are nested too deep"));
+            }
+            for child in children {
+                let Value::Object(mut fields) = child else {
+                    return Err(Fault::bad("a serialised domain is not a JSON object"));
+                };
+                let name = fields.get("objectName").and_then(Value::as_str);
+                let name = name
+                    .map(|name| name.trim_end_matches('/'))
+                    .unwrap_or_default();
+                let id = crate::domain::child_of(parent, name)?;
+                let mut document = Document::default();
+                if let Some(Value::Object(metadata)) = fields.remove("metadata") {
+                    document.metadata = Some(metadata);
+                }
+                self.make_domain(&id, &document).await?;
+                if let Some(Value::Array(below)) = fields.remove("children") {
+                    self.add_domains(&id, below, depth + 1).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Answered<Value> {
+    serde_json::from_slice(bytes).map_err(|_| Fault::bad("what is to be deserialised is not JSON"))
+}

@@ -1,0 +1,234 @@
+//! Summaries of domains (clause 10.3): one of all the time since a domain was made, and one of each
+//! day, month and year of it.
+//!
+//! Nothing is counted for them. A summary says which time it is of; one whose time has not ended
+//! says what the domain holds now, too, under names that are this server's own.
+
+use crate::call::Call;
+use crate::domain::{MadeContainer, domain_path};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::path::Names;
+use crate::render::Rendering;
+use crate::route::not_allowed;
+use crate::time;
+use crate::value::{Encoding, range_text};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+use trestle_access::{Action, Resource};
+use trestle_core::{AccountId, Timestamp};
+use trestle_http::Body;
+
+/// The name of a domain's summaries among its children.
+pub(crate) const NAME: &str = "cdmi_domain_summary";
+/// Most summaries of one kind.
+const PERIODS_MAX: usize = 10_000;
+
+/// How long summaries are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Day,
+    Month,
+    Year,
+}
+
+impl Length {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "daily" => Some(Length::Day),
+            "monthly" => Some(Length::Month),
+            "yearly" => Some(Length::Year),
+            _ => None,
+        }
+    }
+
+    /// The first day of the period that a day is in.
+    fn first(self, day: Date) -> Date {
+        match self {
+            Length::Day => day,
+            Length::Month => day.first_of_month(),
+            Length::Year => day.first_of_year(),
+        }
+    }
+
+    /// The first day after the period that a day is in.
+    fn next(self, day: Date) -> Option<Date> {
+        match self {
+            Length::Day => day.tomorrow().ok(),
+            Length::Month => day.last_of_month().tomorrow().ok(),
+            Length::Year => day.last_of_year().tomorrow().ok(),
+        }
+    }
+
+    fn name(self, day: Date) -> String {
+        match self {
+            Length::Day => format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day()),
+            Length::Month => format!("{:04}-{:02}", day.year(), day.month()),
+            Length::Year => format!("{:04}", day.year()),
+        }
+    }
+
+    /// All periods from one time to another, by their names.
+    fn periods(self, from: Timestamp, to: Timestamp) -> Vec<(String, Date)> {
+        let mut periods = Vec::new();
+        let last = day_of(to);
+        let mut day = self.first(day_of(from));
+        while day <= last && periods.len() < PERIODS_MAX {
+            periods.push((self.name(day), day));
+            match self.next(day) {
+                Some(next) => day = next,
+                None => break,
+            }
+        }
+        periods
+    }
+}
+
+fn day_of(time: Timestamp) -> Date {
+    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    time.to_zoned(TimeZone::UTC).date()
+}
+
+fn start_of(day: Date) -> Timestamp {
+    let start = day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    let micros = start.map_or(0, |start| start.as_microsecond());
+    Timestamp(u64::try_from(micros).unwrap_or(0))
+}
+
+impl Call<'_> {
+    /// Answers at a path below a domain's summaries.
+    pub(crate) async fn domain_summary(&self, id: &AccountId, below: &Names) -> Answered {
+        if !matches!(self.method, Method::GET | Method::HEAD) {
+            return Ok(not_allowed("GET, HEAD"));
+        }
+        let account = self.domain_account(id).await?;
+        let (from, now) = (account.created, self.cdmi.store.now());
+        let top = format!("{}{NAME}/", domain_path(id));
+        let names: Vec<&str> = below.names.iter().map(String::as_str).collect();
+        let missing = || Fault::missing(&format!("{top}{}", names.join("/")));
+        match names.as_slice() {
+            [] => {
+                let children = ["cumulative", "daily/", "monthly/", "yearly/"];
+                let children = children.iter().map(|name| (*name).to_owned());
+                self.summaries((id, &top), domain_path(id), children.collect())
+            }
+            ["cumulative"] => {
+                let parent = (top.as_str(), "cumulative");
+                self.summary(id, parent, ((from, now), true)).await
+            }
+            [length] => {
+                let length_of = Length::of(length).ok_or_else(missing)?;
+                let path = format!("{top}{length}/");
+                let periods = length_of.periods(from, now);
+                let children = periods.into_iter().map(|(name, _)| name);
+                self.summaries((id, &path), top, children.collect())
+            }
+            [length, name] => {
+                let length_of = Length::of(length).ok_or_else(missing)?;
+                let mut periods = length_of.periods(from, now).into_iter();
+                let (_, day) = periods
+                    .find(|(other, _)| other == name)
+                    .ok_or_else(missing)?;
+                let end = length_of.next(day).map_or(now, start_of);
+                let span = (start_of(day).max(from), end.min(now));
+                let parent = format!("{top}{length}/");
+                self.summary(id, (&parent, name), (span, end >= now)).await
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    fn summaries(
+        &self,
+        (id, path): (&AccountId, &str),
+        parent: String,
+        children: Vec<String>,
+    ) -> Answered {
+        self.made_container(&MadeContainer {
+            path: path.to_owned(),
+            parent,
+            domain: domain_path(id),
+            children,
+        })
+    }
+
+    async fn summary(
+        &self,
+        id: &AccountId,
+        (parent, name): (&str, &str),
+        ((start, end), goes_on): ((Timestamp, Timestamp), bool),
+    ) -> Answered {
+        let mut content = Map::new();
+        let mut say = |name: &str, text: String| content.insert(name.to_owned(), text.into());
+        say("cdmi_domainURI", domain_path(id));
+        say("cdmi_summary_start", time::text(start));
+        say("cdmi_summary_end", time::text(end));
+        if goes_on {
+            let resource = Resource::Account(id.clone());
+            let grant = self.grant(Action::ReadAccount, resource).await?;
+            let (_, usage) = self.cdmi.store.account(&grant, id).await?;
+            say("objects", usage.objects.to_string());
+            say("bytes", usage.bytes.to_string());
+        }
+        let bytes = Bytes::from(Value::Object(content).to_string());
+        if !self.wants_document() {
+            let mut response = Response::new(Body::full(bytes));
+            let kind = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            return Ok(response);
+        }
+        self.check_acceptable(Kind::Object)?;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        let kind = Kind::Object.media_type();
+        let path = format!("{parent}{name}");
+        rendering.choose(fields, "objectType", kind);
+        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
+        rendering.choose(fields, "objectName", name);
+        rendering.choose(fields, "parentURI", parent);
+        rendering.choose(fields, "parentID", self.id_text(self.made_id(parent)));
+        rendering.choose(fields, "domainURI", domain_path(id));
+        rendering.choose(
+            fields,
+            "capabilitiesURI",
+            "/cdmi_capabilities/dataobject/summary/",
+        );
+        rendering.choose(fields, "completionStatus", "Complete");
+        rendering.choose(fields, "mimetype", "application/json");
+        let size = json!({"cdmi_size": bytes.len().to_string()});
+        rendering.choose(fields, "metadata", size);
+        let (encoding, value) = Encoding::Utf8.encode(&bytes, self.version.is_first());
+        rendering.choose(fields, "valuetransferencoding", encoding.as_str());
+        rendering.choose(fields, "valuerange", range_text(0, bytes.len() as u64));
+        rendering.choose(fields, "value", value);
+        Ok(rendering.answer(StatusCode::OK, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_cover_the_time_since_a_domain_was_made() {
+        let at = |text: &str| time::parse(text).unwrap();
+        let (from, to) = (at("2024-12-30T12:00:00Z"), at("2025-01-02T00:00:01Z"));
+        let names = |length: Length| -> Vec<String> {
+            let periods = length.periods(from, to).into_iter();
+            periods.map(|(name, _)| name).collect()
+        };
+        let days = ["2024-12-30", "2024-12-31", "2025-01-01", "2025-01-02"];
+        assert_eq!(names(Length::Day), days);
+        assert_eq!(names(Length::Month), ["2024-12", "2025-01"]);
+        assert_eq!(names(Length::Year), ["2024", "2025"]);
+        let (_, day) = Length::Month.periods(from, to).remove(0);
+        assert_eq!(start_of(day), at("2024-12-01T00:00:00Z"));
+        let next = Length::Month.next(day).map(start_of);
+        assert_eq!(next, Some(at("2025-01-01T00:00:00Z")));
+    }
+}
