@@ -125,10 +125,12 @@ def uploads_under_keys():
         if sent:
             # The checksum is of bytes that only the key's holder may know of.
             refused("InvalidRequest", s3.complete_multipart_upload, **done)
-        # A method is chosen when the upload begins.
+        # How it is encrypted was said when the upload began, and may be said again.
+        method = "x-amz-server-side-encryption"
         refused("InvalidArgument", with_header("CompleteMultipartUpload",
-                {"x-amz-server-side-encryption": "AES256"}).complete_multipart_upload, **done)
-        s3.complete_multipart_upload(**done, **sent)
+                {method: "aws:kms"}).complete_multipart_upload, **done)
+        again = {method: under["ServerSideEncryption"]} if under is of_store else {}
+        with_header("CompleteMultipartUpload", again).complete_multipart_upload(**done, **sent)
         assert content(Bucket="boto3", Key="sealed", **sent) == b"sealed"
 
 

@@ -12,6 +12,7 @@ use crate::sse;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{
@@ -19,6 +20,14 @@ use trestle_core::{
 };
 use trestle_http::{Client, RequestBody, RequestId, incoming, read_whole};
 use trestle_store::{Bucket, VersionRef};
+
+/// What is encoded in the path of a URL.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 /// What a request names.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +48,10 @@ pub(crate) struct Call<'a> {
     /// Length of the body's data, when it is known.
     pub(crate) length: Option<u64>,
     pub(crate) framing: Framing,
+    /// Scheme and host of the client's URLs.
+    pub(crate) origin: String,
+    /// Whether the host names the bucket.
+    pub(crate) by_host: bool,
     /// Whether nobody else can read what is sent: it is encrypted, stays on this machine, or the
     /// operator vouches for the network.
     pub(crate) private: bool,
@@ -131,6 +144,15 @@ impl<'a> Call<'a> {
     pub(crate) fn key(&self) -> Result<&Key, S3Error> {
         let none = || S3Error::new(Code::InvalidURI, "The request names no key");
         self.target.key.as_ref().ok_or_else(none)
+    }
+
+    /// The URL of an object of the request's bucket, as this client would write it.
+    pub(crate) fn url(&self, key: &str) -> Result<String, S3Error> {
+        let key = utf8_percent_encode(key, IN_PATH);
+        Ok(match self.by_host {
+            true => format!("{}/{key}", self.origin),
+            false => format!("{}/{}/{key}", self.origin, self.bucket()?),
+        })
     }
 
     /// The account of who asks.

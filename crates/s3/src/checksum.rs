@@ -188,6 +188,9 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Declared, S3Error> {
     for trailer in trailers.flat_map(|value| value.to_str().unwrap_or_default().split(',')) {
         let trailer = trailer.trim().to_ascii_lowercase();
         let Some(algorithm) = of_header(&trailer) else {
+            if trailer.starts_with("x-amz-checksum-xxhash") {
+                return Err(S3Error::later("This checksum algorithm"));
+            }
             let message = "The value specified in the x-amz-trailer header is not supported";
             return Err(S3Error::invalid(message));
         };

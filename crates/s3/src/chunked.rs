@@ -4,13 +4,15 @@
 //! line, a trailer and their number have limits, and the data never exceeds what was announced.
 //! What is malformed, too short or too long is an error, so nothing is stored of it.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use trestle_core::{Error, ErrorKind, Result};
 
 /// Longest line: a chunk's size with its signature, or a trailer.
 const LINE_BYTES_MAX: usize = 4 << 10;
 /// Most trailers.
 const TRAILERS_MAX: usize = 16;
+/// Most empty lines among and after them.
+const BLANKS_MAX: u8 = 4;
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) struct Decoder {
     trailers: Vec<(String, String)>,
     /// Whether trailers were announced; without, the body ends with the empty chunk.
     has_trailers: bool,
+    /// Empty lines among the trailers so far.
+    blanks: u8,
 }
 
 /// What may stand around a value; a lone CR or a vertical tab is none of it.
@@ -66,6 +70,7 @@ impl Decoder {
             left: length,
             trailers: Vec::new(),
             has_trailers,
+            blanks: 0,
         }
     }
 
@@ -115,19 +120,18 @@ impl Decoder {
                     let Some(line) = self.line()? else {
                         return Ok(None);
                     };
-                    if line.is_empty() {
-                        self.state = State::Ended;
-                        return Ok(Some(Event::End(std::mem::take(&mut self.trailers))));
+                    match line.is_empty() {
+                        false => self.trailer(&line)?,
+                        // An empty line stands before the signature of trailers, too: only the end
+                        // of the body is their end.
+                        true if self.has_trailers => self.blank()?,
+                        true => {
+                            self.state = State::Ended;
+                            return Ok(Some(Event::End(Vec::new())));
+                        }
                     }
-                    self.trailer(&line)?;
                 }
                 State::Ended if self.received.is_empty() => return Ok(None),
-                // Some clients end the trailers with one more line end.
-                State::Ended if self.received.starts_with(b"\r\n") && self.has_trailers => {
-                    self.received.advance(2);
-                }
-                // Half of it, perhaps.
-                State::Ended if self.received == b"\r"[..] && self.has_trailers => return Ok(None),
                 State::Ended => return Err(malformed("bytes follow the end")),
             }
         }
@@ -214,6 +218,14 @@ impl Decoder {
         Ok(())
     }
 
+    fn blank(&mut self) -> Result<()> {
+        self.blanks += 1;
+        match self.blanks <= BLANKS_MAX {
+            true => Ok(()),
+            false => Err(malformed("there are too many empty lines")),
+        }
+    }
+
     fn trailer(&mut self, line: &str) -> Result<()> {
         if !self.has_trailers {
             return Err(malformed("a trailer was not announced"));
@@ -275,6 +287,11 @@ mod tests {
         assert!(decode(b"0\r\n", 0, false, 9).is_ok());
         assert_eq!(decode(b"0\r\na:b", 0, true, 9).unwrap().2.len(), 1);
         assert_eq!(decode(b"0\r\na:b\n\r\n", 0, true, 9).unwrap().2.len(), 1);
+        // As Go's clients write them: an empty line before the signature.
+        let apart = b"0\r\na:b\n\r\nx-amz-trailer-signature:cc\r\n\r\n";
+        for step in 1..apart.len() {
+            assert_eq!(decode(apart, 0, true, step).unwrap().2.len(), 2);
+        }
     }
 
     #[test]
@@ -293,6 +310,8 @@ mod tests {
             (b"0\r\n\r\nmore", 0),
             (b"0\r\na:b\r\na:c\r\n\r\n", 0),
             (b"0\r\nnonsense\r\n\r\n", 0),
+            (b"0\r\na:b\r\n\r\nmore", 0),
+            (b"0\r\na:b\r\n\r\n\r\n\r\n\r\n\r\n", 0),
             (long.as_bytes(), 1),
             (b"", 0),
         ] {

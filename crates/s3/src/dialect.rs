@@ -210,6 +210,8 @@ impl S3 {
             declared,
             length,
             framing,
+            origin: client.as_ref().map(origin).unwrap_or_default(),
+            by_host: host_bucket.is_some(),
             private: self.settings.keys_in_the_clear || client.as_ref().is_some_and(is_private),
             body: Some(body),
         };
@@ -221,6 +223,11 @@ impl S3 {
         let client = parts.extensions.get::<Client>()?;
         client.virtual_host(&self.settings.domains)
     }
+}
+
+/// The beginning of every URL that this client uses.
+fn origin(client: &Client) -> String {
+    format!("{}://{}", client.scheme(), client.authority)
 }
 
 /// Whether nobody else can read what this client sends.

@@ -7,6 +7,7 @@ use crate::error::{Code, S3Error};
 use crate::form::Fields;
 use crate::time::parse_iso;
 use serde_json::Value;
+use std::fmt;
 use trestle_core::Timestamp;
 
 /// Most conditions.
@@ -49,6 +50,17 @@ fn denied(message: String) -> S3Error {
         Code::AccessDenied,
         format!("Invalid according to Policy: {message}"),
     )
+}
+
+impl fmt::Display for Condition {
+    /// As the protocol shows a condition that failed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name, value) = match self {
+            Condition::Equal(name, value) => ("eq", name, value),
+            Condition::StartsWith(name, value) => ("starts-with", name, value),
+        };
+        write!(f, "[\"{kind}\", \"${name}\", \"{value}\"]")
+    }
 }
 
 impl FormPolicy {
@@ -144,7 +156,7 @@ impl FormPolicy {
                 (Condition::Equal(..), None) => false,
             };
             if !holds {
-                return Err(denied(format!("Policy Condition failed: {name}")));
+                return Err(denied(format!("Policy Condition failed: {condition}")));
             }
         }
         for (name, _) in fields.iter() {

@@ -164,6 +164,7 @@ fn answer(
         .or(fields.get("redirect"));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
+    let place = call.url(key)?;
     if let Some(target) = redirect.filter(|target| target.contains("://")) {
         let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let tag = escape(&format!("\"{}\"", etag(object)));
@@ -182,7 +183,7 @@ fn answer(
                 let mut document = XmlWriter::new();
                 document
                     .open("PostResponse")
-                    .leaf("Location", &format!("/{bucket}/{key}"))
+                    .leaf("Location", &place)
                     .leaf("Bucket", bucket)
                     .leaf("Key", key)
                     .leaf("ETag", &format!("\"{}\"", etag(object)));
@@ -191,6 +192,7 @@ fn answer(
             }
             _ => {}
         }
+        headers::set(response.headers_mut(), "location", &place);
     }
     wrote(response.headers_mut(), object);
     Ok(response)

@@ -103,8 +103,38 @@ fn customer(call: &Call<'_>, names: Names) -> Result<Option<CustomerKey>, S3Erro
     }))
 }
 
-/// The key that a read, a part of an upload or its completion comes with. How something is
-/// encrypted is said when it begins, so the headers that choose it are refused here.
+/// The key that a part of an upload, or its completion, comes with. How it is encrypted was said when
+/// it began: some clients say it again, and it has to be the same.
+pub(crate) fn key_of_part(
+    call: &Call<'_>,
+    encryption: Option<&Encryption>,
+) -> Result<Option<CustomerKey>, S3Error> {
+    let text = |name| headers::text(&call.headers, name);
+    let same = match (text(METHOD)?, text(KEY_ID)?, encryption) {
+        (None, None, _) => true,
+        (Some("AES256"), None, Some(Encryption::Store)) => true,
+        (Some("aws:kms"), id, Some(Encryption::Named(name))) => {
+            id.is_none_or(|id| short(id) == name)
+        }
+        _ => false,
+    };
+    if !same
+        || [CONTEXT, BUCKET_KEY]
+            .iter()
+            .any(|name| call.headers.contains_key(*name))
+    {
+        return Err(refused("The upload was created with another encryption."));
+    }
+    customer(call, OWN)
+}
+
+/// The name in a key's resource name.
+fn short(id: &str) -> &str {
+    id.rsplit_once("key/").map_or(id, |(_, name)| name)
+}
+
+/// The key that a read comes with. How something is encrypted is said when it is written, so the
+/// headers that choose it are refused here.
 pub(crate) fn key(call: &Call<'_>) -> Result<Option<CustomerKey>, S3Error> {
     if [METHOD, KEY_ID, CONTEXT, BUCKET_KEY]
         .iter()
@@ -127,7 +157,7 @@ fn named(call: &Call<'_>, id: Option<&str>) -> Result<String, S3Error> {
     let known = &call.s3.settings.kms_keys;
     let name = match id {
         None | Some("") => known.first().map(String::as_str),
-        Some(id) => Some(id.rsplit_once("key/").map_or(id, |(_, name)| name)),
+        Some(id) => Some(short(id)),
     };
     let found = name.filter(|name| known.iter().any(|known| known == name));
     found.map(str::to_owned).ok_or_else(|| {

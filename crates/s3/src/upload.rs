@@ -150,8 +150,8 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let number = part_number(&call)?;
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
-    let key_of_client = sse::key(&call)?;
     let encryption = call.s3.store.upload(&grant, &to).await?.encryption;
+    let key_of_client = sse::key_of_part(&call, encryption.as_ref())?;
     let part = UploadPart {
         only_new: false,
         key_of_client,
@@ -191,8 +191,8 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     if let Some(ByteRange::Inclusive { last, .. }) = range {
         source::reaches(&call, &readable, last).await?;
     }
-    let key_of_client = sse::key(&call)?;
     let encryption = store.upload(&grant, &to).await?.encryption;
+    let key_of_client = sse::key_of_part(&call, encryption.as_ref())?;
     let copy = trestle_store::CopyPart {
         to,
         number,
@@ -281,8 +281,22 @@ pub(crate) async fn parts(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     Ok(answer::xml(document))
 }
 
-/// What the whole is expected to have, by the headers of a completion.
-fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
+/// What the whole is expected to have, by the headers of a completion. A checksum of checksums may
+/// come without the number of parts, which the list of parts has.
+fn expected(
+    call: &Call<'_>,
+    chosen: Option<&UploadChecksum>,
+    parts: usize,
+) -> Result<Option<Checksum>, S3Error> {
+    let name = "x-amz-checksum-type";
+    if let (Some(kind), Some(chosen)) = (headers::text(&call.headers, name)?, chosen)
+        && Kind::parse(kind)? != kind_of(chosen)
+    {
+        let message = "The upload was created with another checksum type.";
+        return Err(S3Error::invalid(message));
+    }
+    let composite = chosen.is_some_and(|chosen| chosen.composite);
+    let counted = u32::try_from(parts).ok().filter(|_| composite);
     for (algorithm, _, header) in checksum::ALGORITHMS {
         let Some(text) = headers::text(&call.headers, header)? else {
             continue;
@@ -292,7 +306,7 @@ fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
                 let wrong = || S3Error::invalid(format!("Value for {header} header is invalid."));
                 (text, Some(parts.parse().map_err(|_| wrong())?))
             }
-            None => (text, None),
+            None => (text, counted),
         };
         return Ok(Some(Checksum {
             digest: checksum::value(algorithm, text)?,
@@ -303,27 +317,30 @@ fn expected(call: &Call<'_>) -> Result<Option<Checksum>, S3Error> {
 }
 
 /// Refuses a completion with another key of the client than the parts came with, and one without it
-/// when the upload has a checksum.
-async fn check_key(call: &Call<'_>, grant: &Grant, to: &UploadKey) -> Result<(), S3Error> {
-    let key = sse::key(call)?;
+/// when the upload has a checksum, which it gives.
+async fn check_key(
+    call: &Call<'_>,
+    grant: &Grant,
+    to: &UploadKey,
+) -> Result<Option<UploadChecksum>, S3Error> {
     let upload = match call.s3.store.upload(grant, to).await {
         Ok(upload) => upload,
         // One that was completed before is answered as it was.
-        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Upload) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Upload) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    if key.is_none() && upload.checksum.is_none() {
-        return Ok(());
+    let key = sse::key_of_part(call, upload.encryption.as_ref())?;
+    if key.is_some() || upload.checksum.is_some() {
+        sse::check(upload.encryption.as_ref(), key.as_ref())?;
     }
-    sse::check(upload.encryption.as_ref(), key.as_ref())
+    Ok(upload.checksum)
 }
 
 pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let upload = upload_key(&call)?;
     let condition = write::write_condition(&call.headers)?;
     let grant = call.on_object(Action::WriteObject).await?;
-    check_key(&call, &grant, &upload).await?;
-    let expected_checksum = expected(&call)?;
+    let chosen = check_key(&call, &grant, &upload).await?;
     let name = "x-amz-mp-object-size";
     let expected_length = match headers::text(&call.headers, name)? {
         None => None,
@@ -348,6 +365,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
             expected: std::iter::once(md5).chain(part.checksum.clone()).collect(),
         });
     }
+    let expected_checksum = expected(&call, chosen.as_ref(), parts.len())?;
     let complete = CompleteUpload {
         upload,
         parts,
@@ -364,7 +382,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     let mut document = root("CompleteMultipartUploadResult");
     let (bucket, key) = (call.bucket()?.as_str(), call.key()?.as_str());
     document
-        .leaf("Location", &format!("/{bucket}/{key}"))
+        .leaf("Location", &call.url(key)?)
         .leaf("Bucket", bucket)
         .leaf("Key", key)
         .leaf("ETag", &format!("\"{}\"", etag(&outcome.object)));

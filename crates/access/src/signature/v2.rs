@@ -66,6 +66,8 @@ pub struct SignedV2 {
     access_key: String,
     signature: Mac<20>,
     string_to_sign: String,
+    /// The same as others write it, for whom `?policy=` is `?policy`.
+    without_empty: String,
     token: Option<String>,
     presigned: bool,
 }
@@ -92,8 +94,10 @@ impl SignedV2 {
     /// `Mismatch`.
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<()> {
         let key = secret.expose().as_bytes();
-        if Mac::<20>::sha1(key, self.string_to_sign.as_bytes()) == self.signature {
-            return Ok(());
+        for text in [&self.string_to_sign, &self.without_empty] {
+            if Mac::<20>::sha1(key, text.as_bytes()) == self.signature {
+                return Ok(());
+            }
         }
         Err(SignatureError::Mismatch {
             string_to_sign: self.string_to_sign.clone(),
@@ -145,7 +149,8 @@ pub(super) fn in_header(
     Ok(SignedV2 {
         access_key: access_key.to_owned(),
         signature: signature(mac)?,
-        string_to_sign: string_to_sign(request, query, date),
+        string_to_sign: string_to_sign(request, query, date, true),
+        without_empty: string_to_sign(request, query, date, false),
         token: request.text("x-amz-security-token").map(str::to_owned),
         presigned: false,
     })
@@ -178,13 +183,14 @@ pub(super) fn presigned(
     Ok(SignedV2 {
         access_key: one("AWSAccessKeyId")?.to_owned(),
         signature: signature(one("Signature")?)?,
-        string_to_sign: string_to_sign(request, query, expires),
+        string_to_sign: string_to_sign(request, query, expires, true),
+        without_empty: string_to_sign(request, query, expires, false),
         token: query.one("x-amz-security-token").map(str::to_owned),
         presigned: true,
     })
 }
 
-fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str) -> String {
+fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str, empty: bool) -> String {
     let header =
         |name: &str| canonical::joined(request, name, canonical::trimmed).unwrap_or_default();
     let mut text = format!(
@@ -211,12 +217,13 @@ fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str) -> String
     for (name, value) in &extra {
         text.extend([name, ":", value, "\n"]);
     }
-    text.push_str(&resource(request, query));
+    text.push_str(&resource(request, query, empty));
     text
 }
 
-/// The bucket of the host, the path as it was sent, and the signed parameters in order.
-fn resource(request: &RawRequest<'_>, query: &Query) -> String {
+/// The bucket of the host, the path as it was sent, and the signed parameters in order, with the `=`
+/// of an empty value or without it.
+fn resource(request: &RawRequest<'_>, query: &Query, empty: bool) -> String {
     let mut text = String::new();
     if let Some(bucket) = request.host_bucket {
         text.extend(["/", bucket]);
@@ -236,9 +243,45 @@ fn resource(request: &RawRequest<'_>, query: &Query) -> String {
     for (place, (name, value)) in signed.into_iter().enumerate() {
         text.push(if place == 0 { '?' } else { '&' });
         text.push_str(name);
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| empty || !value.is_empty()) {
             text.extend(["=", &String::from_utf8_lossy(value)]);
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_value_is_signed_with_its_sign_or_without() {
+        let request = RawRequest {
+            method: "GET",
+            path: "/b",
+            query: Some("acl=&x=1"),
+            headers: &[],
+            host_bucket: None,
+        };
+        let query = Query::parse(request.query);
+        let text = |empty| string_to_sign(&request, &query, "", empty);
+        assert!(text(true).ends_with("/b?acl=") && text(false).ends_with("/b?acl"));
+        for (empty, other) in [(true, "/b?acl=1"), (false, "/b")] {
+            let signed = |text: &str| SignedV2 {
+                access_key: String::new(),
+                signature: Mac::<20>::sha1(b"secret", text.as_bytes()),
+                string_to_sign: string_to_sign(&request, &query, "", true),
+                without_empty: string_to_sign(&request, &query, "", false),
+                token: None,
+                presigned: false,
+            };
+            let secret = SecretKey::new("secret");
+            assert!(signed(&text(empty)).verify(&secret).is_ok());
+            assert!(
+                signed(&format!("GET\n\n\n\n{other}"))
+                    .verify(&secret)
+                    .is_err()
+            );
+        }
+    }
 }
