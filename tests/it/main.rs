@@ -36,6 +36,7 @@ mod space;
 mod statuses;
 mod swift;
 mod transactions;
+mod volumes;
 
 use tempfile::TempDir;
 use trestle_tests::{Client, Launch, Response, Server};

@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::connection::{Credentials, Options, Reply, Server, expect};
 use crate::name::Remote;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
@@ -187,6 +188,48 @@ impl Client {
     pub async fn transact(&self, transaction: &Value) -> Result<Value> {
         self.submit(&Method::POST, "/-/transactions", transaction)
             .await
+    }
+
+    /// Makes a volume.
+    pub async fn create_volume(&self, name: &Remote, size: u64) -> Result<()> {
+        let document = serde_json::json!({ "size": size });
+        self.volume(&Method::PUT, name, &document).await
+    }
+
+    /// Does something to a volume: `zeroes`, `trim`, `resize`, `flush`.
+    pub async fn change_volume(&self, name: &Remote, verb: &Value) -> Result<()> {
+        self.volume(&Method::POST, name, verb).await
+    }
+
+    async fn volume(&self, method: &Method, name: &Remote, document: &Value) -> Result<()> {
+        let text = document.to_string();
+        let media_type = "application/vnd.trestle.volume+json".to_owned();
+        let headers = [(CONTENT_TYPE, media_type)];
+        let body = || Ok(Body::full(text.clone()));
+        let reply = self.send(method, &name.path(), &headers, &body).await?;
+        let successes = [StatusCode::CREATED, StatusCode::NO_CONTENT];
+        drain(expect(reply, &successes).await?).await
+    }
+
+    /// Writes bytes into a volume, or over those of an object.
+    pub async fn write_at(&self, name: &Remote, offset: u64, bytes: Bytes) -> Result<()> {
+        let Some(last) = (bytes.len() as u64).checked_sub(1) else {
+            return Ok(());
+        };
+        let range = format!("bytes {offset}-{}/*", offset.saturating_add(last));
+        let body = || Ok(Body::full(bytes.clone()));
+        let headers = [(CONTENT_RANGE, range)];
+        let path = name.path();
+        let reply = self.send(&Method::PATCH, &path, &headers, &body).await?;
+        drain(expect(reply, &[StatusCode::NO_CONTENT]).await?).await
+    }
+
+    /// So many bytes of an object from an offset on.
+    pub async fn read_at(&self, name: &Remote, offset: u64, length: u64) -> Result<Reply> {
+        let last = offset.saturating_add(length).saturating_sub(1);
+        let range = [(RANGE, format!("bytes={offset}-{last}"))];
+        let reply = self.ask(&Method::GET, &name.path(), &range).await?;
+        expect(reply, &[StatusCode::PARTIAL_CONTENT]).await
     }
 
     /// Copies an object within the server.

@@ -12,7 +12,7 @@ use trestle_core::{BucketName, DigestAlgorithm, Error, Metadata, Result};
 use trestle_http::merge_patch;
 use trestle_store::{
     Bucket, BucketProperties, BucketUsage, DefaultRetention, Object, ObjectLock, ObjectProperties,
-    Period, Quota, Retention, RetentionMode, Versioning,
+    Period, Quota, Retention, RetentionMode, VOLUME_BLOCK_BYTES, Versioning,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -208,6 +208,10 @@ pub(crate) fn of_object(bucket: &BucketName, object: &Object) -> Result<Value> {
     });
     if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
         document.extend(more);
+        if object.is_volume() {
+            let volume = json!({"size": object.length(), "block_size": VOLUME_BLOCK_BYTES});
+            document.insert("volume".to_owned(), volume);
+        }
     }
     Ok(document)
 }

@@ -24,6 +24,7 @@ mod transaction;
 mod transfer;
 mod upload;
 mod versions;
+mod volume;
 mod write;
 
 pub use openapi::describe;

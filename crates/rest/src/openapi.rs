@@ -91,6 +91,34 @@ fn transaction() -> Value {
             "maxItems": trestle_store::STEPS_MAX, "items": {"oneOf": verbs}}}})
 }
 
+fn volume_size() -> Value {
+    json!({"type": "object", "additionalProperties": false, "required": ["size"],
+        "properties": {"size": {"type": "integer", "minimum": 1,
+            "maximum": trestle_store::OBJECT_BYTES_MAX}}})
+}
+
+/// What is done to a volume.
+fn volume_verb() -> Value {
+    let count = json!({"type": "integer", "minimum": 0});
+    let verb = |names: &[&str], members: &[&str]| {
+        let mut properties = Map::new();
+        properties.insert("verb".to_owned(), json!({ "enum": names }));
+        properties.extend(
+            members
+                .iter()
+                .map(|name| ((*name).to_owned(), count.clone())),
+        );
+        let required: Vec<&str> = ["verb"].iter().chain(members).copied().collect();
+        json!({"type": "object", "additionalProperties": false, "required": required,
+            "properties": properties})
+    };
+    json!({"oneOf": [
+        verb(&["zeroes", "trim"], &["offset", "length"]),
+        verb(&["resize"], &["size"]),
+        verb(&["flush"], &[]),
+    ]})
+}
+
 /// The pages that this crate serves below `/-/`.
 fn pages() -> Vec<Described> {
     let page = |path, id, summary, gives| Described {
@@ -132,6 +160,8 @@ pub fn describe(document: OpenApi) -> OpenApi {
         ("ObjectPatch", object_patch()),
         ("BucketPatch", bucket_patch()),
         ("Transaction", transaction()),
+        ("VolumeSize", volume_size()),
+        ("VolumeVerb", volume_verb()),
     ];
     let paths = operations::described().into_iter().chain(pages());
     document.with(paths, schemas)

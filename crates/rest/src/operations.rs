@@ -238,7 +238,7 @@ mod tests {
             ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
         );
         let object = [
-            "GET", "HEAD", "PUT", "PATCH", "DELETE", "COPY", "MOVE", "OPTIONS",
+            "GET", "HEAD", "PUT", "PATCH", "DELETE", "COPY", "MOVE", "POST", "OPTIONS",
         ];
         assert_eq!(methods(Place::Object), object);
         for row in TABLE {
@@ -279,7 +279,10 @@ mod tests {
         );
         assert_eq!(find(Place::Bucket, "GET", "/x?versions=maybe", false), None);
         assert_eq!(find(Place::Bucket, "GET", "/x?unknown", false), None);
-        assert_eq!(find(Place::Object, "POST", "/x", false), None);
+        assert_eq!(
+            find(Place::Object, "POST", "/x", false),
+            Some("changeVolume")
+        );
         assert_eq!(
             find(Place::Object, "POST", "/x", true),
             Some("createUpload")

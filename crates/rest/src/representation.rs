@@ -33,6 +33,9 @@ pub(crate) const VERSION: HeaderName = HeaderName::from_static("trestle-version"
 /// Whether the version is a delete marker.
 pub(crate) const DELETED: HeaderName = HeaderName::from_static("trestle-deleted");
 
+/// What it is, when it is more than bytes.
+const KIND: HeaderName = HeaderName::from_static("trestle-kind");
+
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -96,6 +99,9 @@ pub(crate) fn identify(object: &Object, headers: &mut HeaderMap) -> Result<()> {
 pub(crate) fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
     identify(object, headers)?;
     header(headers, CACHE_CONTROL, "no-cache")?;
+    if object.is_volume() {
+        headers.insert(KIND, HeaderValue::from_static("volume"));
+    }
     for name in KEPT {
         if let Some(value) = object.representation.get(name.as_str()) {
             header(headers, name, value)?;

@@ -2,6 +2,7 @@
 
 use crate::operations::Place::{Bucket, Folder, Object, Service, Transactions};
 use crate::operations::{Place, Row, Run, When};
+use crate::volume::{self, VOLUME};
 use crate::{bucket, directory, read, transaction, transfer, upload, versions, write};
 use trestle_http::{Content, MERGE_PATCH, Operation, Parameter, Takes};
 use trestle_store::OBJECT_BYTES_MAX;
@@ -418,7 +419,7 @@ pub(crate) static TABLE: &[Row] = &[
                 DIGEST,
                 TAGS,
             ],
-            takes: &[BYTES],
+            takes: &[BYTES, (VOLUME, Some("VolumeSize"))],
             successes: &[201, 204],
             problems: &[404, 409, 412, 413, 428, 501, 507],
             leads_to: OF_OBJECT,
@@ -437,10 +438,14 @@ pub(crate) static TABLE: &[Row] = &[
                 ("Content-Range", Takes::Text, "bytes FIRST-LAST/*"),
                 BYPASS,
             ],
-            takes: &[(MERGE_PATCH, Some("ObjectPatch")), BYTES],
+            takes: &[
+                (MERGE_PATCH, Some("ObjectPatch")),
+                BYTES,
+                (VOLUME, Some("VolumeSize")),
+            ],
             gives: &[JSON],
             successes: &[200, 204],
-            problems: &[404, 409, 411, 412, 413, 415, 422, 428, 501, 507],
+            problems: &[404, 409, 411, 412, 413, 415, 416, 422, 428, 501, 507],
             leads_to: OF_OBJECT,
             ..Operation::new(
                 "PATCH",
@@ -525,6 +530,21 @@ pub(crate) static TABLE: &[Row] = &[
                 "MOVE",
                 "moveObject",
                 "Moves the object to Destination; it keeps its id and its versions",
+            )
+        },
+    ),
+    plain(
+        &[Object],
+        Run::Object(|call, bucket, key| Box::pin(volume::post(call, bucket, key))),
+        Operation {
+            headers: &[IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED],
+            takes: &[(VOLUME, Some("VolumeVerb"))],
+            successes: &[204],
+            problems: &[404, 409, 412, 413, 415, 416, 501, 507],
+            ..Operation::new(
+                "POST",
+                "changeVolume",
+                "Makes a range of a volume zero, resizes it, or flushes it",
             )
         },
     ),

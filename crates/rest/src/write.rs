@@ -7,6 +7,7 @@ use crate::representation::{
     DELETED, VERSION, expected_digests, header, identify, path_of, properties, tag_of,
 };
 use crate::route::{Call, unsupported};
+use crate::volume::{self, VOLUME};
 use futures::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
@@ -30,8 +31,9 @@ const PATCH_BYTES_MAX: usize = 256 << 10;
 /// Longest Idempotency-Key.
 const KEY_BYTES_MAX: usize = 255;
 /// What PATCH takes.
-pub(crate) const ACCEPT_PATCH: HeaderValue =
-    HeaderValue::from_static("application/merge-patch+json, */*");
+pub(crate) const ACCEPT_PATCH: HeaderValue = HeaderValue::from_static(
+    "application/merge-patch+json, application/vnd.trestle.volume+json, */*",
+);
 
 /// The write of an object as its request's headers have it.
 fn put_object(call: &Call<'_>, bucket: BucketName, key: Key) -> Result<PutObject> {
@@ -75,6 +77,9 @@ pub(crate) fn written(outcome: &PutOutcome, location: &str) -> Answer {
 pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     unsupported(&call, &UNSUPPORTED)?;
     unsupported(&call, &["content-range"])?;
+    if media_type(call.request.headers()).as_deref() == Some(VOLUME) {
+        return volume::create(call, bucket, key).await;
+    }
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
     demand(&call, &bucket).await?;
@@ -197,7 +202,7 @@ async fn repeated(
 }
 
 /// The media type of a body, without parameters.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(Parameterized::parse(text).ok()?.value.to_ascii_lowercase())
 }
@@ -207,6 +212,7 @@ pub(crate) async fn patch(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     let headers = call.request.headers();
     match (media_type(headers), headers.contains_key(CONTENT_RANGE)) {
         (Some(found), false) if found == MERGE_PATCH => patch_properties(call, bucket, key).await,
+        (Some(found), false) if found == VOLUME => volume::resize(call, bucket, key).await,
         (_, true) => patch_range(call, bucket, key).await,
         _ => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -226,9 +232,15 @@ async fn patch_range(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     let headers = call.request.headers();
     let range =
         parse_content_range(headers)?.ok_or_else(|| Error::invalid("Content-Range is missing"))?;
-    if range.total.is_some() {
-        let message = "Content-Range of a PATCH is bytes FIRST-LAST/*";
-        return Err(Error::invalid(message).into());
+    if let Some(total) = range.total {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = call.grant(Action::ReadObjectMetadata, resource).await?;
+        let current = VersionRef::Current;
+        let found = call.rest.store.head(&grant, &bucket, &key, current).await?;
+        if total != found.length().max(range.last.saturating_add(1)) {
+            let message = "Content-Range says another size than the object is going to have";
+            return Err(Error::invalid(message).into());
+        }
     }
     let announced = http_body::Body::size_hint(call.request.body()).exact();
     if announced.is_some_and(|announced| announced != range.length()) {

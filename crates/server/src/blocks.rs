@@ -1,10 +1,15 @@
-//! `trestle tx`: what changes several objects at once, from the command line.
+//! `trestle tx|volume`: what changes several objects at once, or one in place.
 
-use crate::cli::{Common, Outcome, text_of};
+use crate::cli::{Common, Outcome, object, print, text_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use bytes::Bytes;
+use clap::Subcommand;
+use serde_json::{Value, json};
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trestle_host::{File, Host, OpenMode};
 
 /// Most of stdin that is read; the server takes no more.
 const TRANSACTION_BYTES_MAX: u64 = 32 << 20;
@@ -54,4 +59,238 @@ pub(crate) async fn transact(file: &str, common: &Common) -> Outcome<()> {
         common.say(text, || outcome.clone())?;
     }
     Ok(())
+}
+
+/// Bytes that are written into a volume at once.
+const WRITE_BYTES: usize = 4 << 20;
+
+#[derive(Subcommand)]
+pub(crate) enum VolumeCommand {
+    /// Make a volume, all zeros.
+    Create {
+        /// `//bucket/key`
+        name: String,
+        /// In bytes; or with K, M, G or T for powers of 1024.
+        size: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change a volume's size.
+    Resize {
+        /// `//bucket/key`
+        name: String,
+        /// In bytes; or with K, M, G or T.
+        size: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Write stdin, or a file, into a volume.
+    Write {
+        /// `//bucket/key`
+        name: String,
+        /// Where, in bytes; or with K, M, G or T.
+        offset: String,
+        /// A local file; without it stdin.
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Write a part of a volume to stdout.
+    Read {
+        /// `//bucket/key`
+        name: String,
+        /// From where.
+        offset: String,
+        /// How many bytes.
+        length: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Make a part of a volume zero.
+    Zeroes {
+        /// `//bucket/key`
+        name: String,
+        /// From where.
+        offset: String,
+        /// How many bytes.
+        length: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give back a part of a volume, which is zeros then.
+    Trim {
+        /// `//bucket/key`
+        name: String,
+        /// From where.
+        offset: String,
+        /// How many bytes.
+        length: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Learn that all that was written is durable: it is before each answer.
+    Flush {
+        /// `//bucket/key`
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// A number of bytes as people write it.
+fn bytes(text: &str) -> Outcome<u64> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (text.get(..at), 10),
+        Some((at, 'M' | 'm')) => (text.get(..at), 20),
+        Some((at, 'G' | 'g')) => (text.get(..at), 30),
+        Some((at, 'T' | 't')) => (text.get(..at), 40),
+        _ => (Some(text), 0),
+    };
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+    let number = number.and_then(|number| number.checked_mul(1 << shift));
+    number.ok_or_else(|| format!("{text}: a number of bytes is written 4096, 64K or 10G"))
+}
+
+/// Does what is said to a volume.
+pub(crate) async fn volume(command: &VolumeCommand) -> Outcome<()> {
+    let verb = |verb: &str, offset: &str, length: &str| -> Outcome<Value> {
+        Ok(json!({"verb": verb, "offset": bytes(offset)?, "length": bytes(length)?}))
+    };
+    let (name, common, done) = match command {
+        VolumeCommand::Create { name, size, common } => {
+            let size = bytes(size)?;
+            common.client()?.create_volume(&object(name)?, size).await?;
+            (name, common, "made")
+        }
+        VolumeCommand::Write {
+            name,
+            offset,
+            file,
+            common,
+        } => {
+            write_volume(name, bytes(offset)?, file.as_deref(), common).await?;
+            (name, common, "written")
+        }
+        VolumeCommand::Read {
+            name,
+            offset,
+            length,
+            common,
+        } => {
+            let (offset, length) = (bytes(offset)?, bytes(length)?);
+            let (client, name) = (common.client()?, object(name)?);
+            return print(client.read_at(&name, offset, length).await?).await;
+        }
+        VolumeCommand::Resize { name, size, common } => {
+            let verb = json!({"verb": "resize", "size": bytes(size)?});
+            common
+                .client()?
+                .change_volume(&object(name)?, &verb)
+                .await?;
+            (name, common, "resized")
+        }
+        VolumeCommand::Zeroes {
+            name,
+            offset,
+            length,
+            common,
+        } => {
+            let verb = verb("zeroes", offset, length)?;
+            common
+                .client()?
+                .change_volume(&object(name)?, &verb)
+                .await?;
+            (name, common, "zeroed")
+        }
+        VolumeCommand::Trim {
+            name,
+            offset,
+            length,
+            common,
+        } => {
+            let verb = verb("trim", offset, length)?;
+            common
+                .client()?
+                .change_volume(&object(name)?, &verb)
+                .await?;
+            (name, common, "trimmed")
+        }
+        VolumeCommand::Flush { name, common } => {
+            let verb = json!({"verb": "flush"});
+            common
+                .client()?
+                .change_volume(&object(name)?, &verb)
+                .await?;
+            (name, common, "flushed")
+        }
+    };
+    common.say(|| format!("{done} {name}"), || json!({ done: name }))
+}
+
+async fn write_volume(
+    name: &str,
+    mut offset: u64,
+    file: Option<&Path>,
+    common: &Common,
+) -> Outcome<()> {
+    let (client, name) = (common.client()?, object(name)?);
+    let mut source = Source::open(file)?;
+    loop {
+        let piece = source.piece()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let length = piece.len() as u64;
+        client.write_at(&name, offset, Bytes::from(piece)).await?;
+        offset = offset.saturating_add(length);
+    }
+}
+
+/// What is written into a volume, piece by piece.
+enum Source {
+    Stdin,
+    File(Arc<dyn File>, u64),
+}
+
+impl Source {
+    fn open(file: Option<&Path>) -> Outcome<Self> {
+        let Some(path) = file else {
+            return Ok(Source::Stdin);
+        };
+        let opened = Host::real().disk.open(path, OpenMode::Read);
+        let opened = opened.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Source::File(opened, 0))
+    }
+
+    /// The next bytes; none at the end.
+    fn piece(&mut self) -> Outcome<Vec<u8>> {
+        let mut piece = Vec::new();
+        let read = match self {
+            Source::Stdin => {
+                let mut limited = std::io::stdin().take(WRITE_BYTES as u64);
+                limited.read_to_end(&mut piece).map(drop)
+            }
+            Source::File(file, at) => file.len().and_then(|length| {
+                let left = length.saturating_sub(*at).min(WRITE_BYTES as u64);
+                piece.resize(usize::try_from(left).unwrap_or(0), 0);
+                let read = file.read_at(&mut piece, *at);
+                *at += left;
+                read
+            }),
+        };
+        read.map_err(|error| format!("what is to be written: {error}"))?;
+        Ok(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("10G"), Ok(10 << 30));
+        assert!(bytes("").is_err() && bytes("K").is_err() && bytes("99999999T").is_err());
+    }
 }

@@ -115,6 +115,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Make, read and write volumes: objects of a fixed size that are changed in place.
+    Volume {
+        #[command(subcommand)]
+        command: crate::blocks::VolumeCommand,
+    },
     /// Show all that is known of an object, or of a bucket.
     Stat {
         /// `//bucket/key`
@@ -165,6 +170,7 @@ pub(crate) async fn run(verb: &Verb) -> Outcome<ExitCode> {
             let name = &bucket.bucket;
             common.say(|| format!("removed //{name}"), || json!({"removed": name}))?;
         }
+        Verb::Volume { command } => crate::blocks::volume(command).await?,
         Verb::Tx { file, common } => crate::blocks::transact(file, common).await?,
         Verb::Stat { name, common } => stat(&Remote::parse(name)?, common).await?,
         Verb::Cp {
@@ -255,6 +261,11 @@ async fn stat(name: &Remote, common: &Common) -> Outcome<()> {
 
 async fn cat(name: &Remote, common: &Common) -> Outcome<()> {
     let reply = common.client()?.read(name).await?;
+    print(reply).await
+}
+
+/// Writes what an answer brings to stdout.
+pub(crate) async fn print(reply: trestle_client::Reply) -> Outcome<()> {
     let mut pieces = trestle_http::incoming(reply.into_body());
     let mut stdout = std::io::stdout().lock();
     while let Some(piece) = pieces.next().await {

@@ -10,7 +10,7 @@ mod pieces;
 mod reader;
 mod release;
 
-pub(crate) use change::{Patch, REWRITTEN_ROW_BYTES_MAX, change_in_place};
+pub(crate) use change::{Patch, REWRITTEN_ROW_BYTES_MAX, Run, change_in_place, replace};
 pub(crate) use pieces::{DEPTH_MAX, Piece, Walk, pieces};
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};
@@ -95,7 +95,7 @@ fn own(length: u64) -> ExtentRecord {
     }
 }
 
-fn put_header(layer: LayerId, header: &LayerRecord) -> Result<Write> {
+pub(crate) fn put_header(layer: LayerId, header: &LayerRecord) -> Result<Write> {
     Ok(Write::Put {
         key: row_key::layer(layer),
         value: header.to_value()?,

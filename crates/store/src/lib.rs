@@ -51,6 +51,7 @@ mod transaction;
 mod tree;
 mod upload;
 mod versions;
+mod volume;
 
 pub use account::ChangeAccount;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
@@ -75,6 +76,7 @@ pub use nouns::{
     ReadObject, RenameDirectory, RenameObject, Source, TagOf, TreeOutcome, UpdateObject,
     VersionItem, VersionListing, VersionRef,
 };
+pub use nouns::{ChangeVolume, CreateVolume, VolumeChange};
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
@@ -94,3 +96,4 @@ pub use store::Store;
 pub use transaction::{Failed, STEP_BODY_BYTES_MAX, STEPS_MAX, Step, StepOutcome};
 pub use tree::TREE_KEYS_MAX;
 pub use upload::PART_NUMBER_MAX;
+pub use volume::{VOLUME_BLOCK_BYTES, VOLUME_WRITE_BYTES_MAX};

@@ -2,6 +2,7 @@
 
 mod content;
 mod upload;
+mod volume;
 
 pub use content::{
     ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
@@ -10,6 +11,8 @@ pub use upload::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
+
+pub use volume::{ChangeVolume, CreateVolume, VolumeChange};
 
 use crate::encryption::{Encrypt, Encryption};
 use crate::manifest::{Manifest, md5};
@@ -179,6 +182,13 @@ pub enum Content {
         /// Where they are: attached to the record when absent.
         layer: Option<LayerId>,
     },
+    /// Blocks: bytes of a fixed size that are changed in place.
+    Volume {
+        /// How many.
+        length: u64,
+        /// Where they are.
+        layer: LayerId,
+    },
     /// Nothing: the key stands for a place, and for what has keys that start with it.
     Directory,
     /// Nothing: the key was deleted here. Only a version in history holds it, never what a read finds.
@@ -235,9 +245,14 @@ impl Object {
     /// Size of its own bytes.
     pub fn stored_length(&self) -> u64 {
         match self.content {
-            Content::Data { length, .. } => length,
+            Content::Data { length, .. } | Content::Volume { length, .. } => length,
             Content::Directory | Content::DeleteMarker => 0,
         }
+    }
+
+    /// Whether it is a volume.
+    pub fn is_volume(&self) -> bool {
+        matches!(self.content, Content::Volume { .. })
     }
 
     /// Whether it says that the key was deleted.
@@ -279,6 +294,7 @@ impl Object {
     pub(crate) fn layer(&self) -> Option<LayerId> {
         match self.content {
             Content::Data { layer, .. } => layer,
+            Content::Volume { layer, .. } => Some(layer),
             Content::Directory | Content::DeleteMarker => None,
         }
     }

@@ -64,6 +64,10 @@ impl Store {
         }
         let read = self.snapshot().await?;
         let slot = self.look_up_patched(&*read, grant, &patch).await?;
+        if slot.live(self).is_some_and(|live| live.object.is_volume()) {
+            drop((read, slot));
+            return self.write_volume(grant, &patch, body).await;
+        }
         offset_of(&patch, slot.live(self))?;
         let encrypt = match slot.live(self) {
             Some(current) => Encrypt::again(current.object.encryption.as_ref(), None)?,
@@ -83,7 +87,7 @@ impl Store {
         Err(store::conflict())
     }
 
-    async fn look_up_patched(
+    pub(crate) async fn look_up_patched(
         &self,
         read: &dyn MetaRead,
         grant: &Grant,
@@ -434,7 +438,7 @@ impl Store {
     }
 
     /// A few of the current bytes: fewer when the object ends before.
-    async fn bytes_of(
+    pub(crate) async fn bytes_of(
         &self,
         read: &dyn MetaRead,
         current: Option<&FoundObject>,

@@ -248,6 +248,7 @@ impl Slot {
         body: Option<Body>,
     ) -> Result<Option<Changes>> {
         self.check_held()?;
+        self.check_volume(&object.content)?;
         if let Some(acl) = &object.acl {
             let read = store.snapshot().await?;
             let block = store.block_within(&*read, &self.bucket.bucket).await?;
@@ -275,6 +276,41 @@ impl Slot {
         Ok(Some(changes))
     }
 
+    /// Refuses to put anything else in the place of a volume, whoever asks: its users would find other
+    /// bytes, or none, under their blocks.
+    pub(crate) fn check_volume(&self, content: &Content) -> Result<()> {
+        let there = self.current.as_ref().map(|current| &current.object);
+        let other = !matches!(content, Content::Volume { .. });
+        if other && there.is_some_and(Object::is_volume) {
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                "the key holds a volume, which is written in part or deleted, never replaced",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts `object`, another state of the current one, in its place without making a version.
+    pub(crate) fn rewrite(
+        &self,
+        store: &Store,
+        current: &FoundObject,
+        object: &Object,
+    ) -> Result<Changes> {
+        self.check_held()?;
+        Guard::at(store.host.clock.now()).check(&current.object)?;
+        let mut changes = Changes::expecting(self.expectations());
+        changes.put(
+            current.row.clone(),
+            ObjectRecord::new(object)?.to_value()?,
+            None,
+        );
+        changes.tally.take(Tally::current(&current.object));
+        changes.tally.add(Tally::current(object));
+        changes.tell(EventKind::Written, self, object);
+        Ok(changes)
+    }
+
     /// Frees the place of the newest version: the current object goes into history, or goes with
     /// its layer, and so does a null version that is replaced. None when a concurrent change won.
     pub(crate) async fn make_way(&self, store: &Store, guard: Guard) -> Result<Option<Changes>> {
@@ -300,6 +336,7 @@ impl Slot {
     /// `Locked`; `Conflict` with a job; `QuotaExceeded`, of a large body.
     pub(crate) async fn check_room(&self, store: &Store, declared: Option<u64>) -> Result<()> {
         self.check_held()?;
+        self.check_volume(&Content::Directory)?;
         let guard = Guard::at(store.host.clock.now());
         let mut tally = Tally {
             objects: i64::from(self.current.is_none()),

@@ -458,6 +458,14 @@ impl Chunks {
         }
     }
 
+    /// Passes over the hole that comes next; false when none does.
+    pub(crate) async fn skip_hole(&mut self, read: &dyn MetaRead) -> Result<bool> {
+        match self {
+            Chunks::Body(_) => Ok(false),
+            Chunks::Layer(layer) => layer.skip_hole(read).await,
+        }
+    }
+
     /// The next bytes as `read` shows them.
     pub(crate) async fn next_in(&mut self, read: &dyn MetaRead) -> Result<Option<Bytes>> {
         match self {
@@ -476,8 +484,10 @@ pub(crate) async fn open_content(
     range: ResolvedRange,
     pin: Option<Pin>,
 ) -> Result<Chunks> {
-    let Content::Data { length, layer } = object.content else {
-        return Ok(Chunks::Body(VecDeque::new()));
+    let (length, layer) = match object.content {
+        Content::Data { length, layer } => (length, layer),
+        Content::Volume { length, layer } => (length, Some(layer)),
+        Content::Directory | Content::DeleteMarker => return Ok(Chunks::Body(VecDeque::new())),
     };
     if let Some(layer) = layer {
         let range = range.start..range.end;

@@ -42,7 +42,7 @@ impl BodyChecks {
         Ok(())
     }
 
-    fn check_digests(&self, digests: &Digests) -> Result<()> {
+    pub(crate) fn check_digests(&self, digests: &Digests) -> Result<()> {
         let late = match &self.late {
             Some(late) => (late.0)()?,
             None => Vec::new(),

@@ -169,6 +169,7 @@ impl Slot {
     /// Makes the key hold nothing, so that another object can be moved to it.
     async fn clear(&self, store: &Store, read: &dyn MetaRead, guard: Guard) -> Result<Changes> {
         self.check_held()?;
+        self.check_volume(&Content::Directory)?;
         match (&self.current, self.versioning()) {
             (None, _) if self.former().is_none() => Ok(Changes::expecting(self.expectations())),
             (Some(current), Versioning::Off) => {

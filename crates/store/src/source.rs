@@ -83,7 +83,8 @@ impl FoundSource {
     /// What a copy of it holds; its layer is yet to be found.
     pub(crate) fn content(&self) -> Content {
         match self.object.content {
-            Content::Data { .. } => Content::Data {
+            // A copy of a volume's bytes is an object like any other.
+            Content::Data { .. } | Content::Volume { .. } => Content::Data {
                 length: self.range.len(),
                 layer: None,
             },

@@ -57,6 +57,25 @@ impl Patch<'_> {
     }
 }
 
+/// What comes in place of a part of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    /// None for a hole.
+    pub(crate) body: Option<Body>,
+}
+
+impl Run {
+    pub(crate) fn hole(offset: u64, length: u64) -> Self {
+        Run {
+            offset,
+            length,
+            body: None,
+        }
+    }
+}
+
 /// The writes that put `patch` in place of what a layer holds there, a hole between its end and the
 /// patch included; the header too. None when it cannot be done in place.
 pub(crate) async fn change_in_place(
@@ -66,7 +85,44 @@ pub(crate) async fn change_in_place(
     patch: &Patch<'_>,
     references: &mut References,
 ) -> Result<Option<Vec<Write>>> {
-    let (start, end) = (patch.start, patch.end());
+    let range = ResolvedRange {
+        start: patch.start,
+        end: patch.end(),
+    };
+    let mut runs = Vec::new();
+    if range.start > header.length {
+        runs.push(Run::hole(header.length, range.start - header.length));
+    }
+    runs.extend(patch.runs().into_iter().map(|(offset, body)| {
+        let length = match &body {
+            Body::Attached(bytes) => bytes.len() as u64,
+            Body::Streamed(extent) => extent.length,
+        };
+        Run {
+            offset,
+            length,
+            body: Some(body),
+        }
+    }));
+    let replaced = replace(read, (layer, &header), range, runs, references).await?;
+    let Some(mut writes) = replaced else {
+        return Ok(None);
+    };
+    header.length = header.length.max(range.end);
+    writes.push(put_header(layer, &header)?);
+    Ok(Some(writes))
+}
+
+/// The writes that put `runs` in place of what a layer holds in `range`, without the header. None when
+/// it cannot be done in place.
+pub(crate) async fn replace(
+    read: &dyn MetaRead,
+    (layer, header): (LayerId, &LayerRecord),
+    range: ResolvedRange,
+    runs: Vec<Run>,
+    references: &mut References,
+) -> Result<Option<Vec<Write>>> {
+    let ResolvedRange { start, end } = range;
     let mut rows = BTreeMap::new();
     let put = |offset: u64, extent: &ExtentRecord, body: Option<Body>| -> Result<(Bytes, Write)> {
         let key = row_key::extent(layer, offset);
@@ -77,6 +133,8 @@ pub(crate) async fn change_in_place(
         start: start.min(header.length),
         end: end.min(header.length),
     };
+    // Taken over only when all of it can be done.
+    let mut changed = References::default();
     let mut walk = Walk::new(layer, replaced);
     while let Some((offset, extent)) = walk.next(read).await? {
         let key = row_key::extent(layer, offset);
@@ -88,21 +146,21 @@ pub(crate) async fn change_in_place(
         let left = start.saturating_sub(offset).min(extent.length);
         let right = extent_end.saturating_sub(end).min(extent.length);
         if let Source::Reference { layer, .. } = extent.source {
-            references.lose(layer);
+            changed.lose(layer);
         }
         for (at, length) in [(offset, left), (extent_end - right, right)] {
             if length == 0 {
                 continue;
             }
             let source = match extent.source {
-                // The caller has not widened the patch to all of it.
+                // The caller has not widened the range to all of it.
                 Source::Own => return Ok(None),
                 Source::Hole => Source::Hole,
                 Source::Reference {
                     layer: of,
                     offset: from,
                 } => {
-                    references.gain(of);
+                    changed.gain(of);
                     Source::Reference {
                         layer: of,
                         offset: from + (at - offset),
@@ -117,23 +175,18 @@ pub(crate) async fn change_in_place(
             rows.extend([put(at, &kept, None)?]);
         }
     }
-    if start > header.length {
-        let hole = ExtentRecord {
-            length: start - header.length,
-            source: Source::Hole,
+    for run in runs {
+        let source = match run.body {
+            Some(_) => Source::Own,
+            None => Source::Hole,
+        };
+        let extent = ExtentRecord {
+            length: run.length,
+            source,
             part: None,
         };
-        rows.extend([put(header.length, &hole, None)?]);
+        rows.extend([put(run.offset, &extent, run.body)?]);
     }
-    for (offset, body) in patch.runs() {
-        let length = match &body {
-            Body::Attached(bytes) => bytes.len() as u64,
-            Body::Streamed(extent) => extent.length,
-        };
-        rows.extend([put(offset, &super::own(length), Some(body))?]);
-    }
-    header.length = header.length.max(end);
-    let mut writes: Vec<Write> = rows.into_values().collect();
-    writes.push(put_header(layer, &header)?);
-    Ok(Some(writes))
+    references.absorb(changed);
+    Ok(Some(rows.into_values().collect()))
 }

@@ -6,7 +6,7 @@ use crate::record::{ExtentRecord, Source};
 use crate::row_key;
 use bytes::Bytes;
 use std::ops::Bound;
-use trestle_core::{LayerId, ResolvedRange, Result};
+use trestle_core::{Error, ErrorKind, LayerId, ResolvedRange, Result};
 use trestle_engine::{Body, MetaRead, Scan, ScanItem};
 
 /// Longest way through layers to bytes that a write makes, as long as it can do otherwise.
@@ -14,6 +14,10 @@ pub(crate) const DEPTH_MAX: u64 = 8;
 /// So many extents of a layer are repeated, rather than referred to as a whole, so that ways stay
 /// short.
 const REPEATED_ROWS_MAX: usize = 64;
+/// So many are repeated where ways have become long.
+const FLATTENED_ROWS_MAX: usize = 20_000;
+/// Longest way that there ever is; [`super::reader`] takes longer ones for circles.
+const DEPTH_LIMIT: u64 = 500;
 /// Extent rows that are read at once.
 const PAGE_ROWS: usize = 1000;
 
@@ -119,7 +123,7 @@ pub(crate) async fn pieces(
     let pieces_max = if header.depth < DEPTH_MAX {
         REPEATED_ROWS_MAX
     } else {
-        usize::MAX
+        FLATTENED_ROWS_MAX
     };
     let mut pieces: Vec<Piece> = Vec::new();
     let mut walk = Walk::new(layer, range);
@@ -153,6 +157,10 @@ pub(crate) async fn pieces(
         };
         pieces.push(piece);
         if pieces.len() > pieces_max {
+            if header.depth > DEPTH_LIMIT {
+                let message = "a content whose ways to bytes are too long to be made longer";
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
             return whole();
         }
     }

@@ -72,6 +72,33 @@ impl LayerReader {
         Ok(Some(bytes))
     }
 
+    /// Passes over the hole that comes next, whatever its size; false when none does.
+    pub(crate) async fn skip_hole(&mut self, read: &dyn MetaRead) -> Result<bool> {
+        let (mut layer, mut position) = (self.layer, self.position);
+        let mut length = self.end.saturating_sub(self.position);
+        for _ in 0..WAY_MAX {
+            // Sealed bytes are no holes.
+            if length == 0 || header(read, layer).await?.0.sealed.is_some() {
+                return Ok(false);
+            }
+            let (offset, extent, _) = extent_at(read, layer, position).await?;
+            let from = position - offset;
+            length = length.min(extent.length - from);
+            match extent.source {
+                Source::Own => return Ok(false),
+                Source::Hole => {
+                    self.position = self.position.saturating_add(length);
+                    return Ok(true);
+                }
+                Source::Reference {
+                    layer: next,
+                    offset,
+                } => (layer, position) = (next, offset.saturating_add(from)),
+            }
+        }
+        Err(Error::corrupt("extents refer to each other in a circle"))
+    }
+
     async fn read_chunk(&mut self, read: &dyn MetaRead) -> Result<Bytes> {
         let (mut layer, mut position) = (self.layer, self.position);
         let mut wanted = READ_BYTES_MAX.min(self.end - self.position);

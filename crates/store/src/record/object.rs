@@ -14,6 +14,7 @@ use trestle_core::{Digests, Error, Key, LayerId, ObjectId, Result, Timestamp, Ve
 const CONTENT_DATA: u8 = 1;
 const CONTENT_DELETE_MARKER: u8 = 2;
 const CONTENT_DIRECTORY: u8 = 3;
+const CONTENT_VOLUME: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
@@ -32,6 +33,7 @@ impl ContentRecord {
             Content::Data { length, layer } => (CONTENT_DATA, *length, *layer),
             Content::DeleteMarker => (CONTENT_DELETE_MARKER, 0, None),
             Content::Directory => (CONTENT_DIRECTORY, 0, None),
+            Content::Volume { length, layer } => (CONTENT_VOLUME, *length, Some(*layer)),
         };
         ContentRecord {
             variant,
@@ -48,6 +50,14 @@ impl ContentRecord {
             }),
             CONTENT_DELETE_MARKER => Ok(Content::DeleteMarker),
             CONTENT_DIRECTORY => Ok(Content::Directory),
+            CONTENT_VOLUME => {
+                let layer = self.layer.map(|id| LayerId(id.0));
+                let missing = || Error::corrupt("a volume's record without a layer");
+                Ok(Content::Volume {
+                    length: self.length,
+                    layer: layer.ok_or_else(missing)?,
+                })
+            }
             unknown => Err(Error::corrupt(format!(
                 "an object record with unknown content variant {unknown}"
             ))),

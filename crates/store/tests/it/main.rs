@@ -28,3 +28,4 @@ mod transactions;
 mod trees;
 mod uploads;
 mod versions;
+mod volumes;
