@@ -89,3 +89,47 @@ fn a_volume_is_made_written_trimmed_resized_and_deleted() {
     assert_eq!(send(client, "DELETE", "/rest/b/v").status, 204);
     assert_problem(&send(client, "GET", "/rest/b/v"), 404);
 }
+
+#[test]
+fn snapshots_and_clones_are_made_by_reference_and_read_by_name() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let json_type = ("content-type", "application/json");
+    let post = |client: &mut Client, target: &str, document: &str| {
+        let body = document.as_bytes();
+        client.send("POST", target, &[json_type], body).unwrap()
+    };
+    let size = 100u64 << 30;
+    ask(client, "PUT", "/rest/b/v", &format!("{{\"size\":{size}}}"));
+    let headers = [("content-range", "bytes 0-2/*")];
+    client.send("PATCH", "/rest/b/v", &headers, b"one").unwrap();
+    let snapshot = "{\"bucket\":\"b\",\"key\":\"v\",\"name\":\"s1\"}";
+    let made = post(client, "/-/snapshots", snapshot);
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(made.header("location").as_deref(), Some("/rest/b/v%40s1"));
+    assert_problem(&post(client, "/-/snapshots", snapshot), 412);
+    client.send("PATCH", "/rest/b/v", &headers, b"two").unwrap();
+    let first = [("range", "bytes=0-2")];
+    let read = client.send("GET", "/rest/b/v@s1", &first, b"").unwrap();
+    assert_eq!(read.body, b"one");
+    assert_eq!(read.header("trestle-snapshot").as_deref(), Some("true"));
+    let refused = client
+        .send("PATCH", "/rest/b/v@s1", &headers, b"new")
+        .unwrap();
+    assert_problem(&refused, 409);
+    assert_problem(&put(client, "/rest/b/v@s1", b"new"), 409);
+    let clone = "{\"bucket\":\"b\",\"key\":\"v@s1\",\"to_key\":\"w\"}";
+    assert_eq!(post(client, "/-/clones", clone).status, 201);
+    client.send("PATCH", "/rest/b/w", &headers, b"own").unwrap();
+    let read = client.send("GET", "/rest/b/w", &first, b"").unwrap();
+    assert_eq!(read.body, b"own");
+    let listed = json(&send(client, "GET", "/-/snapshots?bucket=b&key=v"));
+    assert_eq!(listed["snapshots"][0]["name"], "s1");
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1);
+    let whole = "{\"bucket\":\"b\",\"name\":\"s1\"}";
+    assert_problem(&post(client, "/-/snapshots", whole), 501);
+    assert_eq!(send(client, "DELETE", "/rest/b/v").status, 204);
+    let read = client.send("GET", "/rest/b/v@s1", &first, b"").unwrap();
+    assert_eq!(read.body, b"one");
+    assert_eq!(send(client, "DELETE", "/rest/b/v@s1").status, 204);
+}

@@ -190,6 +190,44 @@ impl Client {
             .await
     }
 
+    /// Makes a snapshot of an object.
+    pub async fn create_snapshot(&self, of: &Remote, name: &str) -> Result<Value> {
+        let document = serde_json::json!({"bucket": of.bucket, "key": of.key, "name": name});
+        self.submit(&Method::POST, "/-/snapshots", &document).await
+    }
+
+    /// The snapshots of an object, by name.
+    pub async fn snapshots(&self, of: &Remote) -> Result<Vec<Value>> {
+        let escape = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        let base = format!(
+            "/-/snapshots?bucket={}&key={}",
+            escape(&of.bucket),
+            escape(&of.key)
+        );
+        let mut found = Vec::new();
+        let mut target = base.clone();
+        loop {
+            let mut page = self.document(&target).await?;
+            if let Some(Value::Array(items)) = page.get_mut("snapshots").map(Value::take) {
+                found.extend(items);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => target = format!("{base}&after={}", escape(next)),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Makes a clone of an object.
+    pub async fn clone_object(&self, from: &Remote, to: &Remote) -> Result<Value> {
+        let document = serde_json::json!({"bucket": from.bucket, "key": from.key,
+            "to_bucket": to.bucket, "to_key": to.key});
+        self.submit(&Method::POST, "/-/clones", &document).await
+    }
+
     /// Makes a volume.
     pub async fn create_volume(&self, name: &Remote, size: u64) -> Result<()> {
         let document = serde_json::json!({ "size": size });

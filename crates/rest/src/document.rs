@@ -208,6 +208,9 @@ pub(crate) fn of_object(bucket: &BucketName, object: &Object) -> Result<Value> {
     });
     if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
         document.extend(more);
+        if object.frozen {
+            document.insert("snapshot".to_owned(), Value::Bool(true));
+        }
         if object.is_volume() {
             let volume = json!({"size": object.length(), "block_size": VOLUME_BLOCK_BYTES});
             document.insert("volume".to_owned(), volume);

@@ -19,6 +19,7 @@ mod read;
 mod refusal;
 mod representation;
 mod route;
+mod snapshot;
 mod table;
 mod transaction;
 mod transfer;

@@ -91,6 +91,14 @@ fn transaction() -> Value {
             "maxItems": trestle_store::STEPS_MAX, "items": {"oneOf": verbs}}}})
 }
 
+/// A document of texts, some of them required.
+fn texts_of(members: &[&str], required: &[&str]) -> Value {
+    let text = |name: &&str| ((*name).to_owned(), json!({"type": "string"}));
+    let properties: Map<String, Value> = members.iter().map(text).collect();
+    json!({"type": "object", "additionalProperties": false, "required": required,
+        "properties": properties})
+}
+
 fn volume_size() -> Value {
     json!({"type": "object", "additionalProperties": false, "required": ["size"],
         "properties": {"size": {"type": "integer", "minimum": 1,
@@ -160,6 +168,17 @@ pub fn describe(document: OpenApi) -> OpenApi {
         ("ObjectPatch", object_patch()),
         ("BucketPatch", bucket_patch()),
         ("Transaction", transaction()),
+        (
+            "Snapshot",
+            texts_of(&["bucket", "key", "name"], &["bucket", "key", "name"]),
+        ),
+        (
+            "Clone",
+            texts_of(
+                &["bucket", "key", "to_bucket", "to_key"],
+                &["bucket", "key"],
+            ),
+        ),
         ("VolumeSize", volume_size()),
         ("VolumeVerb", volume_verb()),
     ];

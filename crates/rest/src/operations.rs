@@ -4,7 +4,7 @@
 
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
-use crate::route::{Call, TRANSACTIONS};
+use crate::route::{CLONES, Call, SNAPSHOTS, TRANSACTIONS};
 use crate::table::TABLE;
 use crate::upload;
 use futures::future::BoxFuture;
@@ -18,6 +18,10 @@ use trestle_http::{Described, Operation, Parameter, Problem, Takes, query};
 pub(crate) enum Place {
     /// `/-/transactions`
     Transactions,
+    /// `/-/snapshots`
+    Snapshots,
+    /// `/-/clones`
+    Clones,
     /// `/rest/`
     Service,
     /// `/rest/{bucket}/`
@@ -56,18 +60,22 @@ pub(crate) struct Row {
 }
 
 impl Place {
-    const ALL: [Place; 5] = [
+    const ALL: [Place; 7] = [
         Place::Service,
         Place::Bucket,
         Place::Folder,
         Place::Object,
         Place::Transactions,
+        Place::Snapshots,
+        Place::Clones,
     ];
 
     /// Where it is.
     fn path(self) -> &'static str {
         match self {
             Place::Transactions => TRANSACTIONS,
+            Place::Snapshots => SNAPSHOTS,
+            Place::Clones => CLONES,
             Place::Service => "/rest/",
             Place::Bucket => "/rest/{bucket}/",
             Place::Folder | Place::Object => "/rest/{bucket}/{key}",
@@ -87,7 +95,7 @@ impl Place {
             "the object's key; it may contain slashes",
         );
         match self {
-            Place::Service | Place::Transactions => &[],
+            Place::Service | Place::Transactions | Place::Snapshots | Place::Clones => &[],
             Place::Bucket => &[BUCKET],
             Place::Folder | Place::Object => &[BUCKET, KEY],
         }
@@ -218,8 +226,10 @@ fn fits(row: &Row) -> bool {
     row.places.iter().all(|place| {
         matches!(
             (row.run, place),
-            (Run::Service(_), Place::Service | Place::Transactions)
-                | (Run::Bucket(_), Place::Bucket)
+            (
+                Run::Service(_),
+                Place::Service | Place::Transactions | Place::Snapshots | Place::Clones
+            ) | (Run::Bucket(_), Place::Bucket)
                 | (Run::Object(_), Place::Folder | Place::Object)
         )
     })

@@ -33,6 +33,8 @@ pub(crate) const VERSION: HeaderName = HeaderName::from_static("trestle-version"
 /// Whether the version is a delete marker.
 pub(crate) const DELETED: HeaderName = HeaderName::from_static("trestle-deleted");
 
+/// Whether it is a snapshot, which never changes.
+const SNAPSHOT: HeaderName = HeaderName::from_static("trestle-snapshot");
 /// What it is, when it is more than bytes.
 const KIND: HeaderName = HeaderName::from_static("trestle-kind");
 
@@ -99,6 +101,9 @@ pub(crate) fn identify(object: &Object, headers: &mut HeaderMap) -> Result<()> {
 pub(crate) fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
     identify(object, headers)?;
     header(headers, CACHE_CONTROL, "no-cache")?;
+    if object.frozen {
+        headers.insert(SNAPSHOT, HeaderValue::from_static("true"));
+    }
     if object.is_volume() {
         headers.insert(KIND, HeaderValue::from_static("volume"));
     }

@@ -23,6 +23,10 @@ use trestle_store::Store;
 
 /// Where transactions are sent to.
 pub(crate) const TRANSACTIONS: &str = "/-/transactions";
+/// Where snapshots are made.
+pub(crate) const SNAPSHOTS: &str = "/-/snapshots";
+/// Where clones are made.
+pub(crate) const CLONES: &str = "/-/clones";
 
 /// Says who presents this; none when it is wrong. Whoever presents nothing is anonymous.
 pub type Authenticate =
@@ -154,14 +158,19 @@ fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
 /// What a path names.
 pub(crate) enum Target {
     Transactions,
+    Snapshots,
+    Clones,
     Service,
     Bucket(BucketName),
     Object(BucketName, Key),
 }
 
 pub(crate) fn target(path: &str) -> Result<Target> {
-    if path == TRANSACTIONS {
-        return Ok(Target::Transactions);
+    match path {
+        TRANSACTIONS => return Ok(Target::Transactions),
+        SNAPSHOTS => return Ok(Target::Snapshots),
+        CLONES => return Ok(Target::Clones),
+        _ => {}
     }
     let rest = path.strip_prefix("/rest").unwrap_or_default();
     let rest = rest.strip_prefix('/').unwrap_or(rest);
@@ -190,7 +199,7 @@ pub(crate) fn target(path: &str) -> Result<Target> {
 impl Target {
     fn bucket(&self) -> Option<&BucketName> {
         match self {
-            Target::Service | Target::Transactions => None,
+            Target::Service | Target::Transactions | Target::Snapshots | Target::Clones => None,
             Target::Bucket(bucket) | Target::Object(bucket, _) => Some(bucket),
         }
     }
@@ -198,6 +207,8 @@ impl Target {
     fn place(&self) -> Place {
         match self {
             Target::Transactions => Place::Transactions,
+            Target::Snapshots => Place::Snapshots,
+            Target::Clones => Place::Clones,
             Target::Service => Place::Service,
             Target::Bucket(_) => Place::Bucket,
             Target::Object(_, key) if key.as_str().ends_with('/') => Place::Folder,
@@ -262,7 +273,7 @@ impl Rest {
 
     /// Whether a path outside of `/rest` belongs to this dialect.
     pub fn serves(path: &str) -> bool {
-        path == TRANSACTIONS
+        [TRANSACTIONS, SNAPSHOTS, CLONES].contains(&path)
     }
 
     /// Answers a request whose path is `/rest`, lies below it, or [is one of its own](Self::serves).
@@ -329,7 +340,10 @@ impl Rest {
             request,
         };
         match (row.run, target) {
-            (Run::Service(run), Target::Service | Target::Transactions) => run(call).await,
+            (
+                Run::Service(run),
+                Target::Service | Target::Transactions | Target::Snapshots | Target::Clones,
+            ) => run(call).await,
             (Run::Bucket(run), Target::Bucket(name)) => run(call, name).await,
             (Run::Object(run), Target::Object(bucket, key)) => run(call, bucket, key).await,
             (_, target) => Err(operations::not_allowed(target.place())),
@@ -345,7 +359,7 @@ fn options(place: Place) -> Response<Body> {
     headers.insert(ALLOW, operations::allow(place));
     let accept_patch = HeaderName::from_static("accept-patch");
     match place {
-        Place::Service | Place::Transactions => {}
+        Place::Service | Place::Transactions | Place::Snapshots | Place::Clones => {}
         Place::Bucket => drop(headers.insert(
             accept_patch,
             HeaderValue::from_static(trestle_http::MERGE_PATCH),
@@ -355,7 +369,10 @@ fn options(place: Place) -> Response<Body> {
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
     }
-    if !matches!(place, Place::Service | Place::Transactions) {
+    if !matches!(
+        place,
+        Place::Service | Place::Transactions | Place::Snapshots | Place::Clones
+    ) {
         upload::describe(headers);
     }
     response

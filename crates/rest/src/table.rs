@@ -1,9 +1,9 @@
 //! Every operation of this dialect.
 
-use crate::operations::Place::{Bucket, Folder, Object, Service, Transactions};
+use crate::operations::Place::{Bucket, Clones, Folder, Object, Service, Snapshots, Transactions};
 use crate::operations::{Place, Row, Run, When};
 use crate::volume::{self, VOLUME};
-use crate::{bucket, directory, read, transaction, transfer, upload, versions, write};
+use crate::{bucket, directory, read, snapshot, transaction, transfer, upload, versions, write};
 use trestle_http::{Content, MERGE_PATCH, Operation, Parameter, Takes};
 use trestle_store::OBJECT_BYTES_MAX;
 
@@ -152,6 +152,49 @@ const fn tus(places: &'static [Place], run: Run, is: Operation) -> Row {
 
 /// The table.
 pub(crate) static TABLE: &[Row] = &[
+    plain(
+        &[Snapshots],
+        Run::Service(|call| Box::pin(snapshot::create(call))),
+        Operation {
+            takes: &[("application/json", Some("Snapshot"))],
+            successes: &[201],
+            problems: &[404, 409, 412, 413, 501, 507],
+            ..Operation::new(
+                "POST",
+                "createSnapshot",
+                "Makes a snapshot of an object or a volume, by reference",
+            )
+        },
+    ),
+    plain(
+        &[Snapshots],
+        Run::Service(|call| Box::pin(snapshot::list(call))),
+        Operation {
+            query: &[
+                ("bucket", Takes::Text, "the bucket"),
+                ("key", Takes::Text, "the object whose snapshots are listed"),
+                ("after", Takes::Text, "only names after this one"),
+            ],
+            gives: &[JSON],
+            successes: &[200],
+            problems: &[404, 501],
+            ..Operation::new("GET", "listSnapshots", "The snapshots of an object")
+        },
+    ),
+    plain(
+        &[Clones],
+        Run::Service(|call| Box::pin(snapshot::create_clone(call))),
+        Operation {
+            takes: &[("application/json", Some("Clone"))],
+            successes: &[201],
+            problems: &[404, 409, 412, 413, 501, 507],
+            ..Operation::new(
+                "POST",
+                "createClone",
+                "Makes a clone of an object, a volume or a snapshot, by reference",
+            )
+        },
+    ),
     plain(
         &[Transactions],
         Run::Service(|call| Box::pin(transaction::answer(call))),

@@ -1,4 +1,4 @@
-//! `trestle tx|volume`: what changes several objects at once, or one in place.
+//! `trestle tx|volume|snapshot|clone`: what changes several objects at once, or one in place.
 
 use crate::cli::{Common, Outcome, object, print, text_of};
 use base64::Engine as _;
@@ -281,6 +281,76 @@ impl Source {
         read.map_err(|error| format!("what is to be written: {error}"))?;
         Ok(piece)
     }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Make a snapshot: `//bucket/key@NAME`.
+    Create {
+        /// `//bucket/key`
+        of: String,
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List the snapshots of an object.
+    Ls {
+        /// `//bucket/key`
+        of: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Delete a snapshot.
+    Rm {
+        /// `//bucket/key`
+        of: String,
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Makes, lists and deletes snapshots.
+pub(crate) async fn snapshot(command: &SnapshotCommand) -> Outcome<()> {
+    match command {
+        SnapshotCommand::Create { of, name, common } => {
+            let made = common.client()?.create_snapshot(&object(of)?, name).await?;
+            common.say(|| format!("made {of}@{name}"), || made)
+        }
+        SnapshotCommand::Ls { of, common } => {
+            for found in common.client()?.snapshots(&object(of)?).await? {
+                let text = || {
+                    let (created, name) = (text_of(&found, "created"), text_of(&found, "name"));
+                    let size = found.get("size").and_then(Value::as_u64).unwrap_or(0);
+                    format!("{created}  {size:>15}  {of}@{name}")
+                };
+                common.say(text, || found.clone())?;
+            }
+            Ok(())
+        }
+        SnapshotCommand::Rm { of, name, common } => {
+            let snapshot = object(&format!("{of}@{name}"))?;
+            let client = common.client()?;
+            let named = client.snapshots(&object(of)?).await?;
+            if !named.iter().any(|found| text_of(found, "name") == name) {
+                return Err(format!("{of} has no snapshot {name}"));
+            }
+            client.delete(&snapshot).await?;
+            common.say(
+                || format!("deleted {of}@{name}"),
+                || json!({"deleted": format!("{of}@{name}")}),
+            )
+        }
+    }
+}
+
+/// Makes a clone.
+pub(crate) async fn clone(from: &str, to: &str, common: &Common) -> Outcome<()> {
+    let client = common.client()?;
+    let made = client.clone_object(&object(from)?, &object(to)?).await?;
+    common.say(|| format!("{from} -> {to}"), || made)
 }
 
 #[cfg(test)]

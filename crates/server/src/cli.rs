@@ -115,6 +115,20 @@ pub(crate) enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Keep objects and volumes as they are now, by reference.
+    Snapshot {
+        #[command(subcommand)]
+        command: crate::blocks::SnapshotCommand,
+    },
+    /// Make another object of the same bytes, by reference; one of a volume is a volume.
+    Clone {
+        /// `//bucket/key`, or a snapshot, `//bucket/key@name`.
+        from: String,
+        /// `//bucket/key`, at which there is nothing.
+        to: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Make, read and write volumes: objects of a fixed size that are changed in place.
     Volume {
         #[command(subcommand)]
@@ -170,6 +184,8 @@ pub(crate) async fn run(verb: &Verb) -> Outcome<ExitCode> {
             let name = &bucket.bucket;
             common.say(|| format!("removed //{name}"), || json!({"removed": name}))?;
         }
+        Verb::Snapshot { command } => crate::blocks::snapshot(command).await?,
+        Verb::Clone { from, to, common } => crate::blocks::clone(from, to, common).await?,
         Verb::Volume { command } => crate::blocks::volume(command).await?,
         Verb::Tx { file, common } => crate::blocks::transact(file, common).await?,
         Verb::Stat { name, common } => stat(&Remote::parse(name)?, common).await?,

@@ -89,7 +89,7 @@ impl Store {
                 properties: new,
                 ..draft
             };
-            let placed = self.place_copy(&*read, &slot, draft, (&source, small));
+            let placed = self.place_copy(&*read, &slot, draft, (&source, small, false));
             let Some((object, changes)) = placed.await? else {
                 continue;
             };
@@ -118,14 +118,15 @@ impl Store {
         read: &dyn MetaRead,
         slot: &Slot,
         mut draft: Draft,
-        (source, small): (&FoundSource, Option<Bytes>),
+        (source, small, frozen): (&FoundSource, Option<Bytes>, bool),
     ) -> Result<Option<(Object, Changes)>> {
         check_properties(&draft.properties)?;
         let assembly = self.assemble(read, source, small.as_ref(), false).await?;
         if let Content::Data { layer, .. } = &mut draft.content {
             *layer = assembly.layer;
         }
-        let object = slot.object(self, draft);
+        let mut object = slot.object(self, draft);
+        object.frozen = frozen;
         let body = assembly.attached.map(Body::Attached);
         let Some(mut changes) = slot.install(self, &object, body).await? else {
             return Ok(None);

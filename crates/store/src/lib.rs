@@ -12,6 +12,7 @@ mod bucket;
 mod bucket_rename;
 mod bucket_update;
 mod check;
+mod clone;
 mod compose;
 mod copy;
 mod decider;
@@ -76,7 +77,7 @@ pub use nouns::{
     ReadObject, RenameDirectory, RenameObject, Source, TagOf, TreeOutcome, UpdateObject,
     VersionItem, VersionListing, VersionRef,
 };
-pub use nouns::{ChangeVolume, CreateVolume, VolumeChange};
+pub use nouns::{ChangeVolume, CloneObject, CreateVolume, VolumeChange};
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,

@@ -5,7 +5,7 @@ mod upload;
 mod volume;
 
 pub use content::{
-    ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
+    CloneObject, ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
 };
 pub use upload::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
@@ -158,6 +158,8 @@ pub struct Object {
     pub documents: BTreeMap<String, String>,
     /// What it stands for, when it is not for its own bytes.
     pub manifest: Option<Manifest>,
+    /// Whether it is a snapshot: it never changes.
+    pub frozen: bool,
 }
 
 /// Which version of a key.

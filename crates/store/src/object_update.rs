@@ -5,7 +5,7 @@ use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
 use crate::manifest::Manifest;
 use crate::nouns::{Object, UpdateObject, VersionRef};
-use crate::placement::Changes;
+use crate::placement::{Changes, check_frozen};
 use crate::properties::{ObjectProperties, Retention, RetentionMode};
 use crate::protection::{Guard, locked};
 use crate::put::{check_metadata, check_representation};
@@ -103,6 +103,9 @@ impl Store {
                 object: found.object,
                 changes: None,
             });
+        }
+        if is_modification(&former, &properties) || former.tags != properties.tags {
+            check_frozen(&found.object)?;
         }
         let bypass = store::granted(grants, &[Action::BypassRetention], &resource).is_ok();
         let guard = Guard {

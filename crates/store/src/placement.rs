@@ -230,6 +230,7 @@ impl Slot {
             storage_class: properties.storage_class,
             documents: properties.documents,
             manifest: properties.manifest,
+            frozen: false,
         }
     }
 
@@ -280,6 +281,9 @@ impl Slot {
     /// bytes, or none, under their blocks.
     pub(crate) fn check_volume(&self, content: &Content) -> Result<()> {
         let there = self.current.as_ref().map(|current| &current.object);
+        if let Some(there) = there {
+            check_frozen(there)?;
+        }
         let other = !matches!(content, Content::Volume { .. });
         if other && there.is_some_and(Object::is_volume) {
             return Err(Error::new(
@@ -298,6 +302,7 @@ impl Slot {
         object: &Object,
     ) -> Result<Changes> {
         self.check_held()?;
+        check_frozen(&current.object)?;
         Guard::at(store.host.clock.now()).check(&current.object)?;
         let mut changes = Changes::expecting(self.expectations());
         changes.put(
@@ -471,6 +476,17 @@ impl Slot {
             changes.writes.retain(|write| *write.key() != index);
             changes.put(index, place, None);
         }
+    }
+}
+
+/// Refuses a change of a snapshot.
+pub(crate) fn check_frozen(object: &Object) -> Result<()> {
+    match object.frozen {
+        true => Err(Error::new(
+            ErrorKind::InvalidState,
+            "a snapshot never changes; it can be cloned and deleted",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -53,6 +53,7 @@ fn object(layer: Option<LayerId>) -> Object {
             prefix: "p/".into(),
             found: None,
         }),
+        frozen: true,
         representation: [("content-type".to_owned(), "text/plain".to_owned())].into(),
         metadata: [("m".to_owned(), json!({"a": [1, 2.5, null, "x"]}))].into(),
     }

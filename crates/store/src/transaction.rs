@@ -443,7 +443,7 @@ impl Store {
             ..copy_draft(copy, &source, digests, source.content(), &owner)
         };
         let placed = self
-            .place_copy(read, &slot, draft, (&source, small))
+            .place_copy(read, &slot, draft, (&source, small, false))
             .await?;
         Ok(placed.map(|(object, changes)| {
             let outcome = written(self, &slot, object);

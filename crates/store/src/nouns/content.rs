@@ -48,6 +48,23 @@ pub struct CopyObject {
     pub encrypt: Option<Encrypt>,
 }
 
+/// A clone of an object, or a snapshot.
+#[derive(Clone, Debug)]
+pub struct CloneObject {
+    /// What is cloned, whole.
+    pub source: Source,
+    /// The bucket of the clone.
+    pub bucket: BucketName,
+    /// Its key.
+    pub key: Key,
+    /// What must hold of the current object there, compared with `tag_of`.
+    pub precondition: Precondition,
+    /// The dialect's entity tag.
+    pub tag_of: TagOf,
+    /// Whether it never changes.
+    pub frozen: bool,
+}
+
 /// Makes the properties of a copy from the object that is copied: kept, replaced or joined.
 pub type PropertiesOf<'a> = dyn Fn(&Object) -> Result<ObjectProperties> + Send + Sync + 'a;
 

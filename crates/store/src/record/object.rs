@@ -214,6 +214,9 @@ pub(crate) struct ObjectRecord {
     documents: Option<BTreeMap<String, String>>,
     #[n(23)]
     manifest: Option<StandsFor>,
+    /// Present and true, or absent.
+    #[n(24)]
+    frozen: Option<bool>,
 }
 
 impl Record for ObjectRecord {
@@ -247,6 +250,7 @@ impl ObjectRecord {
             checksum: object.checksum.as_ref().map(ChecksumRecord::new),
             documents: filled(&object.documents),
             manifest: object.manifest.as_ref().map(StandsFor::new),
+            frozen: object.frozen.then_some(true),
         })
     }
 
@@ -291,6 +295,7 @@ impl ObjectRecord {
             storage_class: self.storage_class,
             documents: self.documents.unwrap_or_default(),
             manifest: self.manifest.map(StandsFor::into_manifest).transpose()?,
+            frozen: self.frozen == Some(true),
         })
     }
 }

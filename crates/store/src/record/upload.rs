@@ -62,6 +62,7 @@ impl UploadRecord {
             storage_class: properties.storage_class,
             documents: properties.documents,
             manifest: properties.manifest,
+            frozen: false,
         };
         let checksum = upload.checksum;
         Ok(UploadRecord {

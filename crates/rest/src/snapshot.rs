@@ -1,0 +1,200 @@
+//! Snapshots and clones over HTTP: `/-/snapshots` and `/-/clones`. A snapshot of `key` with the name
+//! `name` is the object `key@name` beside it, which never changes.
+
+use crate::document;
+use crate::refusal::{Answer, Refusal};
+use crate::representation::{header, identify, path_of, tag_of, timestamp};
+use crate::route::{Asker, Call, page};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use trestle_access::{Action, Resource};
+use trestle_core::{BucketName, Error, Key, Precondition, Result};
+use trestle_http::{Body, incoming, read_whole};
+use trestle_store::{CloneObject, ListObjects, ListingItem, Object, Source, VersionRef};
+
+/// Largest document.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a snapshot, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Objects that one page of a listing looks at.
+const PAGE: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    bucket: String,
+    key: Option<String>,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clone {
+    bucket: String,
+    key: Option<String>,
+    to_bucket: Option<String>,
+    to_key: Option<String>,
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body)
+        .map_err(|error| Error::invalid(format!("the body is not understood: {error}")))
+}
+
+/// The object that a document names. Whole buckets and directories are not cloned.
+fn key_of(key: Option<&str>) -> Answer<Key> {
+    match key {
+        Some(key) if !key.is_empty() && !key.ends_with('/') => Ok(Key::parse(key)?),
+        _ => Err(Refusal::unsupported(
+            "objects and volumes have snapshots and clones; buckets and directories have none yet",
+        )),
+    }
+}
+
+/// The key of a snapshot.
+fn snapshot_key(key: &Key, name: &str) -> Result<Key> {
+    let sound = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(['/', '@']);
+    if !sound {
+        return Err(Error::invalid(format!(
+            "a snapshot's name has 1 to {NAME_BYTES_MAX} bytes, without / and @"
+        )));
+    }
+    Key::parse(format!("{}@{name}", key.as_str()))
+}
+
+/// POST: makes a snapshot.
+pub(crate) async fn create(call: Call<'_>) -> Answer {
+    let (asker, body) = call.split();
+    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let Snapshot { bucket, key, name } = parse(&body)?;
+    let bucket = BucketName::parse_qualified(&bucket)?;
+    let key = key_of(key.as_deref())?;
+    let to = (bucket.clone(), snapshot_key(&key, &name)?);
+    clone(&asker, (bucket, key), to, true).await
+}
+
+/// POST: makes a clone, which can be written.
+pub(crate) async fn create_clone(call: Call<'_>) -> Answer {
+    let (asker, body) = call.split();
+    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let asked: Clone = parse(&body)?;
+    let bucket = BucketName::parse_qualified(&asked.bucket)?;
+    let key = key_of(asked.key.as_deref())?;
+    let to_bucket = match &asked.to_bucket {
+        Some(name) => BucketName::parse_qualified(name)?,
+        None => bucket.clone(),
+    };
+    let to_key = match asked.to_key.as_deref() {
+        Some(key) => key_of(Some(key))?,
+        None => key.clone(),
+    };
+    clone(&asker, (bucket, key), (to_bucket, to_key), false).await
+}
+
+async fn clone(
+    asker: &Asker<'_>,
+    (bucket, key): (BucketName, Key),
+    (to_bucket, to_key): (BucketName, Key),
+    frozen: bool,
+) -> Answer {
+    let from = Resource::Object(bucket.clone(), key.clone());
+    let to = Resource::Object(to_bucket.clone(), to_key.clone());
+    let source_grant = asker.grant(Action::ReadObject, from).await?;
+    let grant = asker.grant(Action::WriteObject, to).await?;
+    let clone = CloneObject {
+        source: Source {
+            key_of_client: None,
+            itself: true,
+            bucket,
+            key,
+            version: VersionRef::Current,
+            precondition: Precondition::none(),
+            tag_of,
+            range: None,
+        },
+        bucket: to_bucket.clone(),
+        key: to_key.clone(),
+        precondition: Precondition::absent(),
+        tag_of,
+        frozen,
+    };
+    let store = &asker.rest.store;
+    let object = store
+        .clone_object(&source_grant, &grant, &clone)
+        .await?
+        .object;
+    let document = shown(&to_bucket, &object)?;
+    let mut response = Response::new(Body::full(document.to_string()));
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    identify(&object, headers)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    header(
+        headers,
+        LOCATION,
+        &path_of(&to_bucket, Some(to_key.as_str())),
+    )?;
+    Ok(response)
+}
+
+/// What is told of a snapshot or a clone to whoever made it.
+fn shown(bucket: &BucketName, object: &Object) -> Result<Value> {
+    let mut shown = document::of_object(bucket, object)?;
+    // What may be made may not all be read.
+    if let Some(members) = shown.as_object_mut() {
+        members.retain(|name, _| {
+            [
+                "bucket", "key", "etag", "version", "size", "volume", "snapshot", "href", "created",
+            ]
+            .contains(&name.as_str())
+        });
+    }
+    Ok(shown)
+}
+
+/// GET: the snapshots of an object.
+pub(crate) async fn list(call: Call<'_>) -> Answer {
+    let wanted = |name: &str| {
+        let missing = || Error::invalid(format!("the parameter {name} is missing"));
+        call.parameters.get(name).ok_or_else(missing)
+    };
+    let bucket = BucketName::parse_qualified(wanted("bucket")?)?;
+    let key = key_of(Some(wanted("key")?))?;
+    let resource = Resource::Bucket(bucket.clone());
+    let grant = call.grant(Action::ListObjects, resource).await?;
+    let prefix = format!("{}@", key.as_str());
+    let list = ListObjects {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        delimiter: None,
+        after: call
+            .parameters
+            .get("after")
+            .map(|name| format!("{prefix}{name}")),
+        until: None,
+        reverse: false,
+        limit: PAGE,
+    };
+    let listing = call.rest.store.list(&grant, &list).await?;
+    let snapshots = listing.items.iter().filter_map(|item| match item {
+        ListingItem::Object(object) if object.frozen => Some(json!({
+            "name": object.key.as_str().strip_prefix(&prefix),
+            "bucket": bucket.as_str(),
+            "key": object.key.as_str(),
+            "size": object.length(),
+            "etag": tag_of(object),
+            "created": timestamp(object.created),
+            "href": path_of(&bucket, Some(object.key.as_str())),
+        })),
+        _ => None,
+    });
+    let snapshots: Vec<Value> = snapshots.collect();
+    let next = listing
+        .next
+        .as_deref()
+        .and_then(|next| next.strip_prefix(&prefix));
+    page(&json!({"snapshots": snapshots, "next": next}), None)
+}
