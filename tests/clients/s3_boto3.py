@@ -199,6 +199,60 @@ def rules_for_other_origins():
     assert requests.options(f"{url}/boto3/k", headers=asked).status_code == 403
 
 
+def sessions():
+    """A token of a role, and one that a policy narrows, used as temporary credentials."""
+    root = (os.environ["TRESTLE_USER"], os.environ["TRESTLE_PASSWORD"])
+    ann = ("root/ann-of-boto3", "a long enough password")
+
+    def manage(method, path, who=root, **document):
+        answer = requests.request(method, f"{url}/-/{path}", auth=who, json=document)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def client(session, **other):
+        given = {"access_key": session["access_key"], "secret_key": session["secret_key"]} | other
+        return boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id=given["access_key"],
+            aws_secret_access_key=given["secret_key"],
+            aws_session_token=given.get("token", session["token"]),
+        )
+
+    def put(through):
+        return lambda: through.put_object(Bucket="boto3", Key="session", Body=b"x")
+
+    read = {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::root:user/ann-of-boto3"},
+        "Action": "sts:AssumeRole",
+    }
+    manage("PUT", "accounts/root/policies/read-of-boto3", **read)
+    manage("PUT", "accounts/root/users/ann-of-boto3", password=ann[1])
+    role = "accounts/root/roles/of-boto3"
+    manage("PUT", role, policies=["read-of-boto3"], trust={"Statement": trust})
+    s3.put_object(Bucket="boto3", Key="session", Body=b"of a role")
+    taken = manage("POST", f"{role}/sessions", ann, session="today", lifetime_seconds=600)
+    narrowed = manage("POST", "tokens", policies=[read])
+    for session in [taken, narrowed]:
+        through = client(session)
+        got = through.get_object(Bucket="boto3", Key="session")
+        assert got["Body"].read() == b"of a role"
+        signed = through.generate_presigned_url(
+            "get_object", {"Bucket": "boto3", "Key": "session"}
+        )
+        assert requests.get(signed).content == b"of a role"
+        refused("AccessDenied", put(through))
+        refused("InvalidAccessKeyId", put(client(session, token=None)))
+        refused("SignatureDoesNotMatch", put(client(session, secret_key="another")))
+    mixed = client(taken, token=narrowed["token"])
+    refused("InvalidToken", put(mixed))
+    own = {"access_key": keys["aws_access_key_id"], "secret_key": keys["aws_secret_access_key"]}
+    refused("InvalidToken", put(client(own | {"token": taken["token"]})))
+
+
 print(f"= boto3 {boto3.__version__}")
 objects()
 uploads()
@@ -207,4 +261,5 @@ signed_by_others()
 uploads_under_keys()
 owners()
 rules_for_other_origins()
+sessions()
 print("done")

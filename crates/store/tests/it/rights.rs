@@ -241,3 +241,63 @@ async fn another_name_of_a_bucket_opens_nothing_in_it() {
     assert_eq!(kind(kept), ErrorKind::InvalidState);
     f.assert_sound().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_grant_outlives_the_right_that_it_came_of() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let f = Arc::new(Fixture::new().await);
+    let allowed = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::acct:user/WHO"},
+        "Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    let allowed = allowed.replace("acct", account().as_str());
+    let set = async |policy: Option<String>| {
+        let actions = [Action::WriteBucketPolicy, Action::DeleteBucketPolicy];
+        let grants = actions.map(|action| on_bucket(action, "b"));
+        let change = move |bucket: &mut BucketProperties| {
+            bucket.policy.clone_from(&policy);
+            Ok(())
+        };
+        f.store.update_bucket(&grants, &name("b"), &change).await
+    };
+    for round in 0..10 {
+        let who = format!("writer{round}");
+        let nothing = r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}"#;
+        let principal = user(&f, &who, nothing).await;
+        set(Some(allowed.replace("WHO", &who))).await.unwrap();
+        let taken_away = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for writer in 0..4 {
+            let key = format!("{round}/{writer}");
+            let object = object("b", &key);
+            let grant = granted(&f, &principal, Action::WriteObject, object).await;
+            let (f, grant, taken_away) = (f.clone(), grant.unwrap(), taken_away.clone());
+            writers.push(tokio::spawn(async move {
+                // With the one grant, again and again, until it is refused.
+                let mut done = 0;
+                loop {
+                    let late = taken_away.load(Ordering::SeqCst);
+                    let bytes = futures::stream::iter([Ok(bytes::Bytes::from_static(b"x"))]);
+                    match f.store.put(&grant, a_put("b", &key), bytes).await {
+                        Ok(_) => {
+                            assert!(!late, "it was written with a right that was gone");
+                            done += 1;
+                        }
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Forbidden);
+                            return done;
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        while f.usage("b").await.0 < 4 * (round + 1) {
+            tokio::task::yield_now().await;
+        }
+        set(None).await.unwrap();
+        taken_away.store(true, Ordering::SeqCst);
+        for writer in writers {
+            assert!(writer.await.unwrap() > 0);
+        }
+    }
+    f.assert_sound().await;
+}
