@@ -206,6 +206,26 @@ fn accounts() -> Vec<Described> {
             ],
         ),
         path(
+            "/-/accounts/{account}/public-access",
+            OF,
+            vec![
+                read(
+                    "readAccountPublicAccess",
+                    "The block of public access of all its buckets",
+                ),
+                optional(Operation {
+                    successes: &[200],
+                    ..change(
+                        "PUT",
+                        ("writeAccountPublicAccess", "Sets it"),
+                        &[("application/json", Some("PublicAccess"))],
+                        &[],
+                    )
+                }),
+                delete("deleteAccountPublicAccess", "Removes it"),
+            ],
+        ),
+        path(
             "/-/accounts/{account}/users",
             OF,
             vec![list("listUsers", "An account's users")],
@@ -329,6 +349,19 @@ fn others() -> Vec<Described> {
             ],
         ),
         path(
+            "/-/accounts/{account}/roles/{name}/sessions",
+            NAMED,
+            vec![optional(Operation {
+                successes: &[201],
+                ..change(
+                    "POST",
+                    ("assumeRole", "Takes a role for a while"),
+                    &[("application/json", Some("Assume"))],
+                    &[],
+                )
+            })],
+        ),
+        path(
             "/-/accounts/{account}/policies/{name}",
             NAMED,
             vec![
@@ -394,6 +427,14 @@ fn schemas() -> Vec<(&'static str, Value)> {
                 &[],
                 json!({"lifetime_seconds": {"type": ["integer", "null"], "minimum": 1},
                     "policies": documents}),
+            ),
+        ),
+        (
+            "Assume",
+            closed(
+                &[],
+                json!({"session": text, "external_id": text, "policies": documents,
+                    "lifetime_seconds": {"type": ["integer", "null"], "minimum": 1}}),
             ),
         ),
         (

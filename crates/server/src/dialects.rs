@@ -12,7 +12,9 @@ use std::sync::Arc;
 use trestle_admin::Admin;
 use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
-use trestle_http::{Body, Client, Handler, Label, OpenApi, Problem, RequestBody};
+use trestle_http::{
+    Body, Client, Described, Handler, Label, OpenApi, Operation, Problem, RequestBody,
+};
 use trestle_rest::Rest;
 use trestle_s3::S3;
 use trestle_store::Store;
@@ -31,10 +33,29 @@ pub(crate) struct Dialects {
     pub(crate) openapi: Bytes,
 }
 
+/// What the server answers itself.
+fn own() -> Vec<Described> {
+    let page = |path, id, summary, problems| Described {
+        path,
+        parameters: &[],
+        operations: vec![Operation {
+            gives: &[("text/plain", None)],
+            successes: &[200],
+            problems,
+            ..Operation::new("GET", id, summary)
+        }],
+    };
+    vec![
+        page("/healthz", "isAlive", "Whether the server answers", &[]),
+        page("/readyz", "isReady", "Whether the store takes writes", &[]),
+        page("/metrics", "readMetrics", "Figures for Prometheus", &[]),
+    ]
+}
+
 /// What the OpenAPI document says: every route that is described.
 pub(crate) fn openapi() -> Bytes {
     let document = trestle_rest::describe(OpenApi::default());
-    let document = trestle_admin::describe(document);
+    let document = trestle_admin::describe(document).with(own(), []);
     let document = document.document("Trestle REST API", env!("CARGO_PKG_VERSION"));
     document.to_string().into()
 }
