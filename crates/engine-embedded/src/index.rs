@@ -274,7 +274,7 @@ pub(crate) fn read_failed(error: StorageError) -> Error {
 impl Index {
     /// Opens the index in `file`, making its tables when the file is empty.
     pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
-        // A run that was killed may have made the file longer without that being durable. redb takes
+        // A run that was killed after a failed sync left a length that is not durable. redb takes
         // the length that it finds for durable, and writes there.
         let length = file.len()?;
         if length > 0 {
