@@ -205,7 +205,7 @@ impl Store {
         });
         let written = written(segments);
         let body = stream::iter([Ok(text)]);
-        self.put_written(grant, put, written, body).await
+        Box::pin(self.put_written(grant, put, written, body)).await
     }
 }
 

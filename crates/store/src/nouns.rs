@@ -239,8 +239,8 @@ impl Object {
         }
         match self.digests.get(DigestAlgorithm::Md5) {
             Some(digest) => digest.hex(),
-            // Unique, and new with each change.
-            None => format!("{}-1", md5(self.revision().as_bytes()).hex()),
+            // Unique, and new with each change of the bytes.
+            None => format!("{}-1", md5(self.version.to_string().as_bytes()).hex()),
         }
     }
 

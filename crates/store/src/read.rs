@@ -35,7 +35,7 @@ impl Store {
     ) -> Result<Object> {
         let object = self.head_itself(grant, bucket, key, version).await?;
         match READS.contains(&grant.action()) {
-            true => self.as_it_reads(grant, object).await,
+            true => Box::pin(self.as_it_reads(grant, object)).await,
             false => Ok(object),
         }
     }
@@ -67,7 +67,7 @@ impl Store {
         let reader = self.open_itself(grant, read).await?;
         match reader.object.manifest {
             None => Ok(reader),
-            Some(_) => self.through(grant, reader).await,
+            Some(_) => Box::pin(self.through(grant, reader)).await,
         }
     }
 

@@ -144,7 +144,7 @@ impl Store {
         let FoundObject { object, body, .. } = found;
         let object = match source.itself {
             true => object,
-            false => self.as_it_reads(grant, object).await?,
+            false => Box::pin(self.as_it_reads(grant, object)).await?,
         };
         let validators = Validators {
             tag: (source.tag_of)(&object),

@@ -83,7 +83,8 @@ pub(super) async fn ask(
             return list_buckets(store, prefix, *limit).await;
         }
         Operation::Contents(made) => {
-            return ask_contents::ask(store, model, (bucket, key), made).await;
+            let asked = ask_contents::ask(store, model, (bucket, key), made);
+            return Box::pin(asked).await;
         }
         Operation::Expire => {
             let count = store.expire_due(10_000).await?;
@@ -246,8 +247,8 @@ async fn list_versions(
     Ok(format!("{shown:?} {next:?}"))
 }
 
-/// The key and revision of all versions of a bucket.
-pub(super) async fn revisions(store: &Store, bucket: &str) -> Result<Vec<(String, String)>> {
+/// The key, the revision and the own length of all versions of a bucket.
+pub(super) async fn revisions(store: &Store, bucket: &str) -> Result<Vec<(String, String, u64)>> {
     let name = BucketName::parse(bucket)?;
     let grant = grant(Action::ListVersions, Resource::Bucket(name.clone()))?;
     let list = ListVersions {
@@ -260,8 +261,11 @@ pub(super) async fn revisions(store: &Store, bucket: &str) -> Result<Vec<(String
     };
     let listing = store.list_versions(&grant, &list).await?;
     let line = |item| match item {
-        VersionItem::Version { object, .. } => (object.key.as_str().to_owned(), object.revision()),
-        VersionItem::Prefix(prefix) => (prefix, String::new()),
+        VersionItem::Version { object, .. } => {
+            let key = object.key.as_str().to_owned();
+            (key, object.revision(), object.stored_length())
+        }
+        VersionItem::Prefix(prefix) => (prefix, String::new(), 0),
     };
     Ok(listing.items.into_iter().map(line).collect())
 }

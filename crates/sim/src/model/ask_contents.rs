@@ -2,6 +2,7 @@
 
 use super::ask::{grant, precondition, text_of, version};
 use super::contents::{Contents, From, OfUpload, Place, Upload, named, text_of_uploads};
+use super::joined::segments;
 use super::state::{Model, Stored};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -9,8 +10,8 @@ use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, Id, Key, Precondition, Result, UploadId};
 use trestle_store::{
     BodyChecks, CompletePart, CompleteUpload, ComposeObject, CopyObject, CopyPart, CreateUpload,
-    ListUploads, Object, ObjectProperties, Offset, PatchObject, Source, Store, UploadItem,
-    UploadKey, UploadPart, VersionRef,
+    ListUploads, Object, ObjectProperties, Offset, PatchObject, PutObject, Source, Store,
+    UploadItem, UploadKey, UploadPart, VersionRef,
 };
 
 fn of_kind(kind: &str) -> ObjectProperties {
@@ -154,6 +155,21 @@ async fn make(
                 properties: of_kind("composed"),
             };
             let outcome = store.compose(&grants, &write, compose).await?;
+            Ok(text_of(&outcome.object))
+        }
+        Contents::Join { pieces, condition } => {
+            let segments = segments(store, pieces).await?;
+            let put = PutObject {
+                encrypt: None,
+                bucket,
+                key,
+                precondition: precondition(*condition, current),
+                tag_of: Object::revision,
+                properties: of_kind("joined"),
+                checks: BodyChecks::default(),
+                checksum: None,
+            };
+            let outcome = store.put_manifest(&write, put, &segments).await?;
             Ok(text_of(&outcome.object))
         }
         Contents::Begin { kind } => {

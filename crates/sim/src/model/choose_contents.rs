@@ -2,6 +2,7 @@
 
 use super::choose::{bucket, bytes, condition, key, one, which};
 use super::contents::{Contents, From, OfUpload, Place};
+use super::joined::Piece;
 use super::state::Model;
 use trestle_core::ByteRange;
 use trestle_host::SeededRandom;
@@ -43,7 +44,7 @@ fn from(random: &SeededRandom, model: &Model) -> From {
 pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, Contents) {
     let pick = |below: u64| random.next_u64() % below;
     let (name, chosen) = some_key(random, model);
-    let operation = match pick(24) {
+    let operation = match pick(28) {
         0..4 => Contents::Copy {
             from: from(random, model),
             condition: condition(random),
@@ -62,6 +63,16 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, C
         },
         10..12 => Contents::Compose {
             sources: (0..1 + pick(3)).map(|_| from(random, model)).collect(),
+            condition: condition(random),
+        },
+        // How long the list itself is, only the store knows: it is no matter of a quota.
+        24..28 if model.get(&name).is_none_or(|bucket| !bucket.has_quota()) => Contents::Join {
+            pieces: (0..pick(4))
+                .map(|_| match pick(4) {
+                    0 => Piece::Inline(bytes(random, 300)),
+                    _ => Piece::of(from(random, model)),
+                })
+                .collect(),
             condition: condition(random),
         },
         12 | 13 => Contents::Begin {

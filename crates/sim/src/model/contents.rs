@@ -1,5 +1,6 @@
 //! What the verbs mean that make contents of others: copies, changes in place, joins, uploads in parts.
 
+use super::joined::{self, MAYBE, Piece};
 use super::operation::{Condition, Which};
 use super::state::{Answer, Bucket, Model, NEWEST, Stored, holds};
 use bytes::Bytes;
@@ -63,6 +64,11 @@ pub(super) enum Contents {
         sources: Vec<From>,
         condition: Condition,
     },
+    /// A manifest.
+    Join {
+        pieces: Vec<Piece>,
+        condition: Condition,
+    },
     Begin {
         kind: String,
     },
@@ -84,6 +90,7 @@ impl Contents {
             Contents::Copy { .. } => "copy",
             Contents::Patch { .. } => "patch",
             Contents::Compose { .. } => "compose",
+            Contents::Join { .. } => "join",
             Contents::Begin { .. } => "create upload",
             Contents::Upload { what, .. } => match what {
                 OfUpload::Send { .. } => "upload part",
@@ -120,21 +127,32 @@ pub(super) fn text_of_uploads(uploads: &[Upload]) -> String {
     lines.join("\n")
 }
 
-fn cut(bytes: &Bytes, range: Option<ByteRange>) -> Result<Bytes, ErrorKind> {
-    let length = bytes.len() as u64;
-    let ResolvedRange { start, end } = match range {
-        Some(range) => range.resolve(length).map_err(|error| error.kind())?,
-        None => return Ok(bytes.clone()),
-    };
-    Ok(bytes.slice(start as usize..end as usize))
-}
-
-/// A source, and the bytes of it that are meant.
-fn source(model: &Model, now: u64, from: &From) -> Result<(Stored, Bytes), ErrorKind> {
+/// A source, and which bytes of it are meant.
+pub(super) fn source(
+    model: &Model,
+    now: u64,
+    from: &From,
+) -> Result<(Stored, ResolvedRange), ErrorKind> {
     let missing = ErrorKind::NotFound(Noun::Bucket);
     let bucket = model.get(&from.bucket).ok_or(missing)?;
     let stored = bucket.readable(&from.key, from.which, now)?;
-    Ok((stored.clone(), cut(&stored.bytes, from.range)?))
+    let end = stored.bytes.len() as u64;
+    let range = match from.range {
+        Some(range) => range.resolve(end).map_err(|error| error.kind())?,
+        None => ResolvedRange { start: 0, end },
+    };
+    Ok((stored.clone(), range))
+}
+
+/// The bytes of a source, and whether it is certain that they can be read.
+fn bytes_of(
+    model: &Model,
+    now: u64,
+    (stored, range): (&Stored, ResolvedRange),
+) -> Result<(Bytes, bool), ErrorKind> {
+    let (start, end) = (range.start as usize, range.end as usize);
+    let certain = joined::resolve(model, now, stored, (start, end))?;
+    Ok((stored.bytes.slice(start..end), certain))
 }
 
 /// What a new object has that has nothing but bytes and a kind.
@@ -168,9 +186,11 @@ pub(super) fn expect(
             condition,
             kind,
         } => {
-            let (stored, bytes) = source(model, now, from)?;
-            let bucket = model.get_mut(name).ok_or(missing)?;
+            let (stored, range) = source(model, now, from)?;
+            let bucket = model.get(name).ok_or(missing)?;
             holds(*condition, bucket.live(key, now))?;
+            let (bytes, certain) = bytes_of(model, now, (&stored, range))?;
+            let bucket = model.get_mut(name).ok_or(missing)?;
             let mut new = plain(bytes, &stored.kind);
             new.directory = stored.directory;
             match kind {
@@ -180,6 +200,20 @@ pub(super) fn expect(
                     new.tag = stored.tag;
                 }
             }
+            let newest = install(bucket, now, key, new)?;
+            Ok(match certain {
+                true => newest,
+                false => format!("{MAYBE}{newest}"),
+            })
+        }
+        Contents::Join { pieces, condition } => {
+            let (joined, bytes) = joined::join(model, now, pieces)?;
+            let bucket = model.get_mut(name).ok_or(missing)?;
+            holds(*condition, bucket.live(key, now))?;
+            let new = Stored {
+                joined: Some(joined),
+                ..plain(bytes, "joined")
+            };
             install(bucket, now, key, new)
         }
         Contents::Compose { sources, condition } => {
@@ -187,7 +221,11 @@ pub(super) fn expect(
             holds(*condition, bucket.live(key, now))?;
             let mut bytes = Vec::new();
             for from in sources {
-                bytes.extend_from_slice(&source(model, now, from)?.1);
+                let (stored, range) = source(model, now, from)?;
+                if stored.joined.is_some() {
+                    return Err(ErrorKind::InvalidInput);
+                }
+                bytes.extend_from_slice(&bytes_of(model, now, (&stored, range))?.0);
             }
             let bucket = model.get_mut(name).ok_or(missing)?;
             install(bucket, now, key, plain(bytes.into(), "composed"))
@@ -229,7 +267,7 @@ fn patch(bucket: &mut Bucket, now: u64, key: &str, operation: &Contents) -> Answ
     if current.is_none() && !create {
         return Err(ErrorKind::NotFound(Noun::Object));
     }
-    if current.is_some_and(|current| current.directory) {
+    if current.is_some_and(|current| current.directory || current.joined.is_some()) {
         return Err(ErrorKind::InvalidInput);
     }
     let length = current.map_or(0, |current| current.bytes.len() as u64);
@@ -271,9 +309,12 @@ fn of_upload(model: &mut Model, now: u64, (name, nth): (&str, usize), what: &OfU
     }
     let upload = model.get(name).ok_or(missing)?.uploads.get(nth).cloned();
     let mut upload = upload.ok_or(gone)?;
-    let (number, bytes) = match what {
-        OfUpload::Send { number, bytes } => (*number, bytes.clone()),
-        OfUpload::Copy { number, from } => (*number, source(model, now, from)?.1),
+    let (number, (bytes, certain)) = match what {
+        OfUpload::Send { number, bytes } => (*number, (bytes.clone(), true)),
+        OfUpload::Copy { number, from } => {
+            let (stored, range) = source(model, now, from)?;
+            (*number, bytes_of(model, now, (&stored, range))?)
+        }
         OfUpload::Abort => {
             let bucket = model.get_mut(name).ok_or(missing)?;
             bucket.uploads.remove(nth);
@@ -290,7 +331,8 @@ fn of_upload(model: &mut Model, now: u64, (name, nth): (&str, usize), what: &OfU
     if let Some(place) = bucket.uploads.get_mut(nth) {
         *place = upload;
     }
-    Ok(format!("{number} {length}"))
+    let maybe = if certain { "" } else { MAYBE };
+    Ok(format!("{maybe}{number} {length}"))
 }
 
 /// The parts that a completion names.

@@ -3,6 +3,7 @@
 use super::ask::fingerprint;
 use super::choose::BODY_MAX;
 use super::contents::{self, Upload};
+use super::joined::{self, Joined, MAYBE};
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub(super) struct Stored {
     pub(super) null: bool,
     pub(super) marker: bool,
     pub(super) directory: bool,
+    /// What it joins, when it is a manifest: then its bytes are what they were when it was made.
+    pub(super) joined: Option<Joined>,
 }
 
 impl Stored {
@@ -65,6 +68,15 @@ impl Stored {
             null,
             marker: true,
             directory: false,
+            joined: None,
+        }
+    }
+
+    /// How many bytes it has itself.
+    fn own(&self) -> u64 {
+        match &self.joined {
+            Some(joined) => joined.own.unwrap_or_default(),
+            None => self.bytes.len() as u64,
         }
     }
 
@@ -105,7 +117,7 @@ impl Bucket {
         let mut totals = (0, 0, 0, 0);
         for versions in self.keys.values() {
             for (at, version) in versions.iter().enumerate() {
-                let length = version.bytes.len() as u64;
+                let length = version.own();
                 if at == 0 && !version.marker {
                     totals = (totals.0 + 1, totals.1 + length, totals.2, totals.3);
                 } else {
@@ -126,6 +138,11 @@ impl Bucket {
             true => Err(ErrorKind::QuotaExceeded),
             false => Ok(()),
         }
+    }
+
+    /// Whether it has a limit.
+    pub(super) fn has_quota(&self) -> bool {
+        self.quota != (None, None)
     }
 
     /// What the key holds, whether or not it has ended.
@@ -430,7 +447,8 @@ pub(super) fn expect(
         Operation::ListVersions(listed) => Ok(list_versions(bucket, listed)),
         Operation::Head(which) => bucket.readable(key, *which, now).map(Stored::text),
         Operation::Read { which, range } => {
-            let bytes = &bucket.readable(key, *which, now)?.bytes;
+            let stored = bucket.readable(key, *which, now)?.clone();
+            let bytes = &stored.bytes;
             let length = bytes.len() as u64;
             let range = match range {
                 Some(range) => range.resolve(length).map_err(|error| error.kind())?,
@@ -439,9 +457,13 @@ pub(super) fn expect(
                     end: length,
                 },
             };
-            Ok(fingerprint(
-                &bytes.slice(range.start as usize..range.end as usize),
-            ))
+            let (start, end) = (range.start as usize, range.end as usize);
+            let certain = joined::resolve(model, now, &stored, (start, end))?;
+            let said = fingerprint(&bytes.slice(start..end));
+            Ok(match certain {
+                true => said,
+                false => format!("{MAYBE}{said}"),
+            })
         }
         Operation::DeleteTree { erase } => delete_tree(bucket, now, key, *erase),
         Operation::Put { .. } | Operation::CreateDirectory { .. } => {

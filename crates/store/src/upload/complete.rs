@@ -257,7 +257,7 @@ impl Store {
                     key: key.clone(),
                     version,
                 };
-                return self.joined_parts(grant, &read, after, limit).await;
+                return Box::pin(self.joined_parts(grant, &read, after, limit)).await;
             }
             Written::Whole | Written::Patched => None,
         };
