@@ -86,6 +86,10 @@ impl Dialects {
             return labelled("s3", self.s3.answer(request).await);
         }
         let path = request.uri().path();
+        // No bucket has an empty name: what is meant is another dialect's, and malformed.
+        if path.starts_with("//v1/") {
+            return labelled("swift", self.swift.answer(request).await);
+        }
         let whole = path.matches('/').count() == 1;
         match path.split('/').nth(1) {
             Some("rest") => labelled("rest", self.rest.answer(request).await),

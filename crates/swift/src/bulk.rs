@@ -7,12 +7,13 @@ use crate::delete::remove;
 use crate::fault::{Fault, Outcome, page, status_line};
 use crate::listing::{self, Format, REPORTS};
 use crate::object::writable;
+use crate::patience;
 use crate::report::Report;
 use crate::rights::Wish;
 use crate::target::{quote, unquote};
 use crate::write;
-use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt};
 use http::Response;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -62,16 +63,21 @@ pub(crate) async fn answer(
     input: Input,
 ) -> Outcome<Response<Body>> {
     let format = listing::best(&call.headers, &REPORTS);
-    let report = match (format, operation) {
-        (None, _) => {
-            let mut report = Report::new("delete", 406);
-            report.body = page(406);
-            report
-        }
-        (_, Operation::Delete) => delete(call, input).await,
-        (_, Operation::Extract(compression)) => extract(call, compression, input).await,
+    let Some(format) = format else {
+        let mut report = Report::new("delete", 406);
+        report.body = page(406);
+        let format = Format::Plain;
+        return Ok(text(200, format.media_type(), report.render(format)));
     };
-    let format = format.unwrap_or(Format::Plain);
+    let report = match operation {
+        Operation::Delete => {
+            let call = call.clone();
+            let work = async move { delete(&call, input).await.render(format).into() };
+            return Ok(patience::answer(200, format.media_type(), work.boxed()).await);
+        }
+        // Until its last byte, the client is the one who sends.
+        Operation::Extract(compression) => extract(call, compression, input).await,
+    };
     Ok(text(200, format.media_type(), report.render(format)))
 }
 

@@ -10,8 +10,11 @@ use crate::{slo, times};
 use bytes::Bytes;
 use trestle_core::Timestamp;
 
+/// A name, and what takes the bytes.
+type Named = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Named] = &[
     ("swift-acl", lists),
     ("swift-account-acl", account_list),
     ("swift-tempurl", tempurl),

@@ -5,7 +5,7 @@ use crate::fault::{Fault, Outcome};
 use crate::query::Query;
 use crate::signature::{DEPRECATED, DIGESTS};
 use crate::swift::Swift;
-use crate::{bulk, listing, metadata, object, slo, symlink, target};
+use crate::{bulk, listing, metadata, object, patience, slo, symlink, target};
 use http::Response;
 use serde_json::{Value, json};
 use trestle_http::Body;
@@ -73,7 +73,7 @@ fn document(swift: &Swift) -> Value {
             "max_manifest_segments": slo::SEGMENTS_MAX,
             "max_manifest_size": slo::MANIFEST_MAX,
             "min_segment_size": 1,
-            "yield_frequency": 10,
+            "yield_frequency": patience::SILENCE_MAX.as_secs(),
             "allow_async_delete": false,
         },
         "dlo": {"max_segments": crate::large::SEGMENTS_MAX},

@@ -32,6 +32,7 @@ mod metadata;
 mod object;
 #[cfg(test)]
 mod parser_tests;
+mod patience;
 mod query;
 mod read;
 mod report;

@@ -9,12 +9,14 @@ use crate::fault::{Fault, Outcome};
 use crate::large;
 use crate::listing::{self, Format, REPORTS};
 use crate::object::writable;
+use crate::patience::{self, Done};
 use crate::read;
 use crate::report::Report;
 use crate::slo::{self, Asked, MANIFEST_MAX};
 use crate::symlink::asked_version;
 use crate::target::{container_and_object, quote};
 use crate::write::{self, Write};
+use futures::FutureExt;
 use http::Response;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -45,9 +47,29 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
     }
     // The status is told at once, what became of it in the body.
     let format = format_of(call);
+    let call = call.clone();
+    let work = async move {
+        let (report, instead) = reported(&call, &container, &place, write, &body).await;
+        Done {
+            report: report.render(format),
+            instead,
+            expected: true,
+        }
+    };
+    Ok(patience::answer(202, format.media_type(), work.boxed()).await)
+}
+
+/// What became of a manifest, and what is better answered at once.
+async fn reported(
+    call: &Call,
+    container: &Container,
+    place: &Place,
+    write: Write,
+    body: &[u8],
+) -> (Report, Option<Fault>) {
     let mut report = Report::new("upload", 201);
-    match prepared(call, &place, write, &body).await {
-        Ok(ready) => match finish(call, &container, &place, ready).await {
+    match prepared(call, place, write, body).await {
+        Ok(ready) => match finish(call, container, place, ready).await {
             Ok((response, etag)) => {
                 report.status = response.status().as_u16();
                 report.fields.push(("Etag", json!(etag)));
@@ -63,20 +85,15 @@ pub(crate) async fn put(call: &Call, input: Input) -> Outcome<Response<Body>> {
             report.body = crate::fault::words(400);
         }
         Err(Refused::Other(fault)) => {
+            (report.status, report.body) = match fault.status() {
+                422 => (422, crate::fault::words(422)),
+                status => (status, fault.body()),
+            };
             // What is wrong with the request itself needs no waiting.
-            if fault.status() != 422 {
-                return Err(fault);
-            }
-            report.status = fault.status();
-            report.body = crate::fault::words(fault.status());
+            return (report, Some(fault).filter(|fault| fault.status() != 422));
         }
     }
-    let body = format!(" \r\n\r\n{}", report.render(format));
-    let mut response = text(202, format.media_type(), "");
-    // Of unknown length, as clients that wait for more expect it.
-    let pieces = futures::stream::iter([Ok(bytes::Bytes::from(body))]);
-    *response.body_mut() = Body::chunked(pieces);
-    Ok(response)
+    (report, None)
 }
 
 fn too_large() -> Fault {
@@ -307,6 +324,25 @@ pub(crate) async fn delete(call: &Call) -> Outcome<Response<Body>> {
     let Some(format) = listing::best(&call.headers, &REPORTS) else {
         return Err(Fault::new(406));
     };
+    let call = call.clone();
+    let work = async move {
+        match deleted(&call).await {
+            Ok(report) => report.render(format).into(),
+            Err(fault) => {
+                let mut report = Report::new("delete", fault.status());
+                report.body = fault.body();
+                Done {
+                    report: report.render(format),
+                    instead: Some(fault),
+                    expected: false,
+                }
+            }
+        }
+    };
+    Ok(patience::answer(200, format.media_type(), work.boxed()).await)
+}
+
+async fn deleted(call: &Call) -> Outcome<Report> {
     let place = call.place();
     let container = call.container(&place.account, &place.container).await?;
     let version = asked_version(call, container.as_ref())?;
@@ -352,8 +388,7 @@ pub(crate) async fn delete(call: &Call) -> Outcome<Response<Body>> {
     for (name, version) in names {
         bulk::delete_one(call, name.trim_start_matches('/'), version, &mut report).await;
     }
-    let body = report.into_report().render(format);
-    Ok(text(200, format.media_type(), body))
+    Ok(report.into_report())
 }
 
 async fn segments_of(call: &Call, name: &str, version: VersionRef) -> Outcome<Vec<Segment>> {
