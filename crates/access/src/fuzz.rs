@@ -3,8 +3,11 @@
 use crate::{Acl, Policy, PolicyKind, Presented, RawRequest, Scope, SignedForm, Token};
 use trestle_core::Timestamp;
 
+/// A name, and what takes the bytes.
+type Named = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Named] = &[
     ("access-policy", policy),
     ("access-acl", acl),
     ("access-authorization", authorization),

@@ -16,8 +16,11 @@ use http::header::{
 };
 use trestle_core::Timestamp;
 
+/// A name, and what takes the bytes.
+type Named = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Named] = &[
     ("http-range", range),
     ("http-conditional", conditional),
     ("http-accept", accept),

@@ -6,8 +6,11 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use trestle_http::query;
 
+/// A name, and what takes the bytes.
+type Named = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Named] = &[
     ("rest-upload", uploads),
     ("rest-headers", headers),
     ("rest-query", parameters),

@@ -11,8 +11,11 @@ use http::{HeaderMap, Method};
 use trestle_core::Timestamp;
 use trestle_http::query;
 
+/// A name, and what takes the bytes.
+type Named = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Named] = &[
     ("s3-xml", xml),
     ("s3-chunked", chunked),
     ("s3-form", posted),

@@ -278,6 +278,11 @@ impl Object {
 
     /// Its mutable part.
     pub fn properties(&self) -> ObjectProperties {
+        let mut manifest = self.manifest.clone();
+        // What a read found is nothing that is kept.
+        if let Some(Manifest::Prefix { found, .. }) = &mut manifest {
+            *found = None;
+        }
         ObjectProperties {
             representation: self.representation.clone(),
             metadata: self.metadata.clone(),
@@ -288,7 +293,7 @@ impl Object {
             expires: self.expires,
             storage_class: self.storage_class.clone(),
             documents: self.documents.clone(),
-            manifest: self.manifest.clone(),
+            manifest,
         }
     }
 

@@ -113,7 +113,7 @@ async fn marker(call: &Call, bucket: &BucketName, name: &str) -> Outcome<Option<
     let found = call
         .swift
         .store
-        .head(&grant, bucket, &key, VersionRef::Current)
+        .head_itself(&grant, bucket, &key, VersionRef::Current)
         .await;
     match found {
         Ok(object) => Ok(Some(object)),

@@ -53,7 +53,10 @@ async fn current_id(call: &Call, container: &Container, place: &Place) -> Outcom
         .on_object(Action::ReadObjectMetadata, &bucket, &key)
         .await?;
     let store = &call.swift.store;
-    match store.head(&grant, &bucket, &key, VersionRef::Current).await {
+    match store
+        .head_itself(&grant, &bucket, &key, VersionRef::Current)
+        .await
+    {
         Ok(object) => Ok(versions::id(&object)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => Ok("null".to_owned()),
         Err(error) => Err(error.into()),
@@ -74,7 +77,7 @@ async fn check_expiry(call: &Call, container: &Container, place: &Place) -> Outc
         .await?;
     let store = &call.swift.store;
     let object = store
-        .head(&grant, &bucket, &key, VersionRef::Current)
+        .head_itself(&grant, &bucket, &key, VersionRef::Current)
         .await?;
     match object.expires.map(|expires| expires.seconds()) == Some(wanted) {
         true => Ok(()),

@@ -49,7 +49,10 @@ async fn current(call: &Call, container: &Container, object: &str) -> Outcome<Op
         .on_object(Action::ReadObjectMetadata, &bucket, &key)
         .await?;
     let store = &call.swift.store;
-    match store.head(&grant, &bucket, &key, VersionRef::Current).await {
+    match store
+        .head_itself(&grant, &bucket, &key, VersionRef::Current)
+        .await
+    {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.kind() == ErrorKind::NotFound(Noun::Object) => Ok(None),
         Err(error) => Err(error.into()),
