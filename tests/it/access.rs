@@ -255,6 +255,9 @@ fn what_was_decided_is_written_down_and_cannot_be_changed() {
     }
     let guess = &mut Client::new(fixture.server().address, "root", "guessed-password");
     assert_eq!(send(guess, "GET", "/rest/b/marker").status, 401);
+    let unknown =
+        "/b/k?AWSAccessKeyId=NOBODYS&Expires=9999999999&Signature=AAAAAAAAAAAAAAAAAAAAAAAAAAA%3D";
+    assert_eq!(send(nobody, "GET", unknown).status, 403);
     assert_eq!(put(root, "/rest/b/marker", b"x").status, 201);
     let entries = audited(&fixture, "object b/marker");
     let has = |wanted: &serde_json::Value| {
@@ -278,6 +281,7 @@ fn what_was_decided_is_written_down_and_cannot_be_changed() {
         );
     }
     assert!(has(&value!({"refused": "password", "name": "root/root"})).is_some());
+    assert!(has(&value!({"refused": "access key", "name": "NOBODYS"})).is_some());
     // Reads that were allowed are not, unless they are asked for.
     assert!(has(&value!({"action": "ReadObject", "allowed": true})).is_none());
     let all = serde_json::to_string(&entries).unwrap();

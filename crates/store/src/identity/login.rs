@@ -187,6 +187,14 @@ impl Identities {
     /// # Errors
     /// `Corrupt`; the engine's.
     pub async fn access_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
+        let known = self.good_key(id).await?;
+        if known.is_none() {
+            self.store.audit.refused("access key", id, None);
+        }
+        Ok(known)
+    }
+
+    async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
         let read = self.store.snapshot().await?;
         let Some(key) = self.store.known_key(&*read, id).await? else {
             return Ok(None);

@@ -188,13 +188,14 @@ impl Identities {
         access_key: &str,
         token: &str,
     ) -> Result<Option<(SecretKey, Arc<Principal>)>> {
-        let Some(token) = self.read_token(token).await? else {
-            return Ok(None);
+        let token = self.read_token(token).await?;
+        let token = token.filter(|token| token.access_key() == access_key);
+        let principal = match &token {
+            Some(token) => self.principal_of(token).await?,
+            None => None,
         };
-        if token.access_key() != access_key {
-            return Ok(None);
-        }
-        let Some(principal) = self.principal_of(&token).await? else {
+        let (Some(token), Some(principal)) = (token, principal) else {
+            self.store.audit.refused("session", access_key, None);
             return Ok(None);
         };
         let mut principal = (*principal).clone();
