@@ -64,6 +64,11 @@ pub fn parse_xml(document: &[u8], bytes_max: usize) -> Result<Element> {
     }
     let text = std::str::from_utf8(document)
         .map_err(|_| Error::invalid("the XML document is not UTF-8"))?;
+    // XML 1.0 §2.2: none of these is a character of a document.
+    let is_control = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    if text.contains(is_control) {
+        return Err(Error::invalid("the XML document has a control character"));
+    }
     let mut reader = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut tree = Tree::default();
     loop {
@@ -258,6 +263,8 @@ mod tests {
             "<a>",
             "<a></b>",
             "<a/><b/>",
+            "<a>\u{1}</a>",
+            "<a>\0</a>",
             "</a>",
             "<a/>x",
             "<a b='1' b='2'/>",

@@ -270,7 +270,7 @@ fn pins_history(blind: bool) {
             let (pins, shelf) = (pins.clone(), shelf.clone());
             thread::spawn(move || {
                 for round in 0..3 {
-                    if number % 2 == 0 {
+                    if number.is_multiple_of(2) {
                         block_on(change(&pins, &shelf, number * 3 + round, blind));
                     } else {
                         block_on(read_twice(&pins, &shelf));
