@@ -215,3 +215,104 @@ fn logging_queues_hold_messages_of_their_classes() {
         .collect();
     assert_eq!(security, ["403 Forbidden", "401 Unauthorized"]);
 }
+
+#[test]
+fn a_narrowed_session_is_not_told_what_its_user_may_read() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    create(root, "/c/", json!({}));
+    notified(root, "/c/q", json!([]));
+    let everything = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    let asked = json!({"lifetime_seconds": 600, "policies": [{"Statement": everything}]});
+    let issued = root.send("POST", "/-/tokens", &[], asked.to_string().as_bytes());
+    let issued = issued.unwrap();
+    status(&issued, 201);
+    let narrowed = crate::json(&issued)["token"].as_str().unwrap().to_owned();
+
+    let send = |client: &mut Client, target: &str, body: &Value| {
+        let body = body.to_string();
+        let made = client.send("PUT", target, &[], body.as_bytes()).unwrap();
+        assert_eq!(made.status / 100, 2, "{target}: {}", made.text());
+    };
+    let policy = json!({"Statement": everything});
+    send(root, "/-/accounts/root/policies/all", &policy);
+    let role = json!({"policies": ["all"], "trust": {"Statement": {
+        "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::root:user/ann"},
+        "Action": "sts:AssumeRole",
+    }}});
+    send(root, "/-/accounts/root/roles/reader", &role);
+    let password = "a long enough password";
+    let user = json!({"password": password});
+    send(root, "/-/accounts/root/users/ann", &user);
+    let ann = &mut Client::new(fixture.server().address, "root/ann", password);
+    let asked = br#"{"session":"today","lifetime_seconds":600}"#;
+    let target = "/-/accounts/root/roles/reader/sessions";
+    let taken = ann.send("POST", target, &[], asked).unwrap();
+    status(&taken, 201);
+    let role = crate::json(&taken)["token"].as_str().unwrap().to_owned();
+
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    for (name, token) in [("narrowed", narrowed), ("role", role)] {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", QUEUE),
+            ("accept", QUEUE),
+        ];
+        let mut put = |method: &str, target: &str, body: &Value| {
+            let target = format!("/cdmi/c/{target}");
+            let body = body.to_string();
+            let answer = nobody.send(method, &target, &headers, body.as_bytes());
+            answer.unwrap()
+        };
+        let plain = json!({"metadata": {"colour": "red"}});
+        status(&put("PUT", name, &plain), 201);
+        let log = json!({"metadata": {
+            "cdmi_queue_type": "cdmi_logging_queue", "cdmi_logging_class": [],
+            "cdmi_scope_specification": [],
+        }});
+        status(&put("PUT", &format!("{name}-log"), &log), 403);
+        status(&put("PATCH", name, &log), 403);
+        status(
+            &put("PUT", &format!("{name}-q"), &json!({"copy": "/c/q"})),
+            403,
+        );
+        let mut serialized = log.clone();
+        serialized["objectType"] = json!(QUEUE);
+        let document = json!({"value": serialized.to_string()});
+        create(root, &format!("/c/{name}-serial"), document);
+        let uri = format!("/c/{name}-serial");
+        let copy = json!({"deserialize": uri});
+        status(&put("PUT", &format!("{name}-d"), &copy), 403);
+        status(&put("PATCH", "q?metadata=colour", &plain), 403);
+    }
+}
+
+#[test]
+fn a_start_does_not_widen_what_a_queue_is_told() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/other/", json!({}));
+    notified(client, "/q", json!(["cdmi_delete"]));
+    create(client, "/other/serial", json!({"serialize": "/q"}));
+    let serial = read(client, "/other/serial?value", OBJECT);
+    let mut changed: Value = serde_json::from_str(serial["value"].as_str().unwrap()).unwrap();
+    changed["metadata"]["cdmi_notification_events"] = json!([]);
+    changed["metadata"]["cdmi_scope_specification"] = json!([]);
+    let document = json!({"value": changed.to_string()});
+    create(client, "/other/changed", document);
+    let restore = json!({"deserialize": "/other/changed"});
+    status(&call(client, "PATCH", "/q", QUEUE, restore), 204);
+    let shown = read(client, "/q", QUEUE);
+    assert_eq!(shown["metadata"]["cdmi_scope_specification"], json!([]));
+
+    fixture.kill();
+    fixture.server = Some(fixture.launch().start());
+    let client = &mut fixture.client();
+    for name in ["/other/o", "/c/o"] {
+        create(client, name, json!({"value": "abc"}));
+        status(&plain(client, "DELETE", name, b""), 204);
+    }
+    assert_eq!(events(client, "/q"), pairs(&[("cdmi_delete", "o")]));
+}

@@ -202,6 +202,8 @@ impl Call<'_> {
         check_unchanged(&leaf.object.metadata, &properties.metadata)?;
         query_of(&properties.metadata)?;
         watch_of(&properties.metadata)?;
+        self.check_watches(&leaf.object.metadata)?;
+        self.check_watches(&properties.metadata)?;
         Ok(())
     }
 

@@ -227,6 +227,7 @@ impl Call<'_> {
             Some(_) => return Err(Fault::bad("a queue is not made of this")),
         }
         watch_of(&metadata)?;
+        self.check_watches(&metadata)?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }

@@ -363,6 +363,7 @@ impl Call<'_> {
                 (properties, value.bytes)
             }
             Kind::Queue => {
+                self.check_watches(&metadata)?;
                 let content = serialized.queue()?;
                 let mut properties = ObjectProperties {
                     metadata,

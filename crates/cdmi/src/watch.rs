@@ -2,7 +2,8 @@
 //! whom, and for what.
 //!
 //! A watching queue has an entry in the dialect's books, so that it goes on watching after a start.
-//! What it is told is what its creator may read, with the rights that the creator has then.
+//! What it is told is what its creator may read, with the rights that the creator has then. What the
+//! creator asked for is kept with the entry.
 
 use crate::call::Call;
 use crate::dialect::Cdmi;
@@ -13,9 +14,9 @@ use crate::scope::{Scope, check_results};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, PrincipalKind, Resource};
 use trestle_core::{
-    AccountId, BucketName, Error, Id, Key, Metadata, ObjectId, Precondition, Result,
+    AccountId, BucketName, Error, ErrorKind, Id, Key, Metadata, ObjectId, Precondition, Result,
 };
 use trestle_store::{ListObjects, ListingItem, Object};
 
@@ -176,6 +177,16 @@ pub(crate) fn status_of(metadata: &Metadata) -> Option<(&'static str, &'static s
     notified.or(logged.map(|status| ("cdmi_logging_status", status)))
 }
 
+/// The part of a queue's metadata that says what it watches.
+fn wish(metadata: &Metadata) -> Metadata {
+    let kind = metadata.get(TYPE).and_then(Value::as_str);
+    let fixed = fixed_items(kind.unwrap_or_default()).iter();
+    let names = fixed.chain([&TYPE]);
+    names
+        .filter_map(|name| Some(((*name).to_owned(), metadata.get(*name)?.clone())))
+        .collect()
+}
+
 impl Cdmi {
     fn watchers_bucket(&self) -> Result<BucketName> {
         BucketName::hidden(&self.root_account, "watchers")
@@ -223,8 +234,17 @@ impl Cdmi {
         let Some(object) = found(self.store.peek_object(&bucket, &key).await)? else {
             return Ok(None);
         };
+        // What the queue's creator asked for then: its metadata may be somebody else's by now, who
+        // may read less than the creator. They can end it alone.
+        let Some(Value::Object(wish)) = value.get("wish").cloned() else {
+            return Ok(None);
+        };
+        let wish: Metadata = wish.into_iter().collect();
+        if wish.get(TYPE) != object.metadata.get(TYPE) {
+            return Ok(None);
+        }
         // What cannot be understood any more is not told of; its status says so.
-        let Ok(Some(watch)) = watch_of(&object.metadata) else {
+        let Ok(Some(watch)) = watch_of(&wish) else {
             return Ok(None);
         };
         Ok(Some(Watcher {
@@ -237,15 +257,33 @@ impl Cdmi {
 }
 
 impl Call<'_> {
+    /// Refuses to make or to change a queue that watches within a session that may do less than its
+    /// user, or that is a role's: a queue is told what its creator may read, and the creator is
+    /// found again by name, without what the session narrows.
+    pub(crate) fn check_watches(&self, metadata: &Metadata) -> Result<()> {
+        let principal = &self.principal;
+        let role = matches!(principal.kind(), PrincipalKind::Role { .. });
+        let narrowed = role || !principal.session_policies.is_empty();
+        match narrowed && watch_of(metadata)?.is_some() {
+            true => Err(Error::new(
+                ErrorKind::Forbidden,
+                "queues are not notified for a session that is narrowed or a role's",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Begins to tell a queue what its metadata asks for, if it asks.
     pub(crate) async fn watch(&self, queue: &Object) -> Answered<()> {
+        self.check_watches(&queue.metadata)?;
         let Some(mut watch) = watch_of(&queue.metadata)? else {
             return Ok(());
         };
         self.name_ids(&mut watch.query.scope).await?;
         let account = self.account()?.clone();
         let user = self.principal.user.clone();
-        let entry = json!({"account": account.as_str(), "user": user}).to_string();
+        let wish = wish(&queue.metadata);
+        let entry = json!({"account": account.as_str(), "user": user, "wish": wish}).to_string();
         let key = Key::parse(queue.id.0.to_string())?;
         let bucket = self.cdmi.watchers_bucket()?;
         self.keep_own(&bucket, key, (document::WATCH, entry))
