@@ -245,3 +245,49 @@ fn an_update_over_another_dialect_is_not_lost_by_the_next() {
     );
     assert_eq!(values(client, "/c/o"), ["again", "rest", "cdmi"]);
 }
+
+/// A token of the root user that allows what a policy says.
+fn narrowed(client: &mut Client, statement: &Value) -> String {
+    let asked = json!({"lifetime_seconds": 600, "policies": [{"Statement": statement}]});
+    let issued = client.send("POST", "/-/tokens", &[], asked.to_string().as_bytes());
+    let issued = issued.unwrap();
+    status(&issued, 201);
+    let token = crate::json(&issued)["token"].as_str().unwrap().to_owned();
+    format!("Bearer {token}")
+}
+
+#[test]
+fn who_may_not_delete_a_container_deletes_no_versions_in_it() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/in/", json!({}));
+    let document = json!({"value": "1", "metadata": {"cdmi_versioning": "value"}});
+    create(client, "/c/in/o", document);
+    let second = json!({"value": "2"});
+    status(&call(client, "PATCH", "/c/in/o", OBJECT, second), 204);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    for (allowed, refused) in [
+        ("s3:*", "s3:DeleteBucket"),
+        ("s3:*", "s3:DeleteObject*"),
+        ("s3:List*", "s3:Put*"),
+    ] {
+        let statement = json!([
+            {"Effect": "Allow", "Action": allowed, "Resource": "*"},
+            {"Effect": "Deny", "Action": refused, "Resource": "*"},
+        ]);
+        let bearer = narrowed(client, &statement);
+        let borne = [("authorization", bearer.as_str())];
+        for target in ["/cdmi/c/in/", "/cdmi/c/"] {
+            if refused == "s3:DeleteBucket" && target == "/cdmi/c/in/" {
+                continue;
+            }
+            let answer = nobody.send("DELETE", target, &borne, b"").unwrap();
+            status(&answer, 403);
+            assert_eq!(values(client, "/c/in/o"), ["2", "1"], "{refused} {target}");
+        }
+    }
+    let versions = history(client, "/c/in/o");
+    status(&plain(client, "DELETE", "/c/in/", b""), 204);
+    status(&get(client, &versions[0], OBJECT), 404);
+}

@@ -266,15 +266,18 @@ impl Call<'_> {
     async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
         let (bucket, prefix) = inside(container)?;
         let versioned = self.check_below(bucket, prefix).await?;
-        for id in versioned {
-            self.forget_versions(bucket, id).await?;
-        }
+        // Versions go by the dialect's own right: only after what they are of was deleted by the
+        // caller's.
         if let Place::Directory(bucket, key, _) = &container.place {
-            return self.delete_directory(bucket, key).await;
+            let outcome = self.delete_directory(bucket, key).await?;
+            self.forget_all(bucket, versioned).await?;
+            return Ok(outcome);
         }
-        self.empty_bucket(bucket).await?;
+        // Asked for before anything goes.
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.grant(Action::DeleteBucket, resource).await?;
+        self.empty_bucket(bucket).await?;
+        self.forget_all(bucket, versioned).await?;
         match self.cdmi.store.delete_bucket(&grant, bucket).await {
             Err(error) if error.kind() == ErrorKind::NotEmpty => {
                 self.purge_versions(bucket).await?;
@@ -283,6 +286,13 @@ impl Call<'_> {
             deleted => deleted?,
         }
         Ok(TreeOutcome::Done { keys: 1 })
+    }
+
+    async fn forget_all(&self, bucket: &BucketName, versioned: Vec<ObjectId>) -> Answered<()> {
+        for id in versioned {
+            self.forget_versions(bucket, id).await?;
+        }
+        Ok(())
     }
 
     async fn delete_directory(&self, bucket: &BucketName, key: &Key) -> Answered<TreeOutcome> {
