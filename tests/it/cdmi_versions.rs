@@ -291,3 +291,21 @@ fn who_may_not_delete_a_container_deletes_no_versions_in_it() {
     status(&plain(client, "DELETE", "/c/in/", b""), 204);
     status(&get(client, &versions[0], OBJECT), 404);
 }
+
+#[test]
+fn versions_left_by_another_dialect_are_not_for_who_takes_the_id() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let document = json!({"value": "1", "metadata": {"cdmi_versioning": "value"}});
+    let made = create(client, "/c/o", document);
+    create(client, "/c/serial", json!({"serialize": "/c/o"}));
+    let versions = history(client, "/c/o");
+    let gone = client.send("DELETE", "/rest/c/o", &[], b"").unwrap();
+    assert_eq!(gone.status / 100, 2, "{}", gone.text());
+    status(&get(client, &versions[0], OBJECT), 404);
+    let again = create(client, "/c/again", json!({"deserialize": "/c/serial"}));
+    assert_ne!(again["objectID"], made["objectID"]);
+    status(&get(client, &versions[0], OBJECT), 404);
+    assert_eq!(values(client, "/c/again"), ["1"]);
+}

@@ -403,3 +403,27 @@ fn a_token_that_is_narrowed_stays_narrow() {
     let headers = [("destination", "c/copy")];
     assert_eq!(swift.status("COPY", "/c/open/o", &headers), 403);
 }
+
+#[test]
+fn a_large_object_leaves_no_version_over_cdmi() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    swift.put("/c/s1", b"hello ");
+    let manifest = br#"[{"path":"/c/s1"}]"#;
+    let answer = swift.send("PUT", "/c/big?multipart-manifest=put", &[], manifest);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let client = &mut fixture.client();
+    let kind = "application/cdmi-object";
+    let headers = [("content-type", kind), ("accept", kind)];
+    let wish = br#"{"metadata":{"cdmi_versioning":"all"}}"#;
+    for (name, versioned) in [("big", false), ("s1", true)] {
+        let target = format!("/cdmi/c/{name}");
+        let asked = format!("{target}?metadata=cdmi_versioning");
+        let answer = client.send("PATCH", &asked, &headers, wish).unwrap();
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let shown = client.send("GET", &target, &headers[1..], b"").unwrap();
+        let current = &json(&shown)["metadata"]["cdmi_version_current"];
+        assert_eq!(current.is_string(), versioned, "{name}: {current}");
+    }
+}

@@ -328,6 +328,15 @@ impl Call<'_> {
         Ok(free.then_some(id))
     }
 
+    /// Whether no versions are left of an object that had an id and was deleted over another dialect:
+    /// they are not for whoever takes the id.
+    async fn is_without_versions(&self, at: &Destination, id: ObjectId) -> Answered<bool> {
+        match self.versions(&at.bucket, id).await {
+            Err(fault) if fault.is_missing() => Ok(true),
+            versions => Ok(versions?.is_empty()),
+        }
+    }
+
     /// A new data object or queue out of its serialised form.
     pub(crate) async fn store_deserialized(
         &self,
@@ -337,8 +346,10 @@ impl Call<'_> {
     ) -> Answered<Object> {
         self.check_serialized_domain(serialized, document)?;
         let mut destination = destination.clone();
-        if let Some(id) = self.free_id(serialized).await? {
-            destination.id = Some(ObjectId(id));
+        if let Some(id) = self.free_id(serialized).await?.map(ObjectId)
+            && self.is_without_versions(&destination, id).await?
+        {
+            destination.id = Some(id);
         }
         let mut own = serialized.document.clone();
         if document.metadata.is_some() {

@@ -207,6 +207,10 @@ impl Call<'_> {
             if !is_data(&object.documents) || is_processing(&object) {
                 return Ok(());
             }
+            // A version would hold the bytes of the segments, whoever may read those.
+            if object.manifest.is_some() {
+                return Ok(());
+            }
             let versions = self.versions(bucket, object.id).await?;
             let print = fingerprint(&object);
             let newest = versions.last();
@@ -358,6 +362,10 @@ impl Call<'_> {
             let target = Target::Id(self.id_text(Id(id.to_be_bytes())), Names::default());
             match self.find(&target).await? {
                 Some(Node::Leaf(main)) if main.version_of.is_none() => {
+                    // Versions of what had this id in another account are not this object's.
+                    if self.versions_bucket(&main.bucket).await? != *bucket {
+                        return Ok(None);
+                    }
                     let leaf = self.version_leaf(&main, bucket.clone(), version);
                     Ok(Some(Node::Leaf(leaf)))
                 }
