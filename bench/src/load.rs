@@ -14,6 +14,8 @@ use trestle_tests::tree::noise;
 /// What one load process found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
+    /// Requests that were answered.
+    pub(crate) requests: f64,
     /// Requests per second.
     pub(crate) rate: f64,
     /// Latencies in milliseconds.
@@ -41,6 +43,12 @@ pub(crate) struct Plan {
 impl Plan {
     /// Runs it in a process on the second core.
     pub(crate) fn run(&self) -> Result<Found> {
+        self.run_with(&[])
+    }
+
+    /// The same with further flags: `--target`, the one path of every request, and `--headers`,
+    /// lines in place of root's credentials.
+    pub(crate) fn run_with(&self, flags: &[&str]) -> Result<Found> {
         let output = std::process::Command::new("taskset")
             .args(["-c", "1"])
             .arg(std::env::current_exe()?)
@@ -59,6 +67,7 @@ impl Plan {
                 &self.tag,
             ])
             .args(["--count", &self.count.to_string()])
+            .args(flags)
             .stderr(std::process::Stdio::inherit())
             .output()?;
         if !output.status.success() {
@@ -69,7 +78,8 @@ impl Plan {
             .map_while(|word| word.parse().ok())
             .collect();
         match numbers[..] {
-            [rate, p50, p99, worst] => Ok(Found {
+            [requests, rate, p50, p99, worst] => Ok(Found {
+                requests,
                 rate,
                 p50,
                 p99,
@@ -95,8 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let limit = Duration::from_millis(arguments.number("milliseconds", 0)?);
     let (tag, count) = (arguments.text("tag", "x")?, arguments.number("count", 0)?);
     let (tag, began) = (tag.as_str(), Instant::now());
+    let (fixed, headers) = (arguments.given("target"), arguments.given("headers"));
     let one = |client: u64| -> Result<Vec<f64>> {
-        let mut connection = Connection::open(address, verb == "mixed")?;
+        let mut connection = Connection::open(address, headers, verb == "mixed")?;
         let body = if put { noise(client, size) } else { Vec::new() };
         let mut latencies = Vec::new();
         let mut number = client;
@@ -106,11 +117,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             if timed_out || limit.is_zero() && number >= count {
                 return Ok(latencies);
             }
-            let key = if put { number } else { (number * 7919) % count };
-            let (method, target, body) = match verb.as_str() {
-                "mixed" => mixed.next(),
-                "put" => ("PUT", target(tag, size, key), body.as_slice()),
-                _ => ("GET", target(tag, size, key), body.as_slice()),
+            let key = |count: u64| (number * 7919) % count;
+            let (method, target, body) = match (verb.as_str(), fixed) {
+                ("mixed", _) => mixed.next(),
+                ("put", _) => ("PUT", target(tag, size, number), body.as_slice()),
+                (_, Some(fixed)) => ("GET", fixed.to_owned(), body.as_slice()),
+                _ => ("GET", target(tag, size, key(count)), body.as_slice()),
             };
             let started = Instant::now();
             connection.exchange(method, &target, body)?;
@@ -147,7 +159,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .unwrap_or(0.0)
     };
     println!(
-        "{} {} {} {}",
+        "{} {} {} {} {}",
+        latencies.len(),
         latencies.len() as f64 / seconds,
         at(0.5),
         at(0.99),
@@ -201,16 +214,20 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(address: SocketAddr, may_miss: bool) -> Result<Self> {
+    fn open(address: SocketAddr, headers: Option<&str>, may_miss: bool) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let pair = base64(format!("{USER}:{PASSWORD}").as_bytes());
+        let root = || {
+            let pair = base64(format!("{USER}:{PASSWORD}").as_bytes());
+            format!("authorization: Basic {pair}\r\n")
+        };
+        let headers = headers.map_or_else(root, str::to_owned);
         Ok(Connection {
             stream,
             request: Vec::new(),
             buffer: vec![0; 256 << 10],
-            headers: format!("host: {address}\r\nauthorization: Basic {pair}\r\n"),
+            headers: format!("host: {address}\r\n{headers}"),
             may_miss,
         })
     }

@@ -4,6 +4,7 @@
 //! Everything is measured over HTTP with the release binary as a child process. The load client and
 //! the bare server are this same binary, each in a process and on a core of its own.
 
+mod access;
 mod arguments;
 mod bare;
 mod clients;
@@ -27,7 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--log LEVEL]
-                         [--only put,get,list,copy,parts,disk,mixed]
+                         [--only put,get,list,copy,parts,disk,mixed,access]
        cargo xtask clients --all [--only SCRIPT,...] [--write yes]
        cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
@@ -80,6 +81,9 @@ fn bench(arguments: &Arguments) -> Result<()> {
     }
     if wants("mixed") {
         mixed::run(arguments)?;
+    }
+    if wants("access") {
+        access::run(arguments)?;
     }
     Ok(())
 }

@@ -1,0 +1,258 @@
+//! What it costs to know who asks and to decide: the same GET by nobody, by root and by a user whose
+//! rights are spread over policies and groups, with each kind of credential.
+
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::load::{Found, Plan};
+use crate::machine::{median, scratch};
+use serde_json::{Value, json};
+use trestle_tests::client::base64;
+use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::sigv4::{Signer, Wire};
+use trestle_tests::tree::noise;
+use trestle_tests::{Client, Launch, Server};
+
+const SIZE: usize = 4 << 10;
+const CLIENTS: usize = 16;
+/// How many policies the user has in person, and each of its groups.
+const IN_PERSON: usize = 4;
+const BY_GROUP: usize = 3;
+const GROUPS: [&str; 2] = ["staff", "readers"];
+const ANN: &str = "ann";
+const ACCESS_KEY: &str = "ANNSACCESSKEY0000001";
+const SECRET_KEY: &str = "ann-s-long-secret-key-for-benchmarks-01";
+/// Linux tells times of processes in hundredths of a second, on every machine.
+const MICROSECONDS_A_TICK: f64 = 10_000.0;
+/// What is sent first and not counted: passwords are hashed, caches filled.
+const WARM_UP: u64 = 500;
+
+/// One kind of request.
+struct Kind {
+    name: &'static str,
+    target: &'static str,
+    /// The row of nobody that speaks the same interface.
+    reference: usize,
+    credential: Credential,
+}
+
+enum Credential {
+    /// Header lines.
+    Fixed(String),
+    /// Signed anew for each run, since a signature is good for minutes.
+    Signed,
+}
+
+/// What the runs of one kind found.
+#[derive(Default)]
+struct Runs {
+    rates: Vec<f64>,
+    /// The server's CPU for a request, in microseconds.
+    cpu: Vec<f64>,
+}
+
+/// The table.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let policies = usize::try_from(arguments.number("policies", 1000)?)?;
+    let milliseconds = arguments.number("seconds", 3)? * 1000;
+    let rounds = arguments.number("rounds", 3)?;
+    let folder = scratch("access")?;
+    let server = Launch::new(folder.join("data"))
+        .under(&["taskset", "-c", "0"])
+        .variable("TRESTLE_LOG", &arguments.text("log", "info")?)
+        .start();
+    let token = furnish(&server, policies)?;
+    let kinds = kinds(&token);
+    let mut runs: Vec<Runs> = kinds.iter().map(|_| Runs::default()).collect();
+    for kind in &kinds {
+        measure(&server, kind, WARM_UP)?;
+    }
+    for _ in 0..rounds {
+        for (kind, runs) in kinds.iter().zip(&mut runs) {
+            let (found, cpu) = measure(&server, kind, milliseconds)?;
+            runs.rates.push(found.rate);
+            runs.cpu.push(cpu / found.requests);
+        }
+    }
+    println!(
+        "{policies} policies in store; the user has {IN_PERSON} in person and {BY_GROUP} by each of \
+         {} groups, the last of which allows it.\n",
+        GROUPS.len()
+    );
+    println!(
+        "| GET, 4 KiB, {CLIENTS} clients | requests/s | CPU, µs a request | over (a) | over nobody, \
+         same interface |"
+    );
+    println!("|---|---|---|---|---|");
+    let cpu: Vec<f64> = runs.iter().map(|runs| median(&runs.cpu)).collect();
+    let over = |row: usize, reference: usize| {
+        let of = |row: usize| cpu.get(row).copied().unwrap_or(f64::NAN);
+        (of(row) / of(reference) - 1.0) * 100.0
+    };
+    for (row, (kind, runs)) in kinds.iter().zip(&runs).enumerate() {
+        println!(
+            "| {} | {:.0} | {:.1} | {:+.1} % | {:+.1} % |",
+            kind.name,
+            median(&runs.rates),
+            median(&runs.cpu),
+            over(row, 0),
+            over(row, kind.reference),
+        );
+    }
+    println!();
+    server.stop()?;
+    Ok(std::fs::remove_dir_all(folder)?)
+}
+
+fn kinds(token: &str) -> Vec<Kind> {
+    let basic = |user: &str| {
+        let pair = base64(format!("{user}:{PASSWORD}").as_bytes());
+        Credential::Fixed(format!("authorization: Basic {pair}\r\n"))
+    };
+    let bearer = Credential::Fixed(format!("authorization: Bearer {token}\r\n"));
+    let nobody = || Credential::Fixed(String::new());
+    let kind = |name, target, reference, credential| Kind {
+        name,
+        target,
+        reference,
+        credential,
+    };
+    vec![
+        kind(
+            "(a) nobody, a public bucket",
+            "/rest/open/object",
+            0,
+            nobody(),
+        ),
+        kind("(b) root, Basic", "/rest/closed/object", 0, basic(USER)),
+        kind("(c) user, Basic", "/rest/closed/object", 0, basic(ANN)),
+        kind("(d) user, token", "/rest/closed/object", 0, bearer),
+        kind("nobody, a public bucket, S3", "/open/object", 4, nobody()),
+        kind(
+            "(e) user, signed, S3",
+            "/closed/object",
+            4,
+            Credential::Signed,
+        ),
+    ]
+}
+
+/// Runs one kind and says what the server's CPU did meanwhile, in microseconds.
+fn measure(server: &Server, kind: &Kind, milliseconds: u64) -> Result<(Found, f64)> {
+    let headers = match &kind.credential {
+        Credential::Fixed(headers) => headers.clone(),
+        Credential::Signed => signed(server, kind.target),
+    };
+    let plan = Plan {
+        address: server.address,
+        verb: "get",
+        size: SIZE,
+        clients: CLIENTS,
+        milliseconds,
+        tag: "access".into(),
+        count: 0,
+    };
+    let before = ticks(server)?;
+    let found = plan.run_with(&["--target", kind.target, "--headers", &headers])?;
+    let spent = ticks(server)?.saturating_sub(before);
+    Ok((found, spent as f64 * MICROSECONDS_A_TICK))
+}
+
+fn signed(server: &Server, target: &str) -> String {
+    let wire = Wire {
+        method: "GET".into(),
+        target: target.into(),
+        ..Wire::default()
+    };
+    let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(&server.address.to_string(), wire);
+    let lines = wire.headers.iter();
+    lines
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
+}
+
+/// The time that all threads of the server have had so far, in the kernel and outside of it.
+fn ticks(server: &Server) -> Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id()))?;
+    // The second field is a name in parentheses, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')').ok_or("the server's times are gone")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let mut next = || -> Result<u64> {
+        let field = fields.next().ok_or("the server's times are cut")?;
+        Ok(field.parse()?)
+    };
+    Ok(next()? + next()?)
+}
+
+/// Two buckets with an object each, the policies, the groups and the user, whose token it returns.
+fn furnish(server: &Server, policies: usize) -> Result<String> {
+    let used = IN_PERSON + BY_GROUP * GROUPS.len();
+    if policies < used {
+        return Err(format!("--policies {policies}: fewer than the {used} that are used").into());
+    }
+    let root = &mut server.client();
+    let body = noise(0, SIZE);
+    for bucket in ["open", "closed"] {
+        call(root, "PUT", &format!("/rest/{bucket}/"), b"")?;
+        call(root, "PUT", &format!("/rest/{bucket}/object"), &body)?;
+    }
+    let public = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::open/*",
+    }]});
+    document(root, "PUT", "/-/buckets/open/policy", &public)?;
+    let name = |number: usize| format!("policy-{number}");
+    for number in 0..policies {
+        let bucket = if number + 1 == used {
+            "closed".to_owned()
+        } else {
+            format!("bucket-{number}")
+        };
+        let (whole, keys) = (
+            format!("arn:aws:s3:::{bucket}"),
+            format!("arn:aws:s3:::{bucket}/*"),
+        );
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [whole, keys]},
+            {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": keys,
+                "Condition": {"NotIpAddress": {"aws:SourceIp": ["10.0.0.0/8", "127.0.0.0/8"]}}},
+        ]});
+        let target = format!("/-/accounts/root/policies/{}", name(number));
+        document(root, "PUT", &target, &policy)?;
+    }
+    for (group, first) in GROUPS.iter().zip((IN_PERSON..).step_by(BY_GROUP)) {
+        let names: Vec<String> = (first..first + BY_GROUP).map(name).collect();
+        let target = format!("/-/accounts/root/groups/{group}");
+        document(root, "PUT", &target, &json!({"policies": names}))?;
+    }
+    let user = json!({
+        "password": PASSWORD, "groups": GROUPS, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY,
+        "policies": (0..IN_PERSON).map(name).collect::<Vec<_>>(),
+    });
+    let target = format!("/-/accounts/root/users/{ANN}");
+    document(root, "PUT", &target, &user)?;
+    // What is measured is what the table says: nobody is kept out, and the last policy lets ann in.
+    let refused = Client::anonymous(server.address).send("GET", "/rest/closed/object", &[], b"")?;
+    let ask = json!({"user": ANN, "action": "ReadObject", "resource": "closed/object"});
+    let reason = document(root, "POST", "/-/explain", &ask)?;
+    if refused.status != 401 || !reason.contains(&name(used - 1)) {
+        return Err(format!("nobody: {}; {ANN}: {reason}", refused.status).into());
+    }
+    let ann = &mut Client::new(server.address, ANN, PASSWORD);
+    let lasting = json!({"lifetime_seconds": 86_400});
+    let answer = document(ann, "POST", "/-/tokens", &lasting)?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let token = answer.get("token").and_then(Value::as_str);
+    Ok(token.ok_or("no token was issued")?.to_owned())
+}
+
+fn document(client: &mut Client, method: &str, target: &str, value: &Value) -> Result<String> {
+    call(client, method, target, value.to_string().as_bytes())
+}
+
+fn call(client: &mut Client, method: &str, target: &str, body: &[u8]) -> Result<String> {
+    let answer = client.send(method, target, &[], body)?;
+    if answer.status >= 300 {
+        return Err(format!("{method} {target}: {} {}", answer.status, answer.text()).into());
+    }
+    Ok(answer.text())
+}
