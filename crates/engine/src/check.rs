@@ -45,14 +45,7 @@ pub fn validate(commit: &Commit) -> Result<()> {
         {
             return Err(Error::invalid("a commit names an extent twice"));
         }
-        let (value, body) = match write {
-            Write::Put { value, body, .. } => {
-                (value.len(), body.as_ref().map_or(0, Body::commit_bytes))
-            }
-            Write::Delete { .. } => (0, 0),
-            Write::Add { .. } => (8, 0),
-            Write::Append { value, .. } => (stamp + value.len(), 0),
-        };
+        let (value, body) = sizes(write);
         if value > ROW_VALUE_BYTES_MAX {
             return Err(Error::new(ErrorKind::TooLarge, "a row is too large"));
         }
@@ -65,6 +58,24 @@ pub fn validate(commit: &Commit) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What a write adds to the bytes of its commit.
+pub fn write_bytes(write: &Write) -> usize {
+    let (value, body) = sizes(write);
+    write.key().len().saturating_add(value).saturating_add(body)
+}
+
+/// Bytes of a write's value, and of what is attached to it.
+fn sizes(write: &Write) -> (usize, usize) {
+    match write {
+        Write::Put { value, body, .. } => {
+            (value.len(), body.as_ref().map_or(0, Body::commit_bytes))
+        }
+        Write::Delete { .. } => (0, 0),
+        Write::Add { .. } => (8, 0),
+        Write::Append { value, .. } => (size_of::<u64>() + value.len(), 0),
+    }
 }
 
 /// A counter's next value: `value` is a big-endian `i64`, or nothing for 0.

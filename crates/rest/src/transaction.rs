@@ -3,6 +3,7 @@
 //!
 //! What a verb takes is what its request of its own would take; its rights are asked for one by one.
 
+use crate::conditions;
 use crate::document::{self, OBJECT_MEMBERS};
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{KEPT, tag_of};
@@ -18,8 +19,11 @@ use http::header::{
 };
 use http::{HeaderName, Response, StatusCode};
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use trestle_access::{Action, Resource};
 use trestle_core::{
     BucketName, Error, ErrorKind, Id, Key, Metadata, Precondition, Result, UploadId, VersionId,
@@ -30,11 +34,15 @@ use trestle_http::{
 use trestle_store::{
     BodyChecks, CheckObject, CompleteUpload, CopyObject, DeleteObject, Failed, History,
     ObjectProperties, PutObject, RenameObject, STEP_BODY_BYTES_MAX, STEPS_MAX, Source, Step,
-    StepOutcome, UpdateObject, UploadKey, VersionRef,
+    StepOutcome, Store, UpdateObject, UploadKey, VersionRef,
 };
 
 /// Largest document of a transaction.
 const BODY_BYTES_MAX: usize = 32 << 20;
+/// Longest text of a verb: a body as base64, and everything else.
+const VERB_BYTES_MAX: usize = 2 << 20;
+/// Longest text of a member that is not the body.
+const MEMBER_BYTES_MAX: usize = 128 << 10;
 
 /// The verbs, and the members that each may have besides its name.
 pub(crate) const VERBS: &[(&str, &[&str])] = &[
@@ -133,12 +141,26 @@ struct Verb {
 
 impl Verb {
     /// Reads a verb, whose members must be those that it has.
-    fn parse(value: Value) -> Result<Self> {
-        let Value::Object(members) = &value else {
-            return Err(Error::invalid("a verb is a JSON object"));
+    fn parse(value: &RawValue) -> Result<Self> {
+        let too_large = |what: &str, most: usize| {
+            let message = format!("{what} has at most {most} bytes");
+            Error::new(ErrorKind::TooLarge, message)
         };
-        let name = members.get("verb").and_then(Value::as_str);
-        let known = VERBS.iter().find(|(verb, _)| name == Some(verb));
+        if value.get().len() > VERB_BYTES_MAX {
+            return Err(too_large("a verb of a transaction", VERB_BYTES_MAX));
+        }
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())
+            .map_err(|_| Error::invalid("a verb is a JSON object"))?;
+        for (name, member) in &members {
+            if !["body", "text"].contains(&name.as_str()) && member.get().len() > MEMBER_BYTES_MAX {
+                return Err(too_large(&format!("the member {name:?}"), MEMBER_BYTES_MAX));
+            }
+        }
+        let name = members.get("verb");
+        let name = name.and_then(|name| serde_json::from_str::<String>(name.get()).ok());
+        let known = VERBS
+            .iter()
+            .find(|(verb, _)| name.as_deref() == Some(*verb));
         let Some((verb, known)) = known else {
             let names: Vec<&str> = VERBS.iter().map(|(verb, _)| *verb).collect();
             let message = format!("a verb is one of {}", names.join(", "));
@@ -148,7 +170,7 @@ impl Verb {
         if let Some(other) = names.find(|name| *name != "verb" && !known.contains(name)) {
             return Err(Error::invalid(format!("{verb} has no member {other:?}")));
         }
-        serde_json::from_value(value)
+        serde_json::from_str(value.get())
             .map_err(|error| Error::invalid(format!("the verb is not understood: {error}")))
     }
 
@@ -176,6 +198,22 @@ impl Verb {
             (IF_MATCH, &self.to_if_match),
             (IF_NONE_MATCH, &self.to_if_none_match),
         ])
+    }
+
+    /// Refuses a change without a condition where its bucket demands one.
+    async fn demand(&self, store: &Store) -> Answer<()> {
+        let none = HeaderMap::new();
+        let own = self.if_match.is_none()
+            && self.if_none_match.is_none()
+            && self.if_unmodified_since.is_none();
+        let of_target = self.to_if_match.is_none() && self.to_if_none_match.is_none();
+        if own && !matches!(self.verb.as_str(), "check" | "copy") {
+            conditions::demand(store, &self.place()?.0, &none).await?;
+        }
+        if of_target && matches!(self.verb.as_str(), "copy" | "rename") {
+            conditions::demand(store, &self.target()?.0, &none).await?;
+        }
+        Ok(())
     }
 
     fn place(&self) -> Result<(BucketName, Key)> {
@@ -287,15 +325,19 @@ pub(crate) async fn answer(call: Call<'_>) -> Answer {
     let anonymous = call.principal.is_anonymous();
     let (asker, body) = call.split();
     let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
-    let verbs = verbs(&body)?;
-    drop(body);
+    let Verbs(verbs) = verbs(&body)?;
     let mut steps = Vec::with_capacity(verbs.len());
     let mut told = Vec::with_capacity(verbs.len());
     for (index, verb) in verbs.into_iter().enumerate() {
         let verb = Verb::parse(verb).map_err(|error| refused(error, index, Map::new()))?;
         let step = step(&asker, &verb).await;
         match step {
-            Ok(step) => steps.push(step),
+            Ok(step) => {
+                verb.demand(&asker.rest.store)
+                    .await
+                    .map_err(|refusal| named(refusal, index, &verb))?;
+                steps.push(step);
+            }
             // Who is nobody is asked for credentials.
             Err(error) if anonymous => return Err(error.into()),
             Err(error) => return Err(refused(error, index, verb.told())),
@@ -324,25 +366,71 @@ pub(crate) async fn answer(call: Call<'_>) -> Answer {
     Ok(response)
 }
 
+/// The verbs of a document, each as it was sent: their bytes are read one verb at a time, since what
+/// becomes of them takes many times their room.
+struct Verbs<'a>(Vec<&'a RawValue>);
+
+impl<'a, 'de: 'a> Deserialize<'de> for Verbs<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Bounded;
+
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Verbs<'de>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(to, "1 to {STEPS_MAX} verbs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut sequence: A,
+            ) -> std::result::Result<Verbs<'de>, A::Error> {
+                let mut verbs = Vec::new();
+                while let Some(verb) = sequence.next_element()? {
+                    if verbs.len() == STEPS_MAX {
+                        return Err(serde::de::Error::invalid_length(STEPS_MAX + 1, &self));
+                    }
+                    verbs.push(verb);
+                }
+                match verbs.is_empty() {
+                    true => Err(serde::de::Error::invalid_length(0, &self)),
+                    false => Ok(Verbs(verbs)),
+                }
+            }
+        }
+
+        from.deserialize_seq(Bounded)
+    }
+}
+
 /// The verbs of a document.
-fn verbs(body: &[u8]) -> Result<Vec<Value>> {
+fn verbs(body: &[u8]) -> Result<Verbs<'_>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Document {
-        verbs: Vec<Value>,
+    struct Document<'a> {
+        #[serde(borrow)]
+        verbs: Verbs<'a>,
     }
-    let document: Document = serde_json::from_slice(body)
+    let document: Document<'_> = serde_json::from_slice(body)
         .map_err(|error| Error::invalid(format!("the body is no transaction: {error}")))?;
-    if document.verbs.is_empty() || document.verbs.len() > STEPS_MAX {
-        let message = format!("a transaction has 1 to {STEPS_MAX} verbs");
-        return Err(Error::invalid(message));
-    }
     Ok(document.verbs)
+}
+
+/// A refusal that names its verb, which has been told.
+fn named(refusal: Refusal, index: usize, verb: &Verb) -> Refusal {
+    match refusal {
+        Refusal::Problem(problem) => place(problem, index, verb.told()),
+        other => other,
+    }
 }
 
 /// A refusal that names its verb.
 fn refused(error: Error, index: usize, told: Map<String, Value>) -> Refusal {
-    let problem = Problem::from(error).with_member("index", index);
+    place(Problem::from(error), index, told)
+}
+
+fn place(problem: Problem, index: usize, told: Map<String, Value>) -> Refusal {
+    let problem = problem.with_member("index", index);
     let name = |problem: Problem, (name, value): (String, Value)| problem.with_member(&name, value);
     Refusal::Problem(told.into_iter().fold(problem, name))
 }
@@ -579,7 +667,10 @@ mod tests {
 
     #[test]
     fn verbs_have_their_own_members_alone() {
-        let parse = |value: Value| Verb::parse(value);
+        let parse = |value: Value| {
+            let raw = serde_json::value::to_raw_value(&value).unwrap();
+            Verb::parse(&raw)
+        };
         let put = json!({"verb": "put", "bucket": "b", "key": "k", "body": "aGk=",
             "if_none_match": "*", "metadata": {"a": [1]}});
         let verb = parse(put).unwrap();
@@ -596,6 +687,15 @@ mod tests {
         ] {
             assert!(parse(bad.clone()).is_err(), "{bad}");
         }
+        let large = "x".repeat(MEMBER_BYTES_MAX);
+        let large = json!({"verb": "put", "bucket": "b", "key": "k", "metadata": {"a": large}});
+        let error = parse(large).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        let many = |count| format!("{{\"verbs\":[{}]}}", vec!["{}"; count].join(","));
+        let count = |text: &str| verbs(text.as_bytes()).map(|verbs| verbs.0.len()).ok();
+        assert_eq!(count(&many(STEPS_MAX)), Some(STEPS_MAX));
+        assert_eq!(count(&many(STEPS_MAX + 1)), None);
+        assert_eq!(count(&many(0)), None);
         let body = json!({"verb": "put", "bucket": "b", "key": "k", "body": "!"});
         assert!(parse(body).unwrap().bytes().is_err());
     }

@@ -259,7 +259,10 @@ impl Slot {
         for version in self.current.iter().chain(&history) {
             guard.check(&version.object)?;
             let anew = anew.filter(|_| version.is_current());
-            if anew.is_none() && self.reseals(to.0, &version.object).is_some() {
+            let volume = matches!(version.object.content, Content::Volume { .. });
+            let encrypts = encrypt_of(None, &to.0.bucket.properties).is_some();
+            let plain_volume = volume && encrypts && !self.is_of(to.0);
+            if plain_volume || anew.is_none() && self.reseals(to.0, &version.object).is_some() {
                 let message = "the target's bucket encrypts otherwise";
                 return Err(Error::new(ErrorKind::InvalidState, message));
             }

@@ -23,6 +23,8 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketId, BucketName, Error, Key, Result};
+use trestle_engine::check::write_bytes;
+use trestle_engine::meta::COMMIT_BYTES_MAX;
 use trestle_engine::{MetaRead, Urgency};
 
 /// Most verbs of a transaction.
@@ -278,7 +280,7 @@ impl Store {
         let mut all = Changes::default();
         let mut bucket: Option<FoundBucket> = None;
         let mut outcomes = Vec::with_capacity(steps.len());
-        let mut changed = Changed::default();
+        let (mut changed, mut bytes) = (Changed::default(), 0usize);
         for (index, step) in steps.iter().enumerate() {
             let at = |error| Failed {
                 step: Some(index),
@@ -290,6 +292,13 @@ impl Store {
             let Some(planned) = planned else {
                 return Ok(None);
             };
+            // What no commit takes is not kept until the commit.
+            let writes = planned.changes.writes.iter();
+            bytes = bytes.saturating_add(writes.map(write_bytes).sum());
+            if bytes > COMMIT_BYTES_MAX {
+                let error = store::too_large("a transaction", COMMIT_BYTES_MAX as u64);
+                return Err(at(error));
+            }
             let of: &Bucket = &planned.bucket.bucket;
             all.absorb_of(of, planned.changes);
             bucket.get_or_insert(planned.bucket);

@@ -157,6 +157,12 @@ impl Store {
                 (range, Some(size))
             }
         };
+        if size.is_none() {
+            // Refused before any piece of it is done.
+            let read = self.snapshot().await?;
+            let slot = self.look_up_patched(&*read, grant, &patch).await?;
+            Edit::Zeros(range).changes(volume_of(&slot, self)?)?;
+        }
         // What has very many rows becomes zeros piece by piece, before it is cut off.
         while let Some(end) = self.first_rows(grant, &patch, range).await? {
             let piece = ResolvedRange {

@@ -72,12 +72,14 @@ impl Identities {
     ///
     /// # Errors
     /// `InvalidInput` for a lifetime or a policy that cannot be; `TooLarge`; `Forbidden` for whoever
-    /// has no tokens: nobody, roles, and sessions, whose scope would be lost.
+    /// has no tokens: nobody, roles, and whoever is here by a token, whose scope and end would be
+    /// lost.
     pub async fn issue(&self, principal: &Principal, issue: &Issue) -> Result<Session> {
         if issue.lifetime.is_zero() || issue.lifetime > LIFETIME_MAX {
             return Err(Error::invalid("a token lives from 1 second to 7 days"));
         }
-        if !principal.session_policies.is_empty() {
+        // A token that gave another would outlive its end and its revocation.
+        if !principal.session_policies.is_empty() || principal.issued.is_some() {
             return Err(refused());
         }
         self.session(principal, issue, None).await
@@ -98,6 +100,9 @@ impl Identities {
             issue,
         } = assume;
         store::require(grant, Action::AssumeRole, &resource(account, "role", role))?;
+        if !grant.principal().session_policies.is_empty() {
+            return Err(refused());
+        }
         if issue.lifetime.is_zero() || issue.lifetime > SESSION_MAX {
             return Err(Error::invalid("a session lives from 1 second to 12 hours"));
         }
