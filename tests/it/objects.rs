@@ -332,7 +332,10 @@ fn a_single_range_is_partial_content() {
 fn what_is_not_there_yet_is_said_not_ignored() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
-    for method in ["POST", "LOCK"] {
+    let refused = send(client, "POST", OBJECT);
+    assert_problem(&refused, 415);
+    assert!(refused.header("accept-post").is_some());
+    for method in ["LOCK", "REPORT"] {
         let refused = send(client, method, OBJECT);
         assert_problem(&refused, 405);
         let allowed = refused.header("allow").unwrap();

@@ -4,7 +4,7 @@
 use crate::faults::{flip, place_of};
 use crate::{Fixture, assert_problem, json, put, send};
 use serde_json::json as value;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use trestle_tests::client::base64;
@@ -30,7 +30,7 @@ const CASES: &[Case<'_>] = &[
     ("GET", "/rest/b/k", &[], b"a body", 400),
     ("GET", "/rest/b/none", &[], b"", 404),
     ("GET", "/rest/none/k", &[], b"", 404),
-    ("POST", "/rest/b/k", &[], b"x", 405),
+    ("POST", "/rest/b/k", &[], b"x", 415),
     ("DELETE", "/rest/", &[], b"", 405),
     ("GET", "/rest/b/", &[("accept", "image/png")], b"", 406),
     ("PUT", "/rest/b/", &[], b"", 409),
@@ -302,7 +302,15 @@ fn whoever_comes_when_there_is_no_place_is_told_when_to_come_again() {
             .variable("TRESTLE_REQUESTS_MAX", "1")
             .start(),
     );
-    let _held = events(&fixture);
+    // The one place may be taken when it comes.
+    let _held = loop {
+        let mut stream = events(&fixture);
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        if status == *b"HTTP/1.1 200" {
+            break stream;
+        }
+    };
     let client = &mut fixture.client();
     let answer = until(503, || send(client, "GET", "/rest/"));
     assert_eq!(answer.header("retry-after").as_deref(), Some("1"));

@@ -1,15 +1,15 @@
 //! Volumes over HTTP: a resource of a fixed size that is read and written by ranges. This is what is
 //! done to one besides: made, made zero in part, resized, flushed.
 
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::Answer;
 use crate::representation::{header, identify, path_of, properties, tag_of};
 use crate::route::Call;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Result};
-use trestle_http::{Body, incoming, parse_precondition, read_whole};
+use trestle_http::{Body, Problem, incoming, parse_precondition, read_whole};
 use trestle_store::{
     BodyChecks, ChangeVolume, CreateVolume, Object, Offset, PatchObject, VolumeChange,
 };
@@ -92,7 +92,10 @@ pub(crate) async fn post(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
     let found = crate::write::media_type(call.request.headers());
     if found.as_deref() != Some(VOLUME) {
         let detail = format!("POST to an object takes {VOLUME}");
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        let told = HeaderName::from_static("accept-post");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            .with_header(told, HeaderValue::from_static(VOLUME))
+            .into());
     }
     act(call, bucket, key, parse).await
 }
