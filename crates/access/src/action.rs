@@ -165,6 +165,10 @@ actions! {
         WriteBucketDocument,
         /// Change a bucket's owner.
         WriteBucketOwner,
+        /// Make a snapshot of a bucket, or of a directory in it.
+        CreateSnapshot,
+        /// Delete a snapshot of a bucket.
+        DeleteSnapshot,
     }
     Object {
         /// Read an object's bytes.

@@ -132,7 +132,7 @@ impl Store {
     ) -> Result<Facts> {
         let object = match (&asked.resource, bucket) {
             (Resource::Object(_, key), Some(found)) => {
-                store::find_object(read, found.bucket.id, key).await?
+                store::find_object(read, &found.bucket, key).await?
             }
             _ => None,
         };
@@ -171,7 +171,7 @@ async fn bucket_of(read: &dyn MetaRead, asked: &Asked) -> Result<Option<FoundBuc
     let Some(name) = asked.resource.bucket() else {
         return Ok(None);
     };
-    match store::find_bucket(read, name).await {
+    match store::find_shown(read, name).await {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(None),
         Err(error) => Err(error),

@@ -4,10 +4,11 @@ use crate::account::find_account;
 use crate::authorize;
 use crate::bucket_update::check_new;
 use crate::feed::{self, Event, EventKind};
-use crate::nouns::{Bucket, BucketUsage, ListBuckets};
+use crate::nouns::{Bucket, BucketUsage, ListBuckets, SnapshotCount};
 use crate::properties::BucketProperties;
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
+use crate::snapshot;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use std::ops::Bound;
 use trestle_access::{Action, Grant, Resource};
@@ -45,10 +46,13 @@ const LOOKS: [Action; 21] = [
 ];
 
 /// The tables whose rows keep a bucket from being deleted, and what they are.
-const HOLDS: [(u8, &str); 3] = [
+const HOLDS: [(u8, &str); 6] = [
     (row_key::OBJECT, "objects"),
     (row_key::HISTORY, "versions of objects"),
     (row_key::UPLOAD, "uploads in progress"),
+    (row_key::SNAPSHOT, "snapshots"),
+    (row_key::KEPT, "what snapshots keep"),
+    (row_key::SWEEP, "what a snapshot that is gone kept"),
 ];
 
 impl Store {
@@ -105,6 +109,8 @@ impl Store {
                 created: self.host.clock.now(),
                 properties: properties.clone(),
                 held: Vec::new(),
+                snapshots: SnapshotCount::default(),
+                at: None,
             };
             let block = self.block_within(&*read, &bucket).await?;
             drop(read);
@@ -129,10 +135,13 @@ impl Store {
         let resource = Resource::Bucket(name.clone());
         store::granted(std::slice::from_ref(grant), &LOOKS, &resource)?;
         let read = self.snapshot().await?;
-        let found = store::find_bucket(&*read, name).await?;
+        let found = store::find_shown(&*read, name).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let bucket = found.bucket;
-        let usage = usage(&*read, bucket.id).await?;
+        let usage = match &bucket.at {
+            None => usage(&*read, bucket.id).await?,
+            Some(at) => snapshot::usage(&*read, &bucket, at).await?,
+        };
         Ok((bucket, usage))
     }
 
@@ -143,7 +152,7 @@ impl Store {
     /// `NotFound(Bucket)`.
     pub async fn bucket_settings(&self, name: &BucketName) -> Result<Bucket> {
         let read = self.snapshot().await?;
-        Ok(store::find_bucket(&*read, name).await?.bucket)
+        Ok(store::find_shown(&*read, name).await?.bucket)
     }
 
     /// The name of the bucket with this id. No grant: what it gives is to be authorised.
@@ -194,10 +203,9 @@ impl Store {
                     false => scan.from = Bound::Excluded(item.key().clone()),
                     true => scan.until = Bound::Excluded(item.key().clone()),
                 }
-                let bucket = listed_bucket(&*read, &item).await?;
-                if bucket.name.is_hidden() {
+                let Some(bucket) = listed_bucket(&*read, &item).await? else {
                     continue;
-                }
+                };
                 let usage = usage(&*read, bucket.id).await?;
                 buckets.push((bucket, usage));
             }
@@ -241,6 +249,8 @@ impl Store {
                 delete(row_key::bucket_counter(id, Count::Bytes)),
                 delete(row_key::bucket_counter(id, Count::Versions)),
                 delete(row_key::bucket_counter(id, Count::VersionBytes)),
+                delete(row_key::bucket_counter(id, Count::Kept)),
+                delete(row_key::bucket_counter(id, Count::KeptBytes)),
                 Write::Add {
                     key: row_key::account_counter(account, Count::Buckets),
                     delta: -1,
@@ -311,13 +321,14 @@ fn creation(bucket: &Bucket, account: Expectation, global: Option<BucketName>) -
     })
 }
 
-async fn usage(read: &dyn MetaRead, bucket: BucketId) -> Result<BucketUsage> {
+pub(crate) async fn usage(read: &dyn MetaRead, bucket: BucketId) -> Result<BucketUsage> {
     let key = |count| row_key::bucket_counter(bucket, count);
     Ok(BucketUsage {
         objects: store::counter(read, &key(Count::Objects)).await?,
         bytes: store::counter(read, &key(Count::Bytes)).await?,
         versions: store::counter(read, &key(Count::Versions)).await?,
         version_bytes: store::counter(read, &key(Count::VersionBytes)).await?,
+        snapshot_bytes: store::counter(read, &key(Count::KeptBytes)).await?,
     })
 }
 
@@ -351,13 +362,18 @@ pub(crate) fn check_limit(limit: usize) -> Result<()> {
     Ok(())
 }
 
-/// The bucket that a row of an account's list leads to.
-async fn listed_bucket(read: &dyn MetaRead, item: &ScanItem) -> Result<Bucket> {
+/// The bucket that a row of an account's list leads to, if it is to be listed: no hidden one, and no
+/// snapshot.
+async fn listed_bucket(read: &dyn MetaRead, item: &ScanItem) -> Result<Option<Bucket>> {
     let dangling = || Error::corrupt("an account's list holds a bucket that does not exist");
     let ScanItem::Row(_, row) = item else {
         return Err(dangling());
     };
+    if row_key::split_snapshot_place(&row.value).is_some() {
+        return Ok(None);
+    }
     let id = store::bucket_id(&row.value)?;
     let row = read.get(&row_key::bucket(id)).await?.ok_or_else(dangling)?;
-    BucketRecord::from_value(&row.value)?.into_bucket(id)
+    let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    Ok((!bucket.name.is_hidden()).then_some(bucket))
 }

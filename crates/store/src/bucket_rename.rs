@@ -19,7 +19,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `AlreadyExists(Bucket)`; `InvalidInput` for names that are an account's
-    /// own; `InvalidState` for a bucket with a policy, which says its name; `TooLarge` for more keys
+    /// own; `InvalidState` for a bucket with a policy, which says its name, or with snapshots; `TooLarge` for more keys
     /// than can be decided at once; `Forbidden`; `Conflict`.
     pub async fn rename_bucket(
         &self,
@@ -43,6 +43,10 @@ impl Store {
             expectations.dedup();
             if found.bucket.properties.policy.is_some() {
                 let message = "the bucket's policy says its name: delete the policy first";
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+            if found.bucket.snapshots.live > 0 {
+                let message = "the bucket's snapshots are read by its name: delete them first";
                 return Err(Error::new(ErrorKind::InvalidState, message));
             }
             if self.is_bound_by_names(&*read, delete, &found).await? {

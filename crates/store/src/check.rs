@@ -4,6 +4,7 @@
 //! directions, every counter recounted. Meant for a store that nobody writes to meanwhile.
 
 mod layers;
+mod snapshots;
 mod uploads;
 mod versions;
 
@@ -81,12 +82,14 @@ impl Store {
             buckets: BTreeMap::new(),
             counts: BTreeMap::new(),
             layers: layers::Layers::default(),
+            snapshots: BTreeMap::new(),
             uploads: BTreeSet::new(),
             last_version: None,
         };
         if check.walk().await? {
             check.missing_counters();
             check.recounted_layers();
+            check.recounted_snapshots();
         }
         Ok(check.summary)
     }
@@ -100,6 +103,7 @@ struct Check<'a> {
     /// What the counter rows must hold, by their keys.
     counts: BTreeMap<Bytes, i64>,
     layers: layers::Layers,
+    snapshots: BTreeMap<BucketId, snapshots::Counted>,
     uploads: BTreeSet<UploadId>,
     /// The row of history before this one.
     last_version: Option<Bytes>,
@@ -170,6 +174,12 @@ impl Check<'_> {
                 self.object(read, key, row).await;
                 Ok(())
             }
+            row_key::KEPT => {
+                self.kept(read, key, row).await;
+                Ok(())
+            }
+            row_key::SNAPSHOT => self.snapshot(read, key, row).await,
+            row_key::SWEEP => self.sweep(key, row),
             row_key::HISTORY => {
                 self.version(read, key, row).await;
                 Ok(())
@@ -186,6 +196,7 @@ impl Check<'_> {
             row_key::PART => self.part(read, key, row).await,
             row_key::COMPLETED => uploads::completed(key, row),
             row_key::PART_CHANGES => self.part_changes(key, row),
+            row_key::COUNTER if row_key::split_since(key).is_some() => self.since(key, row),
             row_key::COUNTER => self.counter(key, row),
             row_key::FEED => feed::entry(ScanItem::Row(key.clone(), row.clone())).map(drop),
             row_key::FEED_FORGOTTEN if row.value.len() == size_of::<u64>() => Ok(()),
@@ -201,7 +212,7 @@ impl Check<'_> {
     fn place(&self, key: &[u8]) -> Place {
         let id = match (key.first(), key.get(1)) {
             (Some(&row_key::COUNTER), Some(2)) => key.get(1..).and_then(row_key::split_id),
-            (Some(&(row_key::OBJECT | row_key::HISTORY | row_key::BUCKET)), _) => {
+            (Some(&(row_key::OBJECT | row_key::HISTORY | row_key::KEPT | row_key::BUCKET)), _) => {
                 row_key::split_id(key)
             }
             _ => None,
@@ -213,6 +224,7 @@ impl Check<'_> {
             key: match key.first() {
                 Some(&row_key::OBJECT) => row_key::split_object(key).map(|(_, key)| key),
                 Some(&row_key::HISTORY) => row_key::split_version(key).map(|(_, key, _)| key),
+                Some(&row_key::KEPT) => row_key::split_kept(key).map(|(_, key, _)| key),
                 _ => None,
             },
         }
@@ -251,7 +263,9 @@ impl Check<'_> {
         for held in &bucket.held {
             jobs.push(read.get(&row_key::job(held.job)).await?);
         }
+        let counted = snapshots::Counted::of(read, &bucket).await;
         self.buckets.insert(id, bucket);
+        self.snapshots.extend(counted?.map(|counted| (id, counted)));
         if jobs.iter().any(Option::is_none) {
             let message = "a bucket is held by a job that does not exist";
             return Err(Error::corrupt(message));
@@ -320,6 +334,9 @@ impl Check<'_> {
         }
         if let Some((bucket, _)) = row_key::split_id(key) {
             self.recount(BucketId(bucket), &place, Tally::current(&object));
+            if let Some(counted) = self.snapshots.get_mut(&BucketId(bucket)) {
+                counted.current(&object, row.revision);
+            }
         }
         match read.get(&row_key::object_id(object.id)).await {
             Ok(Some(index)) if Some(&index.value[..]) == key.get(1..) => {}
@@ -470,7 +487,11 @@ async fn read_whole(store: &Store, read: &dyn MetaRead, object: &Object, row: &R
     }
 }
 
+/// The bucket, or the snapshot, that a row of an index leads to.
 async fn referred_bucket(read: &dyn MetaRead, row: &Row) -> Result<Bucket> {
+    if let Some((bucket, ordinal)) = row_key::split_snapshot_place(&row.value) {
+        return snapshots::referred(read, bucket, ordinal).await;
+    }
     let id = store::bucket_id(&row.value)?;
     let row = read
         .get(&row_key::bucket(id))

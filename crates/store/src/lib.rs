@@ -46,6 +46,7 @@ mod rename;
 mod ring;
 mod row_key;
 mod seal;
+mod snapshot;
 mod source;
 mod store;
 mod transaction;
@@ -82,6 +83,7 @@ pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
+pub use nouns::{CreateSnapshot, Snapshot};
 pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,
 };
@@ -93,6 +95,7 @@ pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, REPRESENTATION_BYTES_MAX};
 pub use read::{ObjectBytes, ObjectReader, ObjectStream};
 pub use receive::{BodyChecks, LateDigests, OBJECT_BYTES_MAX};
 pub use ring::KEY_NAME_BYTES_MAX;
+pub use snapshot::{SNAPSHOT_NAME_BYTES_MAX, SNAPSHOTS_MAX};
 pub use store::Store;
 pub use transaction::{Failed, STEP_BODY_BYTES_MAX, STEPS_MAX, Step, StepOutcome};
 pub use tree::TREE_KEYS_MAX;

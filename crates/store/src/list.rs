@@ -4,6 +4,7 @@ use crate::bucket::{LIST_SCAN_ROWS, check_limit};
 use crate::nouns::{ListObjects, Listing, ListingItem};
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
+use crate::snapshot::view;
 use crate::store::{self, Store};
 use bytes::Bytes;
 use std::ops::Bound;
@@ -31,7 +32,7 @@ impl Store {
             return Err(Error::invalid("a delimiter must not be empty"));
         }
         let read = self.snapshot().await?;
-        let found = store::find_bucket(&*read, &list.bucket).await?;
+        let found = store::find_shown(&*read, &list.bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let bucket = found.bucket.id;
         let now = self.host.clock.now();
@@ -43,7 +44,7 @@ impl Store {
         let mut bytes = 0;
         loop {
             scan.limit = LIST_SCAN_ROWS.min(list.limit + 1 - items.len());
-            let page = read.scan(&scan).await?;
+            let page = view::scan(&*read, &found.bucket, &scan).await?;
             let more = page.len() == scan.limit;
             for item in page {
                 if items.len() == list.limit || bytes > PAGE_BYTES_MAX {

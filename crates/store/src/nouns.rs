@@ -1,6 +1,7 @@
 //! What verbs take and give.
 
 mod content;
+mod snapshot;
 mod upload;
 mod volume;
 
@@ -12,6 +13,8 @@ pub use upload::{
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
 
+pub(crate) use snapshot::{At, Live, SnapshotCount};
+pub use snapshot::{CreateSnapshot, Snapshot};
 pub use volume::{ChangeVolume, CreateVolume, VolumeChange};
 
 use crate::encryption::{Encrypt, Encryption};
@@ -40,6 +43,23 @@ pub struct Bucket {
     pub properties: BucketProperties,
     /// What jobs on directories hold against new keys.
     pub(crate) held: Vec<Held>,
+    pub(crate) snapshots: SnapshotCount,
+    /// What it is a snapshot of, if it is one.
+    pub(crate) at: Option<At>,
+}
+
+impl Bucket {
+    /// Of a snapshot: the bucket that it is of, its name, and the directory that it is of, empty for
+    /// the whole bucket.
+    pub fn snapshot_of(&self) -> Option<(&BucketName, &str, &str)> {
+        let at = self.at.as_ref()?;
+        Some((&at.base_name, &at.live.name, &at.live.prefix))
+    }
+
+    /// The name by which policies know what is in it: of a snapshot, that of its bucket.
+    pub(crate) fn policy_name(&self) -> &BucketName {
+        self.at.as_ref().map_or(&self.name, |at| &at.base_name)
+    }
 }
 
 /// A prefix that a job holds: nothing new is made below it.
@@ -60,6 +80,8 @@ pub struct BucketUsage {
     pub versions: u64,
     /// Sum of their sizes in bytes.
     pub version_bytes: u64,
+    /// Sum of the sizes of what is kept only for snapshots, in bytes.
+    pub snapshot_bytes: u64,
 }
 
 /// Exact counters of an account.

@@ -17,6 +17,7 @@ use crate::put::encrypt_of;
 use crate::read::open_content;
 use crate::receive::{OBJECT_BYTES_MAX, Received, object_too_large};
 use crate::record::Source;
+use crate::snapshot::is_shown;
 use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
@@ -217,7 +218,11 @@ impl Store {
         };
         let (header, row) = header(read, of).await?;
         let replaces = current.is_some_and(|current| slot.replaces(&current.object));
-        if replaces && header.references == 1 {
+        let shown = match current {
+            Some(current) => is_shown(read, &slot.bucket.bucket, current).await?,
+            None => false,
+        };
+        if replaces && header.references == 1 && !shown {
             if !self.announce(hold, [of.0].into()).await {
                 return Ok(None);
             }

@@ -5,6 +5,7 @@
 
 use crate::nouns::{Bucket, Object, VersionRef};
 use crate::row_key;
+use crate::snapshot::view;
 use crate::store::{self, Store};
 use trestle_core::{BucketName, Key, Result};
 use trestle_engine::Scan;
@@ -16,7 +17,7 @@ impl Store {
     /// `NotFound(Bucket)`.
     pub async fn peek_bucket(&self, name: &BucketName) -> Result<Bucket> {
         let read = self.snapshot().await?;
-        Ok(store::find_bucket(&*read, name).await?.bucket)
+        Ok(store::find_shown(&*read, name).await?.bucket)
     }
 
     /// A key's current object. No grant: see the module.
@@ -25,7 +26,7 @@ impl Store {
     /// `NotFound`.
     pub async fn peek_object(&self, bucket: &BucketName, key: &Key) -> Result<Object> {
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, bucket).await?;
+        let bucket = store::find_shown(&*read, bucket).await?;
         let found = self.find_live(&*read, &bucket, key, VersionRef::Current);
         Ok(found.await?.object)
     }
@@ -36,8 +37,8 @@ impl Store {
     /// `NotFound(Bucket)`.
     pub async fn peek_prefix(&self, bucket: &BucketName, prefix: &str) -> Result<bool> {
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, bucket).await?.bucket;
+        let bucket = store::find_shown(&*read, bucket).await?.bucket;
         let scan = Scan::prefix(row_key::objects(bucket.id, prefix), 1);
-        Ok(!read.scan(&scan).await?.is_empty())
+        Ok(!view::scan(&*read, &bucket, &scan).await?.is_empty())
     }
 }

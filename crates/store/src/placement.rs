@@ -17,6 +17,7 @@ use crate::quota;
 use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
+use crate::snapshot::count_since;
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use trestle_access::Grant;
@@ -25,6 +26,9 @@ use trestle_core::{
     VersionId,
 };
 use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, ScanItem, Token, Urgency, Write};
+
+/// Bytes of a kept row besides key, record and body.
+const KEPT_ROW_BYTES: usize = 64;
 
 /// What a verb found under a key.
 pub(crate) struct Slot {
@@ -62,6 +66,9 @@ pub(crate) struct Tally {
     /// Rows of history, markers too.
     pub(crate) versions: i64,
     pub(crate) version_bytes: i64,
+    /// Rows that are kept for snapshots.
+    pub(crate) kept: i64,
+    pub(crate) kept_bytes: i64,
 }
 
 impl Tally {
@@ -81,7 +88,17 @@ impl Tally {
         }
     }
 
+    pub(crate) fn kept(object: &Object) -> Self {
+        Tally {
+            kept: 1,
+            kept_bytes: store::signed(object.stored_length()),
+            ..Tally::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, other: Tally) {
+        self.kept += other.kept;
+        self.kept_bytes += other.kept_bytes;
         self.objects += other.objects;
         self.bytes += other.bytes;
         self.versions += other.versions;
@@ -90,10 +107,13 @@ impl Tally {
 
     /// Bytes of all versions.
     pub(crate) fn all_bytes(&self) -> i64 {
-        self.bytes.saturating_add(self.version_bytes)
+        let current_and_former = self.bytes.saturating_add(self.version_bytes);
+        current_and_former.saturating_add(self.kept_bytes)
     }
 
     pub(crate) fn take(&mut self, other: Tally) {
+        self.kept -= other.kept;
+        self.kept_bytes -= other.kept_bytes;
         self.objects -= other.objects;
         self.bytes -= other.bytes;
         self.versions -= other.versions;
@@ -131,7 +151,7 @@ impl Slot {
     /// Looks up what is under a key of a bucket that was found in the same snapshot.
     pub(crate) async fn of(read: &dyn MetaRead, bucket: FoundBucket, key: &Key) -> Result<Self> {
         let id = bucket.bucket.id;
-        let current = store::find_object(read, id, key).await?;
+        let current = store::find_object(read, &bucket.bucket, key).await?;
         let versioning = bucket.bucket.properties.versioning;
         let newest = match current {
             None => find_newest(read, &bucket.bucket, key).await?,
@@ -406,6 +426,17 @@ impl Slot {
         }
     }
 
+    /// Bytes that the commit of a change keeps for snapshots, at most.
+    pub(crate) fn kept_bytes(&self) -> Result<usize> {
+        let snapshots = self.bucket.bucket.snapshots.live > 0;
+        let Some(current) = self.current.as_ref().filter(|_| snapshots) else {
+            return Ok(0);
+        };
+        let body = current.body.as_ref().map_or(0, |body| body.length as usize);
+        let record = ObjectRecord::new(&current.object)?.to_value()?.len();
+        Ok(body + record + 2 * self.key.as_str().len() + KEPT_ROW_BYTES)
+    }
+
     /// All that was found still is as it was.
     pub(crate) fn expectations(&self) -> Vec<Expectation> {
         let id = self.bucket.bucket.id;
@@ -553,11 +584,14 @@ impl Changes {
         hold: &mut Hold,
         urgency: Urgency,
     ) -> Result<bool> {
+        let read = store.snapshot().await?;
+        if !self.keep_former(store, &*read, bucket).await? {
+            return Ok(false);
+        }
         let mut references = self.references;
         for layer in self.released {
             references.lose(layer);
         }
-        let read = store.snapshot().await?;
         let mut changed = vec![(bucket.bucket.clone(), self.tally)];
         changed.append(&mut self.elsewhere);
         // What frees space is never refused for what it brings forward.
@@ -570,6 +604,7 @@ impl Changes {
         };
         drop(read);
         self.writes.extend(store::count(&changed));
+        self.writes.extend(count_since(&changed));
         let now = store.host.clock.now();
         self.writes.extend(feed::append(now, &self.events)?);
         let commit = Commit {
@@ -619,7 +654,7 @@ pub(crate) async fn find_version(
     key: &Key,
     version: VersionRef,
 ) -> Result<Option<FoundObject>> {
-    let current = store::find_object(read, bucket.id, key).await?;
+    let current = store::find_object(read, bucket, key).await?;
     let is_current = |object: &Object| match version {
         VersionRef::Current => true,
         VersionRef::Null => object.null_version,

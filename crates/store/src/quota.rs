@@ -59,7 +59,7 @@ async fn holds(
         (
             quota.bytes,
             tally.all_bytes(),
-            &[Count::Bytes, Count::VersionBytes],
+            &[Count::Bytes, Count::VersionBytes, Count::KeptBytes],
             "bytes",
         ),
         (quota.objects, tally.objects, &[Count::Objects], "objects"),

@@ -123,7 +123,7 @@ impl Store {
         version: VersionRef,
     ) -> Result<Owner> {
         let read = self.snapshot().await?;
-        let bucket = store::find_bucket(&*read, bucket).await?.bucket;
+        let bucket = store::find_shown(&*read, bucket).await?.bucket;
         match placement::find_version(&*read, &bucket, key, version).await? {
             Some(found) if !found.object.is_marker() => Ok(found.object.owner),
             Some(marker) => Err(is_marker(&marker.object)),
@@ -159,7 +159,7 @@ impl Store {
         grant: &Grant,
         (bucket, key, version): (&BucketName, &Key, VersionRef),
     ) -> Result<(FoundObject, Vec<Expectation>)> {
-        let bucket = store::find_bucket(read, bucket).await?;
+        let bucket = store::find_shown(read, bucket).await?;
         let found = self.find_live(read, &bucket, key, version).await;
         let object = found.as_ref().ok();
         let confirmed = self.confirm(read, grant, Some(&bucket), object).await?;

@@ -13,6 +13,7 @@ mod job;
 mod layer;
 mod manifest;
 mod object;
+mod snapshot;
 mod upload;
 
 pub(crate) use asked::AskedRecord;
@@ -22,6 +23,7 @@ pub(crate) use job::JobRecord;
 pub(crate) use layer::{ExtentRecord, LayerRecord, SealedRecord, Source};
 pub(crate) use manifest::{ManifestRecord, StandsFor};
 pub(crate) use object::ObjectRecord;
+pub(crate) use snapshot::{KeptRecord, SnapshotRecord, SweepRecord};
 pub(crate) use upload::{CompletedRecord, PartRecord, UploadRecord};
 
 use crate::nouns::{Account, AccountProperties};
@@ -49,16 +51,11 @@ pub(crate) trait Record: Encode<()> + for<'b> Decode<'b, ()> {
     }
 
     /// The row value.
-    fn to_value(&self) -> Result<Bytes> {
-        let mut value = vec![Self::VERSION];
-        minicbor::encode(self, &mut value).map_err(|error| {
-            Error::new(
-                ErrorKind::Internal,
-                format!("cannot encode a {} record", Self::NAME),
-            )
-            .with_source(error)
-        })?;
-        Ok(value.into())
+    fn to_value(&self) -> Result<Bytes>
+    where
+        Self: Sized,
+    {
+        encoded(self, Self::VERSION)
     }
 
     /// Reads a row value of this version or an older one.
@@ -78,6 +75,16 @@ pub(crate) trait Record: Encode<()> + for<'b> Decode<'b, ()> {
         }
         read_body(Self::NAME, body)
     }
+}
+
+/// The row value of a record, as of a version.
+fn encoded<R: Record>(record: &R, version: u8) -> Result<Bytes> {
+    let mut value = vec![version];
+    minicbor::encode(record, &mut value).map_err(|error| {
+        let message = format!("cannot encode a {} record", R::NAME);
+        Error::new(ErrorKind::Internal, message).with_source(error)
+    })?;
+    Ok(value.into())
 }
 
 /// Reads one CBOR item that fills `body`.

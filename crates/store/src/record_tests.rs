@@ -143,6 +143,11 @@ fn buckets_come_back_as_they_went_in() {
                 name: BucketName::parse("b").unwrap(),
                 owner: object(None).owner,
                 created: Timestamp(4),
+                at: None,
+                snapshots: crate::nouns::SnapshotCount {
+                    made: lock.map_or(0, |_| 5),
+                    live: lock.map_or(0, |_| 3),
+                },
                 held: match lock {
                     Some(_) => vec![Held {
                         prefix: "p/".into(),

@@ -46,6 +46,8 @@ pub(crate) const ACCOUNT_BUCKET: u8 = 0x22;
 pub(crate) const OBJECT: u8 = 0x30;
 /// `31 | bucket id | escaped key | inverted ordinal`: a former version of a key, or a delete marker.
 pub(crate) const HISTORY: u8 = 0x31;
+/// `32 | bucket id | escaped key | ordinal of a snapshot`: a former row of a key, which snapshots show.
+pub(crate) const KEPT: u8 = 0x32;
 /// `33 | object id`: where an object is.
 pub(crate) const OBJECT_ID: u8 = 0x33;
 /// `34 | version id`: where a version of history is.
@@ -54,8 +56,12 @@ pub(crate) const VERSION_ID: u8 = 0x34;
 pub(crate) const NULL_VERSION: u8 = 0x35;
 /// `36 | time | bucket id | key`: a current object that ends at that time.
 pub(crate) const EXPIRY: u8 = 0x36;
+/// `37 | bucket id | ordinal`: a snapshot of a bucket.
+pub(crate) const SNAPSHOT: u8 = 0x37;
 /// `38 | job id`: a job on directories.
 pub(crate) const JOB: u8 = 0x38;
+/// `39 | bucket id | ordinal`: a snapshot that is gone, and what only it showed is to go.
+pub(crate) const SWEEP: u8 = 0x39;
 /// `40 | layer id`: a layer.
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
@@ -78,8 +84,12 @@ pub(crate) const FEED: u8 = 0x70;
 /// `71`: up to which sequence the feed is no longer kept.
 pub(crate) const FEED_FORGOTTEN: u8 = 0x71;
 
+/// Bytes before the key in a row key of [`OBJECT`].
+pub(crate) const OBJECT_SKIP: usize = 17;
+
 const SCOPE_ACCOUNT: u8 = 0x01;
 const SCOPE_BUCKET: u8 = 0x02;
+const SCOPE_SINCE: u8 = 0x03;
 
 /// What a counter counts; the last byte of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +104,10 @@ pub(crate) enum Count {
     Versions = 4,
     /// Bytes of their contents.
     VersionBytes = 5,
+    /// Former rows of keys that are kept for snapshots.
+    Kept = 6,
+    /// Bytes of their contents.
+    KeptBytes = 7,
 }
 
 fn key(table: u8, parts: &[&[u8]]) -> Bytes {
@@ -248,8 +262,13 @@ pub(crate) fn object(id: BucketId, object_key: &Key) -> Bytes {
 
 /// Text so that it sorts as before and no `00 01` is in it: `00` as `00 FF`.
 pub(crate) fn escape(text: &str) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(text.len() + 2);
-    for byte in text.as_bytes() {
+    escape_bytes(text.as_bytes())
+}
+
+/// As [`escape`], of a bound that need not be text.
+fn escape_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(bytes.len() + 2);
+    for byte in bytes {
         escaped.push(*byte);
         if *byte == 0 {
             escaped.push(0xff);
@@ -360,6 +379,39 @@ pub(crate) fn history_row(place: &[u8]) -> Bytes {
     key(HISTORY, &[place])
 }
 
+/// Start of the keys of all rows that are kept of the keys from `from` on, any bytes.
+pub(crate) fn kept_from(id: BucketId, from: &[u8]) -> Bytes {
+    key(KEPT, &[id.0.as_bytes(), &escape_bytes(from)])
+}
+
+/// Where the keys of rows begin that are kept of the keys after `after`, any bytes.
+pub(crate) fn kept_after(id: BucketId, after: &[u8]) -> Bytes {
+    key(KEPT, &[id.0.as_bytes(), &escape_bytes(after), &[0, 2]])
+}
+
+/// Start of the keys of the rows that are kept of one key, from the oldest on.
+pub(crate) fn kept_of(id: BucketId, object_key: &Key) -> Bytes {
+    key(KEPT, &[id.0.as_bytes(), &escaped(object_key)])
+}
+
+pub(crate) fn kept(id: BucketId, object_key: &Key, ordinal: u64) -> Bytes {
+    let ordinal = ordinal.to_be_bytes();
+    key(KEPT, &[id.0.as_bytes(), &escaped(object_key), &ordinal])
+}
+
+pub(crate) fn snapshot(id: BucketId, ordinal: u64) -> Bytes {
+    key(SNAPSHOT, &[id.0.as_bytes(), &ordinal.to_be_bytes()])
+}
+
+/// Start of the keys of all sweeps.
+pub(crate) fn sweeps() -> Bytes {
+    key(SWEEP, &[])
+}
+
+pub(crate) fn sweep(id: BucketId, ordinal: u64) -> Bytes {
+    key(SWEEP, &[id.0.as_bytes(), &ordinal.to_be_bytes()])
+}
+
 pub(crate) fn object_id(id: ObjectId) -> Bytes {
     key(OBJECT_ID, &[id.0.as_bytes()])
 }
@@ -436,6 +488,35 @@ pub(crate) fn bucket_counter(id: BucketId, count: Count) -> Bytes {
     key(COUNTER, &[&[SCOPE_BUCKET], id.0.as_bytes(), &[count as u8]])
 }
 
+/// Start of the keys of the counters of what changed in a bucket since each of its snapshots.
+pub(crate) fn all_since(id: BucketId) -> Bytes {
+    key(COUNTER, &[&[SCOPE_SINCE], id.0.as_bytes()])
+}
+
+/// Start of the keys of those since one of its snapshots, until the next.
+pub(crate) fn since(id: BucketId, ordinal: u64) -> Bytes {
+    let ordinal = ordinal.to_be_bytes();
+    key(COUNTER, &[&[SCOPE_SINCE], id.0.as_bytes(), &ordinal])
+}
+
+pub(crate) fn since_counter(id: BucketId, ordinal: u64, count: Count) -> Bytes {
+    let ordinal = ordinal.to_be_bytes();
+    key(
+        COUNTER,
+        &[&[SCOPE_SINCE], id.0.as_bytes(), &ordinal, &[count as u8]],
+    )
+}
+
+/// The bucket, ordinal and count of such a counter.
+pub(crate) fn split_since(row_key: &[u8]) -> Option<(BucketId, u64, u8)> {
+    let (scope, rest) = row_key.get(1..)?.split_first()?;
+    let (id, rest) = rest.split_at_checked(16)?;
+    let (ordinal, count) = rest.split_first_chunk::<8>()?;
+    let &[count] = count else { return None };
+    let id = Id::from_slice(id).filter(|_| *scope == SCOPE_SINCE)?;
+    Some((BucketId(id), u64::from_be_bytes(*ordinal), count))
+}
+
 /// Start of the keys of the feed.
 pub(crate) fn feed() -> Bytes {
     key(FEED, &[])
@@ -500,6 +581,34 @@ pub(crate) fn split_version(row_key: &[u8]) -> Option<(BucketId, Key, u64)> {
     let (key, ordinal) = unescaped(rest)?;
     let ordinal = !u64::from_be_bytes(ordinal.try_into().ok()?);
     Some((BucketId(id), key, ordinal))
+}
+
+/// The bucket, key and ordinal of the row key of a kept row.
+pub(crate) fn split_kept(row_key: &[u8]) -> Option<(BucketId, Key, u64)> {
+    let (id, rest) = split_id(row_key)?;
+    let (key, ordinal) = unescaped(rest)?;
+    let ordinal = u64::from_be_bytes(ordinal.try_into().ok()?);
+    Some((BucketId(id), key, ordinal))
+}
+
+/// The bucket and ordinal of the row key of a snapshot or a sweep.
+pub(crate) fn split_ordinal(row_key: &[u8]) -> Option<(BucketId, u64)> {
+    let (id, ordinal) = split_id(row_key)?;
+    Some((BucketId(id), u64::from_be_bytes(ordinal.try_into().ok()?)))
+}
+
+/// What the name of a snapshot leads to: its bucket and its ordinal.
+pub(crate) fn snapshot_place(id: BucketId, ordinal: u64) -> Bytes {
+    [&id.0.as_bytes()[..], &ordinal.to_be_bytes()]
+        .concat()
+        .into()
+}
+
+/// The bucket and ordinal that an index of names leads to, when it leads to a snapshot.
+pub(crate) fn split_snapshot_place(place: &[u8]) -> Option<(BucketId, u64)> {
+    let (id, ordinal) = place.split_at_checked(16)?;
+    let ordinal = u64::from_be_bytes(ordinal.try_into().ok()?);
+    Some((BucketId(Id::from_slice(id)?), ordinal))
 }
 
 /// The bucket, key and id of an upload's row key.
@@ -585,6 +694,25 @@ mod tests {
             [&[0x53][..], &seven].concat()
         );
         assert_eq!(doomed(LayerId(id))[..], [&[0x42][..], &seven].concat());
+        let odd = Key::parse("a\0b").unwrap();
+        let k = kept(BucketId(id), &odd, 258);
+        let ordinal = [0, 0, 0, 0, 0, 0, 1, 2];
+        let escaped = b"a\0\xffb\0\x01";
+        assert_eq!(k[..], [&[0x32][..], &seven, escaped, &ordinal].concat());
+        assert_eq!(split_kept(&k), Some((BucketId(id), odd.clone(), 258)));
+        assert!(kept_from(BucketId(id), b"a\0b") < k && k < kept_after(BucketId(id), b"a\0b"));
+        assert!(kept_after(BucketId(id), b"a") < k && k < kept_from(BucketId(id), b"a\0c"));
+        let s = snapshot(BucketId(id), 258);
+        assert_eq!(s[..], [&[0x37][..], &seven, &ordinal].concat());
+        assert_eq!(split_ordinal(&s), Some((BucketId(id), 258)));
+        let s = sweep(BucketId(id), 258);
+        assert_eq!(s[..], [&[0x39][..], &seven, &ordinal].concat());
+        let place = snapshot_place(BucketId(id), 258);
+        assert_eq!(split_snapshot_place(&place), Some((BucketId(id), 258)));
+        assert_eq!(split_snapshot_place(&seven), None);
+        let c = since_counter(BucketId(id), 258, Count::Bytes);
+        assert_eq!(c[..], [&[0x60, 3][..], &seven, &ordinal, &[2]].concat());
+        assert_eq!(split_since(&c), Some((BucketId(id), 258, 2)));
         let c = account_counter(&account_id, Count::Buckets);
         assert_eq!(&c[..], b"\x60\x01ab\0\x03");
         let c = bucket_counter(BucketId(id), Count::Bytes);

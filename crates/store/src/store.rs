@@ -9,6 +9,7 @@ use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::ring::Keys;
 use crate::row_key::{self, Count};
+use crate::snapshot::view;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub(crate) struct FoundBucket {
     /// The row that its name was found by.
     index: Bytes,
     index_revision: Sequence,
+    /// The row of its record, or of that of the bucket that it is a snapshot of.
+    record: Bytes,
     revision: Sequence,
 }
 
@@ -77,7 +80,7 @@ impl FoundBucket {
     pub(crate) fn expectations(&self) -> Vec<Expectation> {
         vec![
             Expectation::Revision(self.index.clone(), self.index_revision),
-            Expectation::Revision(row_key::bucket(self.bucket.id), self.revision),
+            Expectation::Revision(self.record.clone(), self.revision),
         ]
     }
 }
@@ -101,9 +104,9 @@ impl FoundObject {
         })
     }
 
-    /// Whether it is the current object.
+    /// Whether it is the current object, of a snapshot too.
     pub(crate) fn is_current(&self) -> bool {
-        self.row.first() == Some(&row_key::OBJECT)
+        matches!(self.row.first(), Some(&(row_key::OBJECT | row_key::KEPT)))
     }
 
     /// The row still is as it was found.
@@ -179,6 +182,7 @@ impl Store {
         *self.forgetting.lock() = self.forget_completed(after).await?;
         self.engine.meta.tidy().await?;
         self.expire_due(EXPIRED_MAX).await?;
+        self.sweep_snapshots().await?;
         self.continue_jobs().await
     }
 
@@ -254,24 +258,52 @@ fn check_setting_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The bucket of a name that is to be changed.
+///
+/// # Errors
+/// `NotFound(Bucket)`; `InvalidState` for a snapshot.
 pub(crate) async fn find_bucket(read: &dyn MetaRead, name: &BucketName) -> Result<FoundBucket> {
+    let found = find_shown(read, name).await?;
+    match found.bucket.at {
+        None => Ok(found),
+        Some(_) => Err(Error::new(
+            ErrorKind::InvalidState,
+            "a snapshot never changes; it can be read, copied from and deleted",
+        )),
+    }
+}
+
+/// The bucket of a name, or the snapshot, that is to be read.
+///
+/// # Errors
+/// `NotFound(Bucket)`.
+pub(crate) async fn find_shown(read: &dyn MetaRead, name: &BucketName) -> Result<FoundBucket> {
     let not_found = || Error::not_found(Noun::Bucket, name);
     let index_key = match name.account() {
         Some(account) => row_key::account_bucket(&account, name),
         None => row_key::bucket_name(name),
     };
     let index = read.get(&index_key).await?.ok_or_else(not_found)?;
-    let id = bucket_id(&index.value)?;
-    let row = read.get(&row_key::bucket(id)).await?.ok_or_else(|| {
+    let snapshot = row_key::split_snapshot_place(&index.value);
+    let id = match snapshot {
+        Some((id, _)) => id,
+        None => bucket_id(&index.value)?,
+    };
+    let record = row_key::bucket(id);
+    let row = read.get(&record).await?.ok_or_else(|| {
         Error::corrupt(format!(
             "the bucket name {name} leads to a bucket that does not exist"
         ))
     })?;
-    let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    let mut bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    if let Some((_, ordinal)) = snapshot {
+        bucket = crate::snapshot::shown(read, bucket, ordinal).await?;
+    }
     Ok(FoundBucket {
         bucket,
         index: index_key,
         index_revision: index.revision,
+        record,
         revision: row.revision,
     })
 }
@@ -298,12 +330,11 @@ pub(crate) fn bucket_id(value: &[u8]) -> Result<BucketId> {
 /// The current object of a key.
 pub(crate) async fn find_object(
     read: &dyn MetaRead,
-    bucket: BucketId,
+    bucket: &Bucket,
     key: &Key,
 ) -> Result<Option<FoundObject>> {
-    let row = row_key::object(bucket, key);
-    match read.get(&row).await? {
-        Some(found) => FoundObject::decode(row, found, key).map(Some),
+    match view::current(read, bucket, key).await? {
+        Some((row, found)) => FoundObject::decode(row, found, key).map(Some),
         None => Ok(None),
     }
 }
@@ -328,6 +359,8 @@ pub(crate) fn count(changed: &[(Bucket, Tally)]) -> Vec<Write> {
             (Count::Bytes, tally.bytes),
             (Count::Versions, tally.versions),
             (Count::VersionBytes, tally.version_bytes),
+            (Count::Kept, tally.kept),
+            (Count::KeptBytes, tally.kept_bytes),
         ] {
             for key in [
                 row_key::bucket_counter(bucket.id, count),

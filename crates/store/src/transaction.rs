@@ -193,7 +193,7 @@ impl<'s> Changed<'s> {
             // One bucket may have two names.
             let id = match self.buckets.get(bucket) {
                 Some(id) => *id,
-                None => store::find_bucket(read, bucket).await?.bucket.id,
+                None => store::find_shown(read, bucket).await?.bucket.id,
             };
             self.buckets.insert(bucket, id);
             let row = row_key::object(id, key);

@@ -422,7 +422,7 @@ impl Tree {
             let Some((changes, whole)) = changed else {
                 return Ok(None);
             };
-            bytes += changes.writes.iter().map(size).sum::<usize>();
+            bytes += changes.writes.iter().map(size).sum::<usize>() + slot.kept_bytes()?;
             if bytes > room.bytes && !taken.is_empty() {
                 batch.complete = false;
                 break;

@@ -185,7 +185,7 @@ impl Store {
             return Err(Error::invalid("a delimiter must not be empty"));
         }
         let read = self.snapshot().await?;
-        let found = store::find_bucket(&*read, &list.bucket).await?;
+        let found = store::find_shown(&*read, &list.bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let bucket = found.bucket.id;
         let mut listing = UploadListing {
@@ -247,7 +247,7 @@ impl Store {
         (bucket, key): (&BucketName, &Key),
     ) -> Result<(FoundBucket, Expectation)> {
         let found = store::find_bucket(read, bucket).await?;
-        let current = store::find_object(read, found.bucket.id, key).await?;
+        let current = store::find_object(read, &found.bucket, key).await?;
         let confirmed = self.confirm(read, grant, Some(&found), current.as_ref());
         let confirmed = confirmed.await?;
         Ok((found, confirmed))

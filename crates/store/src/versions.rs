@@ -7,6 +7,7 @@ use crate::nouns::{Bucket, ListVersions, Object, VersionItem, VersionListing, Ve
 use crate::placement;
 use crate::properties::Versioning;
 use crate::row_key;
+use crate::snapshot::view;
 use crate::store::{self, FoundObject, Store};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -39,7 +40,7 @@ impl Store {
             return Err(Error::invalid("a version marker needs the key's marker"));
         }
         let read = self.snapshot().await?;
-        let found = store::find_bucket(&*read, &list.bucket).await?;
+        let found = store::find_shown(&*read, &list.bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let mut page = VersionListing {
             items: Vec::new(),
@@ -99,11 +100,14 @@ struct Feed {
     scan: Scan,
     page: VecDeque<(Bytes, Row)>,
     done: bool,
+    /// Whether they are those of current objects.
+    currents: bool,
 }
 
 impl Feed {
     fn new(prefix: Bytes, limit: usize) -> Self {
         Feed {
+            currents: prefix.first() == Some(&row_key::OBJECT),
             scan: Scan::prefix(prefix, limit),
             page: VecDeque::new(),
             done: false,
@@ -117,11 +121,14 @@ impl Feed {
         self.done = false;
     }
 
-    async fn fill(&mut self, read: &dyn MetaRead) -> Result<()> {
+    async fn fill(&mut self, read: &dyn MetaRead, of: &Bucket) -> Result<()> {
         if !self.page.is_empty() || self.done {
             return Ok(());
         }
-        let page = read.scan(&self.scan).await?;
+        let page = match self.currents {
+            true => view::scan(read, of, &self.scan).await?,
+            false => read.scan(&self.scan).await?,
+        };
         self.done = page.len() < self.scan.limit;
         for item in page {
             if let ScanItem::Row(key, row) = item {
@@ -135,7 +142,7 @@ impl Feed {
 
 /// The versions of a bucket in the order of the listing.
 pub(crate) struct Walk {
-    bucket: trestle_core::BucketId,
+    bucket: Bucket,
     currents: Feed,
     history: Feed,
     /// The key that the last version was of.
@@ -162,7 +169,7 @@ impl Walk {
         let mut history = Feed::new(row_key::histories(bucket.id, prefix), rows);
         history.done = !with_history || bucket.properties.versioning == Versioning::Off;
         Walk {
-            bucket: bucket.id,
+            bucket: bucket.clone(),
             currents: Feed::new(row_key::objects(bucket.id, prefix), rows),
             history,
             last: None,
@@ -189,14 +196,14 @@ impl Walk {
         }
         // A marker that no key can be has no versions of its own.
         let Ok(key) = Key::parse(marker.as_str()) else {
-            let start = row_key::histories(self.bucket, marker);
+            let start = row_key::histories(self.bucket.id, marker);
             self.currents
-                .seek(Bound::Excluded(row_key::objects(self.bucket, marker)));
+                .seek(Bound::Excluded(row_key::objects(self.bucket.id, marker)));
             self.seek_history(Bound::Included(start));
             return Ok(());
         };
-        let after = Bound::Excluded(row_key::object(self.bucket, &key));
-        let versions = row_key::history(self.bucket, &key);
+        let after = Bound::Excluded(row_key::object(self.bucket.id, &key));
+        let versions = row_key::history(self.bucket.id, &key);
         let Some(version) = list.version_marker else {
             self.currents.seek(after);
             self.seek_history(row_key::after(&versions));
@@ -217,7 +224,7 @@ impl Walk {
             // It is gone: what was made before it follows.
             (None, VersionRef::Id(version)) => {
                 self.currents
-                    .seek(Bound::Included(row_key::object(self.bucket, &key)));
+                    .seek(Bound::Included(row_key::object(self.bucket.id, &key)));
                 self.seek_history(Bound::Included(versions));
                 self.passed = Some((key, version));
                 self.last = None;
@@ -238,8 +245,8 @@ impl Walk {
 
     /// Goes past all keys that start with `prefix`.
     fn skip(&mut self, prefix: &str) {
-        let currents = row_key::objects(self.bucket, prefix);
-        let history = row_key::histories(self.bucket, prefix);
+        let currents = row_key::objects(self.bucket.id, prefix);
+        let history = row_key::histories(self.bucket.id, prefix);
         self.currents.seek(row_key::after(&currents));
         self.seek_history(row_key::after(&history));
     }
@@ -261,8 +268,8 @@ impl Walk {
 
     /// The next row, and the size of its record.
     pub(crate) async fn step(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
-        self.currents.fill(read).await?;
-        self.history.fill(read).await?;
+        self.currents.fill(read, &self.bucket).await?;
+        self.history.fill(read, &self.bucket).await?;
         let current = self.currents.page.front().map(|(row, _)| {
             row_key::split_object(row)
                 .map(|(_, key)| key)

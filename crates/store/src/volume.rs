@@ -11,7 +11,8 @@ use crate::layer::{
     Hold, NewLayer, Piece, References, Run, Walk, extent_at, header, pieces, replace,
 };
 use crate::nouns::{
-    ChangeVolume, Content, CreateVolume, Object, Offset, PatchObject, PutOutcome, VolumeChange,
+    Bucket, ChangeVolume, Content, CreateVolume, Object, Offset, PatchObject, PutOutcome,
+    VolumeChange,
 };
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
@@ -19,6 +20,7 @@ use crate::properties::Written;
 use crate::receive::{OBJECT_BYTES_MAX, incomplete};
 use crate::record::Source;
 use crate::row_key;
+use crate::snapshot::is_shown;
 use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -279,7 +281,8 @@ impl Store {
                     created: false,
                 });
             }
-            let edited = self.edit(&*read, current, edit, &mut hold).await?;
+            let edited = self.edit(&*read, (&slot.bucket.bucket, current), edit, &mut hold);
+            let edited = edited.await?;
             let Some(edited) = edited else {
                 continue;
             };
@@ -316,7 +319,7 @@ impl Store {
     async fn edit(
         &self,
         read: &dyn MetaRead,
-        current: &FoundObject,
+        (bucket, current): (&Bucket, &FoundObject),
         edit: &Edit,
         hold: &mut Hold,
     ) -> Result<Option<Edited>> {
@@ -335,7 +338,7 @@ impl Store {
             references: References::default(),
         };
         let (range, runs) = self.runs(read, current, edit).await?;
-        if header.references == 1 {
+        if header.references == 1 && !is_shown(read, bucket, current).await? {
             if !self.announce(hold, [of.0].into()).await {
                 return Ok(None);
             }

@@ -384,14 +384,15 @@ fn facts_of_bucket(bucket: &Bucket) -> Result<BucketFacts> {
     let properties = &bucket.properties;
     let broken = |error| Error::corrupt("a bucket's policy cannot be used").with_source(error);
     let policy = properties.policy.as_deref();
-    let policy = policy.map(|text| Policy::parse(text, PolicyKind::Bucket(bucket.name.as_str())));
+    let policy =
+        policy.map(|text| Policy::parse(text, PolicyKind::Bucket(bucket.policy_name().as_str())));
     let ownership = match properties.ownership.as_deref() {
         None => Ownership::Unsaid,
         Some(name) => Ownership::named(name)
             .ok_or_else(|| Error::corrupt("a bucket's ownership is not known"))?,
     };
     Ok(BucketFacts {
-        name: bucket.name.clone(),
+        name: bucket.policy_name().clone(),
         owner: bucket.owner.clone(),
         policy: policy.transpose().map_err(broken)?.map(Arc::new),
         acl: properties

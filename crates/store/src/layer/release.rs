@@ -63,6 +63,11 @@ impl References {
         self.changed_in_place.insert(layer);
     }
 
+    /// Whether the commit changes rows of the layer in place.
+    pub(crate) fn changes_in_place(&self, layer: LayerId) -> bool {
+        self.changed_in_place.contains(&layer)
+    }
+
     fn announced(&self) -> BTreeSet<Id> {
         let changed = self.changed().map(|(layer, _)| layer);
         let in_place = self.changed_in_place.iter().copied();

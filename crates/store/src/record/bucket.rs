@@ -1,12 +1,16 @@
 //! The record of a bucket.
 
 use super::encryption::EncryptionRecord;
-use super::{IdBytes, OwnerRecord, Record, bad_name, filled, filled_metadata, metadata_of_filled};
-use crate::nouns::{Bucket, Held};
+use super::{
+    IdBytes, OwnerRecord, Record, bad_name, encoded, filled, filled_metadata, metadata_of_filled,
+    read_body,
+};
+use crate::nouns::{Bucket, Held, SnapshotCount};
 use crate::properties::{
     BucketProperties, DefaultRetention, ObjectLock, Period, PublicAccessBlock, Quota,
     RetentionMode, Versioning,
 };
+use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use trestle_core::{BucketId, BucketName, Error, JobId, Result, Timestamp};
@@ -52,6 +56,17 @@ pub(crate) struct BucketRecord {
     documents: Option<BTreeMap<String, String>>,
     #[n(17)]
     held: Option<Vec<HeldRecord>>,
+    #[n(18)]
+    snapshots: Option<SnapshotsRecord>,
+}
+
+/// How many snapshots were made, and how many there are.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct SnapshotsRecord {
+    #[n(0)]
+    made: u64,
+    #[n(1)]
+    live: u64,
 }
 
 /// A prefix that a job on directories holds.
@@ -65,7 +80,16 @@ struct HeldRecord {
 
 impl Record for BucketRecord {
     const NAME: &'static str = "bucket";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(_: u8, body: &[u8]) -> Result<Self> {
+        read_body(Self::NAME, body)
+    }
+
+    /// As version 1 while there never was a snapshot, so that who knows none can read it.
+    fn to_value(&self) -> Result<Bytes> {
+        encoded(self, if self.snapshots.is_some() { 2 } else { 1 })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -214,6 +238,10 @@ impl BucketRecord {
                 });
                 held.collect()
             }),
+            snapshots: (bucket.snapshots.made > 0).then_some(SnapshotsRecord {
+                made: bucket.snapshots.made,
+                live: bucket.snapshots.live,
+            }),
         })
     }
 
@@ -241,6 +269,11 @@ impl BucketRecord {
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
             properties,
+            at: None,
+            snapshots: self.snapshots.map_or_else(SnapshotCount::default, |count| {
+                let SnapshotsRecord { made, live } = count;
+                SnapshotCount { made, live }
+            }),
             held: self
                 .held
                 .unwrap_or_default()

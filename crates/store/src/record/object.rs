@@ -254,6 +254,19 @@ impl ObjectRecord {
         })
     }
 
+    /// The record as a snapshot that was made at `time` shows it: nothing of it ends or is protected
+    /// any more, and nothing changes. None when it had ended before.
+    pub(crate) fn shown_at(self, time: Timestamp) -> Option<Self> {
+        let ended = self.expires.is_some_and(|expires| expires <= time.0);
+        (!ended).then_some(ObjectRecord {
+            retention: None,
+            legal_hold: None,
+            expires: None,
+            frozen: Some(true),
+            ..self
+        })
+    }
+
     pub(crate) fn into_object(self, key: Key) -> Result<Object> {
         let mut digests = Digests::default();
         for digest in self.digests {

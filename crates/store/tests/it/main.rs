@@ -25,6 +25,7 @@ mod patches;
 mod properties;
 mod rename;
 mod rights;
+mod snapshots;
 mod transactions;
 mod trees;
 mod uploads;

@@ -7,7 +7,7 @@ use trestle_core::*;
 use trestle_store::*;
 
 /// A user of the root account with this policy alone.
-async fn user(f: &Fixture, who: &str, statements: &str) -> Arc<Principal> {
+pub(crate) async fn user(f: &Fixture, who: &str, statements: &str) -> Arc<Principal> {
     let home = account();
     let on = |action, what: String| grant(action, Resource::Identity(home.clone(), what));
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
@@ -24,7 +24,7 @@ async fn user(f: &Fixture, who: &str, statements: &str) -> Arc<Principal> {
     Arc::new(Principal::user(home, who))
 }
 
-async fn granted(
+pub(crate) async fn granted(
     f: &Fixture,
     who: &Arc<Principal>,
     action: Action,

@@ -1,0 +1,83 @@
+//! The records of snapshots of buckets, and of the rows that are kept for them.
+
+use super::{IdBytes, Record};
+use crate::nouns::Live;
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use trestle_core::{BucketId, Sequence, Timestamp};
+
+/// `37`: a snapshot. The row is never rewritten: its revision says what the snapshot shows.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct SnapshotRecord {
+    #[n(0)]
+    id: IdBytes,
+    #[n(1)]
+    name: String,
+    /// Of all when absent.
+    #[n(2)]
+    prefix: Option<String>,
+    #[n(3)]
+    created: u64,
+}
+
+impl Record for SnapshotRecord {
+    const NAME: &'static str = "snapshot";
+    const VERSION: u8 = 1;
+}
+
+impl SnapshotRecord {
+    pub(crate) fn new(snapshot: &Live) -> Self {
+        SnapshotRecord {
+            id: IdBytes(snapshot.id.0),
+            name: snapshot.name.clone(),
+            prefix: (!snapshot.prefix.is_empty()).then(|| snapshot.prefix.clone()),
+            created: snapshot.created.0,
+        }
+    }
+
+    pub(crate) fn into_live(self, ordinal: u64, sequence: Sequence) -> Live {
+        Live {
+            id: BucketId(self.id.0),
+            ordinal,
+            sequence,
+            name: self.name,
+            prefix: self.prefix.unwrap_or_default(),
+            created: Timestamp(self.created),
+        }
+    }
+}
+
+/// `32`: a former row of a key.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeptRecord {
+    /// The revision that the row had.
+    #[n(0)]
+    pub(crate) since: u64,
+    /// Its value: an object record, version byte and all.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) object: Vec<u8>,
+}
+
+impl Record for KeptRecord {
+    const NAME: &'static str = "kept";
+    const VERSION: u8 = 1;
+}
+
+/// `39`: a snapshot that is gone, while what only it showed goes.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct SweepRecord {
+    /// Of all when absent.
+    #[n(0)]
+    pub(crate) prefix: Option<String>,
+    /// The last kept row that was looked at.
+    #[n(1)]
+    pub(crate) after: Option<ByteVec>,
+}
+
+impl Record for SweepRecord {
+    const NAME: &'static str = "sweep";
+    const VERSION: u8 = 1;
+}

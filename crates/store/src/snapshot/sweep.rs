@@ -1,0 +1,136 @@
+//! Freeing what only a snapshot showed that is gone: every kept row that no other snapshot shows, in
+//! bounded commits that go on after a restart.
+//!
+//! A row is needed while a snapshot that is not newer than the one it was kept for is not older than
+//! it. No snapshot that is yet to come needs one that is kept already, so nothing but the row itself is
+//! expected to be unchanged.
+
+use super::all_live;
+use crate::layer::Hold;
+use crate::nouns::Live;
+use crate::placement::{Changes, Tally};
+use crate::record::{KeptRecord, ObjectRecord, Record, SweepRecord};
+use crate::row_key;
+use crate::store::{self, Store};
+use bytes::Bytes;
+use std::ops::Bound;
+use trestle_core::{BucketId, Result, Sequence};
+use trestle_engine::{Expectation, MetaRead, Row, Scan, ScanItem, Urgency};
+
+/// Commits of a sweep within the verb that deletes the snapshot, and within one `tidy`.
+pub(super) const COMMITS_AT_ONCE: usize = 50;
+/// Kept rows that one commit looks at.
+const ROWS: usize = 1_000;
+/// Sweeps that one `tidy` carries on.
+const SWEEPS_MAX: usize = 100;
+
+impl Store {
+    /// Carries on all sweeps for a while. A part of [`Store::tidy`].
+    pub(crate) async fn sweep_snapshots(&self) -> Result<()> {
+        let scan = Scan::prefix(row_key::sweeps(), SWEEPS_MAX);
+        let rows = self.snapshot().await?.scan(&scan).await?;
+        for item in rows {
+            if let Some((bucket, ordinal)) = row_key::split_ordinal(item.key()) {
+                self.sweep(bucket, ordinal, COMMITS_AT_ONCE).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries on one sweep, in at most so many commits.
+    pub(super) async fn sweep(&self, bucket: BucketId, ordinal: u64, commits: usize) -> Result<()> {
+        for _ in 0..commits {
+            if !self.sweep_some(bucket, ordinal).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One commit of a sweep. Whether there may be more to do.
+    async fn sweep_some(&self, bucket: BucketId, ordinal: u64) -> Result<bool> {
+        let read = self.snapshot().await?;
+        let sweep = row_key::sweep(bucket, ordinal);
+        let Some(row) = read.get(&sweep).await? else {
+            return Ok(false);
+        };
+        let Some(found) = store::find_bucket_by_id(&*read, bucket).await? else {
+            return Ok(false);
+        };
+        let mut record = SweepRecord::from_value(&row.value)?;
+        let start = row_key::kept_from(bucket, record.prefix.as_deref().unwrap_or("").as_bytes());
+        let mut scan = Scan::prefix(start, ROWS);
+        if let Some(after) = &record.after {
+            scan.from = Bound::Excluded(Bytes::copy_from_slice(after.as_slice()));
+        }
+        let page = read.scan(&scan).await?;
+        let live = all_live(&*read, bucket).await?;
+        let unchanged = Expectation::Revision(sweep.clone(), row.revision);
+        let mut changes = Changes::expecting(vec![unchanged]);
+        let whole = page.len() < ROWS;
+        for item in page {
+            let ScanItem::Row(key, row) = item else {
+                continue;
+            };
+            record.after = Some(key.to_vec().into());
+            changes.free_kept(key, &row, &live);
+        }
+        if whole {
+            changes.delete(sweep);
+            changes.expectations.extend(found.expectations());
+            changes.forget_since(&*read, bucket, &live).await?;
+        } else {
+            changes.put(sweep, record.to_value()?, None);
+        }
+        drop(read);
+        let mut hold = Hold::default();
+        let freeing = Urgency::Freeing;
+        let applied = changes.commit(self, &found, &mut hold, freeing).await?;
+        Ok(!whole || !applied)
+    }
+}
+
+impl Changes {
+    /// Removes a kept row that no snapshot shows. One that cannot be read goes, too; what it referred
+    /// to stays.
+    fn free_kept(&mut self, key: Bytes, row: &Row, live: &[Live]) {
+        let read = || {
+            let (_, object_key, ordinal) = row_key::split_kept(&key)?;
+            let kept = KeptRecord::from_value(&row.value).ok()?;
+            let object = ObjectRecord::from_value(&kept.object).ok()?;
+            let object = object.into_object(object_key).ok()?;
+            Some((object, Sequence(kept.since), ordinal))
+        };
+        if let Some((object, since, ordinal)) = read() {
+            let object_key = object.key.as_str();
+            if live
+                .iter()
+                .any(|live| live.shows(object_key, since, ordinal))
+            {
+                return;
+            }
+            self.released.extend(object.layer());
+            self.tally.take(Tally::kept(&object));
+        }
+        self.expectations
+            .push(Expectation::Revision(key.clone(), row.revision));
+        self.delete(key);
+    }
+
+    /// Removes the counters of changes since snapshots that all are older than those that there are.
+    async fn forget_since(
+        &mut self,
+        read: &dyn MetaRead,
+        bucket: BucketId,
+        live: &[Live],
+    ) -> Result<()> {
+        let mut scan = Scan::prefix(row_key::all_since(bucket), ROWS);
+        if let Some(oldest) = live.first() {
+            scan.until = Bound::Excluded(row_key::since(bucket, oldest.ordinal));
+        }
+        for item in read.scan(&scan).await? {
+            self.delete(item.key().clone());
+        }
+        Ok(())
+    }
+}
