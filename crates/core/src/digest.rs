@@ -3,6 +3,7 @@
 use crate::md5::Md5;
 use sha2::Digest as _;
 use std::fmt;
+use std::hash::Hasher as _;
 
 /// The algorithms that a record can hold a digest of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,11 +22,17 @@ pub enum DigestAlgorithm {
     Sha1,
     /// SHA-512 (FIPS 180-4), 64 bytes.
     Sha512,
+    /// XXH64 without a seed, 8 bytes big endian. Detects accidents only.
+    Xxh64,
+    /// XXH3 of 64 bits without a seed, 8 bytes big endian. Detects accidents only.
+    Xxh3,
+    /// XXH3 of 128 bits without a seed, 16 bytes big endian. Detects accidents only.
+    Xxh128,
 }
 
 impl DigestAlgorithm {
     /// Every algorithm.
-    pub const ALL: [DigestAlgorithm; 7] = [
+    pub const ALL: [DigestAlgorithm; 10] = [
         DigestAlgorithm::Md5,
         DigestAlgorithm::Crc64Nvme,
         DigestAlgorithm::Sha256,
@@ -33,6 +40,9 @@ impl DigestAlgorithm {
         DigestAlgorithm::Crc32c,
         DigestAlgorithm::Sha1,
         DigestAlgorithm::Sha512,
+        DigestAlgorithm::Xxh64,
+        DigestAlgorithm::Xxh3,
+        DigestAlgorithm::Xxh128,
     ];
 
     /// The number that stands for it in records. Never reused.
@@ -45,6 +55,9 @@ impl DigestAlgorithm {
             DigestAlgorithm::Crc32c => 5,
             DigestAlgorithm::Sha1 => 6,
             DigestAlgorithm::Sha512 => 7,
+            DigestAlgorithm::Xxh64 => 8,
+            DigestAlgorithm::Xxh3 => 9,
+            DigestAlgorithm::Xxh128 => 10,
         }
     }
 
@@ -58,8 +71,8 @@ impl DigestAlgorithm {
     /// Length of its value in bytes.
     pub fn length(self) -> usize {
         match self {
-            DigestAlgorithm::Md5 => 16,
-            DigestAlgorithm::Crc64Nvme => 8,
+            DigestAlgorithm::Md5 | DigestAlgorithm::Xxh128 => 16,
+            DigestAlgorithm::Crc64Nvme | DigestAlgorithm::Xxh64 | DigestAlgorithm::Xxh3 => 8,
             DigestAlgorithm::Sha256 => 32,
             DigestAlgorithm::Crc32 | DigestAlgorithm::Crc32c => 4,
             DigestAlgorithm::Sha1 => 20,
@@ -155,6 +168,9 @@ enum State {
     Sha256(sha2::Sha256),
     Sha1(sha1::Sha1),
     Sha512(Box<sha2::Sha512>),
+    Xxh64(Box<twox_hash::XxHash64>),
+    Xxh3(Box<twox_hash::XxHash3_64>),
+    Xxh128(Box<twox_hash::XxHash3_128>),
 }
 
 impl State {
@@ -168,6 +184,9 @@ impl State {
             DigestAlgorithm::Crc32c => crc(crc_fast::CrcAlgorithm::Crc32Iscsi),
             DigestAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             DigestAlgorithm::Sha512 => State::Sha512(Box::new(sha2::Sha512::new())),
+            DigestAlgorithm::Xxh64 => State::Xxh64(Box::new(twox_hash::XxHash64::with_seed(0))),
+            DigestAlgorithm::Xxh3 => State::Xxh3(Box::new(twox_hash::XxHash3_64::new())),
+            DigestAlgorithm::Xxh128 => State::Xxh128(Box::new(twox_hash::XxHash3_128::new())),
         }
     }
 
@@ -178,6 +197,9 @@ impl State {
             State::Sha256(state) => state.update(bytes),
             State::Sha1(state) => state.update(bytes),
             State::Sha512(state) => state.update(bytes),
+            State::Xxh64(state) => state.write(bytes),
+            State::Xxh3(state) => state.write(bytes),
+            State::Xxh128(state) => state.write(bytes),
         }
     }
 
@@ -189,6 +211,9 @@ impl State {
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha512(state) => state.finalize().to_vec(),
+            State::Xxh64(state) => state.finish().to_be_bytes().to_vec(),
+            State::Xxh3(state) => state.finish().to_be_bytes().to_vec(),
+            State::Xxh128(state) => state.finish_128().to_be_bytes().to_vec(),
         }
     }
 }
@@ -282,6 +307,13 @@ mod tests {
                 DigestAlgorithm::Sha512,
                 "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a\
                  d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+            ),
+            (8, DigestAlgorithm::Xxh64, "8cb841db40e6ae83"),
+            (9, DigestAlgorithm::Xxh3, "72dcb18b67a17dff"),
+            (
+                10,
+                DigestAlgorithm::Xxh128,
+                "33119477ede5dcd5e9716427681d5860",
             ),
         ];
         assert_eq!(digests.iter().count(), published.len());
