@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import json
 import os
 
 import boto3
@@ -66,6 +67,16 @@ def objects():
     page = s3.list_objects_v2(Bucket="boto3", Delimiter="/")
     assert [p["Prefix"] for p in page["CommonPrefixes"]] == ["a b/"]
     assert [o["Key"] for o in page["Contents"]] == ["copy"]
+    for name, value in (("XXHASH64", "JseCfYifbaM="), ("XXHASH3", "lVXoVVxi3P0="),
+                        ("XXHASH128", "tenBrQcbPn/Hec+qXlI4GA==")):
+        sum_of_hello = {f"Checksum{name}": value}
+        s3.put_object(Bucket="boto3", Key="copy", Body=b"hello", **sum_of_hello)
+        shown = s3.head_object(Bucket="boto3", Key="copy", ChecksumMode="ENABLED")
+        assert shown[f"Checksum{name}"] == value, shown
+        refused("BadDigest", s3.put_object, Bucket="boto3", Key="copy", Body=b"other",
+                **sum_of_hello)
+    # A header that no version of the protocol knows changes nothing.
+    with_header("PutObject", {"x-amz-unheard-of": "1"}).put_object(Bucket="boto3", Key="copy")
     old.put_object(Bucket="boto3", Key="old", Body=b"signed by version 2")
     assert content(Bucket="boto3", Key="old") == b"signed by version 2"
     gone = s3.delete_objects(Bucket="boto3", Delete={"Objects": [{"Key": "copy"}, {"Key": "no"}]})
@@ -86,13 +97,19 @@ def uploads():
     refused("InvalidPartOrder", s3.complete_multipart_upload, MultipartUpload={"Parts": parts},
             **place)
     parts.reverse()
+    # Of a part that is named twice the last counts.
+    parts.insert(0, {**parts[0], "ETag": f'"{"0" * 32}"'})
     for _ in range(2):
         done = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **place)
         assert done["ETag"].endswith('-2"'), done
     assert content(Bucket="boto3", Key="big") == b"".join(pieces)
     second = s3.get_object(Bucket="boto3", Key="big", PartNumber=2)
     assert second["PartsCount"] == 2 and second["Body"].read() == pieces[1]
-    assert second["ChecksumCRC32"] == parts[1]["ChecksumCRC32"]
+    assert second["ChecksumCRC32"] == parts[2]["ChecksumCRC32"]
+    attributes = s3.get_object_attributes(Bucket="boto3", Key="big",
+                                          ObjectAttributes=["Checksum", "ObjectParts"])
+    assert attributes["Checksum"]["ChecksumCRC32"] == done["ChecksumCRC32"]
+    assert attributes["ObjectParts"]["TotalPartsCount"] == 2
     assert second["ChecksumType"] == "COMPOSITE"
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="boto3")
 
@@ -137,10 +154,49 @@ def uploads_under_keys():
 def owners():
     enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     s3.create_bucket(Bucket="boto3-owner", ACL="public-read")
+    # What is in effect until somebody chooses is not shown as chosen.
+    refused("OwnershipControlsNotFoundError", s3.get_bucket_ownership_controls,
+            Bucket="boto3-owner")
     own = {"Bucket": "boto3-owner", "OwnershipControls": enforced}
     refused("InvalidBucketAclWithObjectOwnership", s3.put_bucket_ownership_controls, **own)
     s3.put_bucket_acl(Bucket="boto3-owner", ACL="private")
     s3.put_bucket_ownership_controls(**own)
+    shown = s3.get_bucket_ownership_controls(Bucket="boto3-owner")
+    assert shown["OwnershipControls"] == enforced
+
+
+def manage(method, path, **document):
+    root = (os.environ["TRESTLE_USER"], os.environ["TRESTLE_PASSWORD"])
+    answer = requests.request(method, f"{url}/-/{path}", auth=root, json=document)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def lists_of_new_objects():
+    """A right to write is enough for a list that gives nothing but to the bucket's owner."""
+    user = "accounts/of-boto3/users/bob"
+    manage("PUT", user, admin=True)
+    pair = manage("POST", f"{user}/keys")
+    bob = boto3.client("s3", endpoint_url=url, region_name="us-east-1",
+                       aws_access_key_id=pair["access_key"],
+                       aws_secret_access_key=pair["secret_key"])
+    s3.create_bucket(Bucket="boto3-lists")
+    policy = {"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Principal": "*", "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::boto3-lists/*"}}
+    s3.put_bucket_policy(Bucket="boto3-lists", Policy=json.dumps(policy))
+    owner = s3.get_bucket_acl(Bucket="boto3-lists")["Owner"]["ID"]
+    put = {"Bucket": "boto3-lists", "Key": "k", "Body": b"x"}
+    bob.put_object(**put)
+    for given in ({"ACL": "bucket-owner-full-control"}, {"GrantFullControl": f"id={owner}"}):
+        bob.put_object(**put, **given)
+        grants = s3.get_object_acl(Bucket="boto3-lists", Key="k")["Grants"]
+        assert owner in [grant["Grantee"]["ID"] for grant in grants]
+    everybody = "uri=http://acs.amazonaws.com/groups/global/AllUsers"
+    # Of an object that is there already, bob is the owner.
+    new = {**put, "Key": "new"}
+    for given in ({"ACL": "public-read"}, {"GrantRead": everybody}, {"Tagging": "a=b"}):
+        refused("AccessDenied", bob.put_object, **new, **given)
 
 
 def versions():
@@ -260,6 +316,7 @@ versions()
 signed_by_others()
 uploads_under_keys()
 owners()
+lists_of_new_objects()
 rules_for_other_origins()
 sessions()
 print("done")

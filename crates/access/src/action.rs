@@ -314,6 +314,7 @@ impl Action {
             "logging" => Action::WriteBucketLogging,
             "replication" => Action::WriteBucketReplication,
             "encryption" => Action::WriteBucketEncryption,
+            "ownership" => Action::WriteBucketOwnership,
             "request-payment" => Action::WriteBucketRequestPayment,
             _ => Action::WriteBucketDocument,
         }

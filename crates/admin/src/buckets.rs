@@ -133,7 +133,7 @@ pub(crate) async fn answer(mut call: Call<'_>, bucket: &str, part: &str) -> Answ
                 match part {
                     "policy" => properties.policy = None,
                     "acl" => properties.acl = None,
-                    "ownership" => properties.ownership = None,
+                    "ownership" => properties.choose_ownership(None),
                     _ => properties.public_access = PublicAccessBlock::default(),
                 }
                 Ok(())
@@ -160,7 +160,7 @@ fn parsed(part: &str, text: &str) -> Result<Set, Problem> {
         "acl" => Box::new(move |p| p.acl = Some(kept.clone())),
         "ownership" => {
             let document: OwnershipDocument = serde_json::from_str(text).map_err(bad)?;
-            Box::new(move |p| p.ownership = Some(document.ownership.clone()))
+            Box::new(move |p| p.choose_ownership(Some(document.ownership.clone())))
         }
         _ => {
             let block: BlockDocument = serde_json::from_str(text).map_err(bad)?;

@@ -3,6 +3,7 @@
 
 use crate::body::Body;
 use crate::cors::{CORS_VARY, CorsRequest, CorsRule};
+use crate::expectation::check_expectations;
 use crate::idempotency::{Ledger, MemoryLedger};
 use crate::openapi;
 use crate::path::{decode, query};
@@ -116,6 +117,9 @@ impl App {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if let Err(problem) = check_expectations(request.headers()) {
+            return problem.into_response();
+        }
         let cross = match CorsRequest::of(request.method(), request.headers()) {
             Ok(cross) => cross.filter(|_| !self.rules.is_empty()),
             Err(error) => return Problem::from(error).into_response(),

@@ -3,14 +3,14 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::guard::{HEADERS_MAX, UNMET};
+use crate::guard::HEADERS_MAX;
 use crate::http2::Traffic;
 use crate::logged::{Line, Logged};
 use crate::phrase;
 use crate::problem::Problem;
 use crate::request_body::RequestBody;
 use crate::serve::{RequestId, Service};
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
@@ -103,18 +103,8 @@ fn sound<B>(request: &Request<B>) -> Result<(), Problem> {
             bad("the authority and the Host header name different hosts")
         }
         (Some(authority), ..) if authority.contains('@') => bad("the authority is not a host"),
-        _ => expectation(headers),
+        _ => Ok(()),
     }
-}
-
-fn expectation(headers: &HeaderMap) -> Result<(), Problem> {
-    let other = |value: &HeaderValue| {
-        !value.is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    };
-    if headers.get_all(http::header::EXPECT).iter().any(other) {
-        return Err(Problem::new(UNMET.status(), UNMET.0));
-    }
-    Ok(())
 }
 
 /// Answers one request.

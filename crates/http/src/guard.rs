@@ -25,16 +25,11 @@ pub struct Violation(pub &'static str);
 const UNKNOWN_CODING: Violation =
     Violation("the only transfer coding taken is one chunked, in HTTP/1.1");
 
-/// An expectation that cannot be met (RFC 9110 §10.1.1).
-pub(crate) const UNMET: Violation = Violation("the only expectation that is met is 100-continue");
-
 impl Violation {
-    /// The status that says it: the request is wrong, or asks for what is not built, or expects what
-    /// will not be done.
+    /// The status that says it: the request is wrong, or asks for what is not built.
     pub fn status(self) -> StatusCode {
         match self {
             UNKNOWN_CODING => StatusCode::NOT_IMPLEMENTED,
-            UNMET => StatusCode::EXPECTATION_FAILED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -338,10 +333,6 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             "host" => hosts.push(value),
             "content-length" => lengths.push(value),
             "transfer-encoding" => codings.push(value),
-            // An empty list expects nothing.
-            "expect" if !value.is_empty() && !value.eq_ignore_ascii_case(b"100-continue") => {
-                return Err(UNMET);
-            }
             _ => {}
         }
     }
@@ -503,8 +494,6 @@ mod tests {
             "X: a\rY: b\r\n",
             "X: a\0\r\n",
             "X: a\x01\r\n",
-            "Expect: something\r\n",
-            "Expect: 100-continue, something\r\n",
             "X: a\x7f\r\n",
             "no colon\r\n",
             ": empty\r\n",
@@ -515,7 +504,6 @@ mod tests {
             let request = format!("PUT / HTTP/1.1\r\nHost: a\r\n{lines}\r\nhello");
             assert!(check(&request).is_some(), "{lines:?}");
         }
-        assert_eq!(check("GET / HTTP/1.1\r\nHost: a\r\nExpect: \r\n\r\n"), None);
         for request in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",

@@ -15,6 +15,7 @@ mod cors;
 mod cors_document;
 mod drain;
 mod exchange;
+mod expectation;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod guard;
@@ -57,6 +58,7 @@ pub use conditional::{IfRange, http_date, parse_http_date, parse_if_range, parse
 pub use cors::{CORS_VARY, CorsRequest, CorsRule};
 pub use cors_document::{CORS_RULES_MAX, NamedCorsRule};
 pub use exchange::Stopping;
+pub use expectation::check_expectations;
 pub use guard::{Guard, HEAD_BYTES_MAX, HEADERS_MAX, Violation};
 pub use idempotency::{Claim, IDEMPOTENCY_KEY, Kept, Ledger, MemoryLedger};
 pub use logged::LoggedUser;

@@ -50,13 +50,6 @@ pub(crate) enum Sent {
     Grants(Vec<(Permission, String)>),
 }
 
-impl Sent {
-    /// Whether a right of its own is needed: a list is asked for that is not the usual one.
-    pub(crate) fn needs_right(&self) -> bool {
-        *self != Sent::Nothing
-    }
-}
-
 /// Reads the headers.
 pub(crate) fn sent(headers: &HeaderMap) -> Result<Sent, S3Error> {
     let mut grants = Vec::new();
@@ -267,15 +260,26 @@ fn check_public(bucket: &Bucket, acl: Option<&Acl>) -> Result<(), S3Error> {
     }
 }
 
+/// The list that a new object gets, and whether it takes a right of its own: not when it gives
+/// nothing to anybody but who writes the object and who owns the bucket.
+pub(crate) struct NewList {
+    pub(crate) text: Option<String>,
+    pub(crate) needs_right: bool,
+}
+
 /// The list that a new object gets.
-pub(crate) async fn of_object(call: &Call<'_>, sent: &Sent) -> Result<Option<String>, S3Error> {
+pub(crate) async fn of_object(call: &Call<'_>, sent: &Sent) -> Result<NewList, S3Error> {
+    let none = |needs_right| NewList {
+        text: None,
+        needs_right,
+    };
     if *sent == Sent::Nothing {
-        return Ok(None);
+        return Ok(none(false));
     }
     let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
     if is_enforced(&bucket) {
         return match sent {
-            Sent::Canned(name) if name == "bucket-owner-full-control" => Ok(None),
+            Sent::Canned(name) if name == "bucket-owner-full-control" => Ok(none(false)),
             _ => Err(unsupported()),
         };
     }
@@ -286,7 +290,16 @@ pub(crate) async fn of_object(call: &Call<'_>, sent: &Sent) -> Result<Option<Str
     };
     let acl = of_sent(call, sent, &subject).await?;
     check_public(&bucket, acl.as_ref())?;
-    text_of(acl)
+    let grants = acl.iter().flat_map(|acl| &acl.grants);
+    let within = [writer, &bucket.owner.account];
+    let is_within = |one: &AclGrant| match &one.grantee {
+        Grantee::Account(id) => within.iter().any(|account| account.as_str() == id),
+        _ => false,
+    };
+    Ok(NewList {
+        needs_right: !grants.into_iter().all(is_within),
+        text: text_of(acl)?,
+    })
 }
 
 /// The document of a list; of the one that everything has, when there is none.

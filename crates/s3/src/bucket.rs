@@ -81,7 +81,7 @@ fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketPropert
         properties.versioning = Versioning::Enabled;
     }
     // Whoever writes an object owns it, as lists of this protocol count on.
-    properties.ownership = Some("ObjectWriter".to_owned());
+    properties.set_default_ownership("ObjectWriter");
     if let Some(ownership) = headers::text(&call.headers, "x-amz-object-ownership")? {
         if !OWNERSHIPS.contains(&ownership) {
             let message = "Invalid x-amz-object-ownership header";
@@ -91,7 +91,7 @@ fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketPropert
                 message,
             ));
         }
-        properties.ownership = Some(ownership.to_owned());
+        properties.choose_ownership(Some(ownership.to_owned()));
     }
     Ok(properties)
 }

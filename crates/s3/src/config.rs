@@ -159,7 +159,7 @@ pub(crate) async fn policy_status(call: Call<'_>) -> Result<Response<Body>, S3Er
 
 pub(crate) async fn get_ownership(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let bucket = call.read_bucket(Action::ReadBucketOwnership).await?;
-    let chosen = bucket.properties.ownership.ok_or_else(|| {
+    let chosen = bucket.properties.chosen_ownership().ok_or_else(|| {
         S3Error::new(
             Code::OwnershipControlsNotFoundError,
             "The bucket ownership controls were not found",
@@ -167,7 +167,7 @@ pub(crate) async fn get_ownership(call: Call<'_>) -> Result<Response<Body>, S3Er
         .field("BucketName", bucket.name.as_str())
     })?;
     let mut document = root("OwnershipControls");
-    document.open("Rule").leaf("ObjectOwnership", &chosen);
+    document.open("Rule").leaf("ObjectOwnership", chosen);
     Ok(answer::xml(document))
 }
 
@@ -186,7 +186,7 @@ pub(crate) async fn put_ownership(mut call: Call<'_>) -> Result<Response<Body>, 
             let code = Code::InvalidBucketAclWithObjectOwnership;
             return Err(fault(code, LISTS_OFF));
         }
-        properties.ownership = Some(chosen.clone());
+        properties.choose_ownership(Some(chosen.clone()));
         Ok(())
     })
     .await?;
@@ -195,7 +195,7 @@ pub(crate) async fn put_ownership(mut call: Call<'_>) -> Result<Response<Body>, 
 
 pub(crate) async fn delete_ownership(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     update(&call, Action::WriteBucketOwnership, &|properties| {
-        properties.ownership = None;
+        properties.choose_ownership(None);
         Ok(())
     })
     .await?;

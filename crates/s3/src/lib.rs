@@ -26,6 +26,7 @@ mod headers;
 mod keys;
 mod listing;
 mod lock;
+mod metadata;
 mod name;
 mod object;
 mod operation;

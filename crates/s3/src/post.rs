@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(headers["x-amz-acl"], "private");
         assert_eq!(key(&form, Some("x.txt")).unwrap().as_str(), "a/x.txt");
         assert!(key(&fields(&[]), None).is_err());
-        assert!(headers_of(&fields(&[("x-amz-nonsense", "1")])).is_err());
+        assert!(headers_of(&fields(&[("x-amz-object-nonsense", "1")])).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::NAMESPACE;
+use crate::metadata;
 use crate::object::{
     KEPT, REDIRECT, checksum_of, etag, set_checksum, set_part_checksum, set_version,
 };
@@ -53,20 +54,7 @@ fn describe(headers: &mut HeaderMap, object: &Object) {
     if !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(TYPE));
     }
-    let mut missing = 0;
-    for (name, value) in &object.metadata {
-        let header = HeaderName::from_bytes(format!("x-amz-meta-{name}").as_bytes());
-        let text = value
-            .as_str()
-            .and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok());
-        match (header, text) {
-            (Ok(header), Some(text)) => drop(headers.insert(header, text)),
-            _ => missing += 1,
-        }
-    }
-    if missing > 0 {
-        headers::set(headers, "x-amz-missing-meta", &missing.to_string());
-    }
+    metadata::show(headers, object);
     sse::show(headers, object.encryption.as_ref());
     if let Some(class) = &object.storage_class {
         headers::set(headers, "x-amz-storage-class", class);
@@ -433,10 +421,7 @@ pub(crate) async fn attributes(call: Call<'_>) -> Result<Response<Body>, S3Error
         && let Some((digest, kind, text)) = checksum_of(&object)
     {
         document.open("Checksum");
-        document.leaf(
-            checksum::element(digest.algorithm),
-            text.split('-').next().unwrap_or(&text),
-        );
+        document.leaf(checksum::element(digest.algorithm), &text);
         document.leaf("ChecksumType", kind.name()).close();
     }
     if wants("ObjectParts") {

@@ -19,8 +19,8 @@ use trestle_access::{Action, Grant};
 use trestle_core::{ByteRange, Digest, DigestAlgorithm, ErrorKind, Noun, UploadId};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{
-    Checksum, CompletePart, CompleteUpload, CreateUpload, ListUploads, Part, UploadChecksum,
-    UploadItem, UploadKey, UploadListing, UploadPart,
+    Checksum, CompletePart, CompleteUpload, CreateUpload, Encryption, ListUploads, Part,
+    UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
 
 /// Smallest part that is not the last.
@@ -316,8 +316,30 @@ fn expected(
     Ok(None)
 }
 
+/// Whether a part came with a checksum of the client's choice. Who may not list the parts is not
+/// told, and has to send what such an upload needs.
+async fn has_checksums(call: &Call<'_>, to: &UploadKey) -> Result<bool, S3Error> {
+    let Ok(grant) = call.on_object(Action::ListParts).await else {
+        return Ok(true);
+    };
+    let always = [DigestAlgorithm::Md5, DigestAlgorithm::Crc64Nvme];
+    let mut after = 0;
+    loop {
+        let store = &call.s3.store;
+        let listing = store.list_parts(&grant, to, after, PAGE_MAX).await?;
+        let mut digests = listing.parts.iter().flat_map(|part| part.digests.iter());
+        if digests.any(|digest| !always.contains(&digest.algorithm)) {
+            return Ok(true);
+        }
+        match listing.next {
+            None => return Ok(false),
+            Some(next) => after = next,
+        }
+    }
+}
+
 /// Refuses a completion with another key of the client than the parts came with, and one without it
-/// when the upload has a checksum, which it gives.
+/// when the upload or its parts have a checksum that the client chose.
 async fn check_key(
     call: &Call<'_>,
     grant: &Grant,
@@ -330,7 +352,8 @@ async fn check_key(
         Err(error) => return Err(error.into()),
     };
     let key = sse::key_of_part(call, upload.encryption.as_ref())?;
-    if key.is_some() || upload.checksum.is_some() {
+    let of_client = matches!(upload.encryption, Some(Encryption::Customer { .. }));
+    if key.is_some() || of_client && (upload.checksum.is_some() || has_checksums(call, to).await?) {
         sse::check(upload.encryption.as_ref(), key.as_ref())?;
     }
     Ok(upload.checksum)
@@ -349,7 +372,7 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
             Some(text.parse().map_err(|_| wrong())?)
         }
     };
-    let mut parts = Vec::new();
+    let mut parts: Vec<CompletePart> = Vec::new();
     for part in document::complete(&call.document().await?)? {
         let invalid = || {
             S3Error::from(trestle_core::Error::new(
@@ -360,6 +383,11 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
             ))
         };
         let md5 = md5(&part.etag).ok_or_else(invalid)?;
+        // Of a part that is named again, as by a client that sent it again, the last counts: as of
+        // one that was sent again.
+        if parts.last().is_some_and(|last| last.number == part.number) {
+            parts.pop();
+        }
         parts.push(CompletePart {
             number: part.number,
             expected: std::iter::once(md5).chain(part.checksum.clone()).collect(),

@@ -7,15 +7,16 @@ use crate::call::Call;
 use crate::document::{self, Tags};
 use crate::error::{Code, S3Error};
 use crate::headers;
+use crate::metadata::{self, text_of};
 use crate::object::{KEPT, REDIRECT, etag, wrote};
 use crate::sse;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::header::{HeaderValue, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Response};
 use std::collections::BTreeMap;
 use trestle_access::{Action, Context, Grant, Resource};
-use trestle_core::{ErrorKind, Metadata, Noun, Precondition, Representation, Timestamp};
+use trestle_core::{ErrorKind, Noun, Precondition, Representation, Timestamp};
 use trestle_http::{Body, parse_precondition};
 use trestle_store::{
     BodyChecks, Encrypt, ObjectProperties, Offset, PatchObject, PutObject, Retention, VersionRef,
@@ -25,19 +26,6 @@ use trestle_store::{
 const OFFSET: &str = "x-amz-write-offset-bytes";
 /// Largest object of one request.
 pub(crate) const PUT_BYTES_MAX: u64 = 5 << 30;
-/// Most bytes of names and values of the user's metadata.
-const METADATA_BYTES_MAX: usize = 2 << 10;
-/// Whether a header's bytes are text of UTF-8; else they are Latin-1.
-fn text_of(value: &HeaderValue) -> String {
-    match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value
-            .as_bytes()
-            .iter()
-            .map(|byte| char::from(*byte))
-            .collect(),
-    }
-}
 
 /// The representation that a write's headers describe.
 pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, S3Error> {
@@ -62,40 +50,6 @@ pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, S3Er
         }
     }
     Ok(representation)
-}
-
-/// The user's metadata.
-pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
-    let mut texts: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
-        let Some(name) = name.as_str().strip_prefix("x-amz-meta-") else {
-            continue;
-        };
-        let value = text_of(value);
-        texts
-            .entry(name.to_owned())
-            .and_modify(|text| {
-                text.push(',');
-                text.push_str(&value);
-            })
-            .or_insert(value);
-    }
-    let bytes: usize = texts
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if bytes > METADATA_BYTES_MAX {
-        return Err(S3Error::new(
-            Code::MetadataTooLarge,
-            "Your metadata headers exceed the maximum allowed metadata size",
-        )
-        .field("Size", bytes.to_string())
-        .field("MaxSizeAllowed", METADATA_BYTES_MAX.to_string()));
-    }
-    Ok(texts
-        .into_iter()
-        .map(|(name, value)| (name, value.into()))
-        .collect())
 }
 
 /// The storage class that a write names.
@@ -181,7 +135,7 @@ pub(crate) fn with_tags(mut context: Context, tags: &Tags) -> Context {
 }
 
 /// Whether a stranger to the bucket, whom no policy of its own can bind, writes by the right of a
-/// list alone: then the object is the writer's, and so is its list.
+/// list alone: then the object is the writer's, and so are its list and its tags.
 async fn is_own_by_list(call: &Call<'_>) -> Result<bool, S3Error> {
     let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
     let other = call.principal.account() != Some(&bucket.owner.account);
@@ -202,10 +156,12 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     let grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
         .await?;
+    let list = acl::of_object(call, &sent).await?;
     let mut actions = Vec::new();
     actions.extend((!tags.is_empty()).then_some(Action::WriteObjectTags));
-    if sent.needs_right() && !is_own_by_list(call).await? {
-        actions.push(Action::WriteObjectAcl);
+    actions.extend(list.needs_right.then_some(Action::WriteObjectAcl));
+    if !actions.is_empty() && is_own_by_list(call).await? {
+        actions.clear();
     }
     actions.extend(retention.map(|_| Action::WriteObjectRetention));
     actions.extend(hold.map(|_| Action::WriteLegalHold));
@@ -223,9 +179,9 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     Ok(New {
         properties: ObjectProperties {
             representation: representation(&call.headers)?,
-            metadata: metadata(&call.headers)?,
+            metadata: metadata::read(&call.headers)?,
             tags,
-            acl: acl::of_object(call, &sent).await?,
+            acl: list.text,
             retention,
             legal_hold: hold.unwrap_or_default(),
             expires: None,
@@ -242,7 +198,7 @@ fn redirect(place: &str) -> Result<String, S3Error> {
     let known = ["/", "http://", "https://"]
         .iter()
         .any(|start| place.starts_with(start));
-    if known && place.len() <= METADATA_BYTES_MAX {
+    if known && place.len() <= metadata::BYTES_MAX {
         return Ok(place.to_owned());
     }
     let message = "The website redirect location must have a prefix of 'http://' or 'https://' or \
@@ -359,8 +315,10 @@ pub(crate) async fn with_more_tags(
     new.grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
         .await?;
-    call.grant_in(Action::WriteObjectTags, resource, context)
-        .await?;
+    if !is_own_by_list(call).await? {
+        call.grant_in(Action::WriteObjectTags, resource, context)
+            .await?;
+    }
     Ok(new)
 }
 

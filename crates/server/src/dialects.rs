@@ -14,6 +14,7 @@ use trestle_cdmi::Cdmi;
 use trestle_core::RESERVED_BUCKET_NAMES;
 use trestle_http::{
     Body, Client, Described, Handler, Label, OpenApi, Operation, Problem, RequestBody,
+    check_expectations,
 };
 use trestle_rest::Rest;
 use trestle_s3::S3;
@@ -76,7 +77,24 @@ impl Dialects {
         trestle_rest::page(request.method(), path, request.headers(), &self.openapi)
     }
 
+    /// Whether this is a request to S3, which passes over expectations that it does not know.
+    fn is_s3(&self, request: &Request<RequestBody>) -> bool {
+        let client = request.extensions().get::<Client>();
+        if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
+            return false;
+        }
+        let path = request.uri().path();
+        let segment = path.split('/').nth(1).unwrap_or_default();
+        client.is_some_and(|client| self.s3.names_bucket(client))
+            || !path.starts_with("//v1/") && !RESERVED_BUCKET_NAMES.contains(&segment)
+    }
+
     async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
+        if !self.is_s3(&request)
+            && let Err(problem) = check_expectations(request.headers())
+        {
+            return problem.into_response();
+        }
         // On a host that names a bucket every path is a key.
         let client = request.extensions().get::<Client>();
         if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {

@@ -129,6 +129,32 @@ pub struct BucketProperties {
     pub documents: BTreeMap<String, String>,
 }
 
+/// The document of a bucket whose ownership is in effect though nobody chose it.
+const BY_DEFAULT: &str = "ownership";
+
+impl BucketProperties {
+    /// Sets the ownership that is in effect until somebody chooses one.
+    pub fn set_default_ownership(&mut self, name: &str) {
+        self.ownership = Some(name.to_owned());
+        let none = "none".to_owned();
+        self.documents.insert(BY_DEFAULT.to_owned(), none);
+    }
+
+    /// Sets the ownership that somebody chose, or none.
+    pub fn choose_ownership(&mut self, name: Option<String>) {
+        self.ownership = name;
+        self.documents.remove(BY_DEFAULT);
+    }
+
+    /// The ownership that somebody chose.
+    pub fn chosen_ownership(&self) -> Option<&str> {
+        match self.documents.contains_key(BY_DEFAULT) {
+            true => None,
+            false => self.ownership.as_deref(),
+        }
+    }
+}
+
 /// The mutable part of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObjectProperties {
