@@ -63,6 +63,16 @@ fn a_browser_lists_uploads_opens_and_deletes() {
 }
 
 #[test]
+fn a_browser_sends_forms_and_scripts_to_s3() {
+    runs("s3_browser.py");
+}
+
+#[test]
+fn a_browser_visits_a_site_in_swift_and_sends_forms() {
+    runs("swift_browser.py");
+}
+
+#[test]
 fn boto3_uses_s3() {
     runs("s3_boto3.py");
 }
@@ -109,4 +119,19 @@ fn another_server_s_objects_move_in() {
 #[test]
 fn python_swiftclient_uses_swift() {
     runs("swift_client.py");
+}
+
+#[test]
+fn the_command_swift_uses_swift() {
+    runs("swift_command.py");
+}
+
+#[test]
+fn curl_uses_what_swift_has_for_it() {
+    runs("swift_curl.py");
+}
+
+#[test]
+fn rclone_uses_swift() {
+    runs("swift_rclone.py");
 }
