@@ -3,7 +3,7 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
-use crate::cdmi_capabilities_data::{data, metadata, version};
+use crate::cdmi_capabilities_data::{data, member, metadata, version};
 use crate::cdmi_watch::{drain, notified};
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
@@ -200,6 +200,18 @@ fn system(world: &mut World, name: &str) -> bool {
             let (target, _) = world.object(json!({"value": "x"}));
             let (path, _) = world.object(json!({"reference": target}));
             status(&get(&mut world.client, &path, OBJECT), 302);
+        }
+        "cdmi_capabilities_templates" => {
+            let uri = "/cdmi_capabilities/dataobject/hashed/";
+            let (path, made) = world.object(json!({"value": "x", "capabilitiesURI": uri}));
+            assert_eq!(made["capabilitiesURI"], uri);
+            let shown = world.read(&path, OBJECT);
+            assert_eq!(shown["metadata"]["cdmi_value_hash"], "SHA256");
+            assert!(shown["metadata"].get("cdmi_hash").is_some());
+        }
+        "cdmi_export_s3" => {
+            let top = world.read("/cdmi_capabilities/container/top/", CAPABILITY);
+            assert_eq!(top["capabilities"]["cdmi_export_container_s3"], "true");
         }
         "cdmi_object_access_by_ID" => {
             let (_, made) = world.object(json!({"value": "x"}));
@@ -546,6 +558,12 @@ fn container(world: &mut World, path: &str, name: &str) -> bool {
             assert_eq!(shown["children"], json!(["kept"]));
             assert_eq!(read(client, &format!("{at}kept"), OBJECT)["value"], "old");
         }
+        "cdmi_export_container_s3" => {
+            let exports = json!({"exports": {"1": {"type": "s3", "bucketname": "top"}}});
+            status(&call(client, "PATCH", &parent, CONTAINER, exports), 204);
+            let shown = read(client, &format!("{parent}?exports"), CONTAINER);
+            assert_eq!(shown["exports"]["1"]["bucketname"], "top");
+        }
         "cdmi_delete_container" => {
             let at = match path {
                 "container/top/" => format!("{}/", world.top()),
@@ -637,6 +655,7 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             assert_eq!(world.read(&path, DOMAIN)["metadata"]["a"], "c");
         }
         "cdmi_domain_summary" => return summary(world, name),
+        "cdmi_domain_members" => return member(world, "cdmi_list_children"),
         "cdmi_copy_domain" | "cdmi_deserialize_domain" => {
             let source = match name {
                 "cdmi_copy_domain" => json!({"copy": path}),
@@ -695,11 +714,15 @@ fn summary(world: &mut World, name: &str) -> bool {
 fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
     match path {
         "" => by_id(world, name) || system(world, name),
-        "dataobject/" => metadata(world, name, value) || data(world, name),
+        "dataobject/"
+        | "dataobject/versioned/"
+        | "dataobject/encrypted/"
+        | "dataobject/hashed/" => metadata(world, name, value) || data(world, name),
         "dataobject/dataobject_version/" => metadata(world, name, value) || version(world, name),
         "queue/" => queue(world, name) || metadata(world, name, value),
         "domain/" | "container/domains/" => domain(world, name, value),
         "container/summaries/" | "dataobject/summary/" => summary(world, name),
+        "container/members/" | "dataobject/member/" => member(world, name),
         _ => metadata(world, name, value) || container(world, path, name),
     }
 }

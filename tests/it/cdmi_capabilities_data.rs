@@ -1,6 +1,6 @@
 //! CDMI: the capabilities of data objects and their versions, and those of metadata, performed.
 
-use crate::cdmi::{OBJECT, get, plain, status};
+use crate::cdmi::{CONTAINER, OBJECT, get, plain, status};
 use crate::cdmi_capabilities::World;
 use serde_json::{Value, json};
 
@@ -179,6 +179,55 @@ pub(crate) fn version(world: &mut World, name: &str) -> bool {
         "cdmi_delete_dataobject" => {
             status(&plain(&mut world.client, "DELETE", oldest, b""), 204);
             status(&get(&mut world.client, oldest, OBJECT), 404);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The members of a domain.
+pub(crate) fn member(world: &mut World, name: &str) -> bool {
+    let domain = "application/cdmi-domain";
+    let made = world.call("PUT", "/cdmi_domains/membered/", domain, json!({}));
+    assert!([201, 204].contains(&made.status), "{}", made.text());
+    let top = "/cdmi_domains/membered/cdmi_domain_members/";
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+    });
+    let value = json!({"value": record.to_string()});
+    let at = format!("{top}ann");
+    let put = world.call("PUT", &at, OBJECT, value);
+    assert!([201, 204].contains(&put.status), "{}", put.text());
+    let shown = world.read(&at, OBJECT);
+    match name {
+        "cdmi_create_dataobject" | "cdmi_list_children" | "cdmi_list_children_range" => {
+            let listed = world.read(&format!("{top}?children=0-0"), CONTAINER);
+            assert_eq!(listed["children"], json!(["ann"]));
+        }
+        "cdmi_read_value" => assert!(shown["value"].as_str().unwrap().contains("\"ann\"")),
+        "cdmi_size" => {
+            let size = shown["value"].as_str().unwrap().len().to_string();
+            assert_eq!(shown["metadata"]["cdmi_size"], size);
+        }
+        "cdmi_ctime" | "cdmi_read_metadata" => {
+            assert!(shown["metadata"].get("cdmi_ctime").is_some());
+        }
+        "cdmi_modify_value" => {
+            let mut record = record;
+            record["cdmi_member_enabled"] = json!("false");
+            let change = json!({"value": record.to_string()});
+            status(&world.call("PATCH", &at, OBJECT, change), 204);
+            let shown = world.read(&at, OBJECT)["value"].clone();
+            assert!(shown.as_str().unwrap().contains("\"false\""));
+        }
+        "cdmi_modify_metadata" => {
+            let change = json!({"metadata": {"a": "b"}});
+            status(&world.call("PATCH", &at, OBJECT, change), 204);
+            assert_eq!(world.read(&at, OBJECT)["metadata"]["a"], "b");
+        }
+        "cdmi_delete_dataobject" => {
+            status(&plain(&mut world.client, "DELETE", &at, b""), 204);
+            status(&get(&mut world.client, &at, OBJECT), 404);
         }
         _ => return false,
     }

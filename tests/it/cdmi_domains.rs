@@ -22,15 +22,16 @@ fn domains_nest_and_list_what_is_below_them() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
     let outer = make(client, "/cdmi_domains/outer/", enabled());
-    assert_eq!(outer["children"], json!(["cdmi_domain_summary/"]));
+    let own = ["cdmi_domain_summary/", "cdmi_domain_members/"];
+    assert_eq!(outer["children"], json!(own));
     let inner = make(client, "/cdmi_domains/outer/inner/", enabled());
     assert_eq!(inner["parentURI"], "/cdmi_domains/outer/");
     assert_eq!(inner["parentID"], outer["objectID"]);
     assert_eq!(inner["objectName"], "inner/");
     assert_eq!(inner["domainURI"], "/cdmi_domains/outer/inner/");
     let shown = read(client, "/cdmi_domains/outer/", DOMAIN);
-    assert_eq!(shown["children"], json!(["inner/", "cdmi_domain_summary/"]));
-    assert_eq!(shown["childrenrange"], "0-1");
+    assert_eq!(shown["children"], json!(["inner/", own[0], own[1]]));
+    assert_eq!(shown["childrenrange"], "0-2");
     let some = read(client, "/cdmi_domains/outer/?children=0-0", DOMAIN);
     assert_eq!(some["children"], json!(["inner/"]));
     let top = read(client, "/cdmi_domains/?children", CONTAINER);
@@ -124,7 +125,8 @@ fn domains_are_made_out_of_others() {
     );
     let shown = read(client, "/cdmi_domains/other/", DOMAIN);
     assert_eq!(shown["metadata"]["a"], "b");
-    assert_eq!(shown["children"], json!(["cdmi_domain_summary/"]));
+    let own = ["cdmi_domain_summary/", "cdmi_domain_members/"];
+    assert_eq!(shown["children"], json!(own));
     let missing = json!({"copy": "/cdmi_domains/nothing/"});
     status(
         &call(client, "PUT", "/cdmi_domains/new/", DOMAIN, missing),

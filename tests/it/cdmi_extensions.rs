@@ -6,6 +6,8 @@ use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, read, status};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use trestle_tests::Client;
+use trestle_tests::server::{ACCESS_KEY, PASSWORD, SECRET_KEY};
+use trestle_tests::sigv4::{Signer, Wire};
 
 /// Waits until something holds; far longer than it should take.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -189,4 +191,168 @@ fn the_table_of_conformance_names_tests_that_exist() {
         }
     }
     assert!(rows > 150, "{rows}");
+}
+
+#[test]
+fn capability_objects_are_chosen_for_their_metadata() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let of = |name: &str| format!("/cdmi_capabilities/{name}");
+    let (hashed, plain) = (of("dataobject/hashed/"), of("dataobject/"));
+    create(client, "/c/", json!({}));
+    let chosen = json!({"value": "a", "capabilitiesURI": hashed});
+    let made = create(client, "/c/o", chosen);
+    assert_eq!(made["capabilitiesURI"], hashed);
+    assert_eq!(made["metadata"]["cdmi_value_hash"], "SHA256");
+    let capability = read(client, &hashed, "application/cdmi-capability");
+    assert_eq!(capability["metadata"], json!({"cdmi_value_hash": "SHA256"}));
+    let change = |client: &mut Client, at: &str, uri: &str| {
+        let document = json!({"capabilitiesURI": uri});
+        call(client, "PATCH", at, OBJECT, document).status
+    };
+    let versioned = of("dataobject/versioned/");
+    assert_eq!(change(client, "/c/o", &versioned), 204);
+    let shown = read(client, "/c/o", OBJECT);
+    assert_eq!(shown["capabilitiesURI"], versioned);
+    assert_eq!(shown["metadata"]["cdmi_versioning"], "user");
+    assert!(shown["metadata"].get("cdmi_value_hash").is_none());
+    // A URI among fields that the query does not name says nothing.
+    let document = json!({"capabilitiesURI": hashed, "value": "b"});
+    let other = call(client, "PATCH", "/c/o?value", OBJECT, document);
+    status(&other, 204);
+    assert_eq!(read(client, "/c/o", OBJECT)["capabilitiesURI"], versioned);
+    assert_eq!(change(client, "/c/o", &plain), 204);
+    assert_eq!(read(client, "/c/o", OBJECT)["capabilitiesURI"], plain);
+    for wrong in [
+        "/cdmi_capabilities/container/",
+        "/cdmi_capabilities/dataobject/gold/",
+        "/c/o",
+    ] {
+        assert_eq!(change(client, "/c/o", wrong), 400, "{wrong}");
+        let document = json!({"capabilitiesURI": wrong});
+        status(&call(client, "PUT", "/c/n", OBJECT, document), 400);
+    }
+    // What is in a container of such capabilities has their metadata from it.
+    let uri = of("container/hashed/");
+    let made = create(client, "/c/in/", json!({"capabilitiesURI": uri}));
+    assert_eq!(made["capabilitiesURI"], uri);
+    let inner = create(client, "/c/in/o", json!({"value": "x"}));
+    assert!(inner["metadata"].get("cdmi_hash").is_some());
+    let back = json!({"capabilitiesURI": inner["capabilitiesURI"], "value": "y"});
+    status(&call(client, "PUT", "/c/in/o", OBJECT, back), 204);
+}
+
+#[test]
+fn exports_describe_how_a_container_is_served() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let made = create(client, "/c/", json!({}));
+    assert_eq!(made["exports"]["s3"]["bucketname"], "c");
+    assert_eq!(made["exports"]["rest"]["path"], "/rest/c/");
+    create(client, "/c/o", json!({"value": "abc"}));
+    // By each of them it is there.
+    let host = fixture.server().address.to_string();
+    let bucket = made["exports"]["s3"]["bucketname"].as_str().unwrap();
+    let get = Wire {
+        method: "GET".into(),
+        target: format!("/{bucket}/o"),
+        ..Wire::default()
+    };
+    let wire = Signer::new(ACCESS_KEY, SECRET_KEY).presign(&host, get);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let by_s3 = nobody.send("GET", &wire.target, &[], &[]).unwrap();
+    let path = made["exports"]["rest"]["path"].as_str().unwrap();
+    let by_rest = client.send("GET", &format!("{path}o"), &[], &[]).unwrap();
+    let login = [("x-auth-user", "root:root"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let path = made["exports"]["swift"]["path"].as_str().unwrap();
+    let headers = [("x-auth-token", token.as_str())];
+    let by_swift = nobody
+        .send("GET", &format!("{path}o"), &headers, &[])
+        .unwrap();
+    for answer in [by_s3, by_rest, by_swift] {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "abc"));
+    }
+    let s3 = json!({"type": "s3", "bucketname": "c", "read_only": "false"});
+    let exports = json!({"exports": {"1": s3}});
+    status(
+        &call(client, "PATCH", "/c/?exports", CONTAINER, exports.clone()),
+        204,
+    );
+    let shown = read(client, "/c/?exports", CONTAINER);
+    let named = shown["exports"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), ["1"]);
+    assert_eq!(named["1"]["public"], "false");
+    for wrong in [
+        json!({"1": {"type": "nfs", "protocol": "NFSv4", "path": "/x"}}),
+        json!({"1": {"type": "s3", "bucketname": "other"}}),
+        json!({"1": {"type": "s3", "bucketname": "c", "read_only": "true"}}),
+        json!({"OCCI/iSCSI": {"identifier": "x", "permissions": "y"}}),
+    ] {
+        let exports = json!({"exports": wrong});
+        status(
+            &call(client, "PATCH", "/c/", CONTAINER, exports.clone()),
+            400,
+        );
+        status(&call(client, "PUT", "/new/", CONTAINER, exports), 400);
+    }
+    let inner = create(
+        client,
+        "/c/in/",
+        json!({"exports": {"r": {"type": "rest"}}}),
+    );
+    assert_eq!(
+        inner["exports"],
+        json!({"r": {"type": "rest", "path": "/rest/c/in/"}})
+    );
+    status(&call(client, "PATCH", "/c/in/", CONTAINER, exports), 400);
+    let none = json!({"exports": {}});
+    status(&call(client, "PATCH", "/c/", CONTAINER, none), 204);
+    assert_eq!(read(client, "/c/?exports", CONTAINER)["exports"], json!({}));
+}
+
+#[test]
+fn queues_of_an_unknown_type_are_refused() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let odd = json!({"metadata": {"cdmi_queue_type": "cdmi_other_queue"}});
+    status(&call(client, "PUT", "/c/q", QUEUE, odd.clone()), 400);
+    status(&call(client, "PUT", "/c/q", QUEUE, json!({})), 201);
+    status(&call(client, "PATCH", "/c/q", QUEUE, odd), 400);
+    let number = json!({"metadata": {"cdmi_queue_type": 1}});
+    status(&call(client, "PATCH", "/c/q", QUEUE, number), 400);
+}
+
+#[test]
+fn a_key_and_the_folder_of_its_name_are_both_reachable() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    for (key, body) in [("x", "object"), ("x/y", "below")] {
+        let put = client.send("PUT", &format!("/rest/c/{key}"), &[], body.as_bytes());
+        status(&put.unwrap(), 201);
+    }
+    let shown = read(client, "/c/", CONTAINER);
+    assert_eq!(shown["children"], json!(["x", "x/"]));
+    let object = read(client, "/c/x?objectID&objectName", OBJECT);
+    let folder = read(client, "/c/x/", CONTAINER);
+    assert_eq!(object["objectName"], "x");
+    assert_eq!(
+        (&folder["objectName"], &folder["children"]),
+        (&json!("x/"), &json!(["y"]))
+    );
+    let id = |of: &Value| of["objectID"].as_str().unwrap().to_owned();
+    let by_id = read(client, &format!("/cdmi_objectid/{}", id(&object)), OBJECT);
+    assert_eq!(by_id["objectName"], "x");
+    let by_id = read(
+        client,
+        &format!("/cdmi_objectid/{}/", id(&folder)),
+        CONTAINER,
+    );
+    assert_eq!(by_id["objectName"], "x/");
+    // This dialect itself makes only one of them.
+    create(client, "/c/z", json!({}));
+    status(&call(client, "PUT", "/c/z/", CONTAINER, json!({})), 409);
 }

@@ -659,7 +659,10 @@ fn domains_are_accounts() {
     );
     assert_eq!(
         (&made["childrenrange"], &made["children"]),
-        (&json!("0-0"), &json!(["cdmi_domain_summary/"]))
+        (
+            &json!("0-1"),
+            &json!(["cdmi_domain_summary/", "cdmi_domain_members/"])
+        )
     );
     assert_eq!(made["metadata"]["cdmi_domain_enabled"], "false");
     let enable = json!({"metadata": {"cdmi_domain_enabled": "true"}});

@@ -90,7 +90,7 @@ fn notification_queues_are_told_what_happens() {
     let partial = [("x-cdmi-partial", "true"), ("content-type", "text/plain")];
     status(&client.send("PUT", target, &partial, b"a").unwrap(), 201);
     status(&plain(client, "PUT", "/c/parts", b"ab"), 204);
-    let exports = json!({"exports": {"1": {"type": "x"}}});
+    let exports = json!({"exports": {"1": {"type": "rest"}}});
     create(client, "/c/in/", json!({}));
     status(&call(client, "PATCH", "/c/in/", CONTAINER, exports), 204);
     let expected = [

@@ -6,6 +6,7 @@ mod cdmi_capabilities;
 mod cdmi_capabilities_data;
 mod cdmi_domains;
 mod cdmi_extensions;
+mod cdmi_members;
 mod cdmi_objects;
 mod cdmi_rights;
 mod cdmi_versions;

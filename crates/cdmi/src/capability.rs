@@ -20,7 +20,15 @@ use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 19] = [
+    "container/members/",
+    "dataobject/member/",
+    "container/versioned/",
+    "container/encrypted/",
+    "container/hashed/",
+    "dataobject/versioned/",
+    "dataobject/encrypted/",
+    "dataobject/hashed/",
     "container/summaries/",
     "dataobject/summary/",
     "dataobject/dataobject_version/",
@@ -35,7 +43,9 @@ const PATHS: [&str; 11] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 39] = [
+const SYSTEM: [&str; 41] = [
+    "cdmi_capabilities_templates",
+    "cdmi_export_s3",
     "cdmi_serialize_domain_to_ID",
     "cdmi_notification",
     "cdmi_logging",
@@ -102,6 +112,17 @@ const VERSION: [&str; 5] = [
     "cdmi_delete_dataobject",
 ];
 
+/// Of records of a domain's members.
+const MEMBER: [&str; 7] = [
+    "cdmi_size",
+    "cdmi_ctime",
+    "cdmi_read_value",
+    "cdmi_read_metadata",
+    "cdmi_modify_value",
+    "cdmi_modify_metadata",
+    "cdmi_delete_dataobject",
+];
+
 /// Of what leads from version to version.
 const VERSION_LINKS: [&str; 5] = [
     "cdmi_version_object",
@@ -165,7 +186,8 @@ const IN_CONTAINER: [&str; 17] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 8] = [
+const DOMAIN: [&str; 9] = [
+    "cdmi_domain_members",
     "cdmi_create_domain",
     "cdmi_list_children",
     "cdmi_domain_summary",
@@ -245,7 +267,10 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&VERSION);
             enable(&VERSION_LINKS);
         }
-        "dataobject/" => {
+        "dataobject/"
+        | "dataobject/versioned/"
+        | "dataobject/encrypted/"
+        | "dataobject/hashed/" => {
             enable(&VERSION_LINKS);
             enable(&STORED);
             enable(&DATA);
@@ -265,6 +290,12 @@ fn capabilities(path: &str) -> Map<String, Value> {
         }
         "container/domains/" => enable(&DOMAINS),
         "container/summaries/" => enable(&["cdmi_list_children", "cdmi_list_children_range"]),
+        "container/members/" => enable(&[
+            "cdmi_list_children",
+            "cdmi_list_children_range",
+            "cdmi_create_dataobject",
+        ]),
+        "dataobject/member/" => enable(&MEMBER),
         "dataobject/summary/" => enable(&["cdmi_size", "cdmi_read_value"]),
         _ => {
             enable(&STORED);
@@ -273,11 +304,19 @@ fn capabilities(path: &str) -> Map<String, Value> {
             if path != "container/root/" {
                 enable(&["cdmi_delete_container"]);
             }
+            if path == "container/top/" {
+                enable(&["cdmi_export_container_s3"]);
+            }
             add_passed_on(&mut items);
             add_versioning(&mut items);
         }
     }
     items
+}
+
+/// Whether there is a capability object at a path.
+pub(crate) fn is_known(path: &str) -> bool {
+    PATHS.contains(&path)
 }
 
 /// The names of the capability objects right below one.
@@ -348,6 +387,9 @@ impl Call<'_> {
             });
             rendering.add("capabilities", items);
         }
+        if let Some(metadata) = crate::profile::metadata(path) {
+            rendering.choose(fields, "metadata", metadata);
+        }
         let mut names = children(path);
         let span = fields.span("children")?;
         let first = span.map_or(0, |span| span.first);
@@ -371,11 +413,8 @@ mod tests {
     fn the_tree_holds_together() {
         let top = ["container/", "dataobject/", "domain/", "queue/"];
         assert_eq!(children(""), top);
-        assert_eq!(
-            children("container/"),
-            ["summaries/", "domains/", "root/", "top/"]
-        );
-        assert_eq!(children("dataobject/"), ["summary/", "dataobject_version/"]);
+        assert_eq!(children("container/").len(), 8);
+        assert_eq!(children("dataobject/").len(), 6);
         for path in PATHS {
             for (name, value) in capabilities(path) {
                 assert!(name.starts_with("cdmi_"), "{name}");

@@ -4,11 +4,11 @@ use crate::acl::mask;
 use crate::books::keep_unknown;
 use crate::call::Call;
 use crate::content::Destination;
-use crate::data::{Submission, set_acl};
+use crate::data::{Submission, new_metadata, set_acl};
 use crate::document::{Document, Source};
+use crate::exports;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
-use crate::metadata::Update;
 use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
 use crate::render::bare;
@@ -18,7 +18,7 @@ use futures::FutureExt;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Metadata, ObjectId, Result};
+use trestle_core::{BucketName, Metadata, ObjectId, Owner, Result};
 use trestle_store::{BucketProperties, ObjectProperties, TreeOutcome};
 
 /// The rights that a change of a bucket may need; the store says which one does.
@@ -28,13 +28,19 @@ const CHANGES: [Action; 3] = [
     Action::WriteBucketAcl,
 ];
 
-fn set_exports(properties: &mut ObjectProperties, document: &Document) {
+/// Keeps the exports that a document asks for.
+fn set_exports(
+    properties: &mut ObjectProperties,
+    document: &Document,
+    (names, owner): (&Names, &Owner),
+) -> Result<()> {
     if let Some(exports) = &document.exports {
-        let exports = exports.to_string();
+        let exports = exports::parse(exports, names, owner.account.as_str())?;
         properties
             .documents
             .insert(document::EXPORTS.to_owned(), exports);
     }
+    Ok(())
 }
 
 impl Call<'_> {
@@ -85,8 +91,7 @@ impl Call<'_> {
                 return Err(Fault::bad("a container is not made of this"));
             }
         }
-        let given = document.metadata.clone().unwrap_or_default();
-        let metadata = Update::whole(given).apply(&Metadata::new())?;
+        let metadata = new_metadata(document)?;
         self.make_container(parent, names, metadata, document)
             .await?;
         self.container_created(names).await
@@ -105,7 +110,14 @@ impl Call<'_> {
             ..ObjectProperties::default()
         };
         keep_unknown(&mut properties.documents, &document.unknown)?;
-        set_exports(&mut properties, document);
+        if document.exports.is_some() {
+            let owner = match &parent.place {
+                Place::Root => self.principal.owner(),
+                _ => None,
+            };
+            let owner = owner.unwrap_or_else(|| parent.owner.clone());
+            set_exports(&mut properties, document, (names, &owner))?;
+        }
         set_acl(&mut properties, document)?;
         let name = names.last().unwrap_or_default();
         match &parent.place {
@@ -238,18 +250,18 @@ impl Call<'_> {
             ..ObjectProperties::default()
         };
         self.change_properties(&mut properties, document)?;
-        set_exports(&mut properties, document);
+        let whose = (&container.names, &container.owner);
+        set_exports(&mut properties, document, whose)?;
         match &container.place {
             Place::Root => {
                 self.set_root_state(properties.metadata, properties.documents)
                     .await?;
             }
-            Place::Bucket(bucket) => self.update_bucket(bucket, document).await?,
+            Place::Bucket(bucket) => self.update_bucket(bucket, (document, whose)).await?,
             Place::Directory(bucket, key, Some(_)) => {
                 let change = |properties: &mut ObjectProperties| -> Result<()> {
                     self.change_properties(properties, document)?;
-                    set_exports(properties, document);
-                    Ok(())
+                    set_exports(properties, document, whose)
                 };
                 self.update(bucket, key, &change).await?;
             }
@@ -265,7 +277,11 @@ impl Call<'_> {
     }
 
     /// Changes the metadata and the dialect's state of a bucket.
-    async fn update_bucket(&self, bucket: &BucketName, document: &Document) -> Answered<()> {
+    async fn update_bucket(
+        &self,
+        bucket: &BucketName,
+        (document, whose): (&Document, (&Names, &Owner)),
+    ) -> Answered<()> {
         let resource = Resource::Bucket(bucket.clone());
         let grants = self.grants(&CHANGES, &resource).await?;
         let change = |properties: &mut BucketProperties| -> Result<()> {
@@ -276,7 +292,7 @@ impl Call<'_> {
                 ..ObjectProperties::default()
             };
             self.change_properties(&mut shared, document)?;
-            set_exports(&mut shared, document);
+            set_exports(&mut shared, document, whose)?;
             properties.acl = shared.acl;
             properties.metadata = shared.metadata;
             properties.documents = shared.documents;

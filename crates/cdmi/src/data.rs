@@ -226,7 +226,9 @@ pub(crate) fn set_partial(properties: &mut ObjectProperties, partial: bool) {
 /// The metadata of a new object.
 pub(crate) fn new_metadata(document: &Document) -> Result<Metadata> {
     let given = document.metadata.clone().unwrap_or_default();
-    Update::whole(given).apply(&Metadata::new())
+    let mut metadata = Update::whole(given).apply(&Metadata::new())?;
+    crate::profile::apply(document, &mut metadata);
+    Ok(metadata)
 }
 
 impl Call<'_> {
@@ -589,6 +591,9 @@ impl Call<'_> {
             let update = Update::new(given, &self.fields);
             properties.metadata = update.apply(&properties.metadata)?;
             rights::apply(&update, &mut properties.acl)?;
+        }
+        if named("capabilitiesURI") {
+            crate::profile::apply(document, &mut properties.metadata);
         }
         keep_unknown(&mut properties.documents, &document.unknown)?;
         Ok(())

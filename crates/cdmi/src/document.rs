@@ -66,8 +66,10 @@ pub(crate) struct Document {
     pub(crate) metadata: Option<Map<String, Value>>,
     /// The owning domain.
     pub(crate) domain: Option<String>,
-    /// The capabilities that are asked for.
+    /// The URI of the capabilities that are asked for.
     pub(crate) capabilities: Option<String>,
+    /// The path of the capability object that the URI was found to name.
+    pub(crate) profile: Option<String>,
     /// The encoding of the value, or of each value of a queue.
     pub(crate) encoding: Option<Value>,
     /// Where the content comes from.

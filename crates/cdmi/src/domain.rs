@@ -9,6 +9,7 @@ use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
 use crate::domain_summary;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
+use crate::members;
 use crate::metadata::{Update, select};
 use crate::node::found;
 use crate::path::{Names, RESERVED};
@@ -24,7 +25,7 @@ use serde_json::{Map, Value};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
-use trestle_store::{Account, AccountProperties};
+use trestle_store::{Account, AccountProperties, AccountUsage};
 
 /// Where domains begin.
 const TOP: &str = "cdmi_domains";
@@ -74,6 +75,8 @@ pub(crate) struct MadeContainer {
     pub(crate) parent: String,
     /// The URI of its domain.
     pub(crate) domain: String,
+    /// The URI of its capabilities.
+    pub(crate) profile: &'static str,
     pub(crate) children: Vec<String>,
 }
 
@@ -123,13 +126,24 @@ fn methods(metadata: &Metadata) -> Result<Vec<String>> {
     named.ok_or_else(|| Error::invalid("cdmi_authentication_methods is an array of strings"))
 }
 
+/// Whether names below a domain lead to a data object rather than a container.
+fn is_single(below: &[String]) -> bool {
+    match below {
+        [kind, _] if kind == members::NAME => true,
+        [_, one] => one == "cumulative",
+        below => below.len() > 2,
+    }
+}
+
 impl Call<'_> {
     /// Answers at a path below `cdmi_domains`.
     pub(crate) async fn domains(&self, names: &Names, body: RequestBody) -> Answered {
         self.account()?;
-        let mut parts = names.names.split(|name| name == domain_summary::NAME);
+        let made = |name: &String| name == domain_summary::NAME || name == members::NAME;
+        let at = names.names.iter().position(made);
+        let (own, below) = names.names.split_at(at.unwrap_or(names.names.len()));
         let path = Names {
-            names: parts.next().unwrap_or_default().to_vec(),
+            names: own.to_vec(),
             slash: true,
         };
         let id = match path.names.is_empty() {
@@ -137,14 +151,7 @@ impl Call<'_> {
             false => Some(domain_names(&path)?),
         };
         let creates = self.method == Method::PUT && self.content_kind() == Some(Kind::Domain);
-        // Of what is below summaries, single ones have no slash.
-        let below = parts.next().map(<[String]>::to_vec);
-        let single = match below.as_deref() {
-            Some([one]) => one == "cumulative",
-            Some(below) => below.len() > 1,
-            None => false,
-        };
-        if !names.slash && !single {
+        if !names.slash && !is_single(below) {
             if creates {
                 return Err(Fault::bad("a domain's path ends in a slash"));
             }
@@ -156,13 +163,15 @@ impl Call<'_> {
             let url = format!("{}{}/{TOP}{path}", self.origin, crate::path::ROOT);
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
-        if let (Some(id), Some(below)) = (&id, below) {
-            let slash = names.slash;
+        if let (Some(id), Some((kind, below))) = (&id, below.split_first()) {
             let below = Names {
-                names: below,
-                slash,
+                names: below.to_vec(),
+                slash: names.slash,
             };
-            return self.domain_summary(id, &below).boxed().await;
+            return match kind == members::NAME {
+                true => self.domain_members(id, &below, body).boxed().await,
+                false => self.domain_summary(id, &below).boxed().await,
+            };
         }
         match (&self.method, id) {
             (&Method::GET | &Method::HEAD, None) => self.domains_container().await,
@@ -189,9 +198,14 @@ impl Call<'_> {
     }
 
     pub(crate) async fn domain_account(&self, id: &AccountId) -> Answered<Account> {
+        Ok(self.domain_usage(id).await?.0)
+    }
+
+    /// A domain, and what it holds.
+    async fn domain_usage(&self, id: &AccountId) -> Answered<(Account, AccountUsage)> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::ReadAccount, resource).await?;
-        Ok(self.cdmi.store.account(&grant, id).await?.0)
+        Ok(self.cdmi.store.account(&grant, id).await?)
     }
 
     async fn domain_document(&self, body: RequestBody) -> Answered<Document> {
@@ -268,12 +282,33 @@ impl Call<'_> {
         metadata
             .entry(ENABLED)
             .or_insert_with(|| Value::from("false"));
-        if let Err(fault) = self.update_domain(id, &document).await {
+        let mut made = self.update_domain(id, &document).await;
+        if made.is_ok()
+            && let Some((parent, _)) = id.as_str().rsplit_once(BAR)
+        {
+            made = self.delegate_to(id, &AccountId::parse(parent)?).await;
+        }
+        if let Err(fault) = made {
             let resource = Resource::Account(id.clone());
             let grant = self.grant(Action::DeleteAccount, resource).await?;
             self.cdmi.store.delete_account(&grant, id).await?;
             return Err(fault);
         }
+        Ok(())
+    }
+
+    /// Makes the members of a new domain's parent its own.
+    async fn delegate_to(&self, id: &AccountId, parent: &AccountId) -> Answered<()> {
+        let resource = Resource::Account(id.clone());
+        let grant = self.cdmi.own_grant(Action::WriteAccount, resource).await?;
+        let change = |properties: &mut AccountProperties| -> Result<()> {
+            let (name, entry) = members::of_parent(parent);
+            let mut entries = members::entries(properties)?;
+            entries.insert(name, entry);
+            members::set_entries(properties, &entries)
+        };
+        let store = &self.cdmi.store;
+        store.update_account(&grant, id, &change).await?;
         Ok(())
     }
 
@@ -316,10 +351,16 @@ impl Call<'_> {
         {
             return Err(Fault::bad("there are domains below it"));
         }
+        let (account, usage) = self.domain_usage(id).await?;
+        if usage.buckets > 0 {
+            return Err(Fault::bad("the domain has objects"));
+        }
+        // Its members are in it, and go with it.
+        self.remove_members(&account).await?;
         match self.cdmi.store.delete_account(&grant, id).await {
-            Err(error) if error.kind() == ErrorKind::NotEmpty => Err(Fault::bad(
-                "the domain has objects, and reassigning them is not supported",
-            )),
+            Err(error) if error.kind() == ErrorKind::NotEmpty => {
+                Err(Fault::bad("the domain has objects, roles or policies"))
+            }
             deleted => {
                 deleted?;
                 Ok(bare(StatusCode::NO_CONTENT))
@@ -360,6 +401,7 @@ impl Call<'_> {
             path: format!("/{TOP}/"),
             parent: "/".to_owned(),
             domain: domain_path(&self.cdmi.root_account),
+            profile: "/cdmi_capabilities/container/domains/",
             children: top.map(|id| format!("{id}/")).collect(),
         })
     }
@@ -393,11 +435,7 @@ impl Call<'_> {
         rendering.choose(fields, "parentURI", made.parent.as_str());
         rendering.choose(fields, "parentID", self.id_text(parent));
         rendering.choose(fields, "domainURI", made.domain.as_str());
-        let profile = match made.parent.as_str() {
-            "/" => "/cdmi_capabilities/container/domains/",
-            _ => "/cdmi_capabilities/container/summaries/",
-        };
-        rendering.choose(fields, "capabilitiesURI", profile);
+        rendering.choose(fields, "capabilitiesURI", made.profile);
         rendering.choose(fields, "completionStatus", "Complete");
         rendering.choose(fields, "metadata", Map::new());
         let (range, children) = self.some_children(made.children.clone())?;
@@ -418,6 +456,7 @@ impl Call<'_> {
             let names = below.filter_map(|id| id.as_str().strip_prefix(&prefix));
             children = names.map(|name| format!("{name}/")).collect();
             children.push(format!("{}/", domain_summary::NAME));
+            children.push(format!("{}/", members::NAME));
         }
         let (range, children) = self.some_children(children)?;
         rendering.choose(fields, "childrenrange", range);
@@ -469,7 +508,10 @@ impl Call<'_> {
             Some((account, _)) if !is_enabled(&account.properties.metadata) => {
                 Err(Fault::forbidden(format!("the domain {id} is not enabled")))
             }
-            Some((account, _)) => self.check_method(&account.properties.metadata),
+            Some((account, _)) => {
+                self.check_member(&account)?;
+                self.check_method(&account.properties.metadata)
+            }
             None => Ok(()),
         }
     }

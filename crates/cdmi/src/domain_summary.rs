@@ -153,6 +153,7 @@ impl Call<'_> {
             path: path.to_owned(),
             parent,
             domain: domain_path(id),
+            profile: "/cdmi_capabilities/container/summaries/",
             children,
         })
     }

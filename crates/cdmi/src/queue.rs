@@ -17,7 +17,7 @@ use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
 use crate::value::{Encoding, range_text, to_base64};
-use crate::watch::watch_of;
+use crate::watch::{check_type, watch_of};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -226,6 +226,7 @@ impl Call<'_> {
             }
             Some(_) => return Err(Fault::bad("a queue is not made of this")),
         }
+        check_type(&metadata)?;
         watch_of(&metadata)?;
         self.check_watches(&metadata)?;
         if let Some(given) = &document.metadata {

@@ -70,6 +70,10 @@ impl Cdmi {
             Ok(presented) => presented,
             Err(error) => return Err(Problem::unauthorized(error.message()).into_response()),
         };
+        let presented = match self.by_its_own_name(presented).await {
+            Ok(presented) => presented,
+            Err(error) => return Err(Fault::Error(error).answer(false)),
+        };
         let how = match (&presented.credentials, &presented.certificate) {
             (Some(Credentials::Basic(_)), _) => "basic",
             (Some(Credentials::Bearer(_)), _) => "bearer",
@@ -85,6 +89,16 @@ impl Cdmi {
             }
             Err(error) => Err(Fault::Error(error).answer(false)),
         }
+    }
+
+    /// What is presented, with the user in the place of the name that its domain's record has.
+    async fn by_its_own_name(&self, mut presented: Presented) -> Result<Presented> {
+        if let Some(Credentials::Basic(basic)) = &mut presented.credentials
+            && let Some(user) = self.user_behind(&basic.user).await?
+        {
+            basic.user = user;
+        }
+        Ok(presented)
     }
 
     async fn operate(
@@ -483,17 +497,23 @@ impl Call<'_> {
     }
 
     /// The document of a body, with the parts that follow it.
-    async fn submission(&self, body: RequestBody, kinds: &[Kind]) -> Answered<Submission> {
+    pub(crate) async fn submission(
+        &self,
+        body: RequestBody,
+        kinds: &[Kind],
+    ) -> Answered<Submission> {
         if !self.brings_parts() {
             self.check_content(kinds)?;
             let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
-            return Ok(Submission {
-                document: Document::parse(&bytes)?,
-                parts: Vec::new(),
-            });
+            let mut document = Document::parse(&bytes)?;
+            self.choose_profile(&mut document, kinds).await?;
+            let parts = Vec::new();
+            return Ok(Submission { document, parts });
         }
         let bytes = read_whole(incoming(body), PARTS_BYTES_MAX).await?;
-        self.cut(&bytes, kinds)
+        let mut submission = self.cut(&bytes, kinds)?;
+        self.choose_profile(&mut submission.document, kinds).await?;
+        Ok(submission)
     }
 
     fn cut(&self, bytes: &Bytes, kinds: &[Kind]) -> Answered<Submission> {

@@ -9,6 +9,7 @@ use crate::media::Kind;
 use crate::metadata::{is_inherited, select};
 use crate::node::{Container, Leaf, Place, document};
 use crate::path::Names;
+use crate::profile;
 use crate::query_queue::query_of;
 use crate::render::Rendering;
 use crate::rights;
@@ -225,9 +226,11 @@ impl Call<'_> {
         let owner = &main.object.owner;
         rendering.choose(fields, "domainURI", self.domain_uri(owner));
         let profile = match kind {
-            Kind::Queue => "/cdmi_capabilities/queue/",
-            _ if leaf.version_of.is_some() => "/cdmi_capabilities/dataobject/dataobject_version/",
-            _ => "/cdmi_capabilities/dataobject/",
+            Kind::Queue => "/cdmi_capabilities/queue/".to_owned(),
+            _ if leaf.version_of.is_some() => {
+                "/cdmi_capabilities/dataobject/dataobject_version/".to_owned()
+            }
+            _ => profile::uri(("dataobject/", "dataobject/"), &object.metadata),
         };
         rendering.choose(fields, "capabilitiesURI", profile);
         let status = status_of(is_processing(object));
@@ -306,9 +309,9 @@ impl Call<'_> {
         }
         rendering.choose(fields, "domainURI", self.domain_uri(&container.owner));
         let profile = match container.place {
-            Place::Root => "/cdmi_capabilities/container/root/",
-            Place::Bucket(_) => "/cdmi_capabilities/container/top/",
-            Place::Directory(..) => "/cdmi_capabilities/container/",
+            Place::Root => "/cdmi_capabilities/container/root/".to_owned(),
+            Place::Bucket(_) => profile::uri(("container/", "container/top/"), &container.metadata),
+            Place::Directory(..) => profile::uri(("container/", "container/"), &container.metadata),
         };
         rendering.choose(fields, "capabilitiesURI", profile);
         rendering.choose(fields, "completionStatus", status_of(false));
@@ -336,8 +339,7 @@ impl Call<'_> {
             let metadata = self.metadata(&container.names, &container.metadata, made);
             rendering.add("metadata", metadata.await?);
         }
-        let exports = container.documents.get(document::EXPORTS);
-        if let Some(exports) = exports.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        if let Some(exports) = crate::exports::shown(container) {
             rendering.choose(fields, "exports", exports);
         }
         for (name, value) in unknown_fields(&container.documents) {

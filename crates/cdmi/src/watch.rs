@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::dialect::Cdmi;
 use crate::fault::Answered;
 use crate::node::{document, found, is_missing};
-use crate::query_queue::Query;
+use crate::query_queue::{IMMEDIATE, Query};
 use crate::scope::{Scope, check_results};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
@@ -110,6 +110,15 @@ impl Watch {
     /// Whether the queue is told of something with this name.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+}
+
+/// Refuses a kind of queue that there is not.
+pub(crate) fn check_type(metadata: &Metadata) -> Result<()> {
+    match metadata.get(TYPE) {
+        None => Ok(()),
+        Some(Value::String(kind)) if kind == IMMEDIATE || !fixed_items(kind).is_empty() => Ok(()),
+        Some(other) => Err(Error::invalid(format!("{TYPE} knows no {other}"))),
     }
 }
 

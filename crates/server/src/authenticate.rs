@@ -21,6 +21,24 @@ pub(crate) fn presented(identities: &Arc<Identities>) -> Arc<Authenticate> {
     )
 }
 
+/// The same for CDMI, where who is disabled is refused rather than unknown.
+pub(crate) fn members(identities: &Arc<Identities>) -> Arc<Authenticate> {
+    let identities = identities.clone();
+    Arc::new(
+        move |presented: Presented| -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
+            let identities = identities.clone();
+            Box::pin(async move {
+                match presented.credentials {
+                    Some(Credentials::Basic(BasicCredentials { user, password })) => {
+                        identities.member(&user, &password, presented.source).await
+                    }
+                    _ => resolve(&identities, presented).await,
+                }
+            })
+        },
+    )
+}
+
 async fn resolve(identities: &Identities, presented: Presented) -> Result<Option<Arc<Principal>>> {
     match (presented.credentials, presented.certificate) {
         (Some(Credentials::Basic(basic)), _) => {

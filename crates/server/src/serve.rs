@@ -173,7 +173,7 @@ async fn open_cdmi(
         root_account,
         enterprise_number: number.transpose()?.unwrap_or(ENTERPRISE_NUMBER_DEFAULT),
     };
-    let authenticate = authenticate::presented(identities);
+    let authenticate = authenticate::members(identities);
     let opened = Cdmi::open(identities.clone(), host.clone(), authenticate, settings);
     opened.await.map_err(|error| format!("CDMI: {error}"))
 }

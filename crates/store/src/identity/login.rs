@@ -13,7 +13,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, Semaphore};
 use trestle_access::{PasswordCache, Principal, SecretKey, Throttle, hash_secret};
-use trestle_core::{AccountId, Error, Result, Timestamp};
+use trestle_core::{AccountId, Error, ErrorKind, Result, Timestamp};
 use trestle_engine::{Commit, MetaRead, Scan};
 
 /// How exactly the last use of an access key is kept, in microseconds.
@@ -99,6 +99,36 @@ impl Identities {
         password: &str,
         source: Option<IpAddr>,
     ) -> Result<Option<Arc<Principal>>> {
+        let known = self.verified(name, password, source).await?;
+        let enabled = known.filter(|known| known.facts.enabled);
+        Ok(enabled.and_then(|known| known.principal.clone()))
+    }
+
+    /// As [`Identities::password`], but who is disabled and knows the password is told so.
+    ///
+    /// # Errors
+    /// `Forbidden` for who is disabled; the engine's.
+    pub async fn member(
+        &self,
+        name: &str,
+        password: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Arc<Principal>>> {
+        match self.verified(name, password, source).await? {
+            Some(known) if !known.facts.enabled => {
+                Err(Error::new(ErrorKind::Forbidden, "this user is not enabled"))
+            }
+            known => Ok(known.and_then(|known| known.principal.clone())),
+        }
+    }
+
+    /// The user that a name and a password are of, enabled or not.
+    async fn verified(
+        &self,
+        name: &str,
+        password: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Arc<Known>>> {
         let found = self.named(name).await?;
         let hash = found
             .as_ref()
@@ -108,12 +138,7 @@ impl Identities {
         if !verified {
             self.store.audit.refused("password", full, source);
         }
-        let enabled = found
-            .map(|(_, known)| known)
-            .filter(|known| known.facts.enabled);
-        Ok(enabled
-            .filter(|_| verified)
-            .and_then(|known| known.principal.clone()))
+        Ok(found.filter(|_| verified).map(|(_, known)| known))
     }
 
     async fn verify(

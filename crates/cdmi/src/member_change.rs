@@ -1,0 +1,326 @@
+//! Changes of a domain's members: records made, changed and removed, with the users and groups that
+//! they are of.
+
+use crate::call::Call;
+use crate::data::new_metadata;
+use crate::document::{Document, Source};
+use crate::domain::domain_path;
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::member::{Member, MemberKind, RECORD_BYTES_MAX};
+use crate::members::{Entry, Found, NAME, entries, set_entries};
+use crate::metadata::Update;
+use crate::path::RESERVED;
+use crate::render::bare;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{AccountId, Result};
+use trestle_http::{RequestBody, incoming, read_whole};
+use trestle_store::{Account, AccountProperties, NewUser, User};
+
+impl Call<'_> {
+    /// The document of a body and the bytes of the record in it, if it brings one.
+    async fn member_body(&self, body: RequestBody) -> Answered<(Document, Option<Bytes>)> {
+        if !self.brings_document() {
+            let bytes = read_whole(incoming(body), RECORD_BYTES_MAX).await?;
+            return Ok((Document::default(), Some(bytes)));
+        }
+        let submission = self.submission(body, &[Kind::Object]).await?;
+        let brings = match &submission.document.source {
+            None => !submission.parts.is_empty(),
+            Some(Source::Value(_)) => true,
+            Some(_) => return Err(Fault::bad("a member is not made out of another object")),
+        };
+        let value = match brings {
+            true => Some(submission.new_value()?.bytes),
+            false => None,
+        };
+        Ok((submission.document, value))
+    }
+
+    pub(crate) async fn create_member(
+        &self,
+        account: &Account,
+        name: &str,
+        body: RequestBody,
+    ) -> Answered {
+        if name.is_empty() || name.starts_with(RESERVED) {
+            return Err(Fault::bad(format!("{name:?} is no name of a member")));
+        }
+        let (document, value) = self.member_body(body).await?;
+        let value = value.ok_or_else(|| Fault::bad("the record of a member is missing"))?;
+        let mut member = Member::parse(&value)?;
+        let metadata = new_metadata(&document)?;
+        let id = &account.id;
+        self.check_member_entry(account, name, &mut member).await?;
+        self.check_privileges(&member, false)?;
+        match member.kind {
+            MemberKind::User => self.make_user(id, &member).await?,
+            MemberKind::Group => self.make_group(id, &member.principal).await?,
+            MemberKind::Delegation => {}
+        }
+        let entry = Entry::of(&member, metadata);
+        self.keep_entry(id, (name, &member), Some(entry)).await?;
+        let account = self.domain_account(id).await?;
+        let made = self.find_member(&account, name).await?;
+        let made = made.ok_or_else(|| Fault::conflict("the member was removed meanwhile"))?;
+        let all = self.with_all_fields();
+        let mut response = all.member_document(id, (name, &made), StatusCode::CREATED)?;
+        let path = crate::path::escape(&format!("{}{NAME}/{name}", domain_path(id)));
+        let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
+        if let Ok(location) = HeaderValue::from_str(&url) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    /// Refuses a record of what has one already, and one that leads nowhere.
+    async fn check_member_entry(
+        &self,
+        account: &Account,
+        name: &str,
+        member: &mut Member,
+    ) -> Answered<()> {
+        if member.kind == MemberKind::Delegation {
+            let to = self.source_domain(&member.delegation).await?;
+            let to = to.filter(|to| *to != account.id);
+            let to =
+                to.ok_or_else(|| Fault::bad("members are delegated to another domain here"))?;
+            self.domain_account(&to)
+                .await
+                .map_err(|_| Fault::bad("the domain that members are delegated to is not there"))?;
+            member.delegation = domain_path(&to);
+        }
+        let entries = entries(&account.properties)?;
+        let same = |(other, entry): (&String, &Entry)| {
+            let alias = entry.name.as_deref().unwrap_or(&entry.of);
+            other != name
+                && entry.kind == member.kind
+                && member.kind != MemberKind::Delegation
+                && (entry.of == member.principal || alias == member.name)
+        };
+        match entries.iter().any(same) {
+            true => Err(Fault::conflict("another record has this member")),
+            false => Ok(()),
+        }
+    }
+
+    /// The right to change what a record says of a member.
+    async fn right_to_change(&self, id: &AccountId, member: &Member) -> Result<Grant> {
+        let of = member.principal.as_str();
+        match member.kind {
+            MemberKind::User => self.on_identity(Action::WriteUsers, id, ("user", of)).await,
+            MemberKind::Group => {
+                self.on_identity(Action::WriteGroups, id, ("group", of))
+                    .await
+            }
+            MemberKind::Delegation => {
+                let resource = Resource::Account(id.clone());
+                self.grant(Action::WriteAccount, resource).await
+            }
+        }
+    }
+
+    /// Other domains are no domain's own to hand out: their administrators confer that.
+    fn check_privileges(&self, member: &Member, had: bool) -> Answered<()> {
+        let principal = &self.principal;
+        let may = principal.is_root() || principal.reseller_admin;
+        match member.cross_domain && !had && !may {
+            true => Err(Fault::forbidden(
+                "cross_domain is conferred by who administers all domains",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the groups of a record that are not there.
+    async fn make_groups(&self, id: &AccountId, names: &[String]) -> Answered<()> {
+        for name in names {
+            if self.group_of(id, name).await?.is_none() {
+                self.make_group(id, name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make_group(&self, id: &AccountId, name: &str) -> Answered<()> {
+        let grant = self
+            .on_identity(Action::WriteGroups, id, ("group", name))
+            .await?;
+        let store = &self.cdmi.store;
+        store.create_group(&grant, id, name, &[]).await?;
+        Ok(())
+    }
+
+    async fn hashed(&self, member: &Member) -> Answered<Option<String>> {
+        match member.credentials.as_deref() {
+            None => Ok(None),
+            Some("") => Err(Fault::bad("a credential is not empty")),
+            Some(credential) => {
+                let identities = &self.cdmi.identities;
+                Ok(Some(identities.hash_password(credential).await?))
+            }
+        }
+    }
+
+    async fn make_user(&self, id: &AccountId, member: &Member) -> Answered<()> {
+        let grant = self
+            .on_identity(Action::WriteUsers, id, ("user", &member.principal))
+            .await?;
+        self.make_groups(id, &member.groups).await?;
+        let new = NewUser {
+            display_name: Some(member.name.clone()),
+            password_hash: self.hashed(member).await?,
+            admin: member.administrator,
+            groups: member.groups.clone(),
+            ..NewUser::default()
+        };
+        let store = &self.cdmi.store;
+        store
+            .create_user(&grant, id, &member.principal, &new)
+            .await?;
+        if !member.enabled {
+            let disable = |user: &mut User| {
+                user.enabled = false;
+                Ok(())
+            };
+            store
+                .update_user(&grant, id, &member.principal, &disable)
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn update_member(
+        &self,
+        account: &Account,
+        (name, found): (&str, Found),
+        body: RequestBody,
+    ) -> Answered {
+        self.right_to_change(&account.id, &found.member).await?;
+        let (document, value) = self.member_body(body).await?;
+        let mut metadata = found.metadata.clone();
+        if document.metadata.is_some() || self.fields.names("metadata") {
+            let given = document.metadata.clone().unwrap_or_default();
+            metadata = Update::new(given, &self.fields).apply(&metadata)?;
+        }
+        let named = self.fields.is_all() || self.fields.has("value");
+        let member = match value.filter(|_| named) {
+            Some(value) => {
+                let mut member = Member::parse(&value)?;
+                let kept =
+                    member.kind == found.member.kind && member.principal == found.member.principal;
+                if !kept {
+                    return Err(Fault::bad("a record stays that of the same member"));
+                }
+                self.check_member_entry(account, name, &mut member).await?;
+                self.check_privileges(&member, found.member.cross_domain)?;
+                self.change_user(&account.id, &member).await?;
+                member
+            }
+            None => found.member,
+        };
+        let entry = Entry::of(&member, metadata);
+        let id = &account.id;
+        self.keep_entry(id, (name, &member), Some(entry)).await?;
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    async fn change_user(&self, id: &AccountId, member: &Member) -> Answered<()> {
+        if member.kind != MemberKind::User {
+            return Ok(());
+        }
+        let of = ("user", member.principal.as_str());
+        let grant = self.on_identity(Action::WriteUsers, id, of).await?;
+        self.make_groups(id, &member.groups).await?;
+        let hash = self.hashed(member).await?;
+        let change = |user: &mut User| {
+            user.enabled = member.enabled;
+            user.admin = member.administrator || user.root;
+            user.display_name.clone_from(&member.name);
+            user.groups.clone_from(&member.groups);
+            if hash.is_some() {
+                user.password_hash.clone_from(&hash);
+            }
+            Ok(())
+        };
+        let store = &self.cdmi.store;
+        store
+            .update_user(&grant, id, &member.principal, &change)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn remove_member(
+        &self,
+        id: &AccountId,
+        (name, member): (&str, &Member),
+    ) -> Answered<()> {
+        let of = &member.principal;
+        let store = &self.cdmi.store;
+        match member.kind {
+            MemberKind::User => {
+                let grant = self
+                    .on_identity(Action::WriteUsers, id, ("user", of))
+                    .await?;
+                store.delete_user(&grant, id, of).await?;
+            }
+            MemberKind::Group => {
+                let grant = self
+                    .on_identity(Action::WriteGroups, id, ("group", of))
+                    .await?;
+                store.delete_group(&grant, id, of).await?;
+            }
+            MemberKind::Delegation => {}
+        }
+        self.keep_entry(id, (name, member), None).await
+    }
+
+    /// Keeps what a record has of its own, or forgets it.
+    async fn keep_entry(
+        &self,
+        id: &AccountId,
+        (name, member): (&str, &Member),
+        entry: Option<Entry>,
+    ) -> Answered<()> {
+        let resource = Resource::Account(id.clone());
+        let of_user = member.kind != MemberKind::Delegation;
+        let grant = match of_user {
+            // The right to change the user or group was asked for.
+            true => self.cdmi.own_grant(Action::WriteAccount, resource).await?,
+            false => self.grant(Action::WriteAccount, resource).await?,
+        };
+        let change = |properties: &mut AccountProperties| -> Result<()> {
+            let mut all = entries(properties)?;
+            match entry.clone().filter(|entry| !entry.is_plain(name)) {
+                Some(entry) => all.insert(name.to_owned(), entry),
+                None => all.remove(name),
+            };
+            set_entries(properties, &all)
+        };
+        let store = &self.cdmi.store;
+        store.update_account(&grant, id, &change).await?;
+        Ok(())
+    }
+
+    /// Deletes all members of a domain, which goes with them.
+    pub(crate) async fn remove_members(&self, account: &Account) -> Answered<()> {
+        let id = &account.id;
+        for user in self.all_users(id).await? {
+            let of = ("user", user.name.as_str());
+            let grant = self.on_identity(Action::WriteUsers, id, of).await?;
+            self.cdmi.store.delete_user(&grant, id, &user.name).await?;
+        }
+        for group in self.all_groups(id).await? {
+            let of = ("group", group.name.as_str());
+            let grant = self.on_identity(Action::WriteGroups, id, of).await?;
+            self.cdmi
+                .store
+                .delete_group(&grant, id, &group.name)
+                .await?;
+        }
+        Ok(())
+    }
+}

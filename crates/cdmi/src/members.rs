@@ -1,0 +1,443 @@
+//! The members of a domain (clause 10.4): a container of records of the users and groups of its
+//! account, and of delegations.
+//!
+//! What a record says of a user or group is the account's own, so each way to administer them
+//! shows the same. Only what has no place there, the name of a record among others, is kept as
+//! the account's state of this dialect.
+
+use crate::call::Call;
+use crate::domain::{MadeContainer, domain_path};
+use crate::fault::{Answered, Fault};
+use crate::media::Kind;
+use crate::member::{Member, MemberKind};
+use crate::metadata::select;
+use crate::node::found;
+use crate::path::Names;
+use crate::render::{Rendering, bare};
+use crate::route::not_allowed;
+use crate::time;
+use crate::value::{Encoding, range_text};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{AccountId, Error, ErrorKind, Metadata, Result, Timestamp};
+use trestle_http::{Body, RequestBody};
+use trestle_store::{Account, AccountProperties, Group, User};
+
+/// The name of a domain's members among its children.
+pub(crate) const NAME: &str = "cdmi_domain_members";
+/// The account's state of this dialect.
+const STATE: &str = "cdmi.members";
+/// Most members of one listing.
+const MEMBERS_MAX: usize = 100_000;
+
+/// What is kept of a record beside the user or group that it is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) kind: MemberKind,
+    /// The user or group; where a delegation leads.
+    pub(crate) of: String,
+    /// The name that clients present, of a user or group that is called otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Of a group or delegation that is switched off.
+    #[serde(default)]
+    pub(crate) disabled: bool,
+    #[serde(default)]
+    pub(crate) cross_domain: bool,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// The records of a domain that have a name or a meaning of their own.
+pub(crate) type Entries = BTreeMap<String, Entry>;
+
+/// Those of an account.
+pub(crate) fn entries(properties: &AccountProperties) -> Result<Entries> {
+    match properties.documents.get(STATE) {
+        None => Ok(Entries::new()),
+        Some(text) => serde_json::from_str(text)
+            .map_err(|_| Error::corrupt("the members of a domain cannot be decoded")),
+    }
+}
+
+/// Keeps them.
+pub(crate) fn set_entries(properties: &mut AccountProperties, entries: &Entries) -> Result<()> {
+    if entries.is_empty() {
+        properties.documents.remove(STATE);
+        return Ok(());
+    }
+    let text = serde_json::to_string(entries).map_err(|error| {
+        Error::new(ErrorKind::Internal, "members cannot be written").with_source(error)
+    })?;
+    properties.documents.insert(STATE.to_owned(), text);
+    Ok(())
+}
+
+/// The record that a new domain below another has: its parent's members are its own.
+pub(crate) fn of_parent(parent: &AccountId) -> (String, Entry) {
+    let entry = Entry {
+        kind: MemberKind::Delegation,
+        of: domain_path(parent),
+        name: None,
+        disabled: false,
+        cross_domain: false,
+        metadata: Metadata::new(),
+    };
+    ("parent".to_owned(), entry)
+}
+
+/// A record with all that is known of it.
+pub(crate) struct Found {
+    pub(crate) member: Member,
+    pub(crate) metadata: Metadata,
+    created: Timestamp,
+}
+
+impl Entry {
+    /// What is kept of a record.
+    pub(crate) fn of(member: &Member, metadata: Metadata) -> Self {
+        let of = match member.kind {
+            MemberKind::Delegation => member.delegation.clone(),
+            _ => member.principal.clone(),
+        };
+        let user = member.kind == MemberKind::User;
+        Entry {
+            kind: member.kind,
+            name: Some(member.name.clone()).filter(|name| !name.is_empty() && *name != of),
+            of,
+            disabled: !user && !member.enabled,
+            cross_domain: member.cross_domain,
+            metadata,
+        }
+    }
+
+    /// The record, of which a user or group knows the rest.
+    fn member(&self, user: Option<&User>) -> Member {
+        let delegation = self.kind == MemberKind::Delegation;
+        let name = self.name.clone().unwrap_or_else(|| self.of.clone());
+        let text = |there: bool, text: String| if there { text } else { String::new() };
+        Member {
+            kind: self.kind,
+            enabled: user.map_or(!self.disabled, |user| user.enabled),
+            name: text(!delegation, name),
+            principal: text(!delegation, self.of.clone()),
+            credentials: None,
+            administrator: user.is_some_and(|user| user.admin),
+            cross_domain: self.cross_domain || user.is_some_and(|user| user.root),
+            groups: user.map(|user| user.groups.clone()).unwrap_or_default(),
+            delegation: text(delegation, self.of.clone()),
+        }
+    }
+
+    /// Whether there is nothing in it that the user or group does not say itself.
+    pub(crate) fn is_plain(&self, name: &str) -> bool {
+        self.kind != MemberKind::Delegation
+            && self.of == name
+            && self.name.is_none()
+            && !self.disabled
+            && !self.cross_domain
+            && self.metadata.is_empty()
+    }
+}
+
+impl Call<'_> {
+    /// Answers at a path below a domain's members.
+    pub(crate) async fn domain_members(
+        &self,
+        id: &AccountId,
+        below: &Names,
+        body: RequestBody,
+    ) -> Answered {
+        let account = self.domain_account(id).await?;
+        let name = match below.names.as_slice() {
+            [] => {
+                return match self.method {
+                    Method::GET | Method::HEAD => self.member_list(&account).await,
+                    _ => Ok(not_allowed("GET, HEAD")),
+                };
+            }
+            [name] if !below.slash => name,
+            _ => {
+                let message = "the members of a domain are in one container";
+                return Err(Fault::Status(StatusCode::NOT_FOUND, message.to_owned()));
+            }
+        };
+        let there = self.find_member(&account, name).await?;
+        match (self.method.clone(), there) {
+            (Method::GET | Method::HEAD, Some(found)) => {
+                self.member_document(id, (name, &found), StatusCode::OK)
+            }
+            (Method::PUT, None) => self.create_member(&account, name, body).await,
+            (Method::PUT | Method::PATCH, Some(found)) => {
+                self.update_member(&account, (name, found), body).await
+            }
+            (Method::DELETE, Some(found)) => {
+                self.remove_member(id, (name, &found.member)).await?;
+                Ok(bare(StatusCode::NO_CONTENT))
+            }
+            (Method::GET | Method::HEAD | Method::PATCH | Method::DELETE, None) => {
+                Err(Fault::missing(&format!("{}{NAME}/{name}", domain_path(id))))
+            }
+            _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
+        }
+    }
+
+    pub(crate) async fn on_identity(
+        &self,
+        action: Action,
+        id: &AccountId,
+        (word, name): (&str, &str),
+    ) -> Result<Grant> {
+        let resource = Resource::Identity(id.clone(), format!("{word}/{name}"));
+        self.grant(action, resource).await
+    }
+
+    /// All users of an account.
+    pub(crate) async fn all_users(&self, id: &AccountId) -> Answered<Vec<User>> {
+        let grant = self
+            .on_identity(Action::ReadUsers, id, ("user", ""))
+            .await?;
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.cdmi.store.list_users(&grant, id, after.as_deref());
+            let (users, next) = page.await?;
+            all.extend(users);
+            match next {
+                Some(next) if all.len() < MEMBERS_MAX => after = Some(next),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// All groups of an account.
+    pub(crate) async fn all_groups(&self, id: &AccountId) -> Answered<Vec<Group>> {
+        let grant = self
+            .on_identity(Action::ReadGroups, id, ("group", ""))
+            .await?;
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.cdmi.store.list_groups(&grant, id, after.as_deref());
+            let (groups, next) = page.await?;
+            all.extend(groups);
+            match next {
+                Some(next) if all.len() < MEMBERS_MAX => after = Some(next),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// The names of all records, in order.
+    async fn member_names(&self, account: &Account) -> Answered<Vec<String>> {
+        let entries = entries(&account.properties)?;
+        let named = |kind: MemberKind, of: &str| {
+            let mut entries = entries.values();
+            entries.any(|entry| entry.kind == kind && entry.of == of)
+        };
+        let mut names: Vec<String> = entries.keys().cloned().collect();
+        for user in self.all_users(&account.id).await? {
+            if !named(MemberKind::User, &user.name) {
+                names.push(user.name);
+            }
+        }
+        for group in self.all_groups(&account.id).await? {
+            if !named(MemberKind::Group, &group.name) {
+                names.push(group.name);
+            }
+        }
+        names.sort();
+        // A user and a group of one name: the user's record is shown.
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn member_list(&self, account: &Account) -> Answered {
+        let path = domain_path(&account.id);
+        self.made_container(&MadeContainer {
+            path: format!("{path}{NAME}/"),
+            parent: path.clone(),
+            domain: path,
+            profile: "/cdmi_capabilities/container/members/",
+            children: self.member_names(account).await?,
+        })
+    }
+
+    async fn user_of(&self, id: &AccountId, name: &str) -> Answered<Option<User>> {
+        let grant = self
+            .on_identity(Action::ReadUsers, id, ("user", name))
+            .await?;
+        match self.cdmi.store.user(&grant, id, name).await {
+            // What can be no name of a user is none.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+            user => Ok(found(user)?),
+        }
+    }
+
+    pub(crate) async fn group_of(&self, id: &AccountId, name: &str) -> Answered<Option<Group>> {
+        let grant = self
+            .on_identity(Action::ReadGroups, id, ("group", name))
+            .await?;
+        match self.cdmi.store.group(&grant, id, name).await {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+            group => Ok(found(group)?),
+        }
+    }
+
+    /// The record of a name; none when what it is of is not there any more.
+    pub(crate) async fn find_member(
+        &self,
+        account: &Account,
+        name: &str,
+    ) -> Answered<Option<Found>> {
+        let mut entries = entries(&account.properties)?;
+        let plain = |kind: MemberKind| Entry {
+            kind,
+            of: name.to_owned(),
+            name: None,
+            disabled: false,
+            cross_domain: false,
+            metadata: Metadata::new(),
+        };
+        // Another record may be the one of the user of this name.
+        let taken = |kind: MemberKind| {
+            let mut entries = entries.values();
+            entries.any(|entry| entry.kind == kind && entry.of == name)
+        };
+        let kinds: Vec<Entry> = match entries.get(name) {
+            Some(entry) => vec![entry.clone()],
+            None => [MemberKind::User, MemberKind::Group]
+                .into_iter()
+                .filter(|kind| !taken(*kind))
+                .map(plain)
+                .collect(),
+        };
+        entries.clear();
+        for entry in kinds {
+            let (member, created) = match entry.kind {
+                MemberKind::User => match self.user_of(&account.id, &entry.of).await? {
+                    Some(user) => (entry.member(Some(&user)), user.created),
+                    None => continue,
+                },
+                MemberKind::Group => match self.group_of(&account.id, &entry.of).await? {
+                    Some(group) => (entry.member(None), group.created),
+                    None => continue,
+                },
+                MemberKind::Delegation => (entry.member(None), account.created),
+            };
+            let metadata = entry.metadata;
+            return Ok(Some(Found {
+                member,
+                metadata,
+                created,
+            }));
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn member_document(
+        &self,
+        id: &AccountId,
+        (name, found): (&str, &Found),
+        status: StatusCode,
+    ) -> Answered {
+        let bytes = found.member.render();
+        if !self.wants_document() && status == StatusCode::OK {
+            let mut response = Response::new(Body::full(bytes));
+            let kind = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            return Ok(response);
+        }
+        self.check_acceptable(Kind::Object)?;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        let kind = Kind::Object.media_type();
+        let parent = format!("{}{NAME}/", domain_path(id));
+        let path = format!("{parent}{name}");
+        rendering.choose(fields, "objectType", kind);
+        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
+        rendering.choose(fields, "objectName", name);
+        rendering.choose(fields, "parentURI", parent.as_str());
+        rendering.choose(fields, "parentID", self.id_text(self.made_id(&parent)));
+        rendering.choose(fields, "domainURI", domain_path(id));
+        let profile = "/cdmi_capabilities/dataobject/member/";
+        rendering.choose(fields, "capabilitiesURI", profile);
+        rendering.choose(fields, "completionStatus", "Complete");
+        rendering.choose(fields, "mimetype", "application/json");
+        if fields.has("metadata") {
+            let mut metadata: Map<String, Value> = found.metadata.clone().into_iter().collect();
+            for (name, value) in [
+                ("cdmi_size", bytes.len().to_string()),
+                ("cdmi_ctime", time::text(found.created)),
+            ] {
+                metadata.insert(name.to_owned(), Value::from(value));
+            }
+            rendering.add("metadata", select(metadata, fields));
+        }
+        if status == StatusCode::OK {
+            let (encoding, value) = Encoding::Utf8.encode(&bytes, self.version.is_first());
+            rendering.choose(fields, "valuetransferencoding", encoding.as_str());
+            rendering.choose(fields, "valuerange", range_text(0, bytes.len() as u64));
+            rendering.choose(fields, "value", value);
+        }
+        Ok(rendering.answer(status, kind)?)
+    }
+
+    /// Refuses who is no member of a domain: its groups and delegations say who is not.
+    pub(crate) fn check_member(&self, domain: &Account) -> Answered<()> {
+        let Some(own) = self.principal.account() else {
+            return Ok(());
+        };
+        let path = domain_path(own);
+        let refuses = |entry: &Entry| {
+            entry.disabled
+                && match entry.kind {
+                    MemberKind::Delegation => entry.of == path,
+                    MemberKind::Group => {
+                        *own == domain.id && self.principal.groups.contains(&entry.of)
+                    }
+                    MemberKind::User => false,
+                }
+        };
+        let entries = entries(&domain.properties)?;
+        match entries.values().any(refuses) && !self.principal.is_root() {
+            true => Err(Fault::forbidden(format!(
+                "this membership of the domain {} is not enabled",
+                domain.id
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl crate::dialect::Cdmi {
+    /// An account, for what the dialect itself has to know.
+    pub(crate) async fn own_account(&self, id: &AccountId) -> Result<Account> {
+        let resource = Resource::Account(id.clone());
+        let grant = self.own_grant(Action::ReadAccount, resource).await?;
+        Ok(self.store.account(&grant, id).await?.0)
+    }
+
+    /// The user that clients name otherwise: `account/name`, as a record of the account has it.
+    pub(crate) async fn user_behind(&self, login: &str) -> Result<Option<String>> {
+        let Some((account, name)) = login.split_once('/') else {
+            return Ok(None);
+        };
+        let Ok(account) = AccountId::parse(account) else {
+            return Ok(None);
+        };
+        if self.identities.user(&account, name).await?.is_some() {
+            return Ok(None);
+        }
+        let Some(found) = found(self.own_account(&account).await)? else {
+            return Ok(None);
+        };
+        let entries = entries(&found.properties)?;
+        let mut users = entries.values();
+        let user = users
+            .find(|entry| entry.kind == MemberKind::User && entry.name.as_deref() == Some(name));
+        Ok(user.map(|entry| format!("{account}/{}", entry.of)))
+    }
+}

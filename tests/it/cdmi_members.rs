@@ -1,0 +1,205 @@
+//! CDMI over the real binary: the members of domains, which are the users and groups of accounts.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+
+const DOMAIN: &str = "application/cdmi-domain";
+
+fn domain(client: &mut Client, path: &str) {
+    let enabled = json!({"metadata": {"cdmi_domain_enabled": "true"}});
+    status(&call(client, "PUT", path, DOMAIN, enabled), 201);
+}
+
+/// A user of the standard's example.
+fn john() -> Value {
+    json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user",
+        "cdmi_member_name": "John Doe", "cdmi_member_credentials": "p+5/oX1cmExfOIrUxhX1lw==",
+        "cdmi_member_groups": ["users"], "cdmi_member_principal": "jdoe",
+        "cdmi_member_privileges": ["administrator", "cross_domain"],
+    })
+}
+
+fn put(client: &mut Client, at: &str, record: &Value) -> u16 {
+    let document = json!({"mimetype": "application/json", "value": record.to_string()});
+    call(client, "PUT", at, OBJECT, document).status
+}
+
+fn record(client: &mut Client, at: &str) -> Value {
+    let shown = read(client, at, OBJECT);
+    serde_json::from_str(shown["value"].as_str().unwrap()).unwrap()
+}
+
+/// What somebody gets who asks for what everybody may see that is known.
+fn login(fixture: &Fixture, user: &str, password: &str) -> u16 {
+    let mut client = Client::new(fixture.server().address, user, password);
+    let kind = "application/cdmi-capability";
+    get(&mut client, "/cdmi_capabilities/", kind).status
+}
+
+#[test]
+fn members_are_the_users_and_groups_of_the_account() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let top = "/cdmi_domains/acme/cdmi_domain_members/";
+    assert_eq!(read(client, top, CONTAINER)["children"], json!([]));
+    let at = format!("{top}john_doe");
+    let document = json!({"value": john().to_string(), "metadata": {"desk": "12"}});
+    let made = call(client, "PUT", &at, OBJECT, document);
+    status(&made, 201);
+    let made = crate::json(&made);
+    assert_eq!(
+        (&made["objectName"], &made["parentURI"]),
+        (&json!("john_doe"), &json!(top))
+    );
+    assert_eq!(made["domainURI"], "/cdmi_domains/acme/");
+    let shown = read(client, &at, OBJECT);
+    assert_eq!(shown["metadata"]["desk"], "12");
+    let mut expected = john();
+    expected
+        .as_object_mut()
+        .unwrap()
+        .remove("cdmi_member_credentials");
+    assert_eq!(record(client, &at), expected);
+    let bytes = plain(client, "GET", &at, b"");
+    assert_eq!(
+        bytes.header("content-type").as_deref(),
+        Some("application/json")
+    );
+    // They are the account's, however they are looked at.
+    let user = crate::send(client, "GET", "/-/accounts/acme/users/jdoe");
+    let user = crate::json(&user);
+    assert_eq!(
+        (&user["admin"], &user["groups"]),
+        (&json!(true), &json!(["users"]))
+    );
+    let ann = client.send("PUT", "/-/accounts/acme/users/ann", &[], b"{}");
+    status(&ann.unwrap(), 201);
+    let listed = read(client, top, CONTAINER);
+    assert_eq!(listed["children"], json!(["ann", "john_doe", "users"]));
+    assert_eq!(
+        record(client, &format!("{top}ann"))["cdmi_member_name"],
+        "ann"
+    );
+    let group = record(client, &format!("{top}users"));
+    assert_eq!(group["cdmi_member_type"], "group");
+    for (other, expected) in [("jdoe", 404), ("nobody", 404), ("cdmi_x", 404)] {
+        status(&get(client, &format!("{top}{other}"), OBJECT), expected);
+    }
+    assert_eq!(put(client, &format!("{top}again"), &john()), 409);
+    for path in [format!("{top}in/"), format!("{top}in/deep")] {
+        status(&get(client, &path, CONTAINER), 404);
+    }
+    let mut wrong = john();
+    wrong["cdmi_member_privileges"] = json!(["backup_operator"]);
+    assert_eq!(put(client, &format!("{top}wrong"), &wrong), 400);
+    // With a domain go its members.
+    status(&plain(client, "DELETE", "/cdmi_domains/acme/", b""), 204);
+    assert_eq!(
+        login(&fixture, "acme/jdoe", "p+5/oX1cmExfOIrUxhX1lw=="),
+        401
+    );
+}
+
+#[test]
+fn members_log_in_and_are_switched_off() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let at = "/cdmi_domains/acme/cdmi_domain_members/john_doe";
+    assert_eq!(put(client, at, &john()), 201);
+    let password = "p+5/oX1cmExfOIrUxhX1lw==";
+    for name in ["acme/John Doe", "acme/jdoe"] {
+        assert_eq!(login(&fixture, name, password), 200, "{name}");
+        assert_eq!(login(&fixture, name, "wrong"), 401, "{name}");
+    }
+    let mut off = john();
+    off["cdmi_member_enabled"] = json!("false");
+    off.as_object_mut()
+        .unwrap()
+        .remove("cdmi_member_credentials");
+    assert_eq!(put(client, at, &off), 204);
+    assert_eq!(login(&fixture, "acme/jdoe", password), 403);
+    assert_eq!(login(&fixture, "acme/jdoe", "wrong"), 401);
+    off["cdmi_member_enabled"] = json!("true");
+    off["cdmi_member_credentials"] = json!("another long password");
+    assert_eq!(put(client, at, &off), 204);
+    assert_eq!(
+        login(&fixture, "acme/John Doe", "another long password"),
+        200
+    );
+    // Who administers one domain confers no rights over others.
+    let address = fixture.server().address;
+    let john = &mut Client::new(address, "acme/jdoe", "another long password");
+    let top = "/cdmi_domains/acme/cdmi_domain_members/";
+    let member = |privileges: Value| {
+        json!({
+            "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "bob",
+            "cdmi_member_privileges": privileges,
+        })
+    };
+    let bob = format!("{top}bob");
+    assert_eq!(put(john, &bob, &member(json!(["cross_domain"]))), 403);
+    assert_eq!(put(john, &bob, &member(json!([]))), 201);
+    assert_eq!(put(john, &bob, &member(json!(["cross_domain"]))), 403);
+    status(&plain(john, "DELETE", &bob, b""), 204);
+    status(&plain(client, "DELETE", at, b""), 204);
+    assert_eq!(login(&fixture, "acme/jdoe", "another long password"), 401);
+}
+
+#[test]
+fn a_domain_begins_with_the_members_of_its_parent() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/outer/");
+    domain(client, "/cdmi_domains/outer/inner/");
+    let top = "/cdmi_domains/outer/inner/cdmi_domain_members/";
+    let parent = format!("{top}parent");
+    let delegation = |enabled: &str| {
+        json!({
+            "cdmi_member_enabled": enabled, "cdmi_member_type": "delegation",
+            "cdmi_delegation_URI": "/cdmi_domains/outer/",
+        })
+    };
+    assert_eq!(record(client, &parent), delegation("true"));
+    let member = |name: &str| {
+        json!({
+            "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": name,
+            "cdmi_member_credentials": "a long password", "cdmi_member_groups": ["all"],
+            "cdmi_member_privileges": ["administrator"],
+        })
+    };
+    assert_eq!(put(client, &format!("{top}in"), &member("in")), 201);
+    let of_outer = "/cdmi_domains/outer/cdmi_domain_members/out";
+    assert_eq!(put(client, of_outer, &member("out")), 201);
+    let address = fixture.server().address;
+    let inner = &mut Client::new(address, "outer|inner/in", "a long password");
+    let outer = &mut Client::new(address, "outer/out", "a long password");
+    let everybody = json!({"metadata": {"cdmi_acl": [{
+        "acetype": "ALLOW", "identifier": "EVERYONE@", "aceflags": "0x3", "acemask": "ALL_PERMS",
+    }]}});
+    create(inner, "/shared/", everybody);
+    status(&get(outer, "/shared/", CONTAINER), 200);
+    assert_eq!(put(client, &parent, &delegation("false")), 204);
+    status(&get(outer, "/shared/", CONTAINER), 403);
+    status(&get(inner, "/shared/", CONTAINER), 200);
+    status(&plain(client, "DELETE", &parent, b""), 204);
+    status(&get(outer, "/shared/", CONTAINER), 200);
+    let group = json!({
+        "cdmi_member_enabled": "false", "cdmi_member_type": "group", "cdmi_member_name": "all",
+    });
+    assert_eq!(put(client, &format!("{top}all"), &group), 204);
+    status(&get(inner, "/shared/", CONTAINER), 403);
+    let mut elsewhere = delegation("true");
+    for wrong in [
+        "ldap://directory.example.com/",
+        "/cdmi_domains/none/",
+        "/shared/",
+    ] {
+        elsewhere["cdmi_delegation_URI"] = json!(wrong);
+        assert_eq!(put(client, &parent, &elsewhere), 400, "{wrong}");
+    }
+}
