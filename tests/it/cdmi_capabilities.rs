@@ -604,13 +604,16 @@ fn queue(world: &mut World, name: &str) -> bool {
         }
         "cdmi_modify_deserialize_queue" => {
             let (form, _) = world.object(json!({"serialize": path}));
-            let all = format!("{path}?values=2");
-            status(&plain(&mut world.client, "DELETE", &all, b""), 204);
+            let change = json!({"metadata": {"a": "b"}});
+            status(&world.call("PATCH", &path, QUEUE, change), 204);
             status(
                 &world.call("PATCH", &path, QUEUE, json!({"deserialize": form})),
                 204,
             );
-            assert_eq!(world.read(&path, QUEUE)["queueValues"], "0-1");
+            let back = world.read(&path, QUEUE);
+            assert_eq!(back["metadata"].get("a"), None);
+            // Values stay.
+            assert_eq!(back["queueValues"], "0-1");
         }
         "cdmi_delete_queue" => {
             status(&plain(&mut world.client, "DELETE", &path, b""), 204);

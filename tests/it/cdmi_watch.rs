@@ -22,7 +22,8 @@ pub(crate) fn notified(client: &mut Client, at: &str, events: Value) {
 /// All values of a queue, taken out of it.
 pub(crate) fn drain(client: &mut Client, at: &str) -> Vec<Value> {
     let shown = read(client, &format!("{at}?values=10000"), QUEUE);
-    let values = shown["value"].as_array().unwrap().clone();
+    // An empty queue has no such field.
+    let values = shown["value"].as_array().cloned().unwrap_or_default();
     if !values.is_empty() {
         let taken = format!("{at}?values={}", values.len());
         status(&plain(client, "DELETE", &taken, b""), 204);
@@ -303,9 +304,7 @@ fn a_start_does_not_widen_what_a_queue_is_told() {
     let document = json!({"value": changed.to_string()});
     create(client, "/other/changed", document);
     let restore = json!({"deserialize": "/other/changed"});
-    status(&call(client, "PATCH", "/q", QUEUE, restore), 204);
-    let shown = read(client, "/q", QUEUE);
-    assert_eq!(shown["metadata"]["cdmi_scope_specification"], json!([]));
+    status(&call(client, "PATCH", "/q", QUEUE, restore), 403);
 
     fixture.kill();
     fixture.server = Some(fixture.launch().start());

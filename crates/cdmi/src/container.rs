@@ -11,7 +11,7 @@ use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
-use crate::render::bare;
+use crate::render::{Rendering, bare};
 use crate::rights;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -72,12 +72,12 @@ impl Call<'_> {
             Some(Source::Copy(uri)) => {
                 let copied = self.copy_container(parent, names, (uri, document));
                 copied.boxed().await?;
-                return self.container_created(names).await;
+                return self.container_filled(names).await;
             }
             Some(Source::Move(uri)) => {
                 let moved = self.move_container(parent, names, (uri, document)).boxed();
                 return match moved.await? {
-                    TreeOutcome::Done { .. } => self.container_created(names).await,
+                    TreeOutcome::Done { .. } => self.container_filled(names).await,
                     TreeOutcome::Started(_) => Ok(self.accepted(names)),
                 };
             }
@@ -85,7 +85,7 @@ impl Call<'_> {
                 let serialized = self.to_deserialize(source).await?;
                 self.deserialize_container(parent, names, (serialized, document))
                     .await?;
-                return self.container_created(names).await;
+                return self.container_filled(names).await;
             }
             Some(_) => {
                 return Err(Fault::bad("a container is not made of this"));
@@ -160,13 +160,30 @@ impl Call<'_> {
         self.created(&leaf).await
     }
 
-    /// 201 with the document of a container.
-    pub(crate) async fn container_created(&self, names: &Names) -> Answered {
+    /// 201 with the document of a container, which has no children yet.
+    async fn container_created(&self, names: &Names) -> Answered {
+        let mut rendering = self.made_head(names).await?;
+        rendering.add("childrenrange", "");
+        rendering.add("children", Vec::<String>::new());
+        self.container_answer(names, &rendering)
+    }
+
+    /// 201 with the document of a container that came with what is in it: its children are left
+    /// out of that.
+    async fn container_filled(&self, names: &Names) -> Answered {
+        let rendering = self.made_head(names).await?;
+        self.container_answer(names, &rendering)
+    }
+
+    async fn made_head(&self, names: &Names) -> Answered<Rendering> {
         let all = self.with_all_fields();
         let Some(Node::Container(container)) = all.resolve(names).await? else {
             return Err(Fault::conflict("the container was removed meanwhile"));
         };
-        let rendering = all.container_document(&container).await?;
+        all.container_head(&container).await
+    }
+
+    fn container_answer(&self, names: &Names, rendering: &Rendering) -> Answered {
         let mut response = rendering.answer(StatusCode::CREATED, Kind::Container.media_type())?;
         if let Ok(location) = HeaderValue::from_str(&self.url(names)) {
             response.headers_mut().insert(LOCATION, location);

@@ -18,7 +18,6 @@ use crate::rights;
 use crate::serial::Serialized;
 use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of};
 use crate::value::{Encoding, from_base64};
-use crate::versions::is_data;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
@@ -351,14 +350,18 @@ impl Call<'_> {
     /// 201 with the document of what was made.
     pub(crate) async fn created(&self, leaf: &Leaf) -> Answered {
         let all = self.with_all_fields();
-        let kind = match leaf.is_queue() {
-            true => Kind::Queue,
-            false => Kind::Object,
+        let kind = match leaf.reference() {
+            // It is made as what it leads to.
+            Some(_) => self.content_kind().unwrap_or(Kind::Object),
+            None if leaf.is_queue() => Kind::Queue,
+            None => Kind::Object,
         };
         let mut rendering = all.data_head(leaf, kind).await?;
         if leaf.is_queue() {
             let (_, content) = all.queue_content(leaf).await?;
             rendering.add("queueValues", content.designators());
+        } else if kind == Kind::Queue {
+            rendering.add("queueValues", "");
         }
         let mut response = rendering.answer(StatusCode::CREATED, kind.media_type())?;
         let url = match &leaf.names {
@@ -559,7 +562,7 @@ impl Call<'_> {
             }
             (Some(Value::String(text)), [span]) => {
                 let bytes = from_base64(text)?;
-                if bytes.len() as u64 != span.count() {
+                if span.last < u64::MAX && bytes.len() as u64 != span.count() {
                     return Err(Fault::bad(
                         "the value does not have as many bytes as its range",
                     ));
@@ -601,13 +604,8 @@ impl Call<'_> {
 
     /// Deletes a data object, a queue or a reference.
     pub(crate) async fn delete_leaf(&self, leaf: &Leaf) -> Answered {
-        self.remove(leaf).await?;
-        if leaf.is_queue() {
-            self.unwatch(leaf.object.id.0).await?;
-        }
-        if is_data(&leaf.object.documents) {
-            self.forget_versions(&leaf.bucket, leaf.object.id).await?;
-        }
+        let precondition = parse_precondition(&self.headers)?;
+        self.discard(leaf, precondition).await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
 
@@ -634,13 +632,20 @@ impl Call<'_> {
 }
 
 /// The bytes that a range covers.
-fn resolve(span: Option<Span>, length: u64) -> Result<ResolvedRange> {
+///
+/// # Errors
+/// `InvalidInput` for one that begins beyond the end.
+pub(crate) fn resolve(span: Option<Span>, length: u64) -> Result<ResolvedRange> {
     match span {
         None => Ok(ResolvedRange {
             start: 0,
             end: length,
         }),
-        Some(Span { first, last }) => ByteRange::Inclusive { first, last }.resolve(length),
+        Some(Span { first, last }) => {
+            let range = ByteRange::Inclusive { first, last }.resolve(length);
+            // The statuses of documents know no 416.
+            range.map_err(|error| Error::invalid(error.message().to_owned()))
+        }
     }
 }
 

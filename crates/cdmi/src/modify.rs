@@ -261,12 +261,19 @@ impl Call<'_> {
         }
     }
 
-    /// Removes an object with all its versions.
-    pub(crate) async fn remove(&self, leaf: &Leaf) -> Answered<()> {
+    /// Removes a data object, a queue or a reference with all that goes with it: its versions, and
+    /// that it watches.
+    pub(crate) async fn discard(&self, leaf: &Leaf, precondition: Precondition) -> Answered<()> {
         protect::check(&leaf.object, self.cdmi.store.now())?;
-        let precondition = parse_precondition(&self.headers)?;
         self.erase(&leaf.bucket, &leaf.object.key, precondition)
-            .await
+            .await?;
+        if leaf.is_queue() {
+            self.unwatch(leaf.object.id.0).await?;
+        }
+        if is_data(&leaf.object.documents) {
+            self.forget_versions(&leaf.bucket, leaf.object.id).await?;
+        }
+        Ok(())
     }
 
     /// Removes a key with all its versions.

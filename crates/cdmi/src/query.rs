@@ -1,6 +1,7 @@
 //! Query strings: which fields of an object a request is about, in both spellings.
 //!
-//! 2.0 writes `?metadata=colour&value=0-10`, 1.1.1 `?metadata:colour;value:0-10`. Names that no
+//! 2.0 writes `?metadata=colour&value=0-10`, 1.1.1 `?metadata:colour;value:0-10`; some examples of 2.0
+//! still write the colon, so it is read there after the names that take an argument. Names that no
 //! object has are kept: asked for, they are absent from the answer.
 
 use trestle_core::{Error, Result};
@@ -10,6 +11,9 @@ use crate::version::Version;
 
 /// Most fields that one query may name.
 const FIELDS_MAX: usize = 1024;
+
+/// Fields that an argument may follow.
+const WITH_ARGUMENT: [&str; 4] = ["children", "metadata", "value", "values"];
 
 /// A range as clients write it: both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Parses `<first>-<last>`.
+    /// Parses `<first>-<last>`, or `<first>-` for all from there on.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let malformed = || Error::invalid(format!("{text:?} is not a range"));
         let number = |text: &str| {
@@ -30,7 +34,10 @@ impl Span {
         };
         let (first, last) = text.split_once('-').ok_or_else(malformed)?;
         let first = number(first).ok_or_else(malformed)?;
-        let last = number(last).ok_or_else(malformed)?;
+        let last = match last {
+            "" => u64::MAX,
+            last => number(last).ok_or_else(malformed)?,
+        };
         if first > last {
             return Err(malformed());
         }
@@ -71,7 +78,10 @@ impl Fields {
             }
             let cut = match first {
                 true => pair.split_once([':', '=']),
-                false => pair.split_once('='),
+                false => pair.split_once('=').or_else(|| {
+                    let cut = pair.split_once(':');
+                    cut.filter(|(name, _)| WITH_ARGUMENT.contains(name))
+                }),
             };
             let (name, argument) = match cut {
                 Some((name, argument)) => (name, Some(decode(argument)?)),
@@ -157,6 +167,9 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(second("metadata=a:b;c").arguments("metadata"), ["a:b;c"]);
+        let colon = second("value:0-4&x:y");
+        assert_eq!(colon.span("value").unwrap().unwrap().last, 4);
+        assert!(colon.names("x:y") && !colon.names("x"));
     }
 
     #[test]
@@ -166,13 +179,12 @@ mod tests {
             2
         );
         assert!(second("value=0-4&value=6-7").span("value").is_err());
-        for bad in ["4", "-4", "4-", "5-4", "a-b", "1-2-3", "+1-2", "0-1 "] {
+        for bad in ["4", "-4", "-", "5-4", "a-b", "1-2-3", "+1-2", "0-1 "] {
             assert!(Span::parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            Span::parse("0-99999999999999999999").unwrap().last,
-            u64::MAX
-        );
+        for open in ["0-99999999999999999999", "0-"] {
+            assert_eq!(Span::parse(open).unwrap().last, u64::MAX);
+        }
         let many = "a&".repeat(FIELDS_MAX + 1);
         assert!(Fields::parse(Some(&many), &Version::Second).is_err());
     }

@@ -3,7 +3,7 @@
 use crate::books::keep_unknown;
 use crate::call::Call;
 use crate::content::{Destination, VALUE_BYTES_MAX, collect};
-use crate::data::{Submission, new_metadata, set_acl, set_partial};
+use crate::data::{Submission, new_metadata, resolve, set_acl, set_partial};
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
@@ -16,6 +16,7 @@ use crate::query_queue::{IMMEDIATE, query_of};
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
+use crate::transfer::without_protection;
 use crate::value::{Encoding, range_text, to_base64};
 use crate::watch::{check_type, watch_of};
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
+use trestle_access::Action;
 use trestle_core::{Error, ErrorKind, Precondition, ResolvedRange, Result};
 use trestle_http::Body;
 use trestle_store::{Object, ObjectProperties};
@@ -60,7 +62,29 @@ fn oldest(fields: &Fields) -> Result<Option<Oldest>> {
     }
 }
 
+/// Which values of a source are meant: those of a range of designators, or so many of the oldest.
+fn chosen(fields: &Fields) -> Result<Option<Oldest>> {
+    match fields.span("value")? {
+        Some(span) => Ok(Some(Oldest::Range(span))),
+        None => oldest(fields),
+    }
+}
+
 impl Oldest {
+    /// Where the values that it covers are; of a range, those that are there.
+    fn positions(self, content: &QueueContent) -> std::ops::Range<usize> {
+        let (first, after) = match self {
+            Oldest::Count(count) => (0, count),
+            Oldest::Range(Span { first, last }) => (
+                first.saturating_sub(content.first),
+                last.saturating_add(1).saturating_sub(content.first),
+            ),
+        };
+        let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
+        let after = at(after).min(content.values.len());
+        at(first).min(after)..after
+    }
+
     /// How many of the values it covers.
     fn count(self, content: &QueueContent) -> Result<usize> {
         let count = match self {
@@ -71,7 +95,7 @@ impl Oldest {
                     "a range of values starts with the oldest one",
                 ));
             }
-            Oldest::Range(span) => (span.last + 1).saturating_sub(content.first),
+            Oldest::Range(span) => span.last.saturating_add(1).saturating_sub(content.first),
         };
         Ok(usize::try_from(count)
             .unwrap_or(usize::MAX)
@@ -202,15 +226,13 @@ impl Call<'_> {
                 if !source.is_queue() {
                     return Err(Fault::bad("the source is not a queue"));
                 }
-                let (_, found) = self
-                    .queue_content(&source)
-                    .await
-                    .map_err(Fault::of_source)?;
-                if fields.is_all() || fields.has("value") || fields.has("values") {
-                    content.values = found.values;
+                let limits = self.limits(fields)?;
+                let values = self.chosen_values(&source, (&limits, false)).await?;
+                if limits.has("value") || limits.has("values") {
+                    content.values = values;
                 }
-                if document.metadata.is_none() && (fields.is_all() || fields.has("metadata")) {
-                    metadata = source.object.metadata.clone();
+                if document.metadata.is_none() && limits.has("metadata") {
+                    metadata = without_protection(source.object.metadata.clone());
                 }
             }
             Some(Source::Reference(uri)) => {
@@ -283,7 +305,10 @@ impl Call<'_> {
         let span = fields.span("value")?;
         let values = content.values.get(..count).unwrap_or_default();
         let parts = self.accepted.wants_parts();
-        self.add_values(&mut rendering, values, span, parts)?;
+        // What is said of values is there when there are values.
+        if !content.values.is_empty() {
+            self.add_values(&mut rendering, values, span, parts)?;
+        }
         if parts {
             return self.queue_parts(&rendering, values);
         }
@@ -306,7 +331,7 @@ impl Call<'_> {
             let span = span.filter(|_| at == 0);
             if let Some(Span { first, last }) = span {
                 let length = value.bytes.len() as u64;
-                let range = trestle_core::ByteRange::Inclusive { first, last }.resolve(length)?;
+                let range = resolve(Some(Span { first, last }), length)?;
                 let bytes = value.bytes.slice(range.start as usize..range.end as usize);
                 ranges.push(Value::from(range_text(range.start, bytes.len() as u64)));
                 encodings.push(Value::from(Encoding::Base64.as_str()));
@@ -388,7 +413,8 @@ impl Call<'_> {
     /// Adds values.
     pub(crate) async fn enqueue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
         let values = match &submission.document.source {
-            Some(Source::Copy(uri) | Source::Move(uri)) => self.values_of(uri).await?.0,
+            Some(Source::Copy(uri)) => self.values_of(uri, false).await?,
+            Some(Source::Move(uri)) => self.values_of(uri, true).await?,
             _ => submission.values()?,
         };
         self.enqueue_values(leaf, &values).await?;
@@ -407,20 +433,37 @@ impl Call<'_> {
         .await
     }
 
+    /// Puts other values in the place of a queue's.
+    pub(crate) async fn set_values(&self, leaf: &Leaf, values: &QueueContent) -> Answered<()> {
+        self.change_values(leaf, |content| {
+            *content = values.clone();
+            Ok(())
+        })
+        .await
+    }
+
+    /// The values of a queue that fields choose. What is moved away starts with the oldest.
+    async fn chosen_values(
+        &self,
+        source: &Leaf,
+        (fields, moved): (&Fields, bool),
+    ) -> Answered<Vec<QueueValue>> {
+        let content = self.queue_content(source).await;
+        let (_, content) = content.map_err(Fault::of_source)?;
+        let positions = match chosen(fields)? {
+            None => 0..content.values.len(),
+            Some(chosen) if moved => 0..chosen.count(&content)?,
+            Some(chosen) => chosen.positions(&content),
+        };
+        let values = content.values.get(positions);
+        Ok(values.unwrap_or_default().to_vec())
+    }
+
     /// The values that a source URI leads to.
-    pub(crate) async fn values_of(&self, uri: &str) -> Answered<(Vec<QueueValue>, Leaf)> {
+    async fn values_of(&self, uri: &str, moved: bool) -> Answered<Vec<QueueValue>> {
         let (source, fields) = self.source_leaf(uri).await?;
         if source.is_queue() {
-            let (_, mut content) = self
-                .queue_content(&source)
-                .await
-                .map_err(Fault::of_source)?;
-            let count = match oldest(&fields)? {
-                Some(oldest) => oldest.count(&content)?,
-                None => content.values.len(),
-            };
-            content.values.truncate(count);
-            return Ok((content.values, source));
+            return self.chosen_values(&source, (&fields, moved)).await;
         }
         let (object, _, bytes) = self
             .read_value(&source, None)
@@ -431,7 +474,7 @@ impl Call<'_> {
             encoding: encoding_of(&object),
             bytes,
         };
-        Ok((vec![value], source))
+        Ok(vec![value])
     }
 
     /// Takes what was moved away from its source.
@@ -445,7 +488,7 @@ impl Call<'_> {
                 };
                 self.change_values(&source, take).await
             }
-            false => self.remove(&source).await,
+            false => self.discard(&source, Precondition::none()).await,
         }
     }
 
@@ -469,8 +512,13 @@ impl Call<'_> {
     /// Changes what a queue says of itself, not its values.
     pub(crate) async fn update_queue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
         let document = &submission.document;
-        if matches!(&document.source, Some(Source::Copy(_) | Source::Move(_))) {
-            return self.enqueue(leaf, submission).await;
+        match &document.source {
+            Some(Source::Copy(uri)) => {
+                self.copy_onto_queue(leaf, document, uri).boxed().await?;
+                return Ok(bare(StatusCode::NO_CONTENT));
+            }
+            Some(Source::Move(_)) => return self.enqueue(leaf, submission).await,
+            _ => {}
         }
         if let Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) =
             &document.source
@@ -491,9 +539,32 @@ impl Call<'_> {
         Ok(bare(StatusCode::NO_CONTENT))
     }
 
+    /// Replaces what a queue says of itself by what another one does; its values stay.
+    async fn copy_onto_queue(&self, leaf: &Leaf, document: &Document, uri: &str) -> Answered<()> {
+        self.note("cdmi_copy");
+        let (source, fields) = self.source_leaf(uri).await?;
+        if !source.is_queue() {
+            return Err(Fault::bad("the source is not a queue"));
+        }
+        let read = self.grant(Action::ReadObjectMetadata, source.resource());
+        read.await.map_err(|error| Fault::from(error).of_source())?;
+        self.check_domain(document)?;
+        let mut call = self.clone();
+        call.fields = self.limits(fields)?;
+        let mut own = document.clone();
+        own.source = None;
+        if own.metadata.is_none() && call.fields.has("metadata") {
+            let copied = without_protection(source.object.metadata.clone());
+            own.metadata = Some(copied.into_iter().collect());
+        }
+        call.check_queue_change(leaf, &own)?;
+        call.change(leaf, &own).await?;
+        call.follow_type(leaf).await
+    }
+
     /// All values of a queue, or some, one after the other.
     pub(crate) async fn joined(&self, uri: &str) -> Answered<Bytes> {
-        let (values, _) = self.values_of(uri).await?;
+        let values = self.values_of(uri, false).await?;
         let pieces: Vec<&[u8]> = values.iter().map(|value| &value.bytes[..]).collect();
         Ok(Bytes::from(pieces.concat()))
     }

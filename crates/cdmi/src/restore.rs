@@ -4,11 +4,11 @@
 
 use crate::call::Call;
 use crate::content::Destination;
-use crate::data::{new_metadata, new_properties, set_acl};
+use crate::data::{new_metadata, new_properties};
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
-use crate::node::{Container, Leaf, Node, document};
+use crate::node::{Container, Leaf, Node};
 use crate::path::Names;
 use crate::protect;
 use crate::serial::Serialized;
@@ -17,7 +17,6 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use std::collections::BTreeSet;
 use trestle_core::{Id, Precondition};
-use trestle_store::ObjectProperties;
 
 impl Call<'_> {
     /// Refuses the serialised form of something else.
@@ -43,35 +42,48 @@ impl Call<'_> {
         };
         self.check_same(&serialized, leaf.object.id.0, kind)?;
         self.check_serialized_domain(&serialized, document)?;
-        self.bring_leaf_back(leaf, &serialized).await
+        if leaf.is_queue() {
+            return self.bring_queue_back(leaf, &serialized, false).await;
+        }
+        self.bring_data_back(leaf, &serialized).await
     }
 
-    async fn bring_leaf_back(&self, leaf: &Leaf, serialized: &Serialized) -> Answered<()> {
+    async fn bring_data_back(&self, leaf: &Leaf, serialized: &Serialized) -> Answered<()> {
         let own = &serialized.document;
         let metadata = new_metadata(own)?;
         let former = leaf.object.properties();
-        let (mut properties, bytes) = match leaf.is_queue() {
-            true => {
-                let content = serialized.queue()?;
-                let mut properties = ObjectProperties {
-                    metadata,
-                    ..ObjectProperties::default()
-                };
-                set_acl(&mut properties, own)?;
-                properties
-                    .documents
-                    .insert(document::QUEUE.to_owned(), content.first.to_string());
-                (properties, content.encode()?)
-            }
-            false => {
-                let value = serialized.value()?;
-                let partial = self.is_partial()?;
-                (new_properties(&value, metadata, own, partial)?, value.bytes)
-            }
-        };
+        let value = serialized.value()?;
+        let mut properties = new_properties(&value, metadata, own, self.is_partial()?)?;
         properties.acl = properties.acl.or(former.acl.clone());
         protect::apply(&mut properties, &former, self.cdmi.store.now())?;
-        self.replace(leaf, properties, bytes).await
+        self.replace(leaf, properties, value.bytes).await
+    }
+
+    /// What a queue says of itself; its values come back with the container that it is in, and stay
+    /// when it is brought back alone.
+    async fn bring_queue_back(
+        &self,
+        leaf: &Leaf,
+        serialized: &Serialized,
+        values: bool,
+    ) -> Answered<()> {
+        let mut own = serialized.document.clone();
+        own.source = None;
+        // These are of its values.
+        (own.mimetype, own.encoding) = (None, None);
+        own.metadata.get_or_insert_default();
+        let all = self.with_all_fields();
+        all.check_queue_change(leaf, &own)?;
+        let mut leaf = leaf.clone();
+        if values {
+            all.set_values(&leaf, &serialized.queue()?).await?;
+            let object = self.look(&leaf.bucket, &leaf.object.key).await?;
+            let object =
+                object.ok_or_else(|| Fault::conflict("the queue was removed meanwhile"))?;
+            *leaf.object = object;
+        }
+        all.change(&leaf, &own).await?;
+        all.follow_type(&leaf).await
     }
 
     /// Brings a container back.
@@ -137,7 +149,10 @@ impl Call<'_> {
                     && leaf.is_queue() == (child.kind == Kind::Queue)
                     && child.kind != Kind::Container =>
             {
-                return self.bring_leaf_back(&leaf, &child).await;
+                return match leaf.is_queue() {
+                    true => self.bring_queue_back(&leaf, &child, true).await,
+                    false => self.bring_data_back(&leaf, &child).await,
+                };
             }
             Some(_) => self.remove_child(names).await?,
             None => {}
@@ -171,11 +186,7 @@ impl Call<'_> {
             Some(Node::Container(inner)) => {
                 self.delete_container(&inner).boxed().await?;
             }
-            Some(Node::Leaf(leaf)) => {
-                protect::check(&leaf.object, self.cdmi.store.now())?;
-                let (bucket, key) = (&leaf.bucket, &leaf.object.key);
-                self.erase(bucket, key, Precondition::none()).await?;
-            }
+            Some(Node::Leaf(leaf)) => self.discard(&leaf, Precondition::none()).await?,
             None => {}
         }
         Ok(())

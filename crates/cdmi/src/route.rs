@@ -184,6 +184,18 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 impl Call<'_> {
     /// Answers at a target.
     pub(crate) async fn dispatch(&self, target: Target, body: RequestBody) -> Answered {
+        let made = match &target {
+            Target::Capabilities(_) | Target::NewId => true,
+            Target::Domains(names) => names.names.is_empty(),
+            _ => false,
+        };
+        // No capability allows it, and the standard answers that with 400.
+        let creates = self.method == Method::POST && target == Target::NewId;
+        if made && self.changes() && !creates {
+            return Err(Fault::bad(
+                "what the server itself makes is not made, changed or deleted",
+            ));
+        }
         match target {
             Target::Capabilities(names) => self.capabilities(&names).boxed().await,
             Target::Domains(names) => self.domains(&names, body).boxed().await,
@@ -197,6 +209,14 @@ impl Call<'_> {
                 _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
             },
         }
+    }
+
+    /// Whether the method changes what is there.
+    fn changes(&self) -> bool {
+        matches!(
+            self.method,
+            Method::PUT | Method::POST | Method::PATCH | Method::DELETE
+        )
     }
 
     /// The same target, by name when its id is that of something that the server itself makes.

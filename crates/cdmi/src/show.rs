@@ -227,6 +227,7 @@ impl Call<'_> {
         rendering.choose(fields, "domainURI", self.domain_uri(owner));
         let profile = match kind {
             Kind::Queue => "/cdmi_capabilities/queue/".to_owned(),
+            Kind::Container => "/cdmi_capabilities/container/".to_owned(),
             _ if leaf.version_of.is_some() => {
                 "/cdmi_capabilities/dataobject/dataobject_version/".to_owned()
             }

@@ -91,7 +91,7 @@ impl Call<'_> {
             properties.documents.remove(own);
         }
         properties.metadata = match limits.has("metadata") {
-            true => without_protection(from.metadata),
+            true => named_items(without_protection(from.metadata), limits),
             false => Metadata::new(),
         };
         if document.metadata.is_some() {
@@ -126,6 +126,15 @@ impl Call<'_> {
             return joined.boxed().await;
         }
         let limits = self.limits(fields)?;
+        if let Some(span) = limits.span("value")? {
+            let mut properties = self.copied_properties(&source.object, &limits, document)?;
+            // Part of a text need not be one.
+            set_encoding(&mut properties, Encoding::Base64);
+            let read = self.read_value(&source, Some(span)).await;
+            let (_, _, bytes) = read.map_err(Fault::of_source)?;
+            let written = self.write_bytes(destination, properties, bytes);
+            return Ok(written.await?.object);
+        }
         if !limits.has("value") || destination.id.is_some() {
             let properties = self.copied_properties(&source.object, &limits, document)?;
             if !limits.has("value") {
@@ -284,6 +293,25 @@ impl Call<'_> {
         changed.ok_or_else(|| Fault::conflict("the object was removed meanwhile"))
     }
 
+    /// Keeps it known that an object has versions. One of them that is copied onto it lacks the data
+    /// system metadata of its object, which stays as it is.
+    fn keep_versioning(&self, properties: &mut ObjectProperties, leaf: &Leaf, source: &Leaf) {
+        let own = &leaf.object;
+        if let Some(yes) = own.documents.get(document::VERSIONED) {
+            let name = document::VERSIONED.to_owned();
+            properties.documents.insert(name, yes.clone());
+        }
+        let main = source.version_of.as_ref();
+        if main.is_some_and(|main| main.object.id == own.id) {
+            let kept = own.metadata.iter();
+            let kept = kept.filter(|(name, _)| name.starts_with("cdmi_"));
+            let kept: Vec<_> = kept
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            properties.metadata.extend(kept);
+        }
+    }
+
     /// Replaces what an object holds by what another does; the id stays.
     pub(crate) async fn update_by_copy(
         &self,
@@ -304,11 +332,20 @@ impl Call<'_> {
             properties.representation = from.representation;
         }
         if limits.has("metadata") || document.metadata.is_some() {
+            let mut own = leaf.object.metadata.clone();
+            let named = limits.arguments("metadata");
+            // Of items that are named, the others stay.
+            own.retain(|name, _| {
+                !named.is_empty() && !named.iter().any(|prefix| name.starts_with(prefix))
+            });
             properties.metadata = from.metadata;
+            properties.metadata.extend(own);
         }
         if limits.has("value") {
             properties.documents = from.documents;
         }
+        properties.acl = from.acl.or_else(|| leaf.object.acl.clone());
+        self.keep_versioning(&mut properties, leaf, &source);
         if !limits.has("value") {
             let change = |target: &mut ObjectProperties| -> Result<()> {
                 let former = target.clone();
@@ -323,12 +360,27 @@ impl Call<'_> {
             let bytes = self.joined(uri).await?;
             return self.replace(leaf, leaf.object.properties(), bytes).await;
         }
-        let (_, _, bytes) = self
-            .read_value(&source, None)
-            .await
-            .map_err(Fault::of_source)?;
+        let span = limits.span("value")?;
+        let read = self.read_value(&source, span).await;
+        let (_, first, bytes) = read.map_err(Fault::of_source)?;
+        if span.is_some() {
+            set_encoding(&mut properties, Encoding::Base64);
+            // A range that is named at the destination is that of both.
+            if !self.fields.is_all() {
+                return self.patch(leaf, properties, vec![(first, bytes)]).await;
+            }
+        }
         self.replace(leaf, properties, bytes).await
     }
+}
+
+/// The items of metadata that fields name by how they begin; all without such names.
+fn named_items(mut metadata: Metadata, fields: &Fields) -> Metadata {
+    let prefixes = fields.arguments("metadata");
+    metadata.retain(|name, _| {
+        prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix))
+    });
+    metadata
 }
 
 /// Metadata without retention and holds: copies carry neither.

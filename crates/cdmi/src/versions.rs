@@ -13,6 +13,7 @@ use crate::fault::{Answered, Fault};
 use crate::modify::unchanged;
 use crate::node::{Leaf, Node, document, found};
 use crate::path::{Names, Target};
+use crate::protect::is_protected;
 use crate::show::{encoding_of, is_processing, mimetype_of};
 use crate::transfer::without_protection;
 use futures::FutureExt;
@@ -221,7 +222,7 @@ impl Call<'_> {
             match self.copy_version(bucket, &object, (number, print)).await {
                 Err(Fault::Error(error)) if error.kind() == ErrorKind::PreconditionFailed => {}
                 Err(fault) => return Err(fault),
-                Ok(()) => return self.prune(bucket, object.id, effective).boxed().await,
+                Ok(()) => return self.prune(bucket, &object, effective).boxed().await,
             }
         }
         Err(Fault::conflict("concurrent updates keep winning"))
@@ -301,9 +302,18 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Removes the oldest versions that metadata leaves no room for.
-    async fn prune(&self, bucket: &BucketName, id: ObjectId, effective: &Metadata) -> Answered<()> {
-        let versions = self.versions(bucket, id).await?;
+    /// Removes the oldest versions that metadata leaves no room for. What protects an object protects
+    /// its versions: of such a one, none is removed.
+    async fn prune(
+        &self,
+        bucket: &BucketName,
+        object: &Object,
+        effective: &Metadata,
+    ) -> Answered<()> {
+        if is_protected(object, self.cdmi.store.now()) {
+            return Ok(());
+        }
+        let versions = self.versions(bucket, object.id).await?;
         let sizes: Vec<_> = versions
             .iter()
             .map(|version| (version.created, version.length()))

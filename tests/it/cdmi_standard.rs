@@ -1,0 +1,342 @@
+//! CDMI, operation by operation as the standard's tables and examples have them: each test is a list
+//! of requests with the status and the fields that must, or must not, be in the answer.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, read, status};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+use trestle_tests::client::base64;
+
+/// Asserts that a value has what is expected of it. An object may have more fields; null stands for
+/// a field that must be absent.
+fn assert_has(found: &Value, expected: &Value, place: &str) {
+    let Some(fields) = expected.as_object() else {
+        assert_eq!(found, expected, "{place}");
+        return;
+    };
+    for (name, expected) in fields {
+        let place = format!("{place} {name}");
+        match (found.get(name), expected) {
+            (found, Value::Null) => assert_eq!(found, None, "{place}"),
+            (None, _) => panic!("{place} is absent: {found}"),
+            (Some(found), expected) => assert_has(found, expected, &place),
+        }
+    }
+}
+
+/// Makes requests in turn: method, path, media type, body, status and what the answer has.
+fn walk(client: &mut Client, steps: Value) {
+    for step in steps.as_array().unwrap() {
+        let text = |at: usize| step[at].as_str().unwrap();
+        let (method, target, kind) = (text(0), text(1), text(2));
+        let answer = match &step[3] {
+            Value::Null => {
+                let headers = [("accept", kind)];
+                let target = format!("/cdmi{target}");
+                client.send(method, &target, &headers, b"").unwrap()
+            }
+            body => call(client, method, target, kind, body.clone()),
+        };
+        let expected = u16::try_from(step[4].as_u64().unwrap()).unwrap();
+        assert_eq!(
+            answer.status,
+            expected,
+            "{method} {target}: {}",
+            answer.text()
+        );
+        if !step[5].is_null() {
+            let content_type = answer.header("content-type");
+            assert_eq!(content_type.as_deref(), Some(kind), "{method} {target}");
+            let found = crate::json(&answer);
+            assert_has(&found, &step[5], &format!("{method} {target}"));
+        }
+    }
+}
+
+#[test]
+fn values_of_queues_are_chosen_by_count_and_by_designator() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let empty = json!({
+        "queueValues": "", "mimetype": null, "valuerange": null, "valuetransferencoding": null,
+        "value": null,
+    });
+    let steps = json!([
+        ["PUT", "/c/", CONTAINER, {}, 201, null],
+        ["PUT", "/c/q", QUEUE, {"metadata": {"a": "1"}}, 201, empty],
+        ["GET", "/c/q", QUEUE, null, 200, empty],
+        ["POST", "/c/q", QUEUE, {"value": ["0", "1", "2", "3", "4"]}, 204, null],
+        ["PUT", "/c/range", QUEUE, {"copy": "/c/q?value=1-2"}, 201, {
+            "queueValues": "0-1", "metadata": {"a": null}
+        }],
+        ["GET", "/c/range?values=9", QUEUE, null, 200, {"value": ["1", "2"]}],
+        ["PUT", "/c/colon", QUEUE, {"copy": "/c/q?value:0-9"}, 201, {"queueValues": "0-4"}],
+        ["PUT", "/c/count", QUEUE, {"copy": "/c/q?values=2"}, 201, {"queueValues": "0-1"}],
+        ["PUT", "/c/said", QUEUE, {"copy": "/c/q?metadata"}, 201, {
+            "queueValues": "", "metadata": {"a": "1"}
+        }],
+        ["PUT", "/c/whole", QUEUE, {"copy": "/c/q"}, 201, {
+            "queueValues": "0-4", "metadata": {"a": "1"}
+        }],
+        ["PUT", "/c/wrong?metadata", QUEUE, {"copy": "/c/q?metadata"}, 400, null],
+        ["PUT", "/c/text", OBJECT, {"copy": "/c/q?value=1-3"}, 201, null],
+        ["GET", "/c/text?value", OBJECT, null, 200, {"value": "123"}],
+        ["GET", "/c/q?values=0-1", QUEUE, null, 200, {"value": ["0", "1"]}],
+        ["GET", "/c/q?value=0-", QUEUE, null, 200, {"value": ["MA=="]}],
+        // What is moved away starts with the oldest.
+        ["PATCH", "/c/said", QUEUE, {"move": "/c/q?value:1-2"}, 400, null],
+        ["PATCH", "/c/said", QUEUE, {"move": "/c/q?value:0-1"}, 204, null],
+        ["GET", "/c/said?queueValues&values=9", QUEUE, null, 200, {
+            "queueValues": "0-1", "value": ["0", "1"]
+        }],
+        ["GET", "/c/q?queueValues", QUEUE, null, 200, {"queueValues": "2-4"}],
+        // A copy as an update leaves the values as they are.
+        ["PATCH", "/c/range", QUEUE, {"copy": "/c/q"}, 204, null],
+        ["GET", "/c/range?values=9&metadata=a", QUEUE, null, 200, {
+            "value": ["1", "2"], "metadata": {"a": "1"}
+        }],
+        ["PATCH", "/c/range", QUEUE, {"copy": "/c/text"}, 400, null],
+        ["DELETE", "/c/q?values=2-9", QUEUE, null, 204, null],
+        ["GET", "/c/q", QUEUE, null, 200, empty],
+        ["POST", "/c/q", QUEUE, {"value": ["5"]}, 204, null],
+        ["GET", "/c/q?queueValues", QUEUE, null, 200, {"queueValues": "5-5"}],
+        // A reference is made as what it leads to.
+        ["PUT", "/c/ref", QUEUE, {"reference": "/c/q"}, 201, {
+            "objectType": QUEUE, "capabilitiesURI": "/cdmi_capabilities/queue/", "queueValues": ""
+        }],
+        ["POST", "/c/ref", QUEUE, {"value": ["6"]}, 302, null],
+    ]);
+    walk(client, steps);
+}
+
+#[test]
+fn containers_that_come_with_children_are_answered_without_them() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let without = json!({
+        "objectType": CONTAINER, "metadata": {"m": "1"}, "childrenrange": null, "children": null,
+    });
+    let steps = json!([
+        ["PUT", "/c/", CONTAINER, {}, 201, {"childrenrange": "", "children": []}],
+        ["PUT", "/c/a/", CONTAINER, {"metadata": {"m": "1"}}, 201, {"children": []}],
+        ["PUT", "/c/a/o", OBJECT, {"value": "x"}, 201, null],
+        ["PUT", "/c/copy/", CONTAINER, {"copy": "/c/a/"}, 201, without],
+        ["PUT", "/c/moved/", CONTAINER, {"move": "/c/copy/"}, 201, without],
+        ["GET", "/c/moved/?children", CONTAINER, null, 200, {"children": ["o"]}],
+        ["PUT", "/c/form", OBJECT, {"serialize": "/c/moved/"}, 201, null],
+        ["PUT", "/c/back/", CONTAINER, {"deserialize": "/c/form"}, 201, without],
+        ["PUT", "/top/", CONTAINER, {"copy": "/c/a/"}, 201, without],
+        ["PUT", "/renamed/", CONTAINER, {"move": "/top/"}, 201, without],
+        ["PUT", "/c/ref/", CONTAINER, {"reference": "/c/a/"}, 201, {
+            "objectType": CONTAINER, "objectName": "ref/",
+            "capabilitiesURI": "/cdmi_capabilities/container/",
+        }],
+        ["GET", "/c/ref/", CONTAINER, null, 302, null],
+        ["GET", "/c/?children=1-", CONTAINER, null, 200, {
+            "children": ["back/", "form", "moved/", "ref?"]
+        }],
+    ]);
+    walk(client, steps);
+}
+
+#[test]
+fn what_the_server_makes_is_not_made_or_deleted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    for name in [
+        "cdmi_objectid",
+        "cdmi_domains",
+        "cdmi_capabilities",
+        "cdmi_snapshots",
+        "cdmi_versions",
+        "cdmi_anything",
+    ] {
+        for parent in ["/", "/c/"] {
+            let path = format!("{parent}{name}/");
+            status(&call(client, "PUT", &path, CONTAINER, json!({})), 400);
+            let deleted = client.send("DELETE", &format!("/cdmi{path}"), &[], b"");
+            status(&deleted.unwrap(), 400);
+        }
+    }
+    let kind = "application/cdmi-capability";
+    for method in ["PUT", "PATCH", "POST", "DELETE"] {
+        let path = "/cdmi_capabilities/container/";
+        status(&call(client, method, path, kind, json!({})), 400);
+    }
+}
+
+#[test]
+fn parts_of_objects_are_copied_and_read() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let steps = json!([
+        ["PUT", "/c/", CONTAINER, {}, 201, null],
+        ["PUT", "/c/o", OBJECT, {"value": "0123456789", "metadata": {"ab": "1", "c": "2"}}, 201, null],
+        ["GET", "/c/o?valuerange&value=4-", OBJECT, null, 200, {
+            "valuerange": "4-9", "value": "NDU2Nzg5"
+        }],
+        ["GET", "/c/o?value=10-12", OBJECT, null, 400, null],
+        ["GET", "/c/o?value=-2", OBJECT, null, 400, null],
+        ["PUT", "/c/part", OBJECT, {"copy": "/c/o?value=2-4"}, 201, {
+            "metadata": {"cdmi_size": "3", "c": null}
+        }],
+        ["GET", "/c/part?value&valuetransferencoding", OBJECT, null, 200, {
+            "value": "MjM0", "valuetransferencoding": "base64"
+        }],
+        ["PUT", "/c/item", OBJECT, {"copy": "/c/o?metadata=a"}, 201, {
+            "metadata": {"ab": "1", "c": null, "cdmi_size": "0"}
+        }],
+        ["PUT", "/c/t", OBJECT, {"value": "abcdefghij", "metadata": {"c": "3", "d": "4"}}, 201, null],
+        ["PATCH", "/c/t?metadata=c", OBJECT, {"copy": "/c/o"}, 204, null],
+        ["GET", "/c/t?value&metadata", OBJECT, null, 200, {
+            "value": "abcdefghij", "metadata": {"ab": null, "c": "2", "d": "4"}
+        }],
+        ["PATCH", "/c/t?value=2-4", OBJECT, {"copy": "/c/o"}, 204, null],
+        ["GET", "/c/t?value", OBJECT, null, 200, {"value": "YWIyMzRmZ2hpag=="}],
+        // A JSON value is an object, not a text that holds one.
+        ["PUT", "/c/j", OBJECT, {"value": "{}", "valuetransferencoding": "json"}, 400, null],
+        ["PUT", "/c/j", OBJECT, {"value": {}, "valuetransferencoding": "json"}, 201, null],
+    ]);
+    walk(client, steps);
+}
+
+/// Restoring a version keeps its object one that has versions.
+#[test]
+fn a_version_that_is_copied_back_leaves_the_others() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let document = json!({"value": "1", "metadata": {"cdmi_versioning": "user", "a": "1"}});
+    create(client, "/c/o", document);
+    let second = json!({"value": "2", "metadata": {"cdmi_versioning": "user", "a": "2"}});
+    status(&call(client, "PATCH", "/c/o", OBJECT, second), 204);
+    let links = read(client, "/c/o?metadata", OBJECT)["metadata"].clone();
+    let oldest = links["cdmi_version_oldest"][0].as_str().unwrap();
+    let restore = json!({"copy": oldest});
+    status(&call(client, "PATCH", "/c/o", OBJECT, restore), 204);
+    let now = read(client, "/c/o", OBJECT);
+    assert_eq!(
+        (
+            &now["value"],
+            &now["metadata"]["a"],
+            &now["metadata"]["cdmi_versioning"]
+        ),
+        (&json!("1"), &json!("1"), &json!("user"))
+    );
+    assert_eq!(now["metadata"]["cdmi_version_oldest"][0], oldest);
+    let current = now["metadata"]["cdmi_version_current"].as_str().unwrap();
+    let current = read(client, current, OBJECT);
+    let parent = current["metadata"]["cdmi_version_parent"].as_str().unwrap();
+    assert_eq!(read(client, parent, OBJECT)["value"], "2");
+    // A copy of something else ends that it asks for versions, and leaves those that there are.
+    create(client, "/c/other", json!({"value": "other"}));
+    let copy = json!({"copy": "/c/other"});
+    status(&call(client, "PATCH", "/c/o", OBJECT, copy), 204);
+    let now = read(client, "/c/o", OBJECT);
+    assert_eq!(now["value"], "other");
+    assert_eq!(now["metadata"]["cdmi_version_oldest"][0], oldest);
+    assert_eq!(read(client, oldest, OBJECT)["value"], "1");
+}
+
+/// What protects an object protects its versions, however few its containers leave room for.
+#[test]
+fn a_protected_object_loses_no_version() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let versions = json!({"metadata": {"cdmi_versioning": "all"}});
+    create(client, "/c/", versions);
+    create(client, "/c/o", json!({"value": "1"}));
+    let second = json!({"value": "2"});
+    status(&call(client, "PATCH", "/c/o", OBJECT, second), 204);
+    let period = |year: u16| {
+        json!(format!(
+            "2020-01-01T00:00:00.000000Z/{year}-01-01T00:00:00.000000Z"
+        ))
+    };
+    let item = "/c/o?metadata=cdmi_retention_period";
+    let retain = json!({"metadata": {"cdmi_retention_period": period(2100)}});
+    status(&call(client, "PATCH", item, OBJECT, retain), 204);
+    let oldest = read(client, "/c/o", OBJECT)["metadata"]["cdmi_version_oldest"][0].clone();
+    let oldest = oldest.as_str().unwrap();
+    let fewer = json!({"metadata": {"cdmi_versioning": "all", "cdmi_versions_count": "0"}});
+    status(&call(client, "PATCH", "/c/", CONTAINER, fewer), 204);
+    let longer = json!({"metadata": {"cdmi_retention_period": period(2101)}});
+    status(&call(client, "PATCH", item, OBJECT, longer), 204);
+    assert_eq!(read(client, oldest, OBJECT)["value"], "1");
+    let deleted = client.send("DELETE", &format!("/cdmi{oldest}"), &[], b"");
+    status(&deleted.unwrap(), 403);
+}
+
+/// A queue that comes back is not told other things than before, and keeps its values.
+#[test]
+fn a_queue_that_is_restored_keeps_what_it_is_told() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let told = json!({
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": ["cdmi_delete"],
+        "cdmi_scope_specification": [{"parentURI": "== /c/"}],
+        "cdmi_results_specification": {"objectName": ""},
+    });
+    create(client, "/c/", json!({}));
+    create(client, "/k/", json!({}));
+    let made = call(client, "PUT", "/k/q", QUEUE, json!({"metadata": told}));
+    status(&made, 201);
+    create(client, "/k/form", json!({"serialize": "/k/q"}));
+    let form = read(client, "/k/form?value", OBJECT)["value"].clone();
+    let mut form: Value = serde_json::from_str(form.as_str().unwrap()).unwrap();
+    form["metadata"]["cdmi_scope_specification"] = json!([]);
+    let changed = base64(form.to_string().as_bytes());
+    let restore = json!({"deserializevalue": changed});
+    status(&call(client, "PATCH", "/k/q", QUEUE, restore), 403);
+    create(client, "/c/o", json!({"value": "x"}));
+    let deleted = client.send("DELETE", "/cdmi/c/o", &[], b"").unwrap();
+    status(&deleted, 204);
+    let restore = json!({"deserialize": "/k/form"});
+    status(&call(client, "PATCH", "/k/q", QUEUE, restore), 204);
+    let values = read(client, "/k/q?values=9", QUEUE);
+    assert_eq!(values["value"], json!([{"objectName": "o"}]));
+    // Without its type it is told nothing more.
+    let plain = form["metadata"].as_object_mut().unwrap();
+    plain.remove("cdmi_queue_type");
+    let restore = json!({"deserializevalue": base64(form.to_string().as_bytes())});
+    status(&call(client, "PATCH", "/k/q", QUEUE, restore), 204);
+    create(client, "/c/o", json!({"value": "x"}));
+    let deleted = client.send("DELETE", "/cdmi/c/o", &[], b"").unwrap();
+    status(&deleted, 204);
+    let values = read(client, "/k/q?queueValues", QUEUE);
+    assert_eq!(values["queueValues"], "0-0");
+}
+
+/// What is removed or moved away while others are restored goes with its versions.
+#[test]
+fn what_goes_on_the_way_takes_its_versions_along() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/in/", json!({}));
+    create(client, "/c/in/first", json!({"value": "x"}));
+    create(client, "/form", json!({"serialize": "/c/in/"}));
+    let document = json!({"value": "1", "metadata": {"cdmi_versioning": "value"}});
+    let made = create(client, "/c/in/more", document.clone());
+    let version = made["metadata"]["cdmi_version_current"].as_str().unwrap();
+    status(&get(client, version, OBJECT), 200);
+    let restore = json!({"deserialize": "/form"});
+    status(&call(client, "PATCH", "/c/in/", CONTAINER, restore), 204);
+    status(&get(client, "/c/in/more", OBJECT), 404);
+    status(&get(client, version, OBJECT), 404);
+    let id = made["objectID"].as_str().unwrap();
+    // With versions left behind, the id would not come back.
+    let made = create(client, "/c/again", document);
+    let form = json!({
+        "objectType": OBJECT, "objectID": id, "objectName": "more", "value": "1",
+        "metadata": {"cdmi_versioning": "value"},
+    });
+    let back = json!({"deserializevalue": base64(form.to_string().as_bytes())});
+    assert_eq!(create(client, "/c/in/back", back)["objectID"], id);
+    let version = made["metadata"]["cdmi_version_current"].as_str().unwrap();
+    status(&call(client, "PUT", "/c/q", QUEUE, json!({})), 201);
+    let take = json!({"move": "/c/again"});
+    status(&call(client, "POST", "/c/q", QUEUE, take), 204);
+    status(&get(client, version, OBJECT), 404);
+}
