@@ -8,13 +8,18 @@ use trestle_tests::{Client, Server};
 
 const PASSWORD: &str = "a long enough password";
 
-fn document(root: &mut Client, method: &str, target: &str, text: &str) {
+pub(crate) fn document(root: &mut Client, method: &str, target: &str, text: &str) {
     let answer = root.send(method, target, &[], text.as_bytes()).unwrap();
     assert!(answer.status < 300, "{target}: {}", answer.text());
 }
 
 /// A user of an account with these statements, or an administrator that has them, too.
-fn user(server: &Server, (account, name): (&str, &str), admin: bool, statements: &str) -> Client {
+pub(crate) fn user(
+    server: &Server,
+    (account, name): (&str, &str),
+    admin: bool,
+    statements: &str,
+) -> Client {
     let root = &mut server.client();
     let policy = format!("/-/accounts/{account}/policies/of-{name}");
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
@@ -214,7 +219,7 @@ fn a_form_that_nobody_signed_leads_nowhere_and_keeps_nothing() {
 }
 
 /// Entries of a server's audit log, once the last one that is waited for is there.
-fn audited(fixture: &Fixture, last: &str) -> Vec<serde_json::Value> {
+pub(crate) fn audited(fixture: &Fixture, last: &str) -> Vec<serde_json::Value> {
     let data = fixture.launch().data.display().to_string();
     for _ in 0..600 {
         let printed = fixture
@@ -231,7 +236,7 @@ fn audited(fixture: &Fixture, last: &str) -> Vec<serde_json::Value> {
     panic!("{last} was not written down");
 }
 
-fn verified(fixture: &Fixture) -> (Option<i32>, String) {
+pub(crate) fn verified(fixture: &Fixture) -> (Option<i32>, String) {
     let data = fixture.launch().data.display().to_string();
     let mut command = fixture
         .launch()

@@ -383,7 +383,7 @@ fn what_is_not_understood_is_refused_when_it_is_written() {
 }
 
 /// The command line against a server, as root or as somebody else.
-fn trestle(f: &Fixture, who: Option<&str>, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn trestle(f: &Fixture, who: Option<&str>, arguments: &[&str]) -> (i32, String, String) {
     let mut command = f.launch().command(arguments);
     command
         .arg("--server")

@@ -33,6 +33,7 @@ mod proxies;
 mod rest;
 mod rights;
 mod s3;
+mod sessions;
 mod signed_bytes;
 mod space;
 mod statuses;

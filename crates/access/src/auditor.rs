@@ -1,6 +1,6 @@
 //! Who is told of every decision, where it is made: no dialect can forget it.
 
-use crate::{Asked, Verdict};
+use crate::{Asked, Principal, Verdict};
 use std::net::IpAddr;
 
 /// Is told of decisions. It must not wait: a request does.
@@ -10,4 +10,10 @@ pub trait Auditor: Send + Sync {
 
     /// A credential of some kind was refused, for whoever it names.
     fn refused(&self, kind: &str, name: &str, source: Option<IpAddr>);
+
+    /// A token was issued, whose access key this is; for a role, when it is one's.
+    fn issued(&self, to: &Principal, access_key: &str, role: Option<&str>);
+
+    /// The token whose access key this is was revoked.
+    fn revoked(&self, access_key: &str);
 }

@@ -95,20 +95,20 @@ pub struct Revisions {
 /// # Errors
 /// `Forbidden`.
 pub fn decide(asked: Asked, facts: &Facts) -> Result<Option<Grant>> {
-    judge(asked, facts).1
+    judge(&Arc::new(asked), facts).1
 }
 
 /// The verdict, and the grant that comes of it as [`decide`] gives it.
-pub fn judge(asked: Asked, facts: &Facts) -> (Verdict, Result<Option<Grant>>) {
-    let verdict = verdict(&asked, facts);
+pub fn judge(asked: &Arc<Asked>, facts: &Facts) -> (Verdict, Result<Option<Grant>>) {
+    let verdict = verdict(asked, facts);
     let decided = match &verdict {
         Verdict::Allowed(_) => Ok(Some(Grant {
-            asked: Arc::new(asked),
+            asked: asked.clone(),
             revisions: facts.revisions.clone(),
         })),
         Verdict::NeedsMore => Ok(None),
         // The reason may tell of policies: it is for those who may have it explained.
-        Verdict::Denied(_) => Err(refused(&asked)),
+        Verdict::Denied(_) => Err(refused(asked)),
     };
     (verdict, decided)
 }

@@ -12,6 +12,7 @@ mod facts;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod generate;
+mod keyed;
 mod password;
 mod policy;
 mod principal;
@@ -33,12 +34,12 @@ pub use facts::{
 };
 pub use generate::{new_access_key, new_password, new_secret_key};
 pub use password::{PasswordCache, hash_secret, verify_secret};
-pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, Statement};
-pub use principal::{Principal, PrincipalKind};
+pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind};
+pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
-    SignatureResult, SignedForm, SignedV2, SignedV4, SigningKeys, is_signed_by_v2,
+    SignatureResult, SignedForm, SignedV2, SignedV4, is_signed_by_v2,
 };
 pub use throttle::Throttle;
-pub use token::{TOKEN_BYTES_MAX, TakenRole, Token};
+pub use token::{SealedToken, TOKEN_BYTES_MAX, TakenRole, Token, TokenKey};
 pub use verdict::{PolicyPlace, Reason, Verdict, verdict};

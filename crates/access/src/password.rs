@@ -1,10 +1,9 @@
 //! Passwords: argon2id to keep, a keyed MAC to remember that one was just verified.
 
+use crate::keyed::Keyed;
 use argon2::password_hash::{Output, PasswordHash, PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
-use sha2::Sha256;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +66,7 @@ fn verify_in(secret: &str, hash: &str, memory: &mut Vec<Block>) -> Result<bool> 
 /// Remembers verified passwords for a while, as MACs under a key that only this process has, so
 /// that argon2 does not run on each request.
 pub struct PasswordCache {
-    key: [u8; 32],
+    key: Keyed,
     verified: Mutex<HashMap<[u8; 32], Duration>>,
     /// Anybody may ask for a run of argon2: one for each core at once.
     runs: Arc<Semaphore>,
@@ -88,7 +87,7 @@ impl PasswordCache {
         let mut key = [0; 32];
         random.fill(&mut key);
         PasswordCache {
-            key,
+            key: Keyed::new(&key),
             verified: Mutex::new(HashMap::new()),
             runs: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(1, |cores| cores.get().min(RUNS_MAX)),
@@ -130,24 +129,21 @@ impl PasswordCache {
     }
 
     /// Whether this was verified a short time ago, so that checking it again costs nothing.
-    ///
-    /// # Errors
-    /// `Internal`, which does not happen.
-    pub fn remembers(&self, host: &Host, user: &str, password: &str, hash: &str) -> Result<bool> {
-        let mac = self.mac(user, password, hash)?;
-        Ok(self.is_remembered(&mac, host.clock.monotonic()))
+    pub fn remembers(&self, host: &Host, user: &str, password: &str, hash: &str) -> bool {
+        let mac = self.mac(user, password, hash);
+        self.is_remembered(&mac, host.clock.monotonic())
     }
 
     /// Of the hash, too: what was verified against another one is forgotten.
-    fn mac(&self, user: &str, password: &str, hash: &str) -> Result<[u8; 32]> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
-            .map_err(|_| Error::new(ErrorKind::Internal, "a MAC key has the wrong length"))?;
-        for part in [user, hash] {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.update(password.as_bytes());
-        Ok(mac.finalize().into_bytes().into())
+    fn mac(&self, user: &str, password: &str, hash: &str) -> [u8; 32] {
+        let length = |part: &str| (part.len() as u64).to_be_bytes();
+        self.key.mac(&[
+            &length(user),
+            user.as_bytes(),
+            &length(hash),
+            hash.as_bytes(),
+            password.as_bytes(),
+        ])
     }
 
     /// Whether `password` is that of `user`, whose hash is `hash`; argon2 runs away from the
@@ -163,7 +159,7 @@ impl PasswordCache {
         hash: &str,
     ) -> Result<bool> {
         // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
-        let mac = self.mac(user, password, hash)?;
+        let mac = self.mac(user, password, hash);
         if self.is_remembered(&mac, host.clock.monotonic()) {
             return Ok(true);
         }
@@ -287,7 +283,7 @@ mod tests {
             !cache
                 .verified
                 .lock()
-                .contains_key(&cache.mac("anns", "ecret", &hash).unwrap())
+                .contains_key(&cache.mac("anns", "ecret", &hash))
         );
     }
 

@@ -3,9 +3,9 @@
 //! A principal says who presented which credential, and nothing of what they may do: that is looked
 //! up when a decision is made, so a change of rights counts at once.
 
-use crate::Policy;
+use crate::{IdentityFacts, Policy};
 use std::sync::Arc;
-use trestle_core::{AccountId, Owner, Timestamp};
+use trestle_core::{AccountId, Owner, Sequence, Timestamp};
 
 /// What kind of principal it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum PrincipalKind {
         /// The session's name.
         session: String,
     },
+}
+
+/// A token that was presented, or one whose keys were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Borne {
+    /// Its id.
+    pub id: String,
+    /// When it ends.
+    pub expires: Timestamp,
 }
 
 /// Who asks.
@@ -52,6 +61,10 @@ pub struct Principal {
     pub session_policies: Vec<Arc<Policy>>,
     /// When the token was issued that was presented, if it was one.
     pub issued: Option<Timestamp>,
+    /// That token.
+    pub token: Option<Borne>,
+    /// What was known of it when the credential was resolved, at this revision of identities.
+    known: Option<(Sequence, Arc<IdentityFacts>)>,
 }
 
 impl Principal {
@@ -70,6 +83,8 @@ impl Principal {
             access_key: None,
             session_policies: Vec::new(),
             issued: None,
+            token: None,
+            known: None,
         }
     }
 
@@ -107,6 +122,20 @@ impl Principal {
             user,
             ..Principal::anonymous()
         }
+    }
+
+    /// Keeps what is known of it at a revision of identities, so that a decision at the same revision
+    /// need not look it up again.
+    #[must_use]
+    pub fn known(mut self, revision: Sequence, facts: Arc<IdentityFacts>) -> Self {
+        self.known = Some((revision, facts));
+        self
+    }
+
+    /// What is known of it at just this revision of identities, if it was kept.
+    pub fn known_at(&self, revision: Sequence) -> Option<&Arc<IdentityFacts>> {
+        let (of, facts) = self.known.as_ref()?;
+        (*of == revision).then_some(facts)
     }
 
     /// What kind it is.

@@ -70,7 +70,10 @@ impl Throttle {
 
     /// A password was right.
     pub fn right(&self, user: &str, source: Option<IpAddr>) {
-        self.wrong.lock().remove(&(user.to_owned(), source));
+        let mut wrong = self.wrong.lock();
+        if !wrong.is_empty() {
+            wrong.remove(&(user.to_owned(), source));
+        }
     }
 }
 

@@ -5,11 +5,10 @@
 //! check one without asking anybody; what it says of rights is never trusted, those are looked up.
 
 use crate::SecretKey;
+use crate::keyed::Keyed;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use trestle_core::{Error, ErrorKind, Result, Timestamp};
 
@@ -67,6 +66,9 @@ pub struct Token {
     /// The role that the user took.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub role: Option<TakenRole>,
+    /// The id of the token by which the role was taken: that one's end is this one's, too.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 impl Token {
@@ -74,12 +76,12 @@ impl Token {
     ///
     /// # Errors
     /// `TooLarge` when its policies are too many.
-    pub fn sign(&self, key: &[u8; 32]) -> Result<String> {
+    pub fn sign(&self, key: &TokenKey) -> Result<String> {
         let payload = serde_json::to_vec(self).map_err(|error| {
             Error::new(ErrorKind::Internal, "a token cannot be written").with_source(error)
         })?;
         let payload = URL_SAFE_NO_PAD.encode(payload);
-        let signature = URL_SAFE_NO_PAD.encode(mac(key, BEARER, payload.as_bytes()));
+        let signature = URL_SAFE_NO_PAD.encode(key.mac(BEARER, payload.as_bytes()));
         let token = format!("{PREFIX}{payload}.{signature}");
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::new(
@@ -96,23 +98,43 @@ impl Token {
     }
 
     /// The secret key that goes with it: nobody has to keep it.
-    pub fn secret_key(&self, key: &[u8; 32]) -> SecretKey {
-        SecretKey::new(URL_SAFE_NO_PAD.encode(mac(key, SECRET, self.id.as_bytes())))
+    pub fn secret_key(&self, key: &TokenKey) -> SecretKey {
+        SecretKey::new(URL_SAFE_NO_PAD.encode(key.mac(SECRET, self.id.as_bytes())))
     }
 
-    /// Reads a token that was signed with this key and is valid now; none for any other text.
-    pub fn verify(text: &str, key: &[u8; 32], now: Timestamp) -> Option<Token> {
+    /// Whether its time is over.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires <= now.0
+    }
+}
+
+/// A text that was signed with the key of tokens. What it says was not read yet.
+#[derive(Clone, Copy)]
+pub struct SealedToken<'a> {
+    payload: &'a str,
+    mac: [u8; 32],
+}
+
+impl<'a> SealedToken<'a> {
+    /// Checks the signature of a text; none for any that was not signed with this key.
+    pub fn check(text: &'a str, key: &TokenKey) -> Option<SealedToken<'a>> {
         if text.len() > TOKEN_BYTES_MAX {
             return None;
         }
         let (payload, signature) = text.strip_prefix(PREFIX)?.split_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let right = mac(key, BEARER, payload.as_bytes()).ct_eq(&signature);
-        if !bool::from(right) {
-            return None;
-        }
-        let token: Token = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        (now.0 < token.expires).then_some(token)
+        let mac = key.mac(BEARER, payload.as_bytes());
+        bool::from(mac.ct_eq(&signature)).then_some(SealedToken { payload, mac })
+    }
+
+    /// What tells it from any other token.
+    pub fn mac(&self) -> [u8; 32] {
+        self.mac
+    }
+
+    /// What it says, whether it has ended or not.
+    pub fn read(&self) -> Option<Token> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(self.payload).ok()?).ok()
     }
 }
 
@@ -120,13 +142,25 @@ impl Token {
 const BEARER: &[u8] = b"trestle bearer token\0";
 const SECRET: &[u8] = b"trestle secret of a token\0";
 
-fn mac(key: &[u8; 32], purpose: &[u8], message: &[u8]) -> [u8; 32] {
-    // Any length of key will do.
-    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
-        mac.update(purpose);
-        mac.update(message);
-        mac.finalize().into_bytes().into()
-    })
+/// The key that tokens are signed with. Never shown.
+#[derive(Clone)]
+pub struct TokenKey(Keyed);
+
+impl std::fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenKey")
+    }
+}
+
+impl TokenKey {
+    /// Of 32 bytes.
+    pub fn new(key: &[u8; 32]) -> Self {
+        TokenKey(Keyed::new(key))
+    }
+
+    fn mac(&self, purpose: &[u8], message: &[u8]) -> [u8; 32] {
+        self.0.mac(&[purpose, message])
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +177,16 @@ mod tests {
             expires: 100,
             policies: vec!["{}".to_owned()],
             role: None,
+            parent: None,
         }
+    }
+
+    fn key(byte: u8) -> TokenKey {
+        TokenKey::new(&[byte; 32])
+    }
+
+    fn read(text: &str, byte: u8) -> Option<Token> {
+        SealedToken::check(text, &key(byte))?.read()
     }
 
     #[test]
@@ -151,37 +194,34 @@ mod tests {
         let (one, mut other) = (token(), token());
         other.id = "0b".to_owned();
         assert_eq!(one.access_key(), "TST0a");
-        let secret = |token: &Token, key| token.secret_key(&[key; 32]).expose().to_owned();
+        let secret = |token: &Token, byte| token.secret_key(&key(byte)).expose().to_owned();
         assert_eq!(secret(&one, 7), secret(&one, 7));
         assert_ne!(secret(&one, 7), secret(&other, 7));
         assert_ne!(secret(&one, 7), secret(&one, 8));
-        let text = one.sign(&[7; 32]).unwrap();
+        let text = one.sign(&key(7)).unwrap();
         assert!(!text.contains(&secret(&one, 7)));
     }
 
     #[test]
     fn a_token_is_valid_until_it_ends_under_its_key_alone() {
-        let text = token().sign(&[7; 32]).unwrap();
-        let at = |key: u8, now| Token::verify(&text, &[key; 32], Timestamp(now));
-        assert_eq!(at(7, 99), Some(token()));
-        assert_eq!((at(7, 100), at(8, 99)), (None, None));
+        let text = token().sign(&key(7)).unwrap();
+        assert_eq!(read(&text, 7), Some(token()));
+        assert_eq!(read(&text, 8), None);
+        let ended = |now| token().has_ended(Timestamp(now));
+        assert_eq!((ended(99), ended(100)), (false, true));
     }
 
     #[test]
     fn every_changed_byte_voids_it() {
-        let text = token().sign(&[7; 32]).unwrap();
+        let text = token().sign(&key(7)).unwrap();
         for place in 0..text.len() {
             for change in [1, 2, 0x20] {
                 let mut bytes = text.clone().into_bytes();
                 bytes[place] ^= change;
                 let changed = String::from_utf8(bytes).unwrap();
-                assert_eq!(
-                    Token::verify(&changed, &[7; 32], Timestamp(0)),
-                    None,
-                    "{changed}"
-                );
+                assert_eq!(read(&changed, 7), None, "{changed}");
             }
-            assert_eq!(Token::verify(&text[..place], &[7; 32], Timestamp(0)), None);
+            assert_eq!(read(&text[..place], 7), None);
         }
         for more in [
             "",
@@ -191,7 +231,7 @@ mod tests {
             &format!("{text}x"),
             &format!("{text}="),
         ] {
-            assert_eq!(Token::verify(more, &[7; 32], Timestamp(0)), None);
+            assert_eq!(read(more, 7), None);
         }
     }
 
@@ -199,16 +239,13 @@ mod tests {
     fn a_token_is_bounded() {
         let mut token = token();
         token.policies = vec!["x".repeat(TOKEN_BYTES_MAX)];
-        assert_eq!(
-            token.sign(&[7; 32]).unwrap_err().kind(),
-            ErrorKind::TooLarge
-        );
+        assert_eq!(token.sign(&key(7)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_answered(text in "(tr1\\.)?[A-Za-z0-9_.-]{0,60}") {
-            proptest::prop_assert_eq!(Token::verify(&text, &[7; 32], Timestamp(0)), None);
+            proptest::prop_assert_eq!(read(&text, 7), None);
         }
     }
 }

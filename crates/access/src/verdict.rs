@@ -204,7 +204,7 @@ impl<'a> Case<'a> {
     fn new(asked: &'a Asked, facts: &'a Facts) -> Self {
         let identity = facts.identity.as_deref();
         Case {
-            asking: Asking { asked, facts },
+            asking: Asking::new(asked, facts),
             asked,
             facts,
             // Who creates a bucket is not asked what somebody else's of that name says.
@@ -240,7 +240,7 @@ impl<'a> Case<'a> {
         self.policies()
             .map(|(_, policy)| policy)
             .chain(bucket)
-            .any(|policy| policy.needs_object(self.asked))
+            .any(|policy| policy.needs_object(self.asked.action))
             || !self.asked.principal.is_root()
                 && self.bucket.is_some_and(|b| b.ownership.is_of_writers())
                 && self.is_of_object_s_owner()
@@ -254,14 +254,16 @@ impl<'a> Case<'a> {
     }
 
     /// The policies of who asks, and of the session.
-    fn policies(&self) -> impl Iterator<Item = (PolicyPlace, &'a Policy)> {
-        let identity = self.identity.into_iter().flat_map(|i| &i.policies);
-        let identity = identity.map(|attached| {
-            let place = PolicyPlace::Identity(attached.name.clone());
-            (place, &*attached.policy)
-        });
+    fn policies(&self) -> impl Iterator<Item = (Standing<'a>, &'a Policy)> {
         let session = self.asked.principal.session_policies.iter();
-        identity.chain(session.map(|policy| (PolicyPlace::Session, &**policy)))
+        self.attached()
+            .chain(session.map(|policy| (Standing::Session, &**policy)))
+    }
+
+    /// The policies of who asks.
+    fn attached(&self) -> impl Iterator<Item = (Standing<'a>, &'a Policy)> {
+        let attached = self.identity.into_iter().flat_map(|i| &i.policies);
+        attached.map(|one| (Standing::Identity(&one.name), &*one.policy))
     }
 
     fn bucket_policy(&self) -> Option<&'a Policy> {
@@ -283,12 +285,11 @@ impl<'a> Case<'a> {
     }
 
     fn denied_by_policy(&self) -> Option<Reason> {
-        let bucket = self.bucket_policy().map(|p| (PolicyPlace::Bucket, p));
+        let bucket = self.bucket_policy().map(|p| (Standing::Bucket, p));
         let trust = self.facts.trust.as_deref();
-        let trust = trust.map(|policy| (PolicyPlace::Trust, policy));
+        let trust = trust.map(|policy| (Standing::Trust, policy));
         for (place, policy) in self.policies().chain(bucket).chain(trust) {
-            let mut spoken = policy.spoken(&self.asking);
-            if let Some(spoken) = spoken.find(|s| s.statement.effect == Effect::Deny) {
+            if let Some(spoken) = policy.spoken(Effect::Deny, &self.asking).next() {
                 return Some(reason(place, &spoken));
             }
         }
@@ -342,8 +343,8 @@ impl<'a> Case<'a> {
     /// Each policy of the session must allow what is allowed.
     fn within_session(&self, verdict: Verdict) -> Verdict {
         let allows = |policy: &Policy| {
-            let mut spoken = policy.spoken(&self.asking);
-            spoken.any(|s| s.statement.effect == Effect::Allow)
+            let mut spoken = policy.spoken(Effect::Allow, &self.asking);
+            spoken.next().is_some()
         };
         match verdict {
             Verdict::Allowed(_)
@@ -406,13 +407,12 @@ impl<'a> Case<'a> {
     /// person within its account; others must be allowed to use it, too.
     fn may_assume(&self) -> Option<Reason> {
         let (identity, trust) = (self.identity?, self.facts.trust.as_deref()?);
-        let allowing = trust.spoken(&self.asking);
-        let allowing = allowing.filter(|s| s.statement.effect == Effect::Allow);
+        let allowing = trust.spoken(Effect::Allow, &self.asking);
         let widest = allowing.max_by_key(|spoken| spoken.naming)?;
         let own = self.owner().as_ref() == self.asked.principal.account();
         let enough = own && widest.naming != Naming::Account;
         let used = || identity.admin || identity.reseller_admin || self.by_identity().is_some();
-        (enough || used()).then(|| reason(PolicyPlace::Trust, &widest))
+        (enough || used()).then(|| reason(Standing::Trust, &widest))
     }
 
     /// What grants it.
@@ -457,12 +457,8 @@ impl<'a> Case<'a> {
     }
 
     fn by_identity(&self) -> Option<Reason> {
-        for (place, policy) in self.policies() {
-            if place == PolicyPlace::Session {
-                continue;
-            }
-            let mut spoken = policy.spoken(&self.asking);
-            if let Some(spoken) = spoken.find(|s| s.statement.effect == Effect::Allow) {
+        for (place, policy) in self.attached() {
+            if let Some(spoken) = policy.spoken(Effect::Allow, &self.asking).next() {
                 return Some(reason(place, &spoken));
             }
         }
@@ -480,10 +476,9 @@ impl<'a> Case<'a> {
         if bucket.public_access.restrict_public_buckets && !own && policy.is_public() {
             return None;
         }
-        let allowing = policy.spoken(&self.asking);
-        let allowing = allowing.filter(|s| s.statement.effect == Effect::Allow);
+        let allowing = policy.spoken(Effect::Allow, &self.asking);
         let widest = allowing.max_by_key(|spoken| spoken.naming)?;
-        Some((widest.naming, reason(PolicyPlace::Bucket, &widest)))
+        Some((widest.naming, reason(Standing::Bucket, &widest)))
     }
 
     fn by_acl(&self) -> Option<(Admission, Reason)> {
@@ -530,9 +525,23 @@ impl<'a> Case<'a> {
     }
 }
 
-fn reason(policy: PolicyPlace, spoken: &Spoken<'_>) -> Reason {
+/// Where a policy stands, while it is being looked at.
+#[derive(Clone, Copy)]
+enum Standing<'a> {
+    Identity(&'a str),
+    Bucket,
+    Session,
+    Trust,
+}
+
+fn reason(place: Standing<'_>, spoken: &Spoken<'_>) -> Reason {
     Reason::Statement {
-        policy,
+        policy: match place {
+            Standing::Identity(name) => PolicyPlace::Identity(name.to_owned()),
+            Standing::Bucket => PolicyPlace::Bucket,
+            Standing::Session => PolicyPlace::Session,
+            Standing::Trust => PolicyPlace::Trust,
+        },
         index: spoken.index,
         sid: spoken.statement.sid.clone().filter(|sid| !sid.is_empty()),
     }

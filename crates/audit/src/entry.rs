@@ -109,6 +109,48 @@ pub(crate) fn decided(asked: &Asked, verdict: &Verdict) -> Option<String> {
     })
 }
 
+/// The fields of a token that was issued.
+pub(crate) fn issued(
+    at: Timestamp,
+    to: &Principal,
+    access_key: &str,
+    role: Option<&str>,
+) -> Option<String> {
+    #[derive(Serialize)]
+    struct Issued<'a> {
+        time: String,
+        issued: &'a str,
+        who: Who<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<&'a str>,
+    }
+    fields(&Issued {
+        time: time(at),
+        issued: access_key,
+        who: who(to),
+        role,
+    })
+}
+
+/// The fields of a token that was revoked.
+pub(crate) fn revoked(at: Timestamp, access_key: &str) -> Option<String> {
+    #[derive(Serialize)]
+    struct Revoked<'a> {
+        time: String,
+        revoked: &'a str,
+    }
+    fields(&Revoked {
+        time: time(at),
+        revoked: access_key,
+    })
+}
+
+/// The fields of what was left out of a minute.
+pub(crate) fn left_out(at: Timestamp, (denied, refused): (u64, u64)) -> String {
+    let time = time(at);
+    format!("\"time\":\"{time}\",\"left_out\":{{\"anonymous\":{denied},\"refused\":{refused}}}")
+}
+
 /// The fields of a credential that was refused.
 pub(crate) fn refused(
     at: Timestamp,

@@ -6,8 +6,9 @@
 //!
 //! An entry is a decision, and no outcome: what was allowed may still have failed. Nothing secret is
 //! in it. Writing never makes a request wait: beyond what waits, entries are counted as lost, and
-//! the log says so.
+//! the log says so. What anybody can cause has a budget, beyond which it is counted, too.
 
+mod budget;
 mod chain;
 mod entry;
 mod files;

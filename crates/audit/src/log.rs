@@ -1,5 +1,6 @@
 //! Writing: entries wait in a bounded queue for the one worker that appends them.
 
+use crate::budget::{Budget, Kind};
 use crate::chain::{self, Chain};
 use crate::entry::{self, Scope};
 use crate::files;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
-use trestle_access::{Asked, Auditor, Verdict};
+use trestle_access::{Asked, Auditor, Principal, Verdict};
 use trestle_host::{Clock, Disk, File, Host, OpenMode};
 
 /// Entries that wait.
@@ -41,7 +42,14 @@ pub struct AuditLog {
     scope: Scope,
     clock: Arc<dyn Clock>,
     sender: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What is not in the log as entries.
+#[derive(Default)]
+struct Counts {
+    lost: AtomicU64,
+    budget: Budget,
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -58,14 +66,14 @@ impl AuditLog {
     pub fn open(host: &Host, data: &Path, settings: Settings) -> io::Result<Arc<AuditLog>> {
         let writer = Writer::open(host, &data.join(files::FOLDER), settings.files_max)?;
         let (sender, receiver) = sync_channel(WAITING_MAX);
-        let lost = Arc::new(AtomicU64::new(0));
-        let work = run(writer, receiver, lost.clone());
+        let counts = Arc::new(Counts::default());
+        let work = run(writer, receiver, counts.clone());
         host.spawn.worker("audit", Box::pin(work))?;
         Ok(Arc::new(AuditLog {
             scope: settings.scope,
             clock: host.clock.clone(),
             sender,
-            lost,
+            counts,
         }))
     }
 
@@ -81,24 +89,49 @@ impl AuditLog {
     fn send(&self, fields: Option<String>) {
         let sent = fields.map(|fields| self.sender.try_send(Message::Entry(fields)));
         if !matches!(sent, Some(Ok(()))) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether an entry of a kind that anybody can cause is to be written.
+    fn has_room(&self, kind: Kind) -> bool {
+        let now = self.clock.now();
+        let (room, over) = self.counts.budget.take(now, kind);
+        if let Some(left_out) = over {
+            self.send(Some(entry::left_out(now, left_out)));
+        }
+        room
     }
 }
 
 impl Auditor for AuditLog {
     fn decided(&self, asked: &Asked, verdict: &Verdict) {
-        if self.scope.holds(asked, verdict) {
+        if !self.scope.holds(asked, verdict) {
+            return;
+        }
+        let denied = !matches!(verdict, Verdict::Allowed(_));
+        if !(denied && asked.principal.is_anonymous()) || self.has_room(Kind::Anonymous) {
             self.send(entry::decided(asked, verdict));
         }
     }
 
     fn refused(&self, kind: &str, name: &str, source: Option<IpAddr>) {
-        self.send(entry::refused(self.clock.now(), kind, name, source));
+        if self.has_room(Kind::Refused) {
+            self.send(entry::refused(self.clock.now(), kind, name, source));
+        }
+    }
+
+    fn issued(&self, to: &Principal, access_key: &str, role: Option<&str>) {
+        self.send(entry::issued(self.clock.now(), to, access_key, role));
+    }
+
+    fn revoked(&self, access_key: &str) {
+        self.send(entry::revoked(self.clock.now(), access_key));
     }
 }
 
-async fn run(mut writer: Writer, receiver: Receiver<Message>, lost: Arc<AtomicU64>) {
+async fn run(mut writer: Writer, receiver: Receiver<Message>, counts: Arc<Counts>) {
+    let Counts { lost, budget } = &*counts;
     loop {
         let mut closing = None;
         let mut batch = Vec::new();
@@ -115,9 +148,15 @@ async fn run(mut writer: Writer, receiver: Receiver<Message>, lost: Arc<AtomicU6
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         };
+        let now = writer.clock.now();
+        let left_out = match ended || closing.is_some() {
+            true => budget.end(),
+            false => budget.turn(now),
+        };
+        batch.extend(left_out.map(|left_out| entry::left_out(now, left_out)));
         let gone = lost.swap(0, Ordering::Relaxed);
         if gone > 0 {
-            let time = entry::time(writer.clock.now());
+            let time = entry::time(now);
             batch.push(format!("\"time\":\"{time}\",\"lost\":{gone}"));
         }
         if let Err(error) = writer.append(&batch) {

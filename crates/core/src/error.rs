@@ -98,6 +98,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The principal may not do this.
     Forbidden,
+    /// The credential was a right one until its time was over.
+    Expired,
     /// A retention or a legal hold protects it.
     Locked,
     /// The bucket or the account would hold more than its quota allows.

@@ -100,6 +100,7 @@ impl From<&Error> for Problem {
                     Err(_) => problem,
                 }
             }
+            ErrorKind::Expired => Problem::unauthorized(error.message()),
             ErrorKind::NoSpace => {
                 tracing::warn!(%error, "a write was refused");
                 Problem::new(status, "no space is left for writes")
@@ -138,6 +139,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::InvalidPartOrder
         | ErrorKind::PartTooSmall { .. } => StatusCode::BAD_REQUEST,
         ErrorKind::Forbidden | ErrorKind::Locked | ErrorKind::WrongKey => StatusCode::FORBIDDEN,
+        ErrorKind::Expired => StatusCode::UNAUTHORIZED,
         ErrorKind::NotFound(_) => StatusCode::NOT_FOUND,
         ErrorKind::AlreadyExists(_)
         | ErrorKind::NotEmpty
@@ -163,6 +165,7 @@ mod tests {
     fn each_meaning_has_its_status_and_secrets_stay_inside() {
         for (kind, status) in [
             (ErrorKind::InvalidInput, 400),
+            (ErrorKind::Expired, 401),
             (ErrorKind::InvalidPart { number: 1 }, 400),
             (ErrorKind::WrongKey, 403),
             (ErrorKind::Locked, 403),

@@ -11,12 +11,14 @@ use crate::headers;
 use crate::time::iso_time;
 use http::HeaderMap;
 use http::request::Parts;
+use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_access::{
     ChunkChain, Payload, Presented, Principal, RawRequest, Scope, SecretKey, SignatureError,
     SignedForm,
 };
 use trestle_core::{Digest, DigestAlgorithm, Hasher};
+use trestle_http::Client;
 
 /// The service that signatures are for.
 const SERVICE: &str = "s3";
@@ -30,6 +32,17 @@ pub(crate) struct Authenticated {
     pub(crate) version: Option<&'static str>,
     /// `REST-HEADER`, `REST-QUERY-STRING` or `POST`.
     pub(crate) way: &'static str,
+}
+
+/// An access key as it was presented.
+#[derive(Clone, Debug)]
+pub struct PresentedKey {
+    /// The key.
+    pub access_key: String,
+    /// The session's token, of a key for a while.
+    pub token: Option<String>,
+    /// Where it comes from.
+    pub source: Option<IpAddr>,
 }
 
 /// A key that is known: its secret, and whose it is.
@@ -54,6 +67,7 @@ impl S3 {
             headers: &list,
             host_bucket,
         };
+        let source = parts.extensions.get::<Client>().map(|one| one.address);
         match Presented::of(&raw, &self.scope()).map_err(refused)? {
             Presented::Nothing => Ok(Authenticated {
                 principal: Arc::new(Principal::anonymous()),
@@ -63,12 +77,12 @@ impl S3 {
                 way: "REST-HEADER",
             }),
             Presented::V4(signed) => {
-                let (secret, principal) = self
-                    .key(signed.access_key(), signed.session_token())
-                    .await?;
-                let chain = signed
-                    .verify(&secret, &self.signing_keys)
-                    .map_err(refused)?;
+                let key = presented(signed.access_key(), signed.session_token(), source);
+                let (secret, principal) = self.key(key).await?;
+                let chain = signed.verify(&secret).map_err(|error| {
+                    self.note(&error, signed.access_key(), source);
+                    refused(error)
+                })?;
                 Ok(Authenticated {
                     principal,
                     payload: signed.payload().clone(),
@@ -79,11 +93,14 @@ impl S3 {
             }
             Presented::V2(signed) => {
                 self.check_v2()?;
-                let (secret, principal) = self
-                    .key(signed.access_key(), signed.session_token())
-                    .await?;
+                let key = presented(signed.access_key(), signed.session_token(), source);
+                let (secret, principal) = self.key(key).await?;
                 if let Err(error) = signed.verify(&secret) {
-                    verify_as_folder(&raw, &self.scope(), &secret).ok_or_else(|| refused(error))?;
+                    let folder = verify_as_folder(&raw, &self.scope(), &secret);
+                    folder.ok_or_else(|| {
+                        self.note(&error, signed.access_key(), source);
+                        refused(error)
+                    })?;
                 }
                 Ok(Authenticated {
                     principal,
@@ -100,6 +117,7 @@ impl S3 {
     pub(crate) async fn authenticate_form(
         &self,
         fields: &Fields,
+        source: Option<IpAddr>,
     ) -> Result<(Arc<Principal>, Option<Vec<u8>>), S3Error> {
         let of_form = |error: SignatureError| match error {
             SignatureError::MalformedQuery(why) => S3Error::argument("POST", "", &why),
@@ -114,12 +132,12 @@ impl S3 {
                 if fields.get("awsaccesskeyid").is_some() {
                     self.check_v2()?;
                 }
-                let (secret, principal) = self
-                    .key(signed.access_key(), signed.session_token())
-                    .await?;
-                let policy = signed
-                    .verify(&secret, &self.signing_keys)
-                    .map_err(of_form)?;
+                let key = presented(signed.access_key(), signed.session_token(), source);
+                let (secret, principal) = self.key(key).await?;
+                let policy = signed.verify(&secret).map_err(|error| {
+                    self.note(&error, signed.access_key(), source);
+                    of_form(error)
+                })?;
                 Ok((principal, Some(policy)))
             }
         }
@@ -144,9 +162,17 @@ impl S3 {
         }
     }
 
-    async fn key(&self, access_key: &str, token: Option<&str>) -> Result<KnownKey, S3Error> {
-        let found = (self.keys)(access_key.to_owned(), token.map(str::to_owned)).await?;
-        if token.is_some() {
+    /// Has it written down that somebody signed with a wrong secret.
+    fn note(&self, error: &SignatureError, access_key: &str, source: Option<IpAddr>) {
+        if matches!(error, SignatureError::Mismatch { .. }) {
+            self.store.audit_refused("signature", access_key, source);
+        }
+    }
+
+    async fn key(&self, presented: PresentedKey) -> Result<KnownKey, S3Error> {
+        let (access_key, with_token) = (presented.access_key.clone(), presented.token.is_some());
+        let found = (self.keys)(presented).await?;
+        if with_token {
             return found.ok_or_else(|| {
                 S3Error::new(
                     Code::InvalidToken,
@@ -161,6 +187,14 @@ impl S3 {
             )
             .field("AWSAccessKeyId", access_key)
         })
+    }
+}
+
+fn presented(access_key: &str, token: Option<&str>, source: Option<IpAddr>) -> PresentedKey {
+    PresentedKey {
+        access_key: access_key.to_owned(),
+        token: token.map(str::to_owned),
+        source,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The dialect: from a request to its answer.
 
-use crate::authenticate::KnownKey;
+use crate::authenticate::{KnownKey, PresentedKey};
 use crate::call::{self, Call, Target};
 use crate::checksum::{self, Declared};
 use crate::error::{Code, Named, S3Error};
@@ -11,14 +11,12 @@ use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use std::sync::Arc;
-use trestle_access::SigningKeys;
 use trestle_core::{AccountId, BucketName, Result};
 use trestle_http::{Body, Client, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
-pub type KeyOf =
-    dyn Fn(String, Option<String>) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
+pub type KeyOf = dyn Fn(PresentedKey) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
 
 /// How a grant names an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +67,6 @@ pub struct S3 {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyOf>,
     pub(crate) accounts: Arc<AccountOf>,
-    pub(crate) signing_keys: SigningKeys,
     pub(crate) settings: Settings,
 }
 
@@ -91,7 +88,6 @@ impl S3 {
             store,
             keys,
             accounts,
-            signing_keys: SigningKeys::default(),
             settings,
         }
     }

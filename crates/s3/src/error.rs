@@ -43,6 +43,7 @@ codes! {
     ConditionalRequestConflict 409,
     EntityTooLarge 400,
     EntityTooSmall 400,
+    ExpiredToken 400,
     IncompleteBody 400,
     InsufficientStorage 507,
     InternalError 500,
@@ -264,6 +265,9 @@ impl From<Error> for S3Error {
             .field("ProposedSize", length.to_string())
             .field("MinSizeAllowed", "5242880"),
             ErrorKind::Forbidden => S3Error::new(Code::AccessDenied, "Access Denied"),
+            ErrorKind::Expired => {
+                S3Error::new(Code::ExpiredToken, "The provided token has expired.")
+            }
             ErrorKind::Conflict => S3Error::new(
                 Code::ConditionalRequestConflict,
                 "A conflicting operation is in progress on this resource; try again.",

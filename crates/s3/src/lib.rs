@@ -42,5 +42,5 @@ mod time;
 mod upload;
 mod write;
 
-pub use authenticate::KnownKey;
+pub use authenticate::{KnownKey, PresentedKey};
 pub use dialect::{AccountBy, AccountOf, KeyOf, S3, Settings};

@@ -98,7 +98,8 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     }
     let body = call.take_body()?;
     let mut form = form::read(&kind, body).await?;
-    let (principal, policy) = call.s3.authenticate_form(&form.fields).await?;
+    let source = call.context.source;
+    let (principal, policy) = call.s3.authenticate_form(&form.fields, source).await?;
     call.principal = principal;
     // The file's name may be a part of the key that the policy speaks of.
     let key = key(&form.fields, form.file.filename.as_deref())?;

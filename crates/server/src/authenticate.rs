@@ -7,7 +7,7 @@ use trestle_access::Principal;
 use trestle_core::{AccountId, Result};
 use trestle_http::{BasicCredentials, Credentials, Presented};
 use trestle_rest::Authenticate;
-use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey};
+use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey, PresentedKey};
 use trestle_store::Identities;
 
 /// Passwords, tokens and certificates; nobody in particular when there is none of these.
@@ -47,8 +47,8 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
                 .password(&user, &password, presented.source)
                 .await
         }
-        (Some(Credentials::Bearer(token)), _) => identities.bearer(&token).await,
-        (None, Some(certificate)) => identities.certificate(&certificate).await,
+        (Some(Credentials::Bearer(token)), _) => identities.bearer(&token, presented.source).await,
+        (None, Some(certificate)) => identities.certificate(&certificate, presented.source).await,
         (None, None) => Ok(Some(Arc::new(Principal::anonymous()))),
     }
 }
@@ -57,12 +57,17 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
 pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
     let identities = identities.clone();
     Arc::new(
-        move |key: String, token: Option<String>| -> BoxFuture<'static, Result<Option<KnownKey>>> {
+        move |presented: PresentedKey| -> BoxFuture<'static, Result<Option<KnownKey>>> {
             let identities = identities.clone();
             Box::pin(async move {
+                let PresentedKey {
+                    access_key,
+                    token,
+                    source,
+                } = presented;
                 match token {
-                    Some(token) => identities.session_key(&key, &token).await,
-                    None => identities.access_key(&key).await,
+                    Some(token) => identities.session_key(&access_key, &token, source).await,
+                    None => identities.access_key(&access_key, source).await,
                 }
             })
         },

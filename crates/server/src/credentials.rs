@@ -106,7 +106,7 @@ async fn compare(root: &User, identities: &Identities, config: &Config) -> Resul
             Some(_) => Err("root_secret_key needs root_access_key".to_owned()),
         };
     };
-    let known = identities.access_key(given).await.map_err(failed)?;
+    let known = identities.access_key(given, None).await.map_err(failed)?;
     let Some((secret, _)) = known.filter(|(_, principal)| principal.is_root()) else {
         return differs("access_key");
     };

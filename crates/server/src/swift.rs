@@ -52,9 +52,13 @@ impl Identify for Users {
         })
     }
 
-    fn resolve(&self, token: &str) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
+    fn resolve(
+        &self,
+        token: &str,
+        source: Option<IpAddr>,
+    ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
         let identities = self.0.clone();
         let token = token.to_owned();
-        Box::pin(async move { identities.bearer(&token).await })
+        Box::pin(async move { identities.bearer(&token, source).await })
     }
 }

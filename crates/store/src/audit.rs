@@ -3,7 +3,7 @@
 use crate::store::Store;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use trestle_access::{Asked, Auditor, Verdict};
+use trestle_access::{Asked, Auditor, Principal, Verdict};
 
 /// The auditor, once there is one.
 #[derive(Clone, Default)]
@@ -25,6 +25,18 @@ impl Audit {
     pub(crate) fn refused(&self, kind: &str, name: &str, source: Option<IpAddr>) {
         if let Some(auditor) = self.0.get() {
             auditor.refused(kind, name, source);
+        }
+    }
+
+    pub(crate) fn issued(&self, to: &Principal, access_key: &str, role: Option<&str>) {
+        if let Some(auditor) = self.0.get() {
+            auditor.issued(to, access_key, role);
+        }
+    }
+
+    pub(crate) fn revoked(&self, access_key: &str) {
+        if let Some(auditor) = self.0.get() {
+            auditor.revoked(access_key);
         }
     }
 }

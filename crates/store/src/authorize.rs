@@ -5,7 +5,7 @@
 //! What a verb found is what its commit expects, so a right that is taken away meanwhile is never
 //! used.
 
-use crate::identity;
+use crate::identity::{self, Moment};
 use crate::properties::{BucketProperties, PublicAccessBlock};
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use std::sync::Arc;
@@ -28,13 +28,15 @@ impl Store {
     /// `Forbidden`; `NotFound(Bucket)` when what is not there does not allow it; `Corrupt` when what
     /// decides it cannot be read.
     pub async fn authorize(&self, asked: Asked) -> Result<Grant> {
+        let asked = Arc::new(asked);
         let read = self.snapshot().await?;
+        let moment = Moment::of(&*read).await?;
         let bucket = bucket_of(&*read, &asked).await?;
-        let facts = self.facts(&*read, &asked, bucket.as_ref()).await?;
-        let (mut verdict, mut decided) = trestle_access::judge(asked.clone(), &facts);
+        let facts = self.facts(moment, &asked, bucket.as_ref()).await?;
+        let (mut verdict, mut decided) = trestle_access::judge(&asked, &facts);
         if verdict == Verdict::NeedsMore {
-            let facts = self.more(&*read, &asked, bucket.as_ref(), facts).await?;
-            (verdict, decided) = trestle_access::judge(asked.clone(), &facts);
+            let facts = self.more(moment, &asked, bucket.as_ref(), facts).await?;
+            (verdict, decided) = trestle_access::judge(&asked, &facts);
         }
         self.audit.decided(&asked, &verdict);
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
@@ -58,8 +60,9 @@ impl Store {
         let read = self.snapshot().await?;
         self.confirm(&*read, grant, None, None).await?;
         let bucket = bucket_of(&*read, asked).await?;
-        let facts = self.facts(&*read, asked, bucket.as_ref()).await?;
-        let facts = self.more(&*read, asked, bucket.as_ref(), facts).await?;
+        let moment = Moment::of(&*read).await?;
+        let facts = self.facts(moment, asked, bucket.as_ref()).await?;
+        let facts = self.more(moment, asked, bucket.as_ref(), facts).await?;
         Ok(trestle_access::verdict(asked, &facts))
     }
 
@@ -75,16 +78,16 @@ impl Store {
         bucket: Option<&FoundBucket>,
         object: Option<&FoundObject>,
     ) -> Result<Expectation> {
-        let identities = identity::revision(read).await?;
+        let moment = Moment::of(read).await?;
         let found = object.map_or(Seen::Absent, Seen::There);
-        let now = revisions(identities, bucket, &found);
+        let now = revisions(moment.identities, bucket, &found);
         // An ordered list binds everybody, and was not looked for.
         let unread = object.is_some_and(|found| found.object.acl.is_some());
         if unread || !grant.rests_on(&now) {
             let asked = grant.asked();
-            let mut facts = self.facts(read, asked, bucket).await?;
+            let mut facts = self.facts(moment, asked, bucket).await?;
             (facts.revisions, facts.object) = (now, object_facts(found)?);
-            self.read_account_acl(read, asked, bucket, &mut facts)
+            self.read_account_acl(moment, asked, bucket, &mut facts)
                 .await?;
             let (verdict, confirmed) = grant.confirm(&facts);
             if confirmed.is_err() {
@@ -92,32 +95,32 @@ impl Store {
             }
             confirmed?;
         }
-        Ok(identity::expectation(identities))
+        Ok(identity::expectation(moment.identities))
     }
 
     /// What most decisions need: who asks, and the bucket.
     pub(crate) async fn facts(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         asked: &Asked,
         bucket: Option<&FoundBucket>,
     ) -> Result<Facts> {
-        let known = self.known_of(read, &asked.principal).await?;
+        let identity = self.identity_facts(moment, &asked.principal).await?;
         let mut found = bucket.map(|found| self.bucket_facts(found)).transpose()?;
         if let (Some(facts), Some(bucket)) = (&mut found, bucket) {
             let account = &bucket.bucket.owner.account;
-            let block = self.known_account(read, account).await?.block;
+            let block = self.known_account(moment, account).await?.block;
             if block != PublicAccessBlock::default() {
                 let facts = Arc::make_mut(facts);
                 facts.public_access = facts.public_access.or(identity::block_of(&block));
             }
         }
         Ok(Facts {
-            revisions: revisions(identity::revision(read).await?, bucket, &Seen::Unread),
-            identity: known.map(|known| known.facts.clone()),
+            revisions: revisions(moment.identities, bucket, &Seen::Unread),
+            identity,
             account_acl: Seen::Unread,
             bucket: found,
-            trust: self.known_trust(read, asked).await?,
+            trust: self.known_trust(moment, asked).await?,
             object: Seen::Unread,
         })
     }
@@ -125,28 +128,28 @@ impl Store {
     /// The rest: the account's ACL, and the object.
     async fn more(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         asked: &Asked,
         bucket: Option<&FoundBucket>,
         mut facts: Facts,
     ) -> Result<Facts> {
         let object = match (&asked.resource, bucket) {
             (Resource::Object(_, key), Some(found)) => {
-                store::find_object(read, &found.bucket, key).await?
+                store::find_object(moment.read, &found.bucket, key).await?
             }
             _ => None,
         };
         let object = object.as_ref().map_or(Seen::Absent, Seen::There);
         facts.revisions = revisions(facts.revisions.identities, bucket, &object);
         facts.object = object_facts(object)?;
-        self.read_account_acl(read, asked, bucket, &mut facts)
+        self.read_account_acl(moment, asked, bucket, &mut facts)
             .await?;
         Ok(facts)
     }
 
     pub(crate) async fn read_account_acl(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         asked: &Asked,
         bucket: Option<&FoundBucket>,
         facts: &mut Facts,
@@ -160,7 +163,7 @@ impl Store {
         };
         let acl = match account {
             None => None,
-            Some(account) => self.known_account(read, &account).await?.acl.clone(),
+            Some(account) => self.known_account(moment, &account).await?.acl.clone(),
         };
         facts.account_acl = acl.map_or(Seen::Absent, Seen::There);
         Ok(())

@@ -6,8 +6,9 @@
 
 use crate::audit::Audit;
 use crate::authorize::object_facts;
-use crate::identity;
+use crate::identity::{self, Moment};
 use crate::store::{FoundBucket, FoundObject, Store};
+use std::sync::Arc;
 use trestle_access::{Action, Asked, Facts, Grant, Resource, Seen};
 use trestle_core::{BucketName, Error, ErrorKind, Key, Result};
 use trestle_engine::MetaRead;
@@ -28,8 +29,9 @@ impl Store {
         asked: &Asked,
         bucket: &FoundBucket,
     ) -> Result<Decider> {
-        let mut facts = self.facts(read, asked, Some(bucket)).await?;
-        self.read_account_acl(read, asked, Some(bucket), &mut facts)
+        let moment = Moment::of(read).await?;
+        let mut facts = self.facts(moment, asked, Some(bucket)).await?;
+        self.read_account_acl(moment, asked, Some(bucket), &mut facts)
             .await?;
         Ok(Decider {
             asked: asked.clone(),
@@ -63,12 +65,12 @@ impl Decider {
             _ => Seen::Absent,
         };
         self.facts.object = object_facts(found)?;
-        let asked = Asked {
+        let asked = Arc::new(Asked {
             action,
             resource: Resource::Object(self.name.clone(), key.clone()),
             ..self.asked.clone()
-        };
-        let (verdict, granted) = trestle_access::judge(asked.clone(), &self.facts);
+        });
+        let (verdict, granted) = trestle_access::judge(&asked, &self.facts);
         if granted.is_err() {
             self.audit.decided(&asked, &verdict);
         }

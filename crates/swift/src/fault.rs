@@ -211,6 +211,7 @@ impl From<Error> for Fault {
             ErrorKind::DigestMismatch => 422,
             ErrorKind::IncompleteBody => 499,
             ErrorKind::TooLarge => 413,
+            ErrorKind::Expired => 401,
             ErrorKind::Forbidden | ErrorKind::Locked => 403,
             ErrorKind::QuotaExceeded => return Fault::html(413, "Upload exceeds quota."),
             ErrorKind::InvalidState => return Fault::text(409, error.message()),

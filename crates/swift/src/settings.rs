@@ -88,7 +88,11 @@ pub trait Identify: Send + Sync {
     fn issue(&self, principal: Arc<Principal>) -> BoxFuture<'static, Result<Issued>>;
 
     /// Whose token it is; none when it is nobody's, or no longer.
-    fn resolve(&self, token: &str) -> BoxFuture<'static, Result<Option<Arc<Principal>>>>;
+    fn resolve(
+        &self,
+        token: &str,
+        source: Option<IpAddr>,
+    ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>>;
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::who::Who;
 use crate::{account, auth, bulk, container, domain, formpost, info, object, staticweb, tempurl};
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
+use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_core::Timestamp;
 use trestle_host::Host;
@@ -156,9 +157,11 @@ impl Swift {
         let query = Query::parse(parts.uri.query())?;
         let account = self.prefixes.account(&target.account);
         let Some(account) = account else {
-            return Err(self.unknown_account(&parts.headers, &target).await?);
+            return Err(self
+                .unknown_account(&parts.headers, remote, &target)
+                .await?);
         };
-        let who = self.who(&parts.headers).await;
+        let who = self.who(&parts.headers, remote).await;
         let call = Call {
             swift: self.clone(),
             method,
@@ -186,25 +189,30 @@ impl Swift {
     }
 
     /// Nobody can be served in an account whose name has no known prefix.
-    async fn unknown_account(&self, headers: &HeaderMap, target: &Target) -> Outcome<Fault> {
-        Ok(match self.who(headers).await? {
+    async fn unknown_account(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+        target: &Target,
+    ) -> Outcome<Fault> {
+        Ok(match self.who(headers, source).await? {
             Some(_) => Fault::new(403),
             None => unauthorized(&target.account),
         })
     }
 
     /// Who presents which tokens; none when no token is presented.
-    async fn who(&self, headers: &HeaderMap) -> Outcome<Option<Who>> {
+    async fn who(&self, headers: &HeaderMap, source: Option<IpAddr>) -> Outcome<Option<Who>> {
         let token = presented(headers, "x-auth-token")?;
         let token = token.or(presented(headers, "x-storage-token")?);
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Ok(None);
         };
-        let Some(principal) = self.identify.resolve(token).await? else {
+        let Some(principal) = self.identify.resolve(token, source).await? else {
             return Err(Fault::new(401));
         };
         let service = match presented(headers, "x-service-token")? {
-            Some(token) => self.identify.resolve(token).await?,
+            Some(token) => self.identify.resolve(token, source).await?,
             None => None,
         };
         // A token that is narrowed lends nothing to another.

@@ -6,6 +6,7 @@
 use super::Asking;
 use super::json::Node;
 use super::pattern::Pattern;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Keys that may stand in a condition, in lower case; one that ends with `/` or `-` takes a name.
@@ -282,14 +283,14 @@ impl Condition {
             let absent = Wanted::Bool(values.is_none());
             return self.wanted.contains(&absent);
         }
-        let Some(values) = values.filter(|values| !values.is_empty()) else {
+        let Some(values) = values.filter(|values| values.iter().next().is_some()) else {
             return match self.set {
                 Some(Set::All) => true,
                 Some(Set::Any) => self.if_exists,
                 None => self.if_exists || self.negated,
             };
         };
-        let one = |value: &String| {
+        let one = |value: &str| {
             let matches = |wanted: &Wanted| self.compares(value, wanted, asking);
             self.wanted.iter().any(matches) != self.negated
         };
@@ -358,60 +359,86 @@ fn parse_wanted(compare: Compare, text: &str, variables: bool) -> Result<Wanted,
     })
 }
 
-impl Asking<'_> {
+/// The values of a condition key.
+pub(super) enum Values<'a> {
+    /// One that follows from what is known.
+    One(Cow<'a, str>),
+    /// What the dialect said.
+    Said(&'a [String]),
+}
+
+impl Values<'_> {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let (one, said) = match self {
+            Values::One(one) => (Some(&**one), [].as_slice()),
+            Values::Said(said) => (None, *said),
+        };
+        one.into_iter().chain(said.iter().map(String::as_str))
+    }
+
+    /// The value, when there is just one.
+    pub(super) fn only(&self) -> Option<Cow<'_, str>> {
+        let mut values = self.iter();
+        let only = values.next()?;
+        values.next().is_none().then_some(Cow::Borrowed(only))
+    }
+}
+
+/// A time as conditions compare it.
+fn time(at: trestle_core::Timestamp) -> Option<Cow<'static, str>> {
+    let micros = i64::try_from(at.0).ok()?;
+    let at = jiff::Timestamp::from_microsecond(micros).ok()?;
+    Some(Cow::Owned(at.to_string()))
+}
+
+impl<'a> Asking<'a> {
     /// The values of a condition key, in lower case; none when there is no such thing.
-    pub(super) fn values(&self, key: &str) -> Option<Vec<String>> {
-        let principal = &self.asked.principal;
-        let context = &self.asked.context;
-        let one = |value: String| Some(vec![value]);
-        match key {
-            "aws:currenttime" => {
-                let micros = i64::try_from(context.time.0).ok()?;
-                one(jiff::Timestamp::from_microsecond(micros).ok()?.to_string())
-            }
-            "aws:epochtime" => one(context.time.seconds().to_string()),
-            "aws:securetransport" => one(context.secure.to_string()),
-            "aws:sourceip" => one(context.source?.to_canonical().to_string()),
+    pub(super) fn values(&self, key: &str) -> Option<Values<'a>> {
+        let (principal, context) = (&*self.asked.principal, &*self.asked.context);
+        let known: Cow<'a, str> = match key {
+            "aws:currenttime" => time(context.time)?,
+            "aws:epochtime" => context.time.seconds().to_string().into(),
+            "aws:securetransport" => if context.secure { "true" } else { "false" }.into(),
+            "aws:sourceip" => context.source?.to_canonical().to_string().into(),
             "aws:username" => match principal.kind() {
                 crate::PrincipalKind::User | crate::PrincipalKind::Service => {
-                    one(principal.user.clone())
+                    principal.user.as_str().into()
                 }
-                _ => None,
+                _ => return None,
             },
             "aws:userid" => match principal.is_anonymous() {
-                true => one("anonymous".to_owned()),
-                false => one(principal.id.clone()),
+                true => "anonymous".into(),
+                false => principal.id.as_str().into(),
             },
-            "aws:tokenissuetime" => {
-                let micros = i64::try_from(principal.issued?.0).ok()?;
-                one(jiff::Timestamp::from_microsecond(micros).ok()?.to_string())
-            }
-            "aws:principalaccount" => one(principal.account()?.to_string()),
-            "aws:principalarn" => one(super::named::arn(principal)?),
-            "aws:principaltype" => one(match principal.kind() {
+            "aws:tokenissuetime" => time(principal.issued?)?,
+            "aws:principalaccount" => principal.account()?.as_str().into(),
+            "aws:principalarn" => super::named::arn(principal)?.into(),
+            "aws:principaltype" => match principal.kind() {
                 _ if principal.is_account_root() => "Account",
                 crate::PrincipalKind::Anonymous => "Anonymous",
                 crate::PrincipalKind::Role { .. } => "AssumedRole",
                 _ => "User",
             }
-            .to_owned()),
+            .into(),
             "aws:resourceaccount" | "s3:resourceaccount" => {
                 let owner = self.facts.bucket.as_ref().map(|b| &b.owner.account);
-                one(owner.or_else(|| self.asked.resource.account())?.to_string())
+                let owner = owner.or_else(|| self.asked.resource.account())?;
+                owner.as_str().into()
             }
             _ => match key.strip_prefix("s3:existingobjecttag/") {
-                Some(tag) => one(self.object_tag(tag)?),
-                None => context.get(key).map(<[String]>::to_vec),
+                Some(tag) => self.object_tag(tag)?.into(),
+                None => return context.get(key).map(Values::Said),
             },
-        }
+        };
+        Some(Values::One(known))
     }
 
-    fn object_tag(&self, wanted: &str) -> Option<String> {
+    fn object_tag(&self, wanted: &str) -> Option<&'a str> {
         let crate::Seen::There(object) = &self.facts.object else {
             return None;
         };
         let found = object.tags.iter();
         let mut found = found.filter(|(name, _)| name.to_ascii_lowercase() == wanted);
-        found.next().map(|(_, value)| value.clone())
+        found.next().map(|(_, value)| value.as_str())
     }
 }

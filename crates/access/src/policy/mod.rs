@@ -11,10 +11,11 @@ mod pattern;
 
 pub use named::Naming;
 
-use crate::{ActionSet, Asked, Facts};
+use crate::{Action, ActionSet, Asked, Facts};
 use condition::Condition;
 use json::Node;
-use named::{Principals, Resources};
+use named::{Arn, Principals, Resources};
+use std::cell::OnceCell;
 use std::fmt;
 use trestle_core::{Error, Result};
 
@@ -47,11 +48,11 @@ pub enum Effect {
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Statement {
+pub(crate) struct Statement {
     /// Its name, if it has one.
-    pub sid: Option<String>,
+    pub(crate) sid: Option<String>,
     /// What it does.
-    pub effect: Effect,
+    pub(crate) effect: Effect,
     principals: Option<Principals>,
     actions: ActionSet,
     resources: Option<Resources>,
@@ -62,7 +63,12 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Its statements, in order.
-    pub statements: Vec<Statement>,
+    pub(crate) statements: Vec<Statement>,
+    /// What any of its statements grants, forbids, and decides by an object's tags: so that most
+    /// policies need no look at their statements.
+    allows: ActionSet,
+    denies: ActionSet,
+    by_tags: ActionSet,
     /// The document, of a session's policy alone.
     text: Box<str>,
 }
@@ -71,6 +77,14 @@ pub struct Policy {
 pub(crate) struct Asking<'a> {
     pub(crate) asked: &'a Asked,
     pub(crate) facts: &'a Facts,
+    arn: OnceCell<Arn<'a>>,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(asked: &'a Asked, facts: &'a Facts) -> Self {
+        let arn = OnceCell::new();
+        Asking { asked, facts, arn }
+    }
 }
 
 /// A statement that is about a request.
@@ -137,7 +151,15 @@ impl Policy {
         } else {
             ""
         };
+        let of = |wanted: &dyn Fn(&Statement) -> bool| {
+            let wanted = statements.iter().filter(|statement| wanted(statement));
+            wanted.fold(ActionSet::default(), |set, s| set.or(s.actions))
+        };
+        let by_tags = |s: &Statement| s.conditions.iter().any(Condition::needs_object);
         Ok(Policy {
+            allows: of(&|s| s.effect == Effect::Allow),
+            denies: of(&|s| s.effect == Effect::Deny),
+            by_tags: of(&by_tags),
             statements,
             text: kept.into(),
         })
@@ -149,12 +171,20 @@ impl Policy {
         &self.text
     }
 
-    /// The statements that are about a request.
+    /// The statements of one effect that are about a request.
     pub(crate) fn spoken<'a>(
         &'a self,
+        effect: Effect,
         asking: &'a Asking<'_>,
     ) -> impl Iterator<Item = Spoken<'a>> + 'a {
-        let statements = self.statements.iter().enumerate();
+        let actions = match effect {
+            Effect::Allow => self.allows,
+            Effect::Deny => self.denies,
+        };
+        let speaks = actions.holds(asking.asked.action);
+        let statements: &[Statement] = if speaks { &self.statements } else { &[] };
+        let statements = statements.iter().enumerate();
+        let statements = statements.filter(move |(_, statement)| statement.effect == effect);
         statements.filter_map(|(index, statement)| {
             let naming = statement.is_about(asking)?;
             Some(Spoken {
@@ -166,11 +196,8 @@ impl Policy {
     }
 
     /// Whether a statement that may be about this action asks about the object's tags.
-    pub(crate) fn needs_object(&self, asked: &Asked) -> bool {
-        self.statements.iter().any(|statement| {
-            statement.actions.holds(asked.action)
-                && statement.conditions.iter().any(Condition::needs_object)
-        })
+    pub(crate) fn needs_object(&self, action: Action) -> bool {
+        self.by_tags.holds(action)
     }
 
     /// Whether it lets anybody in who is not known: it grants to everyone without narrowing that to
@@ -223,7 +250,11 @@ impl Statement {
                     }
                 }
                 ("Action" | "NotAction", node) => {
-                    let parsed = parse_actions(node, name == "NotAction").map_err(wrong)?;
+                    let parsed = match kind {
+                        PolicyKind::Trust => parse_trusted_actions(node, name == "NotAction"),
+                        _ => parse_actions(node, name == "NotAction"),
+                    };
+                    let parsed = parsed.map_err(wrong)?;
                     if actions.replace(parsed).is_some() {
                         return Err(repeated());
                     }
@@ -299,6 +330,18 @@ fn parse_actions(node: &Node, not: bool) -> std::result::Result<ActionSet, Strin
         return Ok(all.filter(|action| !set.holds(*action)).collect());
     }
     Ok(set)
+}
+
+/// A trust policy says who may take a role, and nothing else.
+fn parse_trusted_actions(node: &Node, not: bool) -> std::result::Result<ActionSet, String> {
+    let foreign = |text: &&String| !text.to_ascii_lowercase().starts_with("sts:");
+    match texts(node)?.iter().find(foreign) {
+        _ if not => Err("has no place in a trust policy".to_owned()),
+        Some(text) => Err(format!(
+            "the action {text:?} is none of a trust policy's, sts:…"
+        )),
+        None => parse_actions(node, not),
+    }
 }
 
 /// One text or a list of texts; numbers and truths count as their texts.

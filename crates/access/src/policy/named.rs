@@ -4,6 +4,7 @@ use super::Asking;
 use super::json::Node;
 use super::pattern::Pattern;
 use crate::{Principal, PrincipalKind, Resource};
+use std::borrow::Cow;
 
 /// How closely a statement names who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,13 +209,14 @@ impl ResourceName {
         if self.everything {
             return true;
         }
-        let (service, account, rest) = asking.resource_parts();
-        let of_account = match &self.account {
-            // Without an account: whatever has a name in the one global index.
-            None => service == "s3" && !asking.is_qualified(),
-            Some(pattern) => pattern.matches(&account, asking, false),
-        };
-        self.service == service && of_account && self.rest.matches(&rest, asking, false)
+        let arn = asking.arn();
+        self.service == arn.service
+            && self.rest.matches(&arn.rest, asking, false)
+            && match &self.account {
+                // Without an account: whatever has a name in the one global index.
+                None => arn.service == "s3" && !arn.qualified,
+                Some(pattern) => pattern.matches(arn.account, asking, false),
+            }
     }
 }
 
@@ -240,7 +242,7 @@ impl Resources {
                 let literal = name.rest.literal();
                 let within = literal.split('/').next().unwrap_or_default();
                 let local = bucket.split_once(':').map_or(bucket, |(_, local)| local);
-                let open = name.rest.literal().split_once('/').is_none();
+                let open = !literal.contains('/');
                 let fits =
                     within == local || open && local.starts_with(within) && !name.rest.is_fixed();
                 if name.service != "s3" || !fits {
@@ -260,33 +262,44 @@ impl Resources {
     }
 }
 
-impl Asking<'_> {
+/// The parts of a resource's ARN.
+pub(crate) struct Arn<'a> {
+    service: &'static str,
+    account: &'a str,
+    rest: Cow<'a, str>,
     /// Whether the bucket is known by its account alone.
-    fn is_qualified(&self) -> bool {
-        self.bucket_name().is_some_and(|name| name.contains(':'))
-    }
+    qualified: bool,
+}
 
-    fn bucket_name(&self) -> Option<&str> {
-        let found = self
-            .facts
-            .bucket
-            .as_ref()
-            .map(|bucket| bucket.name.as_str());
+impl<'a> Asking<'a> {
+    fn bucket_name(&self) -> Option<&'a str> {
+        let found = self.facts.bucket.as_ref();
+        let found = found.map(|bucket| bucket.name.as_str());
         found.or_else(|| self.asked.resource.bucket().map(|name| name.as_str()))
     }
 
-    /// Service, account and the rest of the resource's ARN.
-    fn resource_parts(&self) -> (&'static str, String, String) {
-        let name = self.bucket_name().unwrap_or_default();
-        let (qualified, local) = name.split_once(':').unwrap_or(("", name));
-        let owner = self.facts.bucket.as_ref().map(|b| b.owner.account.as_str());
-        let account = owner.unwrap_or(qualified).to_owned();
-        match &self.asked.resource {
-            Resource::Account(account) => ("s3", account.to_string(), String::new()),
-            Resource::Bucket(_) => ("s3", account, local.to_owned()),
-            Resource::Object(_, key) => ("s3", account, format!("{local}/{key}")),
-            Resource::Identity(account, name) => ("iam", account.to_string(), name.clone()),
-            Resource::Server => ("trestle", String::new(), "server".to_owned()),
-        }
+    /// What is asked for, as policies name it. Worked out once.
+    fn arn(&self) -> &Arn<'a> {
+        self.arn.get_or_init(|| {
+            let name = self.bucket_name().unwrap_or_default();
+            let (qualifier, local) = name.split_once(':').unwrap_or(("", name));
+            let owner = self.facts.bucket.as_ref();
+            let owner = owner.map_or(qualifier, |b| b.owner.account.as_str());
+            let (service, account, rest) = match &self.asked.resource {
+                Resource::Account(account) => ("s3", account.as_str(), Cow::Borrowed("")),
+                Resource::Bucket(_) => ("s3", owner, Cow::Borrowed(local)),
+                Resource::Object(_, key) => ("s3", owner, Cow::Owned(format!("{local}/{key}"))),
+                Resource::Identity(account, name) => {
+                    ("iam", account.as_str(), Cow::Borrowed(name.as_str()))
+                }
+                Resource::Server => ("trestle", "", Cow::Borrowed("server")),
+            };
+            Arn {
+                service,
+                account,
+                rest,
+                qualified: name.contains(':'),
+            }
+        })
     }
 }

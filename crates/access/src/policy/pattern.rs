@@ -1,13 +1,16 @@
 //! Texts of a policy with wildcards and variables.
 //!
-//! What a variable stands for is never a wildcard itself: a user called `*` is one user.
+//! What a variable stands for is never a wildcard itself: a user called `*` is one user. A pattern is
+//! matched as it was parsed: nothing is allocated unless it has variables or disregards case.
 
 use super::Asking;
+use std::borrow::Cow;
 
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
-    Literal(char),
+    /// Never empty, and never beside another one.
+    Text(String),
     /// `?`
     One,
     /// `*`
@@ -20,14 +23,7 @@ enum Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pattern {
     parts: Vec<Part>,
-}
-
-/// What is matched once variables are filled in.
-#[derive(Clone, Copy, PartialEq)]
-enum Token {
-    Literal(char),
-    One,
-    Many,
+    has_variables: bool,
 }
 
 impl Pattern {
@@ -40,71 +36,93 @@ impl Pattern {
                 let (inner, after) = after
                     .split_once('}')
                     .ok_or("a variable has no closing '}'")?;
-                parts.push(variable(inner)?);
+                match variable(inner)? {
+                    Part::Text(text) => add_text(&mut parts, &text),
+                    part => parts.push(part),
+                }
                 rest = after;
                 continue;
             }
-            parts.push(match c {
-                '*' if wildcards => Part::Many,
-                '?' if wildcards => Part::One,
-                c => Part::Literal(c),
-            });
-            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            let (one, after) = rest.split_at(c.len_utf8());
+            match c {
+                '*' if wildcards => parts.push(Part::Many),
+                '?' if wildcards => parts.push(Part::One),
+                _ => add_text(&mut parts, one),
+            }
+            rest = after;
         }
-        Ok(Pattern { parts })
+        let has_variables = parts.iter().any(|p| matches!(p, Part::Variable(..)));
+        Ok(Pattern {
+            parts,
+            has_variables,
+        })
     }
 
     /// Whether it has neither wildcards nor variables.
     pub(super) fn is_fixed(&self) -> bool {
-        let fixed = |part: &Part| matches!(part, Part::Literal(_));
-        self.parts.iter().all(fixed)
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
     /// The text of a pattern that [is fixed](Self::is_fixed), or the text before the first part
     /// that is not.
-    pub(super) fn literal(&self) -> String {
-        let literal = |part: &Part| match part {
-            Part::Literal(c) => Some(*c),
-            _ => None,
-        };
-        self.parts.iter().map_while(literal).collect()
+    pub(super) fn literal(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
     }
 
     /// Whether a text matches; never, when a variable stands for nothing.
     pub(super) fn matches(&self, text: &str, asking: &Asking<'_>, fold: bool) -> bool {
-        let folded = |c: char| {
-            if fold {
-                c.to_lowercase().next().unwrap_or(c)
-            } else {
-                c
-            }
+        let parts = match self.has_variables || fold {
+            false => Cow::Borrowed(self.parts.as_slice()),
+            true => match self.filled_in(asking, fold) {
+                Some(parts) => Cow::Owned(parts),
+                None => return false,
+            },
         };
-        let mut tokens = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
-            match part {
-                Part::Literal(c) => tokens.push(Token::Literal(folded(*c))),
-                Part::One => tokens.push(Token::One),
-                Part::Many => tokens.push(Token::Many),
-                Part::Variable(name, default) => {
-                    let value = match asking.values(name).as_deref() {
-                        Some([one]) => Some(one.clone()),
-                        _ => default.clone(),
-                    };
-                    let Some(value) = value else { return false };
-                    tokens.extend(value.chars().map(|c| Token::Literal(folded(c))));
-                }
-            }
+        match fold {
+            false => glob(&parts, text),
+            true => glob(&parts, &folded(text)),
         }
-        let text: Vec<char> = text.chars().map(folded).collect();
-        glob(&tokens, &text)
     }
+
+    /// The parts with what variables stand for.
+    fn filled_in(&self, asking: &Asking<'_>, fold: bool) -> Option<Vec<Part>> {
+        let text = |text: &str| match fold {
+            true => Part::Text(folded(text)),
+            false => Part::Text(text.to_owned()),
+        };
+        let fill = |part: &Part| match part {
+            Part::Text(plain) => Some(text(plain)),
+            Part::Variable(name, default) => {
+                let values = asking.values(name);
+                let one = values.as_ref().and_then(super::condition::Values::only);
+                one.or(default.as_deref().map(Cow::Borrowed))
+                    .map(|one| text(&one))
+            }
+            wildcard => Some(wildcard.clone()),
+        };
+        self.parts.iter().map(fill).collect()
+    }
+}
+
+fn add_text(parts: &mut Vec<Part>, more: &str) {
+    match parts.last_mut() {
+        Some(Part::Text(text)) => text.push_str(more),
+        _ => parts.push(Part::Text(more.to_owned())),
+    }
+}
+
+fn folded(text: &str) -> String {
+    let fold = |c: char| c.to_lowercase().next().unwrap_or(c);
+    text.chars().map(fold).collect()
 }
 
 /// `${*}`, `${?}` and `${$}` are those characters; `${key, 'default'}` has a default.
 fn variable(inner: &str) -> Result<Part, String> {
     if let "*" | "?" | "$" = inner {
-        let c = inner.chars().next().unwrap_or('$');
-        return Ok(Part::Literal(c));
+        return Ok(Part::Text(inner.to_owned()));
     }
     let (name, default) = match inner.split_once(',') {
         None => (inner, None),
@@ -123,27 +141,96 @@ fn variable(inner: &str) -> Result<Part, String> {
 }
 
 /// Matches in time proportional to the product of the lengths, at worst.
-fn glob(pattern: &[Token], text: &[char]) -> bool {
+fn glob(parts: &[Part], text: &str) -> bool {
     let (mut at, mut place) = (0, 0);
-    // Where the last `*` was, and how much of the text it has taken.
+    // What follows the last `*`, and how much of the text that one has taken.
     let mut star: Option<(usize, usize)> = None;
-    while let Some(c) = text.get(place) {
-        match pattern.get(at) {
-            Some(Token::Many) => {
-                star = Some((at, place));
+    let next = |place: usize| text.get(place..).and_then(|rest| rest.chars().next());
+    loop {
+        let taken = match parts.get(at) {
+            None if place == text.len() => return true,
+            Some(Part::Many) if at + 1 == parts.len() => return true,
+            Some(Part::Many) => {
                 at += 1;
+                star = Some((at, place));
+                continue;
             }
-            Some(Token::One) => (at, place) = (at + 1, place + 1),
-            Some(Token::Literal(wanted)) if wanted == c => (at, place) = (at + 1, place + 1),
-            _ => {
-                let Some((back, taken)) = star else {
-                    return false;
-                };
-                star = Some((back, taken + 1));
-                (at, place) = (back + 1, taken + 1);
+            Some(Part::Text(wanted)) => {
+                let rest = text.get(place..).unwrap_or_default();
+                rest.starts_with(wanted.as_str()).then_some(wanted.len())
             }
+            Some(Part::One) => next(place).map(char::len_utf8),
+            None | Some(Part::Variable(..)) => None,
+        };
+        if let Some(taken) = taken {
+            (at, place) = (at + 1, place + taken);
+            continue;
+        }
+        // The last `*` has to take one more.
+        let Some((after, from)) = star else {
+            return false;
+        };
+        let Some(c) = next(from) else { return false };
+        let from = from + c.len_utf8();
+        star = Some((after, from));
+        (at, place) = (after, from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        glob(&Pattern::parse(pattern, true, false).unwrap().parts, text)
+    }
+
+    /// The same by the plainest definition.
+    fn plainly(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) => {
+                plainly(rest, text) || text.split_first().is_some_and(|(_, t)| plainly(pattern, t))
+            }
+            (Some(('?', rest)), Some((_, text))) => plainly(rest, text),
+            (Some((wanted, rest)), Some((c, text))) => wanted == c && plainly(rest, text),
+            _ => false,
         }
     }
-    let rest = pattern.get(at..).unwrap_or_default();
-    rest.iter().all(|token| *token == Token::Many)
+
+    #[test]
+    fn wildcards_take_characters() {
+        for (pattern, text) in [
+            ("", ""),
+            ("*", ""),
+            ("a*", "a"),
+            ("a?c", "a\u{e9}c"),
+            ("*\u{e9}?", "\u{e9}\u{e9}\u{fc}"),
+            ("a*b*c", "abbbcbc"),
+            ("**", "xyz"),
+            ("logs/*/ann.txt", "logs/1/2/ann.txt"),
+        ] {
+            assert!(matches(pattern, text), "{pattern:?} {text:?}");
+        }
+        for (pattern, text) in [
+            ("", "a"),
+            ("?", ""),
+            ("a*b", "abc"),
+            ("a", "ab"),
+            ("ab", "a"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern:?} {text:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_is_what_wildcards_mean(pattern in "[ab*?\u{e9}]{0,8}", text in "[ab\u{e9}]{0,10}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            proptest::prop_assert_eq!(
+                matches(&pattern, &text),
+                plainly(&chars(&pattern), &chars(&text))
+            );
+        }
+    }
 }

@@ -35,11 +35,8 @@ fn speaks(policy: &Policy, bucket: &str, key: &str, context: Context) -> bool {
         context: Arc::new(context),
     };
     let facts = Facts::default();
-    let asking = Asking {
-        asked: &asked,
-        facts: &facts,
-    };
-    policy.spoken(&asking).next().is_some()
+    let asking = Asking::new(&asked, &facts);
+    policy.spoken(Effect::Allow, &asking).next().is_some()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! What the policy asks of the other fields is the dialect's to check.
 
-use super::key::{Mac, SigningKeys};
+use super::key::Mac;
 use super::scope::Credential;
 use super::{Scope, SecretKey, SignatureError, SignatureResult, instant, v2};
 use base64::Engine as _;
@@ -68,7 +68,8 @@ impl SignedForm {
         }
         let refused = |why: String| SignatureError::MalformedQuery(why);
         let credential = Credential::parse(need("x-amz-credential")?, scope, &refused)?;
-        let date = instant::basic(need("x-amz-date")?).ok_or(SignatureError::MissingDate)?;
+        let date = need("x-amz-date")?;
+        instant::basic(date).ok_or(SignatureError::MissingDate)?;
         credential.check_day(date, &refused)?;
         let signature = Mac::from_hex(need("x-amz-signature")?)
             .ok_or_else(|| malformed("x-amz-signature is not 64 hexadecimal digits"))?;
@@ -94,7 +95,7 @@ impl SignedForm {
     ///
     /// # Errors
     /// `Mismatch`; `MalformedQuery` for a policy that is not base64.
-    pub fn verify(&self, secret: &SecretKey, keys: &SigningKeys) -> SignatureResult<Vec<u8>> {
+    pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Vec<u8>> {
         let right = match &self.signature {
             Signature::V4(credential, signature) => {
                 let Credential {
@@ -103,7 +104,7 @@ impl SignedForm {
                     service,
                     ..
                 } = credential;
-                keys.get(secret, date, region, service).sign(&self.policy) == *signature
+                secret.signing(date, region, service).sign(&self.policy) == *signature
             }
             Signature::V2(signature) => {
                 Mac::<20>::sha1(secret.expose().as_bytes(), self.policy.as_bytes()) == *signature

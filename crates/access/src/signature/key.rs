@@ -1,28 +1,70 @@
 //! Secret keys, the keys derived of them, and MACs that compare in constant time.
 
+use crate::keyed::Keyed;
 use hmac::{Hmac, Mac as _};
 use parking_lot::Mutex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// Derived keys that are remembered at once.
-const REMEMBERED_MAX: usize = 4096;
+/// Keys derived of one secret that are remembered at once: a few regions, around midnight.
+const DERIVED_MAX: usize = 8;
 
 /// A secret key. Never shown.
+///
+/// It remembers what was derived of it, so that a request needs one MAC rather than five, and takes
+/// that along when it is dropped.
 #[derive(Clone)]
-pub struct SecretKey(String);
+pub struct SecretKey(Arc<Secret>);
+
+struct Secret {
+    text: String,
+    derived: Mutex<Vec<Derived>>,
+}
+
+/// A key that was derived, and for what.
+struct Derived {
+    date: String,
+    region: String,
+    service: String,
+    key: SigningKey,
+}
 
 impl SecretKey {
     /// A secret key of its text.
     pub fn new(text: impl Into<String>) -> Self {
-        SecretKey(text.into())
+        SecretKey(Arc::new(Secret {
+            text: text.into(),
+            derived: Mutex::default(),
+        }))
     }
 
     /// The text: to encrypt it, or to show it once to whom it was made for.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// The key that signs on a day, in a region, for a service.
+    pub(super) fn signing(&self, date: &str, region: &str, service: &str) -> SigningKey {
+        let mut derived = self.0.derived.lock();
+        let known = derived
+            .iter()
+            .find(|one| one.date == date && one.region == region && one.service == service);
+        if let Some(known) = known {
+            return known.key.clone();
+        }
+        let key = SigningKey::derive(self.expose(), date, region, service);
+        if derived.len() >= DERIVED_MAX {
+            derived.remove(0);
+        }
+        derived.push(Derived {
+            date: date.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+            key: key.clone(),
+        });
+        key
     }
 }
 
@@ -65,13 +107,6 @@ impl<const N: usize> Mac<N> {
     }
 }
 
-impl Mac<32> {
-    /// HMAC-SHA-256.
-    pub(super) fn sha256(key: &[u8], message: &[u8]) -> Self {
-        Mac(sha256_mac(key, message))
-    }
-}
-
 impl Mac<20> {
     /// HMAC-SHA-1.
     pub(super) fn sha1(key: &[u8], message: &[u8]) -> Self {
@@ -96,15 +131,14 @@ fn sha256_mac(key: &[u8], message: &[u8]) -> [u8; 32] {
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| {
-        DIGITS
-            .get(usize::from(nibble))
-            .map_or('0', |d| char::from(*d))
-    };
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            let digit = DIGITS.get(usize::from(nibble)).copied();
+            digits.push(digit.map_or('0', char::from));
+        }
+    }
+    digits
 }
 
 /// Exactly `N` bytes of lower-case hexadecimal digits.
@@ -129,63 +163,22 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The key that signs on one day, in one region, for one service.
-#[derive(Clone, Copy)]
-pub(super) struct SigningKey([u8; 32]);
+/// The key that signs on one day, in one region, for one service, ready to sign with.
+#[derive(Clone)]
+pub(super) struct SigningKey(Keyed);
 
 impl SigningKey {
-    fn derive(secret: &SecretKey, date: &str, region: &str, service: &str) -> Self {
-        let first = format!("AWS4{}", secret.0);
+    fn derive(secret: &str, date: &str, region: &str, service: &str) -> Self {
+        let first = format!("AWS4{secret}");
         let mut key = sha256_mac(first.as_bytes(), date.as_bytes());
         for part in [region, service, "aws4_request"] {
             key = sha256_mac(&key, part.as_bytes());
         }
-        SigningKey(key)
+        SigningKey(Keyed::new(&key))
     }
 
     pub(super) fn sign(&self, text: &str) -> Mac<32> {
-        Mac::sha256(&self.0, text.as_bytes())
-    }
-}
-
-/// Remembers derived keys, so that a request needs one MAC rather than five.
-#[derive(Default)]
-pub struct SigningKeys {
-    derived: Mutex<HashMap<[u8; 32], SigningKey>>,
-}
-
-impl std::fmt::Debug for SigningKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SigningKeys")
-    }
-}
-
-impl SigningKeys {
-    /// The key of a secret, for a day, a region and a service.
-    pub(super) fn get(
-        &self,
-        secret: &SecretKey,
-        date: &str,
-        region: &str,
-        service: &str,
-    ) -> SigningKey {
-        // Of the secret itself: a key that was replaced is another one.
-        let mut hasher = Sha256::new();
-        for part in [secret.0.as_str(), date, region, service] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part.as_bytes());
-        }
-        let name: [u8; 32] = hasher.finalize().into();
-        if let Some(known) = self.derived.lock().get(&name) {
-            return *known;
-        }
-        let key = SigningKey::derive(secret, date, region, service);
-        let mut derived = self.derived.lock();
-        if derived.len() >= REMEMBERED_MAX {
-            derived.clear();
-        }
-        derived.insert(name, key);
-        key
+        Mac(self.0.mac(&[text.as_bytes()]))
     }
 }
 
@@ -204,16 +197,33 @@ mod tests {
 
     #[test]
     fn another_secret_has_another_key() {
-        let keys = SigningKeys::default();
         let of = |secret: &str| {
             let secret = SecretKey::new(secret);
-            keys.get(&secret, "20130524", "us-east-1", "s3").sign("x")
+            secret.signing("20130524", "us-east-1", "s3").sign("x")
         };
         assert!(of("a") == of("a") && of("a") != of("b"));
-        assert_eq!(keys.derived.lock().len(), 2);
         assert_eq!(
             format!("{:?} {:?}", SecretKey::new("x"), of("a")),
             "SecretKey Mac"
         );
+    }
+
+    #[test]
+    fn what_is_derived_is_remembered_within_bounds() {
+        let secret = SecretKey::new("a");
+        let of = |day: usize, region| {
+            secret
+                .signing(&format!("201305{day:02}"), region, "s3")
+                .sign("x")
+        };
+        let first = of(1, "us-east-1");
+        assert!(of(1, "us-east-1") == first);
+        assert!(of(1, "eu-west-1") != first && of(2, "us-east-1") != first);
+        for day in 0..2 * DERIVED_MAX {
+            of(day, "us-east-1");
+        }
+        assert!(of(1, "us-east-1") == first);
+        assert_eq!(secret.0.derived.lock().len(), DERIVED_MAX);
+        assert_eq!(secret.clone().0.derived.lock().len(), DERIVED_MAX);
     }
 }

@@ -15,7 +15,7 @@ mod v4;
 
 pub use chunks::ChunkChain;
 pub use form::SignedForm;
-pub use key::{Mac, SecretKey, SigningKeys};
+pub use key::{Mac, SecretKey};
 pub use v2::{SignedV2, is_signed_by_v2};
 pub use v4::{Payload, SignedV4};
 

@@ -1,7 +1,6 @@
 //! The credential of version 4: `key/20130524/us-east-1/s3/aws4_request`.
 
 use super::{Scope, SignatureError, SignatureResult};
-use trestle_core::Timestamp;
 
 /// A credential, taken apart.
 #[derive(Clone, Debug)]
@@ -63,13 +62,13 @@ impl Credential {
         })
     }
 
-    /// The day of the credential must be the request's.
+    /// The day of the credential must be the request's, whose basic form this is.
     pub(super) fn check_day(
         &self,
-        date: Timestamp,
+        date: &str,
         malformed: &dyn Fn(String) -> SignatureError,
     ) -> SignatureResult<()> {
-        if super::instant::to_basic(date).starts_with(&self.date) {
+        if date.starts_with(&self.date) {
             return Ok(());
         }
         Err(malformed(

@@ -70,7 +70,7 @@ impl Owned {
         match self.present(region, now)? {
             Presented::V4(signed) if !known(signed.access_key()) => unknown(),
             Presented::V2(signed) if !known(signed.access_key()) => unknown(),
-            Presented::V4(signed) => signed.verify(&secret, &SigningKeys::default()).map(drop),
+            Presented::V4(signed) => signed.verify(&secret).map(drop),
             Presented::V2(signed) => signed.verify(&secret),
             Presented::Nothing => Err(SignatureError::Unsupported("nothing presented".into())),
         }
@@ -215,13 +215,12 @@ fn botocore_s_signatures_verify() {
     };
     let signed = SignedForm::of(&field, &scope).unwrap().unwrap();
     assert_eq!(signed.access_key(), "AKIDEXAMPLE");
-    let keys = SigningKeys::default();
-    let policy = signed.verify(&SecretKey::new(secret), &keys).unwrap();
+    let policy = signed.verify(&SecretKey::new(secret)).unwrap();
     assert!(
         policy.starts_with(b"{\"conditions\": [{\"bucket\": \"b\"}"),
         "{policy:?}"
     );
-    assert!(signed.verify(&SecretKey::new("x"), &keys).is_err());
+    assert!(signed.verify(&SecretKey::new("x")).is_err());
 }
 
 fn chunked(payload: &str, extra: &[(&str, &str)], signed: &str, signature: &str) -> ChunkChain {
@@ -248,9 +247,7 @@ fn chunked(payload: &str, extra: &[(&str, &str)], signed: &str, signature: &str)
             trailer
         }
     );
-    signed
-        .verify(&SecretKey::new(SECRET), &SigningKeys::default())
-        .unwrap()
+    signed.verify(&SecretKey::new(SECRET)).unwrap()
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -5,8 +5,7 @@ use super::chunks::ChunkChain;
 use super::key::{Mac, from_hex, sha256_hex};
 use super::scope::Credential;
 use super::{
-    RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult, SigningKeys,
-    instant,
+    RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult, instant,
 };
 use trestle_core::Timestamp;
 
@@ -96,7 +95,7 @@ impl SignedV4 {
     ///
     /// # Errors
     /// `Mismatch`.
-    pub fn verify(&self, secret: &SecretKey, keys: &SigningKeys) -> SignatureResult<ChunkChain> {
+    pub fn verify(&self, secret: &SecretKey) -> SignatureResult<ChunkChain> {
         let Credential {
             date,
             region,
@@ -106,7 +105,7 @@ impl SignedV4 {
         let scope = self.credential.scope();
         let digest = sha256_hex(self.canonical_request.as_bytes());
         let string_to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{digest}", self.date);
-        let key = keys.get(secret, date, region, service);
+        let key = secret.signing(date, region, service);
         if key.sign(&string_to_sign) == self.signature {
             let date = self.date.clone();
             return Ok(ChunkChain::new(key, date, scope, self.signature));
@@ -155,14 +154,14 @@ pub(super) fn in_header(
     let headers = signed_headers(request, headers.ok_or_else(missing)?, &refused)?;
     let signature = Mac::from_hex(signature.ok_or_else(missing)?)
         .ok_or_else(|| malformed("the signature is not 64 lower-case hexadecimal digits"))?;
-    let signed_at = date_of(request)?;
+    let (signed_at, date) = date_of(request)?;
     if instant::is_skewed(signed_at, scope.now) {
         return Err(SignatureError::Skewed {
             presented: signed_at,
             now: scope.now,
         });
     }
-    credential.check_day(signed_at, &refused)?;
+    credential.check_day(&date, &refused)?;
     let payload = match request.header("x-amz-content-sha256") {
         None => return Err(SignatureError::MissingPayload),
         Some(_) => payload_text(request)?,
@@ -170,7 +169,7 @@ pub(super) fn in_header(
     let canonical_request = canonical_request(request, query, None, &headers, payload);
     Ok(SignedV4 {
         credential,
-        date: instant::to_basic(signed_at),
+        date,
         signature,
         canonical_request,
         payload: Payload::parse(payload)?,
@@ -201,7 +200,8 @@ pub(super) fn presigned(
         });
     }
     let credential = Credential::parse(one("X-Amz-Credential")?, scope, &refused)?;
-    let signed_at = instant::basic(one("X-Amz-Date")?)
+    let date = one("X-Amz-Date")?;
+    let signed_at = instant::basic(date)
         .ok_or_else(|| malformed_query("X-Amz-Date is like 20130524T000000Z"))?;
     let expires = one("X-Amz-Expires")?;
     let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
@@ -214,7 +214,7 @@ pub(super) fn presigned(
     let signature = Mac::from_hex(one("X-Amz-Signature")?).ok_or_else(|| {
         malformed_query("X-Amz-Signature is not 64 lower-case hexadecimal digits")
     })?;
-    credential.check_day(signed_at, &refused)?;
+    credential.check_day(date, &refused)?;
     if signed_at.0 > scope.now.0.saturating_add(instant::SKEW_MAX) {
         return Err(SignatureError::NotYetValid);
     }
@@ -232,7 +232,7 @@ pub(super) fn presigned(
     let token = query.one("X-Amz-Security-Token");
     Ok(SignedV4 {
         credential,
-        date: instant::to_basic(signed_at),
+        date: date.to_owned(),
         signature,
         canonical_request: canonical_request(request, query, without, &headers, payload),
         payload: Payload::parse(payload)?,
@@ -252,15 +252,19 @@ fn payload_text<'a>(request: &RawRequest<'a>) -> SignatureResult<&'a str> {
     request.text(name).ok_or(SignatureError::MalformedPayload)
 }
 
-/// `X-Amz-Date`, or `Date` in either form.
-fn date_of(request: &RawRequest<'_>) -> SignatureResult<Timestamp> {
-    let found = match request.header("x-amz-date") {
-        Some(_) => request.text("x-amz-date").and_then(instant::basic),
-        None => request
-            .text("date")
-            .and_then(|text| instant::basic(text).or_else(|| instant::rfc1123(text))),
+/// `X-Amz-Date`, or `Date` in either form; with its basic form, which is what is signed.
+fn date_of(request: &RawRequest<'_>) -> SignatureResult<(Timestamp, String)> {
+    let name = match request.header("x-amz-date") {
+        Some(_) => "x-amz-date",
+        None => "date",
     };
-    found.ok_or(SignatureError::MissingDate)
+    let text = request.text(name).ok_or(SignatureError::MissingDate)?;
+    if let Some(at) = instant::basic(text) {
+        return Ok((at, text.to_owned()));
+    }
+    let at = instant::rfc1123(text).filter(|_| name == "date");
+    let at = at.ok_or(SignatureError::MissingDate)?;
+    Ok((at, instant::to_basic(at)))
 }
 
 /// The names of the signed headers: sorted, each once, `host` among them, each there, and all

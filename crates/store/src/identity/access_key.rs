@@ -10,7 +10,7 @@ use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
 use trestle_engine::{MetaRead, Write};
 
 /// Longest access key, in bytes.
-const ID_BYTES_MAX: usize = 128;
+pub(super) const ID_BYTES_MAX: usize = 128;
 /// Longest secret key, in bytes.
 const SECRET_BYTES_MAX: usize = 256;
 
@@ -245,7 +245,8 @@ impl Attempt<'_> {
         if own || principal.is_root() {
             return Ok(());
         }
-        let known = self.store.known_of(&*self.read, principal).await?;
+        let moment = super::Moment::of(&*self.read).await?;
+        let known = self.store.known_of(moment, principal).await?;
         let (admin, reseller) = known.map_or((false, false), |known| {
             (known.facts.admin, known.facts.reseller_admin)
         });

@@ -7,16 +7,18 @@ use super::access_key::find_key;
 use super::record::{AccessKeyRecord, GroupRecord, PolicyRecord, RoleRecord, UserRecord};
 use super::{find, need};
 use crate::nouns::Bucket;
+use crate::row_key;
 use crate::store::{FoundBucket, Store};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use trestle_access::{
     Acl, Action, Asked, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind,
     Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
 };
 use trestle_core::{AccountId, BucketId, Error, ErrorKind, Noun, Result, Sequence};
-use trestle_engine::MetaRead;
+use trestle_engine::{MetaRead, Scan};
 
 /// Entries of each kind that are kept at once.
 const KEPT_MAX: usize = 10_000;
@@ -41,6 +43,26 @@ pub(crate) struct Known {
 pub(crate) struct KnownKey {
     pub(crate) record: AccessKeyRecord,
     pub(crate) secret: SecretKey,
+    /// Who it stands for; nobody when that is disabled or gone.
+    pub(crate) principal: Option<Arc<Principal>>,
+}
+
+/// A user by the name of a login, and its full name.
+pub(crate) type KnownLogin = (Arc<str>, Arc<Known>);
+
+/// A snapshot, and the revision of identities that it shows.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) read: &'a dyn MetaRead,
+    pub(crate) identities: Sequence,
+}
+
+impl<'a> Moment<'a> {
+    /// Of a snapshot.
+    pub(crate) async fn of(read: &'a dyn MetaRead) -> Result<Moment<'a>> {
+        let identities = super::revision(read).await?;
+        Ok(Moment { read, identities })
+    }
 }
 
 /// What an account says of who else may use it.
@@ -60,6 +82,7 @@ struct Kept {
     roles: HashMap<UserName, Option<Arc<Known>>>,
     policies: HashMap<UserName, Arc<Policy>>,
     keys: HashMap<String, Option<Arc<KnownKey>>>,
+    logins: HashMap<String, KnownLogin>,
     accounts: HashMap<AccountId, Arc<KnownAccount>>,
 }
 
@@ -105,15 +128,19 @@ impl Store {
     /// A user, as `read` shows it.
     pub(crate) async fn known_user(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         account: &AccountId,
         user: &str,
     ) -> Result<Option<Arc<Known>>> {
-        let revision = super::revision(read).await?;
+        // Anybody may ask for a name; what cannot be one is not kept.
+        if user.len() > super::IDENTITY_NAME_BYTES_MAX {
+            return Ok(None);
+        }
+        let Moment { read, identities } = moment;
         let name = (account.clone(), user.to_owned());
         if let Some(known) = self
             .cache
-            .get(revision, |kept| kept.users.get(&name).cloned())
+            .get(identities, |kept| kept.users.get(&name).cloned())
         {
             return Ok(known);
         }
@@ -121,19 +148,18 @@ impl Store {
         let known = match record {
             None => None,
             Some(record) => {
-                let known = self.load_user(read, revision, account, user, record);
+                let known = self.load_user(moment, account, user, record);
                 Some(Arc::new(known.await?))
             }
         };
         self.cache
-            .put(revision, |kept| &mut kept.users, name, known.clone());
+            .put(identities, |kept| &mut kept.users, name, known.clone());
         Ok(known)
     }
 
     async fn load_user(
         &self,
-        read: &dyn MetaRead,
-        revision: Sequence,
+        moment: Moment<'_>,
         account: &AccountId,
         name: &str,
         record: UserRecord,
@@ -141,9 +167,10 @@ impl Store {
         use super::record::{ADMIN, DISABLED, RESELLER_ADMIN, ROOT, SERVICE};
         let mut names = record.policies.clone();
         for group in &record.groups {
-            names.extend(need::<GroupRecord>(read, account, group).await?.policies);
+            let group = need::<GroupRecord>(moment.read, account, group).await?;
+            names.extend(group.policies);
         }
-        let policies = self.load_policies(read, revision, account, &names).await?;
+        let policies = self.load_policies(moment, account, &names).await?;
         let mut principal = match record.has(ROOT) {
             true => Principal::root(account.clone(), name),
             false if record.has(SERVICE) => {
@@ -157,15 +184,20 @@ impl Store {
         principal.groups.clone_from(&record.groups);
         principal.admin |= record.has(ADMIN);
         principal.reseller_admin |= record.has(RESELLER_ADMIN);
-        let facts = IdentityFacts {
+        let facts = Arc::new(IdentityFacts {
             enabled: !record.has(DISABLED),
             admin: principal.admin,
             reseller_admin: principal.reseller_admin,
             groups: record.groups,
             policies,
+        });
+        // Of the root user nothing is looked up.
+        let principal = match principal.is_root() {
+            true => principal,
+            false => principal.known(moment.identities, facts.clone()),
         };
         Ok(Known {
-            facts: Arc::new(facts),
+            facts,
             principal: Some(Arc::new(principal)),
             password_hash: record.password_hash,
             epoch: record.epoch,
@@ -175,8 +207,7 @@ impl Store {
 
     async fn load_policies(
         &self,
-        read: &dyn MetaRead,
-        revision: Sequence,
+        Moment { read, identities }: Moment<'_>,
         account: &AccountId,
         names: &[String],
     ) -> Result<Vec<AttachedPolicy>> {
@@ -188,7 +219,7 @@ impl Store {
             let key = (account.clone(), name.clone());
             let kept = self
                 .cache
-                .get(revision, |kept| kept.policies.get(&key).cloned());
+                .get(identities, |kept| kept.policies.get(&key).cloned());
             let policy = match kept {
                 Some(policy) => policy,
                 None => {
@@ -202,7 +233,7 @@ impl Store {
                     let policy = Arc::new(policy);
                     let value = policy.clone();
                     self.cache
-                        .put(revision, |kept| &mut kept.policies, key, value);
+                        .put(identities, |kept| &mut kept.policies, key, value);
                     policy
                 }
             };
@@ -215,7 +246,7 @@ impl Store {
     /// Who a principal is; none for root, for nobody, and for whoever is not there any more.
     pub(crate) async fn known_of(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         principal: &Principal,
     ) -> Result<Option<Arc<Known>>> {
         let Some(account) = principal.account() else {
@@ -224,16 +255,30 @@ impl Store {
         match principal.kind() {
             PrincipalKind::Anonymous | PrincipalKind::Root => Ok(None),
             PrincipalKind::User | PrincipalKind::Service => {
-                self.known_user(read, account, &principal.user).await
+                self.known_user(moment, account, &principal.user).await
             }
-            PrincipalKind::Role { role, .. } => self.known_role(read, account, role).await,
+            PrincipalKind::Role { role, .. } => self.known_role(moment, account, role).await,
         }
+    }
+
+    /// What decisions about a principal are made on, where its kind alone does not say.
+    pub(crate) async fn identity_facts(
+        &self,
+        moment: Moment<'_>,
+        principal: &Principal,
+    ) -> Result<Option<Arc<IdentityFacts>>> {
+        // Its credential was mostly resolved at just this revision.
+        if let Some(facts) = principal.known_at(moment.identities) {
+            return Ok(Some(facts.clone()));
+        }
+        let known = self.known_of(moment, principal).await?;
+        Ok(known.map(|known| known.facts.clone()))
     }
 
     /// The trust policy of the role that is asked for.
     pub(crate) async fn known_trust(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         asked: &Asked,
     ) -> Result<Option<Arc<Policy>>> {
         let Resource::Identity(account, name) = &asked.resource else {
@@ -241,7 +286,7 @@ impl Store {
         };
         match name.strip_prefix("role/") {
             Some(role) if asked.action == Action::AssumeRole => {
-                let known = self.known_role(read, account, role).await?;
+                let known = self.known_role(moment, account, role).await?;
                 Ok(known.and_then(|known| known.trust.clone()))
             }
             _ => Ok(None),
@@ -250,15 +295,18 @@ impl Store {
 
     pub(crate) async fn known_role(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         account: &AccountId,
         role: &str,
     ) -> Result<Option<Arc<Known>>> {
-        let revision = super::revision(read).await?;
+        if role.len() > super::IDENTITY_NAME_BYTES_MAX {
+            return Ok(None);
+        }
+        let Moment { read, identities } = moment;
         let name = (account.clone(), role.to_owned());
         if let Some(known) = self
             .cache
-            .get(revision, |kept| kept.roles.get(&name).cloned())
+            .get(identities, |kept| kept.roles.get(&name).cloned())
         {
             return Ok(known);
         }
@@ -266,7 +314,7 @@ impl Store {
         let known = match record {
             None => None,
             Some(record) => {
-                let policies = self.load_policies(read, revision, account, &record.policies);
+                let policies = self.load_policies(moment, account, &record.policies);
                 let trust = Policy::parse(&record.trust, PolicyKind::Trust)
                     .map_err(|error| unusable(role).with_source(error))?;
                 let facts = IdentityFacts {
@@ -284,43 +332,107 @@ impl Store {
             }
         };
         self.cache
-            .put(revision, |kept| &mut kept.roles, name, known.clone());
+            .put(identities, |kept| &mut kept.roles, name, known.clone());
         Ok(known)
     }
 
     /// An access key with its secret.
     pub(crate) async fn known_key(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         id: &str,
     ) -> Result<Option<Arc<KnownKey>>> {
-        let revision = super::revision(read).await?;
-        if let Some(known) = self.cache.get(revision, |kept| kept.keys.get(id).cloned()) {
+        if id.len() > super::access_key::ID_BYTES_MAX {
+            return Ok(None);
+        }
+        let Moment { read, identities } = moment;
+        let kept = self
+            .cache
+            .get(identities, |kept| kept.keys.get(id).cloned());
+        if let Some(known) = kept {
             return Ok(known);
         }
         let known = match find_key(read, id).await? {
             None => None,
             Some(record) => {
                 let secret = self.unwrap_access_key(id, &record).await?;
-                Some(Arc::new(KnownKey { record, secret }))
+                let account = AccountId::parse(&record.account)?;
+                let user = self.known_user(moment, &account, &record.user).await?;
+                let user = user.filter(|user| user.facts.enabled);
+                let principal = user.and_then(|user| user.principal.clone());
+                let principal = principal.map(|principal| {
+                    let mut principal = (*principal).clone();
+                    principal.access_key = Some(id.to_owned());
+                    Arc::new(principal)
+                });
+                Some(Arc::new(KnownKey {
+                    record,
+                    secret,
+                    principal,
+                }))
             }
         };
         let key = id.to_owned();
         self.cache
-            .put(revision, |kept| &mut kept.keys, key, known.clone());
+            .put(identities, |kept| &mut kept.keys, key, known.clone());
         Ok(known)
+    }
+
+    /// The user that a login names without an account: the one of that name, or the root user.
+    pub(crate) async fn known_login(
+        &self,
+        moment: Moment<'_>,
+        name: &str,
+    ) -> Result<Option<KnownLogin>> {
+        let Moment { read, identities } = moment;
+        let kept = self
+            .cache
+            .get(identities, |kept| kept.logins.get(name).cloned());
+        if kept.is_some() || name.len() > super::IDENTITY_NAME_BYTES_MAX {
+            return Ok(kept);
+        }
+        let prefix = row_key::user_names(name);
+        let mut scan = Scan::prefix(prefix.clone(), 2);
+        let mut found: Vec<KnownLogin> = Vec::new();
+        let only = loop {
+            let page = read.scan(&scan).await?;
+            let more = page.len() == scan.limit;
+            for item in page {
+                let account = item.key().get(prefix.len()..).unwrap_or_default();
+                let account = AccountId::parse(String::from_utf8_lossy(account));
+                scan.from = Bound::Excluded(item.key().clone());
+                let Ok(account) = account else { continue };
+                if let Some(known) = self.known_user(moment, &account, name).await? {
+                    found.push((format!("{account}/{name}").into(), known));
+                }
+            }
+            // Nobody may keep the root user out by taking its name.
+            let is_root = |known: &Known| known.principal.as_ref().is_some_and(|p| p.is_root());
+            if let Some(root) = found.iter().find(|(_, known)| is_root(known)) {
+                break Some(root.clone());
+            }
+            found.truncate(2);
+            if !more {
+                break found.pop().filter(|_| found.is_empty());
+            }
+        };
+        if let Some(known) = &only {
+            let (name, known) = (name.to_owned(), known.clone());
+            self.cache
+                .put(identities, |kept| &mut kept.logins, name, known);
+        }
+        Ok(only)
     }
 
     /// An account; as one that says nothing when it does not exist.
     pub(crate) async fn known_account(
         &self,
-        read: &dyn MetaRead,
+        Moment { read, identities }: Moment<'_>,
         account: &AccountId,
     ) -> Result<Arc<KnownAccount>> {
-        let revision = super::revision(read).await?;
         let kept = self
             .cache
-            .get(revision, |kept| kept.accounts.get(account).cloned());
+            .get(identities, |kept| kept.accounts.get(account).cloned());
         if let Some(known) = kept {
             return Ok(known);
         }
@@ -338,7 +450,7 @@ impl Store {
         });
         let key = account.clone();
         self.cache
-            .put(revision, |kept| &mut kept.accounts, key, known.clone());
+            .put(identities, |kept| &mut kept.accounts, key, known.clone());
         Ok(known)
     }
 
@@ -348,7 +460,8 @@ impl Store {
         read: &dyn MetaRead,
         bucket: &Bucket,
     ) -> Result<crate::PublicAccessBlock> {
-        let account = self.known_account(read, &bucket.owner.account).await?;
+        let moment = Moment::of(read).await?;
+        let account = self.known_account(moment, &bucket.owner.account).await?;
         Ok(bucket.properties.public_access.or(account.block))
     }
 

@@ -3,18 +3,19 @@
 //! Each answers with a principal, with nobody when the credential is wrong, or with an error when it
 //! could not be checked. Nothing here ever answers with the anonymous principal.
 
-use super::Known;
+use super::Moment;
+use super::known::{Known, KnownLogin};
+use super::token::Tokens;
 use crate::row_key;
 use crate::store::Store;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::sync::Arc;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use trestle_access::{PasswordCache, Principal, SecretKey, Throttle, hash_secret};
 use trestle_core::{AccountId, Error, ErrorKind, Result, Timestamp};
-use trestle_engine::{Commit, MetaRead, Scan};
+use trestle_engine::{Commit, Scan};
 
 /// How exactly the last use of an access key is kept, in microseconds.
 const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
@@ -31,7 +32,7 @@ pub struct Identities {
     waiting: Semaphore,
     /// What a password is held against when there is no such user: it costs the same.
     nobody: String,
-    pub(super) token_key: OnceCell<[u8; 32]>,
+    pub(super) tokens: Tokens,
     used: Mutex<HashMap<String, u64>>,
 }
 
@@ -54,7 +55,7 @@ impl Identities {
             throttle: Throttle::default(),
             waiting: Semaphore::new(WAITING_MAX),
             nobody,
-            token_key: OnceCell::new(),
+            tokens: Tokens::default(),
             used: Mutex::default(),
             store,
         }))
@@ -79,7 +80,8 @@ impl Identities {
     /// The engine's.
     pub async fn user(&self, account: &AccountId, name: &str) -> Result<Option<Arc<Principal>>> {
         let read = self.store.snapshot().await?;
-        let known = self.store.known_user(&*read, account, name).await?;
+        let moment = Moment::of(&*read).await?;
+        let known = self.store.known_user(moment, account, name).await?;
         Ok(known.and_then(|known| known.principal.clone()))
     }
 
@@ -133,7 +135,7 @@ impl Identities {
         let hash = found
             .as_ref()
             .and_then(|(_, known)| known.password_hash.clone());
-        let full = found.as_ref().map_or(name, |(full, _)| full);
+        let full = found.as_ref().map_or(name, |(full, _)| &**full);
         let verified = self.verify(full, password, hash.as_deref(), source).await?;
         if !verified {
             self.store.audit.refused("password", full, source);
@@ -150,7 +152,8 @@ impl Identities {
     ) -> Result<bool> {
         let host = &self.store.host;
         let known = hash.unwrap_or(&self.nobody);
-        if !self.passwords.remembers(host, name, password, known)? {
+        let remembered = self.passwords.remembers(host, name, password, known);
+        if !remembered {
             let wait = self.throttle.wait(name, source, host.clock.monotonic());
             if !wait.is_zero() {
                 // Whoever guesses cannot make the server wait for more than some at once.
@@ -160,7 +163,7 @@ impl Identities {
                 tokio::time::sleep(wait).await;
             }
         }
-        let verified = self.passwords.verify(host, name, password, known).await?;
+        let verified = remembered || self.passwords.verify(host, name, password, known).await?;
         let right = verified && hash.is_some();
         match right {
             true => self.throttle.right(name, source),
@@ -170,40 +173,17 @@ impl Identities {
     }
 
     /// The user that a login names, by its full name.
-    async fn named(&self, name: &str) -> Result<Option<(String, Arc<Known>)>> {
+    async fn named(&self, name: &str) -> Result<Option<KnownLogin>> {
         let read = self.store.snapshot().await?;
-        if let Some((account, user)) = name.split_once('/') {
-            let Ok(account) = AccountId::parse(account) else {
-                return Ok(None);
-            };
-            let known = self.store.known_user(&*read, &account, user).await?;
-            return Ok(known.map(|known| (name.to_owned(), known)));
-        }
-        let prefix = row_key::user_names(name);
-        let mut scan = Scan::prefix(prefix.clone(), 2);
-        let mut only = None;
-        let mut several = false;
-        loop {
-            let page = read.scan(&scan).await?;
-            let more = page.len() == scan.limit;
-            for item in page {
-                let account = item.key().get(prefix.len()..).unwrap_or_default();
-                let account = AccountId::parse(String::from_utf8_lossy(account));
-                scan.from = Bound::Excluded(item.key().clone());
-                let Ok(account) = account else { continue };
-                let known = self.store.known_user(&*read, &account, name).await?;
-                let Some(known) = known else { continue };
-                // Nobody may keep the root user out by taking its name.
-                if known.principal.as_ref().is_some_and(|p| p.is_root()) {
-                    return Ok(Some((format!("{account}/{name}"), known)));
-                }
-                several |= only.is_some();
-                only = Some((format!("{account}/{name}"), known));
-            }
-            if !more {
-                return Ok(only.filter(|_| !several));
-            }
-        }
+        let moment = Moment::of(&*read).await?;
+        let Some((account, user)) = name.split_once('/') else {
+            return self.store.known_login(moment, name).await;
+        };
+        let Ok(account) = AccountId::parse(account) else {
+            return Ok(None);
+        };
+        let known = self.store.known_user(moment, &account, user).await?;
+        Ok(known.map(|known| (name.into(), known)))
     }
 
     /// The secret of an access key, and who it stands for; none when there is no such key, or it is
@@ -211,40 +191,33 @@ impl Identities {
     ///
     /// # Errors
     /// `Corrupt`; the engine's.
-    pub async fn access_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
+    pub async fn access_key(
+        &self,
+        id: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<(SecretKey, Arc<Principal>)>> {
         let known = self.good_key(id).await?;
         if known.is_none() {
-            self.store.audit.refused("access key", id, None);
+            self.store.audit.refused("access key", id, source);
         }
         Ok(known)
     }
 
     async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
         let read = self.store.snapshot().await?;
-        let Some(key) = self.store.known_key(&*read, id).await? else {
-            return Ok(None);
-        };
-        let now = self.store.host.clock.now();
-        let ended = key.record.expires.is_some_and(|at| at <= now.0);
-        if key.record.disabled || ended {
-            return Ok(None);
-        }
-        let account = AccountId::parse(&key.record.account)?;
-        let known = self
-            .store
-            .known_user(&*read, &account, &key.record.user)
-            .await?;
-        let principal = known
-            .filter(|known| known.facts.enabled)
-            .and_then(|known| known.principal.clone());
-        let Some(principal) = principal else {
+        let moment = Moment::of(&*read).await?;
+        let Some(key) = self.store.known_key(moment, id).await? else {
             return Ok(None);
         };
         drop(read);
+        let now = self.store.host.clock.now();
+        let ended = key.record.expires.is_some_and(|at| at <= now.0);
+        let principal = key.principal.clone();
+        let Some(principal) = principal.filter(|_| !key.record.disabled && !ended) else {
+            return Ok(None);
+        };
         self.remember_use(id, now).await;
-        let mut principal = (*principal).clone();
-        principal.access_key = Some(id.to_owned());
-        Ok(Some((key.secret.clone(), Arc::new(principal))))
+        Ok(Some((key.secret.clone(), principal)))
     }
 
     /// Notes when a key was used, now and then. It is no harm when that fails.
@@ -272,7 +245,19 @@ impl Identities {
     ///
     /// # Errors
     /// The engine's.
-    pub async fn certificate(&self, fingerprint: &str) -> Result<Option<Arc<Principal>>> {
+    pub async fn certificate(
+        &self,
+        fingerprint: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Arc<Principal>>> {
+        let known = self.good_certificate(fingerprint).await?;
+        if known.is_none() {
+            self.store.audit.refused("certificate", fingerprint, source);
+        }
+        Ok(known)
+    }
+
+    async fn good_certificate(&self, fingerprint: &str) -> Result<Option<Arc<Principal>>> {
         let read = self.store.snapshot().await?;
         let Some(row) = read.get(&row_key::certificate(fingerprint)).await? else {
             return Ok(None);
@@ -280,7 +265,8 @@ impl Identities {
         let malformed = || Error::corrupt("a certificate leads to no user");
         let whose = std::str::from_utf8(&row.value).map_err(|_| malformed())?;
         let (account, user) = whose.split_once('\0').ok_or_else(malformed)?;
-        self.enabled(&*read, account, user, None).await
+        let moment = Moment::of(&*read).await?;
+        self.enabled(moment, account, user, None).await
     }
 
     /// Whether there is such an account.
@@ -310,7 +296,7 @@ impl Identities {
 
     pub(super) async fn enabled(
         &self,
-        read: &dyn MetaRead,
+        moment: Moment<'_>,
         account: &str,
         user: &str,
         epoch: Option<u64>,
@@ -318,7 +304,7 @@ impl Identities {
         let Ok(account) = AccountId::parse(account) else {
             return Ok(None);
         };
-        let known = self.store.known_user(read, &account, user).await?;
+        let known = self.store.known_user(moment, &account, user).await?;
         Ok(known
             .filter(|known| known.facts.enabled)
             .filter(|known| epoch.is_none_or(|epoch| epoch == known.epoch))

@@ -21,7 +21,7 @@ pub use policy::NamedPolicy;
 pub use token::{AssumeRole, Issue, Session};
 pub use user::{ChangeUser, NewUser, User};
 
-pub(crate) use known::{Cache, Known, block_of, parse_acl};
+pub(crate) use known::{Cache, Moment, block_of, parse_acl};
 
 use crate::row_key;
 use crate::store::{self, Store};

@@ -1,21 +1,29 @@
 //! Tokens and sessions: who they stand for, and how they become void.
 //!
 //! A token is signed and says everything; only revoked ones are rows. One of a user is void when the
-//! user's epoch changes, one of a role also when the role goes. Whoever has a token can sign with
-//! the keys that follow from it.
+//! user's epoch changes, one of a role also when the role goes, or the token by which it was taken.
+//! Whoever has a token can sign with the keys that follow from it.
+//!
+//! The signature of a token is checked each time, and whether it was revoked. What it says is read
+//! once, and who it stands for is looked up once for each revision of identities.
 
 use super::login::Identities;
-use super::{check_name, index, resource};
+use super::{Moment, check_name, index, resource};
 use crate::row_key;
 use crate::store;
 use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use trestle_access::{
-    Action, Grant, Policy, PolicyKind, Principal, PrincipalKind, SecretKey, TakenRole, Token,
+    Action, Borne, Grant, Policy, PolicyKind, Principal, PrincipalKind, SealedToken, SecretKey,
+    TakenRole, Token, TokenKey,
 };
-use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
-use trestle_engine::{Commit, MetaRead, Scan, ScanItem, Write};
+use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Sequence, Timestamp};
+use trestle_engine::{Commit, Scan, ScanItem, Write};
 
 /// The setting that holds the key of tokens, encrypted.
 const TOKEN_KEY: &str = "token-key";
@@ -27,6 +35,8 @@ const SESSION_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 const SESSION_NAME_BYTES_MAX: usize = 64;
 /// Revoked tokens that have ended, removed with each revocation.
 const ENDED_MAX: usize = 100;
+/// Tokens that are kept as they were read.
+const READ_MAX: usize = 1000;
 
 /// What a token is to be like.
 #[derive(Clone, Debug)]
@@ -61,6 +71,42 @@ pub struct Session {
     pub secret_key: SecretKey,
     /// When it all ends.
     pub expires: Timestamp,
+}
+
+/// The key of tokens, and the tokens that were read.
+#[derive(Default)]
+pub(super) struct Tokens {
+    key: OnceCell<TokenKey>,
+    /// By what tells a token from any other, under the key.
+    read: Mutex<HashMap<[u8; 32], Arc<ReadToken>>>,
+}
+
+/// A token as it was read.
+struct ReadToken {
+    token: Token,
+    access_key: String,
+    secret_key: SecretKey,
+    policies: Vec<Arc<Policy>>,
+    /// Who it stood for at a revision of identities, revocation apart.
+    stood_for: Mutex<Option<(Sequence, Option<Arc<Principal>>)>>,
+}
+
+impl ReadToken {
+    fn new(token: Token, key: &TokenKey) -> Result<ReadToken> {
+        let policies = token.policies.iter();
+        let policies = policies.map(|text| Policy::parse(text, PolicyKind::Session).map(Arc::new));
+        Ok(ReadToken {
+            access_key: token.access_key(),
+            secret_key: token.secret_key(key),
+            policies: policies.collect::<Result<_>>()?,
+            stood_for: Mutex::default(),
+            token,
+        })
+    }
+}
+
+fn expired() -> Error {
+    Error::new(ErrorKind::Expired, "the token has expired")
 }
 
 fn refused() -> Error {
@@ -113,7 +159,8 @@ impl Identities {
         }
         let read = self.store.snapshot().await?;
         self.store.confirm(&*read, grant, None, None).await?;
-        let known = self.store.known_role(&*read, account, role).await?;
+        let moment = Moment::of(&*read).await?;
+        let known = self.store.known_role(moment, account, role).await?;
         let missing = || Error::not_found(Noun::Role, format!("{account}/{role}"));
         let taken = TakenRole {
             account: account.to_string(),
@@ -140,121 +187,181 @@ impl Identities {
         }
         let account = principal.account().ok_or_else(refused)?;
         let read = self.store.snapshot().await?;
+        let moment = Moment::of(&*read).await?;
         let known = self
             .store
-            .known_user(&*read, account, &principal.user)
+            .known_user(moment, account, &principal.user)
             .await?;
         let known = known
             .filter(|known| known.facts.enabled)
             .ok_or_else(refused)?;
         let now = self.store.host.clock.now();
         let lifetime = u64::try_from(issue.lifetime.as_micros()).unwrap_or(u64::MAX);
+        let mut expires = now.0.saturating_add(lifetime);
+        // What is taken by a token ends with it.
+        if let Some(parent) = &principal.token {
+            expires = expires.min(parent.expires.0);
+        }
         let token = Token {
             id: self.store.host.id().to_string(),
             account: account.to_string(),
             user: principal.user.clone(),
             epoch: known.epoch,
             issued: now.0,
-            expires: now.0.saturating_add(lifetime),
+            expires,
             policies: issue.policies.clone(),
             role,
+            parent: principal.token.as_ref().map(|parent| parent.id.clone()),
         };
         let key = self.token_key().await?;
-        Ok(Session {
+        let session = Session {
             access_key: token.access_key(),
             secret_key: token.secret_key(key),
             expires: Timestamp(token.expires),
             token: token.sign(key)?,
-        })
+        };
+        let role = token.role.as_ref();
+        let role = role.map(|taken| format!("{}/{}", taken.account, taken.role));
+        self.store
+            .audit
+            .issued(principal, &session.access_key, role.as_deref());
+        Ok(session)
     }
 
-    /// Whose token this is.
+    /// Whose token this is; none when it is not valid.
     ///
     /// # Errors
-    /// The engine's.
-    pub async fn bearer(&self, token: &str) -> Result<Option<Arc<Principal>>> {
-        let known = match self.read_token(token).await? {
-            Some(token) => self.principal_of(&token).await?,
-            None => None,
+    /// `Expired`; the engine's.
+    pub async fn bearer(
+        &self,
+        token: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Arc<Principal>>> {
+        let read = self.read_token(token).await?;
+        let known = match &read {
+            Some(read) => self.principal_of(read).await,
+            None => Ok(None),
         };
-        if known.is_none() {
-            self.store.audit.refused("token", "", None);
+        if !matches!(known, Ok(Some(_))) {
+            let name = read.as_ref().map_or("", |read| &read.access_key);
+            self.store.audit.refused("token", name, source);
         }
-        Ok(known)
+        known
     }
 
     /// The secret of the access key that goes with a token, and who both stand for; none when they
     /// do not go together, or the token is not valid.
     ///
     /// # Errors
-    /// The engine's.
+    /// `Expired`; the engine's.
     pub async fn session_key(
         &self,
         access_key: &str,
         token: &str,
+        source: Option<IpAddr>,
     ) -> Result<Option<(SecretKey, Arc<Principal>)>> {
-        let token = self.read_token(token).await?;
-        let token = token.filter(|token| token.access_key() == access_key);
-        let principal = match &token {
-            Some(token) => self.principal_of(token).await?,
-            None => None,
+        let read = self.read_token(token).await?;
+        let read = read.filter(|read| read.access_key == access_key);
+        let known = match &read {
+            Some(read) => self.principal_of(read).await,
+            None => Ok(None),
         };
-        let (Some(token), Some(principal)) = (token, principal) else {
-            self.store.audit.refused("session", access_key, None);
-            return Ok(None);
-        };
-        let mut principal = (*principal).clone();
-        principal.access_key = Some(access_key.to_owned());
-        let secret = token.secret_key(self.token_key().await?);
-        Ok(Some((secret, Arc::new(principal))))
+        if !matches!(known, Ok(Some(_))) {
+            self.store.audit.refused("session", access_key, source);
+        }
+        let known = read.zip(known?);
+        Ok(known.map(|(read, principal)| (read.secret_key.clone(), principal)))
     }
 
     /// Who a token stands for now.
-    async fn principal_of(&self, token: &Token) -> Result<Option<Arc<Principal>>> {
-        let read = self.store.snapshot().await?;
-        if read.get(&row_key::revoked(&token.id)).await?.is_some() {
-            return Ok(None);
+    async fn principal_of(&self, read: &ReadToken) -> Result<Option<Arc<Principal>>> {
+        if read.token.has_ended(self.store.host.clock.now()) {
+            return Err(expired());
         }
+        let snapshot = self.store.snapshot().await?;
+        let made_by = [Some(&read.token.id), read.token.parent.as_ref()];
+        for id in made_by.into_iter().flatten() {
+            if snapshot.get(&row_key::revoked(id)).await?.is_some() {
+                return Ok(None);
+            }
+        }
+        let moment = Moment::of(&*snapshot).await?;
+        let stood_for = read.stood_for.lock().clone();
+        match stood_for.filter(|(revision, _)| *revision == moment.identities) {
+            Some((_, principal)) => Ok(principal),
+            None => {
+                let principal = self.look_up(moment, read).await?;
+                *read.stood_for.lock() = Some((moment.identities, principal.clone()));
+                Ok(principal)
+            }
+        }
+    }
+
+    /// Who a token stands for at a moment, revocation apart.
+    async fn look_up(
+        &self,
+        moment: Moment<'_>,
+        read: &ReadToken,
+    ) -> Result<Option<Arc<Principal>>> {
+        let token = &read.token;
         let epoch = Some(token.epoch);
         let user = self
-            .enabled(&*read, &token.account, &token.user, epoch)
+            .enabled(moment, &token.account, &token.user, epoch)
             .await?;
         let Some(user) = user else {
             return Ok(None);
         };
         let mut principal = match &token.role {
             None => (*user).clone(),
-            Some(taken) => match self.taken(&*read, taken).await? {
+            Some(taken) => match self.taken(moment, taken).await? {
                 Some(role) => role,
                 None => return Ok(None),
             },
         };
-        for text in &token.policies {
-            let policy = Policy::parse(text, PolicyKind::Session)?;
-            principal.session_policies.push(Arc::new(policy));
-        }
+        principal.session_policies.clone_from(&read.policies);
+        principal.access_key = Some(read.access_key.clone());
         principal.issued = Some(Timestamp(token.issued));
+        principal.token = Some(Borne {
+            id: token.id.clone(),
+            expires: Timestamp(token.expires),
+        });
         Ok(Some(Arc::new(principal)))
     }
 
     /// A role that was taken, if it still is the one that it was.
-    async fn taken(&self, read: &dyn MetaRead, taken: &TakenRole) -> Result<Option<Principal>> {
+    async fn taken(&self, moment: Moment<'_>, taken: &TakenRole) -> Result<Option<Principal>> {
         let TakenRole { role, session, .. } = taken;
         let Ok(account) = AccountId::parse(taken.account.as_str()) else {
             return Ok(None);
         };
-        let known = self.store.known_role(read, &account, role).await?;
-        let same = known.is_some_and(|known| known.epoch == taken.made);
-        Ok(same.then(|| Principal::role(account, role, session)))
+        let known = self.store.known_role(moment, &account, role).await?;
+        let same = known.filter(|known| known.epoch == taken.made);
+        Ok(same.map(|known| {
+            let principal = Principal::role(account, role, session);
+            principal.known(moment.identities, known.facts.clone())
+        }))
     }
 
-    /// What a token says, when it is one of this store's and has not ended.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn read_token(&self, token: &str) -> Result<Option<Token>> {
-        let now = self.store.host.clock.now();
-        Ok(Token::verify(token, self.token_key().await?, now))
+    /// What a token says, when it is one of this store's; whether it has ended is not asked.
+    async fn read_token(&self, token: &str) -> Result<Option<Arc<ReadToken>>> {
+        let key = self.token_key().await?;
+        let Some(sealed) = SealedToken::check(token, key) else {
+            return Ok(None);
+        };
+        let name = sealed.mac();
+        if let Some(read) = self.tokens.read.lock().get(&name) {
+            return Ok(Some(read.clone()));
+        }
+        let Some(token) = sealed.read() else {
+            return Ok(None);
+        };
+        let read = Arc::new(ReadToken::new(token, key)?);
+        let mut kept = self.tokens.read.lock();
+        if kept.len() >= READ_MAX {
+            kept.clear();
+        }
+        kept.insert(name, read.clone());
+        Ok(Some(read))
     }
 
     /// Voids a token. Another text is no error: it is no token afterwards either.
@@ -262,10 +369,13 @@ impl Identities {
     /// # Errors
     /// The engine's.
     pub async fn revoke(&self, token: &str) -> Result<()> {
-        let Some(token) = self.read_token(token).await? else {
+        let Some(known) = self.read_token(token).await? else {
             return Ok(());
         };
-        let now = self.store.host.clock.now();
+        let (token, now) = (&known.token, self.store.host.clock.now());
+        if token.has_ended(now) {
+            return Ok(());
+        }
         let mut writes = vec![index(
             row_key::revoked(&token.id),
             &token.expires.to_be_bytes(),
@@ -286,11 +396,13 @@ impl Identities {
             writes,
             ..Commit::default()
         };
-        self.store.engine.meta.commit(commit).await.map(drop)
+        self.store.engine.meta.commit(commit).await?;
+        self.store.audit.revoked(&known.access_key);
+        Ok(())
     }
 
     /// The key of tokens: one for all servers over one engine, made when it is first needed.
-    async fn token_key(&self) -> Result<&[u8; 32]> {
+    async fn token_key(&self) -> Result<&TokenKey> {
         let load = || async {
             for _ in 0..2 {
                 if let Some(wrapped) = self.store.setting(TOKEN_KEY).await? {
@@ -299,7 +411,8 @@ impl Identities {
                         .unwrap_secret(TOKEN_KEY.as_bytes(), &wrapped)
                         .await?;
                     let wrong = || Error::corrupt("the key of tokens has the wrong length");
-                    return <[u8; 32]>::try_from(key.as_slice()).map_err(|_| wrong());
+                    let key = <[u8; 32]>::try_from(key.as_slice()).map_err(|_| wrong())?;
+                    return Ok(TokenKey::new(&key));
                 }
                 let mut key = [0; 32];
                 self.store.host.random.fill(&mut key);
@@ -308,7 +421,7 @@ impl Identities {
                     .store
                     .set_setting(TOKEN_KEY, Bytes::from(wrapped), true);
                 match made.await {
-                    Ok(()) => return Ok(key),
+                    Ok(()) => return Ok(TokenKey::new(&key)),
                     // Another server was first: its key counts.
                     Err(error) if error.kind() == ErrorKind::Conflict => {}
                     Err(error) => return Err(error),
@@ -316,6 +429,6 @@ impl Identities {
             }
             Err(store::conflict())
         };
-        self.token_key.get_or_try_init(load).await
+        self.tokens.key.get_or_try_init(load).await
     }
 }

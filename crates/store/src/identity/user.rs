@@ -439,7 +439,8 @@ impl Attempt<'_> {
         former: Option<&User>,
         user: &User,
     ) -> Result<()> {
-        let known = self.store.known_of(&*self.read, grant.principal()).await?;
+        let moment = super::Moment::of(&*self.read).await?;
+        let known = self.store.known_of(moment, grant.principal()).await?;
         let (admin, reseller) = match &known {
             _ if grant.principal().is_root() => (true, true),
             Some(known) => (

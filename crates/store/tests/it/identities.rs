@@ -14,7 +14,7 @@ fn acct(name: &str) -> AccountId {
     AccountId::parse(name).unwrap()
 }
 
-fn identity(action: Action, account: &str, name: &str) -> Grant {
+pub(crate) fn identity(action: Action, account: &str, name: &str) -> Grant {
     grant(action, Resource::Identity(acct(account), name.to_owned()))
 }
 
@@ -23,14 +23,14 @@ fn password() -> Option<String> {
 }
 
 impl Fixture {
-    async fn user(&self, account: &str, name: &str, new: NewUser) -> Result<User> {
+    pub(crate) async fn user(&self, account: &str, name: &str, new: NewUser) -> Result<User> {
         let grant = identity(Action::WriteUsers, account, &format!("user/{name}"));
         self.store
             .create_user(&grant, &acct(account), name, &new)
             .await
     }
 
-    async fn change_user(
+    pub(crate) async fn change_user(
         &self,
         account: &str,
         name: &str,
@@ -46,14 +46,19 @@ impl Fixture {
             .await
     }
 
-    async fn policy(&self, account: &str, name: &str, text: &str) -> Result<NamedPolicy> {
+    pub(crate) async fn policy(
+        &self,
+        account: &str,
+        name: &str,
+        text: &str,
+    ) -> Result<NamedPolicy> {
         let grant = identity(Action::WritePolicies, account, &format!("policy/{name}"));
         self.store
             .put_policy(&grant, &acct(account), name, text)
             .await
     }
 
-    async fn may(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant> {
+    pub(crate) async fn may(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant> {
         let resource = match action.level() {
             trestle_access::Level::Object => Resource::Object(name("b"), key("k")),
             _ => Resource::Bucket(name("b")),
@@ -68,7 +73,7 @@ impl Fixture {
     }
 }
 
-fn ann() -> Arc<Principal> {
+pub(crate) fn ann() -> Arc<Principal> {
     Arc::new(Principal::user(account(), "ann"))
 }
 
@@ -274,7 +279,7 @@ async fn passwords_keys_and_tokens_lead_to_their_user() {
     let issued = ids.issue(&ann, &issue).await.unwrap();
     assert_eq!(issued.expires.0, START.0 + 60_000_000);
     let token = issued.token;
-    let bearer = ids.bearer(&token).await.unwrap().unwrap();
+    let bearer = ids.bearer(&token, None).await.unwrap().unwrap();
     assert_eq!(
         (bearer.user.as_str(), bearer.session_policies.len()),
         ("ann", 1)
@@ -284,22 +289,22 @@ async fn passwords_keys_and_tokens_lead_to_their_user() {
         .await
         .unwrap();
     let others = Identities::new(other).unwrap();
-    assert!(others.bearer(&token).await.unwrap().is_some());
+    assert!(others.bearer(&token, None).await.unwrap().is_some());
     ids.revoke(&token).await.unwrap();
-    assert!(ids.bearer(&token).await.unwrap().is_none());
-    assert!(others.bearer(&token).await.unwrap().is_none());
+    assert!(ids.bearer(&token, None).await.unwrap().is_none());
+    assert!(others.bearer(&token, None).await.unwrap().is_none());
     let plain = Issue {
         policies: vec![],
         ..issue.clone()
     };
     let token = ids.issue(&ann, &plain).await.unwrap().token;
     f.clock.advance(Duration::from_secs(61));
-    assert!(ids.bearer(&token).await.unwrap().is_none());
+    assert_eq!(kind(ids.bearer(&token, None).await), ErrorKind::Expired);
     let token = ids.issue(&ann, &issue).await.unwrap().token;
     f.change_user("one", "ann", |user| user.password_hash = None)
         .await
         .unwrap();
-    assert!(ids.bearer(&token).await.unwrap().is_none());
+    assert!(ids.bearer(&token, None).await.unwrap().is_none());
     assert!(ids.password("one/ann", "pw", None).await.unwrap().is_none());
 }
 
@@ -330,7 +335,7 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
         .await;
     assert_eq!(kind(again), ErrorKind::AlreadyExists(Noun::AccessKey));
     for id in ["AK1", "AK2"] {
-        let (secret, principal) = ids.access_key(id).await.unwrap().unwrap();
+        let (secret, principal) = ids.access_key(id, None).await.unwrap().unwrap();
         assert_eq!(secret.expose(), format!("secret of {id}"));
         assert_eq!(principal.access_key.as_deref(), Some(id));
     }
@@ -343,22 +348,22 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
         [true, true]
     );
     f.clock.advance(Duration::from_secs(11));
-    assert!(ids.access_key("AK2").await.unwrap().is_none());
+    assert!(ids.access_key("AK2", None).await.unwrap().is_none());
     f.store
         .enable_access_key(&grant, (&one, "ann"), "AK1", false)
         .await
         .unwrap();
-    assert!(ids.access_key("AK1").await.unwrap().is_none());
+    assert!(ids.access_key("AK1", None).await.unwrap().is_none());
     f.store
         .enable_access_key(&grant, (&one, "ann"), "AK1", true)
         .await
         .unwrap();
-    assert!(ids.access_key("AK1").await.unwrap().is_some());
+    assert!(ids.access_key("AK1", None).await.unwrap().is_some());
     f.store
         .delete_access_key(&grant, (&one, "ann"), "AK1")
         .await
         .unwrap();
-    assert!(ids.access_key("AK1").await.unwrap().is_none());
+    assert!(ids.access_key("AK1", None).await.unwrap().is_none());
     let delete = identity(Action::WriteUsers, "one", "user/ann");
     f.store.delete_user(&delete, &one, "ann").await.unwrap();
     f.user("one", "ann", NewUser::default()).await.unwrap();
@@ -451,7 +456,7 @@ async fn the_root_user_keeps_its_name_and_is_made_anew() {
     f.user("other", "root", new).await.unwrap();
     let root = ids.password("root", "pw", None).await.unwrap().unwrap();
     assert!(root.is_root());
-    let (secret, by_key) = ids.access_key("ROOTKEY").await.unwrap().unwrap();
+    let (secret, by_key) = ids.access_key("ROOTKEY", None).await.unwrap().unwrap();
     assert!(by_key.is_root() && secret.expose() == "s1");
     let delete = identity(Action::WriteUsers, home.as_str(), "user/root");
     assert_eq!(
@@ -466,14 +471,21 @@ async fn the_root_user_keeps_its_name_and_is_made_anew() {
         };
         ids.issue(&root, &issue).await.unwrap().token
     };
-    assert!(ids.bearer(&token).await.unwrap().unwrap().is_root());
+    assert!(ids.bearer(&token, None).await.unwrap().unwrap().is_root());
     f.store
         .set_root(&home, "admin", &hash, ("NEWKEY", "s2"))
         .await
         .unwrap();
-    assert!(ids.bearer(&token).await.unwrap().is_none());
-    assert!(ids.access_key("ROOTKEY").await.unwrap().is_none());
-    assert!(ids.access_key("NEWKEY").await.unwrap().unwrap().1.is_root());
+    assert!(ids.bearer(&token, None).await.unwrap().is_none());
+    assert!(ids.access_key("ROOTKEY", None).await.unwrap().is_none());
+    assert!(
+        ids.access_key("NEWKEY", None)
+            .await
+            .unwrap()
+            .unwrap()
+            .1
+            .is_root()
+    );
     assert!(
         ids.password(&format!("{home}/root"), "pw", None)
             .await
@@ -578,7 +590,7 @@ async fn a_role_is_taken_by_whom_it_trusts_and_is_void_with_either() {
     assert_eq!(kind(take("ann", "41").await), refused);
     assert_eq!(kind(take("bob", "42").await), refused);
     let session = take("ann", "42").await.unwrap();
-    let role = ids.bearer(&session.token).await.unwrap().unwrap();
+    let role = ids.bearer(&session.token, None).await.unwrap().unwrap();
     assert_eq!(
         (role.user.as_str(), role.id.as_str()),
         ("role/reader", "reader:s1")
@@ -587,15 +599,23 @@ async fn a_role_is_taken_by_whom_it_trusts_and_is_void_with_either() {
     assert_eq!(kind(f.may(&role, Action::WriteObject).await), refused);
     // Its keys go together, and with no others.
     let (secret, by_key) = ids
-        .session_key(&session.access_key, &session.token)
+        .session_key(&session.access_key, &session.token, None)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(secret.expose(), session.secret_key.expose());
     assert_eq!(by_key.user, role.user);
-    let other = ids.session_key("TST00", &session.token).await.unwrap();
+    let other = ids
+        .session_key("TST00", &session.token, None)
+        .await
+        .unwrap();
     assert!(other.is_none());
-    assert!(ids.access_key(&session.access_key).await.unwrap().is_none());
+    assert!(
+        ids.access_key(&session.access_key, None)
+            .await
+            .unwrap()
+            .is_none()
+    );
     // A role gets no token, neither its own nor that of a user who is named like it.
     let issue = Issue {
         lifetime: Duration::from_secs(60),
@@ -616,7 +636,7 @@ async fn a_role_is_taken_by_whom_it_trusts_and_is_void_with_either() {
     put(&denied).await.unwrap();
     assert_eq!(kind(take("bob", "42").await), refused);
     // Void with who took it, and with the role.
-    let is_void = async |token: &str| ids.bearer(token).await.unwrap().is_none();
+    let is_void = async |token: &str| ids.bearer(token, None).await.unwrap().is_none();
     assert!(!is_void(&of_bob.token).await);
     f.change_user(home.as_str(), "bob", |user| user.enabled = false)
         .await
@@ -627,4 +647,67 @@ async fn a_role_is_taken_by_whom_it_trusts_and_is_void_with_either() {
     f.clock.advance(Duration::from_secs(1));
     put(&ann_only).await.unwrap();
     assert!(is_void(&session.token).await, "another role of that name");
+}
+
+#[tokio::test]
+async fn what_was_taken_by_a_token_ends_with_it() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let home = account();
+    f.user(home.as_str(), "ann", NewUser::default())
+        .await
+        .unwrap();
+    let trust = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{home}:user/ann"}},"Action":"sts:AssumeRole"}}}}"#
+    );
+    let new = NewRole {
+        policies: vec![],
+        trust,
+    };
+    let write = identity(Action::WriteRoles, home.as_str(), "role/reader");
+    f.store
+        .put_role(&write, &home, "reader", &new)
+        .await
+        .unwrap();
+    let for_a = |seconds| Issue {
+        lifetime: Duration::from_secs(seconds),
+        policies: vec![],
+    };
+    let take = async |by: Arc<Principal>| {
+        let asked = Asked {
+            principal: by,
+            action: Action::AssumeRole,
+            resource: Resource::Identity(home.clone(), "role/reader".to_owned()),
+            context: Arc::default(),
+        };
+        let grant = f.store.authorize(asked).await?;
+        let assume = AssumeRole {
+            account: home.clone(),
+            role: "reader".to_owned(),
+            session: "s".to_owned(),
+            issue: for_a(3600),
+        };
+        ids.assume_role(&grant, &assume).await
+    };
+    let person = ids.user(&home, "ann").await.unwrap().unwrap();
+    let by_person = take(person.clone()).await.unwrap();
+    let parent = ids.issue(&person, &for_a(600)).await.unwrap();
+    let borne = ids.bearer(&parent.token, None).await.unwrap().unwrap();
+    assert_eq!(
+        kind(ids.issue(&borne, &for_a(60)).await),
+        ErrorKind::Forbidden
+    );
+    let by_token = take(borne).await.unwrap();
+    // It ends when the token does, at the latest.
+    assert_eq!(by_token.expires, parent.expires);
+    assert!(by_person.expires > parent.expires);
+    let lives = async |session: &Session| {
+        let known = ids.bearer(&session.token, None).await.unwrap().is_some();
+        let key = ids.session_key(&session.access_key, &session.token, None);
+        assert_eq!(key.await.unwrap().is_some(), known);
+        known
+    };
+    assert!(lives(&by_token).await && lives(&by_person).await);
+    ids.revoke(&parent.token).await.unwrap();
+    assert!(!lives(&parent).await && !lives(&by_token).await && lives(&by_person).await);
 }
