@@ -548,4 +548,6 @@ fn reason(place: Standing<'_>, spoken: &Spoken<'_>) -> Reason {
 }
 
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;

@@ -26,6 +26,7 @@ mod properties;
 mod rename;
 mod rights;
 mod snapshots;
+mod stale;
 mod transactions;
 mod trees;
 mod uploads;
