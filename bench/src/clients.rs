@@ -5,23 +5,11 @@
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::installs::{Kind, installed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use trestle_tests::Launch;
-use trestle_tests::clients::{program_in, programs, tell};
-
-/// How a client gets onto the machine.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// In the environment of the tests in CI.
-    Light,
-    /// From PyPI, as `tests/clients/requirements-all.txt` pins it.
-    Python,
-    /// From npm, as `tests/clients/package.json` pins it.
-    Node,
-    /// A Debian package, which has to be there.
-    Debian(&'static str),
-}
+use trestle_tests::clients::{program_in, tell};
 
 struct Row {
     client: &'static str,
@@ -46,6 +34,8 @@ const fn row(
         what,
     }
 }
+
+const RESTIC: Kind = Kind::GoProgram("github.com/restic/restic/cmd/restic@v0.18.1");
 
 const ROWS: &[Row] = &[
     row(
@@ -98,6 +88,7 @@ const ROWS: &[Row] = &[
         "s3_restic.py",
         "backups of a real tree, a check of every byte, pruning, the tree restored",
     ),
+    row("restic", "S3", RESTIC, "s3_restic.py", "the same"),
     row(
         "migration by rclone",
         "S3",
@@ -111,6 +102,13 @@ const ROWS: &[Row] = &[
         Kind::Python,
         "s3_minio.py",
         "streams in parts, tags, versions, locks, policies, joins, signed URLs, deletes of many",
+    ),
+    row(
+        "MinIO's library for Go",
+        "S3",
+        Kind::GoTests,
+        "s3_minio_go.py",
+        "its own functional tests; those that are refused here are named in the script",
     ),
     row(
         "pyarrow and DuckDB",
@@ -134,6 +132,13 @@ const ROWS: &[Row] = &[
         "appends, scans, deletes, a changed schema, a former snapshot",
     ),
     row(
+        "Iceberg (PyIceberg), commits",
+        "S3",
+        Kind::Python,
+        "s3_iceberg_commits.py",
+        "metadata files by conditional puts under contention: exactly one winner in each round",
+    ),
+    row(
         "AWS SDK for JavaScript",
         "S3",
         Kind::Node,
@@ -141,11 +146,88 @@ const ROWS: &[Row] = &[
         "objects with its default checksums, parts, pages, conditions, versions, signed URLs",
     ),
     row(
+        "AWS SDK for Rust",
+        "S3",
+        Kind::Rust,
+        "rust/src/main.rs",
+        "objects with its default checksums, conditions, parts, pages, versions, signed requests",
+    ),
+    row(
+        "AWS SDK for Go",
+        "S3",
+        Kind::Go,
+        "go/main.go",
+        "objects with its default checksums, streams in parts, pages, versions, signed requests",
+    ),
+    row(
+        "AWS SDK for Java",
+        "S3",
+        Kind::Java,
+        "java/S3.java",
+        "objects with its default checksums, streams, conditions, parts, pages, versions",
+    ),
+    row(
+        "docker-registry of Debian",
+        "S3",
+        Kind::Debian("docker-registry"),
+        "s3_registry.py",
+        "images pushed in pieces and pulled, layers mounted, tags, deletion, collection of garbage",
+    ),
+    row(
+        "Chromium",
+        "S3",
+        Kind::Light,
+        "s3_browser.py",
+        "a form with a policy, signed URLs from another origin by the bucket's rules",
+    ),
+    row(
         "python-swiftclient",
         "Swift",
         Kind::Light,
         "swift_client.py",
         "containers, large objects, metadata, temporary URLs",
+    ),
+    row(
+        "command swift",
+        "Swift",
+        Kind::Light,
+        "swift_command.py",
+        "trees in segments of both kinds, copies, metadata, temporary URLs, deletion with segments",
+    ),
+    row(
+        "curl",
+        "Swift",
+        Kind::Light,
+        "swift_curl.py",
+        "forms that upload, archives, temporary URLs, deletes of many",
+    ),
+    row(
+        "rclone",
+        "Swift",
+        Kind::Light,
+        "swift_rclone.py",
+        "trees up, compared byte by byte, synchronised, down; segments; copies within the server",
+    ),
+    row(
+        "rclone of Debian",
+        "Swift",
+        Kind::Debian("rclone"),
+        "swift_rclone.py",
+        "the same",
+    ),
+    row(
+        "docker-registry of Debian",
+        "Swift",
+        Kind::Debian("docker-registry"),
+        "swift_registry.py",
+        "as over S3",
+    ),
+    row(
+        "Chromium",
+        "Swift",
+        Kind::Light,
+        "swift_browser.py",
+        "a site with listings and error pages, forms, scripts of another origin",
     ),
     row(
         "requests",
@@ -160,6 +242,13 @@ const ROWS: &[Row] = &[
         Kind::Light,
         "flask_uploads.py",
         "an application that keeps its uploads",
+    ),
+    row(
+        "Chromium",
+        "REST",
+        Kind::Light,
+        "rest_browser.py",
+        "pages, uploads, the JavaScript client, scripts of another origin",
     ),
 ];
 
@@ -214,62 +303,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The folder of programs that a row's script needs, installed when it is not there.
-fn installed(kind: Kind, base: &Path) -> Result<PathBuf> {
-    match kind {
-        Kind::Light => Ok(programs()),
-        Kind::Debian(program) => {
-            let folder = PathBuf::from("/usr/bin");
-            match folder.join(program).exists() {
-                true => Ok(folder),
-                false => Err(format!("apt-get install {program}").into()),
-            }
-        }
-        Kind::Python => {
-            let (folder, pinned) = (base.join("python"), "tests/clients/requirements-all.txt");
-            once(&folder, pinned, &|| {
-                let mut venv = Command::new("python3");
-                done(venv.args(["-m", "venv", "--clear"]).arg(&folder))?;
-                let mut pip = Command::new(folder.join("bin/pip"));
-                done(pip.args(["install", "--quiet", "--requirement", pinned]))
-            })?;
-            Ok(folder.join("bin"))
-        }
-        Kind::Node => {
-            let (folder, pinned) = (base.join("node"), "tests/clients/package.json");
-            once(&folder, pinned, &|| {
-                std::fs::create_dir_all(&folder)?;
-                std::fs::copy(pinned, folder.join("package.json"))?;
-                let mut npm = Command::new("npm");
-                npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
-                done(npm.arg(&folder))
-            })?;
-            Ok(folder)
-        }
-    }
-}
-
-/// Installs unless what is there was made from the same pinned versions.
-fn once(folder: &Path, pinned: &str, install: &dyn Fn() -> Result<()>) -> Result<()> {
-    let (wanted, mark) = (
-        std::fs::read_to_string(pinned)?,
-        folder.join("installed.txt"),
-    );
-    if std::fs::read_to_string(&mark).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    install()?;
-    Ok(std::fs::write(mark, wanted)?)
-}
-
-fn done(command: &mut Command) -> Result<()> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{:?}: {status}", command.get_program()).into()),
-        Err(error) => Err(format!("{:?}: {error}", command.get_program()).into()),
-    }
-}
-
 /// Runs a row's script against servers of its own: some move objects from one to another.
 fn attempt(row: &Row, programs: &Path, base: &Path) -> Result<Outcome> {
     let home = base.join("home");
@@ -281,16 +314,10 @@ fn attempt(row: &Row, programs: &Path, base: &Path) -> Result<Outcome> {
     }
     let server = Launch::new(home.join("one/data")).start();
     let other = Launch::new(home.join("two/data")).start();
-    let interpreter = match row.kind {
-        Kind::Node => "/usr/bin/node",
-        Kind::Debian(_) => "python3",
-        Kind::Light | Kind::Python => "python",
-    };
     let script = std::path::absolute(Path::new("tests/clients").join(row.script))?;
-    let mut command = program_in(programs, interpreter, &home.join("client"));
+    let mut command = command(row.kind, programs, &script, &home.join("client"))?;
     tell(&mut command, &server);
     command
-        .arg(script)
         .env("TRESTLE_OTHER_URL", format!("http://{}", other.front()))
         .env("TRESTLE_NODE", programs);
     let output = command.output()?;
@@ -308,4 +335,34 @@ fn attempt(row: &Row, programs: &Path, base: &Path) -> Result<Outcome> {
         result: if passed { "passed" } else { "failed" }.to_owned(),
         failed: !passed,
     })
+}
+
+/// What runs a script: its interpreter, or for what was built the program itself.
+fn command(kind: Kind, programs: &Path, script: &Path, home: &Path) -> Result<Command> {
+    let run = |name: &str| program_in(programs, name, home);
+    let script = script.to_str().ok_or("a folder whose name is no text")?;
+    let python = crate::installs::light().join("python");
+    let python = python.to_str().ok_or("a folder whose name is no text")?;
+    let (mut command, words) = match kind {
+        Kind::Node => (run("/usr/bin/node"), vec![script.to_owned()]),
+        Kind::Rust => (run("s3-rust"), Vec::new()),
+        Kind::Go => (run("clients"), Vec::new()),
+        Kind::Java => {
+            let every = format!("{}/*", programs.display());
+            (
+                run("/usr/bin/java"),
+                vec!["-cp".into(), every, script.into()],
+            )
+        }
+        Kind::Light | Kind::Python => (run("python"), vec![script.to_owned()]),
+        Kind::Debian(_) | Kind::GoProgram(_) | Kind::GoTests => {
+            (run(python), vec![script.to_owned()])
+        }
+    };
+    if kind == Kind::GoTests {
+        // It builds them, with what the machine's user has of modules.
+        command.envs(std::env::var("HOME").map(|home| ("HOME", home)));
+    }
+    command.args(words);
+    Ok(command)
 }

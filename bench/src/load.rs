@@ -24,6 +24,27 @@ pub(crate) struct Found {
     pub(crate) worst: f64,
 }
 
+impl Found {
+    /// From the milliseconds that each request took, and the seconds of all.
+    pub(crate) fn of(mut latencies: Vec<f64>, seconds: f64) -> Self {
+        latencies.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let place = (latencies.len() as f64 * part) as usize;
+            latencies
+                .get(place.min(latencies.len().saturating_sub(1)))
+                .copied()
+                .unwrap_or(0.0)
+        };
+        Found {
+            requests: latencies.len() as f64,
+            rate: latencies.len() as f64 / seconds,
+            p50: at(0.5),
+            p99: at(0.99),
+            worst: at(1.0),
+        }
+    }
+}
+
 /// What a load process is to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -144,27 +165,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .collect()
     });
     let seconds = began.elapsed().as_secs_f64();
-    let mut latencies: Vec<f64> = parts
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
-    latencies.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let place = (latencies.len() as f64 * part) as usize;
-        latencies
-            .get(place.min(latencies.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or(0.0)
-    };
+    let latencies = parts.into_iter().collect::<Result<Vec<_>>>()?;
+    let found = Found::of(latencies.into_iter().flatten().collect(), seconds);
     println!(
         "{} {} {} {} {}",
-        latencies.len(),
-        latencies.len() as f64 / seconds,
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        found.requests, found.rate, found.p50, found.p99, found.worst
     );
     Ok(())
 }

@@ -9,6 +9,7 @@ mod arguments;
 mod bare;
 mod clients;
 mod disk;
+mod installs;
 mod listing;
 mod load;
 mod machine;
@@ -16,6 +17,8 @@ mod main_job;
 mod mixed;
 mod nginx;
 mod overwrites;
+mod peer;
+mod peers;
 mod reliability;
 mod throughput;
 mod verbs;
@@ -29,6 +32,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--log LEVEL]
                          [--only put,get,list,copy,parts,disk,mixed,access]
+       cargo xtask bench --only peers|swift-peers [--peer NAME=URL,USER,SECRET]...
+                         [--seconds N] [--rounds N] [--keys N] [--mib N] [--cells put,get,...]
        cargo xtask clients --all [--only SCRIPT,...] [--write yes]
        cargo xtask overwrites [--bytes N] [--rounds N]
        cargo xtask reliability kill [--minutes N] [--seed S] [--writers N]
@@ -84,6 +89,12 @@ fn bench(arguments: &Arguments) -> Result<()> {
     }
     if wants("access") {
         access::run(arguments)?;
+    }
+    if wants("peers") {
+        peers::s3(arguments)?;
+    }
+    if wants("swift-peers") {
+        peers::swift(arguments)?;
     }
     Ok(())
 }
