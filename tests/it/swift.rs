@@ -300,6 +300,63 @@ fn a_large_object_is_one_object_everywhere() {
 }
 
 #[test]
+fn a_version_goes_alone_and_one_comes_back_as_it_is() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    let mut rest = fixture.client();
+    let enabled = [("x-versions-enabled", "true")];
+    assert_eq!(swift.status("PUT", "/kept", &enabled), 201);
+    let mut ids = Vec::new();
+    for body in ["one", "two", "three"] {
+        let answer = swift.send("PUT", "/kept/o", &[], body.as_bytes());
+        ids.push(answer.header("x-object-version-id").unwrap());
+    }
+    let [one, two, three] = [&ids[0], &ids[1], &ids[2]];
+    let shown = |swift: &mut Swift| -> Vec<(String, bool)> {
+        let listing = swift.send("GET", "/kept?versions&format=json", &[], &[]);
+        let rows = json(&listing);
+        let row = |row: &serde_json::Value| {
+            let id = row["version_id"].as_str().unwrap().to_owned();
+            (id, row["is_latest"].as_bool().unwrap())
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    let of = |id: &str, latest: bool| (id.to_owned(), latest);
+    // An object is a link to its version.
+    let listing = json(&swift.send("GET", "/kept?format=json", &[], &[]));
+    let path = format!("/v1/AUTH_{USER}/kept/o?version-id={three}");
+    assert_eq!(listing[0]["symlink_path"], path.as_str());
+    assert_eq!(listing[0]["version_symlink"], true);
+    let by = |id: &str| format!("/kept/o?version-id={id}");
+    let gone = swift.send("DELETE", &by(three), &[], &[]);
+    assert_eq!(gone.status, 204);
+    let current = gone.header("x-object-current-version-id");
+    assert_eq!(current.as_deref(), Some("null"));
+    assert_eq!(swift.status("GET", "/kept/o", &[]), 404);
+    assert_eq!(
+        rest.send("GET", "/rest/kept/o", &[], &[]).unwrap().status,
+        404
+    );
+    assert_eq!(shown(&mut swift), [of(two, false), of(one, false)]);
+    // Its age makes no difference to which one is current.
+    let back = swift.send("PUT", &by(one), &[], &[]);
+    assert_eq!(back.status, 201);
+    assert_eq!(back.header("x-object-version-id").as_ref(), Some(one));
+    assert_eq!(swift.send("GET", "/kept/o", &[], &[]).body, b"one");
+    let seen = rest.send("GET", "/rest/kept/o", &[], &[]).unwrap();
+    assert_eq!(seen.body, b"one");
+    assert_eq!(shown(&mut swift), [of(two, false), of(one, true)]);
+    // No version is called null: that is the current object, whose version stays.
+    assert_eq!(swift.status("DELETE", &by("null"), &[]), 204);
+    assert_eq!(swift.status("GET", "/kept/o", &[]), 404);
+    assert_eq!(swift.status("DELETE", &by("null"), &[]), 404);
+    assert_eq!(swift.send("GET", &by(one), &[], &[]).body, b"one");
+    assert_eq!(swift.status("PUT", &by("null"), &[]), 400);
+    assert_eq!(swift.status("PUT", &by(three), &[]), 404);
+    assert_eq!(shown(&mut swift), [of(two, false), of(one, false)]);
+}
+
+#[test]
 fn other_dialects_see_the_same_objects() {
     let fixture = Fixture::new();
     let mut swift = Swift::new(&fixture);

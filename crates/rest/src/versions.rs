@@ -10,7 +10,7 @@ use trestle_store::{ListVersions, Object, VersionItem, VersionListing, VersionRe
 
 fn version_text(version: VersionRef) -> Option<String> {
     match version {
-        VersionRef::Current => None,
+        VersionRef::Current | VersionRef::Ended => None,
         VersionRef::Null => Some("null".to_owned()),
         VersionRef::Id(id) => Some(id.to_string()),
     }

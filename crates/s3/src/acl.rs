@@ -446,7 +446,7 @@ pub(crate) async fn put_bucket(mut call: Call<'_>) -> Result<Response<Body>, S3E
 pub(crate) async fn put_object(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let version = call.version()?;
     let action = match version {
-        VersionRef::Current => Action::WriteObjectAcl,
+        VersionRef::Current | VersionRef::Ended => Action::WriteObjectAcl,
         VersionRef::Null | VersionRef::Id(_) => Action::WriteObjectVersionAcl,
     };
     let grant = call.on_object(action).await?;

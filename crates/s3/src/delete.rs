@@ -23,7 +23,7 @@ async fn grants(
 ) -> Result<Vec<Grant>, S3Error> {
     let resource = Resource::Object(call.bucket()?.clone(), key.clone());
     let action = match version {
-        VersionRef::Current => Action::DeleteObject,
+        VersionRef::Current | VersionRef::Ended => Action::DeleteObject,
         VersionRef::Null | VersionRef::Id(_) => Action::DeleteObjectVersion,
     };
     let mut grants = vec![call.grant(action, resource.clone()).await?];

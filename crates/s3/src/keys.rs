@@ -98,7 +98,7 @@ pub(crate) async fn versions(call: Call<'_>) -> Result<Response<Body>, S3Error> 
 fn version_text(version: &VersionRef) -> String {
     match version {
         VersionRef::Id(id) => id.to_string(),
-        VersionRef::Null | VersionRef::Current => "null".to_owned(),
+        VersionRef::Null | VersionRef::Current | VersionRef::Ended => "null".to_owned(),
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) async fn readable(
         call.owned_by(&bucket, owner).await?;
     }
     let (read, tags) = match version {
-        VersionRef::Current => (Action::ReadObject, Action::ReadObjectTags),
+        VersionRef::Current | VersionRef::Ended => (Action::ReadObject, Action::ReadObjectTags),
         VersionRef::Null | VersionRef::Id(_) => {
             (Action::ReadObjectVersion, Action::ReadObjectVersionTags)
         }

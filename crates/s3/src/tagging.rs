@@ -82,7 +82,7 @@ async fn set_object(
 ) -> Result<Object, S3Error> {
     let version = call.version()?;
     let action = match version {
-        VersionRef::Current => current,
+        VersionRef::Current | VersionRef::Ended => current,
         VersionRef::Null | VersionRef::Id(_) => named,
     };
     let context = with_tags(call.context.clone(), &tags);

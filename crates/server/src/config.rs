@@ -169,6 +169,11 @@ const SETTINGS: &[Row] = &[
         "The enterprise number in CDMI object ids; it counts at the first start \
          [default: 32473, which is for examples]",
     ),
+    text("expiry_delay", "TRESTLE_EXPIRY_DELAY").default("0").flag(
+        "SECONDS",
+        "For how long an object that has ended is kept before it is deleted; only Swift's \
+         X-Open-Expired gets at it",
+    ),
     text("swift_policy", "TRESTLE_SWIFT_POLICY")
         .list()
         .default("default")

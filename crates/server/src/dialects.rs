@@ -129,12 +129,21 @@ impl Dialects {
                 Some(page) => labelled("pages", page),
                 None => Problem::not_found("nothing is served here").into_response(),
             },
+            // What can be no bucket is asked for with Swift's token: it says what is wrong.
+            Some(segment) if segment.contains('%') && asks_swift(&request) => {
+                labelled("swift", self.swift.answer(request).await)
+            }
             Some(segment) if RESERVED_BUCKET_NAMES.contains(&segment) => {
                 Problem::new(StatusCode::NOT_FOUND, "nothing is served here").into_response()
             }
             _ => labelled("s3", self.s3.answer(request).await),
         }
     }
+}
+
+/// Whether it presents a token as only Swift's clients do.
+fn asks_swift(request: &Request<RequestBody>) -> bool {
+    request.headers().contains_key("x-auth-token")
 }
 
 /// Counts an answer among those of its dialect.

@@ -145,6 +145,8 @@ fn set_limits(store: &Store, config: &Config) -> Result<(), String> {
     };
     let hours = u64::from(number("events_kept", 0)?);
     store.set_feed_age(std::time::Duration::from_secs(hours * 3600));
+    let delay = u64::from(number("expiry_delay", 0)?);
+    store.set_expiry_delay(std::time::Duration::from_secs(delay));
     let keys = usize::try_from(number("tree_keys_max", 1)?);
     store.set_tree_keys_max(keys.unwrap_or(usize::MAX));
     Ok(())

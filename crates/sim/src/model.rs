@@ -366,11 +366,8 @@ impl Driver {
                 asked.push((name.clone(), String::new(), operation));
             }
             for (key, versions) in &bucket.keys {
-                for at in 0..versions.len() {
-                    let which = match at {
-                        0 => Which::Current,
-                        _ => Which::Nth(at),
-                    };
+                let each = (0..versions.len()).map(Which::Nth);
+                for which in each.chain([Which::Current]) {
                     let read = Operation::Read { which, range: None };
                     asked.push((name.clone(), key.clone(), Operation::Head(which)));
                     asked.push((name.clone(), key.clone(), read));

@@ -84,7 +84,6 @@ impl Store {
             layers: layers::Layers::default(),
             snapshots: BTreeMap::new(),
             uploads: BTreeSet::new(),
-            last_version: None,
         };
         if check.walk().await? {
             check.missing_counters();
@@ -105,8 +104,6 @@ struct Check<'a> {
     layers: layers::Layers,
     snapshots: BTreeMap<BucketId, snapshots::Counted>,
     uploads: BTreeSet<UploadId>,
-    /// The row of history before this one.
-    last_version: Option<Bytes>,
 }
 
 /// What a finding is about.

@@ -25,6 +25,9 @@ impl<'g> Rights<'g> {
     /// `Forbidden`; `InvalidInput` for a version whose history is to be erased.
     pub(crate) fn of(grants: &'g [Grant], delete: &DeleteObject) -> Result<Self> {
         let resource = Resource::Object(delete.bucket.clone(), delete.key.clone());
+        if delete.version == VersionRef::Ended {
+            return Err(Error::invalid("what has ended is not there to be deleted"));
+        }
         let named = delete.version != VersionRef::Current;
         if named && delete.history == History::Erase {
             return Err(Error::invalid("a version has no history of its own"));
@@ -81,9 +84,10 @@ impl Store {
                 continue;
             };
             drop(read);
-            let urgency = match attempt.outcome.marker {
-                Some(_) => Urgency::Normal,
-                None => Urgency::Freeing,
+            let keeps = delete.history == History::Leave && delete.version == VersionRef::Current;
+            let urgency = match attempt.outcome.marker.is_some() || keeps {
+                true => Urgency::Normal,
+                false => Urgency::Freeing,
             };
             let Attempt {
                 slot,
@@ -121,7 +125,7 @@ impl Store {
         };
         let target = match delete.version {
             VersionRef::Current => slot.live(self),
-            VersionRef::Null | VersionRef::Id(_) => version.as_ref(),
+            _ => version.as_ref(),
         };
         let mut confirmed = Vec::new();
         for grant in rights.all() {
@@ -139,7 +143,8 @@ impl Store {
         };
         if delete.version != VersionRef::Current {
             let version = version.ok_or_else(|| Error::not_found(Noun::Version, &delete.key))?;
-            let changes = slot.remove(self, read, &version, guard).await?;
+            let forward = delete.history != History::Leave;
+            let changes = slot.remove(self, read, (&version, forward), guard).await?;
             return Ok(Some(done(slot, changes, removed)));
         }
         if delete.history == History::Erase {
@@ -156,8 +161,12 @@ impl Store {
                 Err(missing(read, &slot.bucket.bucket, &delete.key).await?)
             }
             (Some(current), Versioning::Off) => {
-                let changes = slot.remove(self, read, current, guard).await?;
+                let changes = slot.remove(self, read, (current, true), guard).await?;
                 Ok(Some(done(slot, changes, removed)))
+            }
+            (_, _) if delete.history == History::Leave => {
+                let changes = slot.withdraw(self).await?;
+                Ok(changes.map(|changes| done(slot, changes, removed)))
             }
             (_, Versioning::Enabled | Versioning::Suspended) => {
                 let owner = owner(rights.grant, &slot);

@@ -5,15 +5,17 @@
 //! an end has a row in table `36`, so that the job finds what is due without looking at the rest.
 
 use crate::layer::Hold;
-use crate::nouns::Object;
+use crate::nouns::{Object, VersionRef};
 use crate::placement::{Changes, Slot};
 use crate::properties::Versioning;
 use crate::protection::Guard;
 use crate::record::{BucketRecord, Record};
 use crate::row_key;
-use crate::store::{FoundObject, Store};
+use crate::store::{FoundBucket, FoundObject, Store};
 use bytes::Bytes;
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use trestle_core::{BucketId, Error, ErrorKind, Result, Timestamp};
 use trestle_engine::{MetaRead, Scan, Urgency};
 
@@ -24,6 +26,23 @@ impl Object {
     /// Whether it has ended.
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl FoundBucket {
+    /// Whether what is found under `version` is not to be had once it has ended: unless it is named
+    /// as a version that stays in history then, or as what has ended.
+    pub(crate) fn ends(&self, found: &FoundObject, version: VersionRef) -> bool {
+        let goes = match self.bucket.properties.versioning {
+            Versioning::Off => true,
+            Versioning::Enabled => false,
+            Versioning::Suspended => found.object.null_version,
+        };
+        match version {
+            VersionRef::Ended => false,
+            VersionRef::Current => true,
+            VersionRef::Null | VersionRef::Id(_) => goes && found.is_current(),
+        }
     }
 }
 
@@ -63,13 +82,28 @@ impl Changes {
 }
 
 impl Store {
+    /// For how long what has ended is kept before it is deleted: nobody reads it, but who asks for
+    /// [`VersionRef::Ended`].
+    pub fn set_expiry_delay(&self, delay: Duration) {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        self.expiry_delay.store(micros, Ordering::Relaxed);
+    }
+
+    /// The delay that [`Store::set_expiry_delay`] sets.
+    pub fn expiry_delay(&self) -> Duration {
+        Duration::from_micros(self.expiry_delay.load(Ordering::Relaxed))
+    }
+
     /// Deletes what has ended, at most so many objects, as their buckets' versioning says, and says
-    /// how many. What is protected stays until it is not. Meant to be called every few seconds.
+    /// how many. What is protected stays until it is not; what ended less than the delay ago stays,
+    /// too ([`Store::set_expiry_delay`]). Meant to be called every few seconds.
     ///
     /// # Errors
     /// The engine's.
     pub async fn expire_due(&self, limit: usize) -> Result<u64> {
+        let delay = self.expiry_delay.load(Ordering::Relaxed);
         let now = self.host.clock.now();
+        let now = Timestamp(now.0.saturating_sub(delay));
         let mut deleted = 0;
         let mut scan = Scan {
             from: Bound::Included(row_key::expiries()),
@@ -98,8 +132,9 @@ impl Store {
         }
     }
 
-    /// Deletes the object that a row leads to. Not, when that has changed meanwhile.
-    async fn expire(&self, row: &Bytes, now: Timestamp) -> Result<bool> {
+    /// Deletes the object that a row leads to, if it had ended by `due`. Not, when it has changed
+    /// meanwhile.
+    async fn expire(&self, row: &Bytes, due: Timestamp) -> Result<bool> {
         let (bucket, key) = row_key::split_expiry(row)
             .ok_or_else(|| Error::corrupt("a row of an expiry with a malformed key"))?;
         let read = self.snapshot().await?;
@@ -110,12 +145,12 @@ impl Store {
         let Some(current) = &slot.current else {
             return Ok(false);
         };
-        if !current.object.has_expired(now) {
+        if !current.object.has_expired(due) {
             return Ok(false);
         }
-        let guard = Guard::at(now);
+        let guard = Guard::at(self.host.clock.now());
         let changes = match slot.versioning() {
-            Versioning::Off => slot.remove(self, &*read, current, guard).await?,
+            Versioning::Off => slot.remove(self, &*read, (current, true), guard).await?,
             Versioning::Enabled | Versioning::Suspended => {
                 let owner = current.object.owner.clone();
                 match slot.mark(self, owner, guard).await? {

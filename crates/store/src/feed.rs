@@ -36,7 +36,8 @@ pub enum EventKind {
     Written,
     /// An object's properties changed, its content did not.
     Updated,
-    /// A delete marker became the newest version of a key.
+    /// A delete marker became the newest version of a key, or its current object went into history
+    /// and nothing took its place.
     Marked,
     /// A version, or what a key held without versions, is gone for good.
     Removed,

@@ -41,6 +41,7 @@ mod read;
 mod receive;
 mod record;
 mod recrypt;
+mod reinstate;
 mod removal;
 mod rename;
 mod ring;

@@ -140,6 +140,8 @@ pub struct Object {
     pub change: u64,
     /// Its place among the versions of its key: larger than those of all that are older.
     pub ordinal: u64,
+    /// Of a current version that was made current again: the place of the newest version of its key.
+    pub outranked: Option<u64>,
     /// Whether it was written while versioning was off or suspended.
     pub null_version: bool,
     /// Its key.
@@ -194,6 +196,15 @@ pub enum VersionRef {
     Null,
     /// The one of this id.
     Id(VersionId),
+    /// The current one, although it has ended: until it is deleted it can be had by who asks for it so.
+    Ended,
+}
+
+impl VersionRef {
+    /// Whether it is the current one, by whatever name.
+    pub fn is_current(self) -> bool {
+        matches!(self, VersionRef::Current | VersionRef::Ended)
+    }
 }
 
 /// The variants of content.
@@ -511,6 +522,10 @@ pub enum History {
     ByBucket,
     /// All versions and markers of the key go, too.
     Erase,
+    /// Nothing takes the place of what is current, neither a marker nor the version before it: the key
+    /// has former versions and no object. Where versions are kept, a current object that is not named
+    /// as a version goes into history.
+    Leave,
 }
 
 /// A delete of an object, or of one version of it.
@@ -522,7 +537,7 @@ pub struct DeleteObject {
     pub key: Key,
     /// Which version: a named one is gone for good.
     pub version: VersionRef,
-    /// What becomes of history. Only for the current version.
+    /// What becomes of history. A named version has none to erase.
     pub history: History,
     /// Whether a bucket that keeps versions gets a marker even when the key holds no object.
     pub mark_missing: bool,

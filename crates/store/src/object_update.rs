@@ -171,7 +171,7 @@ fn needed(
     new: &ObjectProperties,
     version: VersionRef,
 ) -> Vec<&'static [Action]> {
-    let named = version != VersionRef::Current;
+    let named = !version.is_current();
     let mut needed: Vec<&'static [Action]> = Vec::new();
     let mut part = |differs: bool, current: &'static [Action], of_version: &'static [Action]| {
         if differs {

@@ -4,8 +4,9 @@
 //! table `31`. A [`Slot`] is what a verb found under its key, in one snapshot. Its methods say what
 //! a change of the key expects and writes; the verb adds what is its own and commits.
 //!
-//! Invariants: a current object is newer than all of its key's history; at most one version of a
-//! key is the null version; all versions of a key have the object's id.
+//! Invariants: a current object is newer than all of its key's history, unless it was made current
+//! again: then it says which version is the newest. At most one version of a key is the null version;
+//! all versions of a key have the object's id.
 
 use crate::encryption::Encryption;
 use crate::feed::{self, Event, EventKind};
@@ -229,7 +230,8 @@ impl Slot {
             id: former.map_or_else(|| self.new_id(store), |former| former.id),
             version: VersionId(store.host.id()),
             change: 0,
-            ordinal: former.map_or(0, |former| former.ordinal).saturating_add(1),
+            ordinal: self.newest_ordinal().saturating_add(1),
+            outranked: None,
             null_version: self.versioning() != Versioning::Enabled,
             key: self.key.clone(),
             owner: store::owner_within(&self.bucket.bucket, draft.owner, acl.as_deref()),
@@ -389,7 +391,13 @@ impl Slot {
         self.bucket.bucket.properties.versioning
     }
 
-    /// The newest version so far.
+    /// The place of the newest version so far.
+    pub(crate) fn newest_ordinal(&self) -> u64 {
+        let former = self.former();
+        former.map_or(0, |former| former.outranked.unwrap_or(former.ordinal))
+    }
+
+    /// What a new version comes after: the current object, or else the newest of history.
     pub(crate) fn former(&self) -> Option<&Object> {
         let newest = self.newest.as_ref().map(|newest| &newest.object);
         self.current.as_ref().map(|c| &c.object).or(newest)
@@ -474,7 +482,7 @@ impl Slot {
     }
 
     /// Moves the current object into history. Not, when it has changed meanwhile.
-    async fn retire(
+    pub(crate) async fn retire(
         &self,
         store: &Store,
         current: &FoundObject,
@@ -484,7 +492,9 @@ impl Slot {
             return Ok(false);
         };
         let id = self.bucket.bucket.id;
-        let object = &current.object;
+        let mut object = current.object.clone();
+        object.outranked = None;
+        let object = &object;
         let row = row_key::version(id, &self.key, object.ordinal);
         self.index_version(changes, object, &row);
         changes.put(
@@ -656,7 +666,7 @@ pub(crate) async fn find_version(
 ) -> Result<Option<FoundObject>> {
     let current = store::find_object(read, bucket, key).await?;
     let is_current = |object: &Object| match version {
-        VersionRef::Current => true,
+        VersionRef::Current | VersionRef::Ended => true,
         VersionRef::Null => object.null_version,
         VersionRef::Id(id) => object.version == id,
     };
@@ -667,7 +677,7 @@ pub(crate) async fn find_version(
         return Ok(None);
     }
     match version {
-        VersionRef::Current => Ok(None),
+        VersionRef::Current | VersionRef::Ended => Ok(None),
         VersionRef::Null => find_null(read, bucket.id, key).await,
         VersionRef::Id(version) => {
             let index = read.get(&row_key::version_id(version)).await?;

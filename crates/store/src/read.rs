@@ -78,7 +78,7 @@ impl Store {
     pub async fn open_itself(&self, grant: &Grant, read: &ReadObject) -> Result<ObjectReader> {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
         let action = match read.version {
-            VersionRef::Current => Action::ReadObject,
+            VersionRef::Current | VersionRef::Ended => Action::ReadObject,
             VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
         };
         store::require(grant, action, &resource)?;
@@ -127,7 +127,7 @@ impl Store {
         match placement::find_version(&*read, &bucket, key, version).await? {
             Some(found) if !found.object.is_marker() => Ok(found.object.owner),
             Some(marker) => Err(is_marker(&marker.object)),
-            None if version == VersionRef::Current => Err(missing(&*read, &bucket, key).await?),
+            None if version.is_current() => Err(missing(&*read, &bucket, key).await?),
             None => Err(Error::not_found(Noun::Version, key)),
         }
     }
@@ -185,13 +185,11 @@ impl Store {
         let now = self.host.clock.now();
         match found {
             Some(found) if found.object.is_marker() => Err(is_marker(&found.object)),
-            Some(found) if found.is_current() && found.object.has_expired(now) => {
+            Some(found) if found.object.has_expired(now) && bucket.ends(&found, version) => {
                 Err(Error::not_found(Noun::Object, key))
             }
             Some(found) => Ok(found),
-            None if version == VersionRef::Current => {
-                Err(missing(read, &bucket.bucket, key).await?)
-            }
+            None if version.is_current() => Err(missing(read, &bucket.bucket, key).await?),
             None => Err(Error::not_found(Noun::Version, key)),
         }
     }
@@ -210,7 +208,7 @@ pub(crate) async fn attached(store: &Store, found: &FoundObject) -> Result<Optio
 /// for.
 pub(crate) fn looks(version: VersionRef) -> &'static [Action] {
     match version {
-        VersionRef::Current => &[
+        VersionRef::Current | VersionRef::Ended => &[
             Action::ReadObjectMetadata,
             Action::ReadObject,
             Action::ReadObjectTags,

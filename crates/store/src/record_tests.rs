@@ -18,6 +18,7 @@ fn object(layer: Option<LayerId>) -> Object {
         version: VersionId(Id([2; 16])),
         change: 3,
         ordinal: 4,
+        outranked: Some(9),
         null_version: true,
         key: Key::parse("k").unwrap(),
         owner: Owner {

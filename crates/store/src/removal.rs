@@ -10,7 +10,7 @@ use crate::record::{ObjectRecord, Record};
 use crate::row_key;
 use crate::store::{FoundObject, Store};
 use std::ops::Bound;
-use trestle_core::{Digests, Error, Owner, Result};
+use trestle_core::{Digests, Error, Noun, Owner, Result};
 use trestle_engine::{Body, Expectation, MetaRead, Scan, ScanItem};
 
 /// Versions that one commit erases.
@@ -58,13 +58,34 @@ impl Slot {
         Ok(Some((changes, marker)))
     }
 
-    /// Removes a version of the key for good. When it was the newest, the one before it comes
-    /// forward, unless that is a delete marker. `read` is the snapshot that the slot is from.
+    /// Takes the current object away from its key, into history, and puts nothing in its place.
+    /// None when a concurrent change won.
+    ///
+    /// # Errors
+    /// `NotFound(Object)`.
+    pub(crate) async fn withdraw(&self, store: &Store) -> Result<Option<Changes>> {
+        let current = self.current.as_ref();
+        let current = current.ok_or_else(|| Error::not_found(Noun::Object, &self.key))?;
+        self.check_held()?;
+        let mut changes = Changes::expecting(self.expectations());
+        if !self.retire(store, current, &mut changes).await? {
+            return Ok(None);
+        }
+        let id = self.bucket.bucket.id;
+        changes.delete(row_key::object(id, &self.key));
+        changes.expiry(id, Some(&current.object), None);
+        changes.tell(EventKind::Marked, self, &current.object);
+        Ok(Some(changes))
+    }
+
+    /// Removes a version of the key for good. When it was what the key showed, the object or the
+    /// delete marker instead of one, and `forward` says so, the newest of the others comes forward,
+    /// unless that is a delete marker. `read` is the snapshot that the slot is from.
     pub(crate) async fn remove(
         &self,
         store: &Store,
         read: &dyn MetaRead,
-        version: &FoundObject,
+        (version, forward): (&FoundObject, bool),
         guard: Guard,
     ) -> Result<Changes> {
         let mut changes = Changes::expecting(self.expectations());
@@ -89,14 +110,16 @@ impl Slot {
         }
         let former = Some(&version.object).filter(|_| version.is_current());
         let id = self.bucket.bucket.id;
+        // A version of history that nothing was put above was not what the key showed.
+        let forward = forward && (version.is_current() || version.object.is_marker());
         match next {
-            Some(next) if next.object.is_marker() => {
+            Some(next) if !forward || next.object.is_marker() => {
                 changes.expiry(id, former, None);
                 changes.expectations.push(next.expectation());
             }
             Some(next) => {
                 changes.expiry(id, former, Some(&next.object));
-                self.promote(store, next, &mut changes).await?;
+                self.promote(store, next, None, &mut changes).await?;
             }
             None => {
                 changes.expiry(id, former, None);
@@ -192,11 +215,19 @@ impl Slot {
         found.map(|item| decoded(item, self)).transpose()
     }
 
-    /// Makes a version of history the current object.
-    async fn promote(&self, store: &Store, next: FoundObject, changes: &mut Changes) -> Result<()> {
+    /// Makes a version of history the current object; `outranked` is the place of a newer one.
+    pub(crate) async fn promote(
+        &self,
+        store: &Store,
+        next: FoundObject,
+        outranked: Option<u64>,
+        changes: &mut Changes,
+    ) -> Result<Object> {
         let body = attached(store, &next).await?.map(Body::Attached);
         let id = self.bucket.bucket.id;
-        let object = &next.object;
+        let mut object = next.object.clone();
+        object.outranked = outranked;
+        let object = &object;
         changes.expectations.push(next.expectation());
         changes.delete(next.row.clone());
         changes.delete(row_key::version_id(object.version));
@@ -210,7 +241,7 @@ impl Slot {
         changes.put(row, value, body);
         changes.tally.take(Tally::version(object));
         changes.tally.add(Tally::current(object));
-        Ok(())
+        Ok(object.clone())
     }
 }
 

@@ -174,7 +174,7 @@ impl Slot {
             (None, _) if self.former().is_none() => Ok(Changes::expecting(self.expectations())),
             (Some(current), Versioning::Off) => {
                 let current_row = current.row.clone();
-                let mut changes = self.remove(store, read, current, guard).await?;
+                let mut changes = self.remove(store, read, (current, true), guard).await?;
                 // What is moved there writes these.
                 changes.writes.retain(|write| *write.key() != current_row);
                 Ok(changes)

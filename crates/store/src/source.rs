@@ -135,7 +135,7 @@ impl Store {
     ) -> Result<FoundSource> {
         let resource = Resource::Object(source.bucket.clone(), source.key.clone());
         let action = match source.version {
-            VersionRef::Current => Action::ReadObject,
+            VersionRef::Current | VersionRef::Ended => Action::ReadObject,
             VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
         };
         store::require(grant, action, &resource)?;

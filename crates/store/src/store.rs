@@ -56,6 +56,8 @@ pub struct Store {
     pub(crate) tree_keys_max: AtomicUsize,
     /// For how long the change feed is kept, in microseconds.
     pub(crate) feed_age: AtomicU64,
+    /// For how long what has ended is kept, in microseconds.
+    pub(crate) expiry_delay: AtomicU64,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -139,6 +141,7 @@ impl Store {
             audit: Audit::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
             feed_age: AtomicU64::new(crate::feed::AGE_MAX),
+            expiry_delay: AtomicU64::new(0),
         });
         store.check_master_key().await?;
         let key = row_key::account(&root_account);

@@ -117,6 +117,11 @@ impl Store {
         let resource = Resource::Object(delete.bucket.clone(), delete.prefix.clone());
         let grant = store::granted(grants, &[Action::DeleteObject], &resource)?;
         let more = |action| store::granted(grants, &[action], &resource);
+        if delete.history == History::Leave {
+            return Err(Error::invalid(
+                "a directory goes as its bucket's versioning says",
+            ));
+        }
         let erase = delete.history == History::Erase;
         let bypass = more(Action::BypassRetention).is_ok();
         for attempt in 0..2 * TREE_ATTEMPTS_MAX {
@@ -493,7 +498,7 @@ impl Tree {
         match (&slot.current, slot.versioning()) {
             (None, _) => Ok(Some((Changes::default(), true))),
             (Some(current), Versioning::Off) => {
-                let changes = slot.remove(store, read, current, guard).await?;
+                let changes = slot.remove(store, read, (current, true), guard).await?;
                 Ok(Some((changes, true)))
             }
             (Some(_), _) => {

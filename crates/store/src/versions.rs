@@ -52,7 +52,7 @@ impl Store {
         let mut walk = Walk::new(&found.bucket, list);
         walk.start(&*read, &found.bucket, list).await?;
         let mut bytes = 0;
-        while let Some((object, length)) = walk.next(&*read).await? {
+        while let Some((object, length, latest)) = walk.next(&*read).await? {
             if page.items.len() == list.limit || bytes > PAGE_BYTES_MAX {
                 page.next = page.items.last().map(marker);
                 return Ok(page);
@@ -64,8 +64,6 @@ impl Store {
                 page.items.push(VersionItem::Prefix(prefix));
                 continue;
             }
-            let latest = walk.last.as_ref() != Some(&object.key);
-            walk.last = Some(object.key.clone());
             page.items.push(VersionItem::Version {
                 object: Box::new(object),
                 latest,
@@ -145,6 +143,8 @@ pub(crate) struct Walk {
     bucket: Bucket,
     currents: Feed,
     history: Feed,
+    /// The next current object, and the size of its record. Former versions may come before it.
+    current: Option<(Object, usize)>,
     /// The key that the last version was of.
     last: Option<Key>,
     /// Of this key, versions that are not older than the marker are passed over.
@@ -172,6 +172,7 @@ impl Walk {
             bucket: bucket.clone(),
             currents: Feed::new(row_key::objects(bucket.id, prefix), rows),
             history,
+            current: None,
             last: None,
             passed: None,
         }
@@ -197,44 +198,47 @@ impl Walk {
         // A marker that no key can be has no versions of its own.
         let Ok(key) = Key::parse(marker.as_str()) else {
             let start = row_key::histories(self.bucket.id, marker);
-            self.currents
-                .seek(Bound::Excluded(row_key::objects(self.bucket.id, marker)));
+            self.seek_currents(Bound::Excluded(row_key::objects(self.bucket.id, marker)));
             self.seek_history(Bound::Included(start));
             return Ok(());
         };
-        let after = Bound::Excluded(row_key::object(self.bucket.id, &key));
+        let object = row_key::object(self.bucket.id, &key);
+        let after = Bound::Excluded(object.clone());
         let versions = row_key::history(self.bucket.id, &key);
         let Some(version) = list.version_marker else {
-            self.currents.seek(after);
+            self.seek_currents(after);
             self.seek_history(row_key::after(&versions));
             return Ok(());
         };
-        // Older ones follow a newer one, so none of them is the latest.
-        self.last = Some(key.clone());
-        let found = placement::find_version(read, bucket, &key, version).await?;
-        match (found, version) {
-            (Some(found), _) if found.is_current() => {
-                self.currents.seek(after);
-                self.seek_history(Bound::Included(versions));
-            }
-            (Some(found), _) => {
-                self.currents.seek(after);
-                self.seek_history(Bound::Excluded(found.row));
-            }
-            // It is gone: what was made before it follows.
-            (None, VersionRef::Id(version)) => {
-                self.currents
-                    .seek(Bound::Included(row_key::object(self.bucket.id, &key)));
-                self.seek_history(Bound::Included(versions));
+        let Some(found) = placement::find_version(read, bucket, &key, version).await? else {
+            // It is gone: what was made before it follows, or all, when nobody knows what that was.
+            self.seek_currents(Bound::Included(object));
+            self.seek_history(Bound::Included(versions));
+            if let VersionRef::Id(version) = version {
                 self.passed = Some((key, version));
-                self.last = None;
             }
-            (None, VersionRef::Null | VersionRef::Current) => {
-                self.currents.seek(after);
-                self.seek_history(row_key::after(&versions));
-            }
-        }
+            return Ok(());
+        };
+        // A current object that was made so again has newer versions before it.
+        let ordinal = found.object.ordinal;
+        let current = match found.is_current() {
+            true => None,
+            false => store::find_object(read, bucket, &key).await?,
+        };
+        self.seek_currents(match current {
+            Some(current) if current.object.ordinal < ordinal => Bound::Included(object),
+            _ => after,
+        });
+        let row = row_key::version(self.bucket.id, &key, ordinal);
+        self.seek_history(Bound::Excluded(row));
+        // Older ones follow a newer one, so no marker of them is the latest.
+        self.last = Some(key);
         Ok(())
+    }
+
+    fn seek_currents(&mut self, from: Bound<Bytes>) {
+        self.current = None;
+        self.currents.seek(from);
     }
 
     fn seek_history(&mut self, from: Bound<Bytes>) {
@@ -247,52 +251,74 @@ impl Walk {
     fn skip(&mut self, prefix: &str) {
         let currents = row_key::objects(self.bucket.id, prefix);
         let history = row_key::histories(self.bucket.id, prefix);
-        self.currents.seek(row_key::after(&currents));
+        self.seek_currents(row_key::after(&currents));
         self.seek_history(row_key::after(&history));
     }
 
-    /// The next version, and the size of its record.
-    async fn next(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
+    /// The next version, the size of its record, and whether it is what its key shows: the current
+    /// object, or the delete marker instead of one.
+    async fn next(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize, bool)>> {
         loop {
+            let of_key = |current: &Option<(Object, usize)>, key: &Key| {
+                current.as_ref().is_some_and(|(next, _)| next.key == *key)
+            };
+            self.fill(read).await?;
+            let is_current = !self.history_is_next()?;
             let Some((object, length)) = self.step(read).await? else {
                 return Ok(None);
             };
+            let first = self.last.as_ref() != Some(&object.key);
+            let instead = first && object.is_marker() && !of_key(&self.current, &object.key);
+            self.last = Some(object.key.clone());
             match &self.passed {
-                Some((key, version)) if object.key == *key && object.version >= *version => {
-                    self.last = Some(object.key);
-                }
-                _ => return Ok(Some((object, length))),
+                Some((key, version)) if object.key == *key && object.version >= *version => {}
+                _ => return Ok(Some((object, length, is_current || instead))),
             }
         }
     }
 
     /// The next row, and the size of its record.
     pub(crate) async fn step(&mut self, read: &dyn MetaRead) -> Result<Option<(Object, usize)>> {
-        self.currents.fill(read, &self.bucket).await?;
-        self.history.fill(read, &self.bucket).await?;
-        let current = self.currents.page.front().map(|(row, _)| {
-            row_key::split_object(row)
-                .map(|(_, key)| key)
-                .ok_or_else(malformed)
-        });
-        let former = self.history.page.front().map(|(row, _)| {
-            row_key::split_version(row)
-                .map(|(_, key, _)| key)
-                .ok_or_else(malformed)
-        });
-        let (feed, key) = match (current.transpose()?, former.transpose()?) {
-            (Some(current), Some(former)) if current > former => (&mut self.history, former),
-            (Some(current), _) => (&mut self.currents, current),
-            (None, Some(former)) => (&mut self.history, former),
-            (None, None) => return Ok(None),
-        };
-        let Some((row, found)) = feed.page.pop_front() else {
+        self.fill(read).await?;
+        if !self.history_is_next()? {
+            return Ok(self.current.take());
+        }
+        let Some((row, found)) = self.history.page.pop_front() else {
             return Ok(None);
         };
-        let length = found.value.len();
-        let found = FoundObject::decode(row, found, &key)?;
-        Ok(Some((found.object, length)))
+        let (_, key, _) = row_key::split_version(&row).ok_or_else(malformed)?;
+        decoded(row, found, &key).map(Some)
     }
+
+    async fn fill(&mut self, read: &dyn MetaRead) -> Result<()> {
+        self.history.fill(read, &self.bucket).await?;
+        if self.current.is_none() {
+            self.currents.fill(read, &self.bucket).await?;
+            if let Some((row, found)) = self.currents.page.pop_front() {
+                let (_, key) = row_key::split_object(&row).ok_or_else(malformed)?;
+                self.current = Some(decoded(row, found, &key)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a former version comes before the next current object, after [`Walk::fill`].
+    fn history_is_next(&self) -> Result<bool> {
+        let former = self.history.page.front();
+        let former = former.map(|(row, _)| row_key::split_version(row).ok_or_else(malformed));
+        Ok(match (&self.current, former.transpose()?) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some((current, _)), Some((_, key, ordinal))) => {
+                key < current.key || key == current.key && ordinal > current.ordinal
+            }
+        })
+    }
+}
+
+fn decoded(row: Bytes, found: Row, key: &Key) -> Result<(Object, usize)> {
+    let length = found.value.len();
+    Ok((FoundObject::decode(row, found, key)?.object, length))
 }
 
 fn malformed() -> Error {

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_core::{AccountId, Result, Timestamp};
 use trestle_http::Body;
+use trestle_store::VersionRef;
 
 /// Bytes that come in, and how many the sender said.
 pub(crate) struct Input {
@@ -100,6 +101,16 @@ impl Call {
     pub(crate) fn says(&self, name: &str) -> bool {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(crate::query::is_true)
+    }
+
+    /// The current version, also when it has ended and the request asks for it nevertheless.
+    pub(crate) fn current(&self) -> VersionRef {
+        let kept = !self.swift.store.expiry_delay().is_zero();
+        let method = matches!(self.method.as_str(), "GET" | "HEAD" | "POST");
+        match kept && method && self.says("x-open-expired") {
+            true => VersionRef::Ended,
+            false => VersionRef::Current,
+        }
     }
 
     /// Whether it only reads.

@@ -14,7 +14,7 @@ use trestle_core::{BucketName, ErrorKind, Noun, Precondition};
 use trestle_http::Body;
 use trestle_store::{
     DeleteObject, History, ListObjects, ListVersions, Listing, ListingItem, Object, VersionItem,
-    VersionRef,
+    VersionRef, Versioning,
 };
 
 /// The answer to a GET of a container.
@@ -87,10 +87,10 @@ pub(crate) async fn objects_of(
             match item {
                 // The pseudo-directory itself is not in it.
                 ListingItem::Object(object) if path.as_deref() == Some(object.key.as_str()) => {}
-                ListingItem::Object(object) => rows.push(row(call, &object)),
+                ListingItem::Object(object) => rows.push(row(call, container, &object)),
                 ListingItem::Prefix(prefix) if path.is_some() => {
                     if let Some(object) = marker(call, &bucket, &prefix).await? {
-                        rows.push(row(call, &object));
+                        rows.push(row(call, container, &object));
                     }
                 }
                 ListingItem::Prefix(prefix) => rows.push(Row::Subdir(prefix)),
@@ -131,8 +131,27 @@ impl Call {
     }
 }
 
-/// The row of an object.
-pub(crate) fn row(call: &Call, object: &Object) -> Row {
+/// The row of a current object.
+fn row(call: &Call, container: &Container, object: &Object) -> Row {
+    let mut row = row_of(call, object);
+    // An object of a container that keeps versions is a link to one.
+    if container.versioning() != Versioning::Off
+        && !object.null_version
+        && let Row::Item { json_only, .. } = &mut row
+    {
+        json_only.retain(|(name, _)| *name == "slo_etag");
+        let (account, name) = (&call.target.account, object.key.as_str());
+        let path = format!("/v1/{account}/{}/{name}", call.container_name());
+        let path = crate::target::quote(&path);
+        let path = format!("{path}?version-id={}", versions::id(object));
+        json_only.push(("symlink_path", json!(path)));
+        json_only.push(("version_symlink", json!(true)));
+    }
+    row
+}
+
+/// The row of a version.
+fn row_of(call: &Call, object: &Object) -> Row {
     let fields = vec![
         ("hash", json!(facts::hash(object))),
         ("bytes", json!(object.length())),
@@ -248,7 +267,7 @@ async fn versions_of(call: &Call, container: &Container, limit: usize) -> Outcom
 /// Whether an object is the version that is meant.
 fn is(object: &Object, version: VersionRef) -> bool {
     match version {
-        VersionRef::Current => false,
+        VersionRef::Current | VersionRef::Ended => false,
         VersionRef::Null => object.null_version,
         VersionRef::Id(id) => object.version == id,
     }
@@ -282,7 +301,11 @@ fn version_row(call: &Call, item: VersionItem) -> Row {
         VersionItem::Prefix(prefix) => return Row::Subdir(prefix),
         VersionItem::Version { object, latest } => (object, latest),
     };
-    let mut row = row(call, &object);
+    // After a null version that is none, Swift calls no version of its key the latest.
+    let after_null = call.query.get("version_marker") == Some("null")
+        && call.query.get("marker") == Some(object.key.as_str());
+    let latest = latest && !after_null;
+    let mut row = row_of(call, &object);
     if let Row::Item {
         json_only, fields, ..
     } = &mut row

@@ -1,7 +1,7 @@
 //! Copies within the server: COPY with a destination, PUT with a source, and bringing back a version.
 
 use crate::call::{Call, Input, Place, set};
-use crate::container::Container;
+use crate::container::{Container, key};
 use crate::duplicate::{Original, duplicate};
 use crate::facts::{self, LINK};
 use crate::fault::{Fault, Outcome};
@@ -14,9 +14,10 @@ use crate::target::{container_and_object, quote, unquote};
 use crate::write::{self, Write};
 use crate::{manifest, times, versions};
 use http::Response;
+use trestle_access::Action;
 use trestle_core::{AccountId, ResolvedRange, Validators, Verdict};
 use trestle_http::{Body, RangeHeader, parse_range};
-use trestle_store::{VersionRef, Versioning};
+use trestle_store::{PutOutcome, VersionRef, Versioning};
 
 fn account_of(call: &Call, header: &str) -> Outcome<Option<(AccountId, String)>> {
     let Some(text) = call.some_header(header)? else {
@@ -230,7 +231,7 @@ fn version_in_header(call: &Call, container: Option<&Container>) -> Outcome<Vers
     asked_version(&asking, container)
 }
 
-/// Makes a version current again, as a new version with its bytes.
+/// Makes a version current again, as it is.
 pub(crate) async fn restore(
     call: &Call,
     container: &Container,
@@ -247,23 +248,27 @@ pub(crate) async fn restore(
         ));
     }
     let place = call.place();
-    let found = call
-        .look(&place, version)
+    call.look(&place, version)
         .await
         .map_err(|fault| match fault.status() {
             404 => Fault::text(404, "The specified version does not exist"),
             _ => fault,
         })?;
-    let original = Original {
-        place: &place,
-        version,
-        object: &found.object,
+    write::before(call, container, &place, 0).await?;
+    let (bucket, key) = (call.bucket_of(container), key(&place.object)?);
+    let mut grants = Vec::new();
+    for action in [Action::WriteObject, Action::ReadObjectVersion] {
+        grants.push(call.on_object(action, &bucket, &key).await?);
+    }
+    let store = &call.swift.store;
+    let object = store.reinstate(&grants, &bucket, &key, version).await?;
+    let quoted = facts::large(&object).is_some();
+    let (etag, id) = (facts::tag(&object), versions::id(&object));
+    let outcome = PutOutcome {
+        object,
+        created: false,
     };
-    let properties = found.object.properties();
-    write::before(call, container, &place, found.object.stored_length()).await?;
-    let target = (call.bucket_of(container), place.object.as_str());
-    let outcome = duplicate(call, original, target, &properties).await?;
-    let quoted = facts::large(&outcome.object).is_some();
-    let etag = facts::tag(&outcome.object);
-    Ok(write::written(container, &outcome, &etag, quoted))
+    let mut response = write::written(container, &outcome, &etag, quoted);
+    set(response.headers_mut(), "x-object-version-id", &id);
+    Ok(response)
 }

@@ -8,10 +8,10 @@ use crate::object::writable;
 use crate::symlink::asked_version;
 use crate::{legacy, times, versions};
 use http::Response;
-use trestle_access::Action;
+use trestle_access::{Action, Grant};
 use trestle_core::{ErrorKind, Noun, Precondition};
 use trestle_http::Body;
-use trestle_store::{DeleteObject, DeleteOutcome, VersionRef, Versioning};
+use trestle_store::{DeleteObject, DeleteOutcome, History, VersionRef, Versioning};
 
 /// Answers a DELETE of an object.
 pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
@@ -22,7 +22,11 @@ pub(crate) async fn answer(call: &Call) -> Outcome<Response<Body>> {
     if version == VersionRef::Current && legacy::delete(call, &container, &place).await? {
         return Ok(empty(204));
     }
-    let outcome = remove(call, &container, &place, version).await;
+    let mut outcome = remove(call, &container, &place, version).await;
+    if version == VersionRef::Null && outcome.as_ref().is_err_and(|fault| fault.status() == 404) {
+        // Where there is no null version, that name is the current object's.
+        outcome = withdraw(call, &container, &place).await;
+    }
     let versioned = container.versioning() != Versioning::Off;
     let mut response = empty(204);
     let headers = response.headers_mut();
@@ -88,6 +92,27 @@ async fn check_expiry(call: &Call, container: &Container, place: &Place) -> Outc
     }
 }
 
+/// Takes the current object away and keeps its version.
+async fn withdraw(call: &Call, container: &Container, place: &Place) -> Outcome<DeleteOutcome> {
+    let bucket = call.bucket_of(container);
+    let key = key(&place.object)?;
+    let grant = call.on_object(Action::DeleteObject, &bucket, &key).await?;
+    let delete = DeleteObject {
+        history: History::Leave,
+        ..DeleteObject::current(bucket, key, Precondition::none(), facts::tag)
+    };
+    deleted(call, &grant, delete).await
+}
+
+async fn deleted(call: &Call, grant: &Grant, delete: DeleteObject) -> Outcome<DeleteOutcome> {
+    let store = &call.swift.store;
+    let deleted = store.delete(std::slice::from_ref(grant), delete).await;
+    deleted.map_err(|error| match error.kind() {
+        ErrorKind::NotFound(Noun::Object | Noun::Version) => Fault::new(404),
+        _ => error.into(),
+    })
+}
+
 /// Removes an object from a container that the caller may write to.
 pub(crate) async fn remove(
     call: &Call,
@@ -104,13 +129,14 @@ pub(crate) async fn remove(
     let grant = call.on_object(action, &bucket, &key).await?;
     let delete = DeleteObject {
         version,
+        // What is before a version that goes stays where it is.
+        history: match version {
+            VersionRef::Current => History::ByBucket,
+            _ => History::Leave,
+        },
         mark_missing: container.versioning() == Versioning::Enabled
             && version == VersionRef::Current,
         ..DeleteObject::current(bucket, key, Precondition::none(), facts::tag)
     };
-    let deleted = call.swift.store.delete(&[grant], delete).await;
-    deleted.map_err(|error| match error.kind() {
-        ErrorKind::NotFound(Noun::Object | Noun::Version) => Fault::new(404),
-        _ => error.into(),
-    })
+    deleted(call, &grant, delete).await
 }

@@ -41,6 +41,7 @@ fn document(swift: &Swift) -> Value {
             "strict_cors_mode": true,
             "allow_account_management": true,
             "account_autocreate": true,
+            "allow_open_expired": !swift.store.expiry_delay().is_zero(),
             "policies": policies,
             "valid_api_versions": ["v1", "v1.0"],
             "max_file_size": object::SIZE_MAX,

@@ -76,7 +76,7 @@ impl Way {
         if self.seen.lock().insert(asked) {
             return self.follow(&place).await;
         }
-        let reader = open_itself(call, &place, VersionRef::Current).await?;
+        let reader = open_itself(call, &place, call.current()).await?;
         // A link of the same container: it is followed as the first one was.
         match facts::link(reader.object()) {
             Some(_) => self.follow(&place).await,
@@ -98,9 +98,9 @@ fn gone(what: &str) -> Error {
 async fn open_itself(call: &Call, place: &Place, version: VersionRef) -> Result<ObjectReader> {
     let bucket = BucketName::in_account(&place.account, &place.container)?;
     let key = key(&place.object).map_err(|_| gone("a segment has a malformed name"))?;
-    let action = match version {
-        VersionRef::Current => Action::ReadObject,
-        _ => Action::ReadObjectVersion,
+    let action = match version.is_current() {
+        true => Action::ReadObject,
+        false => Action::ReadObjectVersion,
     };
     let grant = call.on_object(action, &bucket, &key).await?;
     let read = ReadObject {

@@ -151,7 +151,8 @@ impl Swift {
                 return auth::answer(self, asking).await;
             }
             "v1" | "v1.0" => {}
-            _ => return Err(Fault::new(404)),
+            "" => return Err(Fault::new(404)),
+            _ => return Err(Fault::text(412, "Bad URL")),
         }
         let target = Target::parse(&path)?;
         let query = Query::parse(parts.uri.query())?;

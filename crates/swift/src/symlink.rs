@@ -40,9 +40,13 @@ impl Call {
         }
         let bucket = self.bucket_of(&container);
         let key = key(&place.object)?;
-        let action = match version {
-            VersionRef::Current => Action::ReadObjectMetadata,
-            _ => Action::ReadObjectVersionMetadata,
+        let version = match version {
+            VersionRef::Current => self.current(),
+            version => version,
+        };
+        let action = match version.is_current() {
+            true => Action::ReadObjectMetadata,
+            false => Action::ReadObjectVersionMetadata,
         };
         let grant = self.on_object(action, &bucket, &key).await?;
         let object = self
@@ -52,7 +56,7 @@ impl Call {
             .await;
         let object = object.map_err(|error| match error.kind() {
             ErrorKind::NotFound(Noun::Object | Noun::Version) => match error.marker() {
-                Some(marker) if version != VersionRef::Current => Fault::new(404)
+                Some(marker) if !version.is_current() => Fault::new(404)
                     .with("x-object-version-id", marker.to_string())
                     .with("content-type", versions::MARKER_TYPE),
                 _ => Fault::new(404),

@@ -20,7 +20,7 @@ use trestle_core::{
 use trestle_http::Body;
 use trestle_store::{
     BodyChecks, Manifest, ObjectProperties, PutObject, PutOutcome, Segment, UpdateObject,
-    VersionRef, Versioning,
+    Versioning,
 };
 
 /// The headers that are kept with an object and given back, beside its type.
@@ -162,7 +162,8 @@ pub(crate) fn asked(call: &Call, name: &str) -> Outcome<Write> {
         }
         None => false,
     };
-    if call.headers.contains_key("x-static-large-object") {
+    let puts_manifest = call.query.get("multipart-manifest") == Some("put");
+    if call.headers.contains_key("x-static-large-object") && !puts_manifest {
         return Err(Fault::html(
             400,
             "X-Static-Large-Object is a reserved header. To create a static large object add \
@@ -466,7 +467,7 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
     let update = UpdateObject {
         bucket,
         key,
-        version: VersionRef::Current,
+        version: call.current(),
         precondition: Precondition::none(),
         tag_of: facts::tag,
     };

@@ -102,7 +102,7 @@ pub(super) async fn ask(
         | Operation::Quota(..)
         | Operation::List(_)
         | Operation::ListVersions(_) => ask_bucket(store, model, name, operation).await,
-        Operation::Delete { .. } | Operation::Update { .. } => {
+        Operation::Delete { .. } | Operation::Update { .. } | Operation::Reinstate(_) => {
             change_version(store, model, (name, Key::parse(key)?), operation).await
         }
         Operation::Rename { .. } | Operation::DeleteTree { .. } | Operation::RenameTree { .. } => {
@@ -443,16 +443,13 @@ async fn change_version(
         Operation::Delete {
             which,
             condition,
-            erase,
+            history,
             mark_missing,
             bypass,
         } => {
             let delete = DeleteObject {
                 version: version(model, (&bucket, &key), *which),
-                history: match erase {
-                    true => History::Erase,
-                    false => History::ByBucket,
-                },
+                history: *history,
                 mark_missing: *mark_missing,
                 ..DeleteObject::current(
                     bucket.clone(),
@@ -464,6 +461,12 @@ async fn change_version(
             let outcome = store.delete(&grants(*bypass)?, delete).await?;
             let removed = outcome.removed.as_ref().map(text_of);
             Ok(format!("{removed:?} {}", outcome.marker.is_some()))
+        }
+        Operation::Reinstate(which) => {
+            let version = version(model, (&bucket, &key), *which);
+            let grants = grants(false)?;
+            let object = store.reinstate(&grants, &bucket, &key, version).await?;
+            Ok(text_of(&object))
         }
         Operation::Update {
             which,

@@ -37,7 +37,7 @@ fn source(model: &Model, from: &From) -> Result<(Grant, Source)> {
     );
     let version = version(model, (&bucket, &key), from.which);
     let action = match version {
-        VersionRef::Current => Action::ReadObject,
+        VersionRef::Current | VersionRef::Ended => Action::ReadObject,
         VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
     };
     let grant = grant(action, Resource::Object(bucket.clone(), key.clone()))?;

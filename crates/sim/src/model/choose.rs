@@ -6,7 +6,7 @@ use super::state::Model;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
 use trestle_host::SeededRandom;
-use trestle_store::Versioning;
+use trestle_store::{History, Versioning};
 
 const BUCKETS: [&str; 3] = ["one", "two", "drei und mehr"];
 /// Bytes up to which a content is attached to its row.
@@ -160,7 +160,15 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
         21 => Operation::CreateDirectory {
             condition: condition(random),
         },
-        22..27 => Operation::Read {
+        22 => {
+            // What it joins may have changed.
+            let read = Operation::Read {
+                which: Which::Current,
+                range: None,
+            };
+            return (name.clone(), joined(model, &name).unwrap_or(chosen), read);
+        }
+        23..27 => Operation::Read {
             which: which(random),
             range: match pick(4) {
                 0 => Some(ByteRange::From(pick(300))),
@@ -175,8 +183,8 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
                 _ => None,
             },
         },
-        27..29 => Operation::Head(which(random)),
-        29 | 61 => {
+        27 => Operation::Head(which(random)),
+        29 | 61 | 41 => {
             // What may not be shortened is to be tried.
             let operation = Operation::Update {
                 which: Which::Current,
@@ -198,7 +206,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             let operation = Operation::Delete {
                 which: Which::Nth(0),
                 condition: Condition::None,
-                erase: false,
+                history: History::ByBucket,
                 mark_missing: false,
                 bypass: pick(2) == 0,
             };
@@ -208,10 +216,14 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
                 operation,
             );
         }
+        28 => Operation::Reinstate(which(random)),
         33..40 => Operation::Delete {
             which: which(random),
             condition: condition(random),
-            erase: false,
+            history: match pick(3) {
+                0 => History::Leave,
+                _ => History::ByBucket,
+            },
             mark_missing: pick(2) == 0,
             bypass: pick(3) == 0,
         },
@@ -219,7 +231,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             let operation = Operation::Delete {
                 which: Which::Current,
                 condition: condition(random),
-                erase: true,
+                history: History::Erase,
                 mark_missing: false,
                 bypass: pick(3) == 0,
             };
@@ -229,7 +241,7 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
             let key = held.map_or(chosen, |(key, _)| key.clone());
             return (name, key, operation);
         }
-        41..43 => Operation::Rename {
+        42 => Operation::Rename {
             bucket: bucket(random),
             key: key(random),
         },
@@ -267,6 +279,16 @@ pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, O
         }),
     };
     (name, chosen, operation)
+}
+
+/// A key whose current object is a manifest.
+fn joined(model: &Model, bucket: &str) -> Option<String> {
+    let mut keys = model.get(bucket)?.keys.iter();
+    let joined = keys.find(|(_, versions)| {
+        let mut versions = versions.iter();
+        versions.any(|version| version.current && version.joined.is_some())
+    });
+    joined.map(|(key, _)| key.clone())
 }
 
 /// A key whose newest version has a retention.

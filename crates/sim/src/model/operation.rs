@@ -3,7 +3,7 @@
 use super::contents::Contents;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
-use trestle_store::Versioning;
+use trestle_store::{History, Versioning};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Condition {
@@ -72,10 +72,12 @@ pub(super) enum Operation {
     Delete {
         which: Which,
         condition: Condition,
-        erase: bool,
+        history: History,
         mark_missing: bool,
         bypass: bool,
     },
+    /// Makes a version current again.
+    Reinstate(Which),
     Rename {
         bucket: String,
         key: String,
@@ -145,11 +147,14 @@ impl Operation {
             Operation::Head(Which::Current) => "head",
             Operation::Head(_) => "head version",
             Operation::Update { .. } => "update",
-            Operation::Delete { erase: true, .. } => "erase",
-            Operation::Delete { which, .. } => match which {
-                Which::Current => "delete",
+            Operation::Delete { which, history, .. } => match (which, history) {
+                (_, History::Erase) => "erase",
+                (Which::Current, History::Leave) => "withdraw",
+                (Which::Current, _) => "delete",
+                (_, History::Leave) => "delete version alone",
                 _ => "delete version",
             },
+            Operation::Reinstate(_) => "reinstate",
             Operation::Rename { .. } => "rename",
             Operation::DeleteTree { .. } => "delete tree",
             Operation::RenameTree { .. } => "rename tree",

@@ -8,7 +8,7 @@ use super::operation::{Condition, Listed, ListedVersions, Operation, Property, W
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use trestle_core::{ErrorKind, Metadata, Noun, ResolvedRange};
-use trestle_store::Versioning;
+use trestle_store::{History, Versioning};
 
 /// An answer, comparable: text for what is listed or read, or the meaning of the error.
 pub(super) type Answer = std::result::Result<String, ErrorKind>;
@@ -31,6 +31,8 @@ pub(super) struct Stored {
     pub(super) null: bool,
     pub(super) marker: bool,
     pub(super) directory: bool,
+    /// Whether it is what its key shows: of all versions of a key, one at most.
+    pub(super) current: bool,
     /// What it joins, when it is a manifest: then its bytes are what they were when it was made.
     pub(super) joined: Option<Joined>,
 }
@@ -68,6 +70,7 @@ impl Stored {
             null,
             marker: true,
             directory: false,
+            current: false,
             joined: None,
         }
     }
@@ -116,9 +119,9 @@ impl Bucket {
     pub(super) fn totals(&self) -> Totals {
         let mut totals = (0, 0, 0, 0);
         for versions in self.keys.values() {
-            for (at, version) in versions.iter().enumerate() {
+            for version in versions {
                 let length = version.own();
-                if at == 0 && !version.marker {
+                if version.current {
                     totals = (totals.0 + 1, totals.1 + length, totals.2, totals.3);
                 } else {
                     totals = (totals.0, totals.1, totals.2 + 1, totals.3 + length);
@@ -147,8 +150,7 @@ impl Bucket {
 
     /// What the key holds, whether or not it has ended.
     fn current(&self, key: &str) -> Option<&Stored> {
-        let newest = self.keys.get(key).and_then(|versions| versions.first());
-        newest.filter(|newest| !newest.marker)
+        self.keys.get(key)?.iter().find(|version| version.current)
     }
 
     pub(super) fn live(&self, key: &str, now: u64) -> Option<&Stored> {
@@ -159,7 +161,7 @@ impl Bucket {
     pub(super) fn position(&self, key: &str, which: Which) -> Option<usize> {
         let versions = self.keys.get(key)?;
         match which {
-            Which::Current => versions.first().filter(|v| !v.marker).map(|_| 0),
+            Which::Current => versions.iter().position(|version| version.current),
             Which::Null => versions.iter().position(|version| version.null),
             Which::Nth(n) => (n < versions.len()).then_some(n),
         }
@@ -184,7 +186,13 @@ impl Bucket {
         let at = self.position(key, which).ok_or(missing)?;
         let version = self.keys.get(key).and_then(|versions| versions.get(at));
         let version = version.ok_or(missing)?;
-        match version.marker || (at == 0 && version.has_expired(now)) {
+        let goes = match self.versioning {
+            Versioning::Off => true,
+            Versioning::Enabled => false,
+            Versioning::Suspended => version.null,
+        };
+        let ended = version.current && version.has_expired(now);
+        match version.marker || ended && (goes || which == Which::Current) {
             true => Err(ErrorKind::NotFound(Noun::Object)),
             false => Ok(version),
         }
@@ -198,6 +206,7 @@ impl Bucket {
         now: u64,
     ) -> Result<(), ErrorKind> {
         new.null = self.versioning != Versioning::Enabled;
+        new.current = true;
         let versions = self.keys.entry(key.to_owned()).or_default();
         let replaced = match self.versioning {
             Versioning::Off => versions.first().map(|_| 0),
@@ -209,16 +218,32 @@ impl Bucket {
             checked?;
             versions.remove(at);
         }
+        versions.iter_mut().for_each(|other| other.current = false);
         versions.insert(0, new);
         Ok(())
     }
 
-    fn remove(&mut self, key: &str, at: usize, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+    /// Removes a version; `forward`: what comes after what the key showed is shown then.
+    fn remove(
+        &mut self,
+        key: &str,
+        (at, forward): (usize, bool),
+        now: u64,
+        bypass: bool,
+    ) -> Result<(), ErrorKind> {
         if let Some(versions) = self.keys.get_mut(key)
             && let Some(version) = versions.get(at)
         {
             version.check(now, bypass)?;
+            let nothing = !versions.iter().any(|other| other.current);
+            let shown = version.current || nothing && at == 0 && version.marker;
             versions.remove(at);
+            if let Some(newest) = versions.first_mut()
+                && forward
+                && shown
+            {
+                newest.current = !newest.marker;
+            }
             if versions.is_empty() {
                 self.keys.remove(key);
             }
@@ -229,7 +254,7 @@ impl Bucket {
     /// As a delete without a version does.
     fn delete(&mut self, key: &str, now: u64, bypass: bool) -> Result<(), ErrorKind> {
         if self.versioning == Versioning::Off {
-            return self.remove(key, 0, now, bypass);
+            return self.remove(key, (0, true), now, bypass);
         }
         if self.versioning == Versioning::Suspended
             && let Some(at) = self.position(key, Which::Null)
@@ -244,8 +269,15 @@ impl Bucket {
         }
         let null = self.versioning == Versioning::Suspended;
         let versions = self.keys.entry(key.to_owned()).or_default();
+        versions.iter_mut().for_each(|other| other.current = false);
         versions.insert(0, Stored::marker(null));
         Ok(())
+    }
+
+    /// What the key shows goes into history.
+    fn withdraw(&mut self, key: &str) {
+        let versions = self.keys.get_mut(key).into_iter().flatten();
+        versions.for_each(|version| version.current = false);
     }
 
     fn check_all(&self, key: &str, now: u64, bypass: bool) -> Result<(), ErrorKind> {
@@ -361,7 +393,9 @@ fn list_versions(bucket: &Bucket, listed: &ListedVersions) -> String {
                     items.push((prefix, line));
                 }
                 None => {
-                    let line = format!("{key:?} {} {}", at == 0, version.text());
+                    let instead = at == 0 && version.marker && bucket.current(key).is_none();
+                    let latest = version.current || instead;
+                    let line = format!("{key:?} {latest} {}", version.text());
                     items.push((key.clone(), line));
                 }
             }
@@ -475,6 +509,7 @@ pub(super) fn expect(
             bypass,
         } => update(bucket, now, key, (*which, property, *bypass)),
         Operation::Delete { .. } => delete(bucket, now, key, operation),
+        Operation::Reinstate(which) => reinstate(bucket, key, *which),
         _ => Err(ErrorKind::Internal),
     }
 }
@@ -574,7 +609,7 @@ fn delete(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> An
     let Operation::Delete {
         which,
         condition,
-        erase,
+        history,
         mark_missing,
         bypass,
     } = operation
@@ -588,11 +623,12 @@ fn delete(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> An
     if *which != Which::Current {
         let missing = ErrorKind::NotFound(Noun::Version);
         let at = bucket.position(key, *which).ok_or(missing)?;
-        bucket.remove(key, at, now, *bypass)?;
+        let forward = *history != History::Leave;
+        bucket.remove(key, (at, forward), now, *bypass)?;
         return Ok(answer(removed, false));
     }
     let missing = ErrorKind::NotFound(Noun::Object);
-    if *erase {
+    if *history == History::Erase {
         bucket.check_all(key, now, *bypass)?;
         let removed = bucket.current(key).map(Stored::text);
         return match bucket.keys.remove(key) {
@@ -604,8 +640,32 @@ fn delete(bucket: &mut Bucket, now: u64, key: &str, operation: &Operation) -> An
     if removed.is_none() && !(versioned && *mark_missing) {
         return Err(missing);
     }
+    if *history == History::Leave && versioned {
+        bucket.current(key).ok_or(missing)?;
+        bucket.withdraw(key);
+        return Ok(answer(removed, false));
+    }
     bucket.delete(key, now, *bypass)?;
     Ok(answer(removed, versioned))
+}
+
+fn reinstate(bucket: &mut Bucket, key: &str, which: Which) -> Answer {
+    let former = bucket.totals();
+    let missing = ErrorKind::NotFound(Noun::Version);
+    let at = bucket.position(key, which).ok_or(missing)?;
+    let versions = bucket.keys.get_mut(key).ok_or(missing)?;
+    if versions.get(at).is_none_or(|version| version.marker) {
+        return Err(ErrorKind::NotFound(Noun::Object));
+    }
+    let mut text = String::new();
+    for (other, version) in versions.iter_mut().enumerate() {
+        version.current = other == at;
+        if other == at {
+            text = version.text();
+        }
+    }
+    bucket.check_quota(former)?;
+    Ok(text)
 }
 
 fn delete_tree(bucket: &mut Bucket, now: u64, prefix: &str, erase: bool) -> Answer {
@@ -660,7 +720,7 @@ fn rename(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> 
         if versioning != Versioning::Off {
             return Err(ErrorKind::InvalidState);
         }
-        target.remove(to.1, 0, now, false)?;
+        target.remove(to.1, (0, true), now, false)?;
     }
     let source = model.get_mut(from.0).ok_or(missing)?;
     let versions = take(source, now, from.1, versioning)?;

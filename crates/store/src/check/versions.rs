@@ -20,7 +20,7 @@ impl Check<'_> {
         self.summary.versions += 1;
         self.recount(bucket, &place, Tally::version(&object));
         for wrong in [
-            self.order(read, key, bucket, &object).await,
+            order(read, bucket, &object).await,
             indexes(read, key, bucket, &object).await,
         ] {
             if let Err(error) = wrong {
@@ -31,41 +31,6 @@ impl Check<'_> {
             self.contents(read, place, (&object, row)).await;
         } else if row.body.is_some() || object.digests.iter().next().is_some() {
             self.found(place, "a delete marker with bytes");
-        }
-    }
-
-    /// Nothing but a delete marker is the newest version of a key without an object.
-    async fn order(
-        &mut self,
-        read: &dyn MetaRead,
-        key: &Bytes,
-        bucket: BucketId,
-        object: &Object,
-    ) -> Result<()> {
-        let history = row_key::history(bucket, &object.key);
-        let newest = !self
-            .last_version
-            .as_ref()
-            .is_some_and(|last| last.starts_with(&history));
-        self.last_version = Some(key.clone());
-        let current = read.get(&row_key::object(bucket, &object.key)).await?;
-        let Some(current) = current else {
-            return match newest && !object.is_marker() {
-                true => Err(Error::corrupt("it should be the current object")),
-                false => Ok(()),
-            };
-        };
-        // One that cannot be decoded was a finding when its own row was seen.
-        match ObjectRecord::from_value(&current.value)
-            .and_then(|current| current.into_object(object.key.clone()))
-        {
-            Ok(current) if current.ordinal <= object.ordinal => {
-                Err(Error::corrupt("it is newer than the current object"))
-            }
-            Ok(current) if current.null_version && object.null_version => {
-                Err(Error::corrupt("the key has two null versions"))
-            }
-            _ => Ok(()),
         }
     }
 
@@ -95,6 +60,35 @@ impl Check<'_> {
             ));
         }
         Ok(())
+    }
+}
+
+/// A version of history is older than the current object, unless that says otherwise. A key without
+/// a current object may have any history.
+async fn order(read: &dyn MetaRead, bucket: BucketId, object: &Object) -> Result<()> {
+    if object.outranked.is_some() {
+        return Err(Error::corrupt(
+            "it says that a newer version is not current",
+        ));
+    }
+    let current = read.get(&row_key::object(bucket, &object.key)).await?;
+    let Some(current) = current else {
+        return Ok(());
+    };
+    // One that cannot be decoded was a finding when its own row was seen.
+    let current =
+        ObjectRecord::from_value(&current.value).and_then(|c| c.into_object(object.key.clone()));
+    match current {
+        Ok(current) if current.ordinal == object.ordinal => {
+            Err(Error::corrupt("it has the place of the current object"))
+        }
+        Ok(current) if current.outranked.unwrap_or(current.ordinal) < object.ordinal => {
+            Err(Error::corrupt("it is newer than the current object"))
+        }
+        Ok(current) if current.null_version && object.null_version => {
+            Err(Error::corrupt("the key has two null versions"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,10 +3,12 @@
 use super::bucket::{mode_number, mode_of};
 use super::encryption::EncryptionRecord;
 use super::{
-    DigestRecord, IdBytes, OwnerRecord, Record, StandsFor, filled, metadata_of, metadata_text,
+    DigestRecord, IdBytes, OwnerRecord, Record, StandsFor, encoded, filled, metadata_of,
+    metadata_text, read_body,
 };
 use crate::nouns::{Content, Object};
 use crate::properties::{Checksum, Retention, Written};
+use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use trestle_core::{Digests, Error, Key, LayerId, ObjectId, Result, Timestamp, VersionId};
@@ -217,11 +219,26 @@ pub(crate) struct ObjectRecord {
     /// Present and true, or absent.
     #[n(24)]
     frozen: Option<bool>,
+    #[n(25)]
+    outranked: Option<u64>,
 }
 
 impl Record for ObjectRecord {
     const NAME: &'static str = "object";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self> {
+        match version {
+            1 => read_body(Self::NAME, body),
+            _ => Err(Error::corrupt("an object record of version 0")),
+        }
+    }
+
+    /// As version 1 unless it was made current again: who does not know that it is older than others
+    /// would give its place to the next.
+    fn to_value(&self) -> Result<Bytes> {
+        encoded(self, if self.outranked.is_some() { 2 } else { 1 })
+    }
 }
 
 impl ObjectRecord {
@@ -251,6 +268,7 @@ impl ObjectRecord {
             documents: filled(&object.documents),
             manifest: object.manifest.as_ref().map(StandsFor::new),
             frozen: object.frozen.then_some(true),
+            outranked: object.outranked,
         })
     }
 
@@ -263,6 +281,7 @@ impl ObjectRecord {
             legal_hold: None,
             expires: None,
             frozen: Some(true),
+            outranked: None,
             ..self
         })
     }
@@ -277,6 +296,7 @@ impl ObjectRecord {
             version: VersionId(self.version.0),
             change: self.change,
             ordinal: self.ordinal,
+            outranked: self.outranked,
             null_version: self.null_version == Some(true),
             key,
             owner: self.owner.into_owner()?,

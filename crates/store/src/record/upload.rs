@@ -39,6 +39,7 @@ impl UploadRecord {
             version: VersionId(upload.id.0),
             change: 0,
             ordinal: 0,
+            outranked: None,
             null_version: false,
             key: upload.key.clone(),
             owner: upload.owner.clone(),

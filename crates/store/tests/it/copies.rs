@@ -44,7 +44,7 @@ impl Fixture {
         properties: &PropertiesOf<'_>,
     ) -> Result<CopyOutcome> {
         let action = match copy.source.version {
-            VersionRef::Current => Action::ReadObject,
+            VersionRef::Current | VersionRef::Ended => Action::ReadObject,
             VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
         };
         let from = on_object(action, "b", copy.source.key.as_str());

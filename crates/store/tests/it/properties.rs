@@ -387,6 +387,10 @@ async fn an_end_in_a_versioned_bucket_makes_a_marker() {
     assert_eq!(f.rows(0x36).await, []);
     let above = f.put_with(put, b"y").await.unwrap().object;
     advance(&f, 1);
+    // It stays in history, so whoever names it as a version reads it already.
+    assert_eq!(kind(f.head("k").await), ErrorKind::NotFound(Noun::Object));
+    let version = VersionRef::Id(above.version);
+    assert_eq!(f.read_version("k", version).await.unwrap(), b"y");
     assert_eq!(f.store.expire_due(1).await.unwrap(), 1);
     let error = f.head("k").await.unwrap_err();
     assert!(error.marker().is_some());
@@ -402,6 +406,57 @@ async fn an_end_in_a_versioned_bucket_makes_a_marker() {
     assert_eq!(f.store.expire_due(1).await.unwrap(), 1);
     let version = VersionRef::Id(object.version);
     assert_eq!(f.read_version("k", version).await.unwrap(), b"x");
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_has_ended_can_be_had_until_it_is_deleted() {
+    let f = Fixture::new().await;
+    f.store
+        .set_expiry_delay(std::time::Duration::from_secs(7200));
+    let mut put = a_put("b", "k");
+    put.properties.expires = Some(hour(1));
+    let object = f.put_with(put, b"x").await.unwrap().object;
+    advance(&f, 2);
+    assert_eq!(f.store.expire_due(10).await.unwrap(), 0);
+    let missing = ErrorKind::NotFound(Noun::Object);
+    let named = f.head_version("k", VersionRef::Id(object.version)).await;
+    assert_eq!((kind(f.head("k").await), kind(named)), (missing, missing));
+    let grants = [Action::ReadObject, Action::WriteObjectMetadata].map(|a| on_object(a, "b", "k"));
+    let ended = ReadObject {
+        bucket: name("b"),
+        key: key("k"),
+        version: VersionRef::Ended,
+    };
+    let [read, _] = &grants;
+    assert_eq!(f.store.open_itself(read, &ended).await.unwrap().length(), 1);
+    let refused = DeleteObject {
+        version: VersionRef::Ended,
+        ..DeleteObject::current(name("b"), key("k"), Precondition::none(), tag)
+    };
+    assert_eq!(kind(f.delete_with(refused).await), ErrorKind::InvalidInput);
+    // Given a later end, it is there again.
+    let update = UpdateObject {
+        bucket: name("b"),
+        key: key("k"),
+        version: VersionRef::Ended,
+        precondition: Precondition::none(),
+        tag_of: tag,
+    };
+    let later = |properties: &mut ObjectProperties| {
+        properties.expires = Some(hour(3));
+        Ok(())
+    };
+    let updated = f.store.update_object(&grants, &update, &later).await;
+    assert_eq!(updated.unwrap().version, object.version);
+    assert_eq!(f.read("k").await.unwrap(), b"x");
+    f.assert_sound().await;
+    advance(&f, 2);
+    assert_eq!(f.store.expire_due(10).await.unwrap(), 0);
+    advance(&f, 1);
+    assert_eq!(f.store.expire_due(10).await.unwrap(), 1);
+    let gone = f.store.open_itself(read, &ended).await;
+    assert_eq!(kind(gone), missing);
     f.assert_sound().await;
 }
 

@@ -170,6 +170,137 @@ async fn a_delete_marks_and_its_removal_brings_back() {
     f.assert_sound().await;
 }
 
+fn leave(k: &str, version: VersionRef) -> DeleteObject {
+    DeleteObject {
+        version,
+        history: History::Leave,
+        ..DeleteObject::current(name("b"), key(k), Precondition::none(), tag)
+    }
+}
+
+#[tokio::test]
+async fn a_key_can_be_left_with_history_and_no_object() {
+    let f = Fixture::new().await;
+    f.versioning(Versioning::Enabled).await.unwrap();
+    let one = f.put("k", b"one").await.unwrap().object;
+    let two = f.put("k", &pattern(3 << 20, 2)).await.unwrap().object;
+    let three = f.put("k", b"three").await.unwrap().object;
+    let id = |object: &Object| VersionRef::Id(object.version);
+    // The current one goes for good, and the one before stays where it is.
+    let gone = f.delete_with(leave("k", id(&three))).await.unwrap();
+    assert_eq!((gone.removed, gone.marker), (Some(three), None));
+    let error = f.head("k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound(Noun::Object));
+    assert_eq!(error.marker(), None);
+    assert_eq!(flags(&f).await, ["k:", "k:"]);
+    assert_eq!(f.usage("b").await, (0, 0));
+    assert_eq!(f.read_version("k", id(&one)).await.unwrap(), b"one");
+    f.assert_sound().await;
+    // Nor does what was not shown make room for another.
+    f.delete_version("k", id(&two)).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:"]);
+    f.assert_sound().await;
+    // A marker that goes so leaves no object either; one that goes otherwise does.
+    let marker = f.mark("k").await;
+    f.delete_with(leave("k", id(&marker))).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:"]);
+    let marker = f.mark("k").await;
+    f.delete_version("k", id(&marker)).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:L"]);
+    // The current one is put away, with its bytes.
+    let away = f.delete_with(leave("k", VersionRef::Current)).await;
+    assert_eq!(away.unwrap().removed, Some(one.clone()));
+    assert_eq!(flags(&f).await, ["k:"]);
+    f.assert_sound().await;
+    let again = f.delete_with(leave("k", VersionRef::Current)).await;
+    assert_eq!(kind(again), ErrorKind::NotFound(Noun::Object));
+    let new = f.put("k", b"new").await.unwrap();
+    assert!(new.created && new.object.id == one.id && new.object.ordinal > one.ordinal);
+    assert_eq!(flags(&f).await, ["k:L", "k:"]);
+    f.erase("k").await.unwrap();
+    f.assert_sound().await;
+    f.assert_nothing_leaked().await;
+}
+
+#[tokio::test]
+async fn a_version_becomes_current_again_as_it_is() {
+    let f = Fixture::new().await;
+    let reinstate = async |version: &Object| {
+        let grants = [
+            trestle_access::Action::WriteObject,
+            trestle_access::Action::ReadObjectVersion,
+        ]
+        .map(|action| on_object(action, "b", "k"));
+        let version = VersionRef::Id(version.version);
+        let (bucket, key) = (name("b"), key("k"));
+        f.store.reinstate(&grants, &bucket, &key, version).await
+    };
+    let null = f.put("k", b"null").await.unwrap().object;
+    f.versioning(Versioning::Enabled).await.unwrap();
+    let one = f.put("k", &pattern(3 << 20, 1)).await.unwrap().object;
+    let two = f.put("k", b"two").await.unwrap().object;
+    let back = reinstate(&one).await.unwrap();
+    assert_eq!(back.outranked, Some(two.ordinal));
+    assert_eq!((back.version, back.modified), (one.version, one.modified));
+    assert_eq!(f.read("k").await.unwrap(), pattern(3 << 20, 1));
+    assert_eq!(flags(&f).await, ["k:", "k:L", "k:0"]);
+    f.assert_sound().await;
+    assert_eq!(reinstate(&one).await.unwrap(), back);
+    // Each page of the listing goes on where the one before it ended.
+    let mut list = ListVersions { limit: 1, ..all() };
+    let mut pages = Vec::new();
+    loop {
+        let page = f.list_versions(&list).await.unwrap();
+        pages.extend(page.items.into_iter().map(|item| line(item).2));
+        let Some((key, version)) = page.next else {
+            break;
+        };
+        (list.key_marker, list.version_marker) = (Some(key), version);
+    }
+    assert_eq!(pages, ["", "L", "0"]);
+    reinstate(&null).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:", "k:", "k:L0"]);
+    f.assert_sound().await;
+    // What is written next comes after all of them.
+    let three = f.put("k", b"three").await.unwrap().object;
+    assert_eq!(three.ordinal, two.ordinal + 1);
+    assert_eq!(flags(&f).await, ["k:L", "k:", "k:", "k:0"]);
+    f.assert_sound().await;
+    let marker = f.mark("k").await;
+    let error = reinstate(&marker).await.unwrap_err();
+    assert_eq!(error.marker(), Some(marker.version));
+    reinstate(&two).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:M", "k:", "k:L", "k:", "k:0"]);
+    f.assert_sound().await;
+    // When it goes, the newest of the others is shown, if it is no marker.
+    f.delete_version("k", VersionRef::Id(two.version))
+        .await
+        .unwrap();
+    assert_eq!(flags(&f).await, ["k:LM", "k:", "k:", "k:0"]);
+    reinstate(&one).await.unwrap();
+    f.delete_version("k", VersionRef::Id(marker.version))
+        .await
+        .unwrap();
+    f.delete_version("k", VersionRef::Id(one.version))
+        .await
+        .unwrap();
+    assert_eq!(f.read("k").await.unwrap(), b"three");
+    assert_eq!(flags(&f).await, ["k:L", "k:0"]);
+    // A null version that was current stays in history.
+    f.versioning(Versioning::Suspended).await.unwrap();
+    f.put("k", b"second null").await.unwrap();
+    reinstate(&three).await.unwrap();
+    assert_eq!(flags(&f).await, ["k:0", "k:L"]);
+    f.assert_sound().await;
+    assert_eq!(
+        kind(reinstate(&two).await),
+        ErrorKind::NotFound(Noun::Version)
+    );
+    f.erase("k").await.unwrap();
+    f.assert_sound().await;
+    f.assert_nothing_leaked().await;
+}
+
 #[tokio::test]
 async fn a_suspended_bucket_replaces_the_null_version_alone() {
     let f = Fixture::new().await;
