@@ -180,7 +180,7 @@ fn damaged_and_newer_records_are_refused() {
         ObjectRecord::from_value(&longer).unwrap_err().kind(),
         ErrorKind::Corrupt
     );
-    let newer = [&[2], &value[1..]].concat();
+    let newer = [&[3], &value[1..]].concat();
     let error = ObjectRecord::from_value(&newer).unwrap_err();
     assert!(error.message().contains("newer"), "{error}");
     let zero = [&[0], &value[1..]].concat();
