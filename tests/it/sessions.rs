@@ -12,6 +12,8 @@ use trestle_tests::{Client, Response};
 /// May be told to be patient: what is waited for is never a fixed time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const NOTHING: &str = r#"{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}"#;
+
 /// A token and its keys.
 struct Keys {
     token: String,
@@ -73,8 +75,7 @@ fn furnished() -> (Fixture, Client) {
     let f = Fixture::new();
     let root = &mut f.client();
     assert_eq!(put(root, "/rest/b/k", b"x").status, 201);
-    let nothing = r#"{"Effect":"Allow","Action":"iam:GetUser","Resource":"*"}"#;
-    let ann = user(f.server(), ("root", "ann"), false, nothing);
+    let ann = user(f.server(), ("root", "ann"), false, NOTHING);
     let read =
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
     document(root, "PUT", "/-/accounts/root/policies/read", read);
@@ -152,9 +153,10 @@ fn the_command_line_takes_a_role() {
         .unwrap();
     let said = String::from_utf8_lossy(&listed.stderr).into_owned();
     assert!(!listed.status.success() && said.contains("403"), "{said}");
+    user(f.server(), ("root", "bob"), false, NOTHING);
     // Whom nobody trusts, and who does not know the id, gets nothing.
     for (who, arguments) in [
-        (None, &take[..]),
+        (Some("bob"), &take[..]),
         (Some("ann"), &["role", "assume", "auditor"]),
         (
             Some("ann"),
