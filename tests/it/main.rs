@@ -35,6 +35,7 @@ mod rights;
 mod s3;
 mod sessions;
 mod signed_bytes;
+mod snapshots;
 mod space;
 mod statuses;
 mod swift;

@@ -126,8 +126,8 @@ fn snapshots_and_clones_are_made_by_reference_and_read_by_name() {
     let listed = json(&send(client, "GET", "/-/snapshots?bucket=b&key=v"));
     assert_eq!(listed["snapshots"][0]["name"], "s1");
     assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1);
-    let whole = "{\"bucket\":\"b\",\"name\":\"s1\"}";
-    assert_problem(&post(client, "/-/snapshots", whole), 501);
+    let whole = "{\"bucket\":\"b\",\"key\":\"d/\",\"to_key\":\"e/\"}";
+    assert_problem(&post(client, "/-/clones", whole), 501);
     assert_eq!(send(client, "DELETE", "/rest/b/v").status, 204);
     let read = client.send("GET", "/rest/b/v@s1", &first, b"").unwrap();
     assert_eq!(read.body, b"one");

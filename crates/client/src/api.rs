@@ -192,11 +192,14 @@ impl Client {
 
     /// Makes a snapshot of an object.
     pub async fn create_snapshot(&self, of: &Remote, name: &str) -> Result<Value> {
-        let document = serde_json::json!({"bucket": of.bucket, "key": of.key, "name": name});
+        let mut document = serde_json::json!({"bucket": of.bucket, "name": name});
+        if let Some(members) = document.as_object_mut().filter(|_| !of.key.is_empty()) {
+            members.insert("key".to_owned(), of.key.as_str().into());
+        }
         self.submit(&Method::POST, "/-/snapshots", &document).await
     }
 
-    /// The snapshots of an object, by name.
+    /// The snapshots of an object, of a directory, or of a bucket and its directories, by name.
     pub async fn snapshots(&self, of: &Remote) -> Result<Vec<Value>> {
         let escape = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)

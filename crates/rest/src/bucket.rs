@@ -12,7 +12,7 @@ use serde::Serialize;
 use trestle_access::{Action, Resource};
 use trestle_core::BucketName;
 use trestle_http::{Body, MERGE_PATCH, Problem, incoming, negotiate, read_whole};
-use trestle_store::{ListBuckets, ListObjects, ListingItem};
+use trestle_store::{Bucket, ListBuckets, ListObjects, ListingItem};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -285,11 +285,23 @@ pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
     Ok(response)
 }
 
+/// Deletes an empty bucket, or a snapshot of one.
 pub(crate) async fn delete(call: Call<'_>, name: BucketName) -> Answer {
     conditions_refused(&call)?;
-    let resource = Resource::Bucket(name.clone());
-    let grant = call.grant(Action::DeleteBucket, resource).await?;
-    call.rest.store.delete_bucket(&grant, &name).await?;
+    let store = &call.rest.store;
+    let there = store.peek_bucket(&name).await.ok();
+    match there.as_ref().and_then(Bucket::snapshot_of) {
+        Some((of, snapshot, _)) => {
+            let resource = Resource::Bucket(of.clone());
+            let grant = call.grant(Action::DeleteSnapshot, resource).await?;
+            store.delete_snapshot(&grant, of, snapshot).await?;
+        }
+        None => {
+            let resource = Resource::Bucket(name.clone());
+            let grant = call.grant(Action::DeleteBucket, resource).await?;
+            store.delete_bucket(&grant, &name).await?;
+        }
+    }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

@@ -387,8 +387,14 @@ pub(crate) fn of_bucket(bucket: &Bucket, usage: &BucketUsage) -> Result<Value> {
         "bytes": usage.bytes,
         "versions": usage.versions,
         "version_bytes": usage.version_bytes,
+        "snapshot_bytes": usage.snapshot_bytes,
         "href": path_of(&bucket.name, None),
     });
+    if let Some((of, name, directory)) = bucket.snapshot_of() {
+        let of = json!({"bucket": of.as_str(), "name": name, "key": directory});
+        let members = document.as_object_mut();
+        members.map(|members| members.insert("snapshot_of".to_owned(), of));
+    }
     if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
         document.extend(more);
     }

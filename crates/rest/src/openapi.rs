@@ -170,7 +170,7 @@ pub fn describe(document: OpenApi) -> OpenApi {
         ("Transaction", transaction()),
         (
             "Snapshot",
-            texts_of(&["bucket", "key", "name"], &["bucket", "key", "name"]),
+            texts_of(&["bucket", "key", "name"], &["bucket", "name"]),
         ),
         (
             "Clone",

@@ -1,5 +1,6 @@
 //! Snapshots and clones over HTTP: `/-/snapshots` and `/-/clones`. A snapshot of `key` with the name
-//! `name` is the object `key@name` beside it, which never changes.
+//! `name` is the object `key@name` beside it, which never changes; one of a bucket, or of a directory
+//! in it, is read as the bucket `bucket__name`.
 
 use crate::document;
 use crate::refusal::{Answer, Refusal};
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Precondition, Result};
 use trestle_http::{Body, incoming, read_whole};
-use trestle_store::{CloneObject, ListObjects, ListingItem, Object, Source, VersionRef};
+use trestle_store::{
+    CloneObject, CreateSnapshot, ListObjects, ListingItem, Object, Source, VersionRef,
+};
 
 /// Largest document.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -20,6 +23,24 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const NAME_BYTES_MAX: usize = 128;
 /// Objects that one page of a listing looks at.
 const PAGE: usize = 1000;
+
+/// What a snapshot is of.
+enum Of {
+    Object(Key),
+    /// Of all keys that start with this.
+    Below(String),
+}
+
+impl Of {
+    /// Nothing is the bucket, and a directory ends in `/`.
+    fn parse(key: Option<&str>) -> Result<Self> {
+        match key {
+            None | Some("") => Ok(Of::Below(String::new())),
+            Some(key) if key.ends_with('/') => Ok(Of::Below(key.to_owned())),
+            Some(key) => Key::parse(key).map(Of::Object),
+        }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +69,7 @@ fn key_of(key: Option<&str>) -> Answer<Key> {
     match key {
         Some(key) if !key.is_empty() && !key.ends_with('/') => Ok(Key::parse(key)?),
         _ => Err(Refusal::unsupported(
-            "objects and volumes have snapshots and clones; buckets and directories have none yet",
+            "objects and volumes have clones; buckets and directories have none yet",
         )),
     }
 }
@@ -70,9 +91,56 @@ pub(crate) async fn create(call: Call<'_>) -> Answer {
     let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
     let Snapshot { bucket, key, name } = parse(&body)?;
     let bucket = BucketName::parse_qualified(&bucket)?;
-    let key = key_of(key.as_deref())?;
-    let to = (bucket.clone(), snapshot_key(&key, &name)?);
-    clone(&asker, (bucket, key), to, true).await
+    match Of::parse(key.as_deref())? {
+        Of::Object(key) => {
+            let to = (bucket.clone(), snapshot_key(&key, &name)?);
+            clone(&asker, (bucket, key), to, true).await
+        }
+        Of::Below(prefix) => {
+            let create = CreateSnapshot {
+                bucket,
+                prefix,
+                name,
+            };
+            create_below(&asker, &create).await
+        }
+    }
+}
+
+/// Makes a snapshot of a bucket or a directory.
+async fn create_below(asker: &Asker<'_>, create: &CreateSnapshot) -> Answer {
+    let resource = Resource::Bucket(create.bucket.clone());
+    let grant = asker.grant(Action::CreateSnapshot, resource).await?;
+    let made = asker.rest.store.create_snapshot(&grant, create).await?;
+    created(&shown_below(&made), &path_of(&made.reads_as, None))
+}
+
+fn shown_below(snapshot: &trestle_store::Snapshot) -> Value {
+    let mut shown = json!({
+        "name": snapshot.name,
+        "bucket": snapshot.bucket.as_str(),
+        "reads_as": snapshot.reads_as.as_str(),
+        "created": timestamp(snapshot.created),
+        "href": path_of(&snapshot.reads_as, None),
+    });
+    if let Some(members) = shown
+        .as_object_mut()
+        .filter(|_| !snapshot.prefix.is_empty())
+    {
+        members.insert("key".to_owned(), snapshot.prefix.as_str().into());
+    }
+    shown
+}
+
+/// What was made, and where it is.
+fn created(document: &Value, location: &str) -> Answer {
+    let mut response = Response::new(Body::full(document.to_string()));
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    header(headers, LOCATION, location)?;
+    Ok(response)
 }
 
 /// POST: makes a clone, which can be written.
@@ -126,17 +194,8 @@ async fn clone(
         .await?
         .object;
     let document = shown(&to_bucket, &object)?;
-    let mut response = Response::new(Body::full(document.to_string()));
-    *response.status_mut() = StatusCode::CREATED;
-    let headers = response.headers_mut();
-    identify(&object, headers)?;
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    header(
-        headers,
-        LOCATION,
-        &path_of(&to_bucket, Some(to_key.as_str())),
-    )?;
+    let mut response = created(&document, &path_of(&to_bucket, Some(to_key.as_str())))?;
+    identify(&object, response.headers_mut())?;
     Ok(response)
 }
 
@@ -155,14 +214,32 @@ fn shown(bucket: &BucketName, object: &Object) -> Result<Value> {
     Ok(shown)
 }
 
-/// GET: the snapshots of an object.
+/// GET: the snapshots of an object, of a directory, or of a bucket and its directories.
 pub(crate) async fn list(call: Call<'_>) -> Answer {
-    let wanted = |name: &str| {
-        let missing = || Error::invalid(format!("the parameter {name} is missing"));
-        call.parameters.get(name).ok_or_else(missing)
+    let missing = || Error::invalid("the parameter bucket is missing");
+    let bucket = call.parameters.get("bucket").ok_or_else(missing)?;
+    let bucket = BucketName::parse_qualified(bucket)?;
+    match Of::parse(call.parameters.get("key"))? {
+        Of::Object(key) => list_of(&call, bucket, &key).await,
+        Of::Below(prefix) => list_below(&call, bucket, &prefix).await,
+    }
+}
+
+async fn list_below(call: &Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
+    let resource = Resource::Bucket(bucket.clone());
+    let grant = call.grant(Action::ReadBucket, resource).await?;
+    let all = call.rest.store.list_snapshots(&grant, &bucket).await?;
+    let after = call.parameters.get("after").unwrap_or_default();
+    let wanted = |snapshot: &&trestle_store::Snapshot| {
+        (prefix.is_empty() || snapshot.prefix == prefix) && snapshot.name.as_str() > after
     };
-    let bucket = BucketName::parse_qualified(wanted("bucket")?)?;
-    let key = key_of(Some(wanted("key")?))?;
+    let mut all: Vec<_> = all.iter().filter(wanted).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    let all: Vec<Value> = all.into_iter().map(shown_below).collect();
+    page(&json!({"snapshots": all, "next": null}), None)
+}
+
+async fn list_of(call: &Call<'_>, bucket: BucketName, key: &Key) -> Answer {
     let resource = Resource::Bucket(bucket.clone());
     let grant = call.grant(Action::ListObjects, resource).await?;
     let prefix = format!("{}@", key.as_str());

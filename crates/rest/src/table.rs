@@ -158,11 +158,11 @@ pub(crate) static TABLE: &[Row] = &[
         Operation {
             takes: &[("application/json", Some("Snapshot"))],
             successes: &[201],
-            problems: &[404, 409, 412, 413, 501, 507],
+            problems: &[404, 409, 412, 413, 507],
             ..Operation::new(
                 "POST",
                 "createSnapshot",
-                "Makes a snapshot of an object or a volume, by reference",
+                "Makes a snapshot of an object, a volume, a directory or a bucket, by reference",
             )
         },
     ),
@@ -172,13 +172,22 @@ pub(crate) static TABLE: &[Row] = &[
         Operation {
             query: &[
                 ("bucket", Takes::Text, "the bucket"),
-                ("key", Takes::Text, "the object whose snapshots are listed"),
+                (
+                    "key",
+                    Takes::Text,
+                    "the object or directory whose snapshots are listed; without it those of the \
+                     bucket and of all its directories",
+                ),
                 ("after", Takes::Text, "only names after this one"),
             ],
             gives: &[JSON],
             successes: &[200],
-            problems: &[404, 501],
-            ..Operation::new("GET", "listSnapshots", "The snapshots of an object")
+            problems: &[404, 409],
+            ..Operation::new(
+                "GET",
+                "listSnapshots",
+                "The snapshots of an object, a directory or a bucket",
+            )
         },
     ),
     plain(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use trestle_client::Remote;
 use trestle_host::{File, Host, OpenMode};
 
 /// Most of stdin that is read; the server takes no more.
@@ -285,25 +286,25 @@ impl Source {
 
 #[derive(Subcommand)]
 pub(crate) enum SnapshotCommand {
-    /// Make a snapshot: `//bucket/key@NAME`.
+    /// Make a snapshot: `//bucket/key@NAME`, or `//bucket__NAME` of a bucket or a directory.
     Create {
-        /// `//bucket/key`
+        /// `//bucket/key`, `//bucket/directory/` or `//bucket`
         of: String,
         /// Its name.
         name: String,
         #[command(flatten)]
         common: Common,
     },
-    /// List the snapshots of an object.
+    /// List the snapshots of an object, of a directory, or of a bucket and its directories.
     Ls {
-        /// `//bucket/key`
+        /// `//bucket/key`, `//bucket/directory/` or `//bucket`
         of: String,
         #[command(flatten)]
         common: Common,
     },
     /// Delete a snapshot.
     Rm {
-        /// `//bucket/key`
+        /// `//bucket/key`, `//bucket/directory/` or `//bucket`
         of: String,
         /// Its name.
         name: String,
@@ -316,34 +317,45 @@ pub(crate) enum SnapshotCommand {
 pub(crate) async fn snapshot(command: &SnapshotCommand) -> Outcome<()> {
     match command {
         SnapshotCommand::Create { of, name, common } => {
-            let made = common.client()?.create_snapshot(&object(of)?, name).await?;
-            common.say(|| format!("made {of}@{name}"), || made)
+            let remote = Remote::parse(of)?;
+            let made = common.client()?.create_snapshot(&remote, name).await?;
+            let place = place(&made);
+            common.say(|| format!("made {place}"), || made)
         }
         SnapshotCommand::Ls { of, common } => {
-            for found in common.client()?.snapshots(&object(of)?).await? {
+            for found in common.client()?.snapshots(&Remote::parse(of)?).await? {
                 let text = || {
-                    let (created, name) = (text_of(&found, "created"), text_of(&found, "name"));
-                    let size = found.get("size").and_then(Value::as_u64).unwrap_or(0);
-                    format!("{created}  {size:>15}  {of}@{name}")
+                    let size = found.get("size").and_then(Value::as_u64);
+                    let size = size.map_or_else(String::new, |size| size.to_string());
+                    let created = text_of(&found, "created");
+                    format!("{created}  {size:>15}  {}", place(&found))
                 };
                 common.say(text, || found.clone())?;
             }
             Ok(())
         }
         SnapshotCommand::Rm { of, name, common } => {
-            let snapshot = object(&format!("{of}@{name}"))?;
             let client = common.client()?;
-            let named = client.snapshots(&object(of)?).await?;
-            if !named.iter().any(|found| text_of(found, "name") == name) {
-                return Err(format!("{of} has no snapshot {name}"));
-            }
+            let named = client.snapshots(&Remote::parse(of)?).await?;
+            let found = named.iter().find(|found| text_of(found, "name") == name);
+            let found = found.ok_or_else(|| format!("{of} has no snapshot {name}"))?;
+            let place = place(found);
+            let snapshot = Remote::parse(&place)?;
             client.delete(&snapshot).await?;
-            common.say(
-                || format!("deleted {of}@{name}"),
-                || json!({"deleted": format!("{of}@{name}")}),
-            )
+            let document = json!({ "deleted": place });
+            common.say(|| format!("deleted {place}"), || document)
         }
     }
+}
+
+/// Where a snapshot is read.
+fn place(snapshot: &Value) -> String {
+    let bucket = text_of(snapshot, "reads_as");
+    if bucket.is_empty() {
+        let (bucket, key) = (text_of(snapshot, "bucket"), text_of(snapshot, "key"));
+        return format!("//{bucket}/{key}");
+    }
+    format!("//{bucket}")
 }
 
 /// Makes a clone.

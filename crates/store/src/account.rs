@@ -271,6 +271,8 @@ impl Store {
                     count(Count::Bytes),
                     count(Count::Versions),
                     count(Count::VersionBytes),
+                    count(Count::Kept),
+                    count(Count::KeptBytes),
                 ],
                 urgency: Urgency::Freeing,
                 ..Commit::default()

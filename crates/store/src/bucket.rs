@@ -194,11 +194,6 @@ impl Store {
             let page = read.scan(&scan).await?;
             let more = page.len() == scan.limit;
             for item in page {
-                if buckets.len() == list.limit {
-                    let last: Option<&(Bucket, BucketUsage)> = buckets.last();
-                    let next = last.map(|(bucket, _)| bucket.name.local().to_owned());
-                    return Ok((buckets, next));
-                }
                 match list.reverse {
                     false => scan.from = Bound::Excluded(item.key().clone()),
                     true => scan.until = Bound::Excluded(item.key().clone()),
@@ -206,6 +201,11 @@ impl Store {
                 let Some(bucket) = listed_bucket(&*read, &item).await? else {
                     continue;
                 };
+                if buckets.len() == list.limit {
+                    let last: Option<&(Bucket, BucketUsage)> = buckets.last();
+                    let next = last.map(|(bucket, _)| bucket.name.local().to_owned());
+                    return Ok((buckets, next));
+                }
                 let usage = usage(&*read, bucket.id).await?;
                 buckets.push((bucket, usage));
             }
