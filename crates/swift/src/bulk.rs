@@ -13,6 +13,7 @@ use crate::rights::Wish;
 use crate::target::{quote, unquote};
 use crate::write;
 use futures::channel::mpsc;
+use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use http::Response;
 use serde_json::json;
@@ -23,6 +24,8 @@ use trestle_store::VersionRef;
 
 /// Most deletes of one request.
 pub(crate) const DELETES_MAX: usize = 10_000;
+/// How many objects go at once: their commits share a flush.
+const DELETES_AT_ONCE: usize = 16;
 /// Most failures after which a request ends.
 pub(crate) const FAILED_MAX: usize = 1000;
 /// Most containers that one archive makes.
@@ -91,6 +94,17 @@ pub(crate) struct Deleted {
 }
 
 impl Deleted {
+    fn count(&mut self, name: &str, outcome: Outcome<()>) {
+        match outcome {
+            Ok(()) => self.deleted += 1,
+            Err(fault) if fault.status() == 404 => self.not_found += 1,
+            Err(fault) => {
+                self.server_failed |= fault.status() >= 500;
+                self.errors.push((quote(name), status_line(fault.status())));
+            }
+        }
+    }
+
     /// The report of it.
     pub(crate) fn into_report(self) -> Report {
         let status = match (self.errors.is_empty(), self.deleted + self.not_found) {
@@ -113,21 +127,18 @@ impl Deleted {
 
 /// Deletes `container/object`, or a container.
 pub(crate) async fn delete_one(call: &Call, name: &str, version: VersionRef, done: &mut Deleted) {
+    let outcome = attempt(call, name, version).await;
+    done.count(name, outcome);
+}
+
+async fn attempt(call: &Call, name: &str, version: VersionRef) -> Outcome<()> {
     let (container, object) = name.split_once('/').unwrap_or((name, ""));
-    let outcome = match object.is_empty() {
+    match object.is_empty() {
         true => {
             let asking = call.again("DELETE", &call.account, container, "");
             container::answer(&asking).await.map(drop)
         }
         false => delete_object(call, container, object, version).await,
-    };
-    match outcome {
-        Ok(()) => done.deleted += 1,
-        Err(fault) if fault.status() == 404 => done.not_found += 1,
-        Err(fault) => {
-            done.server_failed |= fault.status() >= 500;
-            done.errors.push((quote(name), status_line(fault.status())));
-        }
     }
 }
 
@@ -196,19 +207,29 @@ async fn delete(call: &Call, input: Input) -> Report {
         }
     };
     let is_container = |name: &str| !name.trim_matches('/').contains('/');
-    let mut later = Vec::new();
+    let (mut later, mut objects) = (Vec::new(), Vec::new());
     for name in names {
         match name {
             Err(fault) => done.errors.push((quote(&fault.body()), status_line(412))),
             Ok(name) if is_container(&name) => later.push(name),
-            Ok(name) => {
-                let name = name.trim_start_matches('/');
-                delete_one(call, name, VersionRef::Current, &mut done).await;
-            }
+            Ok(name) => objects.push(name),
         }
+    }
+    for some in objects.chunks(DELETES_AT_ONCE) {
         if done.errors.len() >= FAILED_MAX {
             return too_many(done);
         }
+        let some = some.iter().map(|name| name.trim_start_matches('/'));
+        let attempts = some
+            .clone()
+            .map(|name| attempt(call, name, VersionRef::Current));
+        let outcomes = join_all(attempts).await;
+        for (name, outcome) in some.zip(outcomes) {
+            done.count(name, outcome);
+        }
+    }
+    if done.errors.len() >= FAILED_MAX {
+        return too_many(done);
     }
     // Containers can only go when their objects have gone.
     for name in later {
