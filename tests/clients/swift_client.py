@@ -101,6 +101,16 @@ for digest in ("sha1", "sha256", "sha512"):
     one = generate_temp_url(f"{path}/c/copy", 60, "key", "GET", digest=digest)
     assert expect(requests.get(server + one), 200).content == b"hello"
     expect(requests.put(server + one, data=b"no"), 401)
+# What is not signed does nothing: no manifest is made by a URL, and none of its segments deleted.
+one = generate_temp_url(f"{path}/c/made", 60, "key", "PUT", digest="sha256")
+manifest = json.dumps([{"path": "/c/copy"}]).encode()
+expect(requests.put(server + one + "&multipart-manifest=put", data=manifest), 201)
+assert swift.get_object("c", "made")[1] == manifest
+swift.put_object("c", "made", manifest, query_string="multipart-manifest=put")
+assert swift.get_object("c", "made")[1] == b"hello"
+one = generate_temp_url(f"{path}/c/made", 60, "key", "DELETE", digest="sha256")
+expect(requests.delete(server + one + "&multipart-manifest=delete"), 204)
+assert swift.get_object("c", "copy")[1] == b"hello"
 for network, status in (("127.0.0.0/8", 200), ("10.0.0.0/8", 401), ("127.0.0.1/8", 401)):
     one = generate_temp_url(f"{path}/c/copy", 60, "key", "GET", ip_range=network)
     expect(requests.get(server + one), status)

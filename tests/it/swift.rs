@@ -220,6 +220,41 @@ fn a_large_object_is_its_segments() {
 }
 
 #[test]
+fn segments_of_a_manifest_that_is_deleted_asynchronously_end() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    for container in ["/c", "/s"] {
+        assert_eq!(swift.status("PUT", container, &[]), 201);
+    }
+    for name in ["/s/1", "/s/2", "/c/3"] {
+        swift.put(name, name.as_bytes());
+    }
+    let put = |swift: &mut Swift, name: &str, manifest: &str| {
+        let path = format!("/c/{name}?multipart-manifest=put");
+        let answer = swift.send("PUT", &path, &[], manifest.as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    };
+    put(&mut swift, "m", r#"[{"path":"/s/1"},{"path":"/s/2"}]"#);
+    put(
+        &mut swift,
+        "several",
+        r#"[{"path":"/s/1"},{"path":"/c/3"}]"#,
+    );
+    put(&mut swift, "nested", r#"[{"path":"/c/m"}]"#);
+    let delete = |name: &str| format!("/c/{name}?multipart-manifest=delete&async=yes");
+    for (name, status) in [("several", 400), ("nested", 400), ("3", 400), ("none", 404)] {
+        assert_eq!(swift.status("DELETE", &delete(name), &[]), status, "{name}");
+    }
+    assert_eq!(swift.send("GET", "/c/several", &[], &[]).body, b"/s/1/c/3");
+    assert_eq!(swift.status("DELETE", &delete("m"), &[]), 204);
+    for path in ["/c/m", "/s/1", "/s/2"] {
+        assert_eq!(swift.status("GET", path, &[]), 404, "{path}");
+    }
+    assert_eq!(swift.status("GET", "/s", &[]), 204);
+    assert_eq!(swift.send("GET", "/c/3", &[], &[]).body, b"/c/3");
+}
+
+#[test]
 fn a_large_object_is_one_object_everywhere() {
     let fixture = Fixture::new();
     let mut swift = Swift::new(&fixture);

@@ -75,7 +75,7 @@ fn document(swift: &Swift) -> Value {
             "max_manifest_size": slo::MANIFEST_MAX,
             "min_segment_size": 1,
             "yield_frequency": patience::SILENCE_MAX.as_secs(),
-            "allow_async_delete": false,
+            "allow_async_delete": true,
         },
         "dlo": {"max_segments": crate::large::SEGMENTS_MAX},
         "staticweb": {},

@@ -25,6 +25,7 @@ mod formpost;
 pub mod fuzz;
 mod info;
 mod large;
+mod later;
 mod legacy;
 mod listing;
 mod manifest;

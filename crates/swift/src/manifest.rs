@@ -319,7 +319,7 @@ const NAMES_MAX: usize = 10 * slo::SEGMENTS_MAX;
 /// Answers a DELETE of a manifest and its segments.
 pub(crate) async fn delete(call: &Call) -> Outcome<Response<Body>> {
     if call.query.is_true("async") {
-        return Err(Fault::html(400, "Asynchronous deletion is not supported"));
+        return crate::later::answer(call).await;
     }
     let Some(format) = listing::best(&call.headers, &REPORTS) else {
         return Err(Fault::new(406));
@@ -391,7 +391,15 @@ async fn deleted(call: &Call) -> Outcome<Report> {
     Ok(report.into_report())
 }
 
-async fn segments_of(call: &Call, name: &str, version: VersionRef) -> Outcome<Vec<Segment>> {
+/// What a large object's manifest lists.
+///
+/// # Errors
+/// 404; 400 for what is none.
+pub(crate) async fn segments_of(
+    call: &Call,
+    name: &str,
+    version: VersionRef,
+) -> Outcome<Vec<Segment>> {
     let (container, object) = container_and_object(name).ok_or_else(|| Fault::new(404))?;
     let place = Place {
         account: call.account.clone(),
