@@ -250,6 +250,7 @@ fn system(world: &mut World, name: &str) -> bool {
             let (copy, _) = world.object(json!({"copy": path}));
             assert_eq!(world.read(&copy, OBJECT)["value"], "firstsecond");
         }
+        "cdmi_create_value_range" => return within(world, "/top/inner/", name),
         "cdmi_multipart_mime" => {
             let (path, _) = world.object(json!({"value": "in parts"}));
             let parts = get(&mut world.client, &path, "multipart/mixed");
@@ -421,6 +422,16 @@ fn within(world: &mut World, parent: &str, name: &str) -> bool {
                 201,
             );
         }
+        "cdmi_copy_queue" => {
+            let copy = call(client, "PUT", &path, QUEUE, json!({"copy": queue}));
+            status(&copy, 201);
+            assert_eq!(crate::json(&copy)["queueValues"], "0-1");
+        }
+        "cdmi_move_queue" => {
+            let moved = call(client, "PUT", &path, QUEUE, json!({"move": queue}));
+            status(&moved, 201);
+            status(&get(client, &queue, QUEUE), 404);
+        }
         "cdmi_post_queue" => status(&call(client, "POST", parent, QUEUE, json!({})), 201),
         "cdmi_copy_dataobject" => {
             create(client, &path, json!({"copy": object}));
@@ -583,6 +594,13 @@ fn queue(world: &mut World, name: &str) -> bool {
     let to = world.path();
     match name {
         "cdmi_read_value" => assert_eq!(world.read(&path, QUEUE)["value"], json!(["first"])),
+        "cdmi_multipart_mime" => {
+            let target = format!("{path}?values=2");
+            let parts = get(&mut world.client, &target, "multipart/mixed");
+            status(&parts, 200);
+            let text = parts.text();
+            assert!(text.contains("\r\n\r\nfirst\r\n--") && text.contains("\r\n\r\nsecond\r\n--"));
+        }
         "cdmi_read_metadata" => {
             assert!(
                 world.read(&path, QUEUE)["metadata"]

@@ -340,3 +340,51 @@ fn what_goes_on_the_way_takes_its_versions_along() {
     status(&call(client, "POST", "/c/q", QUEUE, take), 204);
     status(&get(client, version, OBJECT), 404);
 }
+
+/// The memory that a document takes has a limit, too: its values are counted before they are made.
+#[test]
+fn documents_of_very_many_values_are_refused() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let many = format!("[{}0]", "0,".repeat(600_000));
+    for body in [
+        format!("{{\"value\":{many}}}"),
+        format!("{{\"metadata\":{{\"a\":{many}}}}}"),
+        format!("{{\"value\":{{\"a\":{many}}},\"valuetransferencoding\":\"json\"}}"),
+    ] {
+        let headers = [("content-type", OBJECT)];
+        let refused = client.send("PUT", "/cdmi/c/o", &headers, body.as_bytes());
+        status(&refused.unwrap(), 413);
+    }
+    create(client, "/c/form", json!({"value": many}));
+    let restore = json!({"deserialize": "/c/form"});
+    status(&call(client, "PUT", "/c/o", OBJECT, restore), 413);
+    status(&get(client, "/c/o", OBJECT), 404);
+}
+
+#[test]
+fn what_is_kept_of_versions_is_shown_and_a_version_is_not_serialised_alone() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(
+        client,
+        "/c/",
+        json!({"metadata": {"cdmi_versioning": "user"}}),
+    );
+    let document = json!({"value": "1", "metadata": {"cdmi_versions_count": "3"}});
+    let made = create(client, "/c/o", document);
+    assert_has(
+        &made["metadata"],
+        &json!({
+            "cdmi_versioning_provided": "user", "cdmi_versions_count_provided": "3",
+            "cdmi_versions_age_provided": null,
+        }),
+        "metadata",
+    );
+    let version = made["metadata"]["cdmi_version_current"].as_str().unwrap();
+    let shown = read(client, version, OBJECT);
+    assert_eq!(shown["metadata"].get("cdmi_versioning_provided"), None);
+    let form = json!({"serialize": version});
+    status(&call(client, "PUT", "/c/form", OBJECT, form), 400);
+}

@@ -82,6 +82,8 @@ fn notification_queues_are_told_what_happens() {
         ("cdmi_modify_complete", "o"),
         ("cdmi_create_complete", "copy"),
         ("cdmi_copy", "copy"),
+        ("cdmi_create_complete", "ref"),
+        ("cdmi_reference", "ref"),
         ("cdmi_rename", "moved"),
         ("cdmi_delete", "moved"),
     ];
@@ -314,4 +316,110 @@ fn a_start_does_not_widen_what_a_queue_is_told() {
         status(&plain(client, "DELETE", name, b""), 204);
     }
     assert_eq!(events(client, "/q"), pairs(&[("cdmi_delete", "o")]));
+}
+
+#[test]
+fn who_reads_a_log_finds_all_refused_requests() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_logging_queue", "cdmi_scope_specification": [],
+        "cdmi_logging_class": ["cdmi_security_logging"],
+    }});
+    status(&call(client, "PUT", "/security", QUEUE, queue), 201);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let wrong = [("authorization", "Bearer nobody-gave-this")];
+    for _ in 0..50 {
+        let refused = nobody.send("GET", "/cdmi/", &wrong, b"").unwrap();
+        status(&refused, 401);
+    }
+    let told = drain(client, "/security");
+    assert_eq!(told.len(), 50);
+    let refused = |message: &Value| message["result"] == "401 Unauthorized";
+    assert!(told.iter().all(refused), "{told:?}");
+    assert_eq!(drain(client, "/security"), Vec::<Value>::new());
+}
+
+/// What a queue is told is told by writing all of it: it is kept short, and says when it is full.
+#[test]
+fn a_full_queue_says_so_and_is_told_again_when_there_is_room() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/o", json!({"value": "x".repeat(1 << 20)}));
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue",
+        "cdmi_notification_events": ["cdmi_modify_complete"],
+        "cdmi_scope_specification": [], "cdmi_results_specification": {"value": ""},
+    }});
+    status(&call(client, "PUT", "/q", QUEUE, queue), 201);
+    let state = |client: &mut Client| {
+        let shown = read(client, "/q?metadata=cdmi_notification_status", QUEUE);
+        let state = shown["metadata"]["cdmi_notification_status"].as_str();
+        state.unwrap().to_owned()
+    };
+    let mut changes = 0;
+    while state(client) == "Current" {
+        changes += 1;
+        assert!(changes < 20, "the queue is never full");
+        let change = json!({"metadata": {"n": changes.to_string()}});
+        status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    }
+    assert_eq!(
+        state(client),
+        "Error: the queue is full and was not told 1 messages"
+    );
+    let told = read(client, "/q?queueValues", QUEUE)["queueValues"].clone();
+    assert_eq!(told, format!("0-{}", changes - 2));
+    status(&plain(client, "DELETE", "/q?values=1", b""), 204);
+    assert_eq!(state(client), "Current");
+    let change = json!({"metadata": {"n": "again"}});
+    status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    let told = read(client, "/q?queueValues", QUEUE)["queueValues"].clone();
+    assert_eq!(told, format!("1-{}", changes - 1));
+}
+
+#[test]
+fn an_account_has_so_many_queues_that_are_told() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    for at in 0..100 {
+        notified(client, &format!("/c/q{at}"), json!(["cdmi_read"]));
+    }
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": ["cdmi_read"],
+        "cdmi_scope_specification": [], "cdmi_results_specification": "",
+    }});
+    status(&call(client, "PUT", "/c/more", QUEUE, queue.clone()), 400);
+    // Nothing is left of it, and those that there are may still change.
+    status(&get(client, "/c/more", QUEUE), 404);
+    let change = json!({"metadata": {"colour": "blue"}});
+    let target = "/c/q1?metadata=colour";
+    status(&call(client, "PATCH", target, QUEUE, change), 204);
+    status(&plain(client, "DELETE", "/c/q1", b""), 204);
+    status(&call(client, "PUT", "/c/more", QUEUE, queue), 201);
+}
+
+#[test]
+fn a_scope_by_id_counts_after_a_start() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/other/", json!({}));
+    let made = create(client, "/c/", json!({}));
+    let id = made["objectID"].as_str().unwrap();
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": [],
+        "cdmi_scope_specification": [{"parentURI": format!("== /cdmi_objectid/{id}/")}],
+        "cdmi_results_specification": {"cdmi_event": "", "objectName": ""},
+    }});
+    status(&call(client, "PUT", "/q", QUEUE, queue), 201);
+    create(client, "/c/o", json!({"value": "x"}));
+    fixture.kill();
+    fixture.start();
+    let client = &mut fixture.client();
+    create(client, "/c/p", json!({"value": "x"}));
+    create(client, "/other/o", json!({"value": "x"}));
+    let expected = [("cdmi_create_complete", "o"), ("cdmi_create_complete", "p")];
+    assert_eq!(events(client, "/q"), pairs(&expected));
 }

@@ -43,7 +43,8 @@ const PATHS: [&str; 19] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 41] = [
+const SYSTEM: [&str; 42] = [
+    "cdmi_create_value_range",
     "cdmi_capabilities_templates",
     "cdmi_export_s3",
     "cdmi_serialize_domain_to_ID",
@@ -145,7 +146,8 @@ const CONTAINER: [&str; 8] = [
 ];
 
 /// Of queues.
-const QUEUE: [&str; 9] = [
+const QUEUE: [&str; 10] = [
+    "cdmi_multipart_mime",
     "cdmi_modify_deserialize_queue",
     "cdmi_move_queue",
     "cdmi_reference_queue",
@@ -165,7 +167,9 @@ const PROTECTION: [&str; 3] = [
 ];
 
 /// Of containers, for what is made in them.
-const IN_CONTAINER: [&str; 17] = [
+const IN_CONTAINER: [&str; 19] = [
+    "cdmi_copy_queue",
+    "cdmi_move_queue",
     "cdmi_serialize_domain",
     "cdmi_serialize_dataobject",
     "cdmi_serialize_container",

@@ -130,6 +130,7 @@ impl Document {
         if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(Document::default());
         }
+        crate::json::check(text)?;
         let once: Once = serde_json::from_slice(text).map_err(|error| {
             let what = match error.is_data() {
                 true => "is not understood",

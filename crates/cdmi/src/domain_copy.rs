@@ -139,5 +139,5 @@ impl Call<'_> {
 }
 
 fn parse(bytes: &[u8]) -> Answered<Value> {
-    serde_json::from_slice(bytes).map_err(|_| Fault::bad("what is to be deserialised is not JSON"))
+    Ok(crate::json::parse(bytes)?)
 }

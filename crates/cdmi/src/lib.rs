@@ -21,7 +21,9 @@ mod exports;
 mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod json;
 mod listing;
+mod mailbox;
 mod media;
 mod member;
 mod member_change;

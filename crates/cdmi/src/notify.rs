@@ -1,11 +1,13 @@
 //! What operations tell the queues that watch: events and log messages, enqueued before the answer
-//! goes out, so that whoever has the answer finds them.
+//! goes out, so that whoever has the answer finds them. Those about requests of nobody known are
+//! enqueued when a while has passed, or the queue is read.
 //!
 //! What goes wrong here never changes an answer. A queue is not told of itself.
 
 use crate::call::Call;
 use crate::dialect::Cdmi;
-use crate::fault::Answered;
+use crate::fault::{Answered, Fault};
+use crate::mailbox::Batch;
 use crate::media::Accepted;
 use crate::node::{Leaf, Node};
 use crate::path::{Names, Target};
@@ -25,7 +27,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
-use trestle_core::{Id, Timestamp};
+use trestle_core::{ErrorKind, Id, Timestamp};
 use trestle_http::{Body, RequestBody};
 
 /// That data system metadata changes: it is no event, but is logged.
@@ -58,6 +60,8 @@ struct Outcome {
     uri: String,
     security: bool,
     data_system: bool,
+    /// Whether somebody known asked for it.
+    known: bool,
 }
 
 impl Cdmi {
@@ -116,9 +120,36 @@ impl Cdmi {
             uri: path.to_owned(),
             security: true,
             data_system: false,
+            known: false,
         };
         for watcher in watchers.iter() {
             call.tell(watcher, &outcome, None).boxed().await;
+        }
+    }
+
+    /// Writes what waits for a queue into it, with one write.
+    async fn deliver(&self, watcher: &Watcher) {
+        let mailbox = &watcher.mailbox;
+        // What another write took along is in the queue when this one's turn comes.
+        let _turn = mailbox.turn.lock().await;
+        let Batch { mut values, missed } = mailbox.take(self.store.now());
+        if missed > 0 {
+            values.push(json_value(&json!({
+                "class": "cdmi_security_logging",
+                "timestamp": time::text(self.store.now()),
+                "result": format!("{missed} more messages came at once"),
+            })));
+        }
+        if values.is_empty() {
+            return;
+        }
+        match self.own_call().enqueue_own(watcher.queue, &values).await {
+            Err(Fault::Error(error)) if error.kind() == ErrorKind::TooLarge => {
+                mailbox.is_full_now(values.len(), self.store.now());
+                tracing::warn!("a queue that is notified is full");
+            }
+            Err(fault) => tracing::warn!(?fault, "a notification queue was not told of an event"),
+            Ok(()) => {}
         }
     }
 }
@@ -143,9 +174,12 @@ impl Call<'_> {
             return self.dispatch(target, body).await;
         }
         let before = self.find(&target).boxed().await.ok().flatten();
+        let wanting = watchers.iter();
+        let wanting = wanting.filter(|watcher| watcher.watch.may_want(&self.method));
+        let watchers: Vec<_> = wanting.cloned().collect();
         let mut seen = Vec::new();
         if self.method == Method::DELETE {
-            for watcher in watchers.iter() {
+            for watcher in &watchers {
                 seen.push(self.seen_by(watcher, before.as_ref()).boxed().await);
             }
         }
@@ -163,9 +197,11 @@ impl Call<'_> {
             if node.map(id_of) == Some(watcher.queue) {
                 continue;
             }
+            let told = watcher.watch.kind == Kind::Log || !outcome.events.is_empty();
             let seen = match seen.get(at) {
                 Some(seen) => seen.clone(),
-                None => self.seen_by(watcher, node).boxed().await,
+                None if told => self.seen_by(watcher, node).boxed().await,
+                None => None,
             };
             self.tell(watcher, &outcome, seen).boxed().await;
         }
@@ -213,6 +249,7 @@ impl Call<'_> {
             uri,
             security: refused || domains,
             data_system: status.is_success() && self.notes.has(DATA_SYSTEM),
+            known: !self.principal.is_anonymous(),
         }
     }
 
@@ -257,8 +294,18 @@ impl Call<'_> {
     /// What the creator of a queue sees of an object.
     async fn seen_by(&self, watcher: &Watcher, node: Option<&Node>) -> Seen {
         let creator = self.cdmi.creator(watcher).await?;
-        match creator.as_searched(node?, &watcher.watch.query).await {
+        let node = node?;
+        let seen = match node {
+            // Queries do not find references, but that one is made is an event.
+            Node::Leaf(leaf) if leaf.reference().is_some() => {
+                let head = creator.readable_head(leaf).await;
+                head.map(|head| Some(head.into_map()))
+            }
+            node => creator.as_searched(node, &watcher.watch.query).await,
+        };
+        match seen {
             Ok(seen) => seen,
+            Err(fault) if fault.is_forbidden() => None,
             Err(fault) => {
                 tracing::warn!(?fault, "an object was not read for a notification queue");
                 None
@@ -275,18 +322,41 @@ impl Call<'_> {
         if values.is_empty() {
             return;
         }
-        if let Err(fault) = self.enqueue_own(watcher.queue, &values).await {
-            tracing::warn!(?fault, "a notification queue was not told of an event");
+        let now = self.cdmi.store.now();
+        if watcher.mailbox.add(values, now, !outcome.known) {
+            self.cdmi.deliver(watcher).await;
         }
     }
 
     async fn enqueue_own(&self, queue: Id, values: &[QueueValue]) -> Answered<()> {
-        let own = self.cdmi.own_call();
         let nothing = Names::default();
-        let target = Target::Id(own.id_text(queue), nothing);
-        match own.find(&target).await? {
-            Some(Node::Leaf(leaf)) if leaf.is_queue() => own.enqueue_values(&leaf, values).await,
-            _ => own.unwatch(queue).await,
+        let target = Target::Id(self.id_text(queue), nothing);
+        match self.find(&target).await? {
+            Some(Node::Leaf(leaf)) if leaf.is_queue() => self.enqueue_told(&leaf, values).await,
+            _ => self.unwatch(queue).await,
+        }
+    }
+
+    /// Puts all that a queue was told into it, for who is about to read it.
+    pub(crate) async fn settle(&self, queue: Id) {
+        if let Some(watcher) = self.cdmi.watchers.of_queue(queue) {
+            self.cdmi.deliver(&watcher).boxed().await;
+        }
+    }
+
+    /// Notes that values were taken from a queue.
+    pub(crate) fn has_room(&self, queue: Id) {
+        if let Some(watcher) = self.cdmi.watchers.of_queue(queue) {
+            watcher.mailbox.has_room();
+        }
+    }
+
+    /// The state of a queue that watches: an error, when it was full and is not told all.
+    pub(crate) fn watch_status(&self, queue: Id, status: &str) -> String {
+        let watcher = self.cdmi.watchers.of_queue(queue);
+        match watcher.and_then(|watcher| watcher.mailbox.lost()) {
+            Some(lost) => format!("Error: the queue is full and was not told {lost} messages"),
+            None => status.to_owned(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::path::Target;
 use crate::queue_content::QueueValue;
 use crate::scope::{Scope, check_results, results};
 use crate::value::{Encoding, to_base64};
-use crate::watch::{RESULTS, SCOPE, TYPE, check_type, fixed_items, watch_of};
+use crate::watch::{RESULTS, SCOPE, TYPE, fixed_items};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -199,12 +199,10 @@ impl Call<'_> {
     pub(crate) fn check_queue_change(&self, leaf: &Leaf, document: &Document) -> Answered<()> {
         let mut properties = leaf.object.properties();
         self.change_properties(&mut properties, document)?;
-        check_type(&properties.metadata)?;
         check_unchanged(&leaf.object.metadata, &properties.metadata)?;
-        query_of(&properties.metadata)?;
-        watch_of(&properties.metadata)?;
+        let queue = Some(leaf.object.id.0);
         self.check_watches(&leaf.object.metadata)?;
-        self.check_watches(&properties.metadata)?;
+        self.check_queue(&properties.metadata, queue)?;
         Ok(())
     }
 

@@ -18,7 +18,6 @@ use crate::render::{Rendering, bare};
 use crate::show::{encoding_of, mimetype_of};
 use crate::transfer::without_protection;
 use crate::value::{Encoding, range_text, to_base64};
-use crate::watch::{check_type, watch_of};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -29,6 +28,8 @@ use trestle_core::{Error, ErrorKind, Precondition, ResolvedRange, Result};
 use trestle_http::Body;
 use trestle_store::{Object, ObjectProperties};
 
+/// Most bytes of the values of a queue that watches: each message writes all of it.
+const TOLD_BYTES_MAX: usize = 8 << 20;
 /// Tries of one change against concurrent ones.
 const ATTEMPTS_MAX: usize = 100;
 
@@ -248,9 +249,7 @@ impl Call<'_> {
             }
             Some(_) => return Err(Fault::bad("a queue is not made of this")),
         }
-        check_type(&metadata)?;
-        watch_of(&metadata)?;
-        self.check_watches(&metadata)?;
+        self.check_queue(&metadata, None)?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }
@@ -290,6 +289,7 @@ impl Call<'_> {
     /// The document of a queue.
     pub(crate) async fn read_queue(&self, leaf: &Leaf) -> Answered {
         self.check_acceptable(Kind::Queue)?;
+        self.settle(leaf.object.id.0).await;
         let (object, content) = self.queue_content(leaf).await?;
         let leaf = Leaf {
             object: Box::new(object),
@@ -433,6 +433,22 @@ impl Call<'_> {
         .await
     }
 
+    /// Adds messages to a queue that watches, which holds less than others.
+    pub(crate) async fn enqueue_told(&self, leaf: &Leaf, values: &[QueueValue]) -> Answered<()> {
+        self.change_values(leaf, |content| {
+            content.values.extend(values.iter().cloned());
+            let bytes = content.values.iter().map(|value| value.bytes.len());
+            match bytes.sum::<usize>() > TOLD_BYTES_MAX {
+                true => Err(Fault::Error(Error::new(
+                    ErrorKind::TooLarge,
+                    format!("a queue is told at most {TOLD_BYTES_MAX} bytes"),
+                ))),
+                false => Ok(()),
+            }
+        })
+        .await
+    }
+
     /// Puts other values in the place of a queue's.
     pub(crate) async fn set_values(&self, leaf: &Leaf, values: &QueueContent) -> Answered<()> {
         self.change_values(leaf, |content| {
@@ -495,12 +511,14 @@ impl Call<'_> {
     /// Takes the oldest values away.
     pub(crate) async fn dequeue(&self, leaf: &Leaf) -> Answered {
         let oldest = oldest(&self.fields)?.unwrap_or(Oldest::Count(1));
+        self.settle(leaf.object.id.0).await;
         self.change_values(leaf, |content| {
             let count = oldest.count(content)?;
             content.drop_oldest(count);
             Ok(())
         })
         .await?;
+        self.has_room(leaf.object.id.0);
         Ok(bare(StatusCode::NO_CONTENT))
     }
 

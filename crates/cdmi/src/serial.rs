@@ -107,9 +107,7 @@ impl Serialized {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(bytes)
-            .map_err(|_| Error::invalid("what is to be deserialised is not JSON"))?;
-        Serialized::parse(value)
+        Serialized::parse(crate::json::parse(bytes)?)
     }
 
     /// Whether it is a reference.
@@ -176,6 +174,11 @@ impl Call<'_> {
             return Ok((bytes, Metadata::new()));
         }
         let source = self.source(uri).await?;
+        if let Node::Leaf(leaf) = &source.node
+            && leaf.version_of.is_some()
+        {
+            return Err(Fault::bad("a version is not serialised by itself"));
+        }
         let mut taken = Taken::default();
         let rendering = all.serialize(&source.node, &mut taken).await;
         let bytes = rendering.map_err(Fault::of_source)?.to_bytes()?;
@@ -374,7 +377,7 @@ impl Call<'_> {
                 (properties, value.bytes)
             }
             Kind::Queue => {
-                self.check_watches(&metadata)?;
+                self.check_queue(&metadata, None)?;
                 let content = serialized.queue()?;
                 let mut properties = ObjectProperties {
                     metadata,

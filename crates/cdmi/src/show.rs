@@ -15,7 +15,7 @@ use crate::render::Rendering;
 use crate::rights;
 use crate::time;
 use crate::value::{Encoding, range_text};
-use crate::versions::is_versioned;
+use crate::versions::{is_data, is_versioned};
 use crate::watch::status_of as status_of_watch;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -178,7 +178,7 @@ impl Call<'_> {
         if leaf.is_queue()
             && let Some((name, status)) = status_of_watch(&object.metadata)
         {
-            made.push((name, Value::from(status)));
+            made.push((name, Value::from(self.watch_status(object.id.0, status))));
         }
         if !leaf.is_queue() {
             made.push(("cdmi_size", Value::from(object.length().to_string())));
@@ -205,6 +205,8 @@ impl Call<'_> {
         }
         if leaf.version_of.is_some() {
             items.remove(crate::versions::ITEM);
+        } else if is_data(&object.documents) {
+            made.extend(crate::versions::provided(&items));
         }
         if object.encryption.is_some() {
             made.push(("cdmi_encryption_provided", Value::from(ENCRYPTION)));

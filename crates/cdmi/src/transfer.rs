@@ -257,6 +257,9 @@ impl Call<'_> {
         }
         crate::protect::check(&source.object, self.cdmi.store.now())?;
         self.check_no_version(&source)?;
+        if source.is_queue() {
+            self.check_queue_change(&source, document)?;
+        }
         let delete = self.grant(Action::DeleteObject, source.resource()).await;
         let to = Resource::Object(destination.bucket.clone(), destination.key.clone());
         let grants = [
@@ -289,6 +292,14 @@ impl Call<'_> {
         };
         self.update(&destination.bucket, &destination.key, &change)
             .await?;
+        if source.is_queue() {
+            let there = Leaf {
+                bucket: destination.bucket.clone(),
+                object: Box::new(moved.object),
+                ..source
+            };
+            self.follow_type(&there).await?;
+        }
         let changed = self.look(&destination.bucket, &destination.key).await?;
         changed.ok_or_else(|| Fault::conflict("the object was removed meanwhile"))
     }

@@ -61,7 +61,7 @@ impl Encoding {
         match (self, text) {
             (Encoding::Utf8, Some(text)) => (Encoding::Utf8, Value::from(text)),
             (Encoding::Json, Some(text)) if as_text => (Encoding::Utf8, Value::from(text)),
-            (Encoding::Json, Some(text)) => match serde_json::from_str(text) {
+            (Encoding::Json, Some(text)) => match crate::json::parse(text.as_bytes()) {
                 Ok(value @ Value::Object(_)) => (Encoding::Json, value),
                 _ => (Encoding::Base64, Value::from(to_base64(bytes))),
             },
@@ -74,7 +74,7 @@ impl Encoding {
         let fits = match self {
             Encoding::Base64 => true,
             Encoding::Utf8 => std::str::from_utf8(bytes).is_ok(),
-            Encoding::Json => matches!(serde_json::from_slice(bytes), Ok(Value::Object(_))),
+            Encoding::Json => matches!(crate::json::parse(bytes), Ok(Value::Object(_))),
         };
         match fits {
             true => Ok(()),

@@ -146,6 +146,31 @@ pub(crate) fn is_versioned(object: &Object, effective: &Metadata) -> bool {
     object.documents.contains_key(document::VERSIONED) || effective.contains_key(ITEM)
 }
 
+/// What is really kept of an object whose metadata this is, for whoever reads that.
+pub(crate) fn provided(effective: &Metadata) -> Vec<(&'static str, Value)> {
+    if !matches!(level_of(effective), Ok(Some(_))) {
+        return Vec::new();
+    }
+    let limits = Limits::of(effective);
+    let most = VERSIONS_MAX as u64;
+    let count = limits.count.map_or(most, |count| count.min(most));
+    let level = effective.get(ITEM).cloned().unwrap_or_default();
+    let mut items = vec![
+        ("cdmi_versioning_provided", level),
+        (
+            "cdmi_versions_count_provided",
+            Value::from(count.to_string()),
+        ),
+    ];
+    for (name, limit) in [
+        ("cdmi_versions_age_provided", limits.age),
+        ("cdmi_versions_size_provided", limits.size),
+    ] {
+        items.extend(limit.map(|limit| (name, Value::from(limit.to_string()))));
+    }
+    items
+}
+
 /// Whether what has this state can have versions: references and queues have none.
 pub(crate) fn is_data(documents: &BTreeMap<String, String>) -> bool {
     ![document::QUEUE, document::REFERENCE, document::VERSION]

@@ -8,9 +8,11 @@
 use crate::call::Call;
 use crate::dialect::Cdmi;
 use crate::fault::Answered;
+use crate::mailbox::Mailbox;
 use crate::node::{document, found, is_missing};
-use crate::query_queue::{IMMEDIATE, Query};
+use crate::query_queue::{IMMEDIATE, Query, query_of};
 use crate::scope::{Scope, check_results};
+use http::Method;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ const EVENTS: &str = "cdmi_notification_events";
 const CLASSES: &str = "cdmi_logging_class";
 /// Most queues that watch.
 const WATCHERS_MAX: usize = 1000;
+/// Most of them of one account, whose requests everybody's wait for.
+const WATCHERS_OF_ACCOUNT_MAX: usize = 100;
 
 /// What notifications are about.
 const EVENT_NAMES: [&str; 11] = [
@@ -76,6 +80,8 @@ pub(crate) struct Watcher {
     pub(crate) account: AccountId,
     pub(crate) user: String,
     pub(crate) watch: Watch,
+    /// What it is told and does not hold yet.
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 /// All queues that watch.
@@ -88,25 +94,50 @@ impl Watchers {
         self.0.read().clone()
     }
 
+    /// The one with this queue.
+    pub(crate) fn of_queue(&self, queue: Id) -> Option<Arc<Watcher>> {
+        let all = self.0.read();
+        all.iter().find(|watcher| watcher.queue == queue).cloned()
+    }
+
     fn replace(&self, queue: Id, watcher: Option<Watcher>) -> Result<()> {
         let mut current = self.0.write();
-        let mut all: Vec<_> = current
-            .iter()
-            .filter(|other| other.queue != queue)
-            .cloned()
-            .collect();
-        if watcher.is_some() && all.len() == WATCHERS_MAX {
-            return Err(Error::invalid(format!(
-                "at most {WATCHERS_MAX} queues are notified"
-            )));
+        if let Some(watcher) = &watcher {
+            has_room(&current, queue, &watcher.account)?;
         }
+        let others = current.iter().filter(|other| other.queue != queue);
+        let mut all: Vec<_> = others.cloned().collect();
         all.extend(watcher.map(Arc::new));
         *current = Arc::new(all);
         Ok(())
     }
 }
 
+/// Refuses one more queue that watches when there are many, of all or of its account.
+fn has_room(all: &[Arc<Watcher>], queue: Id, account: &AccountId) -> Result<()> {
+    let others = || all.iter().filter(|other| other.queue != queue);
+    let own = others().filter(|other| other.account == *account).count();
+    if others().count() >= WATCHERS_MAX || own >= WATCHERS_OF_ACCOUNT_MAX {
+        return Err(Error::invalid(format!(
+            "at most {WATCHERS_MAX} queues are notified, {WATCHERS_OF_ACCOUNT_MAX} of an account"
+        )));
+    }
+    Ok(())
+}
+
 impl Watch {
+    /// Whether the queue may be told of what a method does.
+    pub(crate) fn may_want(&self, method: &Method) -> bool {
+        let of_reads = matches!(*method, Method::GET | Method::HEAD);
+        match self.kind {
+            Kind::Log => true,
+            Kind::Notifications if of_reads => self.wants("cdmi_read"),
+            Kind::Notifications => {
+                self.names.is_empty() || self.names.iter().any(|name| name != "cdmi_read")
+            }
+        }
+    }
+
     /// Whether the queue is told of something with this name.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
@@ -114,7 +145,7 @@ impl Watch {
 }
 
 /// Refuses a kind of queue that there is not.
-pub(crate) fn check_type(metadata: &Metadata) -> Result<()> {
+fn check_type(metadata: &Metadata) -> Result<()> {
     match metadata.get(TYPE) {
         None => Ok(()),
         Some(Value::String(kind)) if kind == IMMEDIATE || !fixed_items(kind).is_empty() => Ok(()),
@@ -210,7 +241,7 @@ impl Cdmi {
         }
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.own_grant(Action::ListObjects, resource).await?;
-        let list = ListObjects {
+        let mut list = ListObjects {
             bucket,
             prefix: String::new(),
             delimiter: None,
@@ -219,11 +250,19 @@ impl Cdmi {
             reverse: false,
             limit: WATCHERS_MAX,
         };
-        for item in self.store.list(&grant, &list).await?.items {
-            if let ListingItem::Object(entry) = item
-                && let Some(watcher) = self.watcher(&entry).await?
-            {
-                self.watchers.replace(watcher.queue, Some(watcher))?;
+        loop {
+            let listing = self.store.list(&grant, &list).await?;
+            for item in listing.items {
+                if let ListingItem::Object(entry) = item
+                    && let Some(watcher) = self.watcher(&entry).await?
+                    && let Err(error) = self.watchers.replace(watcher.queue, Some(watcher))
+                {
+                    tracing::warn!(%error, "a notification queue is told nothing");
+                }
+            }
+            match listing.next {
+                Some(next) => list.after = Some(next),
+                None => break,
             }
         }
         Ok(())
@@ -253,14 +292,22 @@ impl Cdmi {
             return Ok(None);
         }
         // What cannot be understood any more is not told of; its status says so.
-        let Ok(Some(watch)) = watch_of(&wish) else {
+        let Ok(Some(mut watch)) = watch_of(&wish) else {
             return Ok(None);
         };
+        if let Err(fault) = self.own_call().name_ids(&mut watch.query.scope).await {
+            tracing::warn!(
+                ?fault,
+                "the scope of a notification queue was not looked up"
+            );
+            return Ok(None);
+        }
         Ok(Some(Watcher {
             queue,
             account: AccountId::parse(part("account")?)?,
             user: part("user")?.to_owned(),
             watch,
+            mailbox: Arc::default(),
         }))
     }
 }
@@ -280,6 +327,19 @@ impl Call<'_> {
             )),
             false => Ok(()),
         }
+    }
+
+    /// Refuses a queue's metadata that cannot be understood, or that asks to be told what its maker
+    /// may not ask for; `queue` is the one that is there already.
+    pub(crate) fn check_queue(&self, metadata: &Metadata, queue: Option<Id>) -> Result<()> {
+        check_type(metadata)?;
+        query_of(metadata)?;
+        self.check_watches(metadata)?;
+        if watch_of(metadata)?.is_some() {
+            let all = self.cdmi.watchers.all();
+            has_room(&all, queue.unwrap_or_default(), self.account()?)?;
+        }
+        Ok(())
     }
 
     /// Begins to tell a queue what its metadata asks for, if it asks.
@@ -302,6 +362,7 @@ impl Call<'_> {
             account,
             user,
             watch,
+            mailbox: Arc::default(),
         };
         Ok(self.cdmi.watchers.replace(queue.id.0, Some(watcher))?)
     }
