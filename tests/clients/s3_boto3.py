@@ -55,7 +55,10 @@ def objects():
     refused("PreconditionFailed", s3.put_object, Bucket="boto3", Key="a b/ü+.bin", IfNoneMatch="*")
     refused("BadDigest", s3.put_object, Bucket="boto3", Key="x", Body=b"x",
             ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
-    refused("NoSuchKey", s3.get_object, Bucket="boto3", Key="x")
+    missing = refused("NoSuchKey", s3.get_object, Bucket="boto3", Key="x")
+    assert missing["Error"]["Key"] == "x"
+    missing = refused("NoSuchBucket", s3.copy_object, Bucket="boto3", Key="x", CopySource="no/x")
+    assert missing["Error"]["BucketName"] == "no"
     # Nothing unknown is ignored.
     refused("NotImplemented", s3.put_object, Bucket="boto3", Key="x",
             ServerSideEncryption="aws:kms:dsse")
@@ -79,6 +82,15 @@ def objects():
     with_header("PutObject", {"x-amz-unheard-of": "1"}).put_object(Bucket="boto3", Key="copy")
     old.put_object(Bucket="boto3", Key="old", Body=b"signed by version 2")
     assert content(Bucket="boto3", Key="old") == b"signed by version 2"
+    move = {"Bucket": "boto3", "Key": "moved", "RenameSource": "/boto3/copy", "ClientToken": "1"}
+    s3.copy_object(Bucket="boto3", Key="other", CopySource="boto3/copy")
+    for _ in range(2):
+        s3.rename_object(**move)
+    refused("NoSuchKey", s3.get_object, Bucket="boto3", Key="copy")
+    refused("IdempotentParameterMismatch", s3.rename_object, **{**move, "Key": "more"})
+    refused("NoSuchKey", s3.rename_object, **{**move, "ClientToken": "2"})
+    s3.rename_object(Bucket="boto3", Key="copy", RenameSource="boto3/moved")
+    s3.delete_object(Bucket="boto3", Key="other")
     gone = s3.delete_objects(Bucket="boto3", Delete={"Objects": [{"Key": "copy"}, {"Key": "no"}]})
     assert len(gone["Deleted"]) == 2 and "Errors" not in gone
 
@@ -96,6 +108,8 @@ def uploads():
     assert [p["PartNumber"] for p in s3.list_parts(**place)["Parts"]] == [1, 2]
     refused("InvalidPartOrder", s3.complete_multipart_upload, MultipartUpload={"Parts": parts},
             **place)
+    copied = s3.upload_part_copy(PartNumber=3, CopySource="boto3/old", **place)["CopyPartResult"]
+    assert copied["ChecksumCRC32"] and copied["ETag"]
     parts.reverse()
     # Of a part that is named twice the last counts.
     parts.insert(0, {**parts[0], "ETag": f'"{"0" * 32}"'})
@@ -207,6 +221,9 @@ def versions():
     assert marker["DeleteMarker"]
     refused("NoSuchKey", s3.get_object, Bucket="kept", Key="k")
     assert content(Bucket="kept", Key="k", VersionId=first) == b"1"
+    named = refused("MethodNotAllowed", s3.get_object, Bucket="kept", Key="k",
+                    VersionId=marker["VersionId"])
+    assert "last-modified" in named["ResponseMetadata"]["HTTPHeaders"], named
     listed = s3.list_object_versions(Bucket="kept")
     assert len(listed["Versions"]) == 2 and listed["DeleteMarkers"][0]["IsLatest"]
     s3.delete_object(Bucket="kept", Key="k", VersionId=marker["VersionId"])
@@ -218,7 +235,8 @@ def versions():
     s3.delete_object(Bucket="kept", Key="k", VersionId=first, BypassGovernanceRetention=True)
     refused("InvalidBucketState", s3.put_bucket_versioning, Bucket="kept",
             VersioningConfiguration={"Status": "Suspended"})
-    refused("BucketNotEmpty", s3.delete_bucket, Bucket="kept")
+    full = refused("BucketNotEmpty", s3.delete_bucket, Bucket="kept")
+    assert full["Error"]["BucketName"] == "kept"
 
 
 def signed_by_others():

@@ -22,6 +22,8 @@ HEADERS = {"CopyObject": {"x-amz-copy-source": "bucket/none"},
            "UploadPartCopy": {"x-amz-copy-source": "bucket/none"}}
 # Two operations that only the name tells apart which clients send along.
 BY_ID = {"ListDirectoryBuckets"}
+# What an object may have or not, and none has here.
+NEVER_THERE = {"GetObjectTorrent"}
 # It is asked of a host of its own, which this server cannot be.
 ELSEWHERE = {"WriteGetObjectResponse"}
 
@@ -63,7 +65,9 @@ def main():
             rows.append((name, method, target, "of another host"))
             continue
         status, code = ask(method, target, HEADERS.get(name, {}))
-        if status == 501:
+        if code == "NoSuchKey" and name in NEVER_THERE:
+            rows.append((name, method, target, "`NoSuchKey`: none is made"))
+        elif status == 501:
             rows.append((name, method, target, "`NotImplemented`"))
         elif status < 500 and status != 405:
             rows.append((name, method, target, "served"))

@@ -1,7 +1,7 @@
 //! One error type for every layer: a kind that says what the caller should do, a message for a
 //! person, and the cause. Dialects map the kind to their own codes; nobody parses the message.
 
-use crate::VersionId;
+use crate::{Timestamp, VersionId};
 use std::fmt;
 
 /// The result of everything fallible in Trestle's lower layers.
@@ -123,12 +123,23 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A delete marker that was found where an object was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// Its id among the versions of the key.
+    pub version: VersionId,
+    /// Whether it was made while the bucket kept no new versions.
+    pub null_version: bool,
+    /// When it was made.
+    pub modified: Timestamp,
+}
+
 /// An error by meaning, with a message and its cause.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    marker: Option<VersionId>,
+    marker: Option<Marker>,
     source: Option<Box<dyn std::error::Error + Send + Sync + 'static>>,
 }
 
@@ -145,13 +156,13 @@ impl Error {
 
     /// Says that it is a delete marker that was found.
     #[must_use]
-    pub fn with_marker(mut self, marker: VersionId) -> Self {
+    pub fn with_marker(mut self, marker: Marker) -> Self {
         self.marker = Some(marker);
         self
     }
 
     /// The delete marker that was found instead of an object.
-    pub fn marker(&self) -> Option<VersionId> {
+    pub fn marker(&self) -> Option<Marker> {
         self.marker
     }
 

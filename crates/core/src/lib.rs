@@ -15,7 +15,7 @@ mod range;
 mod time;
 
 pub use digest::{Digest, DigestAlgorithm, Digests, Hasher};
-pub use error::{Error, ErrorKind, Noun, Result};
+pub use error::{Error, ErrorKind, Marker, Noun, Result};
 pub use id::{BucketId, Id, JobId, LayerId, ObjectId, Sequence, StoreId, UploadId, VersionId};
 pub use md5::Md5;
 pub use metadata::{Metadata, Owner, Representation};

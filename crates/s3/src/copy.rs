@@ -13,10 +13,9 @@ use crate::sse;
 use crate::time::iso_time;
 use crate::write::{self, PUT_BYTES_MAX};
 use http::Response;
-use trestle_access::{Action, Resource};
 use trestle_core::ErrorKind;
-use trestle_http::{Body, XmlWriter, parse_precondition};
-use trestle_store::{CopyObject, Object, RenameObject, VersionRef};
+use trestle_http::{Body, XmlWriter};
+use trestle_store::{CopyObject, Object, VersionRef};
 
 /// Whether a directive says to replace.
 fn replaces(call: &Call<'_>, name: &'static str) -> Result<bool, S3Error> {
@@ -116,7 +115,7 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let outcome = match copied {
         Ok(outcome) => outcome,
         Err(error) if error.kind() == ErrorKind::PreconditionFailed && condition.is_none() => {
-            return Err(error.into());
+            return Err(source::failed(&call, &readable.source, error).await);
         }
         Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
             return Err(write::failed(&call, &condition, error).await);
@@ -137,43 +136,4 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         );
     }
     Ok(response)
-}
-
-/// Renames an object within its bucket, with its history.
-pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let name = "x-amz-rename-source";
-    let text = headers::text(&call.headers, name)?.unwrap_or_default();
-    let (bucket, key, version) = source::parse(text)?;
-    if bucket != *call.bucket()? || version != VersionRef::Current {
-        let message = "The source is a key of the same bucket, as /bucket/key";
-        return Err(S3Error::argument(name, text, message));
-    }
-    let mut conditions = http::HeaderMap::new();
-    for (header, value) in &call.headers {
-        if let Some(rest) = header.as_str().strip_prefix("x-amz-rename-source-if-")
-            && let Ok(standard) = http::HeaderName::from_bytes(format!("if-{rest}").as_bytes())
-        {
-            conditions.append(standard, value.clone());
-        }
-    }
-    headers::quote_tags(&mut conditions, ["if-match", "if-none-match"]);
-    let from = Resource::Object(bucket.clone(), key.clone());
-    let grants = [
-        call.grant(Action::DeleteObject, from).await?,
-        call.on_object(Action::WriteObject).await?,
-    ];
-    let condition = write::write_condition(&call.headers)?;
-    let rename = RenameObject {
-        bucket: bucket.clone(),
-        key,
-        to_bucket: bucket,
-        to_key: call.key()?.clone(),
-        precondition: parse_precondition(&conditions)?,
-        target: condition.clone(),
-        tag_of: etag,
-    };
-    match call.s3.store.rename(&grants, &rename).await {
-        Ok(_) => Ok(answer::empty()),
-        Err(error) => Err(write::failed(&call, &condition, error).await),
-    }
 }

@@ -3,16 +3,17 @@
 use crate::authenticate::{KnownKey, PresentedKey};
 use crate::call::{self, Call, Target};
 use crate::checksum::{self, Declared};
-use crate::error::{Code, Named, S3Error};
+use crate::error::{About, Code, Named, S3Error};
 use crate::route::{self, Level, Operation};
-use crate::{cors, headers};
+use crate::{cors, headers, rename};
 use futures::future::BoxFuture;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use std::sync::Arc;
 use trestle_core::{AccountId, BucketName, Result};
-use trestle_http::{Body, Client, RequestBody, RequestId, decode, query};
+use trestle_host::Host;
+use trestle_http::{Body, Client, MemoryLedger, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
@@ -67,6 +68,7 @@ pub struct S3 {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyOf>,
     pub(crate) accounts: Arc<AccountOf>,
+    pub(crate) renames: MemoryLedger,
     pub(crate) settings: Settings,
 }
 
@@ -80,14 +82,17 @@ impl S3 {
     /// The dialect over a store.
     pub fn new(
         store: Arc<Store>,
+        host: Host,
         keys: Arc<KeyOf>,
         accounts: Arc<AccountOf>,
         settings: Settings,
     ) -> Self {
+        let (tokens, kept) = rename::TOKENS;
         S3 {
             store,
             keys,
             accounts,
+            renames: MemoryLedger::new(host, tokens, kept),
             settings,
         }
     }
@@ -195,6 +200,12 @@ impl S3 {
             },
             _ => checksum::declared(&parts.headers)?,
         };
+        let text = |text: &str| text.to_owned();
+        let about = About {
+            bucket: target.bucket.as_ref().map(|name| text(name.as_str())),
+            key: target.key.as_ref().map(|key| text(key.as_str())),
+            upload: routed.parameters.get("uploadId").map(text),
+        };
         let (framing, length) = authenticated.framing(&parts.headers, &declared)?;
         let call = Call {
             s3: self,
@@ -211,8 +222,11 @@ impl S3 {
             private: self.settings.keys_in_the_clear || client.as_ref().is_some_and(is_private),
             body: Some(body),
         };
-        call.expected_owner().await?;
-        crate::operation::serve(routed.operation, call).await
+        let answered = match call.expected_owner().await {
+            Ok(()) => crate::operation::serve(routed.operation, call).await,
+            Err(error) => Err(error),
+        };
+        answered.map_err(|error| error.about(&about))
     }
 
     fn host_bucket(&self, parts: &Parts) -> Option<String> {

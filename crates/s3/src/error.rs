@@ -44,6 +44,7 @@ codes! {
     EntityTooLarge 400,
     EntityTooSmall 400,
     ExpiredToken 400,
+    IdempotentParameterMismatch 400,
     IncompleteBody 400,
     InsufficientStorage 507,
     InternalError 500,
@@ -119,7 +120,31 @@ pub(crate) struct Named<'a> {
     pub(crate) host_id: &'a str,
 }
 
+/// What a request is about, as far as its error document names it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) upload: Option<String>,
+}
+
 impl S3Error {
+    /// Names what is missing or in the way, unless whoever found it did.
+    pub(crate) fn about(mut self, about: &About) -> Self {
+        let (name, value) = match self.code {
+            Code::NoSuchBucket | Code::BucketNotEmpty => ("BucketName", &about.bucket),
+            Code::NoSuchKey => ("Key", &about.key),
+            Code::NoSuchUpload => ("UploadId", &about.upload),
+            _ => return self,
+        };
+        let named = self.fields.iter().any(|(known, _)| *known == name);
+        match value {
+            Some(value) if !named => self.fields.push((name, value.clone())),
+            _ => {}
+        }
+        self
+    }
+
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         S3Error {
             code,

@@ -15,6 +15,7 @@ const KNOWN: &[&str] = &[
     "x-amz-checksum-algorithm",
     "x-amz-checksum-mode",
     "x-amz-checksum-type",
+    "x-amz-client-token",
     "x-amz-confirm-remove-self-bucket-access",
     "x-amz-content-sha256",
     "x-amz-copy-source",

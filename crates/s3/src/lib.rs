@@ -33,6 +33,7 @@ mod operation;
 mod policy;
 mod post;
 mod read;
+mod rename;
 mod route;
 mod source;
 mod sse;

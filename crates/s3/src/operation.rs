@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::error::S3Error;
 use crate::route::Operation;
 use crate::{
-    acl, bucket, config, copy, delete, keys, lock, post, read, sse, tagging, upload, write,
+    acl, bucket, config, copy, delete, keys, lock, post, read, rename, sse, tagging, upload, write,
 };
 use http::Response;
 use trestle_http::Body;
@@ -63,7 +63,7 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
         O::GetObjectAttributes => read::attributes(call).await,
         O::PutObject if call.headers.contains_key("x-amz-copy-source") => copy::copy(call).await,
         O::PutObject => write::put(call).await,
-        O::RenameObject => copy::rename(call).await,
+        O::RenameObject => rename::rename(call).await,
         O::DeleteObject => delete::one(call).await,
         O::DeleteObjects => delete::many(call).await,
         O::PostObject => post::post(call).await,

@@ -130,13 +130,14 @@ fn conditional(
 pub(crate) async fn nothing(call: &Call<'_>, version: VersionRef, error: Error) -> S3Error {
     let marker = error.marker();
     let answered = match (marker, version) {
-        (Some(_), VersionRef::Id(_) | VersionRef::Null) => S3Error::new(
+        (Some(marker), VersionRef::Id(_) | VersionRef::Null) => S3Error::new(
             Code::MethodNotAllowed,
             "The specified method is not allowed against this resource.",
         )
         .field("Method", "GET")
         .field("ResourceType", "DeleteMarker")
-        .header(ALLOW, "DELETE"),
+        .header(ALLOW, "DELETE")
+        .header(LAST_MODIFIED, &http_date(marker.modified)),
         _ if error.kind() == ErrorKind::NotFound(Noun::Version) => {
             let id = call.parameters.get("versionId").unwrap_or_default();
             S3Error::new(Code::NoSuchVersion, "The specified version does not exist.")
@@ -146,18 +147,7 @@ pub(crate) async fn nothing(call: &Call<'_>, version: VersionRef, error: Error) 
                 )
                 .field("VersionId", id)
         }
-        _ => {
-            let key = call
-                .key()
-                .map(|key| key.as_str())
-                .unwrap_or_default()
-                .to_owned();
-            let missing = call.missing(error).await;
-            match missing.code() {
-                Code::NoSuchKey => missing.field("Key", key),
-                _ => missing,
-            }
-        }
+        _ => call.missing(error).await,
     };
     match marker {
         None => answered,
@@ -165,7 +155,10 @@ pub(crate) async fn nothing(call: &Call<'_>, version: VersionRef, error: Error) 
             .header(HeaderName::from_static("x-amz-delete-marker"), "true")
             .header(
                 HeaderName::from_static("x-amz-version-id"),
-                &marker.to_string(),
+                &match marker.null_version {
+                    true => "null".to_owned(),
+                    false => marker.version.to_string(),
+                },
             ),
     }
 }

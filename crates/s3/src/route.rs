@@ -109,6 +109,8 @@ const SIGNATURE: [&str; 11] = [
     "expires",
 ];
 
+/// What an object may have or not in the protocol: none has one here.
+const TORRENT: &str = "torrent";
 /// Its request is that of ListBuckets.
 const DIRECTORIES: &str = "ListDirectoryBuckets";
 
@@ -220,6 +222,10 @@ fn missing(method: &Method, level: Level, selector: &str) -> S3Error {
     let later = LATER.iter().any(|(methods, at, known)| {
         *at == level && *known == selector && methods.split(' ').any(|m| m == method.as_str())
     });
+    if later && selector == TORRENT {
+        let message = "There is no torrent of this object: torrents are not served";
+        return S3Error::new(Code::NoSuchKey, message);
+    }
     if later {
         let message = format!("The subresource {selector:?} is not implemented");
         return S3Error::new(Code::NotImplemented, message);
@@ -304,6 +310,7 @@ mod tests {
                 );
                 let expected = match (rows.first(), later) {
                     (Some(row), _) => Ok(row.operation),
+                    (None, true) if selector == TORRENT => Err(Code::NoSuchKey),
                     (None, true) => Err(Code::NotImplemented),
                     (None, false) => Err(Code::MethodNotAllowed),
                 };

@@ -104,7 +104,12 @@ pub(crate) async fn readable(
         }
     };
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grant = call.grant(read, resource.clone()).await?;
+    let of_source = |error: S3Error| match error.code() {
+        Code::NoSuchBucket => error.field("BucketName", bucket.as_str()),
+        _ => error,
+    };
+    let grant = call.grant(read, resource.clone()).await;
+    let grant = grant.map_err(of_source)?;
     let tags = call.grant(tags, resource).await.is_ok();
     let source = Source {
         key_of_client: sse::source_key(call)?,
@@ -159,12 +164,38 @@ pub(crate) async fn failed(
     source: &Source,
     error: trestle_core::Error,
 ) -> S3Error {
+    if error.kind() == ErrorKind::PreconditionFailed {
+        return condition_failed(&call.headers, error);
+    }
+    if error.kind() == ErrorKind::NotFound(Noun::Bucket)
+        && call.s3.store.bucket_settings(&source.bucket).await.is_err()
+    {
+        return S3Error::from(error).field("BucketName", source.bucket.as_str());
+    }
     if error.kind() != ErrorKind::NotFound(Noun::Object) {
         return error.into();
     }
     match call.may_list(&source.bucket, &source.key).await {
         Ok(_) => S3Error::from(error).field("Key", source.key.as_str()),
         Err(refused) => refused,
+    }
+}
+
+/// Names the condition on the source that failed, when there is only one that can have.
+fn condition_failed(headers: &HeaderMap, error: trestle_core::Error) -> S3Error {
+    let names = [
+        ("match", "x-amz-copy-source-If-Match"),
+        ("none-match", "x-amz-copy-source-If-None-Match"),
+        ("modified-since", "x-amz-copy-source-If-Modified-Since"),
+        ("unmodified-since", "x-amz-copy-source-If-Unmodified-Since"),
+    ];
+    let sent =
+        |(name, _): &(&str, &str)| headers.contains_key(format!("x-amz-copy-source-if-{name}"));
+    let error = S3Error::from(error);
+    let mut present = names.into_iter().filter(sent);
+    match (present.next(), present.next()) {
+        (Some((_, name)), None) => error.field("Condition", name),
+        _ => error,
     }
 }
 

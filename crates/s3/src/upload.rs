@@ -41,7 +41,7 @@ fn upload_key(call: &Call<'_>) -> Result<UploadKey, S3Error> {
     Ok(UploadKey {
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),
-        upload: UploadId(call::id(text).ok_or_else(|| no_upload().field("UploadId", text))?),
+        upload: UploadId(call::id(text).ok_or_else(no_upload)?),
     })
 }
 
@@ -150,7 +150,8 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     let number = part_number(&call)?;
     let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
-    let encryption = call.s3.store.upload(&grant, &to).await?.encryption;
+    let upload = call.s3.store.upload(&grant, &to).await?;
+    let (encryption, chosen) = (upload.encryption, upload.checksum);
     let key_of_client = sse::key_of_part(&call, encryption.as_ref())?;
     let part = UploadPart {
         only_new: false,
@@ -166,10 +167,9 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", part_tag(&part))) {
         headers.insert(ETAG, tag);
     }
-    let shown = call
-        .declared
-        .algorithm()
-        .and_then(|algorithm| part.digests.get(algorithm));
+    let chosen = chosen.map(|chosen| chosen.algorithm);
+    let shown = call.declared.algorithm().or(chosen);
+    let shown = shown.and_then(|algorithm| part.digests.get(algorithm));
     if let Some(digest) = shown {
         headers::set(
             headers,
@@ -191,7 +191,8 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     if let Some(ByteRange::Inclusive { last, .. }) = range {
         source::reaches(&call, &readable, last).await?;
     }
-    let encryption = store.upload(&grant, &to).await?.encryption;
+    let upload = store.upload(&grant, &to).await?;
+    let (encryption, chosen) = (upload.encryption, upload.checksum);
     let key_of_client = sse::key_of_part(&call, encryption.as_ref())?;
     let copy = trestle_store::CopyPart {
         to,
@@ -208,6 +209,12 @@ pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error>
     document
         .leaf("ETag", &format!("\"{}\"", part_tag(&part)))
         .leaf("LastModified", &iso_time(part.modified));
+    if let Some(digest) = chosen.and_then(|chosen| part.digests.get(chosen.algorithm)) {
+        document.leaf(
+            checksum::element(digest.algorithm),
+            &checksum::base64(digest),
+        );
+    }
     let mut response = answer::xml(document);
     let headers = response.headers_mut();
     sse::show(headers, encryption.as_ref());
@@ -405,6 +412,10 @@ pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     };
     let outcome = match call.s3.store.complete_upload(&grant, complete).await {
         Ok(outcome) => outcome,
+        Err(error) if error.kind() == ErrorKind::IncompleteBody => {
+            let message = "The upload is not of the size that x-amz-mp-object-size says.";
+            return Err(S3Error::invalid(message));
+        }
         Err(error) => return Err(write::failed(&call, &condition, error).await),
     };
     let mut document = root("CompleteMultipartUploadResult");

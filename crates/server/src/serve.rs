@@ -109,6 +109,7 @@ pub(crate) async fn dialects(
     Ok(Arc::new(Dialects {
         s3: S3::new(
             store.clone(),
+            host.clone(),
             authenticate::keys(identities),
             authenticate::accounts(identities),
             s3,

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, Error, Key, Noun, ObjectId, Owner, ResolvedRange, Result};
+use trestle_core::{BucketName, Error, Key, Marker, Noun, ObjectId, Owner, ResolvedRange, Result};
 use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{BodyRef, Data, Engine, Expectation, MetaRead, Pin};
 
@@ -244,8 +244,13 @@ pub(crate) async fn missing(read: &dyn MetaRead, bucket: &Bucket, key: &Key) -> 
     })
 }
 
-fn is_marker(marker: &Object) -> Error {
-    Error::not_found(Noun::Object, &marker.key).with_marker(marker.version)
+/// What was found is a delete marker.
+pub(crate) fn is_marker(marker: &Object) -> Error {
+    Error::not_found(Noun::Object, &marker.key).with_marker(Marker {
+        version: marker.version,
+        null_version: marker.null_version,
+        modified: marker.modified,
+    })
 }
 
 /// An open object: its record, and its bytes on demand. Both are of one moment, and stay readable

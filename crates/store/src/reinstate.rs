@@ -4,6 +4,7 @@
 use crate::layer::Hold;
 use crate::nouns::{Object, VersionRef};
 use crate::placement::{self, Changes, Slot};
+use crate::read;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, Error, Key, Noun, Result};
@@ -71,7 +72,7 @@ impl Store {
         slot.expect(vec![looked]);
         let found = found.ok_or_else(|| Error::not_found(Noun::Version, key))?;
         if found.object.is_marker() {
-            return Err(Error::not_found(Noun::Object, key).with_marker(found.object.version));
+            return Err(read::is_marker(&found.object));
         }
         slot.check_held()?;
         slot.check_volume(&found.object.content)?;

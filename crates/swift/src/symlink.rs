@@ -57,7 +57,7 @@ impl Call {
         let object = object.map_err(|error| match error.kind() {
             ErrorKind::NotFound(Noun::Object | Noun::Version) => match error.marker() {
                 Some(marker) if !version.is_current() => Fault::new(404)
-                    .with("x-object-version-id", marker.to_string())
+                    .with("x-object-version-id", marker.version.to_string())
                     .with("content-type", versions::MARKER_TYPE),
                 _ => Fault::new(404),
             },
