@@ -1,6 +1,6 @@
 //! CDMI: the capabilities of data objects and their versions, and those of metadata, performed.
 
-use crate::cdmi::{CONTAINER, OBJECT, get, plain, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, get, plain, status};
 use crate::cdmi_capabilities::World;
 use serde_json::{Value, json};
 
@@ -179,6 +179,106 @@ pub(crate) fn version(world: &mut World, name: &str) -> bool {
         "cdmi_delete_dataobject" => {
             status(&plain(&mut world.client, "DELETE", oldest, b""), 204);
             status(&get(&mut world.client, oldest, OBJECT), 404);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// What stands for other capabilities, which are advertised with it.
+pub(crate) fn security(world: &mut World, name: &str) -> bool {
+    let object = world.read(
+        "/cdmi_capabilities/dataobject/",
+        "application/cdmi-capability",
+    );
+    let implied = match name {
+        "cdmi_security_access_control" => "cdmi_acl",
+        "cdmi_security_data_integrity" => "cdmi_value_hash",
+        "cdmi_security_encryption" => "cdmi_encryption",
+        "cdmi_security_immutability" => "cdmi_data_retention",
+        "cdmi_cors" => "cdmi_cors_origins",
+        _ => return false,
+    };
+    assert!(object["capabilities"].get(implied).is_some(), "{implied}");
+    true
+}
+
+/// A value that comes in pieces.
+pub(crate) fn partial(world: &mut World, name: &str, value: &Value) -> bool {
+    let conditions = match name {
+        "cdmi_partial" => "true",
+        "cdmi_partial_uploadid" => "upload-id=a",
+        "cdmi_partial_count" => "upload-id=a; count=2",
+        "cdmi_partial_range" => "upload-id=a; range=0-1",
+        "cdmi_partial_replace" => "upload-id=a; count=1; replace=true",
+        "cdmi_partial_timeout" => return value.as_str().unwrap().parse::<u64>().unwrap() > 0,
+        _ => return false,
+    };
+    let (path, _) = world.object(json!({"value": "....."}));
+    let headers = [
+        ("x-cdmi-partial", conditions),
+        ("content-range", "bytes 0-0/*"),
+        ("content-type", "text/plain"),
+    ];
+    let put = world
+        .client
+        .send("PUT", &format!("/cdmi{path}"), &headers, b"x");
+    let put = put.unwrap().status;
+    let whole = [200, 201, 204].contains(&put);
+    assert_eq!(
+        whole,
+        ["true", "upload-id=a; count=1; replace=true"].contains(&conditions)
+    );
+    let now = plain(&mut world.client, "GET", &path, b"");
+    match name {
+        "cdmi_partial" => assert_eq!(now.status, 202),
+        "cdmi_partial_replace" => assert_eq!(now.text(), "x"),
+        _ => assert_eq!((put, now.text().as_str()), (202, ".....")),
+    }
+    true
+}
+
+/// What a snapshot shows.
+pub(crate) fn snapshot(world: &mut World, path: &str, name: &str) -> bool {
+    let made = world.call("PUT", "/frozen/", CONTAINER, json!({}));
+    assert!([201, 204].contains(&made.status), "{}", made.text());
+    let value = json!({"value": "abc"});
+    world.call("PUT", "/frozen/o", OBJECT, value);
+    world.call("PUT", "/frozen/q", QUEUE, json!({}));
+    let taken = json!({"snapshot": "s"});
+    status(&world.call("PATCH", "/frozen/", CONTAINER, taken), 201);
+    let top = "/frozen/cdmi_snapshots/";
+    let (at, kind) = match path {
+        "" | "container/snapshots/" => (top.to_owned(), CONTAINER),
+        "container/snapshot/" => (format!("{top}s/"), CONTAINER),
+        "queue/snapshot/" => (format!("{top}s/q"), QUEUE),
+        _ => (format!("{top}s/o"), OBJECT),
+    };
+    let shown = world.read(&at, kind);
+    if !path.is_empty() {
+        assert_eq!(
+            shown["capabilitiesURI"],
+            format!("/cdmi_capabilities/{path}")
+        );
+    }
+    match name {
+        "cdmi_list_children" | "cdmi_list_children_range" => {
+            let some = world.read(&format!("{at}?children=0-0"), kind);
+            assert_eq!(some["children"].as_array().unwrap().len(), 1);
+        }
+        "cdmi_read_value" if kind == QUEUE => assert_eq!(shown["queueValues"], ""),
+        "cdmi_read_value" => assert_eq!(shown["value"], "abc"),
+        "cdmi_read_value_range" => {
+            let some = world.read(&format!("{at}?value=1-1"), kind);
+            assert_eq!(some["value"], "Yg==");
+        }
+        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
+            assert!(shown["metadata"].get(name).is_some());
+        }
+        "cdmi_read_metadata" => assert!(shown["metadata"].get("cdmi_ctime").is_some()),
+        "cdmi_delete_container" => {
+            status(&plain(&mut world.client, "DELETE", &at, b""), 204);
+            status(&get(&mut world.client, &at, kind), 404);
         }
         _ => return false,
     }

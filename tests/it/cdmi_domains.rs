@@ -1,7 +1,7 @@
 //! CDMI over the real binary: domains within domains, their summaries, and domains out of others.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 
@@ -127,9 +127,176 @@ fn domains_are_made_out_of_others() {
     assert_eq!(shown["metadata"]["a"], "b");
     let own = ["cdmi_domain_summary/", "cdmi_domain_members/"];
     assert_eq!(shown["children"], json!(own));
+    let back = json!({"deserialize": "/c/form"});
+    let from = "/cdmi_domains/from/";
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/cdmi_domains/other/",
+            DOMAIN,
+            back.clone(),
+        ),
+        400,
+    );
+    make(client, "/cdmi_domains/from/new/", enabled());
+    let changed = json!({"metadata": {"x": "z"}});
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/cdmi_domains/from/inner/",
+            DOMAIN,
+            changed,
+        ),
+        204,
+    );
+    status(&call(client, "PATCH", from, DOMAIN, back), 204);
+    status(&get(client, "/cdmi_domains/from/new/", DOMAIN), 404);
+    let inner = read(client, "/cdmi_domains/from/inner/", DOMAIN);
+    assert_eq!(inner["metadata"]["x"], "y");
     let missing = json!({"copy": "/cdmi_domains/nothing/"});
     status(
         &call(client, "PUT", "/cdmi_domains/new/", DOMAIN, missing),
         400,
     );
+}
+
+#[test]
+fn objects_belong_to_the_domain_that_they_are_given_to() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    make(client, "/cdmi_domains/d/", enabled());
+    let to_d = json!({"domainURI": "/cdmi_domains/d/"});
+    create(client, "/c/", json!({}));
+    let given = json!({"value": "x", "domainURI": "/cdmi_domains/d/"});
+    let made = create(client, "/c/o", given);
+    assert_eq!(made["domainURI"], "/cdmi_domains/d/");
+    let shown = read(client, "/c/o", OBJECT);
+    assert_eq!(
+        (&shown["value"], &shown["objectID"]),
+        (&json!("x"), &made["objectID"])
+    );
+    let made = create(client, "/c/plain", json!({"value": "x"}));
+    assert_eq!(made["domainURI"], "/cdmi_domains/root/");
+    status(
+        &call(client, "PATCH", "/c/plain?value", OBJECT, to_d.clone()),
+        204,
+    );
+    assert_eq!(
+        read(client, "/c/plain", OBJECT)["domainURI"],
+        "/cdmi_domains/root/"
+    );
+    status(
+        &call(client, "PATCH", "/c/plain", OBJECT, to_d.clone()),
+        204,
+    );
+    let moved = read(client, "/c/plain", OBJECT);
+    assert_eq!(moved["domainURI"], "/cdmi_domains/d/");
+    assert_eq!(moved["objectID"], made["objectID"]);
+    status(&call(client, "PUT", "/c/q", QUEUE, to_d.clone()), 201);
+    assert_eq!(read(client, "/c/q", QUEUE)["domainURI"], "/cdmi_domains/d/");
+    for path in ["/c/in/", "/top/"] {
+        let made = create(client, path, to_d.clone());
+        assert_eq!(made["domainURI"], "/cdmi_domains/d/", "{path}");
+    }
+    let back = json!({"domainURI": "/cdmi_domains/root/"});
+    status(&call(client, "PATCH", "/top/", CONTAINER, back), 204);
+    assert_eq!(
+        read(client, "/top/", CONTAINER)["domainURI"],
+        "/cdmi_domains/root/"
+    );
+    let none = json!({"domainURI": "/cdmi_domains/none/"});
+    status(&call(client, "PUT", "/c/n", OBJECT, none), 400);
+    // It takes a privilege that who administers all domains confers.
+    make(client, "/cdmi_domains/e/", enabled());
+    let member = |privileges: Value| {
+        let record = json!({
+            "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+            "cdmi_member_credentials": "a long password", "cdmi_member_privileges": privileges,
+        });
+        json!({"value": record.to_string()})
+    };
+    let at = "/cdmi_domains/e/cdmi_domain_members/ann";
+    let administers = member(json!(["administrator"]));
+    status(&call(client, "PUT", at, OBJECT, administers), 201);
+    let ann = &mut Client::new(fixture.server().address, "e/ann", "a long password");
+    create(ann, "/hers/", json!({}));
+    status(&call(ann, "PUT", "/hers/o", OBJECT, to_d.clone()), 403);
+    status(&get(ann, "/hers/o", OBJECT), 404);
+    let crosses = member(json!(["administrator", "cross_domain"]));
+    status(&call(client, "PUT", at, OBJECT, crosses), 204);
+    let made = create(ann, "/hers/o", to_d);
+    assert_eq!(made["domainURI"], "/cdmi_domains/d/");
+}
+
+#[test]
+fn what_a_domain_has_is_reassigned_when_it_is_deleted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for domain in ["gone", "heir"] {
+        make(client, &format!("/cdmi_domains/{domain}/"), enabled());
+    }
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+        "cdmi_member_credentials": "a long password", "cdmi_member_privileges": ["administrator"],
+    });
+    let at = "/cdmi_domains/gone/cdmi_domain_members/ann";
+    let record = json!({"value": record.to_string()});
+    status(&call(client, "PUT", at, OBJECT, record), 201);
+    let ann = &mut Client::new(fixture.server().address, "gone/ann", "a long password");
+    create(ann, "/hers/", json!({}));
+    create(ann, "/hers/in/", json!({}));
+    let versioned = json!({"value": "one", "metadata": {"cdmi_versioning": "all"}});
+    create(ann, "/hers/in/o", versioned);
+    status(
+        &call(ann, "PATCH", "/hers/in/o", OBJECT, json!({"value": "two"})),
+        204,
+    );
+    let posted = call(
+        ann,
+        "POST",
+        "/cdmi_objectid/",
+        OBJECT,
+        json!({"value": "nameless"}),
+    );
+    status(&posted, 201);
+    let id = crate::json(&posted)["objectID"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let gone = "/cdmi_domains/gone/";
+    status(&plain(client, "DELETE", gone, b""), 400);
+    for wrong in ["/cdmi_domains/gone/", "/cdmi_domains/none/", "/hers/"] {
+        let metadata = json!({"metadata": {"cdmi_domain_delete_reassign": wrong}});
+        status(&call(client, "PATCH", gone, DOMAIN, metadata), 204);
+        status(&plain(client, "DELETE", gone, b""), 400);
+    }
+    assert_eq!(read(client, "/hers/", CONTAINER)["domainURI"], gone);
+    let metadata = json!({"metadata": {"cdmi_domain_delete_reassign": "/cdmi_domains/heir/"}});
+    status(&call(client, "PATCH", gone, DOMAIN, metadata), 204);
+    status(&plain(client, "DELETE", gone, b""), 204);
+    status(&get(client, gone, DOMAIN), 404);
+    let heir = "/cdmi_domains/heir/";
+    for (path, kind) in [
+        ("/hers/", CONTAINER),
+        ("/hers/in/", CONTAINER),
+        ("/hers/in/o", OBJECT),
+    ] {
+        assert_eq!(read(client, path, kind)["domainURI"], heir, "{path}");
+    }
+    let shown = read(client, "/hers/in/o", OBJECT);
+    assert_eq!(shown["value"], "two");
+    let oldest = shown["metadata"]["cdmi_version_oldest"].as_array().unwrap();
+    let oldest = oldest[0].as_str().unwrap();
+    let oldest = oldest.strip_prefix("/cdmi/").unwrap_or(oldest);
+    let oldest = format!("/{}", oldest.trim_start_matches('/'));
+    assert_eq!(read(client, &oldest, OBJECT)["value"], "one");
+    let nameless = read(client, &format!("/cdmi_objectid/{id}"), OBJECT);
+    assert_eq!(
+        (&nameless["value"], &nameless["domainURI"]),
+        (&json!("nameless"), &json!(heir))
+    );
+    let refused = get(ann, "/hers/in/o", OBJECT);
+    status(&refused, 401);
 }

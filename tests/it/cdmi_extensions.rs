@@ -356,3 +356,89 @@ fn a_key_and_the_folder_of_its_name_are_both_reachable() {
     create(client, "/c/z", json!({}));
     status(&call(client, "PUT", "/c/z/", CONTAINER, json!({})), 409);
 }
+
+#[test]
+fn values_come_in_pieces_of_an_upload() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let piece = |client: &mut Client, at: &str, conditions: &str, first: usize, bytes: &str| {
+        let range = format!("bytes {first}-{}/*", (first + bytes.len()).max(1) - 1);
+        let mut headers = vec![
+            ("x-cdmi-partial", conditions),
+            ("content-type", "text/plain;charset=utf-8"),
+        ];
+        if !bytes.is_empty() {
+            headers.push(("content-range", range.as_str()));
+        }
+        let target = format!("/cdmi/c/{at}");
+        client
+            .send("PUT", &target, &headers, bytes.as_bytes())
+            .unwrap()
+            .status
+    };
+    // The examples of the extension: by a last request, by count, by range.
+    let (one, two) = ("This is the Value of this Data Object", " in two parts");
+    for (at, conditions, last) in [
+        ("a", "upload-id=8723648734", Some(201)),
+        ("b", "upload-id=8723648734; count=2", None),
+        ("c", "upload-id=8723648734; range=0-49", None),
+    ] {
+        assert_eq!(piece(client, at, conditions, 37, two), 202, "{at}");
+        let state = read(client, &format!("/c/{at}"), OBJECT);
+        assert_eq!(state["completionStatus"], "Processing");
+        assert!(state.get("value").is_none());
+        let second = piece(client, at, conditions, 0, one);
+        assert_eq!(second, if last.is_some() { 202 } else { 201 }, "{at}");
+        if let Some(last) = last {
+            assert_eq!(piece(client, at, conditions, 0, ""), last);
+        }
+        let shown = read(client, &format!("/c/{at}"), OBJECT);
+        assert_eq!(shown["value"], format!("{one}{two}"));
+        assert_eq!(
+            (&shown["completionStatus"], &shown["mimetype"]),
+            (&json!("Complete"), &json!("text/plain;charset=utf-8"))
+        );
+    }
+    // What is there stays as it is until all of it is there.
+    let id = read(client, "/c/a?objectID", OBJECT)["objectID"].clone();
+    let value = |client: &mut Client| read(client, "/c/a?value", OBJECT)["value"].clone();
+    assert_eq!(piece(client, "a", "upload-id=x; count=2", 0, "THIS"), 202);
+    assert_eq!(value(client), format!("{one}{two}"));
+    assert_eq!(
+        piece(client, "a", "upload-id=x; count=2", 0, "That"),
+        202,
+        "the same again"
+    );
+    assert_eq!(
+        piece(client, "a", "upload-id=x; count=2", 2, "at"),
+        400,
+        "overlaps"
+    );
+    assert_eq!(
+        piece(client, "a", "upload-id=x; count=3", 8, "the"),
+        400,
+        "another condition"
+    );
+    assert_eq!(
+        piece(client, "a", "upload-id=y; count=1; replace=true", 1, "new"),
+        204
+    );
+    assert_eq!(value(client), "\u{0}new");
+    assert_eq!(piece(client, "a", "upload-id=x", 8, "the"), 204);
+    assert_eq!(value(client), "That\u{0}\u{0}\u{0}\u{0}the");
+    assert_eq!(read(client, "/c/a?objectID", OBJECT)["objectID"], id);
+    for wrong in [
+        "upload-id=",
+        "upload-id=a;count=0",
+        "upload-id=a;count=1;range=0-1",
+        "perhaps",
+    ] {
+        assert_eq!(piece(client, "new", wrong, 0, "x"), 400, "{wrong}");
+    }
+    status(&get(client, "/c/new", OBJECT), 404);
+    let document = json!({"value": "x"}).to_string();
+    let headers = [("x-cdmi-partial", "upload-id=a"), ("content-type", OBJECT)];
+    let refused = client.send("PUT", "/cdmi/c/doc", &headers, document.as_bytes());
+    status(&refused.unwrap(), 400);
+}

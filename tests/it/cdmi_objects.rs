@@ -692,7 +692,7 @@ fn domains_are_accounts() {
     status(&plain(client, "DELETE", "/cdmi_domains/d/", b""), 204);
     status(&get(client, "/cdmi_domains/d/", DOMAIN), 404);
     let other = json!({"domainURI": "/cdmi_domains/other/"});
-    status(&call(client, "PUT", "/c/o", OBJECT, other), 403);
+    status(&call(client, "PUT", "/c/o", OBJECT, other), 400);
     status(
         &call(client, "PUT", "/c/o", OBJECT, json!({"domainURI": uri})),
         201,

@@ -4,6 +4,8 @@ use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
+use trestle_tests::server::{ACCESS_KEY, PASSWORD, SECRET_KEY};
+use trestle_tests::sigv4::{Signer, Wire};
 
 /// A notification queue for everything below `/c/`.
 pub(crate) fn notified(client: &mut Client, at: &str, events: Value) {
@@ -422,4 +424,66 @@ fn a_scope_by_id_counts_after_a_start() {
     create(client, "/other/o", json!({"value": "x"}));
     let expected = [("cdmi_create_complete", "o"), ("cdmi_create_complete", "p")];
     assert_eq!(events(client, "/q"), pairs(&expected));
+}
+
+#[test]
+fn queues_are_told_what_other_dialects_do() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/other/", json!({}));
+    notified(client, "/other/q", json!([]));
+    let host = fixture.server().address.to_string();
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let by_s3 = |nobody: &mut Client, method: &str, body: &[u8]| {
+        let wire = Wire {
+            method: method.into(),
+            target: "/c/o".into(),
+            body: body.to_vec(),
+            ..Wire::default()
+        };
+        let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(&host, wire);
+        let headers = wire.headers.iter();
+        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let answer = nobody
+            .send(method, &wire.target, &headers, &wire.body)
+            .unwrap();
+        assert!((200..300).contains(&answer.status), "{}", answer.text());
+    };
+    by_s3(nobody, "PUT", b"first");
+    let told = drain(client, "/other/q");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["cdmi_event"], "cdmi_create_complete");
+    assert_eq!(told[0]["cdmi_event_user"], "root");
+    assert_eq!(told[0]["objectName"], "o");
+    by_s3(nobody, "GET", b"");
+    status(
+        &client.send("PUT", "/rest/c/o", &[], b"second").unwrap(),
+        204,
+    );
+    status(
+        &client.send("GET", "/rest/c/o?metadata", &[], b"").unwrap(),
+        200,
+    );
+    let login = [("x-auth-user", "root:root"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let url = "/v1/AUTH_root/c/o";
+    let headers = [("x-auth-token", token.as_str()), ("x-object-meta-a", "b")];
+    status(&nobody.send("POST", url, &headers, b"").unwrap(), 202);
+    status(
+        &nobody.send("DELETE", url, &headers[..1], b"").unwrap(),
+        204,
+    );
+    status(
+        &nobody.send("DELETE", url, &headers[..1], b"").unwrap(),
+        404,
+    );
+    let expected = [
+        ("cdmi_read", "o"),
+        ("cdmi_modify_complete", "o"),
+        ("cdmi_modify_complete", "o"),
+        ("cdmi_delete", "o"),
+    ];
+    assert_eq!(events(client, "/other/q"), pairs(&expected));
 }

@@ -9,6 +9,7 @@ mod cdmi_extensions;
 mod cdmi_members;
 mod cdmi_objects;
 mod cdmi_rights;
+mod cdmi_snapshots;
 mod cdmi_standard;
 mod cdmi_versions;
 mod cdmi_watch;

@@ -130,7 +130,9 @@ impl Call<'_> {
         match value.to_str().map(str::trim) {
             Ok(text) if text.eq_ignore_ascii_case("true") && values.next().is_none() => Ok(true),
             Ok(text) if text.eq_ignore_ascii_case("false") && values.next().is_none() => Ok(false),
-            _ => Err(Error::invalid("X-CDMI-Partial is true or false")),
+            _ => Err(Error::invalid(
+                "X-CDMI-Partial is true or false; an upload-id is for values without a document",
+            )),
         }
     }
 

@@ -20,7 +20,11 @@ use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 const TOP: &str = "cdmi_capabilities";
 
 /// Every capability object, by its path below the first.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 23] = [
+    "container/snapshot/",
+    "container/snapshots/",
+    "dataobject/snapshot/",
+    "queue/snapshot/",
     "container/members/",
     "dataobject/member/",
     "container/versioned/",
@@ -43,8 +47,14 @@ const PATHS: [&str; 19] = [
 ];
 
 /// System-wide.
-const SYSTEM: [&str; 42] = [
+const SYSTEM: [&str; 48] = [
+    "cdmi_partial",
+    "cdmi_partial_uploadid",
+    "cdmi_partial_count",
+    "cdmi_partial_range",
+    "cdmi_partial_replace",
     "cdmi_create_value_range",
+    "cdmi_snapshots",
     "cdmi_capabilities_templates",
     "cdmi_export_s3",
     "cdmi_serialize_domain_to_ID",
@@ -111,6 +121,22 @@ const VERSION: [&str; 5] = [
     "cdmi_read_value_range",
     "cdmi_read_metadata",
     "cdmi_delete_dataobject",
+];
+
+/// Of containers in a snapshot; only a snapshot itself is deleted.
+const SNAPSHOT: [&str; 4] = [
+    "cdmi_read_metadata",
+    "cdmi_list_children",
+    "cdmi_list_children_range",
+    "cdmi_delete_container",
+];
+
+/// Of data objects in a snapshot.
+const SNAPSHOT_DATA: [&str; 4] = [
+    "cdmi_size",
+    "cdmi_read_value",
+    "cdmi_read_value_range",
+    "cdmi_read_metadata",
 ];
 
 /// Of records of a domain's members.
@@ -190,7 +216,8 @@ const IN_CONTAINER: [&str; 19] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 9] = [
+const DOMAIN: [&str; 10] = [
+    "cdmi_modify_deserialize_domain",
     "cdmi_domain_members",
     "cdmi_create_domain",
     "cdmi_list_children",
@@ -261,6 +288,8 @@ fn capabilities(path: &str) -> Map<String, Value> {
                 "cdmi_header_metadata_maxtotalsize",
                 HEAD_BYTES_MAX,
             );
+            let timeout = crate::partial::TIMEOUT.as_secs().to_string();
+            items.insert("cdmi_partial_timeout".to_owned(), Value::from(timeout));
             items.insert(
                 "cdmi_valuetransferencoding_json".to_owned(),
                 Value::from("true"),
@@ -294,6 +323,19 @@ fn capabilities(path: &str) -> Map<String, Value> {
         }
         "container/domains/" => enable(&DOMAINS),
         "container/summaries/" => enable(&["cdmi_list_children", "cdmi_list_children_range"]),
+        "container/snapshots/" => enable(&["cdmi_list_children", "cdmi_list_children_range"]),
+        "container/snapshot/" => {
+            enable(&STORED);
+            enable(&SNAPSHOT);
+        }
+        "dataobject/snapshot/" => {
+            enable(&STORED);
+            enable(&SNAPSHOT_DATA);
+        }
+        "queue/snapshot/" => {
+            enable(&STORED);
+            enable(&["cdmi_read_value", "cdmi_read_metadata"]);
+        }
         "container/members/" => enable(&[
             "cdmi_list_children",
             "cdmi_list_children_range",
@@ -306,7 +348,7 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&CONTAINER);
             enable(&IN_CONTAINER);
             if path != "container/root/" {
-                enable(&["cdmi_delete_container"]);
+                enable(&["cdmi_delete_container", "cdmi_snapshot"]);
             }
             if path == "container/top/" {
                 enable(&["cdmi_export_container_s3"]);
@@ -417,8 +459,8 @@ mod tests {
     fn the_tree_holds_together() {
         let top = ["container/", "dataobject/", "domain/", "queue/"];
         assert_eq!(children(""), top);
-        assert_eq!(children("container/").len(), 8);
-        assert_eq!(children("dataobject/").len(), 6);
+        assert_eq!(children("container/").len(), 10);
+        assert_eq!(children("dataobject/").len(), 7);
         for path in PATHS {
             for (name, value) in capabilities(path) {
                 assert!(name.starts_with("cdmi_"), "{name}");

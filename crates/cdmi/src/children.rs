@@ -80,6 +80,16 @@ impl Call<'_> {
         container: &Container,
         span: Option<Span>,
     ) -> Answered<Children> {
+        self.children_and(container, span, None).await
+    }
+
+    /// The same, with one more that the server makes.
+    pub(crate) async fn children_and(
+        &self,
+        container: &Container,
+        span: Option<Span>,
+        last: Option<&str>,
+    ) -> Answered<Children> {
         let mut collector = Collector::new(span);
         match &container.place {
             Place::Root => {
@@ -95,6 +105,9 @@ impl Call<'_> {
                 self.collect(bucket, key.as_str(), false, &mut collector)
                     .await?;
             }
+        }
+        if let Some(last) = last {
+            collector.take(format!("{last}/"))?;
         }
         Ok(collector.finish())
     }

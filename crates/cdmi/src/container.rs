@@ -57,13 +57,26 @@ impl Call<'_> {
         {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));
         }
-        self.check_domain(document)?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }
         if document.exports.is_some() {
             self.note("cdmi_export");
         }
+        let around = Some(&parent.owner.account);
+        let whose = (self.principal.account(), around);
+        let to = self.other_domain(document, whose).boxed().await?;
+        let answered = self.make_of(parent, names, document).await;
+        let Some(to) = to else { return answered };
+        answered?;
+        if let Some(Node::Container(made)) = self.resolve(names).await? {
+            self.give_container(&made, (&to, true)).boxed().await?;
+        }
+        self.container_created(names).await
+    }
+
+    /// Makes a container out of what a document says.
+    async fn make_of(&self, parent: &Container, names: &Names, document: &Document) -> Answered {
         match &document.source {
             None => {}
             Some(Source::Reference(uri)) => {
@@ -206,17 +219,16 @@ impl Call<'_> {
     ) -> Answered {
         self.check_content(&[Kind::Container])?;
         let document = &submission.document;
-        if document.snapshot.is_some() {
-            return Err(Fault::bad("snapshots are not supported here"));
-        }
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a container has no value"));
         }
-        self.check_domain(document)?;
+        let whose = (Some(&container.owner.account), None);
+        let to = self.other_domain(document, whose).boxed().await?;
         if document.exports.is_some() {
             self.note("cdmi_export");
         }
         match &document.source {
+            None if document.is_snapshot_alone() => {}
             None => self.change_container(container, document).await?,
             Some(Source::Copy(uri)) => {
                 let copied = self.copy_onto(container, document, uri);
@@ -229,6 +241,13 @@ impl Call<'_> {
             Some(_) => {
                 return Err(Fault::bad("this cannot be done to an existing container"));
             }
+        }
+        if let Some(to) = to {
+            let given = self.give_container(container, (&to, false));
+            given.boxed().await?;
+        }
+        if let Some(name) = &document.snapshot {
+            return self.take_snapshot(container, name).boxed().await;
         }
         Ok(bare(StatusCode::NO_CONTENT))
     }

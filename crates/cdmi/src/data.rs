@@ -269,8 +269,19 @@ impl Call<'_> {
         Ok(if asked.is_none() { own } else { asked })
     }
 
-    /// Stores what a new object is made of.
+    /// Stores what a new object is made of, in the domain that it is to belong to.
     pub(crate) async fn store_new(
+        &self,
+        destination: &Destination,
+        submission: Submission,
+    ) -> Answered<Object> {
+        let to = self.domain_of_new(destination, &submission.document);
+        let to = to.boxed().await?;
+        let object = self.store_made(destination, submission).await?;
+        self.give_new(destination, object, to).await
+    }
+
+    async fn store_made(
         &self,
         destination: &Destination,
         submission: Submission,
@@ -279,7 +290,6 @@ impl Call<'_> {
         if document.exports.is_some() || document.snapshot.is_some() {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
         }
-        self.check_domain(document)?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }
@@ -313,21 +323,6 @@ impl Call<'_> {
     pub(crate) fn protect_new(&self, properties: &mut ObjectProperties) -> Result<()> {
         let now = self.cdmi.store.now();
         protect::apply(properties, &ObjectProperties::default(), now)
-    }
-
-    /// A domain other than the account's own is not supported.
-    pub(crate) fn check_domain(&self, document: &Document) -> Answered<()> {
-        let Some(domain) = &document.domain else {
-            return Ok(());
-        };
-        let owner = self.principal.owner();
-        let own = owner.map(|owner| self.domain_uri(&owner));
-        match own.as_deref() == Some(domain) {
-            true => Ok(()),
-            false => Err(Fault::forbidden(format!(
-                "{domain:?} is not your domain, and crossing domains is not supported"
-            ))),
-        }
     }
 
     pub(crate) async fn store_reference(
@@ -501,7 +496,7 @@ impl Call<'_> {
         if document.exports.is_some() || document.snapshot.is_some() {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
         }
-        self.check_domain(document)?;
+        let to = self.domain_of_leaf(leaf, document).boxed().await?;
         match &document.source {
             Some(Source::Copy(uri)) => self.update_by_copy(leaf, document, uri).boxed().await?,
             Some(Source::Value(_)) | None => self.update_by_value(leaf, &submission).await?,
@@ -516,6 +511,7 @@ impl Call<'_> {
                 ));
             }
         }
+        self.give_leaf(leaf, to).boxed().await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
 

@@ -179,6 +179,15 @@ impl Document {
         Ok(document)
     }
 
+    /// Whether it asks for a snapshot and changes nothing else.
+    pub(crate) fn is_snapshot_alone(&self) -> bool {
+        self.snapshot.is_some()
+            && self.metadata.is_none()
+            && self.exports.is_none()
+            && self.profile.is_none()
+            && self.unknown.is_empty()
+    }
+
     /// A reference has no other field.
     fn check_reference(&self) -> Result<()> {
         let alone = self.mimetype.is_none()

@@ -95,6 +95,7 @@ fn check(metadata: &Metadata) -> Result<()> {
             ));
         }
     }
+    crate::domain_change::check_reassign(metadata)?;
     let methods = methods(metadata)?;
     match methods
         .iter()
@@ -184,12 +185,16 @@ impl Call<'_> {
             (&Method::PATCH, Some(id)) => {
                 let mut document = self.domain_document(body).await?;
                 self.domain_account(&id).await?;
-                if !matches!(document.source, None | Some(Source::Copy(_))) {
-                    return Err(Fault::bad("a domain is updated by metadata or by copy"));
+                let copies = matches!(document.source, None | Some(Source::Copy(_)));
+                let (own, children) = self.domain_source(&mut document).boxed().await?;
+                if !copies && !self.is_domain(&id, own.as_deref())? {
+                    return Err(Fault::bad("what is serialised is another domain"));
                 }
-                // Of another domain, what it says of itself.
-                self.domain_source(&mut document).boxed().await?;
                 self.update_domain(&id, &document).await?;
+                // Of another domain, only what it says of itself.
+                if !copies && !children.is_empty() {
+                    self.bring_domains_back(&id, children, 0).await?;
+                }
                 Ok(bare(StatusCode::NO_CONTENT))
             }
             (&Method::DELETE, Some(id)) => self.delete_domain(&id).await,
@@ -202,7 +207,7 @@ impl Call<'_> {
     }
 
     /// A domain, and what it holds.
-    async fn domain_usage(&self, id: &AccountId) -> Answered<(Account, AccountUsage)> {
+    pub(crate) async fn domain_usage(&self, id: &AccountId) -> Answered<(Account, AccountUsage)> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::ReadAccount, resource).await?;
         Ok(self.cdmi.store.account(&grant, id).await?)
@@ -312,7 +317,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn update_domain(&self, id: &AccountId, document: &Document) -> Answered<()> {
+    pub(crate) async fn update_domain(&self, id: &AccountId, document: &Document) -> Answered<()> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::WriteAccount, resource).await?;
         let given = document.metadata.clone();
@@ -337,7 +342,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn delete_domain(&self, id: &AccountId) -> Answered {
+    pub(crate) async fn delete_domain(&self, id: &AccountId) -> Answered {
         if *id == self.cdmi.root_account {
             return Err(Fault::bad("the domain of the root container stays"));
         }
@@ -351,21 +356,45 @@ impl Call<'_> {
         {
             return Err(Fault::bad("there are domains below it"));
         }
-        let (account, usage) = self.domain_usage(id).await?;
-        if usage.buckets > 0 {
-            return Err(Fault::bad("the domain has objects"));
-        }
+        let account = self.domain_account(id).await?;
+        self.check_without_roles(id).await?;
+        self.reassign(&account).boxed().await?;
         // Its members are in it, and go with it.
         self.remove_members(&account).await?;
         match self.cdmi.store.delete_account(&grant, id).await {
             Err(error) if error.kind() == ErrorKind::NotEmpty => {
-                Err(Fault::bad("the domain has objects, roles or policies"))
+                Err(Fault::conflict("objects came to the domain meanwhile"))
             }
             deleted => {
                 deleted?;
                 Ok(bare(StatusCode::NO_CONTENT))
             }
         }
+    }
+
+    /// Refuses to delete a domain whose account has what only its own administration shows.
+    async fn check_without_roles(&self, id: &AccountId) -> Answered<()> {
+        let on = |word: &str| Resource::Identity(id.clone(), format!("{word}/"));
+        let store = &self.cdmi.store;
+        let roles = self.grant(Action::ReadRoles, on("role")).await?;
+        let policies = self.grant(Action::ReadPolicies, on("policy")).await?;
+        let some = !store.list_roles(&roles, id, None).await?.0.is_empty()
+            || !store.list_policies(&policies, id, None).await?.0.is_empty();
+        match some {
+            true => Err(Fault::bad(
+                "the account of the domain has roles or policies",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether an id in a serialised form is a domain's.
+    fn is_domain(&self, id: &AccountId, text: Option<&str>) -> Result<bool> {
+        let given = match text {
+            Some(text) => self.cdmi.ids.parse(text)?,
+            None => None,
+        };
+        Ok(given == Some(self.made_id(&domain_path(id))))
     }
 
     /// The id of what the server makes at a path.
@@ -420,14 +449,19 @@ impl Call<'_> {
 
     /// The document of a container that the server makes.
     pub(crate) fn made_container(&self, made: &MadeContainer) -> Answered {
-        self.check_acceptable(Kind::Container)?;
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        let kind = Kind::Container.media_type();
         let parent = match made.parent.as_str() {
             "/" => self.cdmi.root,
             parent => self.made_id(parent),
         };
+        self.made_within(made, parent)
+    }
+
+    /// The same, in what has this id.
+    pub(crate) fn made_within(&self, made: &MadeContainer, parent: Id) -> Answered {
+        self.check_acceptable(Kind::Container)?;
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
+        let kind = Kind::Container.media_type();
         let name = made.path.strip_prefix(&made.parent).unwrap_or_default();
         rendering.choose(fields, "objectType", kind);
         rendering.choose(fields, "objectID", self.id_text(self.made_id(&made.path)));

@@ -138,6 +138,54 @@ impl Call<'_> {
     }
 }
 
+impl Call<'_> {
+    /// Makes the domains below one those of its serialised form: they are made, changed and deleted.
+    pub(crate) fn bring_domains_back<'b>(
+        &'b self,
+        parent: &'b AccountId,
+        children: Vec<Value>,
+        depth: usize,
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            if depth > DEPTH_MAX {
+                return Err(Fault::bad("the domains are nested too deep"));
+            }
+            let there = self.accounts().await?;
+            let mut kept = Vec::new();
+            for child in children {
+                let name = child.get("objectName").and_then(Value::as_str);
+                let name = name.unwrap_or_default().trim_end_matches('/');
+                let id = crate::domain::child_of(parent, name)?;
+                kept.push(id.clone());
+                if !there.contains(&id) {
+                    self.add_domains(parent, vec![child], depth).await?;
+                    continue;
+                }
+                let metadata = child.get("metadata").and_then(Value::as_object);
+                let document = Document {
+                    metadata: metadata.cloned(),
+                    ..Document::default()
+                };
+                let all = self.with_all_fields();
+                all.update_domain(&id, &document).await?;
+                if let Some(Value::Array(below)) = child.get("children")
+                    && !below.is_empty()
+                {
+                    let below = below.clone();
+                    self.bring_domains_back(&id, below, depth + 1).await?;
+                }
+            }
+            for other in there {
+                if is_below(&other, parent) && !kept.contains(&other) {
+                    self.delete_domain(&other).boxed().await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
 fn parse(bytes: &[u8]) -> Answered<Value> {
     Ok(crate::json::parse(bytes)?)
 }

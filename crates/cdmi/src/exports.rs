@@ -91,7 +91,7 @@ pub(crate) fn parse(exports: &Value, names: &Names, account: &str) -> Result<Str
 /// The exports that a container shows: those that were asked for; all that there are, when nobody
 /// ever asked.
 pub(crate) fn shown(container: &Container) -> Option<Value> {
-    if container.place == Place::Root {
+    if container.place == Place::Root || crate::snapshots::is_within(&container.names) {
         return None;
     }
     let (names, account) = (&container.names, container.owner.account.as_str());

@@ -22,7 +22,7 @@ use http::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use trestle_access::{Action, Grant, Resource};
+use trestle_access::{Action, Grant, Principal, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Metadata, Result, Timestamp};
 use trestle_http::{Body, RequestBody};
 use trestle_store::{Account, AccountProperties, Group, User};
@@ -95,6 +95,17 @@ pub(crate) struct Found {
     pub(crate) member: Member,
     pub(crate) metadata: Metadata,
     created: Timestamp,
+}
+
+/// Whether a record confers the privilege to cross domains on somebody of its domain.
+pub(crate) fn is_conferring(entry: &Entry, principal: &Principal) -> bool {
+    entry.cross_domain
+        && !entry.disabled
+        && match entry.kind {
+            MemberKind::User => entry.of == principal.user,
+            MemberKind::Group => principal.groups.contains(&entry.of),
+            MemberKind::Delegation => false,
+        }
 }
 
 impl Entry {

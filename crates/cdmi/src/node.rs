@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::fault::{Answered, Fault};
 use crate::path::{Names, RESERVED, Target};
+use crate::snapshots;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
@@ -39,6 +40,8 @@ pub(crate) mod document {
     pub(crate) const VERSIONED: &str = "cdmi.versioned";
     /// What a version was made of, as JSON.
     pub(crate) const VERSION: &str = "cdmi.version";
+    /// What is there of an upload in pieces, as JSON, in the hidden bucket of those.
+    pub(crate) const UPLOAD: &str = "cdmi.upload";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }
@@ -100,6 +103,16 @@ impl Container {
                 (bucket.clone(), Key::parse(format!("{key}{name}"))?)
             }
         })
+    }
+}
+
+impl Node {
+    /// Its path; absent when it is known by its id only.
+    pub(crate) fn names(&self) -> Option<&Names> {
+        match self {
+            Node::Container(container) => Some(&container.names),
+            Node::Leaf(leaf) => leaf.names.as_ref(),
+        }
     }
 }
 
@@ -212,6 +225,11 @@ impl Call<'_> {
         let Some((top, rest)) = names.names.split_first() else {
             return Ok(Some(Node::Container(self.root().await?)));
         };
+        if let Some(at) = rest.iter().position(|name| name == snapshots::NAME)
+            && let Some(node) = self.resolve_snapshot(names, at + 1).boxed().await?
+        {
+            return Ok(Some(node));
+        }
         let bucket = self.find_bucket(top).await?;
         if let Some(bucket) = &bucket {
             self.check_enabled(&bucket.owner.account).await?;
@@ -242,7 +260,7 @@ impl Call<'_> {
         }
     }
 
-    async fn resolve_in(
+    pub(crate) async fn resolve_in(
         &self,
         bucket: &Bucket,
         names: &Names,
@@ -377,7 +395,7 @@ impl Call<'_> {
     }
 
     /// Sends whoever leaves out a container's slash to where it is, if they may know that.
-    async fn check_slash(&self, names: &Names, container: &Container) -> Answered<()> {
+    pub(crate) async fn check_slash(&self, names: &Names, container: &Container) -> Answered<()> {
         if names.slash {
             return Ok(());
         }
@@ -504,7 +522,7 @@ impl Call<'_> {
 
     /// The id of a container that exists by keys below it only: made when it is first asked for,
     /// and kept in the dialect's own books.
-    async fn implied_id(&self, bucket: BucketId, directory: &Key) -> Answered<Id> {
+    pub(crate) async fn implied_id(&self, bucket: BucketId, directory: &Key) -> Answered<Id> {
         let id = self.cdmi.derived(&format!("{bucket}/{directory}"));
         if self.implied_place(id).await?.is_none() {
             let place = format!("{bucket}/{directory}");

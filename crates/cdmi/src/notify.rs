@@ -48,20 +48,20 @@ impl Notes {
 }
 
 /// An object as one creator of a queue sees it; none when it may not be seen.
-type Seen = Option<Map<String, Value>>;
+pub(crate) type Seen = Option<Map<String, Value>>;
 
 /// What became of an operation.
-struct Outcome {
-    events: Vec<&'static str>,
-    status: StatusCode,
-    time: Timestamp,
+pub(crate) struct Outcome {
+    pub(crate) events: Vec<&'static str>,
+    pub(crate) status: StatusCode,
+    pub(crate) time: Timestamp,
     /// The object that it was about, if one was found.
-    object: Option<Id>,
-    uri: String,
-    security: bool,
-    data_system: bool,
+    pub(crate) object: Option<Id>,
+    pub(crate) uri: String,
+    pub(crate) security: bool,
+    pub(crate) data_system: bool,
     /// Whether somebody known asked for it.
-    known: bool,
+    pub(crate) known: bool,
 }
 
 impl Cdmi {
@@ -72,7 +72,7 @@ impl Cdmi {
     }
 
     /// A call without a request.
-    fn call_as(&self, principal: Arc<Principal>) -> Call<'_> {
+    pub(crate) fn call_as(&self, principal: Arc<Principal>) -> Call<'_> {
         Call {
             cdmi: self,
             principal,
@@ -228,16 +228,7 @@ impl Call<'_> {
         };
         let refused = status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN;
         let domains = matches!(target, Target::Domains(_)) && self.method != Method::GET;
-        let uri = match after.or(before) {
-            Some(Node::Container(container)) => container.names.path(),
-            Some(Node::Leaf(Leaf {
-                names: Some(names), ..
-            })) => names.path(),
-            Some(Node::Leaf(leaf)) => {
-                format!("/cdmi_objectid/{}", self.id_text(leaf.object.id.0))
-            }
-            None => uri_of(target),
-        };
+        let uri = self.uri_of_node(target, after.or(before));
         Outcome {
             events: match status.is_success() {
                 true => self.events(before, after, status),
@@ -250,6 +241,20 @@ impl Call<'_> {
             security: refused || domains,
             data_system: status.is_success() && self.notes.has(DATA_SYSTEM),
             known: !self.principal.is_anonymous(),
+        }
+    }
+
+    /// The URI that a message names something by.
+    pub(crate) fn uri_of_node(&self, target: &Target, node: Option<&Node>) -> String {
+        match node {
+            Some(Node::Container(container)) => container.names.path(),
+            Some(Node::Leaf(Leaf {
+                names: Some(names), ..
+            })) => names.path(),
+            Some(Node::Leaf(leaf)) => {
+                format!("/cdmi_objectid/{}", self.id_text(leaf.object.id.0))
+            }
+            None => uri_of(target),
         }
     }
 
@@ -292,7 +297,7 @@ impl Call<'_> {
     }
 
     /// What the creator of a queue sees of an object.
-    async fn seen_by(&self, watcher: &Watcher, node: Option<&Node>) -> Seen {
+    pub(crate) async fn seen_by(&self, watcher: &Watcher, node: Option<&Node>) -> Seen {
         let creator = self.cdmi.creator(watcher).await?;
         let node = node?;
         let seen = match node {
@@ -314,7 +319,7 @@ impl Call<'_> {
     }
 
     /// Tells one queue what it wants to know of an outcome.
-    async fn tell(&self, watcher: &Watcher, outcome: &Outcome, seen: Seen) {
+    pub(crate) async fn tell(&self, watcher: &Watcher, outcome: &Outcome, seen: Seen) {
         let values = match watcher.watch.kind {
             Kind::Notifications => self.notifications(watcher, outcome, seen),
             Kind::Log => self.messages(watcher, outcome, seen),
@@ -425,7 +430,7 @@ fn json_value(value: &Value) -> QueueValue {
     }
 }
 
-fn id_of(node: &Node) -> Id {
+pub(crate) fn id_of(node: &Node) -> Id {
     match node {
         Node::Container(container) => container.id,
         Node::Leaf(leaf) => leaf.object.id.0,

@@ -6,13 +6,14 @@ use crate::content::Destination;
 use crate::data::{set_encoding, set_partial, set_partial_new};
 use crate::fault::{Answered, Fault};
 use crate::multipart::ContentRange;
-use crate::node::{Container, Leaf};
+use crate::node::{Container, Leaf, Node};
+use crate::partial::Upload;
 use crate::path::Names;
 use crate::render::bare;
 use crate::show::{CONTENT_TYPE, MIMETYPE_DEFAULT, is_processing, mimetype_of};
 use crate::value::Encoding;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE as CONTENT_TYPE_HEADER, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
@@ -165,7 +166,7 @@ impl Call<'_> {
     }
 
     /// What the media type of the body says of the value.
-    fn describe_value(&self, properties: &mut ObjectProperties, existing: bool) {
+    pub(crate) fn describe_value(&self, properties: &mut ObjectProperties, existing: bool) {
         let (mimetype, encoding) = match &self.content {
             Some(content) if content.is_utf8() => (content.mimetype(), Encoding::Utf8),
             Some(content) => (content.mimetype(), Encoding::Base64),
@@ -188,6 +189,10 @@ impl Call<'_> {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
+        if let Some(upload) = self.upload()? {
+            let leaf = self.begin_upload(parent, names).boxed().await?;
+            return self.take_piece(&leaf, &upload, body).await;
+        }
         let mut destination = self.place_in(parent, names).await?;
         destination.precondition = parse_precondition(&self.headers)?;
         let object = self.store_plain(&destination, body).await?;
@@ -229,6 +234,9 @@ impl Call<'_> {
     {
         crate::protect::check(&leaf.object, self.cdmi.store.now())?;
         self.check_no_version(leaf)?;
+        if let Some(upload) = self.upload()? {
+            return self.take_piece(leaf, &upload, body).await;
+        }
         let mut properties = leaf.object.properties();
         self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, true);
@@ -247,6 +255,42 @@ impl Call<'_> {
             }
         }
         Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// A new object without a value, for an upload in pieces.
+    async fn begin_upload(&self, parent: &Container, names: &Names) -> Answered<Leaf> {
+        let destination = self.place_in(parent, names).await?;
+        let mut properties = ObjectProperties::default();
+        self.take_headers(&mut properties)?;
+        self.describe_value(&mut properties, false);
+        set_partial_new(&mut properties, true);
+        let made = self.write_bytes(&destination, properties, Bytes::new());
+        match made.await {
+            Ok(made) => Ok(Leaf::made(
+                destination,
+                (Some(names.clone()), Some(parent.id)),
+                made.object,
+            )),
+            // Another piece has just come first.
+            Err(fault) => match self.resolve(names).await? {
+                Some(Node::Leaf(leaf)) if leaf.reference().is_none() => Ok(leaf),
+                _ => Err(fault),
+            },
+        }
+    }
+
+    /// A piece of an upload.
+    async fn take_piece<B>(&self, leaf: &Leaf, upload: &Upload, body: B) -> Answered
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let range = self.content_range()?;
+        let bytes = match range {
+            Some(range) => self.ranged_body(range, body).await?,
+            None => read_whole(body, crate::content::VALUE_BYTES_MAX as usize).await?,
+        };
+        let answered = self.upload_piece(leaf, upload, (range, bytes));
+        answered.boxed().await
     }
 
     async fn ranged_body<B>(&self, range: ContentRange, body: B) -> Answered<Bytes>

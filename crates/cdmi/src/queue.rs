@@ -207,8 +207,18 @@ impl Call<'_> {
         Ok(rendering.answer(StatusCode::CREATED, Kind::Queue.media_type())?)
     }
 
-    /// Stores a new queue.
+    /// Stores a new queue, in the domain that it is to belong to.
     pub(crate) async fn store_queue(
+        &self,
+        destination: &Destination,
+        document: &Document,
+    ) -> Answered<Object> {
+        let to = self.domain_of_new(destination, document).boxed().await?;
+        let object = self.store_made_queue(destination, document).await?;
+        self.give_new(destination, object, to).await
+    }
+
+    async fn store_made_queue(
         &self,
         destination: &Destination,
         document: &Document,
@@ -216,7 +226,6 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a queue is made without values"));
         }
-        self.check_domain(document)?;
         let mut content = QueueContent::default();
         let mut metadata = new_metadata(document)?;
         match &document.source {
@@ -550,10 +559,11 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a queue has these fields for each value"));
         }
-        self.check_domain(document)?;
+        let to = self.domain_of_leaf(leaf, document).boxed().await?;
         self.check_queue_change(leaf, document)?;
         self.change(leaf, document).await?;
         self.follow_type(leaf).await?;
+        self.give_leaf(leaf, to).boxed().await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
 
@@ -566,7 +576,7 @@ impl Call<'_> {
         }
         let read = self.grant(Action::ReadObjectMetadata, source.resource());
         read.await.map_err(|error| Fault::from(error).of_source())?;
-        self.check_domain(document)?;
+        let to = self.domain_of_leaf(leaf, document).boxed().await?;
         let mut call = self.clone();
         call.fields = self.limits(fields)?;
         let mut own = document.clone();
@@ -577,7 +587,8 @@ impl Call<'_> {
         }
         call.check_queue_change(leaf, &own)?;
         call.change(leaf, &own).await?;
-        call.follow_type(leaf).await
+        call.follow_type(leaf).await?;
+        self.give_leaf(leaf, to).boxed().await
     }
 
     /// All values of a queue, or some, one after the other.

@@ -14,6 +14,7 @@ use crate::notify::Notes;
 use crate::path::{Names, ROOT, Target};
 use crate::query::Fields;
 use crate::render::bare;
+use crate::snapshots;
 use crate::version::Version;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -200,14 +201,25 @@ impl Call<'_> {
             Target::Capabilities(names) => self.capabilities(&names).boxed().await,
             Target::Domains(names) => self.domains(&names, body).boxed().await,
             Target::NewId => self.create_nameless(body).boxed().await,
-            target => match self.method {
-                Method::GET | Method::HEAD => self.read(&target).boxed().await,
-                Method::PUT => self.put(&target, body).boxed().await,
-                Method::PATCH => self.patch_target(&target, body).boxed().await,
-                Method::POST => self.post(&target, body).boxed().await,
-                Method::DELETE => self.delete(&target).boxed().await,
-                _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
-            },
+            Target::Path(names) if names.last() == Some(snapshots::NAME) => {
+                match self.snapshots(&names).boxed().await? {
+                    Some(answer) => Ok(answer),
+                    None => self.at_object(Target::Path(names), body).await,
+                }
+            }
+            target => self.at_object(target, body).await,
+        }
+    }
+
+    /// Answers at what is stored.
+    async fn at_object(&self, target: Target, body: RequestBody) -> Answered {
+        match self.method {
+            Method::GET | Method::HEAD => self.read(&target).boxed().await,
+            Method::PUT => self.put(&target, body).boxed().await,
+            Method::PATCH => self.patch_target(&target, body).boxed().await,
+            Method::POST => self.post(&target, body).boxed().await,
+            Method::DELETE => self.delete(&target).boxed().await,
+            _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, POST, DELETE")),
         }
     }
 
@@ -278,8 +290,12 @@ impl Call<'_> {
             Target::Path(names) => self.occupant(names).await,
             target => self.find(target).await,
         };
+        let existing = existing?;
+        if let Some(node) = &existing {
+            snapshots::check_changeable(node.names())?;
+        }
         // What creates an object at a container's path is told where the container is.
-        match existing? {
+        match existing {
             Some(Node::Container(container)) => {
                 if !self.brings_document() {
                     return Err(Fault::conflict("the container exists already"));
@@ -318,6 +334,7 @@ impl Call<'_> {
             }
             _ => {}
         }
+        snapshots::check_changeable(Some(&names))?;
         let parent = self.parent_of(&names).await?;
         match (kind, names.slash) {
             (Some(Kind::Container), _) => {
@@ -350,7 +367,9 @@ impl Call<'_> {
     }
 
     async fn patch_target(&self, target: &Target, body: RequestBody) -> Answered {
-        match self.need(target).await? {
+        let node = self.need(target).await?;
+        snapshots::check_changeable(node.names())?;
+        match node {
             Node::Container(container) => {
                 if !self.brings_document() {
                     return Err(Fault::bad(
@@ -377,7 +396,9 @@ impl Call<'_> {
     }
 
     async fn post(&self, target: &Target, body: RequestBody) -> Answered {
-        match self.need(target).await? {
+        let node = self.need(target).await?;
+        snapshots::check_changeable(node.names())?;
+        match node {
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => {
                 if !self.brings_document() {
@@ -488,7 +509,25 @@ impl Call<'_> {
         {
             return Err(Fault::bad("this belongs to the server"));
         }
-        match self.need(target).await? {
+        let node = match target {
+            // As the standard's example has it, without the slash.
+            Target::Path(names) if snapshots::is_snapshot(names) => {
+                let slash = true;
+                let whole = Target::Path(Names {
+                    slash,
+                    ..names.clone()
+                });
+                self.need(&whole).await?
+            }
+            target => self.need(target).await?,
+        };
+        match node {
+            Node::Container(container) if snapshots::is_within(&container.names) => {
+                self.delete_snapshot(&container).await
+            }
+            Node::Leaf(leaf) if leaf.names.as_ref().is_some_and(snapshots::is_within) => {
+                Err(Fault::forbidden("a snapshot never changes"))
+            }
             Node::Container(container) => self.delete_container(&container).await,
             Node::Leaf(leaf) if leaf.is_queue() && self.names_values() => self.dequeue(&leaf).await,
             Node::Leaf(leaf) => match &leaf.version_of {

@@ -13,6 +13,7 @@ use crate::profile;
 use crate::query_queue::query_of;
 use crate::render::Rendering;
 use crate::rights;
+use crate::snapshots;
 use crate::time;
 use crate::value::{Encoding, range_text};
 use crate::versions::{is_data, is_versioned};
@@ -228,6 +229,10 @@ impl Call<'_> {
         let owner = &main.object.owner;
         rendering.choose(fields, "domainURI", self.domain_uri(owner));
         let profile = match kind {
+            _ if leaf.names.as_ref().is_some_and(snapshots::is_within) => match kind {
+                Kind::Queue => "/cdmi_capabilities/queue/snapshot/".to_owned(),
+                _ => "/cdmi_capabilities/dataobject/snapshot/".to_owned(),
+            },
             Kind::Queue => "/cdmi_capabilities/queue/".to_owned(),
             Kind::Container => "/cdmi_capabilities/container/".to_owned(),
             _ if leaf.version_of.is_some() => {
@@ -273,13 +278,23 @@ impl Call<'_> {
         if spans.len() > 1 {
             return Err(Fault::bad("children has more than one range"));
         }
-        if !fields.has("children") && !fields.has("childrenrange") {
+        let lists = fields.has("children") || fields.has("childrenrange");
+        let mut uris = Vec::new();
+        if lists || fields.has("snapshots") {
+            uris = self.snapshot_uris(container).await?;
+        }
+        let last = (!uris.is_empty()).then_some(snapshots::NAME);
+        if !uris.is_empty() {
+            rendering.choose(fields, "snapshots", uris);
+        }
+        if !lists {
             return Ok(rendering);
         }
         let children = match asked {
             Some(asked) => self.extended(container, &asked).await,
             None => {
-                let children = self.children(container, spans.first().copied()).await;
+                let span = spans.first().copied();
+                let children = self.children_and(container, span, last).await;
                 children.map(|children| {
                     let names = children.names.into_iter().map(Value::from);
                     (children.range, names.collect())
@@ -313,6 +328,9 @@ impl Call<'_> {
         rendering.choose(fields, "domainURI", self.domain_uri(&container.owner));
         let profile = match container.place {
             Place::Root => "/cdmi_capabilities/container/root/".to_owned(),
+            _ if snapshots::is_within(&container.names) => {
+                "/cdmi_capabilities/container/snapshot/".to_owned()
+            }
             Place::Bucket(_) => profile::uri(("container/", "container/top/"), &container.metadata),
             Place::Directory(..) => profile::uri(("container/", "container/"), &container.metadata),
         };

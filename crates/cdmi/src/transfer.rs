@@ -255,6 +255,7 @@ impl Call<'_> {
         if !fields.is_all() || !self.fields.is_all() {
             return Err(Fault::bad("a move is of the whole object"));
         }
+        crate::snapshots::check_changeable(source.names.as_ref())?;
         crate::protect::check(&source.object, self.cdmi.store.now())?;
         self.check_no_version(&source)?;
         if source.is_queue() {

@@ -54,6 +54,7 @@ impl Call<'_> {
     ) -> Answered<TreeOutcome> {
         self.note("cdmi_rename");
         let (source, _) = self.source_container(uri).await?;
+        crate::snapshots::check_changeable(Some(&source.names))?;
         let path = names.path();
         if path.starts_with(&source.names.path()) {
             return Err(Fault::bad("a container is not moved into itself"));
@@ -269,6 +270,7 @@ impl Call<'_> {
         // Versions go by the dialect's own right: only after what they are of was deleted by the
         // caller's.
         if let Place::Directory(bucket, key, _) = &container.place {
+            self.drop_snapshots(container).await?;
             let outcome = self.delete_directory(bucket, key).await?;
             self.forget_all(bucket, versioned).await?;
             return Ok(outcome);
@@ -276,6 +278,7 @@ impl Call<'_> {
         // Asked for before anything goes.
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.grant(Action::DeleteBucket, resource).await?;
+        self.drop_snapshots(container).await?;
         self.empty_bucket(bucket).await?;
         self.forget_all(bucket, versioned).await?;
         match self.cdmi.store.delete_bucket(&grant, bucket).await {

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, Response};
 use std::sync::Arc;
 use trestle_core::{AccountId, BucketName, Result};
 use trestle_host::Host;
-use trestle_http::{Body, Client, MemoryLedger, RequestBody, RequestId, decode, query};
+use trestle_http::{Body, Client, LoggedUser, MemoryLedger, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
@@ -207,6 +207,7 @@ impl S3 {
             upload: routed.parameters.get("uploadId").map(text),
         };
         let (framing, length) = authenticated.framing(&parts.headers, &declared)?;
+        let user = authenticated.principal.user.clone();
         let call = Call {
             s3: self,
             principal: authenticated.principal,
@@ -226,7 +227,11 @@ impl S3 {
             Ok(()) => crate::operation::serve(routed.operation, call).await,
             Err(error) => Err(error),
         };
-        answered.map_err(|error| error.about(&about))
+        let mut response = answered.map_err(|error| error.about(&about))?;
+        if !user.is_empty() {
+            response.extensions_mut().insert(LoggedUser(user));
+        }
+        Ok(response)
     }
 
     fn host_bucket(&self, parts: &Parts) -> Option<String> {

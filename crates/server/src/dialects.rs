@@ -10,11 +10,11 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use std::sync::Arc;
 use trestle_admin::Admin;
-use trestle_cdmi::Cdmi;
+use trestle_cdmi::{Cdmi, Witnessed};
 use trestle_core::RESERVED_BUCKET_NAMES;
 use trestle_http::{
     Body, Client, Described, Handler, Label, OpenApi, Operation, Problem, RequestBody,
-    check_expectations,
+    check_expectations, decode,
 };
 use trestle_rest::Rest;
 use trestle_s3::S3;
@@ -89,7 +89,48 @@ impl Dialects {
             || !path.starts_with("//v1/") && !RESERVED_BUCKET_NAMES.contains(&segment)
     }
 
+    /// Answers, and has CDMI's queues told what requests of other dialects do.
     async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
+        if self.cdmi.is_watched()
+            && let Some(witnessed) = self.witnessed(&request)
+        {
+            let answer = Box::pin(self.answered(request));
+            return self.cdmi.witness(witnessed, answer).await;
+        }
+        self.answered(request).await
+    }
+
+    /// The object or bucket that a request of another dialect than CDMI names in its path.
+    fn witnessed(&self, request: &Request<RequestBody>) -> Option<Witnessed> {
+        let client = request.extensions().get::<Client>();
+        let by_host = |client: &Client| {
+            self.swift.owns_host(&client.authority) || self.s3.names_bucket(client)
+        };
+        if client.is_some_and(by_host) {
+            return None;
+        }
+        let path = request.uri().path().strip_prefix('/')?;
+        let (first, below) = path.split_once('/').unwrap_or((path, ""));
+        let (account, place) = match first {
+            "rest" => (None, below),
+            "v1" | "v1.0" => below
+                .split_once('/')
+                .map(|(account, place)| (decode(account).ok(), place))?,
+            first if RESERVED_BUCKET_NAMES.contains(&first) => return None,
+            _ => (None, path),
+        };
+        let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
+        let bucket = decode(bucket).ok().filter(|bucket| !bucket.is_empty())?;
+        Some(Witnessed {
+            method: request.method().clone(),
+            account,
+            bucket,
+            key: decode(key).ok()?,
+            of_value: !key.is_empty() && of_value(request.uri().query().unwrap_or_default()),
+        })
+    }
+
+    async fn answered(&self, request: Request<RequestBody>) -> Response<Body> {
         if !self.is_s3(&request)
             && let Err(problem) = check_expectations(request.headers())
         {
@@ -144,6 +185,27 @@ impl Dialects {
 /// Whether it presents a token as only Swift's clients do.
 fn asks_swift(request: &Request<RequestBody>) -> bool {
     request.headers().contains_key("x-auth-token")
+}
+
+/// Whether a query leaves a read one of the object itself: signatures, versions and headers of the
+/// answer do.
+fn of_value(query: &str) -> bool {
+    let names = query.split('&').filter(|pair| !pair.is_empty());
+    names
+        .map(|pair| pair.split('=').next().unwrap_or_default())
+        .all(|name| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("x-amz-") || name.starts_with("response-") || {
+                [
+                    "versionid",
+                    "version-id",
+                    "temp_url_sig",
+                    "temp_url_expires",
+                    "x-id",
+                ]
+                .contains(&name.as_str())
+            }
+        })
 }
 
 /// Counts an answer among those of its dialect.

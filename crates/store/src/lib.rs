@@ -30,6 +30,7 @@ mod list;
 mod manifest;
 mod nouns;
 mod object_update;
+mod ownership;
 mod patch;
 mod peek;
 mod placement;

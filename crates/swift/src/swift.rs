@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_core::Timestamp;
 use trestle_host::Host;
-use trestle_http::{Body, Client, RequestBody, RequestId, incoming};
+use trestle_http::{Body, Client, LoggedUser, RequestBody, RequestId, incoming};
 use trestle_store::Store;
 
 /// Longest text that a client may add to a transaction id.
@@ -185,8 +185,14 @@ impl Swift {
             length: length.filter(|_| declared || !chunked).filter(|_| declared),
             stream: incoming(body).boxed(),
         };
+        let known = who.as_ref().ok().and_then(Option::as_ref);
+        let user = known.map(|who| who.principal.user.clone());
         let answered = self.authenticated(call.clone(), who, input).await;
-        Ok(crate::cors::annotate(&call, answered).await)
+        let mut response = crate::cors::annotate(&call, answered).await;
+        if let Some(user) = user.filter(|user| !user.is_empty()) {
+            response.extensions_mut().insert(LoggedUser(user));
+        }
+        Ok(response)
     }
 
     /// Nobody can be served in an account whose name has no known prefix.

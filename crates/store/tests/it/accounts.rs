@@ -149,3 +149,62 @@ async fn a_name_that_is_taken_or_not_global_is_local() {
     assert!(f.find(&name("free")).await.is_err());
     f.assert_sound().await;
 }
+
+#[tokio::test]
+async fn a_bucket_is_given_with_what_it_counts_for() {
+    let f = Fixture::new().await;
+    f.make_other().await;
+    f.put("k", &pattern(200_000, 1)).await.unwrap();
+    f.put("small", b"x").await.unwrap();
+    let to = Owner {
+        account: other(),
+        user: "other".to_owned(),
+        domain: None,
+    };
+    let delete = on_bucket(Action::DeleteBucket, "b");
+    let grants = [delete.clone(), on_account(Action::WriteAccount)];
+    assert_eq!(
+        kind(f.store.give_bucket(&grants[..1], &name("b"), &to).await),
+        ErrorKind::Forbidden
+    );
+    let given = f.store.give_bucket(&grants, &name("b"), &to).await.unwrap();
+    assert_eq!(given.owner, to);
+    assert_eq!(f.account_usage().await, AccountUsage::default());
+    let grant = on_account(Action::ReadAccount);
+    let (_, usage) = f.store.account(&grant, &other()).await.unwrap();
+    assert_eq!((usage.buckets, usage.objects, usage.bytes), (1, 2, 200_001));
+    f.assert_sound().await;
+    // What is written later is the new account's.
+    f.put("later", b"xy").await.unwrap();
+    f.delete("k").await.unwrap();
+    let (_, usage) = f.store.account(&grant, &other()).await.unwrap();
+    assert_eq!((usage.objects, usage.bytes), (2, 3));
+    let update = UpdateObject {
+        bucket: name("b"),
+        key: key("small"),
+        version: VersionRef::Current,
+        precondition: Precondition::none(),
+        tag_of: tag,
+    };
+    let delete = on_object(Action::DeleteObject, "b", "small");
+    let before = f.head("small").await.unwrap();
+    let object = f.store.give_object(&delete, &update, &to).await.unwrap();
+    assert_eq!((object.owner, object.id), (to, before.id));
+    assert_ne!(f.head("small").await.unwrap().revision(), before.revision());
+    let none = UpdateObject {
+        key: key("none"),
+        ..update
+    };
+    let delete = on_object(Action::DeleteObject, "b", "none");
+    let missing = f.store.give_object(&delete, &none, &object_owner()).await;
+    assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Object));
+    f.assert_sound().await;
+}
+
+fn object_owner() -> Owner {
+    Owner {
+        account: account(),
+        user: "root".to_owned(),
+        domain: None,
+    }
+}

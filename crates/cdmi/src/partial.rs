@@ -1,0 +1,509 @@
+//! Uploads in pieces that have an id in common (the extension for partial uploads), over plain HTTP.
+//!
+//! The pieces of an upload are kept apart, as one object of the dialect's own books, until what its
+//! requests wait for is there; then they become the value of their object, or ranges of it. A piece is
+//! there before it counts, so whoever completes an upload finds all of it. What nothing was added to
+//! for a day is gone.
+
+use crate::books::tag_of;
+use crate::call::Call;
+use crate::content::{encryption_of, hash_of};
+use crate::data::CREATING;
+use crate::fault::{Answered, Fault};
+use crate::multipart::ContentRange;
+use crate::node::{Leaf, document, is_missing};
+use crate::render::bare;
+use crate::show::CONTENT_TYPE;
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+use trestle_access::{Action, Resource};
+use trestle_core::{
+    BucketName, Error, ErrorKind, Key, Precondition, ResolvedRange, Result, Timestamp,
+};
+use trestle_http::Body;
+use trestle_store::{
+    BodyChecks, CopyObject, DeleteObject, History, Object, ObjectProperties, Offset, PatchObject,
+    ReadObject, Source, UpdateObject, VersionRef,
+};
+
+/// How long an upload is kept that nothing is added to.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most pieces of an upload.
+pub(crate) const PIECES_MAX: usize = 1_000;
+/// Longest id, in bytes.
+const ID_BYTES_MAX: usize = 255;
+
+/// What completes an upload, if a piece does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Until {
+    /// So many pieces.
+    Count(usize),
+    /// All bytes from the first to the last of these.
+    Range(u64, u64),
+}
+
+/// What a request says of the upload that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upload {
+    id: String,
+    until: Option<Until>,
+    replace: Option<bool>,
+}
+
+impl Upload {
+    /// Reads the header; none when it names no upload.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>> {
+        let mut parts = text.split(';').map(str::trim);
+        let Some(id) = parts
+            .next()
+            .and_then(|part| part.strip_prefix("upload-id="))
+        else {
+            return Ok(None);
+        };
+        let malformed = || Error::invalid("X-CDMI-Partial is not understood");
+        if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(malformed());
+        }
+        let mut upload = Upload {
+            id: id.to_owned(),
+            until: None,
+            replace: None,
+        };
+        for part in parts {
+            let (name, value) = part.split_once('=').ok_or_else(malformed)?;
+            match (name.trim(), value.trim()) {
+                ("count", value) if upload.until.is_none() => {
+                    let count = value.parse().map_err(|_| malformed())?;
+                    if count == 0 || count > PIECES_MAX {
+                        return Err(Error::invalid(format!(
+                            "an upload has 1 to {PIECES_MAX} pieces"
+                        )));
+                    }
+                    upload.until = Some(Until::Count(count));
+                }
+                ("range", value) if upload.until.is_none() => {
+                    let ContentRange { first, last, .. } = ContentRange::parse(value)?;
+                    upload.until = Some(Until::Range(first, last));
+                }
+                ("replace", "true") if upload.replace.is_none() => upload.replace = Some(true),
+                ("replace", "false") if upload.replace.is_none() => upload.replace = Some(false),
+                _ => return Err(malformed()),
+            }
+        }
+        Ok(Some(upload))
+    }
+}
+
+/// What is there of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct State {
+    until: Option<Until>,
+    replace: Option<bool>,
+    /// The first and the last byte of each piece, in order.
+    pieces: Vec<(u64, u64)>,
+    /// Of the value, when a piece said it.
+    mimetype: Option<String>,
+    encoding: Option<String>,
+}
+
+impl State {
+    fn of(properties: &ObjectProperties) -> Result<Self> {
+        match properties.documents.get(document::UPLOAD) {
+            None => Ok(State::default()),
+            Some(text) => serde_json::from_str(text)
+                .map_err(|_| Error::corrupt("the state of an upload cannot be decoded")),
+        }
+    }
+
+    fn keep(&self, properties: &mut ObjectProperties) -> Result<()> {
+        let text = serde_json::to_string(self).map_err(|error| {
+            Error::new(ErrorKind::Internal, "an upload cannot be written").with_source(error)
+        })?;
+        properties
+            .documents
+            .insert(document::UPLOAD.to_owned(), text);
+        Ok(())
+    }
+
+    /// What completes the upload is said once, by whichever request.
+    fn take_conditions(&mut self, upload: &Upload) -> Result<()> {
+        let differs = upload.until.is_some() && self.until.is_some() && upload.until != self.until
+            || upload.replace.is_some() && self.replace.is_some() && upload.replace != self.replace;
+        if differs {
+            return Err(Error::invalid(
+                "another condition was given for this upload before",
+            ));
+        }
+        self.until = self.until.or(upload.until);
+        self.replace = self.replace.or(upload.replace);
+        Ok(())
+    }
+
+    /// Adds a piece, which may take the place of the same one.
+    fn add(&mut self, piece: (u64, u64)) -> Result<()> {
+        if self.pieces.contains(&piece) {
+            return Ok(());
+        }
+        if self
+            .pieces
+            .iter()
+            .any(|(first, last)| piece.0 <= *last && *first <= piece.1)
+        {
+            return Err(Error::invalid("the piece overlaps another one"));
+        }
+        let most = match self.until {
+            Some(Until::Count(count)) => count,
+            _ => PIECES_MAX,
+        };
+        if self.pieces.len() >= most {
+            return Err(Error::invalid(format!(
+                "an upload has {most} pieces at most"
+            )));
+        }
+        self.pieces.push(piece);
+        self.pieces.sort_unstable();
+        Ok(())
+    }
+
+    /// Whether what was waited for is there.
+    fn is_complete(&self) -> bool {
+        match self.until {
+            None => false,
+            Some(Until::Count(count)) => self.pieces.len() == count,
+            Some(Until::Range(first, last)) => {
+                let mut next = first;
+                for (from, to) in &self.pieces {
+                    if *from <= next && next <= *to {
+                        next = to.saturating_add(1);
+                    }
+                }
+                next > last
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The upload that this request belongs to, if any.
+    pub(crate) fn upload(&self) -> Result<Option<Upload>> {
+        let mut values = self.headers.get_all("x-cdmi-partial").iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => match value.to_str() {
+                Ok(text) => Upload::parse(text.trim()),
+                Err(_) => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// When an upload is gone that nothing is added to.
+    fn ends(&self) -> Timestamp {
+        let micros = u64::try_from(TIMEOUT.as_micros()).unwrap_or(u64::MAX);
+        Timestamp(self.cdmi.store.now().0.saturating_add(micros))
+    }
+
+    fn uploads_bucket(&self) -> Result<BucketName> {
+        BucketName::hidden(&self.cdmi.root_account, "uploads")
+    }
+
+    /// Takes a piece of an object's value; the last one completes the upload.
+    pub(crate) async fn upload_piece(
+        &self,
+        leaf: &Leaf,
+        upload: &Upload,
+        (range, bytes): (Option<ContentRange>, Bytes),
+    ) -> Answered {
+        self.grant(Action::WriteObject, leaf.resource()).await?;
+        let bucket = self.uploads_bucket()?;
+        self.make_hidden(&bucket).await?;
+        let mut hash = Sha256::new();
+        hash.update(upload.id.as_bytes());
+        let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let key = Key::parse(format!("{}-{hash}", leaf.object.id.0))?;
+        let piece = match range {
+            Some(range) => Some((range.first, range.last)),
+            None if bytes.is_empty() => None,
+            None => Some((0, bytes.len() as u64 - 1)),
+        };
+        let now = match self.look(&bucket, &key).await? {
+            Some(object) => State::of(&object.properties())?,
+            None => State::default(),
+        };
+        let mut next = now.clone();
+        next.take_conditions(upload)?;
+        if let Some(piece) = piece {
+            next.add(piece)?;
+        }
+        let first = piece.map_or(0, |(first, _)| first);
+        self.keep_piece((&bucket, &key), (first, bytes), &now)
+            .await?;
+        let state = self.count_piece((&bucket, &key), upload, piece).await?;
+        let finished = piece.is_none() && (state.until.is_none() || state.is_complete());
+        if piece.is_none() && !finished {
+            return Err(Fault::bad("the upload is not complete"));
+        }
+        if !finished && !state.is_complete() {
+            return Ok(bare(StatusCode::ACCEPTED));
+        }
+        self.complete(leaf, (&bucket, &key), &state).boxed().await
+    }
+
+    /// Puts a piece where it belongs.
+    async fn keep_piece(
+        &self,
+        (bucket, key): (&BucketName, &Key),
+        (at, bytes): (u64, Bytes),
+        state: &State,
+    ) -> Answered<()> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.cdmi.own_grant(Action::WriteObject, resource).await?;
+        let mut properties = ObjectProperties {
+            expires: Some(self.ends()),
+            ..ObjectProperties::default()
+        };
+        state.keep(&mut properties)?;
+        let patch = PatchObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            precondition: Precondition::none(),
+            tag_of,
+            at: Offset::At(at),
+            checks: BodyChecks::default(),
+            create: Some(properties),
+        };
+        let body = futures::stream::iter([Ok(bytes)]);
+        self.cdmi.store.patch(&grant, patch, body).boxed().await?;
+        Ok(())
+    }
+
+    /// Counts a piece that is there.
+    async fn count_piece(
+        &self,
+        (bucket, key): (&BucketName, &Key),
+        upload: &Upload,
+        piece: Option<(u64, u64)>,
+    ) -> Answered<State> {
+        let mut of_value = ObjectProperties::default();
+        self.describe_value(&mut of_value, true);
+        let expires = self.ends();
+        let change = |properties: &mut ObjectProperties| -> Result<()> {
+            let mut state = State::of(properties)?;
+            state.take_conditions(upload)?;
+            if let Some(piece) = piece {
+                state.add(piece)?;
+                let mimetype = of_value.representation.get(CONTENT_TYPE).cloned();
+                let encoding = of_value.documents.get(document::ENCODING).cloned();
+                state.mimetype = mimetype.or(state.mimetype.take());
+                state.encoding = encoding.or(state.encoding.take());
+            }
+            properties.expires = Some(expires);
+            state.keep(properties)
+        };
+        let update = UpdateObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version: VersionRef::Current,
+            precondition: Precondition::none(),
+            tag_of,
+        };
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let own = &self.cdmi;
+        let grants = [
+            own.own_grant(Action::WriteObjectMetadata, resource.clone())
+                .await?,
+            own.own_grant(Action::WriteObjectDocument, resource).await?,
+        ];
+        let object = own.store.update_object(&grants, &update, &change).await?;
+        Ok(State::of(&object.properties())?)
+    }
+
+    /// Makes the pieces the value of their object, or ranges of it.
+    async fn complete(
+        &self,
+        leaf: &Leaf,
+        (bucket, key): (&BucketName, &Key),
+        state: &State,
+    ) -> Answered {
+        let creating = leaf
+            .object
+            .documents
+            .get(document::STATUS)
+            .map(String::as_str);
+        let new = creating == Some(CREATING);
+        let mut properties = leaf.object.properties();
+        properties.documents.remove(document::STATUS);
+        if let Some(mimetype) = &state.mimetype {
+            let name = CONTENT_TYPE.to_owned();
+            properties.representation.insert(name, mimetype.clone());
+        }
+        if let Some(encoding) = &state.encoding {
+            let name = document::ENCODING.to_owned();
+            properties.documents.insert(name, encoding.clone());
+        }
+        match new || state.replace == Some(true) {
+            true => self.take_whole(leaf, (bucket, key), &properties).await?,
+            false => {
+                let mut ranges = Vec::new();
+                for (first, last) in &state.pieces {
+                    let range = (*first, last.saturating_add(1));
+                    ranges.push((*first, self.piece_of(bucket, key, range).await?));
+                }
+                self.patch(leaf, properties, ranges).await?;
+            }
+        }
+        self.forget_upload(bucket, key).await?;
+        let status = match new {
+            true => StatusCode::CREATED,
+            false => StatusCode::NO_CONTENT,
+        };
+        let response: Response<Body> = bare(status);
+        Ok(response)
+    }
+
+    async fn take_whole(
+        &self,
+        leaf: &Leaf,
+        (bucket, key): (&BucketName, &Key),
+        properties: &ObjectProperties,
+    ) -> Answered<()> {
+        crate::protect::check(&leaf.object, self.cdmi.store.now())?;
+        let place = self.place_of(leaf, Precondition::none()).await?;
+        let effective = place.effective(&properties.metadata);
+        let at = (&place.bucket, &place.key);
+        self.keep_version(at, &effective, false).await?;
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let read = self.cdmi.own_grant(Action::ReadObject, resource).await?;
+        let write = self.grant(Action::WriteObject, leaf.resource()).await?;
+        let copy = CopyObject {
+            encrypt: encryption_of(&effective),
+            source: Source {
+                key_of_client: None,
+                itself: false,
+                bucket: bucket.clone(),
+                key: key.clone(),
+                version: VersionRef::Current,
+                precondition: Precondition::none(),
+                tag_of,
+                range: None,
+            },
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            precondition: Precondition::none(),
+            tag_of,
+            checksum: hash_of(&effective),
+        };
+        let made = |_: &Object| -> Result<ObjectProperties> { Ok(properties.clone()) };
+        let store = &self.cdmi.store;
+        store.copy(&read, &write, copy, &made).boxed().await?;
+        self.version_of_updated(leaf).await
+    }
+
+    /// The bytes of a piece, from one offset to before another.
+    async fn piece_of(
+        &self,
+        bucket: &BucketName,
+        key: &Key,
+        (start, end): (u64, u64),
+    ) -> Answered<Bytes> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.cdmi.own_grant(Action::ReadObject, resource).await?;
+        let read = ReadObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version: VersionRef::Current,
+        };
+        let reader = self.cdmi.store.open_object(&grant, &read).await?;
+        crate::content::collect(reader, ResolvedRange { start, end }).await
+    }
+
+    async fn forget_upload(&self, bucket: &BucketName, key: &Key) -> Answered<()> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.cdmi.own_grant(Action::DeleteObject, resource).await?;
+        let mut delete =
+            DeleteObject::current(bucket.clone(), key.clone(), Precondition::none(), tag_of);
+        delete.history = History::Erase;
+        match self.cdmi.store.delete(&[grant], delete).await {
+            Err(error) if is_missing(&error) => Ok(()),
+            deleted => {
+                deleted?;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_name_uploads_and_what_completes_them() {
+        let parse = |text: &str| Upload::parse(text).unwrap().unwrap();
+        let upload = parse("upload-id=87; count=2; replace=true");
+        assert_eq!(
+            (upload.until, upload.replace),
+            (Some(Until::Count(2)), Some(true))
+        );
+        assert_eq!(
+            parse("upload-id=a;range=0-49").until,
+            Some(Until::Range(0, 49))
+        );
+        assert_eq!(parse("upload-id=a").until, None);
+        assert_eq!(Upload::parse("true").unwrap(), None);
+        for bad in [
+            "upload-id=",
+            "upload-id=a b",
+            "upload-id=a;count=0",
+            "upload-id=a;count=1;range=0-1",
+            "upload-id=a;range=2-1",
+            "upload-id=a;replace=perhaps",
+            "upload-id=a;other=1",
+            "upload-id=a;",
+        ] {
+            assert!(Upload::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_upload_is_complete_when_its_condition_holds() {
+        let upload = |text: &str| Upload::parse(text).unwrap().unwrap();
+        let mut state = State::default();
+        state
+            .take_conditions(&upload("upload-id=a;range=0-9"))
+            .unwrap();
+        state.add((5, 9)).unwrap();
+        state.add((5, 9)).unwrap();
+        assert!(!state.is_complete());
+        assert!(state.add((4, 5)).is_err());
+        state.add((0, 4)).unwrap();
+        assert!(state.is_complete());
+        assert!(
+            state
+                .take_conditions(&upload("upload-id=a;count=2"))
+                .is_err()
+        );
+        state
+            .take_conditions(&upload("upload-id=a;replace=true"))
+            .unwrap();
+        assert!(
+            state
+                .take_conditions(&upload("upload-id=a;replace=false"))
+                .is_err()
+        );
+        let mut state = State::default();
+        state
+            .take_conditions(&upload("upload-id=a;count=2"))
+            .unwrap();
+        state.add((10, 10)).unwrap();
+        state.add((3, 4)).unwrap();
+        assert!(state.is_complete());
+        assert!(state.add((0, 0)).is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! Giving what there is to another owner: a bucket with what it counts for, and single objects.
+//!
+//! Nothing else of them changes. Who may is who may delete them where they are; a bucket's new
+//! account must be one that they may change, too.
+
+use crate::account::find_account;
+use crate::feed::{Event, EventKind};
+use crate::layer::Hold;
+use crate::nouns::{Bucket, Object, UpdateObject};
+use crate::placement::Changes;
+use crate::read::attached;
+use crate::record::{BucketRecord, ObjectRecord, Record};
+use crate::row_key::{self, Count};
+use crate::store::{self, ATTEMPTS_MAX, Store};
+use bytes::Bytes;
+use trestle_access::{Action, Grant, Resource};
+use trestle_core::{BucketName, Error, ErrorKind, Noun, Owner, Result};
+use trestle_engine::{Body, Commit, Expectation, MetaRead, Urgency, Write};
+
+/// What an account counts of its buckets' contents.
+const CONTENTS: [Count; 4] = [
+    Count::Objects,
+    Count::Bytes,
+    Count::Versions,
+    Count::VersionBytes,
+];
+
+impl Store {
+    /// Gives a bucket to another account, in one commit; what is in it keeps its owners.
+    ///
+    /// The grants: `DeleteBucket` on the bucket, `WriteAccount` on the account.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
+    /// a bucket whose name is its account's own; `InvalidState` for one with snapshots; `Forbidden`,
+    /// of a closed account too; `Conflict`.
+    pub async fn give_bucket(
+        &self,
+        grants: &[Grant],
+        name: &BucketName,
+        to: &Owner,
+    ) -> Result<Bucket> {
+        let (of, account) = (
+            Resource::Bucket(name.clone()),
+            Resource::Account(to.account.clone()),
+        );
+        let delete = store::granted(grants, &[Action::DeleteBucket], &of)?;
+        let write = store::granted(grants, &[Action::WriteAccount], &account)?;
+        if name.account().is_some() {
+            let message = "a bucket whose name is its account's own stays there";
+            return Err(Error::invalid(message));
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let found = store::find_bucket(&*read, name).await?;
+            if found.bucket.snapshots.live > 0 {
+                let message = "the bucket has snapshots: delete them first";
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+            let receiving = find_account(&*read, &to.account).await?;
+            if receiving.account.properties.closed {
+                let message = format!("account {} is closed", to.account);
+                return Err(Error::new(ErrorKind::Forbidden, message));
+            }
+            let mut expectations = found.expectations();
+            expectations.push(receiving.expectation());
+            expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
+            expectations.push(self.confirm(&*read, write, None, None).await?);
+            expectations.dedup();
+            let mut bucket = found.bucket.clone();
+            let from = std::mem::replace(&mut bucket.owner, to.clone()).account;
+            let id = Bytes::copy_from_slice(bucket.id.0.as_bytes());
+            let mut writes = vec![put(
+                row_key::bucket(bucket.id),
+                BucketRecord::new(&bucket)?.to_value()?,
+            )];
+            if from != to.account {
+                let listed = row_key::account_bucket(&to.account, name);
+                if read.get(&listed).await?.is_some() {
+                    return Err(Error::new(
+                        ErrorKind::AlreadyExists(Noun::Bucket),
+                        format!("account {} has a bucket {name}", to.account),
+                    ));
+                }
+                let key = row_key::account_bucket(&from, name);
+                writes.push(Write::Delete { key });
+                writes.push(put(listed.clone(), id));
+                expectations.push(Expectation::Absent(listed));
+                let counted = counted(&*read, &bucket, &mut expectations).await?;
+                for (count, delta) in counted {
+                    for (account, delta) in [(&from, -delta), (&to.account, delta)] {
+                        let key = row_key::account_counter(account, count);
+                        writes.push(Write::Add { key, delta });
+                    }
+                }
+            }
+            drop(read);
+            let commit = Commit {
+                expectations,
+                writes,
+                ..Commit::default()
+            };
+            if self.try_commit(commit).await? {
+                return Ok(bucket);
+            }
+        }
+        Err(store::conflict())
+    }
+
+    /// Gives the current version of an object to another owner.
+    ///
+    /// The grant: `DeleteObject` on it.
+    ///
+    /// # Errors
+    /// `NotFound`; `PreconditionFailed`; `Forbidden`; `Conflict`.
+    pub async fn give_object(
+        &self,
+        grant: &Grant,
+        update: &UpdateObject,
+        to: &Owner,
+    ) -> Result<Object> {
+        let resource = Resource::Object(update.bucket.clone(), update.key.clone());
+        store::require(grant, Action::DeleteObject, &resource)?;
+        let mut hold = Hold::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let read = self.snapshot().await?;
+            let bucket = store::find_bucket(&*read, &update.bucket).await?;
+            let found = self
+                .find_live(&*read, &bucket, &update.key, update.version)
+                .await;
+            let current = found.as_ref().ok();
+            let confirmed = self.confirm(&*read, grant, Some(&bucket), current).await?;
+            store::check_precondition(&update.precondition, update.tag_of, current)?;
+            let found = found?;
+            let mut object = found.object.clone();
+            if object.owner == *to {
+                return Ok(object);
+            }
+            object.owner = to.clone();
+            object.change = object.change.saturating_add(1);
+            let mut changes = Changes::expecting(bucket.expectations());
+            changes.expectations.push(found.expectation());
+            changes.expectations.push(confirmed);
+            let body = attached(self, &found).await?.map(Body::Attached);
+            let value = ObjectRecord::new(&object)?.to_value()?;
+            changes.put(found.row.clone(), value, body);
+            let name = &bucket.bucket.name;
+            changes
+                .events
+                .push(Event::of(EventKind::Updated, name, &object));
+            drop(read);
+            let urgency = Urgency::Normal;
+            if changes.commit(self, &bucket, &mut hold, urgency).await? {
+                return Ok(object);
+            }
+        }
+        Err(store::conflict())
+    }
+}
+
+fn put(key: Bytes, value: Bytes) -> Write {
+    Write::Put {
+        key,
+        value,
+        body: None,
+    }
+}
+
+/// What a bucket counts for in its account, which a commit must still find so.
+async fn counted(
+    read: &dyn MetaRead,
+    bucket: &Bucket,
+    expectations: &mut Vec<Expectation>,
+) -> Result<Vec<(Count, i64)>> {
+    let mut counted = vec![(Count::Buckets, 1)];
+    for count in CONTENTS {
+        let key = row_key::bucket_counter(bucket.id, count);
+        let value = store::counter(read, &key).await?;
+        expectations.push(match read.get(&key).await? {
+            Some(row) => Expectation::Revision(key, row.revision),
+            None => Expectation::Absent(key),
+        });
+        if value > 0 {
+            let value = i64::try_from(value)
+                .map_err(|_| Error::corrupt("a counter is larger than it can be"))?;
+            counted.push((count, value));
+        }
+    }
+    Ok(counted)
+}
