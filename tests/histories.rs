@@ -3,12 +3,16 @@
 //!
 //! Each value is written once, at once or as an upload in pieces, and may be copied and moved to other
 //! keys. The answer to a read has to be one value whole, each entity tag has to stand for one, and a
-//! listing has to show one moment.
+//! listing has to show one moment. Transactions change several keys at once; what a snapshot holds was
+//! there at one moment of its making, and stays. In one history of three the keys hold volumes.
+
+mod together;
 
 use crate::ledger::Broken;
-use crate::linear::{self, Action, KEYS, Operation, Outcome};
+use crate::linear::{self, Action, KEYS, Operation, Outcome, Part};
 use crate::tree::noise;
 use crate::{Client, Launch, Random, Server};
+use serde_json::json;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,11 +60,21 @@ pub struct Tally {
     pub uploads: u64,
     /// Uploads that were given up.
     pub given_up: u64,
+    /// Transactions that were done.
+    pub transactions: u64,
+    /// Snapshots that were made and read.
+    pub snapshots: u64,
+    /// Clones that were made.
+    pub clones: u64,
+    /// Changes of volumes in place.
+    pub volume_writes: u64,
     /// Time that the checks took.
     pub checking: Duration,
 }
 
 const SIZES: [usize; 8] = [20, 20, 20, 100, 100, 5_000, 140_000, 300_000];
+/// Of volumes: three blocks.
+const VOLUME_BYTES: usize = 3 * 4096;
 /// No history takes longer to be killed.
 const KILL_WITHIN: u64 = 400;
 
@@ -113,7 +127,24 @@ struct History {
     tags: Mutex<Tags>,
     uploads: AtomicU64,
     given_up: AtomicU64,
+    /// Its keys hold volumes.
+    volumes: bool,
+    /// Names of snapshots, and what each holds; none when it is not known that it was made.
+    snapshots: Mutex<Vec<Snapshot>>,
+    clones: AtomicU64,
+    volume_writes: AtomicU64,
     broken: Mutex<Option<Broken>>,
+}
+
+/// A snapshot that was asked for.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    client: u64,
+    key: usize,
+    name: String,
+    call: u64,
+    /// Absent when there was no answer.
+    value: Option<u64>,
 }
 
 /// The entity tags that an answer tells.
@@ -168,11 +199,17 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn body(value: u64, size: usize) -> Vec<u8> {
     let mut bytes = format!("{value} {size}\n").into_bytes();
     bytes.extend_from_slice(&noise(value, size));
+    if size == VOLUME_BYTES {
+        bytes.truncate(size);
+    }
     bytes
 }
 
-/// The value whose bytes these are.
+/// The value whose bytes these are: 0 of a volume that was never written, or made zero.
 fn value_of(bytes: &[u8]) -> Option<u64> {
+    if bytes.len() == VOLUME_BYTES && bytes.iter().all(|byte| *byte == 0) {
+        return Some(0);
+    }
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let (value, size) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     let (value, size) = (value.parse().ok()?, size.parse().ok()?);
@@ -192,6 +229,10 @@ impl History {
             tags: Mutex::default(),
             uploads: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
+            volumes: number % 3 == 1,
+            snapshots: Mutex::default(),
+            clones: AtomicU64::new(0),
+            volume_writes: AtomicU64::new(0),
             broken: Mutex::default(),
         }
     }
@@ -243,13 +284,28 @@ impl History {
         let mut random = Random::new(self.seed ^ (client << 40));
         for _ in 0..self.requests {
             let key = random.below(KEYS as u64) as usize;
+            let what = self.choose(key, &mut random);
             let asked = Asked {
                 client,
                 key,
-                action: self.choose(key, &mut random),
-                size: random.one_of(&SIZES),
-                in_pieces: random.once_in(4),
+                action: what.action(),
+                size: match self.volumes {
+                    true => VOLUME_BYTES,
+                    false => random.one_of(&SIZES),
+                },
+                in_pieces: random.once_in(4) && !self.volumes,
+                clones: matches!(what, What::Clone(_)),
             };
+            if let What::Snapshot = what {
+                match self.snapshot(&mut connection, &asked) {
+                    Ok(true) => continue,
+                    Ok(false) => return,
+                    Err(broken) => {
+                        locked(&self.broken).get_or_insert(broken);
+                        return;
+                    }
+                }
+            }
             match self.ask(&mut connection, &asked, &mut random) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -261,33 +317,63 @@ impl History {
         }
     }
 
-    fn choose(&self, key: usize, random: &mut Random) -> Action {
+    fn choose(&self, key: usize, random: &mut Random) -> What {
         let value = self.values.fetch_add(1, Ordering::Relaxed);
-        let other = (key + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
+        let target = (key + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
         let create = random.once_in(3);
-        match random.below(24) {
-            0..=7 => Action::Read,
-            8 => Action::List,
-            9..=12 => Action::Put(value),
-            13..=15 => Action::Create(value),
-            16..=17 => Action::Delete,
-            18..=19 => Action::Copy {
-                target: other,
-                stamp: value,
-                create,
+        let copy = |create| Action::Copy {
+            target,
+            stamp: value,
+            create,
+        };
+        let replace = || match locked(&self.tags).newest.get(&key) {
+            Some(from) => Action::Replace {
+                from: *from,
+                to: value,
             },
-            20 => Action::Move {
-                target: other,
-                create,
-            },
-            _ => match locked(&self.tags).newest.get(&key) {
-                Some(from) => Action::Replace {
-                    from: *from,
-                    to: value,
-                },
-                None => Action::Create(value),
-            },
+            None if self.volumes => Action::Make(value),
+            None => Action::Create(value),
+        };
+        What::Ask(match (self.volumes, random.below(32)) {
+            (_, 0..=8) => Action::Read,
+            (_, 9) => Action::List,
+            (_, 10) => Action::Move { target, create },
+            (_, 11..=12) => Action::Delete,
+            (_, 13) => return What::Clone(copy(true)),
+            (_, 14..=15) => return What::Snapshot,
+            (_, 16..=18) => self.transaction(value, random),
+            (_, 19..=21) => replace(),
+            (true, 22..=24) => Action::Make(value),
+            (true, 25..=28) => Action::Write(value),
+            (true, 29) => Action::Zero(value),
+            (true, 30) => copy(create),
+            (true, _) => Action::Put(value),
+            (false, 22..=25) => Action::Put(value),
+            (false, 26..=28) => Action::Create(value),
+            (false, _) => copy(create),
+        })
+    }
+
+    /// A transaction on some of the keys; the values after `first` are taken for it.
+    fn transaction(&self, first: u64, random: &mut Random) -> Action {
+        let mut parts = [Part::None; KEYS];
+        let value = || self.values.fetch_add(1, Ordering::Relaxed);
+        for (key, part) in parts.iter_mut().enumerate() {
+            let newest = locked(&self.tags).newest.get(&key).copied();
+            *part = match (random.below(12), newest) {
+                (0 | 1, _) => Part::Put(value()),
+                (2, _) => Part::Create(value()),
+                (3, Some(from)) => Part::Replace { from, to: value() },
+                (4, _) => Part::Delete,
+                (5, _) => Part::Absent,
+                (6 | 7, Some(stamp)) => Part::Is(stamp),
+                _ => Part::None,
+            };
         }
+        if parts == [Part::None; KEYS] {
+            parts[random.below(KEYS as u64) as usize] = Part::Put(first);
+        }
+        Action::Transact(parts)
     }
 
     fn record(&self, (asked, call): (&Asked, u64), outcome: Outcome, told: Told) {
@@ -316,6 +402,8 @@ impl History {
     ) -> Result<bool, Broken> {
         let mut target = match asked.action {
             Action::List => format!("/rest/b/?prefix=history/{}/", self.number),
+            Action::Transact(_) => "/-/transactions".to_owned(),
+            _ if asked.clones => "/-/clones".to_owned(),
             _ => self.target(asked.key),
         };
         let request = self.request(asked);
@@ -375,21 +463,31 @@ impl History {
                 tagged()?;
                 self.record((asked, call), Outcome::Done, Told::Nothing);
             }
+            (Action::Transact(parts), 200) => {
+                self.transacted(&parts, &answer.body)?;
+                self.record((asked, call), Outcome::Done, Told::Nothing);
+            }
             (Action::Copy { target, stamp, .. }, 201 | 204) => {
+                self.clones
+                    .fetch_add(u64::from(asked.clones), Ordering::Relaxed);
                 locked(&self.tags).of_write(target, stamp, &tagged()?)?;
                 self.record((asked, call), Outcome::Done, Told::Nothing);
             }
             (_, 200 | 201 | 204) => {
                 let stamp = request.value.unwrap_or_default();
                 locked(&self.tags).of_write(asked.key, stamp, &tagged()?)?;
-                self.uploads
-                    .fetch_add(u64::from(method == "PATCH"), Ordering::Relaxed);
+                let (volumes, uploads) = (&self.volume_writes, &self.uploads);
+                let counted = if self.volumes { volumes } else { uploads };
+                counted.fetch_add(u64::from(method == "PATCH"), Ordering::Relaxed);
                 self.record((asked, call), Outcome::Done, Told::Nothing);
             }
             // It says that nothing has happened.
             (_, 409) => {}
             (_, 500..) => self.record((asked, call), Outcome::Unknown, Told::Nothing),
-            (_, status) => return Err(format!("{method} {target}: answered {status}")),
+            (_, status) => {
+                let text = answer.text();
+                return Err(format!("{method} {target}: answered {status} {text}"));
+            }
         }
         Ok(true)
     }
@@ -400,6 +498,9 @@ impl History {
         let mut tags: [Option<String>; KEYS] = Default::default();
         for item in page["items"].as_array()? {
             let key = item["key"].as_str()?.rsplit_once('/')?.1;
+            if key.contains('@') {
+                continue;
+            }
             let tag = item["etag"].as_str()?;
             *tags.get_mut(key.parse::<usize>().ok()?)? = Some(format!("\"{tag}\""));
         }
@@ -413,23 +514,52 @@ impl History {
             let destination = ("destination", self.target(target));
             std::iter::once(destination).chain(overwrite).collect()
         };
+        let whole = || ("content-range", format!("bytes 0-{}/*", VOLUME_BYTES - 1));
+        let volume = || ("content-type", VOLUME.to_owned());
+        let json_type = || ("content-type", "application/json".to_owned());
+        let mut sent = None;
         let (method, headers, value) = match asked.action {
             Action::Read | Action::List => ("GET", Vec::new(), None),
             Action::Put(value) => ("PUT", Vec::new(), Some(value)),
             Action::Create(value) => ("PUT", vec![("if-none-match", "*".to_owned())], Some(value)),
             Action::Replace { from, to } => {
-                let tag = tag(from).unwrap_or_default();
-                ("PUT", vec![("if-match", tag)], Some(to))
+                let held = ("if-match", tag(from).unwrap_or_default());
+                match self.volumes {
+                    true => ("PATCH", vec![held, whole()], Some(to)),
+                    false => ("PUT", vec![held], Some(to)),
+                }
             }
             Action::Delete => ("DELETE", Vec::new(), None),
+            Action::Copy { target, .. } if asked.clones => {
+                let key = |key| format!("history/{}/{key}", self.number);
+                let (from, to) = (key(asked.key), key(target));
+                sent = Some(json!({"bucket": "b", "key": from, "to_key": to}).to_string());
+                ("POST", vec![json_type()], None)
+            }
             Action::Copy { target, create, .. } => ("COPY", place(target, create), None),
             Action::Move { target, create } => ("MOVE", place(target, create), None),
+            Action::Make(stamp) => {
+                sent = Some(json!({ "size": VOLUME_BYTES }).to_string());
+                let headers = vec![volume(), ("if-none-match", "*".to_owned())];
+                ("PUT", headers, Some(stamp))
+            }
+            Action::Write(value) => ("PATCH", vec![whole()], Some(value)),
+            Action::Zero(stamp) => {
+                let verb = json!({"verb": "zeroes", "offset": 0, "length": VOLUME_BYTES});
+                sent = Some(verb.to_string());
+                ("POST", vec![volume()], Some(stamp))
+            }
+            Action::Transact(parts) => {
+                sent = Some(self.verbs(&parts, asked.size.min(VOLUME_BYTES)).to_string());
+                ("POST", vec![json_type()], None)
+            }
         };
+        let of_value = || value.map_or_else(Vec::new, |value| body(value, asked.size));
         Sent {
             method,
             headers,
             value,
-            body: value.map_or_else(Vec::new, |value| body(value, asked.size)),
+            body: sent.map_or_else(of_value, String::into_bytes),
         }
     }
 
@@ -486,6 +616,7 @@ impl History {
                 action: Action::Read,
                 size: 0,
                 in_pieces: false,
+                clones: false,
             };
             if !self.ask(&mut connection, &asked, &mut Random::new(0))? {
                 return Err("the server is gone".to_owned());
@@ -494,6 +625,8 @@ impl History {
         if let Some(broken) = locked(&self.broken).take() {
             return Err(format!("history {}: {broken}", self.number));
         }
+        let snapshots = self.judge_snapshots(&mut connection);
+        tally.snapshots += snapshots.map_err(|b| format!("history {}: {b}", self.number))?;
         let recorded = self.resolved();
         let count = |wanted: &dyn Fn(&Operation) -> bool| {
             recorded.iter().filter(|other| wanted(other)).count() as u64
@@ -507,6 +640,11 @@ impl History {
         });
         tally.uploads += self.uploads.load(Ordering::Relaxed);
         tally.given_up += self.given_up.load(Ordering::Relaxed);
+        tally.clones += self.clones.load(Ordering::Relaxed);
+        tally.volume_writes += self.volume_writes.load(Ordering::Relaxed);
+        tally.transactions += count(&|other| {
+            matches!(other.action, Action::Transact(_)) && other.outcome == Outcome::Done
+        });
         let began = Instant::now();
         let checked = linear::check(&recorded);
         tally.checking += began.elapsed();
@@ -549,6 +687,25 @@ struct Asked {
     size: usize,
     /// As an upload, if it is a write.
     in_pieces: bool,
+    /// As a clone, if it is a copy.
+    clones: bool,
+}
+
+/// What a client does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Ask(Action),
+    Clone(Action),
+    Snapshot,
+}
+
+impl What {
+    fn action(self) -> Action {
+        match self {
+            What::Ask(action) | What::Clone(action) => action,
+            What::Snapshot => Action::Read,
+        }
+    }
 }
 
 /// A request.
@@ -567,6 +724,8 @@ enum Begun {
     Broken(Broken),
 }
 
+/// The type of what says something of a volume.
+const VOLUME: &str = "application/vnd.trestle.volume+json";
 const OFFSET_STREAM: &str = "application/offset+octet-stream";
 
 fn resumable() -> [(&'static str, String); 1] {

@@ -59,6 +59,64 @@ pub enum Action {
         /// Only if nothing is there.
         create: bool,
     },
+    /// Make a volume, of zeros, if nothing is there.
+    Make(u64),
+    /// Put this over what is there.
+    Write(u64),
+    /// Make zeros of what is there.
+    Zero(u64),
+    /// All of these at once, or none.
+    Transact([Part; KEYS]),
+}
+
+/// What a transaction does to one key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing.
+    #[default]
+    None,
+    /// As [`Action::Put`].
+    Put(u64),
+    /// As [`Action::Create`].
+    Create(u64),
+    /// As [`Action::Replace`].
+    Replace {
+        /// What is expected.
+        from: u64,
+        /// What takes its place.
+        to: u64,
+    },
+    /// As [`Action::Delete`].
+    Delete,
+    /// Nothing may be there.
+    Absent,
+    /// What this request put has to be there.
+    Is(u64),
+}
+
+impl Part {
+    /// What a key holds afterwards; none when the part does not hold.
+    fn done(self, here: Option<Held>) -> Option<Option<Held>> {
+        match self {
+            Part::None => Some(here),
+            Part::Put(value) => Some(Some(Held::new(value))),
+            Part::Create(value) => here.is_none().then(|| Some(Held::new(value))),
+            Part::Replace { from, to } => here
+                .filter(|here| here.stamp == from)
+                .map(|_| Some(Held::new(to))),
+            Part::Delete => here.map(|_| None),
+            Part::Absent => here.is_none().then_some(None),
+            Part::Is(stamp) => here.filter(|here| here.stamp == stamp).map(Some),
+        }
+    }
+}
+
+impl Held {
+    /// A value where its own request put it.
+    fn new(value: u64) -> Self {
+        let stamp = value;
+        Held { value, stamp }
+    }
 }
 
 impl Action {
@@ -66,16 +124,24 @@ impl Action {
     pub fn needs_something(&self) -> bool {
         matches!(
             self,
-            Action::Delete | Action::Copy { .. } | Action::Move { .. }
+            Action::Delete
+                | Action::Copy { .. }
+                | Action::Move { .. }
+                | Action::Write(_)
+                | Action::Zero(_)
+                | Action::Transact(_)
         )
     }
 
     /// Whether it fails where something, or something else, is.
     pub fn has_condition(&self) -> bool {
         match self {
-            Action::Create(_) | Action::Replace { .. } => true,
+            Action::Create(_) | Action::Replace { .. } | Action::Make(_) | Action::Transact(_) => {
+                true
+            }
             Action::Copy { create, .. } | Action::Move { create, .. } => *create,
             Action::Read | Action::List | Action::Put(_) | Action::Delete => false,
+            Action::Write(_) | Action::Zero(_) => false,
         }
     }
 
@@ -83,6 +149,11 @@ impl Action {
     fn keys(&self, key: usize) -> u32 {
         match self {
             Action::List => (1 << KEYS) - 1,
+            Action::Transact(parts) => {
+                let keys = parts.iter().zip(0..KEYS);
+                let keys = keys.filter(|(part, _)| **part != Part::None);
+                keys.fold(0, |all, (_, key)| all | 1 << key)
+            }
             Action::Copy { target, .. } | Action::Move { target, .. } => 1 << target | 1 << key,
             _ => 1 << key,
         }
@@ -161,10 +232,7 @@ fn done(state: &State, operation: &Operation) -> Option<State> {
     let key = operation.key;
     let mut to = *state;
     let here = state.get(key).copied().flatten();
-    let new = |value| {
-        let stamp = value;
-        Some(Held { value, stamp })
-    };
+    let new = |value| Some(Held::new(value));
     match operation.action {
         Action::Read | Action::List => {}
         Action::Put(value) => to[key] = new(value),
@@ -178,6 +246,22 @@ fn done(state: &State, operation: &Operation) -> Option<State> {
         Action::Delete => {
             here?;
             to[key] = None;
+        }
+        Action::Write(value) => {
+            here?;
+            to[key] = new(value);
+        }
+        Action::Zero(stamp) => {
+            here?;
+            to[key] = Some(Held { value: 0, stamp });
+        }
+        Action::Make(stamp) => {
+            to[key] = here.is_none().then_some(Some(Held { value: 0, stamp }))?;
+        }
+        Action::Transact(parts) => {
+            for (key, part) in parts.into_iter().enumerate() {
+                to[key] = part.done(to[key])?;
+            }
         }
         Action::Copy {
             target,
@@ -253,7 +337,8 @@ pub fn check(operations: &[Operation]) -> Result<(), Stuck> {
     let mut parts: [usize; KEYS] = std::array::from_fn(|key| key);
     for operation in operations {
         let keys = operation.action.keys(operation.key);
-        let part = parts[operation.key];
+        // One of its own keys: a transaction may be of others than the one it was asked for.
+        let part = parts[(keys.trailing_zeros() as usize).min(KEYS - 1)];
         for key in (0..KEYS).filter(|key| keys >> key & 1 == 1) {
             let other = parts[key];
             let joined = parts.iter_mut().filter(|part| **part == other);
@@ -261,7 +346,10 @@ pub fn check(operations: &[Operation]) -> Result<(), Stuck> {
         }
     }
     for part in 0..KEYS {
-        let of_part = operations.iter().filter(|o| parts[o.key] == part);
+        let first = |o: &Operation| o.action.keys(o.key).trailing_zeros() as usize;
+        let of_part = operations
+            .iter()
+            .filter(|o| parts[first(o).min(KEYS - 1)] == part);
         check_part(of_part.copied().collect())?;
     }
     Ok(())
@@ -581,6 +669,55 @@ mod tests {
         }
         let after = operation(30, 31, List, Outcome::Listed(one));
         assert!(check(&[first, second, after]).is_err());
+    }
+
+    #[test]
+    fn a_transaction_is_done_whole_or_not_at_all() {
+        use Action::{Put, Read, Transact};
+        use Outcome::{Done, Missing, Refused, Unknown};
+        let at = |key, operation: Operation| Operation { key, ..operation };
+        let found = |value| Outcome::Found(value, Some(value));
+        let two = Transact([Part::Put(1), Part::Put(2), Part::None, Part::None]);
+        let sees = |first, second| {
+            [
+                operation(20, 21, Read, first),
+                at(1, operation(22, 23, Read, second)),
+            ]
+        };
+        let with = |outcome, seen: [Operation; 2]| {
+            let mut history = vec![operation(0, 10, two, outcome)];
+            history.extend(seen);
+            check(&history)
+        };
+        assert!(with(Done, sees(found(1), found(2))).is_ok());
+        assert!(with(Unknown, sees(found(1), found(2))).is_ok());
+        assert!(with(Unknown, sees(Missing, Missing)).is_ok());
+        // Half of it.
+        for outcome in [Done, Unknown] {
+            assert!(with(outcome, sees(found(1), Missing)).is_err());
+            assert!(with(outcome, sees(Missing, found(2))).is_err());
+        }
+        // Each of two looks that the other's key is free, and takes its own: one has to be refused.
+        let (first, second) = (
+            Transact([Part::Put(1), Part::Absent, Part::None, Part::None]),
+            Transact([Part::Absent, Part::Put(2), Part::None, Part::None]),
+        );
+        let skewed = |outcome| {
+            check(&[
+                operation(0, 10, first, Done),
+                operation(0, 10, second, outcome),
+            ])
+        };
+        assert!(skewed(Refused).is_ok());
+        assert!(skewed(Done).is_err());
+        // One that is refused changes nothing.
+        let is = Transact([Part::Is(7), Part::None, Part::Delete, Part::Put(9)]);
+        let before = at(2, operation(0, 1, Put(5), Done));
+        let refused = operation(2, 3, is, Refused);
+        let kept = at(2, operation(4, 5, Read, found(5)));
+        assert!(check(&[before, refused, kept]).is_ok());
+        let gone = at(2, operation(4, 5, Read, Missing));
+        assert!(check(&[before, refused, gone]).is_err());
     }
 
     #[test]

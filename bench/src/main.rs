@@ -7,6 +7,7 @@
 mod access;
 mod arguments;
 mod bare;
+mod blocks;
 mod clients;
 mod disk;
 mod installs;
@@ -31,7 +32,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "usage: cargo xtask mainjob [--tree DIR] [--clients N]
        cargo xtask bench [--seconds N] [--rounds N] [--keys N] [--log LEVEL]
-                         [--only put,get,list,copy,parts,disk,mixed,access]
+                         [--only put,get,list,copy,parts,disk,mixed,access,volume,snapshots,tx]
        cargo xtask bench --only peers|swift-peers [--peer NAME=URL,USER,SECRET]...
                          [--seconds N] [--rounds N] [--keys N] [--mib N] [--cells put,get,...]
        cargo xtask clients --all [--only SCRIPT,...] [--write yes]
@@ -86,6 +87,15 @@ fn bench(arguments: &Arguments) -> Result<()> {
     }
     if wants("mixed") {
         mixed::run(arguments)?;
+    }
+    if wants("volume") {
+        blocks::volume(arguments)?;
+    }
+    if wants("snapshots") {
+        blocks::snapshots(arguments)?;
+    }
+    if wants("tx") {
+        blocks::transactions(arguments)?;
     }
     if wants("access") {
         access::run(arguments)?;

@@ -84,7 +84,8 @@ pub(crate) fn histories(arguments: &Arguments) -> Result<()> {
         format!(
             "{seconds:.0} s, {} histories, {} of them killed, {} requests, {} of them open, {} \
              conditions that did not hold, {} copies and moves, {} uploads completed and {} given \
-             up, {:.1} s of checking",
+             up, {} transactions, {} snapshots, {} clones, {} writes into volumes, \
+             {:.1} s of checking",
             tally.histories,
             tally.kills,
             tally.requests,
@@ -93,6 +94,10 @@ pub(crate) fn histories(arguments: &Arguments) -> Result<()> {
             tally.joined,
             tally.uploads,
             tally.given_up,
+            tally.transactions,
+            tally.snapshots,
+            tally.clones,
+            tally.volume_writes,
             tally.checking.as_secs_f64()
         )
     };

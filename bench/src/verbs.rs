@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 /// One write of a large object.
 const PIECE: u64 = 64 * MIB;
 
-fn expect(response: Response, status: &[u16], what: &str) -> Result<Response> {
+pub(crate) fn expect(response: Response, status: &[u16], what: &str) -> Result<Response> {
     if status.contains(&response.status) {
         return Ok(response);
     }
@@ -29,13 +29,30 @@ fn timed(client: &mut Client, method: &str, target: &str, headers: &[(&str, &str
 }
 
 /// Writes an object of so many bytes; a sparse one has bytes at its end alone.
-fn make(client: &mut Client, target: &str, length: u64, sparse: bool) -> Result<()> {
+fn put(client: &mut Client, target: &str, length: u64, sparse: bool) -> Result<()> {
     let first = if sparse { 1 } else { length.min(PIECE) };
     let body = noise(length, usize::try_from(first)?);
     expect(client.send("PUT", target, &[], &body)?, &[201, 204], "PUT")?;
-    let mut at = if sparse { length - 1 } else { first };
+    match sparse {
+        true => make(client, target, (length, true), PIECE),
+        false => fill(client, target, (first, length), PIECE),
+    }
+}
+
+/// Writes into what is there: all of its bytes, or its last one.
+pub(crate) fn make(
+    client: &mut Client,
+    target: &str,
+    (length, sparse): (u64, bool),
+    piece: u64,
+) -> Result<()> {
+    let first = if sparse { length - 1 } else { 0 };
+    fill(client, target, (first, length), piece)
+}
+
+fn fill(client: &mut Client, target: &str, (mut at, length): (u64, u64), piece: u64) -> Result<()> {
     while at < length {
-        let end = length.min(at + PIECE);
+        let end = length.min(at + piece);
         let range = format!("bytes {at}-{}/*", end - 1);
         let body = noise(at, usize::try_from(end - at)?);
         let headers = [("content-range", range.as_str())];
@@ -66,7 +83,7 @@ pub(crate) fn copies(arguments: &Arguments) -> Result<()> {
         ("100 GiB, sparse", (100 * 1024 * MIB) >> shift, true),
     ] {
         let source = format!("/rest/b/{length}");
-        make(&mut client, &source, length, sparse)?;
+        put(&mut client, &source, length, sparse)?;
         let place = |number: u64| format!("{source}/copy/{number}");
         let mut copies = Vec::new();
         let mut moves = Vec::new();

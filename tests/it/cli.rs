@@ -7,7 +7,7 @@ use std::time::Duration;
 use trestle_tests::server::{PASSWORD, USER, binary};
 use trestle_tests::tree;
 
-fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
+pub(crate) fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command
         .args(arguments)
@@ -21,12 +21,12 @@ fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(fixture: &Fixture, arguments: &[&str]) -> Output {
+pub(crate) fn run(fixture: &Fixture, arguments: &[&str]) -> Output {
     command(fixture, arguments).output().unwrap()
 }
 
 /// What a command that succeeds says.
-fn said(fixture: &Fixture, arguments: &[&str]) -> String {
+pub(crate) fn said(fixture: &Fixture, arguments: &[&str]) -> String {
     let output = run(fixture, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}");

@@ -43,6 +43,8 @@ fn histories_are_linearizable() {
     assert!(tally.kills > 0 && tally.refused > 0, "{tally:?}");
     assert!(tally.requests > 500 && tally.joined > 0, "{tally:?}");
     assert!(tally.uploads > 0 && tally.given_up > 0, "{tally:?}");
+    assert!(tally.transactions > 0 && tally.snapshots > 0, "{tally:?}");
+    assert!(tally.clones > 0 && tally.volume_writes > 0, "{tally:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod cdmi_standard;
 mod cdmi_versions;
 mod cdmi_watch;
 mod cli;
+mod cli_blocks;
 mod clients;
 mod dialects;
 mod faults;

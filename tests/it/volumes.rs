@@ -1,5 +1,6 @@
 //! Volumes over REST, and as the other dialects see them.
 
+use crate::dialects::{Dialect, Spoken};
 use crate::{Fixture, assert_problem, json, put, send};
 use trestle_tests::{Client, Response};
 
@@ -132,4 +133,150 @@ fn snapshots_and_clones_are_made_by_reference_and_read_by_name() {
     let read = client.send("GET", "/rest/b/v@s1", &first, b"").unwrap();
     assert_eq!(read.body, b"one");
     assert_eq!(send(client, "DELETE", "/rest/b/v@s1").status, 204);
+}
+
+/// A pair of headers as [`Spoken`] takes it.
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// S3, Swift and CDMI read a volume as an object, and refuse what would put other bytes in its place.
+#[test]
+fn every_dialect_reads_a_volume_and_none_replaces_it() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    ask(client, "PUT", "/rest/b/v", "{\"size\":10000}");
+    let headers = [("content-range", "bytes 5000-5003/*")];
+    client
+        .send("PATCH", "/rest/b/v", &headers, b"data")
+        .unwrap();
+    put(client, "/rest/b/o", b"other bytes");
+    let mut whole = vec![0; 10_000];
+    whole[5000..5004].copy_from_slice(b"data");
+    let mut spoken = Spoken::new(&fixture);
+    for dialect in Dialect::ALL {
+        let read = spoken.send(dialect, "GET", "b/v", vec![], b"");
+        assert_eq!(read.status, 200, "{dialect:?}: {}", read.text());
+        assert!(read.body == whole, "{dialect:?}");
+        let range = vec![header("range", "bytes=4999-5004")];
+        let part = spoken.send(dialect, "GET", "b/v", range, b"");
+        assert_eq!(part.status, 206, "{dialect:?}");
+        assert_eq!(part.body, b"\0data\0", "{dialect:?}");
+        let put = spoken.send(dialect, "PUT", "b/v", vec![], b"replaced");
+        assert_eq!(put.status, 409, "{dialect:?} PUT: {}", put.text());
+        let copied = spoken.copy(dialect, "b", "o", "v");
+        assert_eq!(copied.status, 409, "{dialect:?} copy: {}", copied.text());
+        let taken = spoken.copy(dialect, "b", "v", &format!("copy-{dialect:?}"));
+        let created = [200, 201, 202].contains(&taken.status);
+        assert!(created, "{dialect:?}: {} {}", taken.status, taken.text());
+        let copy = send(client, "GET", &format!("/rest/b/copy-{dialect:?}"));
+        assert!(copy.body == whole, "{dialect:?}");
+        assert!(copy.header("trestle-kind").is_none(), "{dialect:?}");
+    }
+    // S3's entity tag is new with each write, so that no cache keeps former bytes.
+    let tag = |spoken: &mut Spoken, dialect| {
+        let head = spoken.send(dialect, "HEAD", "b/v", vec![], b"");
+        head.header("etag").unwrap()
+    };
+    for dialect in [Dialect::S3, Dialect::Swift] {
+        let before = tag(&mut spoken, dialect);
+        let headers = [("content-range", "bytes 0-0/*")];
+        client.send("PATCH", "/rest/b/v", &headers, b"x").unwrap();
+        assert_ne!(tag(&mut spoken, dialect), before, "{dialect:?}");
+        let stale = vec![header("if-none-match", &before)];
+        let read = spoken.send(dialect, "GET", "b/v", stale, b"");
+        assert_eq!(read.status, 200, "{dialect:?}");
+    }
+    // An upload in parts cannot be completed over it.
+    let begun = spoken.send(Dialect::S3, "POST", "b/v?uploads=", vec![], b"");
+    let text = begun.text();
+    if begun.status == 200 {
+        let id = text.split("<UploadId>").nth(1).unwrap();
+        let id = id.split('<').next().unwrap();
+        let target = format!("b/v?partNumber=1&uploadId={id}");
+        let part = spoken.send(Dialect::S3, "PUT", &target, vec![], b"part");
+        let etag = part.header("etag").unwrap();
+        let document = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+             </CompleteMultipartUpload>"
+        );
+        let target = format!("b/v?uploadId={id}");
+        let done = spoken.send(Dialect::S3, "POST", &target, vec![], document.as_bytes());
+        assert_eq!(done.status, 409, "{}", done.text());
+    } else {
+        assert_eq!(begun.status, 409, "{text}");
+    }
+    assert!(send(client, "GET", "/rest/b/v").body[1..] == whole[1..]);
+    let deleted = spoken.send(Dialect::S3, "DELETE", "b/v", vec![], b"");
+    assert_eq!(deleted.status, 204);
+    assert_problem(&send(client, "GET", "/rest/b/v"), 404);
+}
+
+/// Writes of one volume that come together are each done, and each tells a tag of its own.
+#[test]
+fn writes_at_once_are_all_done_and_told_apart() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    ask(client, "PUT", "/rest/b/v", "{\"size\":1048576}");
+    const EACH: u64 = 40;
+    let written: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..8u64)
+            .map(|writer| {
+                let mut client = fixture.client();
+                scope.spawn(move || {
+                    let one = |number: u64| {
+                        // Neighbours share blocks.
+                        let at = (number * 8 + writer) * 100;
+                        let range = format!("bytes {at}-{}/*", at + 99);
+                        let headers = [("content-range", range.as_str())];
+                        let body = [writer as u8 + 1; 100];
+                        let answer = client.send("PATCH", "/rest/b/v", &headers, &body).unwrap();
+                        assert_eq!(answer.status, 204, "{}", answer.text());
+                        answer.header("etag").unwrap()
+                    };
+                    (0..EACH).map(one).collect()
+                })
+            })
+            .collect();
+        running.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let mut tags: Vec<String> = written.concat();
+    let count = tags.len();
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), count);
+    let now = send(client, "HEAD", "/rest/b/v").header("etag").unwrap();
+    assert!(tags.contains(&now));
+    let read = send(client, "GET", "/rest/b/v").body;
+    for (at, piece) in read.chunks(100).take(EACH as usize * 8).enumerate() {
+        assert_eq!(piece, [at as u8 % 8 + 1; 100], "{at}");
+    }
+}
+
+/// Two who write on the condition that nobody else has: one of them is refused, also when both come at
+/// once.
+#[test]
+fn of_two_conditional_writes_one_is_refused() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    ask(client, "PUT", "/rest/b/v", "{\"size\":8192}");
+    for round in 0..20u8 {
+        let tag = send(client, "HEAD", "/rest/b/v").header("etag").unwrap();
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let one = |first: u64| {
+                let (mut client, tag) = (fixture.client(), tag.clone());
+                move || {
+                    let range = format!("bytes {first}-{first}/*");
+                    let headers = [("content-range", range.as_str()), ("if-match", &tag)];
+                    let answer = client.send("PATCH", "/rest/b/v", &headers, &[round]);
+                    answer.unwrap().status
+                }
+            };
+            let running = [scope.spawn(one(0)), scope.spawn(one(5000))];
+            running.map(|one| one.join().unwrap()).to_vec()
+        });
+        let mut sorted = statuses.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [204, 412], "{statuses:?}");
+    }
 }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::File;
 
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
@@ -277,7 +278,7 @@ impl Index {
         // A run that was killed after a failed sync left a length that is not durable. redb takes
         // the length that it finds for durable, and writes there.
         let length = file.len()?;
-        if length > 0 {
+        if length > 0 && !canary::active(Canary::TrustIndexLength) {
             file.set_len(length)?;
             let synced = file.sync_data();
             synced.map_err(|error| sync_failed("the index", error))?;

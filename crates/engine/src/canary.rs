@@ -42,6 +42,14 @@ pub enum Canary {
     FreeUnderReaders,
     /// Changes a content in place while somebody reads it.
     ChangeUnderReaders,
+    /// Takes the length of the index for durable.
+    TrustIndexLength,
+    /// Writes into blocks of a volume that its snapshots and clones share.
+    ChangeSharedVolumes,
+    /// Commits a transaction without expecting what its verbs found.
+    TransactBlindly,
+    /// Commits the first half of a transaction before the rest.
+    TransactInHalves,
 }
 
 impl Canary {
@@ -63,14 +71,24 @@ impl Canary {
         Canary::WipeInPlace,
         Canary::ReplayStaleGroups,
     ];
-    /// Those of the store.
+    /// Those of the store that readers meet.
     pub const STORE: [Canary; 2] = [Canary::FreeUnderReaders, Canary::ChangeUnderReaders];
+    /// One of the embedded engine that takes a failed sync, a kill and a loss of power.
+    pub const INDEX: [Canary; 1] = [Canary::TrustIndexLength];
+    /// Those of volumes, snapshots and transactions.
+    pub const BLOCKS: [Canary; 3] = [
+        Canary::ChangeSharedVolumes,
+        Canary::TransactBlindly,
+        Canary::TransactInHalves,
+    ];
 
     /// The one of that name, as it stands above.
     pub fn named(name: &str) -> Option<Canary> {
         Canary::ENGINE
             .into_iter()
             .chain(Canary::STORE)
+            .chain(Canary::INDEX)
+            .chain(Canary::BLOCKS)
             .find(|canary| format!("{canary:?}") == name)
     }
 }

@@ -6,11 +6,15 @@
 //! was under way may have happened or not; everything before it must be there.
 
 mod ask;
+mod ask_blocks;
 mod ask_contents;
+mod blocks;
 mod choose;
+mod choose_blocks;
 mod choose_contents;
 mod contents;
 mod joined;
+mod listing;
 mod operation;
 mod state;
 

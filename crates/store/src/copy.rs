@@ -49,7 +49,7 @@ impl Store {
             let otherwise = encrypt.as_ref().map(Encrypt::encryption) != source.object.encryption;
             if otherwise || source.is_joined() {
                 drop(read);
-                let Some(bytes) = taken.take_if(|taken| taken.version == source.object.version)
+                let Some(bytes) = taken.take_if(|taken| taken.of == source.object.bytes_since())
                 else {
                     // A read may wait for what is announced: not for this verb itself.
                     hold = Hold::default();

@@ -10,7 +10,9 @@ mod pieces;
 mod reader;
 mod release;
 
-pub(crate) use change::{Patch, REWRITTEN_ROW_BYTES_MAX, Run, change_in_place, replace};
+pub(crate) use change::{
+    Patch, REWRITTEN_ROW_BYTES_MAX, Replacement, Run, change_in_place, replace,
+};
 pub(crate) use pieces::{DEPTH_MAX, Piece, Walk, pieces};
 pub(crate) use reader::LayerReader;
 pub(crate) use release::{Hold, References};

@@ -273,8 +273,22 @@ impl Object {
         match self.digests.get(DigestAlgorithm::Md5) {
             Some(digest) => digest.hex(),
             // Unique, and new with each change of the bytes.
-            None => format!("{}-1", md5(self.version.to_string().as_bytes()).hex()),
+            None => {
+                let (version, change) = self.bytes_since();
+                let mut named = version.to_string();
+                if change > 0 {
+                    named.push_str(&format!("-{change}"));
+                }
+                format!("{}-1", md5(named.as_bytes()).hex())
+            }
         }
+    }
+
+    /// What is new with each change of the bytes: the version, and within one of a volume, which is
+    /// changed in place, how often it was changed.
+    pub(crate) fn bytes_since(&self) -> (VersionId, u64) {
+        let change = if self.is_volume() { self.change } else { 0 };
+        (self.version, change)
     }
 
     /// Size of its own bytes.

@@ -116,6 +116,10 @@ impl Store {
         let read = self.snapshot().await?;
         let slot = self.look_up_patched(&*read, grant, patch).await?;
         let current = slot.live(self);
+        if current.is_some_and(|current| current.object.is_volume()) {
+            let message = "the key came to hold a volume meanwhile";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let at = match received.length {
             0 => 0,
             _ => offset_of(patch, current)?,

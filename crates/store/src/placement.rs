@@ -186,7 +186,10 @@ impl Slot {
     ) -> Result<()> {
         let current = self.current.as_ref();
         let confirmed = store.confirm(read, grant, Some(&self.bucket), current);
-        self.confirmed.push(confirmed.await?);
+        let confirmed = confirmed.await?;
+        if !self.confirmed.contains(&confirmed) {
+            self.confirmed.push(confirmed);
+        }
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use trestle_engine::{Body, Urgency};
 
 /// The bytes of a source, taken in and encrypted as the copy is to be.
 pub(crate) struct Taken {
-    /// Of which version they are.
-    pub(crate) version: VersionId,
+    /// Of which bytes they are.
+    pub(crate) of: (VersionId, u64),
     received: Received,
     encryption: Option<Encryption>,
 }
@@ -83,13 +83,13 @@ impl Store {
         checksum: Option<DigestAlgorithm>,
         encrypt: Option<Encrypt>,
     ) -> Result<Taken> {
-        let (version, bytes) = self.open_source(grant, source).await?;
+        let (of, bytes) = self.open_source(grant, source).await?;
         let checks = BodyChecks {
             algorithms: checksum.into_iter().collect(),
             ..BodyChecks::default()
         };
         Ok(Taken {
-            version,
+            of,
             received: self.receive(&checks, encrypt.as_ref(), bytes).await?,
             encryption: encrypt.as_ref().map(Encrypt::encryption),
         })

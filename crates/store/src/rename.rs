@@ -42,8 +42,8 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let anew = self.to_reseal(&*read, grants, rename).await?;
-            if let Some((version, grant, encrypt)) = anew
-                && taken.as_ref().is_none_or(|taken| taken.version != version)
+            if let Some((of, grant, encrypt)) = anew
+                && taken.as_ref().is_none_or(|taken| taken.of != of)
             {
                 drop(read);
                 // A read may wait for what is announced: not for this verb itself.
@@ -74,14 +74,14 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// The version whose bytes have to be encrypted anew for the target's bucket, how, and the grant
+    /// Which bytes have to be encrypted anew for the target's bucket, how, and the grant
     /// to read them.
     async fn to_reseal(
         &self,
         read: &dyn MetaRead,
         grants: &[Grant],
         rename: &RenameObject,
-    ) -> Result<Option<(VersionId, Grant, Encrypt)>> {
+    ) -> Result<Option<((VersionId, u64), Grant, Encrypt)>> {
         let to = store::find_bucket(read, &rename.to_bucket).await?;
         if to.bucket.properties.encryption.is_none() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Store {
         };
         let mut decider = self.decider(read, delete.asked(), &from.bucket).await?;
         let readable = from.check_movable(read, &mut decider).await?;
-        Ok(Some((live.object.version, readable, encrypt)))
+        Ok(Some((live.object.bytes_since(), readable, encrypt)))
     }
 
     /// Works out the one commit of a rename; `taken` has the bytes as the target's bucket wants them
@@ -133,8 +133,8 @@ impl Store {
             return Err(missing(read, bucket, &rename.key).await?);
         };
         let needed = from.reseals(&to.bucket, &live.object).is_some();
-        let version = live.object.version;
-        let anew = taken.filter(|taken| needed && taken.version == version);
+        let of = live.object.bytes_since();
+        let anew = taken.filter(|taken| needed && taken.of == of);
         let created = to.live(self).is_none();
         let guard = Guard::at(self.host.clock.now());
         let cleared = to.clear(self, read, guard).await?;

@@ -118,7 +118,8 @@ pub(crate) struct Assembly {
 
 /// Digests that were taken by reading a source.
 pub(crate) struct Hashed {
-    version: VersionId,
+    /// Of which bytes they are.
+    of: (VersionId, u64),
     digests: Digests,
 }
 
@@ -257,7 +258,7 @@ impl Store {
                 hasher.update(bytes);
                 hasher.finish()
             }
-            (None, Some(hashed)) if hashed.version == source.object.version => {
+            (None, Some(hashed)) if hashed.of == source.object.bytes_since() => {
                 hashed.digests.clone()
             }
             (None, _) => return None,
@@ -278,18 +279,18 @@ impl Store {
         source: &Source,
         algorithms: &[DigestAlgorithm],
     ) -> Result<Hashed> {
-        let (version, mut bytes) = self.open_source(grant, source).await?;
+        let (of, mut bytes) = self.open_source(grant, source).await?;
         let mut hasher = Hasher::new(algorithms);
         while let Some(chunk) = bytes.next().await {
             hasher.update(&chunk?);
         }
         Ok(Hashed {
-            version,
+            of,
             digests: hasher.finish(),
         })
     }
 
-    /// The plain bytes of a source as it is now, and of which version they are.
+    /// The plain bytes of a source as it is now, and which they are.
     ///
     /// # Errors
     /// As a read.
@@ -297,7 +298,7 @@ impl Store {
         &self,
         grant: &Grant,
         source: &Source,
-    ) -> Result<(VersionId, BoxStream<'static, Result<Bytes>>)> {
+    ) -> Result<((VersionId, u64), BoxStream<'static, Result<Bytes>>)> {
         let read = ReadObject {
             bucket: source.bucket.clone(),
             key: source.key.clone(),
@@ -308,7 +309,7 @@ impl Store {
             false => self.open_object(grant, &read).await?,
         };
         let reader = reader.with_key(source.key_of_client.clone())?;
-        let version = reader.object().version;
+        let of = reader.object().bytes_since();
         let length = reader.length();
         let whole = ResolvedRange {
             start: 0,
@@ -320,6 +321,6 @@ impl Store {
             ObjectBytes::Whole(bytes) => stream::iter([Ok(bytes)]).boxed(),
             ObjectBytes::Stream(stream) => stream.boxed(),
         };
-        Ok((version, bytes))
+        Ok((of, bytes))
     }
 }

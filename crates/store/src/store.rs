@@ -10,6 +10,7 @@ use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::ring::Keys;
 use crate::row_key::{self, Count};
 use crate::snapshot::view;
+use crate::volume::Turns;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -47,6 +48,7 @@ pub struct Store {
     pub(crate) keys: Arc<Keys>,
     pub(crate) waiting: Waiting,
     pub(crate) hashing: Hashing,
+    pub(crate) turns: Turns,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
@@ -136,6 +138,7 @@ impl Store {
             host,
             waiting: Waiting::default(),
             hashing: Hashing::default(),
+            turns: Turns::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
             audit: Audit::default(),
@@ -451,12 +454,21 @@ pub(crate) fn check_precondition(
     tag_of: crate::TagOf,
     current: Option<&FoundObject>,
 ) -> Result<()> {
+    check_object(precondition, tag_of, current.map(|found| &found.object))
+}
+
+/// The same, of an object as it is about to be.
+pub(crate) fn check_object(
+    precondition: &Precondition,
+    tag_of: crate::TagOf,
+    current: Option<&Object>,
+) -> Result<()> {
     if precondition.is_none() {
         return Ok(());
     }
-    let validators = current.map(|found| Validators {
-        tag: tag_of(&found.object),
-        modified: found.object.modified,
+    let validators = current.map(|object| Validators {
+        tag: tag_of(object),
+        modified: object.modified,
     });
     match precondition.for_write(validators.as_ref()) {
         Verdict::Proceed => Ok(()),

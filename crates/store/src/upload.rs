@@ -4,6 +4,8 @@
 mod complete;
 mod part;
 
+pub(crate) use complete::check_order;
+
 use crate::bucket::check_limit;
 use crate::encryption::Encrypt;
 use crate::layer::Hold;

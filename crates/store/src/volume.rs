@@ -3,33 +3,35 @@
 //! A volume is a layer whose rows are blocks and holes. A write replaces the blocks that it touches
 //! and the object's record, in one commit; it makes no version, whatever its bucket keeps. What
 //! shares the layer (a snapshot, a clone, a reader in the middle of it) keeps what it has: the write
-//! then goes to a new layer, which refers to the former one for all that stays.
+//! then goes to a new layer, which refers to the former one for all that stays. Writes that arrive
+//! together share a commit.
 //!
 //! Nothing but these verbs makes a volume or puts anything in its place ([`Slot::install`]).
 
-use crate::layer::{
-    Hold, NewLayer, Piece, References, Run, Walk, extent_at, header, pieces, replace,
-};
+mod edit;
+mod together;
+
+pub(crate) use together::Turns;
+
+use crate::feed::{self, EventKind};
+use crate::layer::{Hold, NewLayer, Piece, References, Walk};
 use crate::nouns::{
-    Bucket, ChangeVolume, Content, CreateVolume, Object, Offset, PatchObject, PutOutcome,
-    VolumeChange,
+    ChangeVolume, Content, CreateVolume, Object, Offset, PatchObject, PutOutcome, VolumeChange,
 };
 use crate::object_update::check_properties;
 use crate::placement::{Draft, Slot};
 use crate::properties::Written;
 use crate::receive::{OBJECT_BYTES_MAX, incomplete};
-use crate::record::Source;
 use crate::row_key;
-use crate::snapshot::is_shown;
 use crate::store::{self, ATTEMPTS_MAX, FoundObject, Store};
 use bytes::{Bytes, BytesMut};
+use edit::Edit;
 use futures::{Stream, StreamExt};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     Digests, Error, ErrorKind, Hasher, LayerId, Noun, Precondition, ResolvedRange, Result,
 };
-use trestle_engine::canary::Canary;
-use trestle_engine::{Body, Expectation, MetaRead, Urgency, Write};
+use trestle_engine::{MetaRead, ScanItem, Urgency, Write};
 
 /// Size of a volume's blocks, in bytes.
 pub const VOLUME_BLOCK_BYTES: u64 = 4096;
@@ -39,25 +41,6 @@ pub const VOLUME_WRITE_BYTES_MAX: u64 = 8 << 20;
 const ROWS_MAX: usize = 8_000;
 /// How often a write lets readers go on before it no longer waits for them.
 const YIELDS_MAX: usize = 200;
-
-/// A change of the bytes of a volume.
-enum Edit {
-    /// These bytes from an offset on.
-    Bytes(u64, Bytes),
-    /// Zeros, and no blocks where whole ones become zeros.
-    Zeros(ResolvedRange),
-    /// Another size.
-    Size(u64),
-}
-
-/// What a change makes of a volume.
-struct Edited {
-    size: u64,
-    layer: LayerId,
-    writes: Vec<Write>,
-    expectations: Vec<Expectation>,
-    references: References,
-}
 
 impl Store {
     /// Makes a volume, all zeros, which takes no space yet. One of that size stays as it is.
@@ -163,7 +146,8 @@ impl Store {
             // Refused before any piece of it is done.
             let read = self.snapshot().await?;
             let slot = self.look_up_patched(&*read, grant, &patch).await?;
-            Edit::Zeros(range).changes(volume_of(&slot, self)?)?;
+            let size = volume_of(&slot, self)?.object.length();
+            Edit::Zeros(range).changes(size)?;
         }
         // What has very many rows becomes zeros piece by piece, before it is cut off.
         while let Some(end) = self.first_rows(grant, &patch, range).await? {
@@ -171,12 +155,12 @@ impl Store {
                 start: range.start,
                 end,
             };
-            self.edit_volume(grant, &patch, &Edit::Zeros(piece)).await?;
+            self.edit_volume(grant, &patch, Edit::Zeros(piece)).await?;
             patch.precondition = Precondition::none();
             range.start = end;
         }
         let edit = size.map_or(Edit::Zeros(range), Edit::Size);
-        self.edit_volume(grant, &patch, &edit).await
+        self.edit_volume(grant, &patch, edit).await
     }
 
     /// Where the first rows of a range end, when it has more than one commit changes; none otherwise.
@@ -260,47 +244,47 @@ impl Store {
             return Err(incomplete("the body is not as long as it was declared"));
         }
         patch.checks.check_digests(&hasher.finish())?;
-        let edit = Edit::Bytes(at, bytes.freeze());
-        self.edit_volume(grant, patch, &edit).await
+        self.write_in_turn(grant, patch, at, bytes.freeze()).await
     }
 
     async fn edit_volume(
         &self,
         grant: &Grant,
         patch: &PatchObject,
-        edit: &Edit,
+        edit: Edit,
     ) -> Result<PutOutcome> {
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let slot = self.look_up_patched(&*read, grant, patch).await?;
             let current = volume_of(&slot, self)?;
-            if !edit.changes(current)? {
+            if !edit.changes(current.object.length())? {
                 return Ok(PutOutcome {
                     object: current.object.clone(),
                     created: false,
                 });
             }
-            let edited = self.edit(&*read, (&slot.bucket.bucket, current), edit, &mut hold);
-            let edited = edited.await?;
-            let Some(edited) = edited else {
+            let (replacement, length) = self.replacement(&*read, current, edit).await?;
+            let replaced = (vec![replacement], length);
+            let of = (&slot.bucket.bucket, current);
+            let Some(edited) = self.lay(&*read, of, replaced, &mut hold).await? else {
                 continue;
             };
+            let told = self.told_before(&*read, current).await?;
             drop(read);
             let mut object = current.object.clone();
             object.change = object.change.saturating_add(1);
             object.modified = self.host.clock.now().after(object.modified);
-            object.content = Content::Volume {
-                length: edited.size,
-                layer: edited.layer,
-            };
+            let layer = edited.layer;
+            object.content = Content::Volume { length, layer };
             let mut changes = slot.rewrite(self, current, &object)?;
+            changes.writes.extend(told);
             changes.expectations.extend(edited.expectations);
             changes.writes.extend(edited.writes);
             changes.references = edited.references;
             let urgency = match edit {
                 Edit::Zeros(_) => Urgency::Freeing,
-                Edit::Bytes(..) | Edit::Size(_) => Urgency::Normal,
+                Edit::Size(_) => Urgency::Normal,
             };
             if changes
                 .commit(self, &slot.bucket, &mut hold, urgency)
@@ -315,232 +299,23 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// Works out what a change does to the layer; none when to look again.
-    async fn edit(
-        &self,
-        read: &dyn MetaRead,
-        (bucket, current): (&Bucket, &FoundObject),
-        edit: &Edit,
-        hold: &mut Hold,
-    ) -> Result<Option<Edited>> {
-        let missing = || Error::corrupt("a volume without a layer");
-        let of = current.object.layer().ok_or_else(missing)?;
-        let size = current.object.length();
-        let (header, row) = header(read, of).await?;
-        let mut edited = Edited {
-            size: match edit {
-                Edit::Size(size) => *size,
-                Edit::Bytes(..) | Edit::Zeros(_) => size,
-            },
-            layer: of,
-            writes: Vec::new(),
-            expectations: Vec::new(),
-            references: References::default(),
-        };
-        let (range, runs) = self.runs(read, current, edit).await?;
-        if header.references == 1 && !is_shown(read, bucket, current).await? {
-            if !self.announce(hold, [of.0].into()).await {
-                return Ok(None);
-            }
-            for _ in 0..YIELDS_MAX {
-                if !hold.is_pinned(of, Canary::ChangeUnderReaders) {
-                    break;
-                }
-                yield_now().await;
-            }
-            if !hold.is_pinned(of, Canary::ChangeUnderReaders) {
-                let resized = crate::record::LayerRecord {
-                    length: edited.size,
-                    ..header.clone()
-                };
-                let references = &mut edited.references;
-                let writes = replace(read, (of, &header), range, runs.clone(), references).await?;
-                if let Some(mut writes) = writes {
-                    if edited.size != size {
-                        writes.push(crate::layer::put_header(of, &resized)?);
-                    }
-                    let unchanged = Expectation::Revision(row_key::layer(of), row.revision);
-                    edited.expectations.push(unchanged);
-                    edited.references.change_in_place(of);
-                    edited.writes = writes;
-                    return Ok(Some(edited));
-                }
-            }
-        }
-        let mut layer = NewLayer::new(LayerId(self.host.id()));
-        let before = ResolvedRange {
-            start: 0,
-            end: range.start.min(size),
-        };
-        for piece in pieces(read, of, before).await? {
-            layer.piece(piece, &mut edited.references)?;
-        }
-        for run in runs {
-            match run.body {
-                Some(Body::Attached(bytes)) => layer.attached(bytes)?,
-                _ => layer.piece(Piece::hole(run.length), &mut edited.references)?,
-            }
-        }
-        let after = ResolvedRange {
-            start: range.end.min(size).min(edited.size),
-            end: size.min(edited.size),
-        };
-        for piece in pieces(read, of, after).await? {
-            layer.piece(piece, &mut edited.references)?;
-        }
-        edited.references.lose(of);
-        edited.layer = layer.id;
-        edited.writes = layer.finish()?;
-        Ok(Some(edited))
-    }
-
-    /// What comes in place of a range of the volume, widened to whole blocks.
-    async fn runs(
+    /// Takes what the feed tells of a volume's last write out of it, when that tells of nothing else:
+    /// the next write tells as much, and a volume may have very many of them.
+    async fn told_before(
         &self,
         read: &dyn MetaRead,
         current: &FoundObject,
-        edit: &Edit,
-    ) -> Result<(ResolvedRange, Vec<Run>)> {
-        let size = current.object.length();
-        let block_end = |at: u64| at.next_multiple_of(VOLUME_BLOCK_BYTES).min(size);
-        match edit {
-            Edit::Bytes(at, bytes) => {
-                let end = at + bytes.len() as u64;
-                let wide = ResolvedRange {
-                    start: at - at % VOLUME_BLOCK_BYTES,
-                    end: block_end(end),
-                };
-                let mut whole = BytesMut::new();
-                let left = self.bytes_of(read, Some(current), (wide.start, *at));
-                whole.extend_from_slice(&left.await?);
-                whole.extend_from_slice(bytes);
-                let right = self.bytes_of(read, Some(current), (end, wide.end));
-                whole.extend_from_slice(&right.await?);
-                let mut runs = Vec::new();
-                push_blocks(&mut runs, wide.start, whole.freeze());
-                Ok((wide, runs))
-            }
-            Edit::Zeros(range) => {
-                let inner = ResolvedRange {
-                    start: block_end(range.start),
-                    end: match range.end == size {
-                        true => size,
-                        false => range.end - range.end % VOLUME_BLOCK_BYTES,
-                    },
-                };
-                self.zero_runs(read, current, *range, inner).await
-            }
-            Edit::Size(new) if *new >= size => {
-                let hole = Run::hole(size, new - size);
-                Ok((
-                    ResolvedRange {
-                        start: size,
-                        end: *new,
-                    },
-                    vec![hole],
-                ))
-            }
-            Edit::Size(new) => {
-                let start = new - new % VOLUME_BLOCK_BYTES;
-                let last = self.bytes_of(read, Some(current), (start, *new)).await?;
-                let mut runs = Vec::new();
-                push_blocks(&mut runs, start, last);
-                Ok((ResolvedRange { start, end: size }, runs))
-            }
-        }
-    }
-
-    /// Zeros in `range`, whose whole blocks are `inner`: those become a hole, joined with the holes
-    /// beside it.
-    async fn zero_runs(
-        &self,
-        read: &dyn MetaRead,
-        current: &FoundObject,
-        range: ResolvedRange,
-        mut inner: ResolvedRange,
-    ) -> Result<(ResolvedRange, Vec<Run>)> {
-        let size = current.object.length();
-        let missing = || Error::corrupt("a volume without a layer");
-        let layer = current.object.layer().ok_or_else(missing)?;
-        if inner.start >= inner.end {
-            // Within a block or two.
-            let length = usize::try_from(range.len()).unwrap_or(usize::MAX);
-            let zeros = Bytes::from(vec![0; length]);
-            let edit = Edit::Bytes(range.start, zeros);
-            return Box::pin(self.runs(read, current, &edit)).await;
-        }
-        let mut wide = inner;
-        let mut runs = Vec::new();
-        if range.start < inner.start {
-            wide.start = inner.start - VOLUME_BLOCK_BYTES;
-            let kept = self.bytes_of(read, Some(current), (wide.start, range.start));
-            let mut block = BytesMut::from(&kept.await?[..]);
-            let length = usize::try_from(VOLUME_BLOCK_BYTES).unwrap_or(usize::MAX);
-            block.resize(length, 0);
-            push_blocks(&mut runs, wide.start, block.freeze());
-        } else if inner.start > 0 {
-            let (offset, extent, _) = extent_at(read, layer, inner.start - 1).await?;
-            if extent.source == Source::Hole {
-                inner.start = offset;
-                wide.start = offset;
-            }
-        }
-        let mut tail = Vec::new();
-        if inner.end < range.end {
-            wide.end = (inner.end + VOLUME_BLOCK_BYTES).min(size);
-            let kept = self.bytes_of(read, Some(current), (range.end, wide.end));
-            let zeros = usize::try_from(range.end - inner.end).unwrap_or(usize::MAX);
-            let mut block = BytesMut::zeroed(zeros);
-            block.extend_from_slice(&kept.await?);
-            push_blocks(&mut tail, inner.end, block.freeze());
-        } else if inner.end < size {
-            let (offset, extent, _) = extent_at(read, layer, inner.end).await?;
-            if extent.source == Source::Hole {
-                inner.end = offset + extent.length;
-                wide.end = inner.end;
-            }
-        }
-        runs.push(Run::hole(inner.start, inner.len()));
-        runs.extend(tail);
-        Ok((wide, runs))
-    }
-}
-
-impl Edit {
-    /// Whether it changes anything.
-    ///
-    /// # Errors
-    /// `RangeNotSatisfiable` for what reaches beyond the volume's end.
-    fn changes(&self, current: &FoundObject) -> Result<bool> {
-        let size = current.object.length();
-        let (end, empty) = match self {
-            Edit::Bytes(at, bytes) => (at.saturating_add(bytes.len() as u64), bytes.is_empty()),
-            Edit::Zeros(range) => (range.end, range.is_empty()),
-            Edit::Size(new) => return Ok(*new != size),
+    ) -> Result<Option<Write>> {
+        let key = row_key::feed_entry(current.revision);
+        let Some(row) = read.get(&key).await? else {
+            return Ok(None);
         };
-        if end > size {
-            let kind = ErrorKind::RangeNotSatisfiable { length: size };
-            return Err(Error::new(kind, format!("the volume ends at {size}")));
-        }
-        Ok(!empty)
-    }
-}
-
-/// The bytes from `offset` on as blocks.
-fn push_blocks(runs: &mut Vec<Run>, mut offset: u64, mut bytes: Bytes) {
-    while !bytes.is_empty() {
-        let block = bytes.split_to(
-            usize::try_from(VOLUME_BLOCK_BYTES)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len()),
-        );
-        let length = block.len() as u64;
-        runs.push(Run {
-            offset,
-            length,
-            body: Some(Body::Attached(block)),
+        let entry = feed::entry(ScanItem::Row(key.clone(), row))?;
+        let same = entry.events.iter().all(|event| {
+            let of_volume = event.object == Some(current.object.id);
+            of_volume && event.kind == EventKind::Written
         });
-        offset += length;
+        Ok(same.then_some(Write::Delete { key }))
     }
 }
 

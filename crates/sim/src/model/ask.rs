@@ -1,5 +1,6 @@
 //! Asking the store what the model was asked, and making its answers comparable.
 
+use super::ask_blocks;
 use super::ask_contents;
 use super::operation::{Condition, ListedVersions, Operation, Property, Which};
 use super::state::{Model, Stored};
@@ -30,13 +31,15 @@ pub(super) fn text_of(object: &Object) -> String {
         .retention
         .map(|r| (r.mode == RetentionMode::Compliance, r.until.0));
     format!(
-        "{} {} {kind} {metadata} {:?} {} {retention:?} {:?} {}",
+        "{} {} {kind} {metadata} {:?} {} {retention:?} {:?} {} {} {}",
         object.revision(),
         object.length(),
         object.tags.get("tag"),
         object.legal_hold,
         object.expires.map(|expires| expires.0),
         object.null_version,
+        object.is_volume(),
+        object.frozen,
     )
 }
 
@@ -84,6 +87,10 @@ pub(super) async fn ask(
         }
         Operation::Contents(made) => {
             let asked = ask_contents::ask(store, model, (bucket, key), made);
+            return Box::pin(asked).await;
+        }
+        Operation::Blocks(blocks) => {
+            let asked = ask_blocks::ask(store, model, (bucket, key), blocks);
             return Box::pin(asked).await;
         }
         Operation::Expire => {
@@ -331,33 +338,9 @@ async fn ask_object(
     let current = model.get(bucket.as_str());
     let current = current.and_then(|found| found.live(key.as_str(), now.0));
     match operation {
-        Operation::Put {
-            bytes,
-            kind,
-            metadata,
-            condition,
-            declared,
-            expires,
-        } => {
+        Operation::Put { bytes, .. } => {
             let grant = granted(Action::WriteObject)?;
-            let put = PutObject {
-                encrypt: None,
-                bucket,
-                key,
-                precondition: precondition(*condition, current),
-                tag_of: Object::revision,
-                properties: ObjectProperties {
-                    representation: [("kind".to_owned(), kind.clone())].into(),
-                    metadata: metadata.clone(),
-                    expires: expires.map(|after| Timestamp(now.0 + after)),
-                    ..ObjectProperties::default()
-                },
-                checks: BodyChecks {
-                    declared_length: (bytes.len() as u64).checked_add_signed(*declared),
-                    ..BodyChecks::default()
-                },
-                checksum: None,
-            };
+            let put = put_of((bucket, key), operation, (current, now))?;
             let chunks: Vec<Result<Bytes>> = bytes
                 .chunks(50_000)
                 .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
@@ -421,6 +404,84 @@ async fn ask_object(
     }
 }
 
+/// A write as the store takes it, without its bytes.
+pub(super) fn put_of(
+    (bucket, key): (BucketName, Key),
+    operation: &Operation,
+    (current, now): (Option<&Stored>, Timestamp),
+) -> Result<PutObject> {
+    let Operation::Put {
+        bytes,
+        kind,
+        metadata,
+        condition,
+        declared,
+        expires,
+    } = operation
+    else {
+        return Err(Error::invalid("no write"));
+    };
+    Ok(PutObject {
+        encrypt: None,
+        bucket,
+        key,
+        precondition: precondition(*condition, current),
+        tag_of: Object::revision,
+        properties: ObjectProperties {
+            representation: [("kind".to_owned(), kind.clone())].into(),
+            metadata: metadata.clone(),
+            expires: expires.map(|after| Timestamp(now.0 + after)),
+            ..ObjectProperties::default()
+        },
+        checks: BodyChecks {
+            declared_length: (bytes.len() as u64).checked_add_signed(*declared),
+            ..BodyChecks::default()
+        },
+        checksum: None,
+    })
+}
+
+/// All grants for a resource, that to pass over retention only when `bypass` is set.
+pub(super) fn grants(resource: &Resource, bypass: bool) -> Result<Vec<Grant>> {
+    let some = Action::ALL
+        .iter()
+        .filter(|action| bypass || **action != Action::BypassRetention);
+    some.map(|action| grant(*action, resource.clone()))
+        .collect()
+}
+
+/// A delete as the store takes it.
+pub(super) fn delete_of(
+    store: &Store,
+    model: &Model,
+    (bucket, key): (BucketName, Key),
+    operation: &Operation,
+) -> Result<DeleteObject> {
+    let Operation::Delete {
+        which,
+        condition,
+        history,
+        mark_missing,
+        ..
+    } = operation
+    else {
+        return Err(Error::invalid("no delete"));
+    };
+    let found = model.get(bucket.as_str());
+    let target = found.and_then(|found| found.target(key.as_str(), *which, store.now().0));
+    Ok(DeleteObject {
+        version: version(model, (&bucket, &key), *which),
+        history: *history,
+        mark_missing: *mark_missing,
+        ..DeleteObject::current(
+            bucket,
+            key,
+            precondition(*condition, target),
+            Object::revision,
+        )
+    })
+}
+
 async fn change_version(
     store: &Store,
     model: &Model,
@@ -428,43 +489,16 @@ async fn change_version(
     operation: &Operation,
 ) -> Result<String> {
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let grants = |bypass: bool| -> Result<Vec<Grant>> {
-        let some = Action::ALL
-            .iter()
-            .filter(|action| bypass || **action != Action::BypassRetention);
-        some.map(|action| grant(*action, resource.clone()))
-            .collect()
-    };
-    let target = |which: Which| {
-        let found = model.get(bucket.as_str())?;
-        found.target(key.as_str(), which, store.now().0)
-    };
     match operation {
-        Operation::Delete {
-            which,
-            condition,
-            history,
-            mark_missing,
-            bypass,
-        } => {
-            let delete = DeleteObject {
-                version: version(model, (&bucket, &key), *which),
-                history: *history,
-                mark_missing: *mark_missing,
-                ..DeleteObject::current(
-                    bucket.clone(),
-                    key.clone(),
-                    precondition(*condition, target(*which)),
-                    Object::revision,
-                )
-            };
-            let outcome = store.delete(&grants(*bypass)?, delete).await?;
+        Operation::Delete { bypass, .. } => {
+            let delete = delete_of(store, model, (bucket, key), operation)?;
+            let outcome = store.delete(&grants(&resource, *bypass)?, delete).await?;
             let removed = outcome.removed.as_ref().map(text_of);
             Ok(format!("{removed:?} {}", outcome.marker.is_some()))
         }
         Operation::Reinstate(which) => {
             let version = version(model, (&bucket, &key), *which);
-            let grants = grants(false)?;
+            let grants = grants(&resource, false)?;
             let object = store.reinstate(&grants, &bucket, &key, version).await?;
             Ok(text_of(&object))
         }
@@ -481,7 +515,7 @@ async fn change_version(
                 tag_of: Object::revision,
             };
             let now = store.now().0;
-            let grants = grants(*bypass)?;
+            let grants = grants(&resource, *bypass)?;
             let updated = store
                 .update_object(&grants, &update, &|properties| {
                     change(properties, property, now);
@@ -494,7 +528,7 @@ async fn change_version(
     }
 }
 
-fn change(properties: &mut ObjectProperties, property: &Property, now: u64) {
+pub(super) fn change(properties: &mut ObjectProperties, property: &Property, now: u64) {
     match property {
         Property::Metadata(metadata) => properties.metadata = metadata.clone(),
         Property::Tag(tag) => _ = properties.tags.insert("tag".to_owned(), tag.clone()),

@@ -14,7 +14,7 @@ use trestle_store::{
     UploadItem, UploadKey, UploadPart, VersionRef,
 };
 
-fn of_kind(kind: &str) -> ObjectProperties {
+pub(super) fn of_kind(kind: &str) -> ObjectProperties {
     ObjectProperties {
         representation: [("kind".to_owned(), kind.to_owned())].into(),
         ..ObjectProperties::default()
@@ -30,7 +30,7 @@ fn body(bytes: &Bytes) -> impl futures::Stream<Item = Result<Bytes>> + Send + Un
 }
 
 /// A source with the grant for it.
-fn source(model: &Model, from: &From) -> Result<(Grant, Source)> {
+pub(super) fn source(model: &Model, from: &From) -> Result<(Grant, Source)> {
     let (bucket, key) = (
         BucketName::parse(from.bucket.as_str())?,
         Key::parse(from.key.as_str())?,
@@ -96,26 +96,8 @@ async fn make(
             kind,
         } => {
             let (read, source) = source(model, from)?;
-            let copy = CopyObject {
-                source,
-                bucket,
-                key,
-                precondition: precondition(*condition, current),
-                tag_of: Object::revision,
-                checksum: None,
-                encrypt: None,
-            };
-            let properties = |object: &Object| {
-                Ok(match kind {
-                    Some(kind) => of_kind(kind),
-                    None => ObjectProperties {
-                        representation: object.representation.clone(),
-                        metadata: object.metadata.clone(),
-                        tags: object.tags.clone(),
-                        ..ObjectProperties::default()
-                    },
-                })
-            };
+            let copy = copy_of(source, (bucket, key), precondition(*condition, current));
+            let properties = |object: &Object| Ok(kept(object, kind.as_deref()));
             let outcome = store.copy(&read, &write, copy, &properties).await?;
             Ok(text_of(&outcome.object))
         }
@@ -189,20 +171,91 @@ async fn make(
     }
 }
 
+/// A copy as the store takes it.
+pub(super) fn copy_of(
+    source: Source,
+    (bucket, key): (BucketName, Key),
+    precondition: Precondition,
+) -> CopyObject {
+    CopyObject {
+        source,
+        bucket,
+        key,
+        precondition,
+        tag_of: Object::revision,
+        checksum: None,
+        encrypt: None,
+    }
+}
+
+/// What a copy keeps: everything, or another kind.
+pub(super) fn kept(object: &Object, kind: Option<&str>) -> ObjectProperties {
+    match kind {
+        Some(kind) => of_kind(kind),
+        None => ObjectProperties {
+            representation: object.representation.clone(),
+            metadata: object.metadata.clone(),
+            tags: object.tags.clone(),
+            ..ObjectProperties::default()
+        },
+    }
+}
+
+/// The key of an upload, and how the store names it; of one that is not there, too.
+pub(super) fn upload_of(bucket: &BucketName, upload: Option<&Upload>) -> Result<UploadKey> {
+    let id = upload.and_then(|upload| Id::parse(&upload.id));
+    Ok(UploadKey {
+        bucket: bucket.clone(),
+        key: Key::parse(upload.map_or("none", |upload| upload.key.as_str()))?,
+        upload: UploadId(id.unwrap_or_default()),
+    })
+}
+
+/// A completion as the store takes it.
+pub(super) fn complete_of(
+    store: &Store,
+    model: &Model,
+    (upload, to): (Option<&Upload>, UploadKey),
+    what: &OfUpload,
+) -> Result<CompleteUpload> {
+    let OfUpload::Complete {
+        mask,
+        extra,
+        bytes_min,
+        condition,
+    } = what
+    else {
+        return Err(Error::invalid("no completion"));
+    };
+    let found = model.get(to.bucket.as_str());
+    let current = found.and_then(|found| found.live(to.key.as_str(), store.now().0));
+    let numbers = upload.map(|upload| named(upload, *mask, *extra));
+    let parts = numbers.unwrap_or_else(|| vec![1]).into_iter();
+    Ok(CompleteUpload {
+        upload: to,
+        parts: parts
+            .map(|number| CompletePart {
+                number,
+                expected: Vec::new(),
+            })
+            .collect(),
+        part_bytes_min: *bytes_min,
+        expected_length: None,
+        expected_checksum: None,
+        precondition: precondition(*condition, current),
+        tag_of: Object::revision,
+    })
+}
+
 async fn of_upload(
     store: &Store,
     model: &Model,
     (bucket, upload): (BucketName, Option<&Upload>),
     what: &OfUpload,
 ) -> Result<String> {
-    let key = Key::parse(upload.map_or("none", |upload| upload.key.as_str()))?;
+    let to = upload_of(&bucket, upload)?;
+    let key = to.key.clone();
     let on = |action| grant(action, Resource::Object(bucket.clone(), key.clone()));
-    let id = upload.and_then(|upload| Id::parse(&upload.id));
-    let to = UploadKey {
-        bucket: bucket.clone(),
-        key: key.clone(),
-        upload: UploadId(id.unwrap_or_default()),
-    };
     match what {
         OfUpload::Send { number, bytes } => {
             let part = UploadPart {
@@ -228,30 +281,8 @@ async fn of_upload(
             let (part, _) = store.upload_part_copy(&read, &write, copy).await?;
             Ok(format!("{} {}", part.number, part.length))
         }
-        OfUpload::Complete {
-            mask,
-            extra,
-            bytes_min,
-            condition,
-        } => {
-            let found = model.get(bucket.as_str());
-            let current = found.and_then(|found| found.live(key.as_str(), store.now().0));
-            let numbers = upload.map(|upload| named(upload, *mask, *extra));
-            let parts = numbers.unwrap_or_else(|| vec![1]).into_iter();
-            let complete = CompleteUpload {
-                upload: to,
-                parts: parts
-                    .map(|number| CompletePart {
-                        number,
-                        expected: Vec::new(),
-                    })
-                    .collect(),
-                part_bytes_min: *bytes_min,
-                expected_length: None,
-                expected_checksum: None,
-                precondition: precondition(*condition, current),
-                tag_of: Object::revision,
-            };
+        OfUpload::Complete { .. } => {
+            let complete = complete_of(store, model, (upload, to), what)?;
             let write = on(Action::WriteObject)?;
             let outcome = store.complete_upload(&write, complete).await?;
             Ok(text_of(&outcome.object))

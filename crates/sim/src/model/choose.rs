@@ -1,5 +1,6 @@
 //! Which operation comes next: chosen so that every outcome of every verb is met.
 
+use super::choose_blocks;
 use super::choose_contents;
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
 use super::state::Model;
@@ -108,6 +109,14 @@ fn property(random: &SeededRandom) -> Property {
 
 /// The bucket, the key or prefix, and what is done.
 pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, Operation) {
+    match random.next_u64().is_multiple_of(5) {
+        true => choose_blocks::choose(random, model),
+        false => single(random, model),
+    }
+}
+
+/// One verb alone.
+pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, Operation) {
     let pick = |below: u64| random.next_u64() % below;
     if pick(3) == 0 {
         let (name, mut key, made) = choose_contents::choose(random, model);

@@ -8,7 +8,7 @@ use trestle_core::ByteRange;
 use trestle_host::SeededRandom;
 
 /// Some key of some bucket, mostly one that is there.
-fn some_key(random: &SeededRandom, model: &Model) -> (String, String) {
+pub(super) fn some_key(random: &SeededRandom, model: &Model) -> (String, String) {
     let pick = |below: u64| random.next_u64() % below;
     let name = bucket(random);
     let keys = model.get(&name).map(|bucket| &bucket.keys);
@@ -18,7 +18,7 @@ fn some_key(random: &SeededRandom, model: &Model) -> (String, String) {
     (name, chosen)
 }
 
-fn from(random: &SeededRandom, model: &Model) -> From {
+pub(super) fn from(random: &SeededRandom, model: &Model) -> From {
     let pick = |below: u64| random.next_u64() % below;
     let (bucket, key) = some_key(random, model);
     From {

@@ -1,5 +1,6 @@
 //! What the verbs mean that make contents of others: copies, changes in place, joins, uploads in parts.
 
+use super::blocks;
 use super::joined::{self, MAYBE, Piece};
 use super::operation::{Condition, Which};
 use super::state::{Answer, Bucket, Model, NEWEST, Stored, holds};
@@ -156,7 +157,7 @@ fn bytes_of(
 }
 
 /// What a new object has that has nothing but bytes and a kind.
-fn plain(bytes: Bytes, kind: &str) -> Stored {
+pub(super) fn plain(bytes: Bytes, kind: &str) -> Stored {
     Stored {
         bytes,
         kind: kind.to_owned(),
@@ -165,7 +166,7 @@ fn plain(bytes: Bytes, kind: &str) -> Stored {
     }
 }
 
-fn install(bucket: &mut Bucket, now: u64, key: &str, new: Stored) -> Answer {
+pub(super) fn install(bucket: &mut Bucket, now: u64, key: &str, new: Stored) -> Answer {
     let former = bucket.totals();
     bucket.install(key, new, now)?;
     bucket.check_quota(former)?;
@@ -266,6 +267,9 @@ fn patch(bucket: &mut Bucket, now: u64, key: &str, operation: &Contents) -> Answ
     holds(*condition, current)?;
     if current.is_none() && !create {
         return Err(ErrorKind::NotFound(Noun::Object));
+    }
+    if current.is_some_and(|current| current.volume) {
+        return blocks::write(bucket, now, key, (*place, bytes));
     }
     if current.is_some_and(|current| current.directory || current.joined.is_some()) {
         return Err(ErrorKind::InvalidInput);

@@ -73,7 +73,7 @@ pub(super) fn join(
                 joined.parts.push(Part::Of {
                     bucket: from.bucket.clone(),
                     key: from.key.clone(),
-                    id: stored.id().to_owned(),
+                    id: stored.bytes_id().to_owned(),
                     bytes: stored.bytes.clone(),
                     start,
                     end,
@@ -114,7 +114,7 @@ pub(super) fn resolve(
             let there = model.get(bucket).and_then(|found| found.live(key, now));
             let there = there.filter(|there| there.bytes == *bytes);
             let there = there.ok_or(ErrorKind::Conflict)?;
-            if there.id() != id {
+            if there.bytes_id() != id {
                 certain = false;
                 continue;
             }

@@ -1,5 +1,6 @@
 //! What a history is made of.
 
+use super::blocks::Blocks;
 use super::contents::Contents;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
@@ -95,6 +96,7 @@ pub(super) enum Operation {
     /// Deletes what has ended, then tidies up.
     Expire,
     Contents(Contents),
+    Blocks(Blocks),
 }
 
 #[derive(Clone, Debug)]
@@ -162,6 +164,7 @@ impl Operation {
             Operation::ListVersions(_) => "list versions",
             Operation::Expire => "expire",
             Operation::Contents(contents) => contents.verb(),
+            Operation::Blocks(blocks) => blocks.verb(),
         }
     }
 

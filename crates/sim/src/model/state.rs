@@ -1,10 +1,12 @@
 //! What the verbs mean, over plain maps.
 
 use super::ask::fingerprint;
+use super::blocks;
 use super::choose::BODY_MAX;
 use super::contents::{self, Upload};
 use super::joined::{self, Joined, MAYBE};
-use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
+use super::listing::{list, list_versions};
+use super::operation::{Condition, Operation, Property, Which};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use trestle_core::{ErrorKind, Metadata, Noun, ResolvedRange};
@@ -33,6 +35,9 @@ pub(super) struct Stored {
     pub(super) directory: bool,
     /// Whether it is what its key shows: of all versions of a key, one at most.
     pub(super) current: bool,
+    pub(super) volume: bool,
+    /// A snapshot, which never changes.
+    pub(super) frozen: bool,
     /// What it joins, when it is a manifest: then its bytes are what they were when it was made.
     pub(super) joined: Option<Joined>,
 }
@@ -46,14 +51,16 @@ impl Stored {
             _ => &self.kind,
         };
         format!(
-            "{} {} {kind} {metadata} {:?} {} {:?} {:?} {}",
+            "{} {} {kind} {metadata} {:?} {} {:?} {:?} {} {} {}",
             self.revision,
             self.bytes.len(),
             self.tag,
             self.hold,
             self.retention,
             self.expires,
-            self.null
+            self.null,
+            self.volume,
+            self.frozen
         )
     }
 
@@ -71,6 +78,8 @@ impl Stored {
             marker: true,
             directory: false,
             current: false,
+            volume: false,
+            frozen: false,
             joined: None,
         }
     }
@@ -83,11 +92,11 @@ impl Stored {
         }
     }
 
-    fn has_expired(&self, now: u64) -> bool {
+    pub(super) fn has_expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
 
-    fn check(&self, now: u64, bypass: bool) -> Result<(), ErrorKind> {
+    pub(super) fn check(&self, now: u64, bypass: bool) -> Result<(), ErrorKind> {
         let retained = self
             .retention
             .is_some_and(|(strict, until)| until > now && (strict || !bypass));
@@ -95,6 +104,21 @@ impl Stored {
             true => Err(ErrorKind::Locked),
             false => Ok(()),
         }
+    }
+
+    /// What is new with each change of its bytes.
+    pub(super) fn bytes_id(&self) -> &str {
+        match self.volume {
+            true => &self.revision,
+            false => self.id(),
+        }
+    }
+
+    /// The revision after a change that makes no version.
+    pub(super) fn changed(&mut self) {
+        let (id, change) = self.revision.split_once('-').unwrap_or_default();
+        let change: u64 = change.parse().unwrap_or_default();
+        self.revision = format!("{id}-{}", change + 1);
     }
 
     /// The id of the version.
@@ -106,7 +130,7 @@ impl Stored {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Bucket {
     pub(super) versioning: Versioning,
-    quota: (Option<u64>, Option<u64>),
+    pub(super) quota: (Option<u64>, Option<u64>),
     /// Versions from the newest on; never none.
     pub(super) keys: BTreeMap<String, Vec<Stored>>,
     pub(super) uploads: Vec<Upload>,
@@ -149,7 +173,7 @@ impl Bucket {
     }
 
     /// What the key holds, whether or not it has ended.
-    fn current(&self, key: &str) -> Option<&Stored> {
+    pub(super) fn current(&self, key: &str) -> Option<&Stored> {
         self.keys.get(key)?.iter().find(|version| version.current)
     }
 
@@ -205,6 +229,7 @@ impl Bucket {
         mut new: Stored,
         now: u64,
     ) -> Result<(), ErrorKind> {
+        self.check_place(key, new.volume)?;
         new.null = self.versioning != Versioning::Enabled;
         new.current = true;
         let versions = self.keys.entry(key.to_owned()).or_default();
@@ -221,6 +246,14 @@ impl Bucket {
         versions.iter_mut().for_each(|other| other.current = false);
         versions.insert(0, new);
         Ok(())
+    }
+
+    /// Refuses to put anything in place of a snapshot, or anything else in place of a volume.
+    fn check_place(&self, key: &str, volume: bool) -> Result<(), ErrorKind> {
+        match self.current(key) {
+            Some(there) if there.frozen || there.volume && !volume => Err(ErrorKind::InvalidState),
+            _ => Ok(()),
+        }
     }
 
     /// Removes a version; `forward`: what comes after what the key showed is shown then.
@@ -294,120 +327,6 @@ impl Bucket {
 /// Buckets by name.
 pub(super) type Model = BTreeMap<String, Bucket>;
 
-/// The common prefix that a key folds into, if it does.
-fn common_prefix<'a>(prefix: &str, delimiter: Option<&String>, key: &'a str) -> Option<&'a str> {
-    let delimiter = delimiter?;
-    let at = key.get(prefix.len()..)?.find(delimiter.as_str())?;
-    key.get(..prefix.len() + at + delimiter.len())
-}
-
-fn list(bucket: &Bucket, listed: &Listed, now: u64) -> String {
-    let folded = |text: &str| {
-        let folded = common_prefix(&listed.prefix, listed.delimiter.as_ref(), text);
-        folded.map(str::to_owned)
-    };
-    let is_prefix =
-        |text: &str| text.starts_with(&listed.prefix) && folded(text).is_some_and(|f| f == text);
-    let eligible = |key: &str| {
-        let (low, high) = if listed.reverse {
-            (&listed.until, &listed.after)
-        } else {
-            (&listed.after, &listed.until)
-        };
-        let skipped = low
-            .as_ref()
-            .is_some_and(|low| is_prefix(low) && key.starts_with(low.as_str()));
-        key.starts_with(&listed.prefix)
-            && low.as_ref().is_none_or(|low| key > low.as_str())
-            && high.as_ref().is_none_or(|high| key < high.as_str())
-            && !skipped
-    };
-    // What has ended is walked over, and not shown.
-    let mut walked: Vec<(String, Option<&Stored>)> = Vec::new();
-    for key in bucket.keys.keys().filter(|key| eligible(key)) {
-        let Some(current) = bucket.current(key) else {
-            continue;
-        };
-        match folded(key) {
-            Some(prefix) if walked.last().is_some_and(|(last, _)| *last == prefix) => {}
-            Some(prefix) => walked.push((prefix, None)),
-            None => walked.push((key.clone(), Some(current))),
-        }
-    }
-    if listed.reverse {
-        walked.reverse();
-    }
-    let mut shown = Vec::new();
-    let mut next = None;
-    let mut last = None;
-    for (item, stored) in walked {
-        if shown.len() == listed.limit {
-            next = last.filter(|_| listed.limit > 0);
-            break;
-        }
-        match stored {
-            Some(stored) if stored.has_expired(now) => {}
-            Some(stored) => {
-                shown.push(format!(
-                    "{item:?} {} {}",
-                    stored.bytes.len(),
-                    stored.revision
-                ));
-                last = Some(item);
-            }
-            None => {
-                shown.push(format!("{item:?}/"));
-                last = Some(item);
-            }
-        }
-    }
-    format!("{shown:?} {next:?}")
-}
-
-fn list_versions(bucket: &Bucket, listed: &ListedVersions) -> String {
-    let folded = |text: &str| {
-        let folded = common_prefix(&listed.prefix, listed.delimiter.as_ref(), text);
-        folded.map(str::to_owned)
-    };
-    let after = |key: &str, at: usize| match &listed.marker {
-        None => true,
-        Some((marker, _))
-            if folded(marker).is_some_and(|f| f == *marker)
-                && marker.starts_with(&listed.prefix) =>
-        {
-            key > marker.as_str() && !key.starts_with(marker.as_str())
-        }
-        Some((marker, Some(nth))) if key == marker => at > *nth,
-        Some((marker, _)) => key > marker.as_str(),
-    };
-    let mut items: Vec<(String, String)> = Vec::new();
-    for (key, versions) in &bucket.keys {
-        for (at, version) in versions.iter().enumerate() {
-            if !key.starts_with(&listed.prefix) || !after(key, at) {
-                continue;
-            }
-            match folded(key) {
-                Some(prefix) if items.last().is_some_and(|(last, _)| *last == prefix) => {}
-                Some(prefix) => {
-                    let line = format!("{prefix:?}/");
-                    items.push((prefix, line));
-                }
-                None => {
-                    let instead = at == 0 && version.marker && bucket.current(key).is_none();
-                    let latest = version.current || instead;
-                    let line = format!("{key:?} {latest} {}", version.text());
-                    items.push((key.clone(), line));
-                }
-            }
-        }
-    }
-    let more = items.len() > listed.limit && listed.limit > 0;
-    items.truncate(listed.limit);
-    let next = items.last().filter(|_| more).map(|(key, _)| key);
-    let shown: Vec<&String> = items.iter().map(|(_, line)| line).collect();
-    format!("{shown:?} {next:?}")
-}
-
 pub(super) fn holds(condition: Condition, current: Option<&Stored>) -> Result<(), ErrorKind> {
     let holds = match condition {
         Condition::None => true,
@@ -444,6 +363,7 @@ pub(super) fn expect(
         }
         Operation::Expire => return expire(model, now),
         Operation::Contents(made) => return contents::expect(model, now, (name, key), made),
+        Operation::Blocks(blocks) => return blocks::expect(model, now, (name, key), blocks),
         Operation::Rename { bucket, key: to } => {
             return rename(model, now, (name, key), (bucket, to));
         }
@@ -584,6 +504,11 @@ fn update(
         Property::Release => new.retention = None,
         Property::Expires(after) => new.expires = after.map(|after| now + after),
     }
+    let described =
+        new.metadata != former.metadata || new.tag != former.tag || new.expires != former.expires;
+    if former.frozen && described {
+        return Err(ErrorKind::InvalidState);
+    }
     if let Some((strict, until)) = former.retention
         && until > now
         && (strict || !bypass)
@@ -592,9 +517,7 @@ fn update(
         return Err(ErrorKind::Locked);
     }
     if new != former {
-        let (id, change) = former.revision.split_once('-').unwrap_or_default();
-        let change: u64 = change.parse().unwrap_or_default();
-        new.revision = format!("{id}-{}", change + 1);
+        new.changed();
     }
     let text = new.text();
     if let Some(at) = bucket.position(key, which)
@@ -653,10 +576,11 @@ fn reinstate(bucket: &mut Bucket, key: &str, which: Which) -> Answer {
     let former = bucket.totals();
     let missing = ErrorKind::NotFound(Noun::Version);
     let at = bucket.position(key, which).ok_or(missing)?;
+    let versions = bucket.keys.get(key).ok_or(missing)?;
+    let version = versions.get(at).filter(|version| !version.marker);
+    let volume = version.ok_or(ErrorKind::NotFound(Noun::Object))?.volume;
+    bucket.check_place(key, volume)?;
     let versions = bucket.keys.get_mut(key).ok_or(missing)?;
-    if versions.get(at).is_none_or(|version| version.marker) {
-        return Err(ErrorKind::NotFound(Noun::Object));
-    }
     let mut text = String::new();
     for (other, version) in versions.iter_mut().enumerate() {
         version.current = other == at;
@@ -717,6 +641,7 @@ fn rename(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> 
     let (versioning, former) = (target.versioning, target.totals());
     let target = model.get_mut(to.0).ok_or(missing)?;
     if target.keys.contains_key(to.1) {
+        target.check_place(to.1, false)?;
         if versioning != Versioning::Off {
             return Err(ErrorKind::InvalidState);
         }

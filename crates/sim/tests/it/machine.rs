@@ -39,10 +39,16 @@ impl Machine {
 
     /// Opens the engine anew; the last one is gone.
     pub(crate) fn start(&mut self) {
+        self.try_start().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The same, when it may be refused.
+    pub(crate) fn try_start(&mut self) -> Result<()> {
         let opening = open(&self.host, Path::new("/data"), self.settings.clone());
         let opened = self.spawn.run(opening);
         let opened = opened.unwrap_or_else(|| panic!("the engine hangs"));
-        self.engine = Some(opened.unwrap_or_else(|error| panic!("{error}")));
+        self.engine = Some(opened?);
+        Ok(())
     }
 
     pub(crate) fn engine(&self) -> &Engine {

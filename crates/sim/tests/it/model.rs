@@ -2,6 +2,8 @@
 
 use crate::{TURN, number};
 use std::sync::PoisonError;
+use std::time::Instant;
+use trestle_engine_embedded::{Canary, plant};
 use trestle_sim::model;
 
 #[test]
@@ -119,11 +121,45 @@ fn the_store_is_the_model() {
         ("abort upload", "ok"),
         ("abort upload", "NotFound(Upload)"),
         ("list uploads", "ok"),
+        ("put", "InvalidState"),
+        ("copy", "InvalidState"),
+        ("patch", "InvalidState"),
+        ("patch", "RangeNotSatisfiable"),
+        ("update", "InvalidState"),
+        ("create volume", "ok"),
+        ("create volume", "InvalidInput"),
+        ("create volume", "InvalidState"),
+        ("create volume", "PreconditionFailed"),
+        ("create volume", "NotFound(Bucket)"),
+        ("zeroes", "ok"),
+        ("zeroes", "InvalidState"),
+        ("zeroes", "PreconditionFailed"),
+        ("zeroes", "RangeNotSatisfiable"),
+        ("resize", "ok"),
+        ("resize", "InvalidInput"),
+        ("resize", "InvalidState"),
+        ("flush", "ok"),
+        ("flush", "InvalidState"),
+        ("flush", "NotFound(Object)"),
+        ("snapshot", "ok"),
+        ("snapshot", "NotFound(Object)"),
+        ("snapshot", "PreconditionFailed"),
+        ("clone", "ok"),
+        ("clone", "InvalidInput"),
+        ("clone", "InvalidState"),
+        ("clone", "NotFound(Bucket)"),
+        ("clone", "NotFound(Object)"),
+        ("clone", "PreconditionFailed"),
+        ("transact", "ok"),
+        ("transact", "InvalidInput"),
+        ("transact", "NotFound(Bucket)"),
+        ("transact", "NotFound(Object)"),
+        ("transact", "PreconditionFailed"),
     ];
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
         let mut coverage = model::Coverage::new();
-        for seed in first..first + number("TRESTLE_HISTORIES", 6) {
+        for seed in first..first + number("TRESTLE_HISTORIES", 8) {
             let covered = model::run(seed, 1200, over).unwrap_or_else(|broken| panic!("{broken}"));
             for (cell, count) in covered {
                 *coverage.entry(cell).or_default() += count;
@@ -135,5 +171,31 @@ fn the_store_is_the_model() {
             .collect();
         assert!(never.is_empty(), "{over:?} never met {never:?}");
         println!("{over:?}: {coverage:?}");
+    }
+}
+
+/// A snapshot that changes with its volume is seen by the next comparison; a transaction of which a
+/// crash leaves a half, by the first one after that crash.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time until a bug is caught is a result"
+)]
+fn planted_bugs_of_volumes_and_transactions_are_caught() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = number("TRESTLE_SEED", 1);
+    for (canary, over) in [
+        (Canary::ChangeSharedVolumes, model::Over::Memory),
+        (Canary::TransactInHalves, model::Over::Embedded),
+    ] {
+        plant(Some(canary));
+        let started = Instant::now();
+        let caught = (first..first + 200).find_map(|seed| model::run(seed, 600, over).err());
+        plant(None);
+        let caught = caught.unwrap_or_else(|| panic!("{canary:?} was not caught"));
+        println!(
+            "{canary:?} caught after {:.1?}: {caught}",
+            started.elapsed()
+        );
     }
 }

@@ -250,16 +250,14 @@ fn log_segments_are_used_again_and_none_is_kept_for_nothing() {
 }
 
 /// The sync of the longer index fails and the process is killed; the power goes in the next run, which
-/// found the length in the page cache.
-#[test]
-fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let settings = Settings {
+/// found the length in the page cache. Whether that run was stopped among its writes.
+fn index_grown(after: u64, then: u64) -> trestle_core::Result<bool> {
+    let mut machine = Machine::new(Settings {
         memtable_bytes: 16 << 10,
         log_segment_bytes: 64 << 10,
         index_cache_bytes: 0,
         ..Settings::default()
-    };
+    });
     let row = |number: u64| Commit {
         writes: vec![Write::Put {
             key: format!("more {number}").into(),
@@ -268,26 +266,34 @@ fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash()
         }],
         ..Commit::default()
     };
+    for number in 0..12 {
+        assert!(machine.commit(row(number)).is_ok());
+    }
+    machine.disk.fail_sync_after(Some(after));
+    machine.tidy();
+    machine.disk.kill();
+    machine.spawn.kill();
+    machine.try_start()?;
+    machine.disk.stop_after(Some(then));
+    let written = (20..50).take_while(|number| machine.commit(row(*number)).is_ok());
+    let stopped = written.count() < 30;
+    machine.tidy();
+    machine.disk.crash(&SeededRandom::new(after * 100 + then));
+    machine.spawn.kill();
+    machine.try_start()?;
+    assert!(machine.has(b"more 11"), "{after} {then}");
+    Ok(stopped)
+}
+
+#[test]
+fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = || (0..14).flat_map(|after| (0..90).step_by(4).map(move |then| (after, then)));
     let mut stopped = 0;
-    for after in 0..14 {
-        for then in (0..90).step_by(4) {
-            let mut machine = Machine::new(settings.clone());
-            for number in 0..12 {
-                assert!(machine.commit(row(number)).is_ok());
-            }
-            machine.disk.fail_sync_after(Some(after));
-            machine.tidy();
-            machine.disk.kill();
-            machine.spawn.kill();
-            machine.start();
-            machine.disk.stop_after(Some(then));
-            let written = (20..50).take_while(|number| machine.commit(row(*number)).is_ok());
-            stopped += usize::from(written.count() < 30);
-            machine.tidy();
-            machine.disk.crash(&SeededRandom::new(after * 100 + then));
-            machine.spawn.kill();
-            machine.start();
-            assert!(machine.has(b"more 11"), "{after} {then}");
+    for (after, then) in all() {
+        match index_grown(after, then) {
+            Ok(was_stopped) => stopped += usize::from(was_stopped),
+            Err(error) => panic!("{after} {then}: {error}"),
         }
     }
     assert!(

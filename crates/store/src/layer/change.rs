@@ -104,7 +104,8 @@ pub(crate) async fn change_in_place(
             body: Some(body),
         }
     }));
-    let replaced = replace(read, (layer, &header), range, runs, references).await?;
+    let replacements = vec![Replacement { range, runs }];
+    let replaced = replace(read, (layer, &header), replacements, references).await?;
     let Some(mut writes) = replaced else {
         return Ok(None);
     };
@@ -113,69 +114,69 @@ pub(crate) async fn change_in_place(
     Ok(Some(writes))
 }
 
-/// The writes that put `runs` in place of what a layer holds in `range`, without the header. None when
-/// it cannot be done in place.
+/// What comes in place of a range of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Replacement {
+    pub(crate) range: ResolvedRange,
+    /// Exactly as long as the range, or as what comes after the layer's end.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// The writes that put `replacements`, in order and apart from each other, in place of what a layer
+/// holds there, without the header. None when it cannot be done in place.
 pub(crate) async fn replace(
     read: &dyn MetaRead,
     (layer, header): (LayerId, &LayerRecord),
-    range: ResolvedRange,
-    runs: Vec<Run>,
+    replacements: Vec<Replacement>,
     references: &mut References,
 ) -> Result<Option<Vec<Write>>> {
-    let ResolvedRange { start, end } = range;
-    let mut rows = BTreeMap::new();
-    let put = |offset: u64, extent: &ExtentRecord, body: Option<Body>| -> Result<(Bytes, Write)> {
-        let key = row_key::extent(layer, offset);
-        let value = extent.to_value()?;
-        Ok((key.clone(), Write::Put { key, value, body }))
-    };
-    let replaced = ResolvedRange {
-        start: start.min(header.length),
-        end: end.min(header.length),
-    };
-    // Taken over only when all of it can be done.
-    let mut changed = References::default();
-    let mut walk = Walk::new(layer, replaced);
-    while let Some((offset, extent)) = walk.next(read).await? {
-        let key = row_key::extent(layer, offset);
-        rows.insert(key.clone(), Write::Delete { key });
-        if rows.len() > REWRITE_ROWS_MAX {
-            return Ok(None);
-        }
-        let extent_end = offset + extent.length;
-        let left = start.saturating_sub(offset).min(extent.length);
-        let right = extent_end.saturating_sub(end).min(extent.length);
-        if let Source::Reference { layer, .. } = extent.source {
-            changed.lose(layer);
-        }
-        for (at, length) in [(offset, left), (extent_end - right, right)] {
-            if length == 0 {
-                continue;
+    let mut found = BTreeMap::new();
+    for replacement in &replacements {
+        let range = replacement.within(header.length);
+        let mut walk = Walk::new(layer, range);
+        while let Some((offset, extent)) = walk.next(read).await? {
+            found.insert(offset, extent);
+            if found.len() > REWRITE_ROWS_MAX {
+                return Ok(None);
             }
-            let source = match extent.source {
-                // The caller has not widened the range to all of it.
-                Source::Own => return Ok(None),
-                Source::Hole => Source::Hole,
-                Source::Reference {
-                    layer: of,
-                    offset: from,
-                } => {
-                    changed.gain(of);
-                    Source::Reference {
-                        layer: of,
-                        offset: from + (at - offset),
-                    }
-                }
-            };
-            let kept = ExtentRecord {
-                length,
-                source,
-                part: None,
-            };
-            rows.extend([put(at, &kept, None)?]);
         }
     }
-    for run in runs {
+    // Taken over only when all of it can be done.
+    let mut changed = References::default();
+    let mut kept = found.clone();
+    for replacement in &replacements {
+        let ResolvedRange { start, end } = replacement.within(header.length);
+        for at in [start, end] {
+            // The caller has not widened the range to all of a row's own bytes.
+            if !cut(&mut kept, at, &mut changed) {
+                return Ok(None);
+            }
+        }
+        kept.retain(|offset, extent| {
+            let stays = *offset < start || *offset >= end;
+            if let (Source::Reference { layer, .. }, false) = (&extent.source, stays) {
+                changed.lose(*layer);
+            }
+            stays
+        });
+    }
+    let mut rows: BTreeMap<Bytes, Write> = BTreeMap::new();
+    for offset in found.keys().filter(|offset| !kept.contains_key(offset)) {
+        let key = row_key::extent(layer, *offset);
+        rows.insert(key.clone(), Write::Delete { key });
+    }
+    let mut put = |offset: u64, extent: &ExtentRecord, body: Option<Body>| -> Result<()> {
+        let key = row_key::extent(layer, offset);
+        let value = extent.to_value()?;
+        rows.insert(key.clone(), Write::Put { key, value, body });
+        Ok(())
+    };
+    for (offset, extent) in &kept {
+        if found.get(offset) != Some(extent) {
+            put(*offset, extent, None)?;
+        }
+    }
+    for run in replacements.into_iter().flat_map(|one| one.runs) {
         let source = match run.body {
             Some(_) => Source::Own,
             None => Source::Hole,
@@ -185,8 +186,49 @@ pub(crate) async fn replace(
             source,
             part: None,
         };
-        rows.extend([put(run.offset, &extent, run.body)?]);
+        put(run.offset, &extent, run.body)?;
     }
     references.absorb(changed);
     Ok(Some(rows.into_values().collect()))
+}
+
+impl Replacement {
+    /// The part of the range that a layer of this length has.
+    fn within(&self, length: u64) -> ResolvedRange {
+        ResolvedRange {
+            start: self.range.start.min(length),
+            end: self.range.end.min(length),
+        }
+    }
+}
+
+/// Cuts the extent that `at` lies within, if one does; not, when it has bytes of its own.
+fn cut(extents: &mut BTreeMap<u64, ExtentRecord>, at: u64, changed: &mut References) -> bool {
+    let Some((offset, extent)) = extents.range_mut(..at).next_back() else {
+        return true;
+    };
+    let left = at - offset;
+    if left >= extent.length {
+        return true;
+    }
+    let source = match extent.source {
+        Source::Own => return false,
+        Source::Hole => Source::Hole,
+        Source::Reference { layer, offset } => {
+            changed.gain(layer);
+            Source::Reference {
+                layer,
+                offset: offset + left,
+            }
+        }
+    };
+    let right = ExtentRecord {
+        length: extent.length - left,
+        source,
+        part: None,
+    };
+    extent.length = left;
+    extent.part = None;
+    extents.insert(at, right);
+    true
 }

@@ -326,7 +326,7 @@ impl Store {
 }
 
 /// Refuses what cannot be the parts of any upload.
-fn check_order(parts: &[CompletePart]) -> Result<()> {
+pub(crate) fn check_order(parts: &[CompletePart]) -> Result<()> {
     if parts.is_empty() {
         return Err(Error::invalid("an object has at least one part"));
     }

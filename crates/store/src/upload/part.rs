@@ -120,8 +120,8 @@ impl Store {
                 drop(read);
                 // A read may wait for what is announced: not for this verb itself.
                 hold = Hold::default();
-                let (version, bytes) = self.open_source(source_grant, &source).await?;
-                if version != from.object.version {
+                let (of, bytes) = self.open_source(source_grant, &source).await?;
+                if of != from.object.bytes_since() {
                     continue;
                 }
                 let checks = BodyChecks {

@@ -222,3 +222,34 @@ async fn concurrent_writes_of_one_volume_all_land() {
     assert!((0..32).all(|n| whole[n * 4096..][..4096] == [n as u8; 4096]));
     f.assert_sound().await;
 }
+
+/// Whoever gives a write up, at whatever moment, holds nobody else up, and takes nobody's write along.
+#[tokio::test]
+async fn a_writer_that_gives_up_keeps_nobody_waiting() {
+    let f = Fixture::new().await;
+    f.make_volume("v", 3 * 4096).await.unwrap();
+    for polls in 0..12u8 {
+        let mut first = Box::pin(f.write_at("v", 0, b"given up"));
+        for _ in 0..polls {
+            if futures::poll!(first.as_mut()).is_ready() {
+                break;
+            }
+        }
+        let (second, third) = ([polls + 1; 10], [polls + 101; 10]);
+        let mut second_write = Box::pin(f.write_at("v", 4096, &second));
+        let _pending = futures::poll!(second_write.as_mut());
+        let mut third_write = Box::pin(f.write_at("v", 8192, &third));
+        let ended = futures::poll!(third_write.as_mut()).is_ready();
+        drop(first);
+        if !ended {
+            third_write.await.unwrap();
+        }
+        drop(second_write);
+        // A write after all of them sees what is there, and nothing is in its way.
+        f.write_at("v", 4096, &second).await.unwrap();
+        let whole = f.read("v").await.unwrap();
+        assert_eq!(whole[4096..4106], second, "{polls}");
+        assert_eq!(whole[8192..8202], third, "{polls}");
+        f.assert_sound().await;
+    }
+}
