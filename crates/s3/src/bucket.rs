@@ -9,14 +9,14 @@ use crate::headers;
 use crate::listing::{NAMESPACE, PAGE_MAX, number, of_token, owner, token};
 use crate::name::is_bucket_name;
 use crate::time::iso_time;
+use http::Response;
 use http::header::{HeaderValue, LOCATION};
-use http::{HeaderMap, Response};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, ErrorKind, Noun};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{
-    BucketProperties, ListBuckets, ListUploads, ListVersions, ObjectLock, UploadItem, UploadKey,
-    Versioning,
+    Bucket, BucketProperties, ListBuckets, ListUploads, ListVersions, ObjectLock, UploadItem,
+    UploadKey, Versioning,
 };
 
 /// Most buckets of a page, and as many as there are without a number.
@@ -37,8 +37,8 @@ pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
             .get(name)
             .filter(|text: &&str| !text.is_empty())
     };
-    let region = call.s3.region();
-    if text("bucket-region").is_some_and(|wanted| wanted != region) {
+    let wanted = text("bucket-region");
+    if wanted.is_some_and(|wanted| !call.s3.settings.regions.iter().any(|known| known == wanted)) {
         let message = "There are no buckets of this region here";
         return Err(S3Error::argument("bucket-region", "", message));
     }
@@ -56,7 +56,12 @@ pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     document.open_with("ListAllMyBucketsResult", &[("xmlns", NAMESPACE)]);
     owner(&mut document, "Owner", account.as_str());
     document.open("Buckets");
+    // A page may have fewer than it could: the next goes on.
     for (bucket, _usage) in &buckets {
+        let region = region_of(&call, bucket);
+        if wanted.is_some_and(|wanted| wanted != region) {
+            continue;
+        }
         document
             .open("Bucket")
             .leaf("Name", bucket.name.as_str())
@@ -70,12 +75,25 @@ pub(crate) async fn list(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     Ok(answer::xml(document))
 }
 
+/// The document of a bucket that was made for another region than this server's first.
+const REGION: &str = "s3.region";
+
+/// The region that a bucket was made for.
+fn region_of<'a>(call: &'a Call<'_>, bucket: &'a Bucket) -> &'a str {
+    let chosen = bucket.properties.documents.get(REGION);
+    chosen.map_or(call.s3.region(), String::as_str)
+}
+
 /// What a bucket is created with, by its headers and its document.
 fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketProperties, S3Error> {
     let mut properties = BucketProperties {
         tags: new.tags,
         ..BucketProperties::default()
     };
+    let location = new.location.filter(|name| !name.is_empty());
+    if let Some(region) = location.filter(|name| name != call.s3.region()) {
+        properties.documents.insert(REGION.to_owned(), region);
+    }
     if headers::flag(&call.headers, "x-amz-bucket-object-lock-enabled")? {
         properties.lock = Some(ObjectLock { default: None });
         properties.versioning = Versioning::Enabled;
@@ -197,10 +215,11 @@ async fn again(
 
 pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let grant = call.on_bucket(Action::ListObjects).await?;
-    let (_, usage) = call.s3.store.bucket(&grant, call.bucket()?).await?;
+    let (bucket, usage) = call.s3.store.bucket(&grant, call.bucket()?).await?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    describe(&call, headers);
+    headers::set(headers, "x-amz-bucket-region", region_of(&call, &bucket));
+    headers::set(headers, "x-amz-access-point-alias", "false");
     match call.parameters.get("read-stats") {
         None | Some("false") => {}
         Some("true") => {
@@ -215,11 +234,6 @@ pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         }
     }
     Ok(response)
-}
-
-fn describe(call: &Call<'_>, headers: &mut HeaderMap) {
-    headers::set(headers, "x-amz-bucket-region", call.s3.region());
-    headers::set(headers, "x-amz-access-point-alias", "false");
 }
 
 pub(crate) async fn delete(call: Call<'_>) -> Result<Response<Body>, S3Error> {
@@ -302,10 +316,10 @@ async fn abort_uploads(call: &Call<'_>) -> Result<bool, S3Error> {
 }
 
 pub(crate) async fn location(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    call.read_bucket(Action::ReadBucket).await?;
+    let bucket = call.read_bucket(Action::ReadBucket).await?;
     let mut document = XmlWriter::new();
     document.open_with("LocationConstraint", &[("xmlns", NAMESPACE)]);
-    match call.s3.region() {
+    match region_of(&call, &bucket) {
         FIRST_REGION => {}
         region => drop(document.text(region)),
     }

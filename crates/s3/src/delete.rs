@@ -52,6 +52,7 @@ async fn delete(
     let grants = grants(call, &wanted.key, wanted.version, bypass).await?;
     let (precondition, tag_of) = wanted.condition();
     let conditional = precondition.if_match.is_some();
+    let more = wanted.size.is_some() || wanted.modified.is_some();
     let delete = DeleteObject {
         bucket: call.bucket()?.clone(),
         key: wanted.key.clone(),
@@ -67,6 +68,9 @@ async fn delete(
             ErrorKind::NotFound(Noun::Object | Noun::Version) => Ok(None),
             // Conditions are of what is there.
             ErrorKind::PreconditionFailed if wanted.is_missing(call).await => Ok(None),
+            ErrorKind::PreconditionFailed if !more => {
+                Err(S3Error::from(error).field("Condition", "If-Match"))
+            }
             _ => Err(error.into()),
         },
     }
