@@ -87,6 +87,58 @@ fn lists_decide_who_reads_what() {
     );
 }
 
+/// An object's own list counts, and not that of the top-level container around it.
+#[test]
+fn the_list_of_an_object_gives_what_its_container_s_does_not() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let with = |mask: &str| {
+        json!([
+            entry("OWNER@", "ALL_PERMS", "0x0"),
+            entry("ann", mask, "0x0")
+        ])
+    };
+    let around = with("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    let change = json!({"value": "x"});
+    for (at, (mask, metadata, value, acl, write, delete)) in [
+        ("READ_METADATA", 200, 403, 403, 403, 403),
+        ("READ_OBJECT", 403, 200, 403, 403, 403),
+        ("READ_METADATA, READ_ACL", 200, 403, 200, 403, 403),
+        ("WRITE_OBJECT", 403, 403, 403, 204, 403),
+        ("DELETE", 403, 403, 403, 403, 204),
+        ("ALL_PERMS", 200, 200, 200, 204, 204),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = &format!("/ac/o{at}");
+        let document = json!({"value": "secret", "metadata": {"cdmi_acl": with(mask)}});
+        create(boss, path, document.clone());
+        status(&get(ann, &format!("{path}?metadata"), OBJECT), metadata);
+        status(&get(ann, &format!("{path}?value"), OBJECT), value);
+        let seen = get(ann, &format!("{path}?metadata=cdmi_acl"), OBJECT);
+        let listed = seen.status == 200 && seen.text().contains("acemask");
+        assert_eq!(listed, acl == 200, "{mask}: {}", seen.text());
+        status(&plain(ann, "DELETE", path, b""), delete);
+        if delete == 204 {
+            create(boss, path, document);
+        }
+        let written = call(
+            ann,
+            "PATCH",
+            &format!("{path}?value"),
+            OBJECT,
+            change.clone(),
+        );
+        status(&written, write);
+    }
+    // Without a list of its own, an object has that of its container.
+    create(boss, "/ac/o", change.clone());
+    status(&call(ann, "PATCH", "/ac/o?value", OBJECT, change), 403);
+}
+
 #[test]
 fn data_system_metadata_is_kept_inherited_and_provided() {
     let fixture = Fixture::new();

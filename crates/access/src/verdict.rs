@@ -162,6 +162,10 @@ pub fn verdict(asked: &Asked, facts: &Facts) -> Verdict {
         return Verdict::Denied(reason);
     }
     if let Some(verdict) = case.by_ordered_list() {
+        // It was the bucket's: an object's own list, if it has one, is the one that counts.
+        if matches!(verdict, Verdict::Denied(_)) && case.is_object_unread() {
+            return Verdict::NeedsMore;
+        }
         return case.within_session(verdict);
     }
     if asked.principal.is_root() {
@@ -246,11 +250,15 @@ impl<'a> Case<'a> {
                 && self.is_of_object_s_owner()
     }
 
-    /// Whether something may be read yet that could allow it.
-    fn has_unread(&self) -> bool {
+    /// Whether the object that it is about may be read yet.
+    fn is_object_unread(&self) -> bool {
         let object = self.asked.action.level() == Level::Object && self.bucket.is_some();
         object && self.facts.object == Seen::Unread
-            || self.owner().is_some() && self.facts.account_acl == Seen::Unread
+    }
+
+    /// Whether something may be read yet that could allow it.
+    fn has_unread(&self) -> bool {
+        self.is_object_unread() || self.owner().is_some() && self.facts.account_acl == Seen::Unread
     }
 
     /// The policies of who asks, and of the session.

@@ -69,8 +69,10 @@ impl Call<'_> {
 
     /// Whether a read asks for a CDMI document of something that has bytes of its own, too.
     pub(crate) fn wants_document(&self) -> bool {
+        // A CDMI type in Content-Type says, too, that CDMI is spoken.
+        let speaks = self.version.is_first() || self.content_kind().is_some();
         let indifferent = self.accepted.is_indifferent();
-        self.accepted.is_cdmi() || indifferent && (self.version.is_first() || self.names_fields())
+        self.accepted.is_cdmi() || indifferent && (speaks || self.names_fields())
     }
 
     /// Whether the query names a field that the standard knows.

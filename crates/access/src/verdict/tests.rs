@@ -590,3 +590,26 @@ fn an_object_that_is_unread_is_asked_for_before_a_refusal() {
         Verdict::Denied(Reason::Nothing)
     );
 }
+
+/// The bucket's list refuses nothing that an object's own may allow.
+#[test]
+fn an_object_s_list_is_looked_for_before_the_bucket_s_refuses() {
+    let list = |mask| {
+        Some(Arc::new(Acl {
+            entries: Some(vec![AclEntry {
+                kind: EntryKind::Allow,
+                who: Who::Everyone,
+                flags: 0,
+                mask,
+            }]),
+            ..Acl::default()
+        }))
+    };
+    let mut asks = asks(user("away")).object(|object| object.acl = list(bits::WRITE));
+    asks.bucket.acl = list(bits::READ);
+    assert!(asks.may(Action::WriteObject) && !asks.reads());
+    asks.object = Seen::Unread;
+    assert_eq!(asks.verdict(Action::WriteObject), Verdict::NeedsMore);
+    asks.object = Seen::Absent;
+    assert!(!asks.may(Action::WriteObject) && asks.reads());
+}
