@@ -58,7 +58,7 @@ pub(crate) async fn of_account(mut call: Call<'_>, account: &AccountId) -> Answe
             call.no_body()?;
             PublicAccessBlock::default()
         }
-        _ => return not_allowed("GET, HEAD, PUT, DELETE"),
+        _ => return Err(not_allowed()),
     };
     let grant = call.grant(write, resource).await?;
     let set = call
@@ -142,7 +142,7 @@ pub(crate) async fn answer(mut call: Call<'_>, bucket: &str, part: &str) -> Answ
             changed.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, DELETE"),
+        _ => Err(not_allowed()),
     }
 }
 

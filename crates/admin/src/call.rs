@@ -1,7 +1,7 @@
-//! Which resource a URL names, who asks, and which methods it has.
+//! Who asks, what a request says, and the way to who answers it.
 
 use crate::answer::{Answer, problem};
-use crate::{buckets, identities, others, tokens, users};
+use crate::operations;
 use futures::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -155,11 +155,10 @@ impl Call<'_> {
     }
 }
 
-/// 405 with the methods that the resource has.
-pub(crate) fn not_allowed(allowed: &'static str) -> Answer {
+/// 405. The table lets a request through only with a method that its path has.
+pub(crate) fn not_allowed() -> Problem {
     let detail = "the resource does not have this method";
-    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-        .with_header(ALLOW, HeaderValue::from_static(allowed)))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 impl Admin {
@@ -176,10 +175,7 @@ impl Admin {
         let first = path
             .strip_prefix("/-/")
             .and_then(|rest| rest.split('/').next());
-        matches!(
-            first,
-            Some("accounts" | "buckets" | "tokens" | "explain" | "me")
-        )
+        first.is_some_and(operations::serves)
     }
 
     /// Answers a request whose path [is one of these](Self::serves).
@@ -216,6 +212,15 @@ impl Admin {
         let rest = parts.uri.path().strip_prefix("/-/").unwrap_or_default();
         let segments: Result<Vec<String>> = rest.split('/').map(decode).collect();
         let segments = segments.map_err(problem)?;
+        let Some((row, names)) = operations::find(&segments) else {
+            return Err(Problem::not_found("nothing is served here"));
+        };
+        let methods = row.methods();
+        if !methods.contains(&parts.method.as_str()) {
+            let allowed = HeaderValue::from_str(&methods.join(", "));
+            let allowed = allowed.unwrap_or_else(|_| HeaderValue::from_static(""));
+            return Err(not_allowed().with_header(ALLOW, allowed));
+        }
         let call = Call {
             admin: self,
             principal,
@@ -224,38 +229,6 @@ impl Admin {
             query: query(parts.uri.query()).map_err(problem)?,
             body: Some(body),
         };
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        match segments.as_slice() {
-            ["me"] => tokens::me(call),
-            ["tokens"] => tokens::answer(call).await,
-            ["explain"] => tokens::explain(call).await,
-            ["buckets", bucket, part] => buckets::answer(call, bucket, part).await,
-            ["accounts"] => identities::accounts(call).await,
-            ["accounts", account] => identities::account(call, &parse(account)?).await,
-            ["accounts", account, "public-access"] => {
-                buckets::of_account(call, &parse(account)?).await
-            }
-            ["accounts", account, kind] => identities::list(call, &parse(account)?, kind).await,
-            ["accounts", account, "users", user] => {
-                users::answer(call, &parse(account)?, user).await
-            }
-            ["accounts", account, "users", user, "keys"] => {
-                users::keys(call, &parse(account)?, user).await
-            }
-            ["accounts", account, "users", user, "keys", id] => {
-                users::key(call, (&parse(account)?, user), id).await
-            }
-            ["accounts", account, "roles", role, "sessions"] => {
-                tokens::assume(call, &parse(account)?, role).await
-            }
-            ["accounts", account, kind, name] => {
-                others::answer(call, &parse(account)?, (kind, name)).await
-            }
-            _ => Err(Problem::not_found("nothing is served here")),
-        }
+        (row.run)(call, names).await
     }
-}
-
-fn parse(account: &str) -> std::result::Result<AccountId, Problem> {
-    AccountId::parse(account).map_err(problem)
 }

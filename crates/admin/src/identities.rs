@@ -1,13 +1,11 @@
-//! Accounts, and the lists below one.
+//! Accounts.
 
 use crate::answer::{Answer, json, nothing, ok, problem, timestamp};
 use crate::call::{Call, not_allowed};
-use crate::{others, users};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use trestle_access::{Action, Resource};
 use trestle_core::AccountId;
-use trestle_http::Problem;
 use trestle_store::{Account, AccountUsage};
 
 fn shown(account: &Account, usage: Option<AccountUsage>) -> Value {
@@ -26,9 +24,6 @@ fn shown(account: &Account, usage: Option<AccountUsage>) -> Value {
 
 /// All accounts.
 pub(crate) async fn accounts(call: Call<'_>) -> Answer {
-    if !matches!(call.method, Method::GET | Method::HEAD) {
-        return not_allowed("GET, HEAD");
-    }
     call.no_body()?;
     let grant = call.grant(Action::ListAccounts, Resource::Server).await?;
     let after = call.parameter("after", &["after"])?;
@@ -66,21 +61,6 @@ pub(crate) async fn account(call: Call<'_>, account: &AccountId) -> Answer {
             deleted.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, DELETE"),
-    }
-}
-
-/// A list below an account.
-pub(crate) async fn list(call: Call<'_>, account: &AccountId, kind: &str) -> Answer {
-    if !["users", "groups", "roles", "policies"].contains(&kind) {
-        return Err(Problem::not_found("nothing is served here"));
-    }
-    if !matches!(call.method, Method::GET | Method::HEAD) {
-        return not_allowed("GET, HEAD");
-    }
-    call.no_body()?;
-    match kind {
-        "users" => users::list(call, account).await,
-        kind => others::list(call, account, kind).await,
+        _ => Err(not_allowed()),
     }
 }

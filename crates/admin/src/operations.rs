@@ -1,8 +1,106 @@
-//! What the OpenAPI document says of this API: every path, its methods, the documents that they take.
-//! A black-box test asks each path for each method, so that this and the routing cannot differ.
+//! The one table of this API: every path, its methods, the documents that they take, and who answers.
+//! Routing, `Allow` and the OpenAPI document follow from it.
 
+use crate::answer::{Answer, problem};
+use crate::call::Call;
+use crate::{buckets, identities, others, tokens, users};
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use trestle_http::{Content, Described, OpenApi, Operation, Parameter, Takes};
+use std::sync::LazyLock;
+use trestle_core::AccountId;
+use trestle_http::{Content, Described, OpenApi, Operation, Parameter, Problem, Takes};
+
+/// Where everything begins.
+const ROOT: &str = "/-/";
+
+/// Answers a request for a path that the table has.
+pub(crate) type Run = for<'a> fn(Call<'a>, Names) -> BoxFuture<'a, Answer>;
+
+/// A path: what is said of it, and who answers.
+pub(crate) struct Row {
+    described: Described,
+    pub(crate) run: Run,
+}
+
+/// What stands in the place of a path's parameters, in their order.
+pub(crate) struct Names {
+    values: Vec<String>,
+    path: &'static str,
+}
+
+impl Names {
+    /// By its place; empty for one that is not there.
+    fn get(&self, place: usize) -> &str {
+        self.values.get(place).map_or("", String::as_str)
+    }
+
+    /// The account, which is always the first.
+    fn account(&self) -> Result<AccountId, Problem> {
+        AccountId::parse(self.get(0)).map_err(problem)
+    }
+
+    /// The last segment of the path, of one that is no parameter.
+    fn part(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let all = [tokens(), buckets(), accounts(), users(), others()];
+    all.into_iter().flatten().collect()
+});
+
+/// Whether some path begins with this segment.
+pub(crate) fn serves(first: &str) -> bool {
+    let mut rows = TABLE.iter();
+    rows.any(|row| row.segments().next() == Some(first))
+}
+
+/// The row of a path's segments, below the root.
+pub(crate) fn find(segments: &[String]) -> Option<(&'static Row, Names)> {
+    TABLE.iter().find_map(|row| {
+        let path = row.described.path;
+        row.names(segments)
+            .map(|values| (row, Names { values, path }))
+    })
+}
+
+impl Row {
+    fn segments(&self) -> impl Iterator<Item = &'static str> {
+        self.described
+            .path
+            .strip_prefix(ROOT)
+            .unwrap_or_default()
+            .split('/')
+    }
+
+    fn names(&self, segments: &[String]) -> Option<Vec<String>> {
+        if self.segments().count() != segments.len() {
+            return None;
+        }
+        let mut values = Vec::new();
+        for (wanted, segment) in self.segments().zip(segments) {
+            match wanted.starts_with('{') {
+                true => values.push(segment.clone()),
+                false if wanted == segment => {}
+                false => return None,
+            }
+        }
+        Some(values)
+    }
+
+    /// The methods, as `Allow` has them.
+    pub(crate) fn methods(&self) -> Vec<&'static str> {
+        let operations = self.described.operations.iter();
+        operations
+            .flat_map(|operation| match operation.method {
+                "GET" => ["GET", "HEAD"].as_slice(),
+                _ => std::slice::from_ref(&operation.method),
+            })
+            .copied()
+            .collect()
+    }
+}
 
 const JSON: &[Content] = &[("application/json", None)];
 const ACCOUNT: Parameter = (
@@ -71,20 +169,25 @@ fn path(
     path: &'static str,
     parameters: &'static [Parameter],
     operations: Vec<Operation>,
-) -> Described {
-    Described {
-        path,
-        parameters,
-        operations,
+    run: Run,
+) -> Row {
+    Row {
+        described: Described {
+            path,
+            parameters,
+            operations,
+        },
+        run,
     }
 }
 
-fn tokens() -> Vec<Described> {
+fn tokens() -> Vec<Row> {
     vec![
         path(
             "/-/me",
             &[],
             vec![read("whoAmI", "Who the credentials stand for")],
+            |call, _| Box::pin(async move { tokens::me(call) }),
         ),
         path(
             "/-/tokens",
@@ -104,6 +207,7 @@ fn tokens() -> Vec<Described> {
                     ..delete("revokeToken", "Voids a token")
                 },
             ],
+            |call, _| Box::pin(tokens::answer(call)),
         ),
         path(
             "/-/explain",
@@ -117,6 +221,7 @@ fn tokens() -> Vec<Described> {
                     &[],
                 )
             }],
+            |call, _| Box::pin(tokens::explain(call)),
         ),
     ]
 }
@@ -157,7 +262,7 @@ const PARTS: [(&str, [&str; 3], &[Content]); 4] = [
     ),
 ];
 
-fn buckets() -> Vec<Described> {
+fn buckets() -> Vec<Row> {
     const BUCKET: &[Parameter] = &[(
         "bucket",
         NAME,
@@ -173,12 +278,14 @@ fn buckets() -> Vec<Described> {
             put,
             delete(remove, "Removes a part of a bucket's rights"),
         ];
-        path(at, BUCKET, operations)
+        path(at, BUCKET, operations, |call, names| {
+            Box::pin(async move { buckets::answer(call, names.get(0), names.part()).await })
+        })
     });
     parts.collect()
 }
 
-fn accounts() -> Vec<Described> {
+fn accounts() -> Vec<Row> {
     const OF: &[Parameter] = &[ACCOUNT];
     let mut put = change("PUT", ("createAccount", "Creates an account"), &[], &[]);
     put.leads_to = &[
@@ -195,6 +302,7 @@ fn accounts() -> Vec<Described> {
             "/-/accounts",
             &[],
             vec![list("listAccounts", "All accounts")],
+            |call, _| Box::pin(identities::accounts(call)),
         ),
         path(
             "/-/accounts/{account}",
@@ -204,6 +312,9 @@ fn accounts() -> Vec<Described> {
                 put,
                 delete("deleteAccount", "Deletes an account that holds nothing"),
             ],
+            |call, names| {
+                Box::pin(async move { identities::account(call, &names.account()?).await })
+            },
         ),
         path(
             "/-/accounts/{account}/public-access",
@@ -224,31 +335,44 @@ fn accounts() -> Vec<Described> {
                 }),
                 delete("deleteAccountPublicAccess", "Removes it"),
             ],
+            |call, names| {
+                Box::pin(async move { buckets::of_account(call, &names.account()?).await })
+            },
         ),
         path(
             "/-/accounts/{account}/users",
             OF,
             vec![list("listUsers", "An account's users")],
+            |call, names| Box::pin(async move { users::list(call, &names.account()?).await }),
         ),
         path(
             "/-/accounts/{account}/groups",
             OF,
             vec![list("listGroups", "An account's groups")],
+            |call, names| {
+                Box::pin(async move { others::list(call, &names.account()?, names.part()).await })
+            },
         ),
         path(
             "/-/accounts/{account}/roles",
             OF,
             vec![list("listRoles", "An account's roles")],
+            |call, names| {
+                Box::pin(async move { others::list(call, &names.account()?, names.part()).await })
+            },
         ),
         path(
             "/-/accounts/{account}/policies",
             OF,
             vec![list("listPolicies", "An account's policies")],
+            |call, names| {
+                Box::pin(async move { others::list(call, &names.account()?, names.part()).await })
+            },
         ),
     ]
 }
 
-fn users() -> Vec<Described> {
+fn users() -> Vec<Row> {
     const USER: &[Parameter] = &[ACCOUNT, ("user", NAME, "a user of the account")];
     const KEY: &[Parameter] = &[
         ACCOUNT,
@@ -283,6 +407,9 @@ fn users() -> Vec<Described> {
                 )),
                 delete("deleteUser", "Deletes a user"),
             ],
+            |call, names| {
+                Box::pin(async move { users::answer(call, &names.account()?, names.get(1)).await })
+            },
         ),
         path(
             "/-/accounts/{account}/users/{user}/keys",
@@ -296,6 +423,9 @@ fn users() -> Vec<Described> {
                     &["listKeys"],
                 )),
             ],
+            |call, names| {
+                Box::pin(async move { users::keys(call, &names.account()?, names.get(1)).await })
+            },
         ),
         path(
             "/-/accounts/{account}/users/{user}/keys/{key}",
@@ -313,11 +443,16 @@ fn users() -> Vec<Described> {
                 },
                 delete("deleteKey", "Deletes an access key"),
             ],
+            |call, names| {
+                Box::pin(async move {
+                    users::key(call, (&names.account()?, names.get(1)), names.get(2)).await
+                })
+            },
         ),
     ]
 }
 
-fn others() -> Vec<Described> {
+fn others() -> Vec<Row> {
     const NAMED: &[Parameter] = &[ACCOUNT, ("name", NAME, "its name")];
     vec![
         path(
@@ -333,6 +468,11 @@ fn others() -> Vec<Described> {
                 )),
                 delete("deleteGroup", "Deletes a group"),
             ],
+            |call, names| {
+                Box::pin(
+                    async move { others::of_group(call, &names.account()?, names.get(1)).await },
+                )
+            },
         ),
         path(
             "/-/accounts/{account}/roles/{name}",
@@ -347,6 +487,11 @@ fn others() -> Vec<Described> {
                 ),
                 delete("deleteRole", "Deletes a role"),
             ],
+            |call, names| {
+                Box::pin(
+                    async move { others::of_role(call, &names.account()?, names.get(1)).await },
+                )
+            },
         ),
         path(
             "/-/accounts/{account}/roles/{name}/sessions",
@@ -360,6 +505,9 @@ fn others() -> Vec<Described> {
                     &[],
                 )
             })],
+            |call, names| {
+                Box::pin(async move { tokens::assume(call, &names.account()?, names.get(1)).await })
+            },
         ),
         path(
             "/-/accounts/{account}/policies/{name}",
@@ -374,6 +522,11 @@ fn others() -> Vec<Described> {
                 ),
                 delete("deletePolicy", "Deletes a policy"),
             ],
+            |call, names| {
+                Box::pin(
+                    async move { others::of_policy(call, &names.account()?, names.get(1)).await },
+                )
+            },
         ),
     ]
 }
@@ -460,6 +613,5 @@ fn schemas() -> Vec<(&'static str, Value)> {
 
 /// Adds this API to the document.
 pub fn describe(document: OpenApi) -> OpenApi {
-    let all = [tokens(), buckets(), accounts(), users(), others()];
-    document.with(all.into_iter().flatten(), schemas())
+    document.with(TABLE.iter().map(|row| row.described.clone()), schemas())
 }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trestle_access::Action;
 use trestle_core::{AccountId, ErrorKind};
-use trestle_http::Problem;
 use trestle_store::{Group, NamedPolicy, NewRole, Role};
 
 #[derive(Default, Deserialize)]
@@ -55,6 +54,7 @@ fn policy(policy: &NamedPolicy) -> Value {
 
 /// A page of groups, roles or policies.
 pub(crate) async fn list(call: Call<'_>, account: &AccountId, kind: &str) -> Answer {
+    call.no_body()?;
     let after = call.parameter("after", &["after"])?;
     let store = call.store();
     let (items, next): (Vec<Value>, _) = match kind {
@@ -80,21 +80,8 @@ pub(crate) async fn list(call: Call<'_>, account: &AccountId, kind: &str) -> Ans
     ok(&json!({ kind: items, "next": next }))
 }
 
-/// One group, role or policy.
-pub(crate) async fn answer(
-    call: Call<'_>,
-    account: &AccountId,
-    (kind, name): (&str, &str),
-) -> Answer {
-    match kind {
-        "groups" => of_group(call, account, name).await,
-        "roles" => of_role(call, account, name).await,
-        "policies" => of_policy(call, account, name).await,
-        _ => Err(Problem::not_found("nothing is served here")),
-    }
-}
-
-async fn of_group(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
+/// One group.
+pub(crate) async fn of_group(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
     match call.method {
         Method::GET | Method::HEAD => {
             call.no_body()?;
@@ -122,11 +109,12 @@ async fn of_group(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer
             deleted.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, DELETE"),
+        _ => Err(not_allowed()),
     }
 }
 
-async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
+/// One role.
+pub(crate) async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
     match call.method {
         Method::GET | Method::HEAD => {
             call.no_body()?;
@@ -151,12 +139,13 @@ async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer 
             deleted.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, DELETE"),
+        _ => Err(not_allowed()),
     }
 }
 
 /// A policy's body is the document itself.
-async fn of_policy(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
+/// One policy.
+pub(crate) async fn of_policy(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
     match call.method {
         Method::GET | Method::HEAD => {
             call.no_body()?;
@@ -183,6 +172,6 @@ async fn of_policy(mut call: Call<'_>, account: &AccountId, name: &str) -> Answe
             deleted.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, DELETE"),
+        _ => Err(not_allowed()),
     }
 }

@@ -106,6 +106,7 @@ fn shown<'a>(
 
 /// A page of an account's users.
 pub(crate) async fn list(call: Call<'_>, account: &AccountId) -> Answer {
+    call.no_body()?;
     let grant = call.on(Action::ReadUsers, account, "user", "").await?;
     let after = call.parameter("after", &["after"])?;
     let page = call.store().list_users(&grant, account, after).await;
@@ -138,7 +139,7 @@ pub(crate) async fn answer(mut call: Call<'_>, account: &AccountId, name: &str) 
             deleted.map_err(problem)?;
             nothing()
         }
-        _ => not_allowed("GET, HEAD, PUT, PATCH, DELETE"),
+        _ => Err(not_allowed()),
     }
 }
 
@@ -311,7 +312,7 @@ pub(crate) async fn keys(mut call: Call<'_>, account: &AccountId, user: &str) ->
             let made = KeyAnswer::new(made.map_err(problem)?, Some(secret));
             json(StatusCode::CREATED, &made)
         }
-        _ => not_allowed("GET, HEAD, POST"),
+        _ => Err(not_allowed()),
     }
 }
 
@@ -352,7 +353,7 @@ pub(crate) async fn key(
                 .delete_access_key(&grant, (account, user), id)
                 .await
         }
-        _ => return not_allowed("PATCH, DELETE"),
+        _ => return Err(not_allowed()),
     };
     done.map_err(problem)?;
     nothing()
