@@ -6,7 +6,7 @@ use crate::identities::trestle;
 use crate::{Fixture, json, put, send};
 use serde_json::{Value, json as value};
 use std::time::{Duration, Instant};
-use trestle_tests::sigv4::{Signer, Wire};
+use trestle_tests::sigv4::{Signer, Wire, stamp};
 use trestle_tests::{Client, Response};
 
 /// May be told to be patient: what is waited for is never a fixed time.
@@ -58,7 +58,10 @@ impl Keys {
 }
 
 fn sent(f: &Fixture, signer: Signer, wire: Wire) -> Response {
-    let wire = signer.sign(&f.server().address.to_string(), wire);
+    as_signed(f, signer.sign(&f.server().address.to_string(), wire))
+}
+
+fn as_signed(f: &Fixture, wire: Wire) -> Response {
     let headers: Vec<(&str, &str)> = wire
         .headers
         .iter()
@@ -338,4 +341,125 @@ fn what_nobody_may_fills_no_log_and_wrong_signatures_are_in_it() {
     assert!(written + left_out >= 400, "{written} and {left_out}");
     let (code, text) = verified(&f);
     assert_eq!(code, Some(0), "{text}");
+}
+
+/// What only S3's requests say of themselves is there for policies.
+#[test]
+fn what_a_request_of_s3_says_of_itself_counts() {
+    let f = Fixture::new();
+    let root = &mut f.client();
+    let statement = |action: &str, condition: &str| {
+        format!(
+            r#"{{"Effect":"Deny","Action":"{action}","Resource":"*","Condition":{{{condition}}}}}"#
+        )
+    };
+    let statements = [
+        r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#.to_owned(),
+        statement(
+            "s3:GetObject",
+            r#""NumericGreaterThan":{"s3:signatureAge":"60000"}"#,
+        ),
+        statement(
+            "s3:DeleteObject",
+            r#""StringNotEquals":{"s3:authType":"REST-HEADER"}"#,
+        ),
+        statement("s3:PutObject", r#""Null":{"s3:if-none-match":"true"}"#),
+        statement(
+            "s3:PutObjectRetention",
+            r#""NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"10"}"#,
+        ),
+        statement(
+            "s3:CreateBucket",
+            r#""StringEquals":{"s3:LocationConstraint":"us-east-1"}"#,
+        ),
+    ];
+    user(f.server(), ("root", "ann"), false, &statements.join(","));
+    let keys = value!({"access_key": "ANN", "secret_key": "of-ann"}).to_string();
+    document(root, "POST", "/-/accounts/root/users/ann/keys", &keys);
+    let signer = || Signer::new("ANN", "of-ann");
+    let send = |method: &str, target: &str, headers: &[(&str, String)], body: &str| {
+        let headers = headers.iter();
+        let wire = Wire {
+            method: method.into(),
+            target: target.into(),
+            headers: headers.map(|(n, v)| ((*n).into(), v.clone())).collect(),
+            body: body.as_bytes().to_vec(),
+        };
+        sent(&f, signer(), wire).status
+    };
+    let place = |region: &str| {
+        format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
+             </CreateBucketConfiguration>"
+        )
+    };
+    assert_eq!(send("PUT", "/there", &[], &place("us-east-1")), 403);
+    let lock = [("x-amz-bucket-object-lock-enabled", "true".to_owned())];
+    assert_eq!(send("PUT", "/locked", &lock, ""), 200);
+    assert_eq!(send("PUT", "/locked/k", &[], "x"), 403);
+    let once = ("if-none-match", "*".to_owned());
+    assert_eq!(
+        send("PUT", "/locked/k", std::slice::from_ref(&once), "x"),
+        200
+    );
+    // A retention, by the document and by the headers of a write.
+    let day = |days: u64| {
+        // An hour less, as a day that has begun counts.
+        let at = stamp(signer().time + days * 24 * 3600 - 3600);
+        let part = |from: usize, to: usize| at[from..to].to_owned();
+        let (date, time) = (
+            [part(0, 4), part(4, 6), part(6, 8)],
+            [part(9, 11), part(11, 13), part(13, 15)],
+        );
+        format!("{}T{}Z", date.join("-"), time.join(":"))
+    };
+    let retention = |days: u64| {
+        let until = day(days);
+        format!(
+            "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate>\
+             </Retention>"
+        )
+    };
+    assert_eq!(send("PUT", "/locked/k?retention", &[], &retention(11)), 403);
+    assert_eq!(send("PUT", "/locked/k?retention", &[], &retention(10)), 200);
+    for (days, status) in [(11, 403), (10, 200)] {
+        let headers = [
+            once.clone(),
+            ("x-amz-object-lock-mode", "GOVERNANCE".to_owned()),
+            ("x-amz-object-lock-retain-until-date", day(days)),
+        ];
+        assert_eq!(send("PUT", "/locked/kept", &headers, "x"), status, "{days}");
+    }
+    // A signature's age and its place.
+    let presigned = |method: &str, age: u64| {
+        let mut signer = signer();
+        signer.time -= age;
+        signer.expires = "600".into();
+        let wire = Wire {
+            method: method.into(),
+            target: "/locked/k".into(),
+            ..Wire::default()
+        };
+        as_signed(&f, signer.presign(&f.server().address.to_string(), wire)).status
+    };
+    assert_eq!((presigned("GET", 0), presigned("GET", 120)), (200, 403));
+    assert_eq!(presigned("DELETE", 0), 403);
+    assert_eq!(send("DELETE", "/locked/k", &[], ""), 204);
+    // What can never be known here is refused when it is written.
+    for key in [
+        "s3:TlsVersion",
+        "aws:RequestedRegion",
+        "aws:RequestTag/a",
+        "aws:SourceVpc",
+    ] {
+        let condition = format!(r#""StringEquals":{{"{key}":"x"}}"#);
+        let text = format!(r#"{{"Statement":{}}}"#, statement("s3:*", &condition));
+        let answer = root.send("PUT", "/-/accounts/root/policies/x", &[], text.as_bytes());
+        let answer = answer.unwrap();
+        assert!(
+            answer.status == 400 && answer.text().contains(key),
+            "{}",
+            answer.text()
+        );
+    }
 }

@@ -8,6 +8,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trestle_core::Timestamp;
 
+/// How a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signed {
+    /// `AWS4-HMAC-SHA256` or `AWS`.
+    pub version: &'static str,
+    /// `REST-HEADER`, `REST-QUERY-STRING` or `POST`.
+    pub way: &'static str,
+    /// When it was signed, by version 4.
+    pub at: Option<Timestamp>,
+}
+
 /// The circumstances of a request. A dialect fills in what it knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
@@ -21,6 +32,8 @@ pub struct Context {
     pub dialect: Cow<'static, str>,
     /// The request's id, for the audit log.
     pub request: Option<String>,
+    /// How it is signed, when it is.
+    pub signed: Option<Signed>,
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -53,15 +66,26 @@ impl Context {
         self.values.insert(key.to_ascii_lowercase(), values);
     }
 
-    /// The condition keys that were set, in lower case, with their values.
-    pub fn values(&self) -> &BTreeMap<String, Vec<String>> {
-        &self.values
+    /// The condition keys that were set, in lower case, with their values; what a signature says
+    /// among them, apart from its age.
+    pub fn values(&self) -> BTreeMap<String, Vec<String>> {
+        let mut values = self.values.clone();
+        if let Some(signed) = &self.signed {
+            values.insert(
+                "s3:signatureversion".to_owned(),
+                vec![signed.version.to_owned()],
+            );
+            values.insert("s3:authtype".to_owned(), vec![signed.way.to_owned()]);
+        }
+        values
     }
 
     /// The values of a condition key.
     pub fn get(&self, key: &str) -> Option<&[String]> {
-        self.values
-            .get(&key.to_ascii_lowercase())
-            .map(Vec::as_slice)
+        let values = match key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.values.get(&key.to_ascii_lowercase()),
+            false => self.values.get(key),
+        };
+        values.map(Vec::as_slice)
     }
 }

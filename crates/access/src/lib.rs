@@ -27,7 +27,7 @@ pub use acl::{
 };
 pub use action::{Action, ActionSet, Level};
 pub use auditor::Auditor;
-pub use context::Context;
+pub use context::{Context, Signed};
 pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide, judge};
 pub use facts::{
     AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,

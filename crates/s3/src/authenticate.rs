@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_access::{
     ChunkChain, Payload, Presented, Principal, RawRequest, Scope, SecretKey, SignatureError,
-    SignedForm,
+    Signed, SignedForm,
 };
 use trestle_core::{Digest, DigestAlgorithm, Hasher};
 use trestle_http::Client;
@@ -28,10 +28,8 @@ pub(crate) struct Authenticated {
     pub(crate) principal: Arc<Principal>,
     pub(crate) payload: Payload,
     chain: Option<ChunkChain>,
-    /// `AWS4-HMAC-SHA256` or `AWS`, as conditions of policies name it.
-    pub(crate) version: Option<&'static str>,
-    /// `REST-HEADER`, `REST-QUERY-STRING` or `POST`.
-    pub(crate) way: &'static str,
+    /// How, as conditions of policies ask about it; none when it is not.
+    pub(crate) signed: Option<Signed>,
 }
 
 /// An access key as it was presented.
@@ -73,8 +71,7 @@ impl S3 {
                 principal: Arc::new(Principal::anonymous()),
                 payload: unsigned_payload(&parts.headers)?,
                 chain: None,
-                version: None,
-                way: "REST-HEADER",
+                signed: None,
             }),
             Presented::V4(signed) => {
                 let key = presented(signed.access_key(), signed.session_token(), source);
@@ -87,8 +84,11 @@ impl S3 {
                     principal,
                     payload: signed.payload().clone(),
                     chain: Some(chain),
-                    version: Some("AWS4-HMAC-SHA256"),
-                    way: way(signed.is_presigned()),
+                    signed: Some(Signed {
+                        version: "AWS4-HMAC-SHA256",
+                        way: way(signed.is_presigned()),
+                        at: Some(signed.signed_at()),
+                    }),
                 })
             }
             Presented::V2(signed) => {
@@ -106,8 +106,11 @@ impl S3 {
                     principal,
                     payload: unsigned_payload(&parts.headers)?,
                     chain: None,
-                    version: Some("AWS"),
-                    way: way(signed.is_presigned()),
+                    signed: Some(Signed {
+                        version: "AWS",
+                        way: way(signed.is_presigned()),
+                        at: None,
+                    }),
                 })
             }
         }
@@ -266,8 +269,7 @@ impl Authenticated {
             principal: Arc::new(Principal::anonymous()),
             payload: Payload::Unsigned,
             chain: None,
-            version: None,
-            way: "POST",
+            signed: None,
         }
     }
 

@@ -146,10 +146,18 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
         .field("BucketName", name.as_str()));
     }
     call.account()?;
+    let document = document::create_bucket(&call.document().await?);
+    let mut context = call.context.clone();
+    // A policy may say where; who may not is told that before what is wrong with the document.
+    let location = document.as_ref().ok().and_then(|new| new.location.clone());
+    if let Some(location) = location.filter(|location| !location.is_empty()) {
+        context.set("s3:LocationConstraint", vec![location]);
+    }
+    let resource = Resource::Bucket(name.clone());
     let grant = call
-        .grant(Action::CreateBucket, Resource::Bucket(name.clone()))
+        .grant_in(Action::CreateBucket, resource, context)
         .await?;
-    let new = document::create_bucket(&call.document().await?)?;
+    let new = document?;
     check_location(&call, new.location.as_deref())?;
     let mut properties = properties(&call, new)?;
     let sent = acl::sent(&call.headers)?;

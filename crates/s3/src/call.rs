@@ -98,6 +98,7 @@ pub(crate) fn context(
         context.source = Some(client.address);
         context.secure = client.secure;
     }
+    context.signed = authenticated.signed;
     let mut set = |key: &str, value: &str| context.set(key, vec![value.to_owned()]);
     for (header, key) in [("referer", "aws:Referer"), ("user-agent", "aws:UserAgent")] {
         if let Some(value) = parts
@@ -108,17 +109,15 @@ pub(crate) fn context(
             set(key, value);
         }
     }
-    if let Some(version) = authenticated.version {
-        set("s3:signatureversion", version);
-        set("s3:authType", authenticated.way);
-    }
     for (name, value) in &parts.headers {
         let name = name.as_str();
         let about = name.starts_with("x-amz-grant-")
             || sse::is_public(name)
             || matches!(
                 name,
-                "x-amz-acl"
+                "if-match"
+                    | "if-none-match"
+                    | "x-amz-acl"
                     | "x-amz-copy-source"
                     | "x-amz-metadata-directive"
                     | "x-amz-storage-class"

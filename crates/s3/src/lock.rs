@@ -9,8 +9,9 @@ use crate::headers;
 use crate::object::etag;
 use crate::read::{self, mode_name};
 use crate::time::iso_time;
+use crate::write::with_lock;
 use http::Response;
-use trestle_access::Action;
+use trestle_access::{Action, Context, Resource};
 use trestle_core::{Error, ErrorKind, Precondition};
 use trestle_http::Body;
 use trestle_store::{Object, ObjectProperties, Period, UpdateObject};
@@ -111,11 +112,12 @@ pub(crate) async fn get_hold(call: Call<'_>) -> Result<Response<Body>, S3Error> 
 
 async fn change(
     call: &Call<'_>,
-    action: Action,
+    (action, context): (Action, Context),
     change: &(dyn Fn(&mut ObjectProperties) -> trestle_core::Result<()> + Send + Sync),
 ) -> Result<(), S3Error> {
     let version = call.version()?;
-    let mut grants = vec![call.on_object(action).await?];
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    let mut grants = vec![call.grant_in(action, resource, context).await?];
     if headers::flag(&call.headers, "x-amz-bypass-governance-retention")? {
         grants.push(call.on_object(Action::BypassRetention).await?);
     }
@@ -140,20 +142,26 @@ pub(crate) async fn put_retention(mut call: Call<'_>) -> Result<Response<Body>, 
         let message = "The retain until date must be in the future!";
         return Err(S3Error::argument("RetainUntilDate", "", message));
     }
-    change(&call, Action::WriteObjectRetention, &|properties| {
-        if properties.retention.is_none() && retention.is_none() {
-            return Err(Error::invalid("there is no retention to lift"));
-        }
-        properties.retention = retention;
-        Ok(())
-    })
+    let context = with_lock(call.context.clone(), retention, None);
+    change(
+        &call,
+        (Action::WriteObjectRetention, context),
+        &|properties| {
+            if properties.retention.is_none() && retention.is_none() {
+                return Err(Error::invalid("there is no retention to lift"));
+            }
+            properties.retention = retention;
+            Ok(())
+        },
+    )
     .await?;
     Ok(answer::empty())
 }
 
 pub(crate) async fn put_hold(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let hold = document::legal_hold(&call.document().await?)?;
-    change(&call, Action::WriteLegalHold, &|properties| {
+    let context = with_lock(call.context.clone(), None, Some(hold));
+    change(&call, (Action::WriteLegalHold, context), &|properties| {
         properties.legal_hold = hold;
         Ok(())
     })

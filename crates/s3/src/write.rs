@@ -9,7 +9,9 @@ use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::metadata::{self, text_of};
 use crate::object::{KEPT, REDIRECT, etag, wrote};
+use crate::read::mode_name;
 use crate::sse;
+use crate::time::iso_time;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::TRANSFER_ENCODING;
@@ -134,6 +136,30 @@ pub(crate) fn with_tags(mut context: Context, tags: &Tags) -> Context {
     context
 }
 
+/// What an object is to be protected by, as circumstances.
+pub(crate) fn with_lock(
+    mut context: Context,
+    retention: Option<Retention>,
+    hold: Option<bool>,
+) -> Context {
+    const DAY: u64 = 24 * 60 * 60 * 1_000_000;
+    let now = context.time;
+    let mut set = |name: &str, value: &str| {
+        context.set(&format!("s3:object-lock-{name}"), vec![value.to_owned()]);
+    };
+    if let Some(retention) = retention {
+        let left = retention.until.0.saturating_sub(now.0);
+        set("mode", mode_name(retention.mode));
+        set("retain-until-date", &iso_time(retention.until));
+        // A day that has begun counts.
+        set("remaining-retention-days", &left.div_ceil(DAY).to_string());
+    }
+    if let Some(hold) = hold {
+        set("legal-hold", if hold { "ON" } else { "OFF" });
+    }
+    context
+}
+
 /// Whether a stranger to the bucket, whom no policy of its own can bind, writes by the right of a
 /// list alone: then the object is the writer's, and so are its list and its tags.
 async fn is_own_by_list(call: &Call<'_>) -> Result<bool, S3Error> {
@@ -152,6 +178,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     let (retention, hold) = lock(&call.headers, call.now())?;
     let sent = acl::sent(&call.headers)?;
     let context = with_tags(call.context.clone(), &tags);
+    let context = with_lock(context, retention, hold);
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     let grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
@@ -311,6 +338,8 @@ pub(crate) async fn with_more_tags(
 ) -> Result<New, S3Error> {
     new.properties.tags.extend(tags);
     let context = with_tags(call.context.clone(), &new.properties.tags);
+    let hold = Some(true).filter(|_| new.properties.legal_hold);
+    let context = with_lock(context, new.properties.retention, hold);
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     new.grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())

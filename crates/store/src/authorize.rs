@@ -30,7 +30,7 @@ impl Store {
     pub async fn authorize(&self, asked: Asked) -> Result<Grant> {
         let asked = Arc::new(asked);
         let read = self.snapshot().await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.moment(&*read).await?;
         let bucket = bucket_of(&*read, &asked).await?;
         let facts = self.facts(moment, &asked, bucket.as_ref()).await?;
         let (mut verdict, mut decided) = trestle_access::judge(&asked, &facts);
@@ -60,7 +60,7 @@ impl Store {
         let read = self.snapshot().await?;
         self.confirm(&*read, grant, None, None).await?;
         let bucket = bucket_of(&*read, asked).await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.moment(&*read).await?;
         let facts = self.facts(moment, asked, bucket.as_ref()).await?;
         let facts = self.more(moment, asked, bucket.as_ref(), facts).await?;
         Ok(trestle_access::verdict(asked, &facts))
@@ -78,7 +78,7 @@ impl Store {
         bucket: Option<&FoundBucket>,
         object: Option<&FoundObject>,
     ) -> Result<Expectation> {
-        let moment = Moment::of(read).await?;
+        let moment = self.moment(read).await?;
         let found = object.map_or(Seen::Absent, Seen::There);
         let now = revisions(moment.identities, bucket, &found);
         // An ordered list binds everybody, and was not looked for.

@@ -118,7 +118,7 @@ impl Store {
         if !principal.session_policies.is_empty() {
             return Ok(true);
         }
-        let moment = crate::identity::Moment::of(read).await?;
+        let moment = self.moment(read).await?;
         let known = self.known_of(moment, principal).await?;
         let own = principal.account() == Some(&found.bucket.owner.account);
         let unbound = known.is_some_and(|known| {

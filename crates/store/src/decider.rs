@@ -6,7 +6,7 @@
 
 use crate::audit::Audit;
 use crate::authorize::object_facts;
-use crate::identity::{self, Moment};
+use crate::identity;
 use crate::store::{FoundBucket, FoundObject, Store};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Facts, Grant, Resource, Seen};
@@ -29,7 +29,7 @@ impl Store {
         asked: &Asked,
         bucket: &FoundBucket,
     ) -> Result<Decider> {
-        let moment = Moment::of(read).await?;
+        let moment = self.moment(read).await?;
         let mut facts = self.facts(moment, asked, Some(bucket)).await?;
         self.read_account_acl(moment, asked, Some(bucket), &mut facts)
             .await?;

@@ -6,8 +6,10 @@
 use super::Asking;
 use super::json::Node;
 use super::pattern::Pattern;
+use crate::Signed;
 use std::borrow::Cow;
 use std::net::IpAddr;
+use trestle_core::Timestamp;
 
 /// Keys that may stand in a condition, in lower case; one that ends with `/` or `-` takes a name.
 const KEYS: &[&str] = &[
@@ -19,12 +21,9 @@ const KEYS: &[&str] = &[
     "aws:principalarn",
     "aws:principaltype",
     "aws:referer",
-    "aws:requestedregion",
-    "aws:requesttag/",
     "aws:resourceaccount",
     "aws:securetransport",
     "aws:sourceip",
-    "aws:tagkeys",
     "aws:tokenissuetime",
     "aws:useragent",
     "aws:userid",
@@ -40,14 +39,12 @@ const KEYS: &[&str] = &[
     "s3:object-lock-mode",
     "s3:object-lock-remaining-retention-days",
     "s3:object-lock-retain-until-date",
-    "s3:objectcreationoperation",
     "s3:prefix",
     "s3:requestobjecttag/",
     "s3:requestobjecttagkeys",
     "s3:resourceaccount",
     "s3:signatureage",
     "s3:signatureversion",
-    "s3:tlsversion",
     "s3:versionid",
     "s3:x-amz-",
     "sts:externalid",
@@ -385,10 +382,22 @@ impl Values<'_> {
 }
 
 /// A time as conditions compare it.
-fn time(at: trestle_core::Timestamp) -> Option<Cow<'static, str>> {
+fn time(at: Timestamp) -> Option<Cow<'static, str>> {
     let micros = i64::try_from(at.0).ok()?;
     let at = jiff::Timestamp::from_microsecond(micros).ok()?;
     Some(Cow::Owned(at.to_string()))
+}
+
+/// What a signature says of itself.
+fn said_by(signed: &Signed, key: &str, now: Timestamp) -> Option<Cow<'static, str>> {
+    Some(match key {
+        "s3:signatureage" => {
+            let age = now.0.saturating_sub(signed.at?.0) / 1000;
+            Cow::Owned(age.to_string())
+        }
+        "s3:authtype" => Cow::Borrowed(signed.way),
+        _ => Cow::Borrowed(signed.version),
+    })
 }
 
 impl<'a> Asking<'a> {
@@ -425,6 +434,11 @@ impl<'a> Asking<'a> {
                 let owner = owner.or_else(|| self.asked.resource.account())?;
                 owner.as_str().into()
             }
+            "s3:signatureage" | "s3:signatureversion" | "s3:authtype" => match context.signed {
+                Some(signed) => said_by(&signed, key, context.time)?,
+                // A job goes on with what was kept of its request.
+                None => return context.get(key).map(Values::Said),
+            },
             _ => match key.strip_prefix("s3:existingobjecttag/") {
                 Some(tag) => self.object_tag(tag)?.into(),
                 None => return context.get(key).map(Values::Said),

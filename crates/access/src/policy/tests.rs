@@ -247,7 +247,7 @@ fn conditions_hold_as_documented() {
     let tags = |values: &[&str]| {
         let mut context = Context::default();
         context.set(
-            "aws:TagKeys",
+            "s3:RequestObjectTagKeys",
             values.iter().map(|v| (*v).to_owned()).collect(),
         );
         context
@@ -505,62 +505,62 @@ fn conditions_hold_as_documented() {
             true,
         ),
         (
-            r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a","b"]}}"#,
+            r#"{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a","b"]}}"#,
             tags(&["a", "b"]),
             true,
         ),
         (
-            r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a","b"]}}"#,
+            r#"{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a","b"]}}"#,
             tags(&["a", "c"]),
             false,
         ),
         (
-            r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a"]}}"#,
+            r#"{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a"]}}"#,
             none(),
             true,
         ),
         (
-            r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a"]}}"#,
+            r#"{"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["a"]}}"#,
             tags(&[]),
             true,
         ),
         (
-            r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":["a"]}}"#,
+            r#"{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["a"]}}"#,
             tags(&["a", "c"]),
             true,
         ),
         (
-            r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             tags(&["a", "c"]),
             false,
         ),
         (
-            r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAnyValue:StringEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             none(),
             false,
         ),
         (
-            r#"{"ForAllValues:StringNotEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAllValues:StringNotEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             tags(&["a", "x"]),
             false,
         ),
         (
-            r#"{"ForAllValues:StringNotEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAllValues:StringNotEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             tags(&["a", "b"]),
             true,
         ),
         (
-            r#"{"ForAnyValue:StringNotEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAnyValue:StringNotEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             tags(&["a", "x"]),
             true,
         ),
         (
-            r#"{"ForAnyValue:StringNotEquals":{"aws:TagKeys":["x"]}}"#,
+            r#"{"ForAnyValue:StringNotEquals":{"s3:RequestObjectTagKeys":["x"]}}"#,
             tags(&["x"]),
             false,
         ),
         (
-            r#"{"ForAllValues:StringLike":{"aws:TagKeys":["a*"]}}"#,
+            r#"{"ForAllValues:StringLike":{"s3:RequestObjectTagKeys":["a*"]}}"#,
             tags(&["ab", "ac"]),
             true,
         ),

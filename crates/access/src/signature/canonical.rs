@@ -9,6 +9,9 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 pub(super) fn decode(text: &str) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
     let bytes = text.as_bytes();
+    if !bytes.contains(&b'%') {
+        return bytes.to_vec();
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
@@ -28,10 +31,20 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 
 /// Encodes every byte that is not unreserved (RFC 3986), and perhaps not `/`.
 pub(super) fn encode(bytes: &[u8], keep_slash: bool) -> String {
+    let plain = |byte: &u8| {
+        let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        unreserved || keep_slash && *byte == b'/'
+    };
+    // What needs no encoding is mostly all of it.
+    if let Some(text) = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|_| bytes.iter().all(plain))
+    {
+        return text.to_owned();
+    }
     let mut encoded = String::with_capacity(bytes.len());
     for byte in bytes {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-        if plain || keep_slash && *byte == b'/' {
+        if plain(byte) {
             encoded.push(char::from(*byte));
         } else {
             encoded.push('%');
@@ -119,6 +132,9 @@ impl Query {
 /// A header's value as it is signed: no spaces around it, and one where there were several.
 pub(super) fn folded(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
+    if !text.contains([' ', '\t']) {
+        return text.into_owned();
+    }
     let mut folded = String::with_capacity(text.len());
     for part in text.split([' ', '\t']).filter(|part| !part.is_empty()) {
         if !folded.is_empty() {

@@ -161,10 +161,15 @@ impl Presented {
     /// # Errors
     /// Anything that is there and is not one well-formed signature, for this scope, of now.
     pub fn of(request: &RawRequest<'_>, scope: &Scope<'_>) -> SignatureResult<Presented> {
-        for name in ["authorization", "date", "host", "x-amz-date"] {
-            if request.headers.iter().filter(|(n, _)| *n == name).count() > 1 {
-                return Err(SignatureError::Repeated(name));
+        const ONCE: [&str; 4] = ["authorization", "date", "host", "x-amz-date"];
+        let mut seen = [0; ONCE.len()];
+        for (name, _) in request.headers {
+            for (once, count) in ONCE.iter().zip(&mut seen) {
+                *count += usize::from(name == once);
             }
+        }
+        if let Some((name, _)) = ONCE.iter().zip(seen).find(|(_, count)| *count > 1) {
+            return Err(SignatureError::Repeated(name));
         }
         let query = Query::parse(request.query);
         let header = request.header("authorization");

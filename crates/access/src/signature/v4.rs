@@ -10,6 +10,8 @@ use super::{
 use trestle_core::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// What a canonical request mostly takes beside its path and query.
+const CANONICAL_BYTES_USUAL: usize = 512;
 /// Longest life of a presigned URL, in seconds.
 const EXPIRES_MAX: u64 = 7 * 24 * 60 * 60;
 
@@ -301,17 +303,19 @@ fn canonical_request(
     headers: &[&str],
     payload: &str,
 ) -> String {
-    let mut text = format!(
-        "{}\n{}\n{}\n",
-        request.method,
-        canonical::path(request.path),
-        query.canonical(without)
-    );
+    let path = canonical::path(request.path);
+    let query = query.canonical(without);
+    let mut text = String::with_capacity(CANONICAL_BYTES_USUAL + path.len() + query.len());
+    text.extend([request.method, "\n", &path, "\n", &query, "\n"]);
     for name in headers {
         // One that is not there is signed as empty, which no signer does: it will not match.
         let value = canonical::joined(request, name, canonical::folded).unwrap_or_default();
         text.extend([name, ":", &value, "\n"]);
     }
-    text.extend(["\n", &headers.join(";"), "\n", payload]);
+    text.push('\n');
+    for (place, name) in headers.iter().enumerate() {
+        text.extend([if place == 0 { "" } else { ";" }, name]);
+    }
+    text.extend(["\n", payload]);
     text
 }

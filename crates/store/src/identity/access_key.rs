@@ -245,7 +245,7 @@ impl Attempt<'_> {
         if own || principal.is_root() {
             return Ok(());
         }
-        let moment = super::Moment::of(&*self.read).await?;
+        let moment = self.store.moment(&*self.read).await?;
         let known = self.store.known_of(moment, principal).await?;
         let (admin, reseller) = known.map_or((false, false), |known| {
             (known.facts.admin, known.facts.reseller_admin)

@@ -57,10 +57,16 @@ pub(crate) struct Moment<'a> {
     pub(crate) identities: Sequence,
 }
 
-impl<'a> Moment<'a> {
-    /// Of a snapshot.
-    pub(crate) async fn of(read: &'a dyn MetaRead) -> Result<Moment<'a>> {
+impl Store {
+    /// The moment of a snapshot. As long as nothing is committed, all snapshots show the same.
+    pub(crate) async fn moment<'a>(&self, read: &'a dyn MetaRead) -> Result<Moment<'a>> {
+        let sequence = read.sequence();
+        let seen = *self.cache.seen.lock();
+        if let Some((_, identities)) = seen.filter(|(of, _)| *of == sequence) {
+            return Ok(Moment { read, identities });
+        }
         let identities = super::revision(read).await?;
+        *self.cache.seen.lock() = Some((sequence, identities));
         Ok(Moment { read, identities })
     }
 }
@@ -89,6 +95,8 @@ struct Kept {
 /// The cache.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
+    /// The revision of identities that the snapshots of a sequence show.
+    seen: Mutex<Option<(Sequence, Sequence)>>,
     kept: Mutex<Kept>,
     buckets: Mutex<HashMap<BucketId, (Sequence, Arc<BucketFacts>)>>,
 }
@@ -460,7 +468,7 @@ impl Store {
         read: &dyn MetaRead,
         bucket: &Bucket,
     ) -> Result<crate::PublicAccessBlock> {
-        let moment = Moment::of(read).await?;
+        let moment = self.moment(read).await?;
         let account = self.known_account(moment, &bucket.owner.account).await?;
         Ok(bucket.properties.public_access.or(account.block))
     }

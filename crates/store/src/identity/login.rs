@@ -80,7 +80,7 @@ impl Identities {
     /// The engine's.
     pub async fn user(&self, account: &AccountId, name: &str) -> Result<Option<Arc<Principal>>> {
         let read = self.store.snapshot().await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         let known = self.store.known_user(moment, account, name).await?;
         Ok(known.and_then(|known| known.principal.clone()))
     }
@@ -175,7 +175,7 @@ impl Identities {
     /// The user that a login names, by its full name.
     async fn named(&self, name: &str) -> Result<Option<KnownLogin>> {
         let read = self.store.snapshot().await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         let Some((account, user)) = name.split_once('/') else {
             return self.store.known_login(moment, name).await;
         };
@@ -205,7 +205,7 @@ impl Identities {
 
     async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
         let read = self.store.snapshot().await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         let Some(key) = self.store.known_key(moment, id).await? else {
             return Ok(None);
         };
@@ -265,7 +265,7 @@ impl Identities {
         let malformed = || Error::corrupt("a certificate leads to no user");
         let whose = std::str::from_utf8(&row.value).map_err(|_| malformed())?;
         let (account, user) = whose.split_once('\0').ok_or_else(malformed)?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         self.enabled(moment, account, user, None).await
     }
 

@@ -87,8 +87,17 @@ struct ReadToken {
     access_key: String,
     secret_key: SecretKey,
     policies: Vec<Arc<Policy>>,
-    /// Who it stood for at a revision of identities, revocation apart.
-    stood_for: Mutex<Option<(Sequence, Option<Arc<Principal>>)>>,
+    stood_for: Mutex<Option<StoodFor>>,
+}
+
+/// Who a token stood for, which was not revoked.
+#[derive(Clone)]
+struct StoodFor {
+    /// The sequence of the snapshot that says so.
+    sequence: Sequence,
+    /// The revision of identities that it showed.
+    identities: Sequence,
+    principal: Option<Arc<Principal>>,
 }
 
 impl ReadToken {
@@ -159,7 +168,7 @@ impl Identities {
         }
         let read = self.store.snapshot().await?;
         self.store.confirm(&*read, grant, None, None).await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         let known = self.store.known_role(moment, account, role).await?;
         let missing = || Error::not_found(Noun::Role, format!("{account}/{role}"));
         let taken = TakenRole {
@@ -187,7 +196,7 @@ impl Identities {
         }
         let account = principal.account().ok_or_else(refused)?;
         let read = self.store.snapshot().await?;
-        let moment = Moment::of(&*read).await?;
+        let moment = self.store.moment(&*read).await?;
         let known = self
             .store
             .known_user(moment, account, &principal.user)
@@ -279,22 +288,30 @@ impl Identities {
             return Err(expired());
         }
         let snapshot = self.store.snapshot().await?;
+        let sequence = snapshot.sequence();
+        let stood_for = read.stood_for.lock().clone();
+        // Nothing was committed since.
+        if let Some(same) = stood_for.as_ref().filter(|one| one.sequence == sequence) {
+            return Ok(same.principal.clone());
+        }
         let made_by = [Some(&read.token.id), read.token.parent.as_ref()];
         for id in made_by.into_iter().flatten() {
             if snapshot.get(&row_key::revoked(id)).await?.is_some() {
                 return Ok(None);
             }
         }
-        let moment = Moment::of(&*snapshot).await?;
-        let stood_for = read.stood_for.lock().clone();
-        match stood_for.filter(|(revision, _)| *revision == moment.identities) {
-            Some((_, principal)) => Ok(principal),
-            None => {
-                let principal = self.look_up(moment, read).await?;
-                *read.stood_for.lock() = Some((moment.identities, principal.clone()));
-                Ok(principal)
-            }
-        }
+        let moment = self.store.moment(&*snapshot).await?;
+        let identities = moment.identities;
+        let principal = match stood_for.filter(|one| one.identities == identities) {
+            Some(same) => same.principal,
+            None => self.look_up(moment, read).await?,
+        };
+        *read.stood_for.lock() = Some(StoodFor {
+            sequence,
+            identities,
+            principal: principal.clone(),
+        });
+        Ok(principal)
     }
 
     /// Who a token stands for at a moment, revocation apart.

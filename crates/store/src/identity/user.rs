@@ -439,7 +439,7 @@ impl Attempt<'_> {
         former: Option<&User>,
         user: &User,
     ) -> Result<()> {
-        let moment = super::Moment::of(&*self.read).await?;
+        let moment = self.store.moment(&*self.read).await?;
         let known = self.store.known_of(moment, grant.principal()).await?;
         let (admin, reseller) = match &known {
             _ if grant.principal().is_root() => (true, true),

@@ -66,7 +66,7 @@ impl AskedRecord {
             policies: policies.map(|policy| policy.text().to_owned()).collect(),
             source: context.source.map(|source| source.to_string()),
             secure: context.secure,
-            values: context.values().clone(),
+            values: context.values(),
             issued: principal.issued.map(|at| at.0),
         }
     }
