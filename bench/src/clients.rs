@@ -54,11 +54,25 @@ const ROWS: &[Row] = &[
         "trees synchronised both ways, parts, moves, signed URLs, checksums, versions",
     ),
     row(
+        "AWS command line of Debian",
+        "S3",
+        Kind::Debian("aws"),
+        "s3_awscli.py",
+        "the same",
+    ),
+    row(
         "s3cmd",
         "S3",
         Kind::Light,
         "s3_s3cmd.py",
         "trees synchronised both ways, parts, copies, access control lists, signed URLs",
+    ),
+    row(
+        "s3cmd of Debian",
+        "S3",
+        Kind::Debian("s3cmd"),
+        "s3_s3cmd.py",
+        "the same",
     ),
     row(
         "s5cmd",
@@ -193,6 +207,13 @@ const ROWS: &[Row] = &[
         Kind::Light,
         "swift_command.py",
         "trees in segments of both kinds, copies, metadata, temporary URLs, deletion with segments",
+    ),
+    row(
+        "command swift of Debian",
+        "Swift",
+        Kind::Debian("swift"),
+        "swift_command.py",
+        "the same",
     ),
     row(
         "curl",

@@ -14,7 +14,7 @@ pub(crate) enum Kind {
     Python,
     /// From npm, as `tests/clients/package.json` pins it.
     Node,
-    /// A Debian package, which has to be there.
+    /// A program of a Debian package, which has to be there.
     Debian(&'static str),
     /// A crate, built from `tests/clients/rust`.
     Rust,
@@ -41,7 +41,7 @@ pub(crate) fn installed(kind: Kind, base: &Path) -> Result<PathBuf> {
             let folder = PathBuf::from("/usr/bin");
             match folder.join(program).exists() {
                 true => Ok(folder),
-                false => Err(format!("apt-get install {program}").into()),
+                false => Err(format!("Debian's {program} is not there").into()),
             }
         }
         Kind::Python => {
@@ -71,6 +71,7 @@ pub(crate) fn installed(kind: Kind, base: &Path) -> Result<PathBuf> {
             cargo.args([
                 "build",
                 "--quiet",
+                "--locked",
                 "--manifest-path",
                 "tests/clients/rust/Cargo.toml",
             ]);
