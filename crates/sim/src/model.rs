@@ -16,6 +16,7 @@ mod contents;
 mod joined;
 mod listing;
 mod operation;
+mod snapshots;
 mod state;
 
 use crate::disk::SimDisk;
@@ -305,6 +306,12 @@ impl Driver {
         if operation.is_tree() {
             self.carry_on_jobs()?;
         }
+        if operation.is_swept() {
+            let store = self.store.clone().ok_or("no store")?;
+            let swept = self.spawn.run(async { store.sweep_snapshots().await });
+            let swept = swept.ok_or("sweeping stands still")?;
+            swept.map_err(|error| format!("sweeping: {error}"))?;
+        }
         if operation.is_piecemeal() {
             self.ask("", "", operation)?
                 .map_err(|kind| format!("again: {kind:?}"))?;
@@ -368,6 +375,9 @@ impl Driver {
                 Operation::Contents(Contents::ListUploads),
             ] {
                 asked.push((name.clone(), String::new(), operation));
+            }
+            for (key, made) in snapshots::all(bucket) {
+                asked.push((name.clone(), key, Operation::Snapshots(made)));
             }
             for (key, versions) in &bucket.keys {
                 let each = (0..versions.len()).map(Which::Nth);

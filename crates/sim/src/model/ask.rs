@@ -3,6 +3,7 @@
 use super::ask_blocks;
 use super::ask_contents;
 use super::operation::{Condition, ListedVersions, Operation, Property, Which};
+use super::snapshots;
 use super::state::{Model, Stored};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -91,6 +92,10 @@ pub(super) async fn ask(
         }
         Operation::Blocks(blocks) => {
             let asked = ask_blocks::ask(store, model, (bucket, key), blocks);
+            return Box::pin(asked).await;
+        }
+        Operation::Snapshots(made) => {
+            let asked = snapshots::ask(store, model, (bucket, key), made);
             return Box::pin(asked).await;
         }
         Operation::Expire => {

@@ -3,6 +3,7 @@
 use super::choose_blocks;
 use super::choose_contents;
 use super::operation::{Condition, Listed, ListedVersions, Operation, Property, Which};
+use super::snapshots;
 use super::state::Model;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
@@ -132,6 +133,8 @@ pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, O
         .filter(|keys| !keys.is_empty() && pick(5) > 0);
     let known = known.and_then(|keys| keys.keys().nth(pick(keys.len() as u64) as usize));
     let chosen = known.cloned().unwrap_or_else(|| key(random));
+    // What snapshots keep counts against quotas, and is not known here.
+    let snapped = model.get(&name).is_some_and(|of| !of.snapshots.is_empty());
     let operation = match pick(64) {
         0..2 => Operation::CreateBucket,
         2 => {
@@ -156,7 +159,7 @@ pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, O
             ],
             Versioning::Enabled,
         )),
-        7 if pick(3) == 0 => Operation::Quota(Some(pick(600_000)), Some(pick(12))),
+        7 if pick(3) == 0 && !snapped => Operation::Quota(Some(pick(600_000)), Some(pick(12))),
         7 => Operation::Quota(None, None),
         8..21 | 62 | 63 => Operation::Put {
             bytes: bytes(random, BODY_MAX),
@@ -287,6 +290,10 @@ pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, O
             limit: pick(9) as usize,
         }),
     };
+    if pick(8) == 0 {
+        let (key, operation) = snapshots::choose(random, model, (&name, &chosen), operation);
+        return (name, key, operation);
+    }
     (name, chosen, operation)
 }
 

@@ -2,6 +2,7 @@
 
 use super::blocks::Blocks;
 use super::contents::Contents;
+use super::snapshots::Snapshots;
 use bytes::Bytes;
 use trestle_core::{ByteRange, Metadata};
 use trestle_store::{History, Versioning};
@@ -97,6 +98,7 @@ pub(super) enum Operation {
     Expire,
     Contents(Contents),
     Blocks(Blocks),
+    Snapshots(Snapshots),
 }
 
 #[derive(Clone, Debug)]
@@ -165,6 +167,7 @@ impl Operation {
             Operation::Expire => "expire",
             Operation::Contents(contents) => contents.verb(),
             Operation::Blocks(blocks) => blocks.verb(),
+            Operation::Snapshots(made) => made.verb(),
         }
     }
 
@@ -174,6 +177,11 @@ impl Operation {
             self,
             Operation::DeleteTree { .. } | Operation::RenameTree { .. }
         )
+    }
+
+    /// Whether what it frees may go behind it.
+    pub(super) fn is_swept(&self) -> bool {
+        matches!(self, Operation::Snapshots(Snapshots::Delete(_)))
     }
 
     /// Whether more than one commit does it, and a crash may leave it half done; it can be repeated.

@@ -7,6 +7,7 @@ use super::contents::{self, Upload};
 use super::joined::{self, Joined, MAYBE};
 use super::listing::{list, list_versions};
 use super::operation::{Condition, Operation, Property, Which};
+use super::snapshots;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use trestle_core::{ErrorKind, Metadata, Noun, ResolvedRange};
@@ -85,7 +86,7 @@ impl Stored {
     }
 
     /// How many bytes it has itself.
-    fn own(&self) -> u64 {
+    pub(super) fn own(&self) -> u64 {
         match &self.joined {
             Some(joined) => joined.own.unwrap_or_default(),
             None => self.bytes.len() as u64,
@@ -134,6 +135,10 @@ pub(super) struct Bucket {
     /// Versions from the newest on; never none.
     pub(super) keys: BTreeMap<String, Vec<Stored>>,
     pub(super) uploads: Vec<Upload>,
+    /// By name, each as a bucket.
+    pub(super) snapshots: BTreeMap<String, Bucket>,
+    /// Of a snapshot: objects and bytes that had ended, and were counted still.
+    pub(super) ended: (u64, u64),
 }
 
 /// Objects, bytes, versions in history, and their bytes.
@@ -141,7 +146,7 @@ pub(super) type Totals = (u64, u64, u64, u64);
 
 impl Bucket {
     pub(super) fn totals(&self) -> Totals {
-        let mut totals = (0, 0, 0, 0);
+        let mut totals = (self.ended.0, self.ended.1, 0, 0);
         for versions in self.keys.values() {
             for version in versions {
                 let length = version.own();
@@ -364,6 +369,7 @@ pub(super) fn expect(
         Operation::Expire => return expire(model, now),
         Operation::Contents(made) => return contents::expect(model, now, (name, key), made),
         Operation::Blocks(blocks) => return blocks::expect(model, now, (name, key), blocks),
+        Operation::Snapshots(made) => return snapshots::expect(model, now, (name, key), made),
         Operation::Rename { bucket, key: to } => {
             return rename(model, now, (name, key), (bucket, to));
         }
@@ -375,7 +381,11 @@ pub(super) fn expect(
     let missing = ErrorKind::NotFound(Noun::Bucket);
     let bucket = model.get_mut(name).ok_or(missing)?;
     match operation {
-        Operation::DeleteBucket if !bucket.keys.is_empty() || !bucket.uploads.is_empty() => {
+        Operation::DeleteBucket
+            if !bucket.keys.is_empty()
+                || !bucket.uploads.is_empty()
+                || !bucket.snapshots.is_empty() =>
+        {
             Err(ErrorKind::NotEmpty)
         }
         Operation::DeleteBucket => {

@@ -155,6 +155,21 @@ fn the_store_is_the_model() {
         ("transact", "NotFound(Bucket)"),
         ("transact", "NotFound(Object)"),
         ("transact", "PreconditionFailed"),
+        ("create snapshot", "ok"),
+        ("create snapshot", "NotFound(Object)"),
+        ("create snapshot", "AlreadyExists(Bucket)"),
+        ("delete snapshot", "ok"),
+        ("delete snapshot", "NotFound(Bucket)"),
+        ("list snapshots", "ok"),
+        ("stat snapshot", "ok"),
+        ("list in snapshot", "ok"),
+        ("list in snapshot", "NotFound(Bucket)"),
+        ("read in snapshot", "ok"),
+        ("read in snapshot", "NotFound(Object)"),
+        ("read in snapshot", "RangeNotSatisfiable"),
+        ("head in snapshot", "ok"),
+        ("head in snapshot", "NotFound(Object)"),
+        ("write into snapshot", "InvalidState"),
     ];
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {

@@ -25,8 +25,11 @@ const ROWS: usize = 1_000;
 const SWEEPS_MAX: usize = 100;
 
 impl Store {
-    /// Carries on all sweeps for a while. A part of [`Store::tidy`].
-    pub(crate) async fn sweep_snapshots(&self) -> Result<()> {
+    /// Frees for a while what only snapshots showed that are gone. A part of [`Store::tidy`].
+    ///
+    /// # Errors
+    /// The engine's; it will be tried again.
+    pub async fn sweep_snapshots(&self) -> Result<()> {
         let scan = Scan::prefix(row_key::sweeps(), SWEEPS_MAX);
         let rows = self.snapshot().await?.scan(&scan).await?;
         for item in rows {
