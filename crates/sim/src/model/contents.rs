@@ -156,6 +156,20 @@ fn bytes_of(
     Ok((stored.bytes.slice(start..end), certain))
 }
 
+/// Whether it reads what a manifest joins. That may be a conflict, and is found out before what becomes
+/// of the target.
+pub(super) fn reads_joined(model: &Model, now: u64, operation: &Contents) -> bool {
+    let from = match operation {
+        Contents::Copy { from, .. } => from,
+        Contents::Upload {
+            what: OfUpload::Copy { from, .. },
+            ..
+        } => from,
+        _ => return false,
+    };
+    source(model, now, from).is_ok_and(|(stored, _)| stored.joined.is_some())
+}
+
 /// What a new object has that has nothing but bytes and a kind.
 pub(super) fn plain(bytes: Bytes, kind: &str) -> Stored {
     Stored {

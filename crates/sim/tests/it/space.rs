@@ -8,7 +8,7 @@ use std::io;
 use std::sync::PoisonError;
 use trestle_core::ErrorKind;
 use trestle_engine::{Body, Commit, Urgency, Write};
-use trestle_engine_embedded::Settings;
+use trestle_engine_embedded::{Canary, Settings, plant};
 use trestle_host::{Disk, SeededRandom};
 
 const KEY: Bytes = Bytes::from_static(b"key");
@@ -288,9 +288,11 @@ fn index_grown(after: u64, then: u64) -> trestle_core::Result<bool> {
 #[test]
 fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = || (0..14).flat_map(|after| (0..90).step_by(4).map(move |then| (after, then)));
+    let early = (0..14).flat_map(|after| (0..90).step_by(8).map(move |then| (after, then)));
+    // Here the next run has built upon the length.
+    let built = || (100..200).step_by(5).map(|then| (0, then));
     let mut stopped = 0;
-    for (after, then) in all() {
+    for (after, then) in early.chain(built()) {
         match index_grown(after, then) {
             Ok(was_stopped) => stopped += usize::from(was_stopped),
             Err(error) => panic!("{after} {then}: {error}"),
@@ -299,5 +301,12 @@ fn an_index_that_grew_without_being_durable_is_opened_after_a_kill_and_a_crash()
     assert!(
         stopped > 50,
         "{stopped} runs were stopped among their writes"
+    );
+    plant(Some(Canary::TrustIndexLength));
+    let caught = built().find(|(after, then)| index_grown(*after, *then).is_err());
+    plant(None);
+    assert!(
+        caught.is_some(),
+        "a length that is not durable was believed"
     );
 }
