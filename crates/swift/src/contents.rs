@@ -273,7 +273,8 @@ fn is(object: &Object, version: VersionRef) -> bool {
     }
 }
 
-/// Removes the notes of deletions that nothing else is left beside. Whether there were only such.
+/// Removes the notes of deletions, and what has ended and is yet to be deleted, when nothing else is
+/// left beside. Whether there were only such.
 pub(crate) async fn only_notes(call: &Call, bucket: &BucketName) -> Outcome<bool> {
     let list = ListVersions {
         bucket: bucket.clone(),
@@ -285,8 +286,11 @@ pub(crate) async fn only_notes(call: &Call, bucket: &BucketName) -> Outcome<bool
     };
     let grant = call.on_bucket(Action::ListVersions, bucket).await?;
     let page = call.swift.store.list_versions(&grant, &list).await?;
+    let ended = |object: &Object| object.expires.is_some_and(|expires| expires <= call.now);
     let note = |item: &VersionItem| match item {
-        VersionItem::Version { object, .. } => object.is_marker() && object.null_version,
+        VersionItem::Version { object, .. } => {
+            object.null_version && (object.is_marker() || ended(object))
+        }
         VersionItem::Prefix(_) => false,
     };
     if !page.items.iter().all(note) || page.items.is_empty() {

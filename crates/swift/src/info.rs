@@ -61,6 +61,7 @@ fn document(swift: &Swift) -> Value {
     let features = json!({
         "tempauth": {"account_acls": true},
         "account_quotas": {},
+        "etag_quoter": {"enable_by_default": false},
         "container_quotas": {},
         "bulk_delete": {
             "max_deletes_per_request": bulk::DELETES_MAX,
