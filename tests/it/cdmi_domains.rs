@@ -100,6 +100,13 @@ fn domains_are_made_out_of_others() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
     make(client, "/cdmi_domains/from/", enabled());
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+        "cdmi_member_credentials": "a long password", "cdmi_member_groups": ["staff"],
+    });
+    let at = "/cdmi_domains/from/cdmi_domain_members/ann";
+    let record = json!({"value": record.to_string(), "metadata": {"desk": "12"}});
+    status(&call(client, "PUT", at, OBJECT, record), 201);
     let inner = json!({"metadata": {"cdmi_domain_enabled": "true", "x": "y"}});
     make(client, "/cdmi_domains/from/inner/", inner);
     create(client, "/c/", json!({}));
@@ -117,6 +124,14 @@ fn domains_are_made_out_of_others() {
         let below = read(client, &format!("{path}inner/"), DOMAIN);
         assert_eq!(below["metadata"]["x"], "y");
     }
+    // A copy has the members of its source, too, and they log in as there.
+    let members = read(client, "/cdmi_domains/copy/cdmi_domain_members/", CONTAINER);
+    assert_eq!(members["children"], json!(["ann", "staff"]));
+    let copied = read(client, "/cdmi_domains/copy/cdmi_domain_members/ann", OBJECT);
+    assert_eq!(copied["metadata"]["desk"], "12");
+    let ann = &mut Client::new(fixture.server().address, "copy/ann", "a long password");
+    let capabilities = "/cdmi_capabilities/";
+    status(&get(ann, capabilities, "application/cdmi-capability"), 200);
     let plain_domain = json!({"metadata": {"cdmi_domain_enabled": "true"}});
     make(client, "/cdmi_domains/other/", plain_domain);
     status(

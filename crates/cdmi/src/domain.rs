@@ -257,8 +257,15 @@ impl Call<'_> {
             self.update_domain(id, &document).await?;
             return Ok(bare(StatusCode::NO_CONTENT));
         }
+        let from = match &document.source {
+            Some(Source::Copy(uri)) => self.source_domain(uri).await?,
+            _ => None,
+        };
         let (_, children) = self.domain_source(&mut document).boxed().await?;
         self.make_domain(id, &document).await?;
+        if let Some(from) = from {
+            self.copy_members(&from, id).boxed().await?;
+        }
         self.add_domains(id, children, 0).await?;
         let account = self.domain_account(id).await?;
         let all = self.with_all_fields();

@@ -323,4 +323,60 @@ impl Call<'_> {
         }
         Ok(())
     }
+
+    /// Gives a new domain the members of the one that it is a copy of, with their credentials.
+    pub(crate) async fn copy_members(&self, from: &AccountId, to: &AccountId) -> Answered<()> {
+        let source = self.domain_account(from).await?;
+        let kept = entries(&source.properties)?;
+        let crosses = kept.values().any(|entry| entry.cross_domain);
+        let principal = &self.principal;
+        if crosses && !principal.is_root() && !principal.reseller_admin {
+            return Err(Fault::forbidden(
+                "cross_domain is conferred by who administers all domains",
+            ));
+        }
+        for group in self.all_groups(from).await? {
+            self.make_groups(to, &[group.name]).await?;
+        }
+        for user in self.all_users(from).await? {
+            if !user.root {
+                self.copy_user(to, &user).await?;
+            }
+        }
+        let resource = Resource::Account(to.clone());
+        let grant = self.grant(Action::WriteAccount, resource).await?;
+        let change = |properties: &mut AccountProperties| -> Result<()> {
+            let mut all = entries(properties)?;
+            all.extend(kept.clone());
+            set_entries(properties, &all)
+        };
+        let store = &self.cdmi.store;
+        store.update_account(&grant, to, &change).await?;
+        Ok(())
+    }
+
+    async fn copy_user(&self, to: &AccountId, user: &User) -> Answered<()> {
+        let name = user.name.as_str();
+        let grant = self
+            .on_identity(Action::WriteUsers, to, ("user", name))
+            .await?;
+        let new = NewUser {
+            display_name: Some(user.display_name.clone()),
+            password_hash: user.password_hash.clone(),
+            admin: user.admin,
+            service: user.service,
+            groups: user.groups.clone(),
+            ..NewUser::default()
+        };
+        let store = &self.cdmi.store;
+        store.create_user(&grant, to, name, &new).await?;
+        if !user.enabled {
+            let disable = |user: &mut User| {
+                user.enabled = false;
+                Ok(())
+            };
+            store.update_user(&grant, to, name, &disable).await?;
+        }
+        Ok(())
+    }
 }
