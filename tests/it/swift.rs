@@ -2,8 +2,9 @@
 //! counters say right after a write, and the same data in other dialects.
 //! `docs/conformance/swift.md` has the counts of Swift's own suite.
 
+use crate::cdmi_extensions::until;
 use crate::{Fixture, json};
-use trestle_tests::server::{PASSWORD, USER};
+use trestle_tests::server::{PASSWORD, Server, USER};
 use trestle_tests::{Client, Response};
 
 /// A client with a token, at the root user's account.
@@ -14,7 +15,11 @@ struct Swift {
 
 impl Swift {
     fn new(fixture: &Fixture) -> Self {
-        let mut client = Client::anonymous(fixture.server().address);
+        Swift::of(fixture.server())
+    }
+
+    fn of(server: &Server) -> Self {
+        let mut client = Client::anonymous(server.address);
         let login = format!("{USER}:{USER}");
         let headers = [("x-auth-user", login.as_str()), ("x-auth-key", PASSWORD)];
         let answer = client.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
@@ -252,6 +257,38 @@ fn segments_of_a_manifest_that_is_deleted_asynchronously_end() {
     }
     assert_eq!(swift.status("GET", "/s", &[]), 204);
     assert_eq!(swift.send("GET", "/c/3", &[], &[]).body, b"/c/3");
+}
+
+#[test]
+fn what_has_ended_is_read_by_who_asks_for_it_so() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = trestle_tests::Launch::new(folder.path().join("data"));
+    let server = launch.variable("TRESTLE_EXPIRY_DELAY", "3600").start();
+    let mut swift = Swift::of(&server);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    assert_eq!(swift.status("PUT", "/c/o", &[("x-delete-after", "1")]), 201);
+    until("the object ends", || {
+        swift.status("GET", "/c/o", &[]) == 404
+    });
+    let open = ("x-open-expired", "true");
+    assert_eq!(swift.status("GET", "/c/o", &[open]), 200);
+    assert_eq!(
+        swift.status("GET", "/c/o", &[("x-open-expired", "no")]),
+        404
+    );
+    assert_eq!(swift.status("POST", "/c/o", &[]), 404);
+    // It is given no end, and is there again.
+    assert_eq!(swift.status("POST", "/c/o", &[open]), 202);
+    assert_eq!(swift.status("GET", "/c/o", &[]), 200);
+    assert_eq!(
+        swift.status("POST", "/c/o", &[("x-delete-after", "1")]),
+        202
+    );
+    until("the object ends again", || {
+        swift.status("GET", "/c/o", &[]) == 404
+    });
+    // Nothing else is in the container.
+    assert_eq!(swift.status("DELETE", "/c", &[]), 204);
 }
 
 #[test]
