@@ -133,6 +133,14 @@ fn the_list_of_an_object_gives_what_its_container_s_does_not() {
             change.clone(),
         );
         status(&written, write);
+        if write == 204 {
+            // Who may write an object does not own it by that.
+            let owner = read(boss, &format!("{path}?metadata=cdmi_owner"), OBJECT);
+            assert_eq!(owner["metadata"]["cdmi_owner"], "boss", "{mask}");
+        }
+        if delete == 403 {
+            status(&plain(ann, "DELETE", path, b""), 403);
+        }
     }
     // Without a list of its own, an object has that of its container.
     create(boss, "/ac/o", change.clone());

@@ -428,6 +428,13 @@ pub(crate) fn owner(grant: &Grant) -> Result<Owner> {
     })
 }
 
+/// Whether an object has an ordered list. By such a list, who may write it does not own it by that.
+pub(crate) fn is_listed(object: &Object) -> bool {
+    let acl = object.acl.as_deref();
+    let acl = acl.and_then(|text| Acl::parse(text).ok());
+    acl.is_some_and(|acl| acl.entries.is_some())
+}
+
 /// Who owns what somebody writes into a bucket: the writer, unless the bucket says that its owner
 /// does, or the writer hands it over at once. What nobody in particular writes is the bucket owner's.
 pub(crate) fn owner_within(bucket: &Bucket, writer: Option<Owner>, acl: Option<&str>) -> Owner {
