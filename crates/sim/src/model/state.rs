@@ -640,11 +640,11 @@ fn take(
 
 fn rename(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> Answer {
     let missing = ErrorKind::NotFound(Noun::Bucket);
+    let target = model.get(to.0).ok_or(missing)?;
     if from == to {
         return Err(ErrorKind::InvalidInput);
     }
     let source = model.get(from.0).ok_or(missing)?;
-    let target = model.get(to.0).ok_or(missing)?;
     let live = source.live(from.1, now);
     let text = live.ok_or(ErrorKind::NotFound(Noun::Object))?.text();
     let created = target.live(to.1, now).is_none();
