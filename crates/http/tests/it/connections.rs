@@ -67,11 +67,6 @@ async fn http2_is_spoken_to_who_begins_with_it() {
         .body(Body::empty())
         .unwrap();
     assert_eq!(second(connect().await, two).await.0, 400);
-    let expect = Request::get("http://a/")
-        .header("expect", "x")
-        .body(Body::empty())
-        .unwrap();
-    assert_eq!(second(connect().await, expect).await.0, 417);
     // What only looks like it for a while is HTTP/1, and refused as such.
     assert_eq!(
         server
