@@ -437,6 +437,15 @@ fn values_come_in_pieces_of_an_upload() {
         assert_eq!(piece(client, "new", wrong, 0, "x"), 400, "{wrong}");
     }
     status(&get(client, "/c/new", OBJECT), 404);
+    // Of a large value, ranges are changed where they are.
+    let large = "-".repeat(3 << 20);
+    assert_eq!(piece(client, "l", "upload-id=l; count=1", 0, &large), 201);
+    let (half, at) = ("=".repeat(1 << 20), 2 << 20);
+    assert_eq!(piece(client, "l", "upload-id=m; count=2", at, &half), 202);
+    assert_eq!(piece(client, "l", "upload-id=m; count=2", 1, "+"), 204);
+    let shown = client.send("GET", "/cdmi/c/l", &[], b"").unwrap();
+    let expected = format!("-+{}{half}", &large[2..at]);
+    assert!(shown.body == expected.as_bytes(), "{}", shown.body.len());
     let document = json!({"value": "x"}).to_string();
     let headers = [("x-cdmi-partial", "upload-id=a"), ("content-type", OBJECT)];
     let refused = client.send("PUT", "/cdmi/c/doc", &headers, document.as_bytes());

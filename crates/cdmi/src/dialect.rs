@@ -1,6 +1,7 @@
 //! The dialect over one store: its root container and the ids that it gives.
 
 use crate::object_id::ObjectIds;
+use crate::partial::Completions;
 use crate::watch::Watchers;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -41,6 +42,7 @@ pub struct Cdmi {
     pub(crate) authenticate: Arc<Authenticate>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) watchers: Watchers,
+    pub(crate) completions: Completions,
     pub(crate) ids: ObjectIds,
     /// The id of the root container.
     pub(crate) root: Id,
@@ -87,6 +89,7 @@ impl Cdmi {
             authenticate,
             identities,
             watchers: Watchers::default(),
+            completions: Completions::default(),
             ids: ObjectIds::new(enterprise)?,
             root,
             root_account: settings.root_account,

@@ -46,6 +46,11 @@ pub(crate) fn unchanged(object: &Object) -> Precondition {
     }
 }
 
+/// Whether a value is rewritten when a range of it that ends there changes.
+pub(crate) fn is_rewritten(leaf: &Leaf, end: u64) -> bool {
+    end.max(leaf.object.length()) <= REWRITTEN_MAX
+}
+
 impl Call<'_> {
     /// Replaces the value.
     pub(crate) async fn replace(
@@ -69,9 +74,12 @@ impl Call<'_> {
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
         let end = |(at, range): &(u64, Bytes)| at.saturating_add(range.len() as u64);
-        let after = ranges.iter().map(end).fold(leaf.object.length(), u64::max);
-        if after > REWRITTEN_MAX {
-            return self.patch_in_place(leaf, properties, ranges).await;
+        let after = ranges.iter().map(end).max().unwrap_or_default();
+        if !is_rewritten(leaf, after) {
+            for range in ranges {
+                self.patch_range(leaf, range).await?;
+            }
+            return self.finish_patch(leaf, properties).await;
         }
         let reader = self.open(leaf).await?;
         let whole = ResolvedRange {
@@ -88,27 +96,29 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Overwrites ranges where they are, then sets what else changes with them.
-    async fn patch_in_place(
+    /// Overwrites a range of a large value where it is.
+    pub(crate) async fn patch_range(&self, leaf: &Leaf, (at, range): (u64, Bytes)) -> Answered<()> {
+        let grant = self.grant(Action::WriteObject, leaf.resource()).await?;
+        let patch = PatchObject {
+            bucket: leaf.bucket.clone(),
+            key: leaf.object.key.clone(),
+            precondition: Precondition::none(),
+            tag_of,
+            at: Offset::At(at),
+            checks: BodyChecks::default(),
+            create: None,
+        };
+        let body = futures::stream::iter([Ok(range)]);
+        self.cdmi.store.patch(&grant, patch, body).boxed().await?;
+        Ok(())
+    }
+
+    /// Sets what else changes with ranges that were overwritten.
+    pub(crate) async fn finish_patch(
         &self,
         leaf: &Leaf,
         properties: ObjectProperties,
-        ranges: Vec<(u64, Bytes)>,
     ) -> Answered<()> {
-        for (at, range) in ranges {
-            let grant = self.grant(Action::WriteObject, leaf.resource()).await?;
-            let patch = PatchObject {
-                bucket: leaf.bucket.clone(),
-                key: leaf.object.key.clone(),
-                precondition: Precondition::none(),
-                tag_of,
-                at: Offset::At(at),
-                checks: BodyChecks::default(),
-                create: None,
-            };
-            let body = futures::stream::iter([Ok(range)]);
-            self.cdmi.store.patch(&grant, patch, body).boxed().await?;
-        }
         let change = |current: &mut ObjectProperties| -> Result<()> {
             *current = properties.clone();
             Ok(())
@@ -296,7 +306,7 @@ impl Call<'_> {
 
     /// Refuses to change a value that is protected, or when a condition of the request does not
     /// hold of what was found.
-    fn check_changeable(&self, leaf: &Leaf) -> Answered<()> {
+    pub(crate) fn check_changeable(&self, leaf: &Leaf) -> Answered<()> {
         protect::check(&leaf.object, self.cdmi.store.now())?;
         let precondition = parse_precondition(&self.headers)?;
         let validators = Validators {

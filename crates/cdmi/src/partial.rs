@@ -2,14 +2,15 @@
 //!
 //! The pieces of an upload are kept apart, as one object of the dialect's own books, until what its
 //! requests wait for is there; then they become the value of their object, or ranges of it. A piece is
-//! there before it counts, so whoever completes an upload finds all of it. What nothing was added to
-//! for a day is gone.
+//! there before it counts, so whoever completes an upload finds all of it; one request at a time does,
+//! with one piece in memory. What nothing was added to for a day is gone.
 
 use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::{encryption_of, hash_of};
 use crate::data::CREATING;
 use crate::fault::{Answered, Fault};
+use crate::modify::is_rewritten;
 use crate::multipart::ContentRange;
 use crate::node::{Leaf, document, is_missing};
 use crate::render::bare;
@@ -17,8 +18,10 @@ use crate::show::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{Response, StatusCode};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::time::Duration;
 use trestle_access::{Action, Resource};
 use trestle_core::{
@@ -190,6 +193,46 @@ impl State {
     }
 }
 
+/// The uploads that are being completed, by their keys. A completion ends with its request, however
+/// that ends, so nothing of it outlives the process.
+#[derive(Debug, Default)]
+pub(crate) struct Completions(Mutex<HashSet<Key>>);
+
+/// The one completion of an upload.
+struct Completion<'c> {
+    all: &'c Completions,
+    key: Key,
+}
+
+impl Completions {
+    fn change<T>(&self, change: impl FnOnce(&mut HashSet<Key>) -> T) -> T {
+        change(&mut self.0.lock())
+    }
+
+    /// Begins to complete an upload; none while another request does.
+    fn begin(&self, key: &Key) -> Option<Completion<'_>> {
+        self.change(|keys| keys.insert(key.clone()))
+            .then(|| Completion {
+                all: self,
+                key: key.clone(),
+            })
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.change(|keys| keys.contains(key))
+    }
+}
+
+impl Drop for Completion<'_> {
+    fn drop(&mut self) {
+        self.all.change(|keys| keys.remove(&self.key));
+    }
+}
+
+fn being_completed() -> Fault {
+    Fault::conflict("the upload is being completed")
+}
+
 impl Call<'_> {
     /// The upload that this request belongs to, if any.
     pub(crate) fn upload(&self) -> Result<Option<Upload>> {
@@ -227,6 +270,9 @@ impl Call<'_> {
         hash.update(upload.id.as_bytes());
         let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         let key = Key::parse(format!("{}-{hash}", leaf.object.id.0))?;
+        if self.cdmi.completions.has(&key) {
+            return Err(being_completed());
+        }
         let piece = match range {
             Some(range) => Some((range.first, range.last)),
             None if bytes.is_empty() => None,
@@ -252,6 +298,13 @@ impl Call<'_> {
         if !finished && !state.is_complete() {
             return Ok(bare(StatusCode::ACCEPTED));
         }
+        let completions = &self.cdmi.completions;
+        let _one = completions.begin(&key).ok_or_else(being_completed)?;
+        // Somebody else may have completed it until now.
+        let Some(object) = self.look(&bucket, &key).await? else {
+            return Err(Fault::conflict("the upload was completed meanwhile"));
+        };
+        let state = State::of(&object.properties())?;
         self.complete(leaf, (&bucket, &key), &state).boxed().await
     }
 
@@ -350,12 +403,8 @@ impl Call<'_> {
         match new || state.replace == Some(true) {
             true => self.take_whole(leaf, (bucket, key), &properties).await?,
             false => {
-                let mut ranges = Vec::new();
-                for (first, last) in &state.pieces {
-                    let range = (*first, last.saturating_add(1));
-                    ranges.push((*first, self.piece_of(bucket, key, range).await?));
-                }
-                self.patch(leaf, properties, ranges).await?;
+                self.take_ranges(leaf, (bucket, key), (state, properties))
+                    .await?
             }
         }
         self.forget_upload(bucket, key).await?;
@@ -365,6 +414,34 @@ impl Call<'_> {
         };
         let response: Response<Body> = bare(status);
         Ok(response)
+    }
+
+    /// Makes the pieces ranges of their object.
+    async fn take_ranges(
+        &self,
+        leaf: &Leaf,
+        (bucket, key): (&BucketName, &Key),
+        (state, properties): (&State, ObjectProperties),
+    ) -> Answered<()> {
+        let end = |last: u64| last.saturating_add(1);
+        let after = state.pieces.iter().map(|(_, last)| end(*last)).max();
+        let small = is_rewritten(leaf, after.unwrap_or_default());
+        if !small {
+            self.check_changeable(leaf)?;
+        }
+        let mut ranges = Vec::new();
+        for (first, last) in &state.pieces {
+            let piece = self.piece_of(bucket, key, (*first, end(*last))).await?;
+            match small {
+                true => ranges.push((*first, piece)),
+                // They may be far more than memory holds: one goes before the next is read.
+                false => self.patch_range(leaf, (*first, piece)).await?,
+            }
+        }
+        match small {
+            true => self.patch(leaf, properties, ranges).await,
+            false => self.finish_patch(leaf, properties).await,
+        }
     }
 
     async fn take_whole(
@@ -469,6 +546,17 @@ mod tests {
         ] {
             assert!(Upload::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn one_request_at_a_time_completes_an_upload() {
+        let completions = Completions::default();
+        let key = |text: &str| Key::parse(text).unwrap();
+        let first = completions.begin(&key("a")).unwrap();
+        assert!(completions.has(&key("a")) && completions.begin(&key("a")).is_none());
+        assert!(completions.begin(&key("b")).is_some());
+        drop(first);
+        assert!(!completions.has(&key("a")) && completions.begin(&key("a")).is_some());
     }
 
     #[test]
