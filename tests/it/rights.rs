@@ -343,3 +343,58 @@ fn every_dialect_decides_as_the_model_does_whichever_opened_the_bucket() {
     assert_eq!(tried, 14 * 8 * 4 * 5);
     assert_eq!(send(&mut f.client(), "GET", "/healthz").status, 200);
 }
+
+/// By a list alone a stranger's root may tag and open what is its own then, and nothing else may be.
+#[test]
+fn a_bucket_s_list_frees_from_the_right_to_tag_only_who_owns_what_is_written() {
+    let f = Fixture::new();
+    setup(&f);
+    let user = format!(
+        r#"{{"password":"{SECRET}","access_key":"AWAYAWAY","secret_key":"{SECRET}","admin":true}}"#
+    );
+    let made = f
+        .client()
+        .send("PUT", "/-/accounts/away/users/away", &[], user.as_bytes());
+    assert_eq!(made.unwrap().status, 201);
+    let mut boss = Somebody::new(&f, "home/boss");
+    let mut stranger = Somebody::new(&f, "away/away");
+    let mut nobody = Somebody::new(&f, "nobody");
+    let open = ("x-amz-acl", "public-read-write");
+    let preferred = ("x-amz-object-ownership", "BucketOwnerPreferred");
+    boss.made("s3", "PUT", "writers", &[open], "");
+    boss.made("s3", "PUT", "preferred", &[open, preferred], "");
+    let tags = ("x-amz-tagging", "scanned=clean");
+    let public = ("x-amz-acl", "public-read");
+    let over = ("x-amz-acl", "bucket-owner-full-control");
+    let mut put = |known: bool, path: &str, headers: &[(&str, &str)]| {
+        let who = if known { &mut stranger } else { &mut nobody };
+        who.send("s3", "PUT", path, headers, b"x").status
+    };
+    for bucket in ["writers", "preferred"] {
+        let path = format!("{bucket}/o");
+        for (headers, of_nobody) in [
+            (&[] as &[(&str, &str)], 200),
+            (&[over][..], 200),
+            (&[tags][..], 403),
+            (&[public][..], 403),
+        ] {
+            assert_eq!(put(true, &path, headers), 200, "{path} {headers:?}");
+            let status = put(false, &path, headers);
+            assert_eq!(status, of_nobody, "{path} {headers:?}");
+        }
+    }
+    // Handed over, it is the bucket owner's where the bucket says so.
+    assert_eq!(put(true, "writers/over", &[over, tags]), 200);
+    assert_eq!(put(true, "preferred/over", &[over, tags]), 403);
+    // So is what has an ordered list, whoever writes it.
+    let entry = |who: &str| serde_json::json!({"acetype": "ALLOW", "identifier": who, "aceflags": "0x0", "acemask": "ALL_PERMS"});
+    let writable = serde_json::json!({"acetype": "ALLOW", "identifier": "EVERYONE@",
+        "aceflags": "0x0", "acemask": "READ_OBJECT, WRITE_OBJECT"});
+    let list = [entry("OWNER@"), entry("ADMINISTRATOR@"), writable];
+    let body = serde_json::json!({"value": "x", "metadata": {"cdmi_acl": list}}).to_string();
+    let kind = [("content-type", "application/cdmi-object")];
+    boss.made("cdmi", "PUT", "writers/listed", &kind, &body);
+    assert_eq!(put(true, "writers/listed", &[tags]), 403);
+    assert_eq!(put(true, "writers/listed", &[public]), 403);
+    assert_eq!(put(true, "writers/listed", &[]), 200);
+}

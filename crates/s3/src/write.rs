@@ -161,12 +161,23 @@ pub(crate) fn with_lock(
 }
 
 /// Whether a stranger to the bucket, whom no policy of its own can bind, writes by the right of a
-/// list alone: then the object is the writer's, and so are its list and its tags.
-async fn is_own_by_list(call: &Call<'_>) -> Result<bool, S3Error> {
-    let bucket = call.s3.store.bucket_settings(call.bucket()?).await?;
-    let other = call.principal.account() != Some(&bucket.owner.account);
-    let unbound = call.principal.is_anonymous() || call.principal.is_account_root();
-    Ok(other && unbound && bucket.properties.policy.is_none())
+/// list alone what is then the stranger's own: so are its list and its tags. What nobody in
+/// particular writes is the bucket owner's, and so is what is handed over at once.
+async fn is_own_by_list(call: &Call<'_>, acl: Option<&str>) -> Result<bool, S3Error> {
+    if call.principal.is_anonymous() || !call.principal.is_account_root() {
+        return Ok(false);
+    }
+    let (store, name) = (&call.s3.store, call.bucket()?);
+    let bucket = store.bucket_settings(name).await?;
+    let account = call.principal.account();
+    if account == Some(&bucket.owner.account) || bucket.properties.policy.is_some() {
+        return Ok(false);
+    }
+    let writer = call.principal.owner();
+    let owner = store
+        .owner_of_next(name, call.key()?, (writer, acl))
+        .await?;
+    Ok(account == Some(&owner.account))
 }
 
 /// Reads what a new object is to carry, with the grants that it takes; the first is for the write.
@@ -187,7 +198,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     let mut actions = Vec::new();
     actions.extend((!tags.is_empty()).then_some(Action::WriteObjectTags));
     actions.extend(list.needs_right.then_some(Action::WriteObjectAcl));
-    if !actions.is_empty() && is_own_by_list(call).await? {
+    if !actions.is_empty() && is_own_by_list(call, list.text.as_deref()).await? {
         actions.clear();
     }
     actions.extend(retention.map(|_| Action::WriteObjectRetention));
@@ -344,7 +355,7 @@ pub(crate) async fn with_more_tags(
     new.grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
         .await?;
-    if !is_own_by_list(call).await? {
+    if !is_own_by_list(call, new.properties.acl.as_deref()).await? {
         call.grant_in(Action::WriteObjectTags, resource, context)
             .await?;
     }

@@ -237,10 +237,7 @@ impl Slot {
             outranked: None,
             null_version: self.versioning() != Versioning::Enabled,
             key: self.key.clone(),
-            owner: match former.filter(|former| store::is_listed(former)) {
-                Some(former) => former.owner.clone(),
-                None => store::owner_within(&self.bucket.bucket, draft.owner, acl.as_deref()),
-            },
+            owner: store::owner_of_next(&self.bucket.bucket, former, (draft.owner, acl.as_deref())),
             created: former.map_or(modified, |former| former.created),
             modified,
             content: draft.content,

@@ -429,7 +429,7 @@ pub(crate) fn owner(grant: &Grant) -> Result<Owner> {
 }
 
 /// Whether an object has an ordered list. By such a list, who may write it does not own it by that.
-pub(crate) fn is_listed(object: &Object) -> bool {
+fn is_listed(object: &Object) -> bool {
     let acl = object.acl.as_deref();
     let acl = acl.and_then(|text| Acl::parse(text).ok());
     acl.is_some_and(|acl| acl.entries.is_some())
@@ -452,6 +452,18 @@ pub(crate) fn owner_within(bucket: &Bucket, writer: Option<Owner>, acl: Option<&
         (_, None) | (Some(Ownership::BucketOwnerEnforced), _) => bucket.owner.clone(),
         (Some(Ownership::BucketOwnerPreferred), _) if hands_over() => bucket.owner.clone(),
         (_, Some(writer)) => writer,
+    }
+}
+
+/// The same of what follows an object: one with an ordered list keeps its owner.
+pub(crate) fn owner_of_next(
+    bucket: &Bucket,
+    former: Option<&Object>,
+    (writer, acl): (Option<Owner>, Option<&str>),
+) -> Owner {
+    match former.filter(|former| is_listed(former)) {
+        Some(former) => former.owner.clone(),
+        None => owner_within(bucket, writer, acl),
     }
 }
 
