@@ -23,7 +23,7 @@ use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Wri
 /// How long what happened is told, in microseconds: a week.
 pub(crate) const AGE_MAX: u64 = 7 * 24 * 3_600 * 1_000_000;
 /// Commits after which what happened is told no longer, however young it is.
-const SEQUENCES_MAX: u64 = 10_000_000;
+const SEQUENCES_MAX: u64 = 1_000_000;
 /// Rows that one call looks through.
 const ROWS_MAX: usize = 10_000;
 /// Rows that one commit forgets.
