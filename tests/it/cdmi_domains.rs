@@ -246,6 +246,50 @@ fn objects_belong_to_the_domain_that_they_are_given_to() {
 }
 
 #[test]
+fn who_may_delete_what_is_of_another_domain_does_not_take_it_over() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    make(client, "/cdmi_domains/e/", enabled());
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+        "cdmi_member_credentials": "a long password",
+        "cdmi_member_privileges": ["administrator", "cross_domain"],
+    });
+    let at = "/cdmi_domains/e/cdmi_domain_members/ann";
+    let record = json!({"value": record.to_string()});
+    status(&call(client, "PUT", at, OBJECT, record), 201);
+    let ann = &mut Client::new(fixture.server().address, "e/ann", "a long password");
+    let entry = |who: &str, mask: &str| {
+        let (kind, flags) = ("ALLOW", "0x3");
+        json!({"acetype": kind, "identifier": who, "aceflags": flags, "acemask": mask})
+    };
+    // All but WRITE_OWNER, and all.
+    for (name, mask, given) in [("few", "0x001707FF", 403), ("all", "ALL_PERMS", 204)] {
+        let list = [entry("OWNER@", "ALL_PERMS"), entry("e/ann", mask)];
+        let top = &format!("/{name}/");
+        create(client, top, json!({"metadata": {"cdmi_acl": list}}));
+        create(client, &format!("{top}in/"), json!({}));
+        create(client, &format!("{top}o"), json!({"value": "x"}));
+        let metadata = json!({"a": "b", "cdmi_acl": list});
+        let take = json!({"domainURI": "/cdmi_domains/e/", "metadata": metadata});
+        for (path, kind) in [("o", OBJECT), ("in/", CONTAINER), ("", CONTAINER)] {
+            let path = &format!("{top}{path}");
+            status(&call(ann, "PATCH", path, kind, take.clone()), given);
+            let taken = given == 204;
+            if taken && path == top {
+                continue;
+            }
+            let shown = read(ann, path, kind);
+            assert_eq!(shown["domainURI"] == "/cdmi_domains/e/", taken, "{path}");
+            assert_eq!(shown["metadata"]["a"] == "b", taken, "{path}");
+        }
+    }
+    // It was the right to take it over alone that was missing.
+    let few = &plain(ann, "DELETE", "/few/", b"");
+    status(few, 204);
+}
+
+#[test]
 fn what_a_domain_has_is_reassigned_when_it_is_deleted() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();

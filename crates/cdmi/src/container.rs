@@ -222,8 +222,8 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a container has no value"));
         }
-        let whose = (Some(&container.owner.account), None);
-        let to = self.other_domain(document, whose).boxed().await?;
+        let to = self.domain_of_container(container, document);
+        let to = to.boxed().await?;
         if document.exports.is_some() {
             self.note("cdmi_export");
         }

@@ -182,6 +182,7 @@ impl Document {
     /// Whether it asks for a snapshot and changes nothing else.
     pub(crate) fn is_snapshot_alone(&self) -> bool {
         self.snapshot.is_some()
+            && self.domain.is_none()
             && self.metadata.is_none()
             && self.exports.is_none()
             && self.profile.is_none()
@@ -265,6 +266,15 @@ mod tests {
 
     fn parse(value: Value) -> Result<Document> {
         Document::parse(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_snapshot_alone_gives_nothing_away() {
+        let alone = |document| parse(document).unwrap().is_snapshot_alone();
+        assert!(alone(json!({"snapshot": "s"})));
+        assert!(!alone(
+            json!({"snapshot": "s", "domainURI": "/cdmi_domains/d/"})
+        ));
     }
 
     #[test]

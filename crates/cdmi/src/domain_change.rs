@@ -9,11 +9,15 @@ use crate::fault::{Answered, Fault};
 use crate::members::{entries, is_conferring};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
 use futures::FutureExt;
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Grant, Resource};
 use trestle_core::{AccountId, BucketName, ErrorKind, Key, Owner, Precondition, Result};
 use trestle_store::{
     Account, ListBuckets, ListObjects, ListingItem, Object, RenameObject, UpdateObject, VersionRef,
 };
+
+/// The rights that giving something away takes where it is, of an object and of a bucket.
+const GIVES_OBJECT: [Action; 2] = [Action::DeleteObject, Action::WriteObjectOwner];
+const GIVES_BUCKET: [Action; 2] = [Action::DeleteBucket, Action::WriteBucketOwner];
 
 /// The item that says whose a domain's objects are when it is deleted.
 const REASSIGN: &str = "cdmi_domain_delete_reassign";
@@ -89,6 +93,23 @@ impl Call<'_> {
         Ok(!narrowed && entries.any(|entry| is_conferring(entry, &self.principal)))
     }
 
+    /// The rights to give something away: the dialect's own for what is new, and otherwise those of
+    /// who asks.
+    async fn rights(
+        &self,
+        actions: [Action; 2],
+        (of, new): (Resource, bool),
+    ) -> Result<Vec<Grant>> {
+        let mut grants = Vec::new();
+        for action in actions {
+            grants.push(match new {
+                true => self.cdmi.own_grant(action, of.clone()).await?,
+                false => self.grant(action, of.clone()).await?,
+            });
+        }
+        Ok(grants)
+    }
+
     /// Gives an object to a domain: a new one, or one that who asks may take away.
     pub(crate) async fn give(
         &self,
@@ -96,10 +117,7 @@ impl Call<'_> {
         (to, new): (&AccountId, bool),
     ) -> Answered<Object> {
         let resource = Resource::Object(bucket.clone(), key.clone());
-        let grant = match new {
-            true => self.cdmi.own_grant(Action::DeleteObject, resource).await?,
-            false => self.grant(Action::DeleteObject, resource).await?,
-        };
+        let grants = self.rights(GIVES_OBJECT, (resource, new)).await?;
         let update = UpdateObject {
             bucket: bucket.clone(),
             key: key.clone(),
@@ -108,7 +126,7 @@ impl Call<'_> {
             tag_of,
         };
         let store = &self.cdmi.store;
-        Ok(store.give_object(&grant, &update, &owner_of(to)).await?)
+        Ok(store.give_object(&grants, &update, &owner_of(to)).await?)
     }
 
     /// The domain that a document gives a new object to.
@@ -149,7 +167,12 @@ impl Call<'_> {
         document: &Document,
     ) -> Answered<Option<AccountId>> {
         let now = Some(&leaf.object.owner.account);
-        self.other_domain(document, (now, None)).await
+        let to = self.other_domain(document, (now, None)).await?;
+        if to.is_some() {
+            // Asked before anything changes, and again when it is given.
+            self.rights(GIVES_OBJECT, (leaf.resource(), false)).await?;
+        }
+        Ok(to)
     }
 
     /// Gives an object that is there to a domain, if it is to be.
@@ -161,6 +184,28 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// The domain that a document gives a container to that is there.
+    pub(crate) async fn domain_of_container(
+        &self,
+        container: &Container,
+        document: &Document,
+    ) -> Answered<Option<AccountId>> {
+        let now = Some(&container.owner.account);
+        let to = self.other_domain(document, (now, None)).await?;
+        match &container.place {
+            Place::Bucket(bucket) if to.is_some() => {
+                let of = Resource::Bucket(bucket.clone());
+                self.rights(GIVES_BUCKET, (of, false)).await?;
+            }
+            Place::Directory(bucket, key, Some(_)) if to.is_some() => {
+                let of = Resource::Object(bucket.clone(), key.clone());
+                self.rights(GIVES_OBJECT, (of, false)).await?;
+            }
+            _ => {}
+        }
+        Ok(to)
+    }
+
     /// Gives a container to a domain; what is in it stays where it belongs.
     pub(crate) async fn give_container(
         &self,
@@ -169,13 +214,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         match &container.place {
             Place::Root => Err(Fault::bad("the root container stays in its domain")),
-            Place::Bucket(bucket) => {
-                if !new {
-                    let resource = Resource::Bucket(bucket.clone());
-                    self.grant(Action::DeleteBucket, resource).await?;
-                }
-                self.give_bucket(bucket, to).await
-            }
+            Place::Bucket(bucket) => self.give_bucket(bucket, (to, new)).await,
             Place::Directory(bucket, key, Some(_)) => {
                 self.give((bucket, key), (to, new)).await?;
                 Ok(())
@@ -186,14 +225,16 @@ impl Call<'_> {
         }
     }
 
-    async fn give_bucket(&self, bucket: &BucketName, to: &AccountId) -> Answered<()> {
+    async fn give_bucket(
+        &self,
+        bucket: &BucketName,
+        (to, new): (&AccountId, bool),
+    ) -> Answered<()> {
         let own = &self.cdmi;
-        let grants = [
-            own.own_grant(Action::DeleteBucket, Resource::Bucket(bucket.clone()))
-                .await?,
-            own.own_grant(Action::WriteAccount, Resource::Account(to.clone()))
-                .await?,
-        ];
+        let of = Resource::Bucket(bucket.clone());
+        let mut grants = self.rights(GIVES_BUCKET, (of, new)).await?;
+        let account = Resource::Account(to.clone());
+        grants.push(own.own_grant(Action::WriteAccount, account).await?);
         let owner = owner_of(to);
         own.store.give_bucket(&grants, bucket, &owner).await?;
         Ok(())
@@ -239,7 +280,7 @@ impl Call<'_> {
         }
         for bucket in buckets {
             self.give_all_in(&bucket, (&domain.id, &to)).await?;
-            self.give_bucket(&bucket, &to).await?;
+            self.give_bucket(&bucket, (&to, true)).await?;
         }
         for (from, purpose) in hidden.iter().zip(["nameless", "versions"]) {
             let into = BucketName::hidden(&to, purpose)?;

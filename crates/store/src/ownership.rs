@@ -1,7 +1,7 @@
 //! Giving what there is to another owner: a bucket with what it counts for, and single objects.
 //!
-//! Nothing else of them changes. Who may is who may delete them where they are; a bucket's new
-//! account must be one that they may change, too.
+//! Nothing else of them changes. Who may is who may delete them where they are and change whose they
+//! are; a bucket's new account must be one that they may change, too.
 
 use crate::account::find_account;
 use crate::feed::{Event, EventKind};
@@ -14,8 +14,15 @@ use crate::row_key::{self, Count};
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, Error, ErrorKind, Noun, Owner, Result};
-use trestle_engine::{Body, Commit, Expectation, MetaRead, Urgency, Write};
+use trestle_core::{BucketId, BucketName, Error, ErrorKind, Noun, Owner, Result};
+use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, Urgency, Write};
+
+/// The tables whose rows keep a bucket with its account, and what they are: the account counts what
+/// is kept until it is freed.
+const STAYS: [(u8, &str); 2] = [
+    (row_key::KEPT, "what snapshots keep"),
+    (row_key::SWEEP, "what a snapshot that is gone kept"),
+];
 
 /// What an account counts of its buckets' contents.
 const CONTENTS: [Count; 4] = [
@@ -28,12 +35,12 @@ const CONTENTS: [Count; 4] = [
 impl Store {
     /// Gives a bucket to another account, in one commit; what is in it keeps its owners.
     ///
-    /// The grants: `DeleteBucket` on the bucket, `WriteAccount` on the account.
+    /// The grants: `DeleteBucket` and `WriteBucketOwner` on the bucket, `WriteAccount` on the account.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
-    /// a bucket whose name is its account's own; `InvalidState` for one with snapshots; `Forbidden`,
-    /// of a closed account too; `Conflict`.
+    /// a bucket whose name is its account's own; `InvalidState` for one with snapshots, or of which
+    /// something is still kept that they showed; `Forbidden`, of a closed account too; `Conflict`.
     pub async fn give_bucket(
         &self,
         grants: &[Grant],
@@ -45,6 +52,7 @@ impl Store {
             Resource::Account(to.account.clone()),
         );
         let delete = store::granted(grants, &[Action::DeleteBucket], &of)?;
+        let own = store::granted(grants, &[Action::WriteBucketOwner], &of)?;
         let write = store::granted(grants, &[Action::WriteAccount], &account)?;
         if name.account().is_some() {
             let message = "a bucket whose name is its account's own stays there";
@@ -64,7 +72,12 @@ impl Store {
             }
             let mut expectations = found.expectations();
             expectations.push(receiving.expectation());
-            expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
+            for (table, what) in STAYS {
+                expectations.push(none_of(&*read, found.bucket.id, (table, what)).await?);
+            }
+            for grant in [delete, own] {
+                expectations.push(self.confirm(&*read, grant, Some(&found), None).await?);
+            }
             expectations.push(self.confirm(&*read, write, None, None).await?);
             expectations.dedup();
             let mut bucket = found.bucket.clone();
@@ -109,18 +122,19 @@ impl Store {
 
     /// Gives the current version of an object to another owner.
     ///
-    /// The grant: `DeleteObject` on it.
+    /// The grants: `DeleteObject` and `WriteObjectOwner` on it.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`; `Forbidden`; `Conflict`.
     pub async fn give_object(
         &self,
-        grant: &Grant,
+        grants: &[Grant],
         update: &UpdateObject,
         to: &Owner,
     ) -> Result<Object> {
         let resource = Resource::Object(update.bucket.clone(), update.key.clone());
-        store::require(grant, Action::DeleteObject, &resource)?;
+        let delete = store::granted(grants, &[Action::DeleteObject], &resource)?;
+        let own = store::granted(grants, &[Action::WriteObjectOwner], &resource)?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
@@ -129,7 +143,8 @@ impl Store {
                 .find_live(&*read, &bucket, &update.key, update.version)
                 .await;
             let current = found.as_ref().ok();
-            let confirmed = self.confirm(&*read, grant, Some(&bucket), current).await?;
+            let deletes = self.confirm(&*read, delete, Some(&bucket), current).await?;
+            let owns = self.confirm(&*read, own, Some(&bucket), current).await?;
             store::check_precondition(&update.precondition, update.tag_of, current)?;
             let found = found?;
             let mut object = found.object.clone();
@@ -140,7 +155,8 @@ impl Store {
             object.change = object.change.saturating_add(1);
             let mut changes = Changes::expecting(bucket.expectations());
             changes.expectations.push(found.expectation());
-            changes.expectations.push(confirmed);
+            changes.expectations.extend([deletes, owns]);
+            changes.expectations.dedup();
             let body = attached(self, &found).await?.map(Body::Attached);
             let value = ObjectRecord::new(&object)?.to_value()?;
             changes.put(found.row.clone(), value, body);
@@ -164,6 +180,24 @@ fn put(key: Bytes, value: Bytes) -> Write {
         value,
         body: None,
     }
+}
+
+/// That a bucket has no rows of a table.
+async fn none_of(
+    read: &dyn MetaRead,
+    bucket: BucketId,
+    (table, what): (u8, &str),
+) -> Result<Expectation> {
+    let rows = row_key::of_bucket(table, bucket);
+    let held = || {
+        let message = format!("the bucket still holds {what}");
+        Error::new(ErrorKind::InvalidState, message)
+    };
+    if !read.scan(&Scan::prefix(rows.clone(), 1)).await?.is_empty() {
+        return Err(held());
+    }
+    let end = row_key::end_of(&rows).ok_or_else(held)?;
+    Ok(Expectation::EmptyRange(rows, end))
 }
 
 /// What a bucket counts for in its account, which a commit must still find so.

@@ -1,8 +1,10 @@
 //! Accounts, and buckets by the names that their accounts know them by.
 
 use crate::fixture::*;
+use bytes::Bytes;
 use trestle_access::{Action, Resource};
 use trestle_core::*;
+use trestle_engine::{Commit, Write};
 use trestle_store::*;
 
 fn other() -> AccountId {
@@ -151,6 +153,46 @@ async fn a_name_that_is_taken_or_not_global_is_local() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_not_given_while_something_is_kept_of_it() {
+    let f = Fixture::new().await;
+    f.make_other().await;
+    let to = Owner {
+        account: other(),
+        user: "other".to_owned(),
+        domain: None,
+    };
+    let grants = [
+        on_bucket(Action::DeleteBucket, "b"),
+        on_bucket(Action::WriteBucketOwner, "b"),
+        on_account(Action::WriteAccount),
+    ];
+    let grant = on_bucket(Action::ReadBucket, "b");
+    let (bucket, _) = f.store.bucket(&grant, &name("b")).await.unwrap();
+    // As a sweep leaves them that was cut off: table, bucket, and what is theirs.
+    for table in [0x32, 0x39] {
+        let key: Bytes = [&[table][..], bucket.id.0.as_bytes(), &[0; 8]]
+            .concat()
+            .into();
+        let write = |write| Commit {
+            writes: vec![write],
+            ..Commit::default()
+        };
+        let (key, value) = (key.clone(), Bytes::from_static(b"x"));
+        let put = Write::Put {
+            key: key.clone(),
+            value,
+            body: None,
+        };
+        f.engine.meta.commit(write(put)).await.unwrap();
+        let refused = f.store.give_bucket(&grants, &name("b"), &to).await;
+        assert_eq!(kind(refused), ErrorKind::InvalidState, "{table:x}");
+        let delete = Write::Delete { key };
+        f.engine.meta.commit(write(delete)).await.unwrap();
+    }
+    f.store.give_bucket(&grants, &name("b"), &to).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bucket_is_given_with_what_it_counts_for() {
     let f = Fixture::new().await;
     f.make_other().await;
@@ -162,11 +204,19 @@ async fn a_bucket_is_given_with_what_it_counts_for() {
         domain: None,
     };
     let delete = on_bucket(Action::DeleteBucket, "b");
-    let grants = [delete.clone(), on_account(Action::WriteAccount)];
-    assert_eq!(
-        kind(f.store.give_bucket(&grants[..1], &name("b"), &to).await),
-        ErrorKind::Forbidden
-    );
+    let grants = [
+        delete.clone(),
+        on_account(Action::WriteAccount),
+        on_bucket(Action::WriteBucketOwner, "b"),
+    ];
+    for some in [
+        &grants[..2],
+        &grants[1..],
+        &[grants[0].clone(), grants[2].clone()],
+    ] {
+        let refused = f.store.give_bucket(some, &name("b"), &to).await;
+        assert_eq!(kind(refused), ErrorKind::Forbidden);
+    }
     let given = f.store.give_bucket(&grants, &name("b"), &to).await.unwrap();
     assert_eq!(given.owner, to);
     assert_eq!(f.account_usage().await, AccountUsage::default());
@@ -186,17 +236,24 @@ async fn a_bucket_is_given_with_what_it_counts_for() {
         precondition: Precondition::none(),
         tag_of: tag,
     };
-    let delete = on_object(Action::DeleteObject, "b", "small");
+    let of = |k| [Action::DeleteObject, Action::WriteObjectOwner].map(|a| on_object(a, "b", k));
+    let gives = of("small");
+    for some in [&gives[..1], &gives[1..]] {
+        let refused = f.store.give_object(some, &update, &to).await;
+        assert_eq!(kind(refused), ErrorKind::Forbidden);
+    }
     let before = f.head("small").await.unwrap();
-    let object = f.store.give_object(&delete, &update, &to).await.unwrap();
+    let object = f.store.give_object(&gives, &update, &to).await.unwrap();
     assert_eq!((object.owner, object.id), (to, before.id));
     assert_ne!(f.head("small").await.unwrap().revision(), before.revision());
     let none = UpdateObject {
         key: key("none"),
         ..update
     };
-    let delete = on_object(Action::DeleteObject, "b", "none");
-    let missing = f.store.give_object(&delete, &none, &object_owner()).await;
+    let missing = f
+        .store
+        .give_object(&of("none"), &none, &object_owner())
+        .await;
     assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Object));
     f.assert_sound().await;
 }
