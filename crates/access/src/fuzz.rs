@@ -38,9 +38,12 @@ fn policy(data: &[u8]) {
         PolicyKind::Session,
         PolicyKind::Trust,
     ] {
+        let _kept = Policy::parse_kept(text, kind);
         if let Ok(policy) = Policy::parse(text, kind) {
             assert!(!policy.statements.is_empty(), "a policy says something");
             assert_eq!(Policy::parse(text, kind).ok(), Some(policy.clone()));
+            // What is taken now says the same when it is read as kept.
+            assert_eq!(Policy::parse_kept(text, kind).ok(), Some(policy.clone()));
             let _decided = policy.is_public();
         }
     }

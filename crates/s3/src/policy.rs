@@ -40,7 +40,8 @@ pub(crate) fn is_public(bucket: &Bucket) -> bool {
     let blocked = properties.public_access;
     let by_policy = properties.policy.as_deref().is_some_and(|text| {
         // One that cannot be read admits nobody.
-        parse(&bucket.name, text).is_ok_and(|policy| policy.is_public())
+        let kind = PolicyKind::Bucket(bucket.name.as_str());
+        Policy::parse_kept(text, kind).is_ok_and(|policy| policy.is_public())
     });
     let by_list = properties
         .acl

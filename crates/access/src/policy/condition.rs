@@ -1,11 +1,12 @@
 //! Conditions: operators, their modifiers, and the keys that can be known here.
 //!
 //! A key that this server can never know is refused when the policy is written: a rule that can
-//! never hold would protect nothing.
+//! never hold would protect nothing. In a policy that is kept already what asks for such a key is
+//! left out, and counted.
 
-use super::Asking;
 use super::json::Node;
 use super::pattern::Pattern;
+use super::{Asking, Reading};
 use crate::Signed;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -224,7 +225,7 @@ impl Condition {
     pub(super) fn parse(
         name: &str,
         node: &Node,
-        variables: bool,
+        reading: &Reading,
     ) -> Result<Vec<Condition>, String> {
         let unknown = || format!("the operator {name:?} is not known");
         let (set, rest) = match name.split_once(':') {
@@ -246,15 +247,19 @@ impl Condition {
         };
         let mut conditions = Vec::new();
         for (key, node) in keys {
+            let before = reading.passed_over.get();
             if !is_known_key(key) {
-                return Err(format!("the condition key {key:?} cannot be known here"));
+                reading.pass_over(|| format!("the condition key {key:?} cannot be known here"))?;
             }
             let mut wanted = Vec::new();
             for text in super::texts(node)? {
-                wanted.push(parse_wanted(compare, &text, variables)?);
+                wanted.push(parse_wanted(compare, &text, reading)?);
             }
             if wanted.is_empty() {
                 return Err(format!("the condition key {key:?} has no value"));
+            }
+            if reading.passed_over.get() > before {
+                continue;
             }
             conditions.push(Condition {
                 compare,
@@ -338,12 +343,12 @@ impl Condition {
     }
 }
 
-fn parse_wanted(compare: Compare, text: &str, variables: bool) -> Result<Wanted, String> {
+fn parse_wanted(compare: Compare, text: &str, reading: &Reading) -> Result<Wanted, String> {
     let wrong = |what: &str| format!("{text:?} is not {what}");
     Ok(match compare {
-        Compare::Equal { .. } => Wanted::Text(Pattern::parse(text, false, variables)?),
-        Compare::Like | Compare::Arn => Wanted::Text(Pattern::parse(text, true, variables)?),
-        Compare::Binary => Wanted::Text(Pattern::parse(text, false, false)?),
+        Compare::Equal { .. } => Wanted::Text(Pattern::parse(text, false, Some(reading))?),
+        Compare::Like | Compare::Arn => Wanted::Text(Pattern::parse(text, true, Some(reading))?),
+        Compare::Binary => Wanted::Text(Pattern::parse(text, false, None)?),
         Compare::Number(_) => Wanted::Number(number(text).ok_or_else(|| wrong("a number"))?),
         Compare::Date(_) => Wanted::Date(date(text).ok_or_else(|| wrong("a date"))?),
         Compare::Bool | Compare::Null => {

@@ -1,7 +1,9 @@
 //! The AWS policy language: reading a document, and what its statements say of a request.
 //!
 //! A document that holds anything that is not understood is refused when it is written, with the
-//! place: a rule that nobody applies is worse than none. Nothing here decides; see `decision`.
+//! place: a rule that nobody applies is worse than none. Of a document that is kept already, a
+//! condition on a key that is not known any more lets nobody in. Nothing here decides; see
+//! `decision`.
 
 mod condition;
 mod json;
@@ -15,7 +17,7 @@ use crate::{Action, ActionSet, Asked, Facts};
 use condition::Condition;
 use json::Node;
 use named::{Arn, Principals, Resources};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use trestle_core::{Error, Result};
 
@@ -57,6 +59,27 @@ pub(crate) struct Statement {
     actions: ActionSet,
     resources: Option<Resources>,
     conditions: Vec<Condition>,
+}
+
+/// How a statement is read.
+struct Reading {
+    /// Whether it was taken before, perhaps by a release that took keys that are refused now.
+    kept: bool,
+    /// Whether its texts hold variables.
+    variables: bool,
+    /// How many keys were passed over.
+    passed_over: Cell<usize>,
+}
+
+impl Reading {
+    /// Refuses a key that is not known; of what is kept, counts it.
+    fn pass_over(&self, why: impl FnOnce() -> String) -> std::result::Result<(), String> {
+        if !self.kept {
+            return Err(why());
+        }
+        self.passed_over.set(self.passed_over.get() + 1);
+        Ok(())
+    }
 }
 
 /// A policy that was understood.
@@ -101,6 +124,20 @@ impl Policy {
     /// # Errors
     /// `InvalidInput` with the place of what is not understood.
     pub fn parse(text: &str, kind: PolicyKind<'_>) -> Result<Policy> {
+        Policy::read(text, kind, false)
+    }
+
+    /// Reads a document that was taken before. Where it names a key that is refused by now, in a
+    /// condition or as a variable, an Allow never applies, and a Deny does whatever the key's value
+    /// is: nobody gets more by that than was meant, and the document can be seen and replaced.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`] for all else.
+    pub fn parse_kept(text: &str, kind: PolicyKind<'_>) -> Result<Policy> {
+        Policy::read(text, kind, true)
+    }
+
+    fn read(text: &str, kind: PolicyKind<'_>, kept: bool) -> Result<Policy> {
         if text.len() > POLICY_BYTES_MAX {
             return Err(trestle_core::Error::new(
                 trestle_core::ErrorKind::TooLarge,
@@ -134,7 +171,12 @@ impl Policy {
             .iter()
             .enumerate()
             .map(|(index, node)| {
-                Statement::parse(node, kind, variables)
+                let reading = Reading {
+                    kept,
+                    variables,
+                    passed_over: Cell::default(),
+                };
+                Statement::parse(node, kind, &reading)
                     .map_err(|(place, why)| refused(&format!("Statement[{index}]{place}"), &why))
             })
             .collect::<Result<_>>()?;
@@ -146,7 +188,7 @@ impl Policy {
                 return Err(refused(&place, "is another statement's, too"));
             }
         }
-        let kept = if kind == PolicyKind::Session {
+        let document = if kind == PolicyKind::Session {
             text
         } else {
             ""
@@ -161,7 +203,7 @@ impl Policy {
             denies: of(&|s| s.effect == Effect::Deny),
             by_tags: of(&by_tags),
             statements,
-            text: kept.into(),
+            text: document.into(),
         })
     }
 
@@ -209,6 +251,7 @@ impl Policy {
                 .as_ref()
                 .is_some_and(Principals::is_everyone);
             statement.effect == Effect::Allow
+                && !statement.actions.is_empty()
                 && everyone
                 && !statement.conditions.iter().any(Condition::is_narrow)
         })
@@ -222,7 +265,7 @@ impl Statement {
     fn parse(
         node: &Node,
         kind: PolicyKind<'_>,
-        variables: bool,
+        reading: &Reading,
     ) -> std::result::Result<Statement, Wrong> {
         let at = |place: &str, why: &str| (format!(".{place}"), why.to_owned());
         let Node::Map(elements) = node else {
@@ -234,6 +277,7 @@ impl Statement {
         };
         let (mut sid, mut effect, mut conditions) = (None, None, Vec::new());
         let (mut principals, mut actions, mut resources) = (None, None, None);
+        let mut anywhere = false;
         for (name, node) in elements {
             let wrong = |why: String| (format!(".{name}"), why);
             let repeated = || at(name, "stands beside its opposite");
@@ -261,14 +305,16 @@ impl Statement {
                 }
                 ("Resource" | "NotResource", node) => {
                     let not = name == "NotResource";
-                    let parsed = Resources::parse(not, node, variables, bucket);
+                    let before = reading.passed_over.get();
+                    let parsed = Resources::parse(not, node, reading, bucket);
+                    anywhere |= reading.passed_over.get() > before;
                     if resources.replace(parsed.map_err(wrong)?).is_some() {
                         return Err(repeated());
                     }
                 }
                 ("Condition", Node::Map(operators)) => {
                     for (operator, node) in operators {
-                        let parsed = Condition::parse(operator, node, variables);
+                        let parsed = Condition::parse(operator, node, reading);
                         let wrong = |why| (format!(".Condition.{operator}"), why);
                         conditions.extend(parsed.map_err(wrong)?);
                     }
@@ -290,12 +336,17 @@ impl Statement {
             (None, _) => return Err(at("Resource", "is missing")),
             _ => {}
         }
+        let effect = effect.ok_or_else(|| at("Effect", "is missing"))?;
+        let actions = actions.ok_or_else(|| at("Action", "is missing"))?;
         Ok(Statement {
             sid,
-            effect: effect.ok_or_else(|| at("Effect", "is missing"))?,
+            effect,
             principals,
-            actions: actions.ok_or_else(|| at("Action", "is missing"))?,
-            resources,
+            actions: match effect {
+                Effect::Allow if reading.passed_over.get() > 0 => ActionSet::default(),
+                _ => actions,
+            },
+            resources: resources.filter(|_| !anywhere),
             conditions,
         })
     }

@@ -1,8 +1,8 @@
 //! The principals and the resources that a statement names.
 
-use super::Asking;
 use super::json::Node;
 use super::pattern::Pattern;
+use super::{Asking, Reading};
 use crate::{Principal, PrincipalKind, Resource};
 use std::borrow::Cow;
 
@@ -174,14 +174,14 @@ struct ResourceName {
 }
 
 impl ResourceName {
-    fn parse(text: &str, variables: bool) -> Result<ResourceName, String> {
+    fn parse(text: &str, reading: &Reading) -> Result<ResourceName, String> {
         let wrong = || format!("{text:?} is not a resource");
         if text == "*" {
             return Ok(ResourceName {
                 everything: true,
                 service: "",
                 account: None,
-                rest: Pattern::parse("*", true, false)?,
+                rest: Pattern::parse("*", true, None)?,
             });
         }
         let [_, _, service, region, account, rest] = split_arn(text).ok_or_else(wrong)?;
@@ -195,13 +195,13 @@ impl ResourceName {
         }
         let account = match account {
             "" => None,
-            account => Some(Pattern::parse(account, true, variables)?),
+            account => Some(Pattern::parse(account, true, Some(reading))?),
         };
         Ok(ResourceName {
             everything: false,
             service,
             account,
-            rest: Pattern::parse(rest, true, variables)?,
+            rest: Pattern::parse(rest, true, Some(reading))?,
         })
     }
 
@@ -232,12 +232,12 @@ impl Resources {
     pub(super) fn parse(
         not: bool,
         node: &Node,
-        variables: bool,
+        reading: &Reading,
         bucket: Option<&str>,
     ) -> Result<Resources, String> {
         let mut names = Vec::new();
         for text in super::texts(node)? {
-            let name = ResourceName::parse(&text, variables)?;
+            let name = ResourceName::parse(&text, reading)?;
             if let Some(bucket) = bucket.filter(|_| !name.everything) {
                 let literal = name.rest.literal();
                 let within = literal.split('/').next().unwrap_or_default();

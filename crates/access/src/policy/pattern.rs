@@ -3,7 +3,7 @@
 //! What a variable stands for is never a wildcard itself: a user called `*` is one user. A pattern is
 //! matched as it was parsed: nothing is allocated unless it has variables or disregards case.
 
-use super::Asking;
+use super::{Asking, Reading};
 use std::borrow::Cow;
 
 /// A part of a pattern.
@@ -27,16 +27,24 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a text. `wildcards` and `variables` say which of these have a meaning in it.
-    pub(super) fn parse(text: &str, wildcards: bool, variables: bool) -> Result<Pattern, String> {
+    /// Reads a text. `wildcards` and `reading` say what has a meaning in it; without a reading
+    /// there are no variables.
+    pub(super) fn parse(
+        text: &str,
+        wildcards: bool,
+        reading: Option<&Reading>,
+    ) -> Result<Pattern, String> {
+        let reading = reading.filter(|reading| reading.variables);
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            if variables && let Some(after) = rest.strip_prefix("${") {
+            if let Some(reading) = reading
+                && let Some(after) = rest.strip_prefix("${")
+            {
                 let (inner, after) = after
                     .split_once('}')
                     .ok_or("a variable has no closing '}'")?;
-                match variable(inner)? {
+                match variable(inner, reading)? {
                     Part::Text(text) => add_text(&mut parts, &text),
                     part => parts.push(part),
                 }
@@ -120,7 +128,7 @@ fn folded(text: &str) -> String {
 }
 
 /// `${*}`, `${?}` and `${$}` are those characters; `${key, 'default'}` has a default.
-fn variable(inner: &str) -> Result<Part, String> {
+fn variable(inner: &str, reading: &Reading) -> Result<Part, String> {
     if let "*" | "?" | "$" = inner {
         return Ok(Part::Text(inner.to_owned()));
     }
@@ -135,7 +143,7 @@ fn variable(inner: &str) -> Result<Part, String> {
     };
     let name = name.trim();
     if !super::condition::is_known_key(name) {
-        return Err(format!("the variable {name:?} is not known"));
+        reading.pass_over(|| format!("the variable {name:?} is not known"))?;
     }
     Ok(Part::Variable(name.to_ascii_lowercase(), default))
 }
@@ -182,7 +190,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        glob(&Pattern::parse(pattern, true, false).unwrap().parts, text)
+        glob(&Pattern::parse(pattern, true, None).unwrap().parts, text)
     }
 
     /// The same by the plainest definition.

@@ -25,6 +25,10 @@ fn holds(condition: &str, context: Context) -> bool {
 }
 
 fn speaks(policy: &Policy, bucket: &str, key: &str, context: Context) -> bool {
+    says(policy, Effect::Allow, bucket, key, context)
+}
+
+fn says(policy: &Policy, effect: Effect, bucket: &str, key: &str, context: Context) -> bool {
     let asked = Asked {
         principal: Arc::new(Principal::user(account("acct"), "ann")),
         action: Action::ReadObject,
@@ -36,7 +40,7 @@ fn speaks(policy: &Policy, bucket: &str, key: &str, context: Context) -> bool {
     };
     let facts = Facts::default();
     let asking = Asking::new(&asked, &facts);
-    policy.spoken(Effect::Allow, &asking).next().is_some()
+    policy.spoken(effect, &asking).next().is_some()
 }
 
 #[test]
@@ -679,5 +683,59 @@ proptest::proptest! {
         let condition = format!(r#"{{"StringLike":{{"s3:prefix":"{pattern}"}}}}"#);
         let found = holds(&condition, Context::default().with("s3:prefix", text.as_str()));
         proptest::prop_assert_eq!(found, naive(&chars(&pattern), &chars(&text)));
+    }
+}
+
+#[test]
+fn of_what_is_kept_a_key_that_is_refused_by_now_forbids_and_never_grants() {
+    let kept = |effect: &str, more: &str| {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Principal":"*",
+                "Action":"s3:GetObject",{more}}}}}"#
+        );
+        assert!(
+            Policy::parse(&text, PolicyKind::Bucket("b")).is_err(),
+            "{more}"
+        );
+        Policy::parse_kept(&text, PolicyKind::Bucket("b")).unwrap()
+    };
+    let all = r#""Resource":"arn:aws:s3:::b/*""#;
+    let one = "{\"StringEquals\":{\"aws:SourceVpc\":\"v\"}}";
+    let variable = "{\"StringEquals\":{\"aws:UserAgent\":\"${aws:SourceVpc}\"}}";
+    let negated = "{\"StringNotEquals\":{\"aws:UserAgent\":\"${aws:SourceVpc}\"}}";
+    let place = "arn:aws:s3:::b/${aws:SourceVpc}/*";
+    for more in [
+        format!(r#"{all},"Condition":{one}"#),
+        format!(r#"{all},"Condition":{variable}"#),
+        format!(r#"{all},"Condition":{negated}"#),
+        format!(r#""Resource":"{place}""#),
+        format!(r#""NotResource":"{place}""#),
+    ] {
+        for effect in [Effect::Allow, Effect::Deny] {
+            let policy = kept(&format!("{effect:?}"), &more);
+            assert!(!policy.is_public(), "{more}");
+            let denies = effect == Effect::Deny;
+            let spoken = says(&policy, effect, "b", "k", Context::default());
+            assert_eq!(spoken, denies, "{effect:?} {more}");
+        }
+    }
+    // What is known beside it still counts.
+    let agent = "{\"StringEquals\":{\"aws:SourceVpc\":\"v\",\"aws:UserAgent\":\"x\"}}";
+    let policy = kept("Deny", &format!(r#"{all},"Condition":{agent}"#));
+    for (agent, denies) in [("x", true), ("y", false)] {
+        let context = Context::default().with("aws:UserAgent", agent);
+        assert_eq!(says(&policy, Effect::Deny, "b", "k", context), denies);
+    }
+    // Nothing else is passed over.
+    for wrong in [
+        r#""Resource":"*","Condition":{"StringSounds":{"aws:SourceVpc":"v"}}"#,
+        r#""Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":[]}}"#,
+        r#""Resource":"arn:aws:s3:::other/*""#,
+    ] {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject",{wrong}}}}}"#
+        );
+        let kept = Policy::parse_kept(&text, PolicyKind::Bucket("b"));
+        assert!(kept.is_err(), "{wrong}");
     }
 }

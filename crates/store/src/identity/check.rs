@@ -99,12 +99,12 @@ async fn identity(read: &dyn MetaRead, rest: &[u8], row: &Row) -> Result<()> {
         GroupRecord::KIND => GroupRecord::from_value(&row.value)?.policies,
         RoleRecord::KIND => {
             let role = RoleRecord::from_value(&row.value)?;
-            Policy::parse(&role.trust, PolicyKind::Trust)?;
+            Policy::parse_kept(&role.trust, PolicyKind::Trust)?;
             role.policies
         }
         PolicyRecord::KIND => {
             let policy = PolicyRecord::from_value(&row.value)?;
-            Policy::parse(&policy.text, PolicyKind::Identity)?;
+            Policy::parse_kept(&policy.text, PolicyKind::Identity)?;
             Vec::new()
         }
         _ => return Err(malformed()),

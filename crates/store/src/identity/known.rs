@@ -236,7 +236,7 @@ impl Store {
                     let text = record
                         .map_err(|error| unusable(name).with_source(error))?
                         .text;
-                    let policy = Policy::parse(&text, PolicyKind::Identity);
+                    let policy = Policy::parse_kept(&text, PolicyKind::Identity);
                     let policy = policy.map_err(|error| unusable(name).with_source(error))?;
                     let policy = Arc::new(policy);
                     let value = policy.clone();
@@ -323,7 +323,7 @@ impl Store {
             None => None,
             Some(record) => {
                 let policies = self.load_policies(moment, account, &record.policies);
-                let trust = Policy::parse(&record.trust, PolicyKind::Trust)
+                let trust = Policy::parse_kept(&record.trust, PolicyKind::Trust)
                     .map_err(|error| unusable(role).with_source(error))?;
                 let facts = IdentityFacts {
                     enabled: true,
@@ -505,8 +505,8 @@ fn facts_of_bucket(bucket: &Bucket) -> Result<BucketFacts> {
     let properties = &bucket.properties;
     let broken = |error| Error::corrupt("a bucket's policy cannot be used").with_source(error);
     let policy = properties.policy.as_deref();
-    let policy =
-        policy.map(|text| Policy::parse(text, PolicyKind::Bucket(bucket.policy_name().as_str())));
+    let policy = policy
+        .map(|text| Policy::parse_kept(text, PolicyKind::Bucket(bucket.policy_name().as_str())));
     let ownership = match properties.ownership.as_deref() {
         None => Ownership::Unsaid,
         Some(name) => Ownership::named(name)

@@ -103,7 +103,8 @@ struct StoodFor {
 impl ReadToken {
     fn new(token: Token, key: &TokenKey) -> Result<ReadToken> {
         let policies = token.policies.iter();
-        let policies = policies.map(|text| Policy::parse(text, PolicyKind::Session).map(Arc::new));
+        let policies =
+            policies.map(|text| Policy::parse_kept(text, PolicyKind::Session).map(Arc::new));
         Ok(ReadToken {
             access_key: token.access_key(),
             secret_key: token.secret_key(key),

@@ -88,7 +88,7 @@ impl AskedRecord {
         principal.id = self.id;
         principal.issued = self.issued.map(Timestamp);
         for text in &self.policies {
-            let policy = Policy::parse(text, PolicyKind::Session)?;
+            let policy = Policy::parse_kept(text, PolicyKind::Session)?;
             principal.session_policies.push(Arc::new(policy));
         }
         let mut context = Context::at(Timestamp(0));

@@ -301,3 +301,62 @@ async fn no_grant_outlives_the_right_that_it_came_of() {
     }
     f.assert_sound().await;
 }
+
+/// A policy of a release that took condition keys which are refused by now.
+#[tokio::test]
+async fn a_kept_policy_with_a_key_that_is_refused_by_now_forbids_and_can_be_taken_away() {
+    let f = Fixture::new().await;
+    f.put("k", b"x").await.unwrap();
+    let ann = user(
+        &f,
+        "ann",
+        r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#,
+    )
+    .await;
+    let set = async |policy: Option<&str>| {
+        let actions = [Action::WriteBucketPolicy, Action::DeleteBucketPolicy];
+        let grants = actions.map(|action| on_bucket(action, "b"));
+        let change = move |bucket: &mut BucketProperties| {
+            bucket.policy = policy.map(str::to_owned);
+            Ok(())
+        };
+        f.store.update_bucket(&grants, &name("b"), &change).await
+    };
+    let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetObject",
+        "Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:UserAgent":"x"}}}}"#;
+    set(Some(policy)).await.unwrap();
+    granted(&f, &ann, Action::ReadObject, object("b", "k"))
+        .await
+        .unwrap();
+    let (old, new) = (&b"aws:UserAgent"[..], &b"aws:SourceVpc"[..]);
+    for (key, value) in f.rows(0x21).await {
+        let at = value.windows(old.len()).position(|part| part == old);
+        let at = at.unwrap();
+        let mut changed = value.to_vec();
+        changed[at..at + new.len()].copy_from_slice(new);
+        let put = trestle_engine::Write::Put {
+            key,
+            value: changed.into(),
+            body: None,
+        };
+        let commit = trestle_engine::Commit {
+            writes: vec![put],
+            ..trestle_engine::Commit::default()
+        };
+        f.engine.meta.commit(commit).await.unwrap();
+    }
+    let read = granted(&f, &ann, Action::ReadObject, object("b", "k")).await;
+    assert_eq!(kind(read), ErrorKind::Forbidden);
+    let bucket = Resource::Bucket(name("b"));
+    for action in [Action::WriteObject, Action::DeleteBucketPolicy] {
+        let resource = match action {
+            Action::WriteObject => object("b", "k"),
+            _ => bucket.clone(),
+        };
+        granted(&f, &ann, action, resource).await.unwrap();
+    }
+    set(None).await.unwrap();
+    granted(&f, &ann, Action::ReadObject, object("b", "k"))
+        .await
+        .unwrap();
+}
