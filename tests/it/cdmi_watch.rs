@@ -487,3 +487,28 @@ fn queues_are_told_what_other_dialects_do() {
     ];
     assert_eq!(events(client, "/other/q"), pairs(&expected));
 }
+
+#[test]
+fn an_account_whose_name_ends_like_the_owners_is_another() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/o", json!({"value": "x"}));
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_logging_queue", "cdmi_logging_class": [],
+        "cdmi_scope_specification": [{"parentURI": "== /c/"}],
+    }});
+    status(&call(client, "PUT", "/log", QUEUE, queue), 201);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let mut ask = |account: &str| {
+        let url = format!("/v1/{account}/c/o");
+        status(&nobody.send("GET", &url, &[], b"").unwrap(), 401);
+    };
+    ask("AUTH_xroot");
+    ask("xAUTH_root");
+    ask("AUTH_root");
+    let told = drain(client, "/log");
+    let uris: Vec<_> = told.iter().map(|message| &message["objectURI"]).collect();
+    // The request of the owner's account alone, in both classes.
+    assert_eq!(uris, ["/c/o", "/c/o"], "{told:?}");
+}

@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use http::{Method, Response, StatusCode};
 use std::sync::Arc;
 use trestle_access::Principal;
+use trestle_core::AccountId;
 use trestle_http::{Body, LoggedUser};
 
 /// A request of another dialect.
@@ -23,8 +24,8 @@ use trestle_http::{Body, LoggedUser};
 pub struct Witnessed {
     /// Its method.
     pub method: Method,
-    /// The account in whose names it names the bucket, as the dialect writes it, if it says one.
-    pub account: Option<String>,
+    /// The account in whose names it names the bucket, if it says one.
+    pub account: Option<AccountId>,
     /// The bucket that it names.
     pub bucket: String,
     /// The key in it; empty for the bucket itself.
@@ -75,7 +76,7 @@ impl Call<'_> {
         };
         let found = self.find_bucket(&request.bucket).await;
         let owner = found.ok().flatten().map(|bucket| bucket.owner.account);
-        owner.is_none_or(|owner| account.ends_with(owner.as_str()))
+        owner.is_none_or(|owner| owner == *account)
     }
 }
 

@@ -113,9 +113,10 @@ impl Dialects {
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
         let (account, place) = match first {
             "rest" => (None, below),
-            "v1" | "v1.0" => below
-                .split_once('/')
-                .map(|(account, place)| (decode(account).ok(), place))?,
+            "v1" | "v1.0" => below.split_once('/').and_then(|(name, place)| {
+                let account = self.swift.account(&decode(name).ok()?)?;
+                Some((Some(account), place))
+            })?,
             first if RESERVED_BUCKET_NAMES.contains(&first) => return None,
             _ => (None, path),
         };

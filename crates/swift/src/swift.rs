@@ -12,7 +12,7 @@ use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
-use trestle_core::Timestamp;
+use trestle_core::{AccountId, Timestamp};
 use trestle_host::Host;
 use trestle_http::{Body, Client, LoggedUser, RequestBody, RequestId, incoming};
 use trestle_store::Store;
@@ -92,6 +92,11 @@ impl Swift {
             *response.body_mut() = Body::empty();
         }
         response
+    }
+
+    /// The account that a name in a URL stands for; none for one without a known prefix.
+    pub fn account(&self, name: &str) -> Option<AccountId> {
+        self.prefixes.account(name)
     }
 
     /// A new transaction id.
