@@ -164,7 +164,15 @@ fn a_queue_is_told_only_what_its_creator_may_read() {
     status(&call(ann, "PUT", "/anns/q", QUEUE, queue), 201);
     create(root, "/c/secret", json!({"value": "x"}));
     create(ann, "/anns/mine", json!({"value": "x"}));
+    status(&root.send("PUT", "/rest/c/secret", &[], b"y").unwrap(), 204);
     assert_eq!(drain(ann, "/anns/q"), [json!({"objectName": "mine"})]);
+    // Nor is it written down that she would not have been allowed: she did not ask.
+    create(root, "/c/marker", json!({"value": "x"}));
+    let entries = crate::access::audited(&fixture, "object c/marker");
+    let anns = |entry: &&Value| entry["who"]["name"] == "ann";
+    let denied = |entry: &&Value| anns(entry) && entry["allowed"] == false;
+    assert_eq!(entries.iter().find(denied), None);
+    assert!(entries.iter().any(|entry| anns(&entry)));
 }
 
 #[test]

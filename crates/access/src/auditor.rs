@@ -1,4 +1,5 @@
-//! Who is told of every decision, where it is made: no dialect can forget it.
+//! Who is told of every decision, where it is made: no dialect can forget it. Those alone
+//! are left out whose circumstances are quiet.
 
 use crate::{Asked, Principal, Verdict};
 use std::net::IpAddr;

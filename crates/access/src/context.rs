@@ -34,6 +34,8 @@ pub struct Context {
     pub request: Option<String>,
     /// How it is signed, when it is.
     pub signed: Option<Signed>,
+    /// Whether no auditor is told of it.
+    pub quiet: bool,
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -51,6 +53,13 @@ impl Context {
     pub fn of(mut self, dialect: &'static str, request: Option<&str>) -> Self {
         self.dialect = Cow::Borrowed(dialect);
         self.request = request.map(str::to_owned);
+        self
+    }
+
+    /// Tells no auditor: for what nobody asked for, and what any request causes many of.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.quiet = true;
         self
     }
 

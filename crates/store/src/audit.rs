@@ -17,7 +17,9 @@ impl std::fmt::Debug for Audit {
 
 impl Audit {
     pub(crate) fn decided(&self, asked: &Asked, verdict: &Verdict) {
-        if let Some(auditor) = self.0.get() {
+        if let Some(auditor) = self.0.get()
+            && !asked.context.quiet
+        {
             auditor.decided(asked, verdict);
         }
     }
