@@ -520,3 +520,51 @@ fn an_account_whose_name_ends_like_the_owners_is_another() {
     // The request of the owner's account alone, in both classes.
     assert_eq!(uris, ["/c/o", "/c/o"], "{told:?}");
 }
+
+#[test]
+fn a_value_that_one_queue_is_told_is_not_told_to_who_may_not_read_it() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    let password = "a long enough password";
+    let text = format!("{{\"password\":\"{password}\",\"admin\":true}}");
+    let target = "/-/accounts/acme/users/ann";
+    status(
+        &root.send("PUT", target, &[], text.as_bytes()).unwrap(),
+        201,
+    );
+    let ann = &mut Client::new(fixture.server().address, "acme/ann", password);
+    create(root, "/c/", json!({}));
+    create(ann, "/anns/", json!({}));
+    let readable = json!({"metadata": {"cdmi_acl": [
+        {"acetype": "ALLOW", "identifier": "OWNER@", "aceflags": "0x0", "acemask": "ALL_PERMS"},
+        {"acetype": "ALLOW", "identifier": "EVERYONE@", "aceflags": "0x0",
+            "acemask": "READ_ATTRIBUTES, READ_METADATA"},
+    ]}, "value": "first"});
+    create(root, "/c/o", readable);
+    let queue = |scope: Value| {
+        json!({"metadata": {
+            "cdmi_queue_type": "cdmi_notification_queue",
+            "cdmi_notification_events": ["cdmi_read"], "cdmi_scope_specification": scope,
+            "cdmi_results_specification": {"objectName": "", "value": ""},
+        }})
+    };
+    let of_value = json!([{"value": "== c2Vjb25k", "parentURI": "== /c/"}]);
+    for name in ["/q", "/r"] {
+        status(
+            &call(root, "PUT", name, QUEUE, queue(of_value.clone())),
+            201,
+        );
+    }
+    let other = json!([{"value": "*", "parentURI": "== /d/"}]);
+    status(&call(root, "PUT", "/other", QUEUE, queue(other)), 201);
+    status(&call(ann, "PUT", "/anns/q", QUEUE, queue(json!([]))), 201);
+    let change = json!({"value": "second"});
+    status(&call(root, "PATCH", "/c/o", OBJECT, change), 204);
+    status(&root.send("GET", "/rest/c/o", &[], b"").unwrap(), 200);
+    let whole = json!({"objectName": "o", "value": "c2Vjb25k"});
+    for name in ["/q", "/r"] {
+        assert_eq!(drain(root, name), vec![whole.clone()], "{name}");
+    }
+    assert_eq!(drain(root, "/other"), Vec::<Value>::new());
+    assert_eq!(drain(ann, "/anns/q"), [json!({"objectName": "o"})]);
+}

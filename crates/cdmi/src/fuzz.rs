@@ -90,7 +90,11 @@ fn scopes(data: &[u8]) {
     let object = object.as_ref().and_then(Value::as_object).cloned();
     let object = object.unwrap_or_default();
     if let Ok(found) = Scope::parse(&specification) {
-        let _matches = (found.matches(&object), found.reads_values());
+        let _matches = (
+            found.matches(&object),
+            found.may_match(&object, |name| name.len() % 2 == 0),
+            found.reads_values(),
+        );
     }
     if scope::check_results(&specification).is_ok() {
         let _shown = scope::results(&specification, &object);

@@ -12,6 +12,7 @@ use crate::media::Accepted;
 use crate::node::{Leaf, Node};
 use crate::path::{Names, Target};
 use crate::query::Fields;
+use crate::query_queue::LastValue;
 use crate::queue_content::QueueValue;
 use crate::scope::results;
 use crate::show::is_processing;
@@ -181,10 +182,11 @@ impl Call<'_> {
         let wanting = watchers.iter();
         let wanting = wanting.filter(|watcher| watcher.watch.may_want(&self.method));
         let watchers: Vec<_> = wanting.cloned().collect();
-        let mut seen = Vec::new();
+        let (mut seen, mut last) = (Vec::new(), LastValue::default());
         if self.method == Method::DELETE {
             for watcher in &watchers {
-                seen.push(self.seen_by(watcher, before.as_ref()).boxed().await);
+                let seeing = self.seen_by(watcher, before.as_ref(), &mut last);
+                seen.push(seeing.boxed().await);
             }
         }
         let answered = self.dispatch(target.clone(), body).await;
@@ -204,7 +206,7 @@ impl Call<'_> {
             let told = watcher.watch.kind == Kind::Log || !outcome.events.is_empty();
             let seen = match seen.get(at) {
                 Some(seen) => seen.clone(),
-                None if told => self.seen_by(watcher, node).boxed().await,
+                None if told => self.seen_by(watcher, node, &mut last).boxed().await,
                 None => None,
             };
             self.tell(watcher, &outcome, seen).boxed().await;
@@ -301,16 +303,26 @@ impl Call<'_> {
     }
 
     /// What the creator of a queue sees of an object.
-    pub(crate) async fn seen_by(&self, watcher: &Watcher, node: Option<&Node>) -> Seen {
-        let creator = self.cdmi.creator(watcher).await?;
+    pub(crate) async fn seen_by(
+        &self,
+        watcher: &Watcher,
+        node: Option<&Node>,
+        last: &mut LastValue,
+    ) -> Seen {
         let node = node?;
+        if let Some(names) = names_of(node)
+            && !watcher.watch.may_want_at(names)
+        {
+            return None;
+        }
+        let creator = self.cdmi.creator(watcher).await?;
         let seen = match node {
             // Queries do not find references, but that one is made is an event.
             Node::Leaf(leaf) if leaf.reference().is_some() => {
                 let head = creator.readable_head(leaf).await;
                 head.map(|head| Some(head.into_map()))
             }
-            node => creator.as_searched(node, &watcher.watch.query).await,
+            node => creator.as_searched(node, &watcher.watch.query, last).await,
         };
         match seen {
             Ok(seen) => seen,
@@ -431,6 +443,13 @@ fn json_value(value: &Value) -> QueueValue {
         mimetype: "application/json".to_owned(),
         encoding: Encoding::Json,
         bytes: Bytes::from(value.to_string()),
+    }
+}
+
+fn names_of(node: &Node) -> Option<&Names> {
+    match node {
+        Node::Container(container) => Some(&container.names),
+        Node::Leaf(leaf) => leaf.names.as_ref(),
     }
 }
 

@@ -2,19 +2,22 @@
 //! it is made.
 
 use crate::call::Call;
+use crate::content::collect;
+use crate::data::resolve;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Leaf, Node, document};
 use crate::path::Target;
 use crate::queue_content::QueueValue;
 use crate::scope::{Scope, check_results, results};
+use crate::show::encoding_of;
 use crate::value::{Encoding, to_base64};
 use crate::watch::{RESULTS, SCOPE, TYPE, fixed_items};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
-use trestle_core::{Error, ErrorKind, Metadata, Result};
+use trestle_core::{Error, ErrorKind, Metadata, Result, VersionId};
 
 /// The type of a queue that is read at once and not kept.
 pub(crate) const IMMEDIATE: &str = "cdmi_query_immediate";
@@ -22,6 +25,12 @@ pub(crate) const IMMEDIATE: &str = "cdmi_query_immediate";
 const OBJECTS_MAX: usize = 100_000;
 /// Largest value that a query looks into.
 const VALUE_LOOKED_AT_MAX: u64 = 1 << 20;
+/// Fields that an object has with its value.
+const OF_VALUE: [&str; 2] = ["value", "valuetransferencoding"];
+
+/// The value in base64 that was read last, for who looks at the same version next.
+#[derive(Debug, Default)]
+pub(crate) struct LastValue(Option<(VersionId, String)>);
 
 /// A query as a queue's metadata has it.
 #[derive(Clone, Debug)]
@@ -141,7 +150,9 @@ impl Call<'_> {
                 let Some(node) = self.resolve(&container.names.child(plain, slash)).await? else {
                     continue;
                 };
-                if let Some(object) = self.as_searched(&node, query).await?
+                if let Some(object) = self
+                    .as_searched(&node, query, &mut LastValue::default())
+                    .await?
                     && query.scope.matches(&object)
                 {
                     found.push(result(query, &object));
@@ -151,7 +162,9 @@ impl Call<'_> {
                 {
                     for version in self.version_leaves(leaf).await? {
                         let version = Node::Leaf(version);
-                        if let Some(object) = self.as_searched(&version, query).await?
+                        if let Some(object) = self
+                            .as_searched(&version, query, &mut LastValue::default())
+                            .await?
                             && query.scope.matches(&object)
                         {
                             found.push(result(query, &object));
@@ -167,11 +180,13 @@ impl Call<'_> {
         .boxed()
     }
 
-    /// An object as a query sees it: nothing, when it may not be read.
+    /// An object as a query sees it: nothing, when it may not be read. Its value is read when that
+    /// decides, or is told, and taken from `last` when that has it.
     pub(crate) async fn as_searched(
         &self,
         node: &Node,
         query: &Query,
+        last: &mut LastValue,
     ) -> Answered<Option<Map<String, Value>>> {
         let Some(mut seen) = self.seen(node).await? else {
             return Ok(None);
@@ -180,12 +195,14 @@ impl Call<'_> {
             && query.reads_values
             && !leaf.is_queue()
             && leaf.object.length() <= VALUE_LOOKED_AT_MAX
+            && query
+                .scope
+                .may_match(&seen, |name| !OF_VALUE.contains(&name))
         {
-            match self.read_value(leaf, None).await {
-                Ok((object, _, bytes)) => {
-                    let encoding = crate::show::encoding_of(&object).as_str();
+            match self.value_of(leaf, last).await {
+                Ok((encoding, value)) => {
                     seen.insert("valuetransferencoding".to_owned(), encoding.into());
-                    seen.insert("value".to_owned(), to_base64(&bytes).into());
+                    seen.insert("value".to_owned(), value.into());
                 }
                 // Who may read the metadata alone finds by it.
                 Err(fault) if fault.is_forbidden() => {}
@@ -193,6 +210,27 @@ impl Call<'_> {
             }
         }
         Ok(Some(seen))
+    }
+
+    /// The encoding of a value, and the value in base64.
+    async fn value_of(
+        &self,
+        leaf: &Leaf,
+        LastValue(last): &mut LastValue,
+    ) -> Answered<(&'static str, String)> {
+        // Opened in any case: whether it may be read is another thing for each who asks.
+        let reader = self.open(leaf).await?;
+        let object = reader.object();
+        let (version, encoding) = (object.version, encoding_of(object).as_str());
+        if let Some((kept, value)) = last
+            && *kept == version
+        {
+            return Ok((encoding, value.clone()));
+        }
+        let range = resolve(None, object.length())?;
+        let value = to_base64(&collect(reader, range).await?);
+        *last = Some((version, value.clone()));
+        Ok((encoding, value))
     }
 
     /// Refuses a change of a queue's metadata that its type forbids, or that cannot be understood.

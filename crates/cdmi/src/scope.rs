@@ -110,6 +110,21 @@ impl Scope {
         self.0.is_empty() || self.0.iter().any(|one| one.within(object))
     }
 
+    /// Whether an object of which only some fields are known can match.
+    pub(crate) fn may_match(
+        &self,
+        object: &Map<String, Value>,
+        is_known: impl Fn(&str) -> bool,
+    ) -> bool {
+        let possible = |one: &Condition| match one {
+            Condition::Fields(fields) => fields.iter().all(|(name, condition)| {
+                !is_known(name) || condition.holds(name, object.get(name))
+            }),
+            _ => false,
+        };
+        self.0.is_empty() || self.0.iter().any(possible)
+    }
+
     /// The URIs by object id that fields are compared with.
     pub(crate) fn uris_by_id(&mut self) -> Vec<&mut String> {
         let mut found = Vec::new();
@@ -384,6 +399,22 @@ mod tests {
             json!([{"parentURI": "== /c/", "objectName": "== blue"}])
         ));
         assert!(matches(json!([{}])));
+    }
+
+    #[test]
+    fn what_is_known_tells_that_nothing_else_can_make_it_match() {
+        let may = |scope: Value| {
+            let scope = Scope::parse(&scope).unwrap();
+            scope.may_match(&object(), |name| name == "parentURI")
+        };
+        assert!(may(json!([])));
+        assert!(may(
+            json!([{"parentURI": "== /c/", "objectName": "== blue"}])
+        ));
+        assert!(may(json!([{"value": "!*"}])));
+        assert!(may(json!([{"parentURI": "== /d/"}, {"value": "== x"}])));
+        assert!(!may(json!([{"parentURI": "== /d/", "value": "== x"}])));
+        assert!(!may(json!([{"parentURI": "== /d/"}, {"parentURI": "!*"}])));
     }
 
     #[test]

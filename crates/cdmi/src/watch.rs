@@ -10,11 +10,12 @@ use crate::dialect::Cdmi;
 use crate::fault::Answered;
 use crate::mailbox::Mailbox;
 use crate::node::{document, found, is_missing};
+use crate::path::Names;
 use crate::query_queue::{IMMEDIATE, Query, query_of};
 use crate::scope::{Scope, check_results};
 use http::Method;
 use parking_lot::RwLock;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use trestle_access::{Action, PrincipalKind, Resource};
 use trestle_core::{
@@ -138,6 +139,20 @@ impl Watch {
         }
     }
 
+    /// Whether the queue may be told of something of which only its place is known.
+    pub(crate) fn may_want_at(&self, names: &Names) -> bool {
+        // Nor does the scope count for these.
+        if self.kind == Kind::Log && self.wants("cdmi_security_logging") {
+            return true;
+        }
+        let mut known = Map::new();
+        if let Some(parent) = names.parent() {
+            known.insert("parentURI".to_owned(), parent.path().into());
+        }
+        let scope = &self.query.scope;
+        scope.may_match(&known, |name| known.contains_key(name))
+    }
+
     /// Whether the queue is told of something with this name.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
@@ -192,10 +207,15 @@ pub(crate) fn watch_of(metadata: &Metadata) -> Result<Option<Watch>> {
     let missing = |name: &str| Error::invalid(format!("such a queue needs {name}"));
     let scope = Scope::parse(metadata.get(SCOPE).ok_or_else(|| missing(SCOPE))?)?;
     let results = match (kind, metadata.get(RESULTS)) {
-        (Kind::Log, None) => Value::from(""),
+        (Kind::Log, None) => Value::Object(Map::new()),
         (_, results) => results.cloned().ok_or_else(|| missing(RESULTS))?,
     };
     check_results(&results)?;
+    // Messages hold no field of the object.
+    let results = match kind {
+        Kind::Log => Value::Object(Map::new()),
+        Kind::Notifications => results,
+    };
     Ok(Some(Watch {
         kind,
         names,
@@ -418,6 +438,21 @@ mod tests {
         ] {
             assert!(watch_of(&metadata(bad.clone())).is_err(), "{bad}");
         }
+        let names = |path: &[&str]| Names {
+            names: path.iter().map(|name| (*name).to_owned()).collect(),
+            slash: false,
+        };
+        let watch = |kind: &str, item: &str, wanted: Value| {
+            let scope = json!([{"parentURI": "starts /c/", "value": "*"}]);
+            let asked = json!({TYPE: kind, item: wanted, SCOPE: scope, RESULTS: ""});
+            watch_of(&metadata(asked)).unwrap().unwrap()
+        };
+        let queue = watch("cdmi_notification_queue", EVENTS, json!(["cdmi_read"]));
+        assert!(queue.may_want(&Method::HEAD) && !queue.may_want(&Method::PUT));
+        assert!(queue.may_want_at(&names(&["c", "d", "o"])) && !queue.may_want_at(&names(&["d"])));
+        let log = |classes: Value| watch("cdmi_logging_queue", CLASSES, classes);
+        assert!(log(json!([])).may_want_at(&names(&["d"])));
+        assert!(!log(json!(["cdmi_object_logging"])).may_want_at(&names(&["d"])));
         let ended = metadata(json!({EVENTS: [], SCOPE: [], RESULTS: {}}));
         assert!(watch_of(&ended).unwrap().is_none());
         assert_eq!(

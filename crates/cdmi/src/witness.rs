@@ -10,6 +10,7 @@ use crate::dialect::Cdmi;
 use crate::node::Node;
 use crate::notify::{Outcome, id_of};
 use crate::path::{Names, Target};
+use crate::query_queue::LastValue;
 use crate::watch::Kind;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -94,16 +95,22 @@ impl Cdmi {
         answer: BoxFuture<'_, Response<Body>>,
     ) -> Response<Body> {
         let watchers = self.watchers.all();
+        let told = |kind: Kind| kind == Kind::Log || !request.reads() || request.of_value;
+        let wanting = watchers
+            .iter()
+            .filter(|watcher| told(watcher.watch.kind) && watcher.watch.may_want(&request.method));
+        let watchers: Vec<_> = wanting.cloned().collect();
         let own = self.own_call();
-        if !own.names_the_same(&request).await {
+        if watchers.is_empty() || !own.names_the_same(&request).await {
             return answer.await;
         }
         let target = Target::Path(request.names());
         let before = own.find(&target).boxed().await.ok().flatten();
-        let mut seen = Vec::new();
+        let (mut seen, mut last) = (Vec::new(), LastValue::default());
         if !request.reads() && before.is_some() {
             for watcher in watchers.iter() {
-                seen.push(own.seen_by(watcher, before.as_ref()).boxed().await);
+                let seeing = own.seen_by(watcher, before.as_ref(), &mut last);
+                seen.push(seeing.boxed().await);
             }
         }
         let response = answer.await;
@@ -141,7 +148,7 @@ impl Cdmi {
             let told = watcher.watch.kind == Kind::Log || !outcome.events.is_empty();
             let seen = match (&after, seen.get(at)) {
                 (None, Some(seen)) => seen.clone(),
-                _ if told => own.seen_by(watcher, node).boxed().await,
+                _ if told => own.seen_by(watcher, node, &mut last).boxed().await,
                 _ => None,
             };
             call.tell(watcher, &outcome, seen).boxed().await;
