@@ -451,3 +451,51 @@ fn values_come_in_pieces_of_an_upload() {
     let refused = client.send("PUT", "/cdmi/c/doc", &headers, document.as_bytes());
     status(&refused.unwrap(), 400);
 }
+
+/// Whether a file below a folder has these bytes.
+fn is_stored(folder: &std::path::Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => is_stored(&path, bytes),
+            false => {
+                let stored = std::fs::read(&path).unwrap_or_default();
+                stored.windows(bytes.len()).any(|window| window == bytes)
+            }
+        }
+    })
+}
+
+#[test]
+fn pieces_of_an_upload_are_kept_as_their_object_is() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/open/", json!({}));
+    let sealed = json!({"metadata": {"cdmi_encryption": "AES_GCM_256"}});
+    create(client, "/sealed/", sealed);
+    let piece = |client: &mut Client, target: &str, upload: &str, bytes: &str| {
+        let headers = [("x-cdmi-partial", upload), ("content-type", "text/plain")];
+        let sent = client.send("PUT", target, &headers, bytes.as_bytes());
+        sent.unwrap().status
+    };
+    let (one, two) = ("a piece for everybody", "a piece for nobody");
+    assert_eq!(piece(client, "/cdmi/open/o", "upload-id=a", one), 202);
+    assert_eq!(piece(client, "/cdmi/sealed/o", "upload-id=a", two), 202);
+    let data = fixture.folder.path().join("data");
+    assert!(is_stored(&data, one.as_bytes()));
+    assert!(!is_stored(&data, two.as_bytes()));
+    assert_eq!(piece(client, "/cdmi/sealed/o", "upload-id=a", ""), 201);
+    assert_eq!(
+        read(client, "/sealed/o", OBJECT)["value"],
+        "YSBwaWVjZSBmb3Igbm9ib2R5"
+    );
+    assert!(!is_stored(&data, two.as_bytes()));
+    // There is room for so many uploads of one object.
+    for upload in 1..100 {
+        let upload = format!("upload-id={upload}");
+        assert_eq!(piece(client, "/cdmi/open/o", &upload, one), 202);
+    }
+    assert_eq!(piece(client, "/cdmi/open/o", "upload-id=last", one), 413);
+    assert_eq!(piece(client, "/cdmi/open/o", "upload-id=a", ""), 201);
+    assert_eq!(piece(client, "/cdmi/open/o", "upload-id=last", one), 202);
+}

@@ -8,9 +8,12 @@ use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::members::{entries, is_conferring};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
+use crate::partial;
 use futures::FutureExt;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{AccountId, BucketName, ErrorKind, Key, Owner, Precondition, Result};
+use trestle_core::{
+    AccountId, BucketName, ErrorKind, Key, Owner, Precondition, Result, Tag, TagMatch,
+};
 use trestle_store::{
     Account, ListBuckets, ListObjects, ListingItem, Object, RenameObject, UpdateObject, VersionRef,
 };
@@ -33,6 +36,11 @@ fn owner_of(id: &AccountId) -> Owner {
         user: id.as_str().to_owned(),
         domain: None,
     }
+}
+
+/// Tells one write of an object from others, whatever is said of it since.
+fn version_of(object: &Object) -> String {
+    object.version.to_string()
 }
 
 /// All keys of a bucket.
@@ -110,7 +118,38 @@ impl Call<'_> {
         Ok(grants)
     }
 
-    /// Gives an object to a domain: a new one, or one that who asks may take away.
+    /// Gives an object to a domain that has just been made, and not what came in its place since.
+    async fn give_made(
+        &self,
+        (bucket, key): (&BucketName, &Key),
+        (object, to): (&Object, &AccountId),
+    ) -> Answered<Object> {
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grants = self.rights(GIVES_OBJECT, (resource, true)).await?;
+        let made = Tag {
+            opaque: version_of(object),
+            weak: false,
+        };
+        let update = UpdateObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            version: VersionRef::Current,
+            precondition: Precondition {
+                if_match: Some(TagMatch::Tags(vec![made])),
+                ..Precondition::default()
+            },
+            tag_of: version_of,
+        };
+        let store = &self.cdmi.store;
+        match store.give_object(&grants, &update, &owner_of(to)).await {
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Err(Fault::conflict(
+                "the object was replaced before it was given to its domain",
+            )),
+            given => Ok(given?),
+        }
+    }
+
+    /// Gives an object to a domain: one that is the dialect's to give, or that who asks may take away.
     pub(crate) async fn give(
         &self,
         (bucket, key): (&BucketName, &Key),
@@ -154,7 +193,7 @@ impl Call<'_> {
         match to {
             Some(to) => {
                 let at = (&destination.bucket, &destination.key);
-                self.give(at, (&to, true)).boxed().await
+                self.give_made(at, (&object, &to)).boxed().await
             }
             None => Ok(object),
         }
@@ -215,8 +254,12 @@ impl Call<'_> {
         match &container.place {
             Place::Root => Err(Fault::bad("the root container stays in its domain")),
             Place::Bucket(bucket) => self.give_bucket(bucket, (to, new)).await,
+            Place::Directory(bucket, key, Some(made)) if new => {
+                self.give_made((bucket, key), (made, to)).await?;
+                Ok(())
+            }
             Place::Directory(bucket, key, Some(_)) => {
-                self.give((bucket, key), (to, new)).await?;
+                self.give((bucket, key), (to, false)).await?;
                 Ok(())
             }
             Place::Directory(_, _, None) => Err(Fault::bad(
@@ -253,7 +296,11 @@ impl Call<'_> {
             nameless_bucket(&domain.id)?,
             BucketName::hidden(&domain.id, "versions")?,
         ];
+        let uploads = BucketName::hidden(&domain.id, partial::PURPOSE)?;
         if named.is_none() && self.drop_empty(&hidden).await? && buckets.is_empty() {
+            // No object is left that pieces could become a value of.
+            self.erase_all(&uploads).await?;
+            self.drop_empty(&[uploads]).await?;
             return Ok(());
         }
         let wrong = || {
@@ -282,7 +329,10 @@ impl Call<'_> {
             self.give_all_in(&bucket, (&domain.id, &to)).await?;
             self.give_bucket(&bucket, (&to, true)).await?;
         }
-        for (from, purpose) in hidden.iter().zip(["nameless", "versions"]) {
+        let [nameless, versions] = hidden;
+        let hidden = [nameless, versions, uploads];
+        let purposes = ["nameless", "versions", partial::PURPOSE];
+        for (from, purpose) in hidden.iter().zip(purposes) {
             let into = BucketName::hidden(&to, purpose)?;
             self.move_all(from, &into, (&domain.id, &to)).await?;
         }
@@ -378,6 +428,23 @@ impl Call<'_> {
         match self.give(at, (to, true)).await {
             Err(fault) if fault.is_missing() => Ok(()),
             given => given.map(drop),
+        }
+    }
+
+    /// Erases what is in one of the dialect's own buckets.
+    async fn erase_all(&self, bucket: &BucketName) -> Answered<()> {
+        loop {
+            let (objects, _) = self.page(bucket, None).await?;
+            if objects.is_empty() {
+                return Ok(());
+            }
+            let own = self.cdmi.own_call();
+            for object in objects {
+                match own.erase(bucket, &object.key, Precondition::none()).await {
+                    Err(fault) if fault.is_missing() => {}
+                    erased => erased?,
+                }
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! Uploads in pieces that have an id in common (the extension for partial uploads), over plain HTTP.
 //!
-//! The pieces of an upload are kept apart, as one object of the dialect's own books, until what its
-//! requests wait for is there; then they become the value of their object, or ranges of it. A piece is
+//! The pieces of an upload are kept apart, as one object of a hidden bucket of the account, encrypted
+//! when their object or its bucket is, until what its requests wait for is there; then they become the
+//! value of their object, or ranges of it. A piece is
 //! there before it counts, so whoever completes an upload finds all of it; one request at a time does,
 //! with one piece in memory. What nothing was added to for a day is gone.
 
@@ -29,14 +30,20 @@ use trestle_core::{
 };
 use trestle_http::Body;
 use trestle_store::{
-    BodyChecks, CopyObject, DeleteObject, History, Object, ObjectProperties, Offset, PatchObject,
-    ReadObject, Source, UpdateObject, VersionRef,
+    BodyChecks, CopyObject, DeleteObject, Encrypt, Encryption, History, ListObjects, Object,
+    ObjectProperties, Offset, PatchObject, PutObject, ReadObject, Source, UpdateObject, VersionRef,
 };
 
 /// How long an upload is kept that nothing is added to.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most pieces of an upload.
 pub(crate) const PIECES_MAX: usize = 1_000;
+/// Most uploads of one object that are open.
+const UPLOADS_OF_OBJECT_MAX: usize = 100;
+/// Most uploads of one account that are open.
+const UPLOADS_OF_ACCOUNT_MAX: u64 = 10_000;
+/// The purpose of the hidden bucket.
+pub(crate) const PURPOSE: &str = "uploads";
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 255;
 
@@ -252,8 +259,85 @@ impl Call<'_> {
         Timestamp(self.cdmi.store.now().0.saturating_add(micros))
     }
 
-    fn uploads_bucket(&self) -> Result<BucketName> {
-        BucketName::hidden(&self.cdmi.root_account, "uploads")
+    /// Where the pieces of what is in a bucket are: they count for its account.
+    async fn uploads_bucket(&self, bucket: &BucketName) -> Answered<BucketName> {
+        let owner = self.cdmi.store.peek_bucket(bucket).await?.owner;
+        Ok(BucketName::hidden(&owner.account, PURPOSE)?)
+    }
+
+    /// Begins an upload, if there may be another one.
+    async fn open_upload(&self, leaf: &Leaf, (bucket, key): (&BucketName, &Key)) -> Answered<()> {
+        self.check_room(leaf, bucket).await?;
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.cdmi.own_grant(Action::WriteObject, resource).await?;
+        let put = PutObject {
+            encrypt: self.encryption_of_pieces(leaf).await?,
+            bucket: bucket.clone(),
+            key: key.clone(),
+            precondition: Precondition::absent(),
+            tag_of,
+            properties: ObjectProperties {
+                expires: Some(self.ends()),
+                ..ObjectProperties::default()
+            },
+            checks: BodyChecks::default(),
+            checksum: None,
+        };
+        let nothing = futures::stream::iter(None::<Result<Bytes>>);
+        match self.cdmi.store.put(&grant, put, nothing).boxed().await {
+            // Another piece has just come first.
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Ok(()),
+            put => put.map(drop).map_err(Fault::from),
+        }
+    }
+
+    /// Refuses to begin one upload more than there may be.
+    async fn check_room(&self, leaf: &Leaf, bucket: &BucketName) -> Answered<()> {
+        let (own, resource) = (&self.cdmi, Resource::Bucket(bucket.clone()));
+        let grant = own.own_grant(Action::ReadBucket, resource.clone()).await?;
+        let (_, usage) = own.store.bucket(&grant, bucket).await?;
+        let list = ListObjects {
+            bucket: bucket.clone(),
+            prefix: format!("{}-", leaf.object.id.0),
+            delimiter: None,
+            after: None,
+            until: None,
+            reverse: false,
+            limit: UPLOADS_OF_OBJECT_MAX,
+        };
+        let grant = own.own_grant(Action::ListObjects, resource).await?;
+        let of_object = own.store.list(&grant, &list).await?.items.len();
+        let full = |most: u64, what: &str| {
+            let message = format!("{what} has {most} uploads that are open: complete them first");
+            Err(Fault::Error(Error::new(ErrorKind::TooLarge, message)))
+        };
+        if of_object >= UPLOADS_OF_OBJECT_MAX {
+            return full(UPLOADS_OF_OBJECT_MAX as u64, "the object");
+        }
+        if usage.objects >= UPLOADS_OF_ACCOUNT_MAX {
+            return full(UPLOADS_OF_ACCOUNT_MAX, "the account");
+        }
+        Ok(())
+    }
+
+    /// How the pieces of an object are encrypted: as it is, or will be.
+    async fn encryption_of_pieces(&self, leaf: &Leaf) -> Answered<Option<Encrypt>> {
+        let bucket = self.cdmi.store.peek_bucket(&leaf.bucket).await?;
+        let place = self.place_of(leaf, Precondition::none()).await?;
+        let asked = encryption_of(&place.effective(&leaf.object.metadata));
+        let now = leaf.object.encryption.as_ref();
+        let encryption = match (now, asked) {
+            (None, Some(asked)) => return Ok(Some(asked)),
+            (now, _) => now.or(bucket.properties.encryption.as_ref()),
+        };
+        match encryption {
+            None => Ok(None),
+            Some(Encryption::Store) => Ok(Some(Encrypt::Store)),
+            Some(Encryption::Named(name)) => Ok(Some(Encrypt::Named(name.clone()))),
+            Some(Encryption::Customer { .. }) => Err(Fault::bad(
+                "an object whose key its client keeps does not come in pieces of an upload",
+            )),
+        }
     }
 
     /// Takes a piece of an object's value; the last one completes the upload.
@@ -264,7 +348,7 @@ impl Call<'_> {
         (range, bytes): (Option<ContentRange>, Bytes),
     ) -> Answered {
         self.grant(Action::WriteObject, leaf.resource()).await?;
-        let bucket = self.uploads_bucket()?;
+        let bucket = self.uploads_bucket(&leaf.bucket).await?;
         self.make_hidden(&bucket).await?;
         let mut hash = Sha256::new();
         hash.update(upload.id.as_bytes());
@@ -278,7 +362,8 @@ impl Call<'_> {
             None if bytes.is_empty() => None,
             None => Some((0, bytes.len() as u64 - 1)),
         };
-        let now = match self.look(&bucket, &key).await? {
+        let open = self.look(&bucket, &key).await?;
+        let now = match &open {
             Some(object) => State::of(&object.properties())?,
             None => State::default(),
         };
@@ -287,9 +372,11 @@ impl Call<'_> {
         if let Some(piece) = piece {
             next.add(piece)?;
         }
+        if open.is_none() {
+            self.open_upload(leaf, (&bucket, &key)).boxed().await?;
+        }
         let first = piece.map_or(0, |(first, _)| first);
-        self.keep_piece((&bucket, &key), (first, bytes), &now)
-            .await?;
+        self.keep_piece((&bucket, &key), (first, bytes)).await?;
         let state = self.count_piece((&bucket, &key), upload, piece).await?;
         let finished = piece.is_none() && (state.until.is_none() || state.is_complete());
         if piece.is_none() && !finished {
@@ -313,15 +400,9 @@ impl Call<'_> {
         &self,
         (bucket, key): (&BucketName, &Key),
         (at, bytes): (u64, Bytes),
-        state: &State,
     ) -> Answered<()> {
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.cdmi.own_grant(Action::WriteObject, resource).await?;
-        let mut properties = ObjectProperties {
-            expires: Some(self.ends()),
-            ..ObjectProperties::default()
-        };
-        state.keep(&mut properties)?;
         let patch = PatchObject {
             bucket: bucket.clone(),
             key: key.clone(),
@@ -329,7 +410,7 @@ impl Call<'_> {
             tag_of,
             at: Offset::At(at),
             checks: BodyChecks::default(),
-            create: Some(properties),
+            create: None,
         };
         let body = futures::stream::iter([Ok(bytes)]);
         self.cdmi.store.patch(&grant, patch, body).boxed().await?;
