@@ -15,10 +15,11 @@ use crate::render::{Rendering, bare};
 use crate::rights;
 use bytes::Bytes;
 use futures::FutureExt;
-use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
+use http::{Response, StatusCode};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Metadata, ObjectId, Owner, Result};
+use trestle_core::{BucketName, Id, Metadata, ObjectId, Owner, Result};
+use trestle_http::Body;
 use trestle_store::{BucketProperties, ObjectProperties, TreeOutcome};
 
 /// The rights that a change of a bucket may need; the store says which one does.
@@ -66,58 +67,69 @@ impl Call<'_> {
         let around = Some(&parent.owner.account);
         let whose = (self.principal.account(), around);
         let to = self.other_domain(document, whose).boxed().await?;
-        let answered = self.make_of(parent, names, document).await;
-        let Some(to) = to else { return answered };
-        answered?;
-        if let Some(Node::Container(made)) = self.resolve(names).await? {
-            self.give_container(&made, (&to, true)).boxed().await?;
+        let (answer, made) = self.make_of(parent, names, document).await?;
+        let Some(to) = to else { return Ok(answer) };
+        if let Some(Node::Container(found)) = self.resolve(names).await? {
+            // What came in its place is not given away.
+            if made != Some(found.id) {
+                return Err(Fault::conflict("the container was replaced meanwhile"));
+            }
+            self.give_container(&found, (&to, true)).boxed().await?;
         }
         self.container_created(names).await
     }
 
-    /// Makes a container out of what a document says.
-    async fn make_of(&self, parent: &Container, names: &Names, document: &Document) -> Answered {
+    /// Makes a container out of what a document says; its id goes with the answer.
+    async fn make_of(
+        &self,
+        parent: &Container,
+        names: &Names,
+        document: &Document,
+    ) -> Answered<(Response<Body>, Option<Id>)> {
         match &document.source {
             None => {}
             Some(Source::Reference(uri)) => {
-                return self.create_container_reference(parent, names, uri).await;
+                let made = self.create_container_reference(parent, names, uri).await?;
+                return Ok((made, None));
             }
             Some(Source::Copy(uri)) => {
                 let copied = self.copy_container(parent, names, (uri, document));
-                copied.boxed().await?;
-                return self.container_filled(names).await;
+                let id = copied.boxed().await?;
+                return Ok((self.container_filled(names).await?, Some(id)));
             }
             Some(Source::Move(uri)) => {
                 let moved = self.move_container(parent, names, (uri, document)).boxed();
-                return match moved.await? {
-                    TreeOutcome::Done { .. } => self.container_filled(names).await,
-                    TreeOutcome::Started(_) => Ok(self.accepted(names)),
+                let (outcome, id) = moved.await?;
+                let answer = match outcome {
+                    TreeOutcome::Done { .. } => self.container_filled(names).await?,
+                    TreeOutcome::Started(_) => self.accepted(names),
                 };
+                return Ok((answer, Some(id)));
             }
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
                 let serialized = self.to_deserialize(source).await?;
-                self.deserialize_container(parent, names, (serialized, document))
-                    .await?;
-                return self.container_filled(names).await;
+                let made = self.deserialize_container(parent, names, (serialized, document));
+                let id = made.await?;
+                return Ok((self.container_filled(names).await?, Some(id)));
             }
             Some(_) => {
                 return Err(Fault::bad("a container is not made of this"));
             }
         }
         let metadata = new_metadata(document)?;
-        self.make_container(parent, names, metadata, document)
-            .await?;
-        self.container_created(names).await
+        let made = self.make_container(parent, names, metadata, document);
+        let id = made.await?;
+        Ok((self.container_created(names).await?, Some(id)))
     }
 
-    /// Makes a container.
+    /// Makes a container; its id.
     pub(crate) async fn make_container(
         &self,
         parent: &Container,
         names: &Names,
         metadata: Metadata,
         document: &Document,
-    ) -> Answered<()> {
+    ) -> Answered<Id> {
         let mut properties = ObjectProperties {
             metadata,
             ..ObjectProperties::default()
@@ -139,14 +151,13 @@ impl Call<'_> {
                 let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
                 let mut destination = Destination::free(bucket, key);
                 destination.acl = rights::inherited(parent, true)?;
-                self.write_bytes(&destination, properties, Bytes::new())
-                    .await?;
-                Ok(())
+                let made = self.write_bytes(&destination, properties, Bytes::new());
+                Ok(made.await?.object.id.0)
             }
         }
     }
 
-    async fn make_bucket(&self, name: &str, properties: ObjectProperties) -> Answered<()> {
+    async fn make_bucket(&self, name: &str, properties: ObjectProperties) -> Answered<Id> {
         let name = BucketName::parse(name)?;
         let resource = Resource::Bucket(name.clone());
         let grant = self.grant(Action::CreateBucket, resource).await?;
@@ -157,8 +168,8 @@ impl Call<'_> {
             ..BucketProperties::default()
         };
         let store = &self.cdmi.store;
-        store.create_bucket_with(&grant, &name, properties).await?;
-        Ok(())
+        let made = store.create_bucket_with(&grant, &name, properties).await?;
+        Ok(made.id.0)
     }
 
     async fn create_container_reference(

@@ -201,9 +201,8 @@ impl Call<'_> {
     ) -> Answered<()> {
         let nothing = Document::default();
         if names.slash {
-            return self
-                .deserialize_container(container, names, (child, &nothing))
-                .await;
+            let made = self.deserialize_container(container, names, (child, &nothing));
+            return made.await.map(drop);
         }
         let destination: Destination = self.place_in(container, names).await?;
         self.store_deserialized(&destination, &nothing, &child)

@@ -405,7 +405,7 @@ impl Call<'_> {
         parent: &'b Container,
         names: &'b Names,
         (mut serialized, document): (Serialized, &'b Document),
-    ) -> BoxFuture<'b, Answered<()>> {
+    ) -> BoxFuture<'b, Answered<Id>> {
         async move {
             if serialized.kind != Kind::Container {
                 return Err(Fault::bad("what is serialised is not a container"));
@@ -417,7 +417,7 @@ impl Call<'_> {
                 own.metadata = document.metadata.clone();
             }
             let metadata = new_metadata(&own)?;
-            match (self.free_id(&serialized).await?, &parent.place) {
+            let id = match (self.free_id(&serialized).await?, &parent.place) {
                 (Some(id), place) if *place != crate::node::Place::Root => {
                     let name = names.last().unwrap_or_default();
                     let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
@@ -431,9 +431,10 @@ impl Call<'_> {
                     set_acl(&mut properties, &own)?;
                     self.write_bytes(&destination, properties, Bytes::new())
                         .await?;
+                    id
                 }
                 _ => self.make_container(parent, names, metadata, &own).await?,
-            }
+            };
             let Some(Node::Container(made)) = self.resolve(names).await? else {
                 return Err(Fault::conflict("the container was removed meanwhile"));
             };
@@ -443,7 +444,7 @@ impl Call<'_> {
             if filled.is_err() {
                 self.delete_container(&made).boxed().await?;
             }
-            filled
+            filled.map(|()| id)
         }
         .boxed()
     }

@@ -82,7 +82,8 @@ impl Call<'_> {
             .collect())
     }
 
-    /// Takes a snapshot of a container; one of the same name goes.
+    /// Takes a snapshot of a container; one of the same name goes. Another one is made before that, so
+    /// whatever fails, one is left.
     pub(crate) async fn take_snapshot(&self, container: &Container, name: &str) -> Answered {
         self.note("cdmi_snapshot");
         let (bucket, prefix) =
@@ -95,10 +96,21 @@ impl Call<'_> {
             name: format!("{name}{}", self.mark(prefix)),
         };
         let former = self.snapshots_of(container).await?;
-        if let Some(former) = former.into_iter().find(|one| one.name == name) {
-            self.drop_snapshot(&former.snapshot).await?;
+        let store = &self.cdmi.store;
+        match former.into_iter().find(|one| one.name == name) {
+            None => drop(store.create_snapshot(&grant, &create).await?),
+            Some(former) => {
+                let mut between = create.clone();
+                between.name = format!("replacing-{}", self.cdmi.host.id());
+                let between = store.create_snapshot(&grant, &between).await?;
+                if let Err(fault) = self.drop_snapshot(&former.snapshot).await {
+                    self.drop_between(&between).await;
+                    return Err(fault);
+                }
+                store.create_snapshot(&grant, &create).await?;
+                self.drop_between(&between).await;
+            }
         }
-        self.cdmi.store.create_snapshot(&grant, &create).await?;
         let mut response = bare(StatusCode::CREATED);
         let path = escape(&format!("{}{NAME}/{name}/", container.names.path()));
         let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
@@ -106,6 +118,22 @@ impl Call<'_> {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
+    }
+
+    /// Deletes a snapshot that was made only for the time between two; it is only too many if it stays.
+    async fn drop_between(&self, snapshot: &Snapshot) {
+        let (bucket, name) = (&snapshot.bucket, &snapshot.name);
+        let resource = Resource::Bucket(bucket.clone());
+        let deleted = async {
+            let delete = self
+                .cdmi
+                .own_grant(Action::DeleteSnapshot, resource)
+                .await?;
+            self.cdmi.store.delete_snapshot(&delete, bucket, name).await
+        };
+        if let Err(error) = deleted.await {
+            tracing::warn!(%error, name, "a snapshot stays that was to go");
+        }
     }
 
     async fn drop_snapshot(&self, snapshot: &Snapshot) -> Answered<()> {
@@ -119,16 +147,33 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Deletes the snapshots of a container that goes, and of what is in it.
-    pub(crate) async fn drop_snapshots(&self, container: &Container) -> Answered<()> {
+    /// The snapshots of a container that goes, and of what is in it.
+    ///
+    /// # Errors
+    /// 403 when there are some that may not be deleted.
+    pub(crate) async fn snapshots_going_with(
+        &self,
+        container: &Container,
+    ) -> Answered<Vec<Snapshot>> {
         let Some((bucket, prefix)) = place(container) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let resource = Resource::Bucket(bucket.clone());
-        let grant = self.cdmi.own_grant(Action::ReadBucket, resource).await?;
-        for snapshot in self.cdmi.store.list_snapshots(&grant, bucket).await? {
-            if snapshot.prefix.starts_with(prefix) {
-                self.drop_snapshot(&snapshot).await?;
+        let read = self.cdmi.own_grant(Action::ReadBucket, resource.clone());
+        let mut all = self.cdmi.store.list_snapshots(&read.await?, bucket).await?;
+        all.retain(|snapshot| snapshot.prefix.starts_with(prefix));
+        if !all.is_empty() {
+            self.grant(Action::DeleteSnapshot, resource).await?;
+        }
+        Ok(all)
+    }
+
+    /// Deletes snapshots of what has gone.
+    pub(crate) async fn drop_snapshots(&self, snapshots: &[Snapshot]) -> Answered<()> {
+        for snapshot in snapshots {
+            match self.drop_snapshot(snapshot).await {
+                Err(fault) if fault.is_missing() => {}
+                dropped => dropped?,
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, ErrorKind, Key, ObjectId, Precondition, Result};
+use trestle_core::{BucketName, ErrorKind, Id, Key, ObjectId, Precondition, Result};
 use trestle_http::Body;
 use trestle_store::{
     CopyObject, DeleteDirectory, DeleteObject, History, ListObjects, ListVersions, ListingItem,
@@ -45,13 +45,13 @@ fn inside(container: &Container) -> Answered<(&BucketName, &str)> {
 }
 
 impl Call<'_> {
-    /// Moves a container to a path; what is in it keeps its ids.
+    /// Moves a container to a path; it keeps its id, and so does what is in it.
     pub(crate) async fn move_container(
         &self,
         parent: &Container,
         names: &Names,
         (uri, document): (&str, &Document),
-    ) -> Answered<TreeOutcome> {
+    ) -> Answered<(TreeOutcome, Id)> {
         self.note("cdmi_rename");
         let (source, _) = self.source_container(uri).await?;
         crate::snapshots::check_changeable(Some(&source.names))?;
@@ -80,7 +80,7 @@ impl Call<'_> {
                 self.change_container(&moved, document).await?;
             }
         }
-        Ok(outcome)
+        Ok((outcome, source.id))
     }
 
     async fn move_bucket(&self, from: &BucketName, to: &BucketName) -> Answered<TreeOutcome> {
@@ -127,13 +127,14 @@ impl Call<'_> {
         Ok(renamed.await?)
     }
 
-    /// Copies a container and all that is in it; nothing is left of a copy that fails.
+    /// Copies a container and all that is in it, and tells the id of the copy; nothing is left of one
+    /// that fails.
     pub(crate) async fn copy_container(
         &self,
         parent: &Container,
         names: &Names,
         (uri, document): (&str, &Document),
-    ) -> Answered<()> {
+    ) -> Answered<Id> {
         self.note("cdmi_copy");
         let (source, fields) = self.source_container(uri).await?;
         let limits = self.limits(fields)?;
@@ -152,10 +153,10 @@ impl Call<'_> {
         let resource = Resource::Bucket(from.clone());
         let list = self.grant(Action::ListObjects, resource).await;
         let list = list.map_err(|error| Fault::from(error).of_source())?;
-        self.make_container(parent, names, metadata, document)
-            .await?;
+        let made = self.make_container(parent, names, metadata, document);
+        let id = made.await?;
         if !limits.is_all() {
-            return Ok(());
+            return Ok(id);
         }
         let target = match &parent.place {
             Place::Root => (
@@ -177,7 +178,7 @@ impl Call<'_> {
         {
             self.delete_tree(&made).boxed().await?;
         }
-        copied
+        copied.map(|()| id)
     }
 
     async fn copy_below(
@@ -267,20 +268,25 @@ impl Call<'_> {
     async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
         let (bucket, prefix) = inside(container)?;
         let versioned = self.check_below(bucket, prefix).await?;
+        // Snapshots go last: a deletion that is refused on the way leaves them.
+        let snapshots = self.snapshots_going_with(container).await?;
         // Versions go by the dialect's own right: only after what they are of was deleted by the
         // caller's.
         if let Place::Directory(bucket, key, _) = &container.place {
-            self.drop_snapshots(container).await?;
             let outcome = self.delete_directory(bucket, key).await?;
             self.forget_all(bucket, versioned).await?;
+            self.drop_snapshots(&snapshots).await?;
             return Ok(outcome);
         }
         // Asked for before anything goes.
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.grant(Action::DeleteBucket, resource).await?;
-        self.drop_snapshots(container).await?;
         self.empty_bucket(bucket).await?;
         self.forget_all(bucket, versioned).await?;
+        if !snapshots.is_empty() && self.has_versions(bucket).await? {
+            self.purge_versions(bucket).await?;
+        }
+        self.drop_snapshots(&snapshots).await?;
         match self.cdmi.store.delete_bucket(&grant, bucket).await {
             Err(error) if error.kind() == ErrorKind::NotEmpty => {
                 self.purge_versions(bucket).await?;
@@ -289,6 +295,14 @@ impl Call<'_> {
             deleted => deleted?,
         }
         Ok(TreeOutcome::Done { keys: 1 })
+    }
+
+    /// Whether keys of a bucket have former versions.
+    async fn has_versions(&self, bucket: &BucketName) -> Answered<bool> {
+        let resource = Resource::Bucket(bucket.clone());
+        let grant = self.cdmi.own_grant(Action::ReadBucket, resource).await?;
+        let (_, usage) = self.cdmi.store.bucket(&grant, bucket).await?;
+        Ok(usage.versions > 0)
     }
 
     async fn forget_all(&self, bucket: &BucketName, versioned: Vec<ObjectId>) -> Answered<()> {
