@@ -140,7 +140,7 @@ impl Store {
         let bucket = found.bucket;
         let usage = match &bucket.at {
             None => usage(&*read, bucket.id).await?,
-            Some(at) => snapshot::usage(&*read, &bucket, at).await?,
+            Some(at) => snapshot::usage(&self.counted, &*read, (&bucket, at)).await?,
         };
         Ok((bucket, usage))
     }

@@ -22,6 +22,8 @@ use crate::record::{BucketRecord, ObjectRecord, Record, SnapshotRecord, SweepRec
 use crate::row_key::{self, Count};
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
@@ -36,6 +38,8 @@ pub const SNAPSHOT_NAME_BYTES_MAX: usize = 64;
 const SEPARATOR: &str = "__";
 /// Rows that one scan of a count takes.
 const COUNT_ROWS: usize = 1_000;
+/// Snapshots of directories whose counters are remembered.
+const COUNTED_MAX: usize = 4_096;
 
 impl Store {
     /// Makes a snapshot of a bucket, or of a directory in it.
@@ -326,25 +330,42 @@ pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Re
     })
 }
 
-/// The counters of a snapshot: of the whole bucket, what there is less what came since; of a directory,
-/// by walking over it.
-pub(crate) async fn usage(read: &dyn MetaRead, bucket: &Bucket, at: &At) -> Result<BucketUsage> {
-    let mut usage = BucketUsage::default();
-    if !at.live.prefix.is_empty() {
-        let mut scan = Scan::prefix(row_key::objects(bucket.id, ""), COUNT_ROWS);
-        loop {
-            let page = view::scan(read, bucket, &scan).await?;
-            let more = page.len() == COUNT_ROWS;
-            for item in page {
-                usage.objects += 1;
-                usage.bytes = usage.bytes.saturating_add(decoded(&item)?.stored_length());
-                scan.from = Bound::Excluded(item.key().clone());
-            }
-            if !more {
-                return Ok(usage);
-            }
+/// What was counted of snapshots of directories: nothing changes what a snapshot shows, so that it is
+/// counted once, by the first who asks, while others who ask for the same wait.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(Mutex<HashMap<BucketId, Counting>>);
+
+type Counting = Arc<tokio::sync::Mutex<Option<BucketUsage>>>;
+
+impl Counted {
+    fn of(&self, snapshot: BucketId) -> Counting {
+        let mut known = self.0.lock();
+        if known.len() >= COUNTED_MAX && !known.contains_key(&snapshot) {
+            // Those that somebody counts or waits for stay.
+            known.retain(|_, counting| Arc::strong_count(counting) > 1);
         }
+        known.entry(snapshot).or_default().clone()
     }
+}
+
+/// The counters of a snapshot: of the whole bucket, what there is less what came since; of a directory,
+/// by walking over it once.
+pub(crate) async fn usage(
+    counted: &Counted,
+    read: &dyn MetaRead,
+    (bucket, at): (&Bucket, &At),
+) -> Result<BucketUsage> {
+    if !at.live.prefix.is_empty() {
+        let counting = counted.of(bucket.id);
+        let mut known = counting.lock().await;
+        if let Some(usage) = *known {
+            return Ok(usage);
+        }
+        let usage = count(read, bucket).await?;
+        *known = Some(usage);
+        return Ok(usage);
+    }
+    let mut usage = BucketUsage::default();
     let now = crate::bucket::usage(read, at.base).await?;
     let since = since(read, at.base, at.live.ordinal).await?;
     let less = |now: u64, since: i64| {
@@ -355,6 +376,23 @@ pub(crate) async fn usage(read: &dyn MetaRead, bucket: &Bucket, at: &At) -> Resu
     usage.objects = less(now.objects, since.0).ok_or_else(wrong)?;
     usage.bytes = less(now.bytes, since.1).ok_or_else(wrong)?;
     Ok(usage)
+}
+
+async fn count(read: &dyn MetaRead, bucket: &Bucket) -> Result<BucketUsage> {
+    let mut usage = BucketUsage::default();
+    let mut scan = Scan::prefix(row_key::objects(bucket.id, ""), COUNT_ROWS);
+    loop {
+        let page = view::scan(read, bucket, &scan).await?;
+        let more = page.len() == COUNT_ROWS;
+        for item in page {
+            usage.objects += 1;
+            usage.bytes = usage.bytes.saturating_add(decoded(&item)?.stored_length());
+            scan.from = Bound::Excluded(item.key().clone());
+        }
+        if !more {
+            return Ok(usage);
+        }
+    }
 }
 
 /// Objects and bytes that came since a snapshot, less those that went.

@@ -9,7 +9,7 @@ use crate::placement::Tally;
 use crate::record::{AccountRecord, BucketRecord, ObjectRecord, Record};
 use crate::ring::Keys;
 use crate::row_key::{self, Count};
-use crate::snapshot::view;
+use crate::snapshot::{Counted, view};
 use crate::volume::Turns;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -49,6 +49,7 @@ pub struct Store {
     pub(crate) waiting: Waiting,
     pub(crate) hashing: Hashing,
     pub(crate) turns: Turns,
+    pub(crate) counted: Counted,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
@@ -139,6 +140,7 @@ impl Store {
             waiting: Waiting::default(),
             hashing: Hashing::default(),
             turns: Turns::default(),
+            counted: Counted::default(),
             forgetting: Mutex::default(),
             cache: crate::identity::Cache::default(),
             audit: Audit::default(),

@@ -15,10 +15,10 @@ use std::ops::Bound;
 use trestle_core::{BucketId, Error, Key, Result};
 use trestle_engine::{MetaRead, Row, Scan, ScanItem};
 
-/// Rows that one scan takes.
+/// Most rows that one scan takes.
 const SCAN_ROWS: usize = 256;
-/// Rows that one scan takes when keys are folded, and most may be skipped.
-const FOLDED_SCAN_ROWS: usize = 16;
+/// Rows that the first scan takes at a place, of which most may not be wanted.
+const FIRST_SCAN_ROWS: usize = 16;
 
 /// The row of a key's current object, and its own row key.
 pub(crate) async fn current(
@@ -114,7 +114,10 @@ impl Rows {
     async fn front(&mut self, read: &dyn MetaRead) -> Result<Option<&(Bytes, Row)>> {
         if self.page.is_empty() && !self.done {
             let page = read.scan(&self.scan).await?;
+            // Any number of rows may be passed by before one is shown: others get their turn.
+            tokio::task::yield_now().await;
             self.done = page.len() < self.scan.limit;
+            self.scan.limit = SCAN_ROWS.min(self.scan.limit.saturating_mul(4));
             for item in page {
                 if let ScanItem::Row(key, row) = item {
                     match self.scan.reverse {
@@ -134,6 +137,7 @@ impl Rows {
             true => self.scan.until = bound,
         }
         self.page.clear();
+        self.scan.limit = FIRST_SCAN_ROWS;
         self.done = false;
     }
 }
@@ -152,8 +156,8 @@ impl<'a> Walk<'a> {
     fn new(at: &'a At, shown: BucketId, scan: &Scan) -> Self {
         let (low, high) = bounds(at, shown, scan);
         let limit = match scan.collapse {
-            Some(_) => FOLDED_SCAN_ROWS,
-            None => SCAN_ROWS.min(scan.limit.saturating_add(1)),
+            Some(_) => FIRST_SCAN_ROWS,
+            None => scan.limit.clamp(FIRST_SCAN_ROWS, SCAN_ROWS),
         };
         let rows = |from, until| Rows {
             scan: Scan {

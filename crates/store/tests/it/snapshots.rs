@@ -137,6 +137,49 @@ async fn a_snapshot_shows_what_was_there_whatever_comes() {
     }
 }
 
+/// What comes of a future, and how often others got a turn before.
+async fn turns<T>(work: impl Future<Output = T>) -> (T, usize) {
+    let mut work = std::pin::pin!(work);
+    let mut turns = 0;
+    let done = std::future::poll_fn(|context| {
+        let polled = work.as_mut().poll(context);
+        turns += usize::from(polled.is_pending());
+        polled
+    });
+    let done = done.await;
+    (done, turns)
+}
+
+#[tokio::test]
+async fn whoever_walks_over_a_snapshot_gives_others_a_turn_and_counts_once() {
+    let f = Fixture::new().await;
+    f.put("d/z", b"first").await.unwrap();
+    f.snap("all", "").await.unwrap();
+    f.snap("part", "d/").await.unwrap();
+    // None of these is in the snapshots, but each is before what is.
+    for at in 0..600 {
+        f.put(&format!("d/{at:03}"), b"x").await.unwrap();
+    }
+    let list = ListObjects {
+        bucket: name("b__all"),
+        prefix: String::new(),
+        delimiter: None,
+        after: None,
+        until: None,
+        reverse: false,
+        limit: 1,
+    };
+    let (names, walked) = turns(f.listing(&list)).await;
+    assert_eq!(names, ["d/z"]);
+    // A few pages, and not one for each few rows.
+    assert!((3..30).contains(&walked), "{walked}");
+    let (usage, counted) = turns(f.usage("b__part")).await;
+    assert_eq!(usage, (1, 5));
+    assert!(counted >= 3, "{counted}");
+    let (again, remembered) = turns(f.usage("b__part")).await;
+    assert_eq!((again, remembered), (usage, 0));
+}
+
 #[tokio::test]
 async fn a_volume_and_large_objects_are_written_beside_their_snapshot() {
     let f = Fixture::new().await;
