@@ -359,3 +359,37 @@ fn what_a_domain_has_is_reassigned_when_it_is_deleted() {
     let refused = get(ann, "/hers/in/o", OBJECT);
     status(&refused, 401);
 }
+
+#[test]
+fn uploads_that_are_open_go_with_the_objects_of_a_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let piece = |client: &mut Client, target: &str, body: &str| {
+        let headers = [
+            ("x-cdmi-partial", "upload-id=a"),
+            ("content-type", "text/plain;charset=utf-8"),
+        ];
+        let sent = client.send("PUT", target, &headers, body.as_bytes());
+        sent.unwrap().status
+    };
+    make(client, "/cdmi_domains/heir/", enabled());
+    for (domain, has) in [("empty", false), ("gone", true)] {
+        let at = format!("/cdmi_domains/{domain}/");
+        make(client, &at, enabled());
+        let folder = format!("/of-{domain}/");
+        create(client, &folder, json!({"domainURI": &at}));
+        let target = format!("/cdmi{folder}o");
+        assert_eq!(piece(client, &target, "a piece"), 202);
+        if has {
+            let heir = json!({"metadata": {"cdmi_domain_delete_reassign": "/cdmi_domains/heir/"}});
+            status(&call(client, "PATCH", &at, DOMAIN, heir), 204);
+            status(&plain(client, "DELETE", &at, b""), 204);
+            assert_eq!(piece(client, &target, ""), 201);
+            assert_eq!(read(client, "/of-gone/o", OBJECT)["value"], "a piece");
+        } else {
+            status(&plain(client, "DELETE", &folder, b""), 204);
+            status(&plain(client, "DELETE", &at, b""), 204);
+        }
+        status(&get(client, &at, DOMAIN), 404);
+    }
+}
