@@ -14,7 +14,7 @@ use crate::route::not_allowed;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Id, Key, ObjectId};
+use trestle_core::{BucketName, ErrorKind, Id, Key, ObjectId};
 use trestle_http::Body;
 use trestle_store::{Bucket, CreateSnapshot, Snapshot};
 
@@ -59,8 +59,12 @@ impl Call<'_> {
         };
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.cdmi.own_grant(Action::ReadBucket, resource).await?;
-        let Some(all) = found(self.cdmi.store.list_snapshots(&grant, bucket).await)? else {
-            return Ok(Vec::new());
+        let all = match found(self.cdmi.store.list_snapshots(&grant, bucket).await) {
+            Ok(Some(all)) => all,
+            Ok(None) => return Ok(Vec::new()),
+            // The bucket that a snapshot is read as has none itself.
+            Err(error) if error.kind() == ErrorKind::InvalidState => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
         };
         let mark = self.mark(prefix);
         let of_it = all.into_iter().filter(|one| one.prefix == prefix);
