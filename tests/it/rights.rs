@@ -383,6 +383,10 @@ fn a_bucket_s_list_frees_from_the_right_to_tag_only_who_owns_what_is_written() {
             assert_eq!(status, of_nobody, "{path} {headers:?}");
         }
     }
+    // Who reads a new object, nobody in particular may say, and nothing else of it.
+    assert_eq!(put(false, "writers/new", &[public, tags]), 403);
+    assert_eq!(put(false, "writers/new", &[public]), 200);
+    assert_eq!(put(false, "writers/new", &[public]), 403);
     // Handed over, it is the bucket owner's where the bucket says so.
     assert_eq!(put(true, "writers/over", &[over, tags]), 200);
     assert_eq!(put(true, "preferred/over", &[over, tags]), 403);

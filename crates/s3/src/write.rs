@@ -160,24 +160,29 @@ pub(crate) fn with_lock(
     context
 }
 
-/// Whether a stranger to the bucket, whom no policy of its own can bind, writes by the right of a
-/// list alone what is then the stranger's own: so are its list and its tags. What nobody in
-/// particular writes is the bucket owner's, and so is what is handed over at once.
-async fn is_own_by_list(call: &Call<'_>, acl: Option<&str>) -> Result<bool, S3Error> {
-    if call.principal.is_anonymous() || !call.principal.is_account_root() {
-        return Ok(false);
-    }
-    let (store, name) = (&call.s3.store, call.bucket()?);
+/// What takes no right of its own beside the right to write: when a list alone lets a stranger to the
+/// bucket write, whom no policy can bind, what is then the stranger's own has the list and the tags
+/// that the stranger gives it. What nobody in particular writes is the bucket owner's, and so is what
+/// is handed over at once; who makes a new object as nobody in particular says who reads it.
+async fn freed(call: &Call<'_>, acl: Option<&str>) -> Result<&'static [Action], S3Error> {
+    let (store, name, key) = (&call.s3.store, call.bucket()?, call.key()?);
     let bucket = store.bucket_settings(name).await?;
     let account = call.principal.account();
     if account == Some(&bucket.owner.account) || bucket.properties.policy.is_some() {
-        return Ok(false);
+        return Ok(&[]);
+    }
+    if call.principal.is_anonymous() {
+        let there = store.object_owner(name, key, VersionRef::Current).await;
+        let new = there.is_err_and(|error| error.kind() == ErrorKind::NotFound(Noun::Object));
+        return Ok(if new { &[Action::WriteObjectAcl] } else { &[] });
     }
     let writer = call.principal.owner();
-    let owner = store
-        .owner_of_next(name, call.key()?, (writer, acl))
-        .await?;
-    Ok(account == Some(&owner.account))
+    let owner = store.owner_of_next(name, key, (writer, acl)).await?;
+    let own = call.principal.is_account_root() && account == Some(&owner.account);
+    Ok(match own {
+        true => &[Action::WriteObjectAcl, Action::WriteObjectTags],
+        false => &[],
+    })
 }
 
 /// Reads what a new object is to carry, with the grants that it takes; the first is for the write.
@@ -198,8 +203,9 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     let mut actions = Vec::new();
     actions.extend((!tags.is_empty()).then_some(Action::WriteObjectTags));
     actions.extend(list.needs_right.then_some(Action::WriteObjectAcl));
-    if !actions.is_empty() && is_own_by_list(call, list.text.as_deref()).await? {
-        actions.clear();
+    if !actions.is_empty() {
+        let freed = freed(call, list.text.as_deref()).await?;
+        actions.retain(|action| !freed.contains(action));
     }
     actions.extend(retention.map(|_| Action::WriteObjectRetention));
     actions.extend(hold.map(|_| Action::WriteLegalHold));
@@ -355,7 +361,8 @@ pub(crate) async fn with_more_tags(
     new.grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
         .await?;
-    if !is_own_by_list(call, new.properties.acl.as_deref()).await? {
+    let freed = freed(call, new.properties.acl.as_deref()).await?;
+    if !freed.contains(&Action::WriteObjectTags) {
         call.grant_in(Action::WriteObjectTags, resource, context)
             .await?;
     }
