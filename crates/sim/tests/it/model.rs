@@ -174,7 +174,7 @@ fn the_store_is_the_model() {
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
         let mut coverage = model::Coverage::new();
-        for seed in first..first + number("TRESTLE_HISTORIES", 8) {
+        for seed in first..first + number("TRESTLE_HISTORIES", 12) {
             let covered = model::run(seed, 1200, over).unwrap_or_else(|broken| panic!("{broken}"));
             for (cell, count) in covered {
                 *coverage.entry(cell).or_default() += count;
