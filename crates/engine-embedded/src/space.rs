@@ -52,9 +52,6 @@ pub(crate) enum Garbage {
     Removal(Segment),
 }
 
-/// Part of the waste that is left alone otherwise, while nothing is written.
-const QUIET_PART: u64 = 4;
-
 /// How much waste is left alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slack {
@@ -243,12 +240,8 @@ impl Keeper {
     /// Whether spare segments are worth their space: while something is written, on a disk that has
     /// room.
     fn keeps_spares(&self) -> bool {
-        !self.is_quiet() && !self.headroom.is_short(0).unwrap_or(true)
-    }
-
-    /// Whether nobody but the keeper has written anything for a while.
-    fn is_quiet(&self) -> bool {
-        self.idle && self.view.read().sequence == self.tidied
+        let idle = self.idle && self.view.read().sequence == self.tidied;
+        !idle && !self.headroom.is_short(0).unwrap_or(true)
     }
 
     /// Punches holes; twice does no harm.
@@ -374,7 +367,6 @@ impl Keeper {
         if self.moving.is_none() {
             self.moving = self.choose(base);
         }
-        let quiet = self.is_quiet();
         let Some(moving) = &mut self.moving else {
             return Ok(false);
         };
@@ -382,13 +374,7 @@ impl Keeper {
             return Ok(false);
         };
         match moving.step(&self.files, &self.view, &committer).await {
-            Ok(Some(())) => {
-                if quiet {
-                    // What was moved has a sequence, too.
-                    self.tidied = self.view.read().sequence;
-                }
-                Ok(true)
-            }
+            Ok(Some(())) => Ok(true),
             Ok(None) => {
                 self.moved.insert(moving.segment());
                 self.moving = None;
@@ -411,12 +397,10 @@ impl Keeper {
         }
     }
 
-    /// Waste that is left alone beside `live` bytes: less while moving delays nobody, and none on a
-    /// full disk.
+    /// Waste that is left alone beside `live` bytes: none on a full disk.
     fn slack(&self, live: u64) -> u64 {
         match self.headroom.is_short(0) {
             Ok(true) => 0,
-            _ if self.is_quiet() => self.slack.of(live) / QUIET_PART,
             // A file system that does not say is not taken for a full one.
             Ok(false) | Err(_) => self.slack.of(live),
         }
