@@ -151,21 +151,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             number += clients;
         }
     };
-    let parts: Vec<Result<Vec<f64>>> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..clients)
-            .map(|client| scope.spawn(move || one(client)))
-            .collect();
-        running
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a client panicked".into()))
-            })
-            .collect()
-    });
+    let latencies = at_once(clients, &one)?;
     let seconds = began.elapsed().as_secs_f64();
-    let latencies = parts.into_iter().collect::<Result<Vec<_>>>()?;
     let found = Found::of(latencies.into_iter().flatten().collect(), seconds);
     println!(
         "{} {} {} {} {}",
@@ -293,4 +280,24 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Runs the same work by several threads; fails as the first of them that fails.
+pub(crate) fn at_once<T: Send>(
+    count: u64,
+    work: &(dyn Fn(u64) -> Result<T> + Sync),
+) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..count)
+            .map(|number| scope.spawn(move || work(number)))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("a client panicked".into()))
+            })
+            .collect()
+    })
 }

@@ -4,7 +4,7 @@
 //! Only a server on this machine is talked to.
 
 use crate::Result;
-use crate::load::Found;
+use crate::load::{Found, at_once};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -181,23 +181,6 @@ impl Endpoint {
         let complete = completing.elapsed().as_secs_f64() * 1e3;
         Ok((began.elapsed().as_secs_f64(), complete))
     }
-}
-
-/// Runs the same work by several threads; fails as the first of them that fails.
-fn at_once<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -> Result<Vec<T>> {
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (0..count)
-            .map(|number| scope.spawn(move || work(number)))
-            .collect();
-        running
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a client panicked".into()))
-            })
-            .collect()
-    })
 }
 
 /// One connection with credentials. Targets are below the account, `bucket/key?query`.

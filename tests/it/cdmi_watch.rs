@@ -143,18 +143,24 @@ fn what_a_queue_is_told_is_fixed_until_its_type_goes() {
     assert!(events(client, "/q").is_empty());
 }
 
+/// An administrator of an account of her own.
+fn ann_of_acme(fixture: &Fixture) -> Client {
+    let password = "a long enough password";
+    let text = format!("{{\"password\":\"{password}\",\"admin\":true}}");
+    let target = "/-/accounts/acme/users/ann";
+    let made = fixture
+        .client()
+        .send("PUT", target, &[], text.as_bytes())
+        .unwrap();
+    status(&made, 201);
+    Client::new(fixture.server().address, "acme/ann", password)
+}
+
 #[test]
 fn a_queue_is_told_only_what_its_creator_may_read() {
     let fixture = Fixture::new();
     let root = &mut fixture.client();
-    let password = "a long enough password";
-    let text = format!("{{\"password\":\"{password}\",\"admin\":true}}");
-    let target = "/-/accounts/acme/users/ann";
-    status(
-        &root.send("PUT", target, &[], text.as_bytes()).unwrap(),
-        201,
-    );
-    let ann = &mut Client::new(fixture.server().address, "acme/ann", password);
+    let ann = &mut ann_of_acme(&fixture);
     create(root, "/c/", json!({}));
     create(ann, "/anns/", json!({}));
     let queue = json!({"metadata": {
@@ -525,14 +531,7 @@ fn an_account_whose_name_ends_like_the_owners_is_another() {
 fn a_value_that_one_queue_is_told_is_not_told_to_who_may_not_read_it() {
     let fixture = Fixture::new();
     let root = &mut fixture.client();
-    let password = "a long enough password";
-    let text = format!("{{\"password\":\"{password}\",\"admin\":true}}");
-    let target = "/-/accounts/acme/users/ann";
-    status(
-        &root.send("PUT", target, &[], text.as_bytes()).unwrap(),
-        201,
-    );
-    let ann = &mut Client::new(fixture.server().address, "acme/ann", password);
+    let ann = &mut ann_of_acme(&fixture);
     create(root, "/c/", json!({}));
     create(ann, "/anns/", json!({}));
     let readable = json!({"metadata": {"cdmi_acl": [
