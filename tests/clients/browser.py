@@ -35,7 +35,7 @@ class Browser:
         )
         os.close(read_theirs), os.close(write_theirs)
         self.out, self.number, self.answers = write_ours, 0, {}
-        self.changed, self.loads, self.ended = threading.Condition(), 0, False
+        self.changed, self.loaded, self.ended = threading.Condition(), set(), False
         self.session = None
         threading.Thread(target=self.listen, args=(read_ours,), daemon=True).start()
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -43,6 +43,7 @@ class Browser:
         self.session = attached["sessionId"]
         for domain in ["Page", "Runtime", "DOM"]:
             self.send(f"{domain}.enable")
+        self.send("Page.setLifecycleEventsEnabled", enabled=True)
         # A person types the password when the browser asks.
         self.send("Fetch.enable", handleAuthRequests=True)
 
@@ -69,8 +70,8 @@ class Browser:
         with self.changed:
             if "id" in message:
                 self.answers[message["id"]] = message
-            if method == "Page.loadEventFired":
-                self.loads += 1
+            if method == "Page.lifecycleEvent" and parameters["name"] == "load":
+                self.loaded.add(parameters["loaderId"])
             self.changed.notify_all()
 
     def post(self, method, **parameters):
@@ -97,10 +98,10 @@ class Browser:
         return answer["result"]
 
     def open(self, path):
-        before = self.loads
         answer = self.send("Page.navigate", url=path if ":" in path else URL + path)
         assert not answer.get("errorText"), answer
-        self.until(lambda: self.loads > before)
+        # This page and no other: the one before may still be loading.
+        self.until(lambda: answer["loaderId"] in self.loaded)
 
     def run(self, script):
         """What an expression is, awaited, in the page."""
