@@ -147,6 +147,81 @@ fn the_list_of_an_object_gives_what_its_container_s_does_not() {
     status(&call(ann, "PATCH", "/ac/o?value", OBJECT, change), 403);
 }
 
+/// The dialect's own looks at a container are bound by no list: a snapshot is shown, a version made.
+#[test]
+fn a_list_does_not_keep_the_dialect_from_its_own_books() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let flags = "OBJECT_INHERIT, CONTAINER_INHERIT";
+    let list = json!([entry("OWNER@", "ALL_PERMS", flags)]);
+    let mine = json!({"metadata": {"cdmi_acl": list, "cdmi_versioning": "all"}});
+    create(boss, "/ac/", mine);
+    create(boss, "/ac/o", json!({"value": "one"}));
+    let two = json!({"value": "two"});
+    status(&call(boss, "PATCH", "/ac/o", OBJECT, two), 204);
+    let metadata = read(boss, "/ac/o", OBJECT)["metadata"].clone();
+    let oldest = metadata["cdmi_version_oldest"][0].as_str().unwrap();
+    assert_eq!(read(boss, oldest, OBJECT)["value"], "one");
+    let snapshot = json!({"snapshot": "s"});
+    status(&call(boss, "PATCH", "/ac/", CONTAINER, snapshot), 201);
+    let shown = read(boss, "/ac/", CONTAINER);
+    assert_eq!(shown["children"], json!(["o", "cdmi_snapshots/"]));
+    assert_eq!(shown["snapshots"], json!(["/ac/cdmi_snapshots/s/"]));
+}
+
+/// `cdmi_owner` is set by who may change the owner, and nobody is passed over in silence.
+#[test]
+fn an_owner_is_named_by_who_may_change_it() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let bob = &mut user(&fixture, "bob", "");
+    let to = |name: &str| json!({"metadata": {"cdmi_owner": name}});
+    let owner = |client: &mut Client, path: &str, kind: &str| {
+        let shown = read(client, &format!("{path}?metadata=cdmi_owner"), kind);
+        shown["metadata"]["cdmi_owner"].as_str().unwrap().to_owned()
+    };
+    let list = json!([
+        entry("OWNER@", "ALL_PERMS", "0x3"),
+        entry("boss", "ALL_PERMS", "0x3"),
+        entry(
+            "ann",
+            "READ, WRITE_METADATA, WRITE_OBJECT, ADD_SUBCONTAINER",
+            "0x3"
+        ),
+        entry("bob", "WRITE_OWNER", "0x3"),
+    ]);
+    let made = create(boss, "/hers/", to("ann"));
+    assert_eq!(made["metadata"]["cdmi_owner"], "ann");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": list}}));
+    for (path, kind) in [("/ac/o", OBJECT), ("/ac/in/", CONTAINER)] {
+        let made = create(boss, path, to("ann"));
+        assert_eq!(made["metadata"]["cdmi_owner"], "ann", "{path}");
+        status(&call(boss, "PATCH", path, kind, to("boss")), 204);
+        assert_eq!(owner(boss, path, kind), "boss", "{path}");
+        // Who may write metadata does not change the owner, and nothing else of the request is done.
+        let both = json!({"metadata": {"cdmi_owner": "ann", "a": "b"}});
+        status(&call(ann, "PATCH", path, kind, both), 403);
+        assert!(read(boss, path, kind)["metadata"].get("a").is_none());
+        // Who sends back whose it is changes nothing.
+        let same = json!({"metadata": {"cdmi_owner": "boss", "a": "b"}});
+        status(&call(ann, "PATCH", path, kind, same), 204);
+        // The right to change the owner is enough for that alone.
+        let alone = format!("{path}?metadata=cdmi_owner");
+        status(&call(bob, "PATCH", path, kind, to("bob")), 403);
+        status(&call(bob, "PATCH", &alone, kind, to("bob")), 204);
+        assert_eq!(owner(boss, path, kind), "bob", "{path}");
+        let nobody = call(boss, "PATCH", &alone, kind, to("nobody"));
+        status(&nobody, 400);
+        let nothing = json!({"metadata": {}});
+        status(&call(boss, "PATCH", &alone, kind, nothing), 400);
+    }
+    status(&call(ann, "PUT", "/ac/p", OBJECT, to("boss")), 403);
+    status(&get(boss, "/ac/p", OBJECT), 404);
+    status(&call(boss, "PUT", "/ac/p", OBJECT, to("nobody")), 400);
+    status(&get(boss, "/ac/p", OBJECT), 404);
+}
+
 #[test]
 fn data_system_metadata_is_kept_inherited_and_provided() {
     let fixture = Fixture::new();

@@ -287,6 +287,20 @@ impl Acl {
         self
     }
 
+    /// The same list for another owner's: whom it names in the former owner's account, it goes on
+    /// naming there.
+    #[must_use]
+    pub fn leaving(mut self, former: &AccountId) -> Self {
+        for entry in self.entries.iter_mut().flatten() {
+            if let Who::User(account, _) | Who::NamedGroup(account, _) = &mut entry.who
+                && account.is_empty()
+            {
+                *account = former.as_str().to_owned();
+            }
+        }
+        self
+    }
+
     /// Whether it admits anybody who is not known, or whoever is known.
     pub fn is_public(&self) -> bool {
         let public = [Grantee::Everyone, Grantee::Authenticated];
@@ -660,6 +674,22 @@ mod tests {
             Acl::default().ordered(Place::Object, read, &ann, &[], &owner),
             None
         );
+    }
+
+    #[test]
+    fn a_list_that_goes_to_another_owner_names_the_same_people() {
+        let of = |account: &str| Acl {
+            entries: Some(vec![AclEntry {
+                kind: EntryKind::Allow,
+                who: Who::User(account.into(), "ann".into()),
+                flags: 0,
+                mask: bits::READ,
+            }]),
+            ..Acl::default()
+        };
+        let former = AccountId::parse("a").unwrap();
+        assert_eq!(of("").leaving(&former), of("a"));
+        assert_eq!(of("b").leaving(&former), of("b"));
     }
 
     #[test]

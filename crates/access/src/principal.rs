@@ -63,6 +63,8 @@ pub struct Principal {
     pub issued: Option<Timestamp>,
     /// That token.
     pub token: Option<Borne>,
+    /// Whether it is the server itself, about its own books.
+    server: bool,
     /// What was known of it when the credential was resolved, at this revision of identities.
     known: Option<(Sequence, Arc<IdentityFacts>)>,
 }
@@ -84,8 +86,17 @@ impl Principal {
             session_policies: Vec::new(),
             issued: None,
             token: None,
+            server: false,
             known: None,
         }
+    }
+
+    /// The server itself, where it keeps its own books: no list and no policy binds it. Nobody's
+    /// request is ever answered by what this alone may.
+    pub fn server(account: AccountId) -> Self {
+        let mut server = Principal::root(account, "root");
+        server.server = true;
+        server
     }
 
     /// The root user.
@@ -156,6 +167,11 @@ impl Principal {
     /// Whether it is the root user.
     pub fn is_root(&self) -> bool {
         self.kind == PrincipalKind::Root
+    }
+
+    /// Whether it is the server itself.
+    pub fn is_server(&self) -> bool {
+        self.server
     }
 
     /// Whether it is the root of its account: the administrator that is named like it.

@@ -11,6 +11,7 @@ use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
+use crate::protect;
 use crate::render::{Rendering, bare};
 use crate::rights;
 use bytes::Bytes;
@@ -58,15 +59,15 @@ impl Call<'_> {
         {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));
         }
+        protect::check_container(document.metadata.as_ref())?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }
         if document.exports.is_some() {
             self.note("cdmi_export");
         }
-        let around = Some(&parent.owner.account);
-        let whose = (self.principal.account(), around);
-        let to = self.other_domain(document, whose).boxed().await?;
+        let place = (parent, names);
+        let to = self.heir_of_new_container(place, document).boxed().await?;
         let (answer, made) = self.make_of(parent, names, document).await?;
         let Some(to) = to else { return Ok(answer) };
         if let Some(Node::Container(found)) = self.resolve(names).await? {
@@ -233,13 +234,15 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a container has no value"));
         }
-        let to = self.domain_of_container(container, document);
+        protect::check_container(document.metadata.as_ref())?;
+        let to = self.heir_of_container(container, document);
         let to = to.boxed().await?;
         if document.exports.is_some() {
             self.note("cdmi_export");
         }
         match &document.source {
             None if document.is_snapshot_alone() => {}
+            None if to.is_some() && self.is_of_owner_alone() => {}
             None => self.change_container(container, document).await?,
             Some(Source::Copy(uri)) => {
                 let copied = self.copy_onto(container, document, uri);

@@ -269,13 +269,13 @@ impl Call<'_> {
         Ok(if asked.is_none() { own } else { asked })
     }
 
-    /// Stores what a new object is made of, in the domain that it is to belong to.
+    /// Stores what a new object is made of, for whom it is to belong to.
     pub(crate) async fn store_new(
         &self,
         destination: &Destination,
         submission: Submission,
     ) -> Answered<Object> {
-        let to = self.domain_of_new(destination, &submission.document);
+        let to = self.heir_of_new(destination, &submission.document);
         let to = to.boxed().await?;
         let object = self.store_made(destination, submission).await?;
         self.give_new(destination, object, to).await
@@ -496,8 +496,9 @@ impl Call<'_> {
         if document.exports.is_some() || document.snapshot.is_some() {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
         }
-        let to = self.domain_of_leaf(leaf, document).boxed().await?;
+        let to = self.heir_of_leaf(leaf, document).boxed().await?;
         match &document.source {
+            None if to.is_some() && self.is_of_owner_alone() => {}
             Some(Source::Copy(uri)) => self.update_by_copy(leaf, document, uri).boxed().await?,
             Some(Source::Value(_)) | None => self.update_by_value(leaf, &submission).await?,
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {

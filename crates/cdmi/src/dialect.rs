@@ -109,7 +109,7 @@ impl Cdmi {
 
     /// The right to keep the dialect's own books, which are nobody's.
     pub(crate) async fn own_grant(&self, action: Action, resource: Resource) -> Result<Grant> {
-        let principal = Principal::root(self.root_account.clone(), "root");
+        let principal = Principal::server(self.root_account.clone());
         let asked = Asked {
             principal: Arc::new(principal),
             action,

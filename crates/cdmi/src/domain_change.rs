@@ -1,5 +1,6 @@
-//! Which domain objects belong to: that of who makes them, unless another one is asked for by who has
-//! the privilege to cross domains; and what becomes of a domain's objects when it is deleted.
+//! Whose objects are, and in which domain: of who makes them and in theirs, unless another owner is
+//! named by who may change it, or another domain by who has the privilege to cross domains; and what
+//! becomes of a domain's objects when it is deleted.
 
 use crate::books::tag_of;
 use crate::call::Call;
@@ -9,18 +10,25 @@ use crate::fault::{Answered, Fault};
 use crate::members::{entries, is_conferring};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
 use crate::partial;
+use crate::path::Names;
 use futures::FutureExt;
+use http::StatusCode;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
-    AccountId, BucketName, ErrorKind, Key, Owner, Precondition, Result, Tag, TagMatch,
+    AccountId, BucketId, BucketName, Error, ErrorKind, Key, Owner, Precondition, Result, Tag,
+    TagMatch,
 };
 use trestle_store::{
     Account, ListBuckets, ListObjects, ListingItem, Object, RenameObject, UpdateObject, VersionRef,
 };
 
-/// The rights that giving something away takes where it is, of an object and of a bucket.
-const GIVES_OBJECT: [Action; 2] = [Action::DeleteObject, Action::WriteObjectOwner];
-const GIVES_BUCKET: [Action; 2] = [Action::DeleteBucket, Action::WriteBucketOwner];
+/// The rights that giving something away takes where it is, of an object and of a bucket; within a
+/// domain, the first.
+const GIVES_OBJECT: [Action; 2] = [Action::WriteObjectOwner, Action::DeleteObject];
+const GIVES_BUCKET: [Action; 2] = [Action::WriteBucketOwner, Action::DeleteBucket];
+
+/// The item that says who owns something.
+const OWNER: &str = "cdmi_owner";
 
 /// The item that says whose a domain's objects are when it is deleted.
 const REASSIGN: &str = "cdmi_domain_delete_reassign";
@@ -29,18 +37,42 @@ const REASSIGNED_MAX: u64 = 100_000;
 /// Objects of one page.
 const PAGE: usize = 1000;
 
-/// The owner of what a domain is given: the domain itself, by the user that has its name.
-fn owner_of(id: &AccountId) -> Owner {
-    Owner {
-        account: id.clone(),
-        user: id.as_str().to_owned(),
-        domain: None,
+/// Whose something is to be that is another's now.
+#[derive(Clone, Debug)]
+pub(crate) struct Heir {
+    owner: Owner,
+    /// Whether a request names the user, who may not be there.
+    named: bool,
+    /// Whether it comes into another domain.
+    crosses: bool,
+}
+
+impl Heir {
+    /// A domain itself, by the user that has its name.
+    fn domain(id: &AccountId) -> Self {
+        Heir {
+            owner: Owner {
+                account: id.clone(),
+                user: id.as_str().to_owned(),
+                domain: None,
+            },
+            named: false,
+            crosses: true,
+        }
     }
 }
+
+/// Which state of an object is given away, and no other that came in its place.
+type Only = (String, fn(&Object) -> String);
 
 /// Tells one write of an object from others, whatever is said of it since.
 fn version_of(object: &Object) -> String {
     object.version.to_string()
+}
+
+/// Tells an object from others that have its key.
+fn id_of(object: &Object) -> String {
+    object.id.0.to_string()
 }
 
 /// All keys of a bucket.
@@ -57,12 +89,92 @@ fn everything(bucket: &BucketName, after: Option<String>) -> ListObjects {
 }
 
 impl Call<'_> {
+    /// Whose a document makes something, when that is not whose it is: of who is named as its owner,
+    /// and of the domain that is. What comes into the domain of who asks is theirs.
+    ///
+    /// # Errors
+    /// As [`Call::other_domain`]; 400 for an owner that is no name.
+    pub(crate) async fn heir(
+        &self,
+        document: &Document,
+        (now, around): (Option<&Owner>, Option<&AccountId>),
+    ) -> Answered<Option<Heir>> {
+        let account = now.map(|now| &now.account);
+        let to = self.other_domain(document, (account, around)).await?;
+        let crosses = to.is_some();
+        let Some(domain) = to.or_else(|| account.cloned()) else {
+            return match self.named_owner(document)? {
+                Some(_) => Err(Fault::forbidden("nobody in particular names no owner")),
+                None => Ok(None),
+            };
+        };
+        let user = self.named_owner(document)?.map(|user| {
+            let within = user.split_once('/');
+            let within = within.filter(|(of, _)| *of == domain.as_str());
+            within.map_or(user, |(_, name)| name).to_owned()
+        });
+        if let Some(user) = user.filter(|user| now.is_none_or(|now| now.user != *user)) {
+            return Ok(Some(Heir {
+                owner: Owner {
+                    account: domain,
+                    user,
+                    domain: None,
+                },
+                named: true,
+                crosses,
+            }));
+        }
+        if !crosses {
+            return Ok(None);
+        }
+        let own = self.principal.owner();
+        let mut heir = Heir::domain(&domain);
+        if let Some(own) = own.filter(|own| own.account == domain) {
+            heir.owner = own;
+        }
+        Ok(Some(heir))
+    }
+
+    /// The user that a document names as the owner.
+    fn named_owner<'d>(&self, document: &'d Document) -> Result<Option<&'d str>> {
+        let metadata = document.metadata.as_ref();
+        let at_all = self.fields.is_all() || self.fields.has("metadata");
+        let items = self.fields.arguments("metadata");
+        let alone = items.contains(&OWNER);
+        if !at_all || !items.is_empty() && !alone {
+            return Ok(None);
+        }
+        match metadata.and_then(|metadata| metadata.get(OWNER)) {
+            None if alone => Err(Error::invalid("what there is has an owner")),
+            None => Ok(None),
+            Some(value) => match value.as_str() {
+                Some(name) if !name.is_empty() => Ok(Some(name)),
+                _ => Err(Error::invalid("cdmi_owner is the name of a user")),
+            },
+        }
+    }
+
+    /// Whether a request is about the owner of something alone, for which it takes no other right.
+    pub(crate) fn is_of_owner_alone(&self) -> bool {
+        self.fields.arguments("metadata") == [OWNER] && self.fields.is_one()
+    }
+
+    /// Refuses an heir who is not there.
+    async fn check_heir(&self, heir: &Heir) -> Answered<()> {
+        let Owner { account, user, .. } = &heir.owner;
+        let there = !heir.named || self.cdmi.identities.user(account, user).await?.is_some();
+        match there {
+            true => Ok(()),
+            false => Err(Fault::bad(format!("{user:?} is no user of the domain"))),
+        }
+    }
+
     /// The domain that a document gives something to; none when it is there, or nothing is said.
     /// `around` is the domain of what it is in, which needs no privilege.
     ///
     /// # Errors
     /// 400 for what is no domain; 403 without the privilege.
-    pub(crate) async fn other_domain(
+    async fn other_domain(
         &self,
         document: &Document,
         (now, around): (Option<&AccountId>, Option<&AccountId>),
@@ -105,11 +217,11 @@ impl Call<'_> {
     /// who asks.
     async fn rights(
         &self,
-        actions: [Action; 2],
-        (of, new): (Resource, bool),
+        [own, away]: [Action; 2],
+        (of, heir, new): (Resource, &Heir, bool),
     ) -> Result<Vec<Grant>> {
         let mut grants = Vec::new();
-        for action in actions {
+        for action in [own, away].into_iter().take(1 + usize::from(heir.crosses)) {
             grants.push(match new {
                 true => self.cdmi.own_grant(action, of.clone()).await?,
                 false => self.grant(action, of.clone()).await?,
@@ -118,169 +230,201 @@ impl Call<'_> {
         Ok(grants)
     }
 
-    /// Gives an object to a domain that has just been made, and not what came in its place since.
-    async fn give_made(
+    /// Gives an object away: one that is the dialect's to give, or that who asks may take away.
+    async fn give(
         &self,
         (bucket, key): (&BucketName, &Key),
-        (object, to): (&Object, &AccountId),
+        (heir, new): (&Heir, bool),
+        only: Option<Only>,
     ) -> Answered<Object> {
         let resource = Resource::Object(bucket.clone(), key.clone());
-        let grants = self.rights(GIVES_OBJECT, (resource, true)).await?;
-        let made = Tag {
-            opaque: version_of(object),
-            weak: false,
+        let grants = self.rights(GIVES_OBJECT, (resource, heir, new)).await?;
+        let (if_match, tag_of) = match only {
+            Some((opaque, tag_of)) => {
+                let weak = false;
+                (Some(TagMatch::Tags(vec![Tag { opaque, weak }])), tag_of)
+            }
+            None => (None, tag_of as fn(&Object) -> String),
         };
         let update = UpdateObject {
             bucket: bucket.clone(),
             key: key.clone(),
             version: VersionRef::Current,
             precondition: Precondition {
-                if_match: Some(TagMatch::Tags(vec![made])),
+                if_match,
                 ..Precondition::default()
             },
-            tag_of: version_of,
+            tag_of,
         };
         let store = &self.cdmi.store;
-        match store.give_object(&grants, &update, &owner_of(to)).await {
-            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Err(Fault::conflict(
-                "the object was replaced before it was given to its domain",
-            )),
+        match store.give_object(&grants, &update, &heir.owner).await {
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Err(replaced()),
             given => Ok(given?),
         }
     }
 
-    /// Gives an object to a domain: one that is the dialect's to give, or that who asks may take away.
-    pub(crate) async fn give(
-        &self,
-        (bucket, key): (&BucketName, &Key),
-        (to, new): (&AccountId, bool),
-    ) -> Answered<Object> {
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let grants = self.rights(GIVES_OBJECT, (resource, new)).await?;
-        let update = UpdateObject {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            version: VersionRef::Current,
-            precondition: Precondition::none(),
-            tag_of,
-        };
-        let store = &self.cdmi.store;
-        Ok(store.give_object(&grants, &update, &owner_of(to)).await?)
-    }
-
-    /// The domain that a document gives a new object to.
-    pub(crate) async fn domain_of_new(
+    /// Whose a document makes a new object.
+    pub(crate) async fn heir_of_new(
         &self,
         destination: &Destination,
         document: &Document,
-    ) -> Answered<Option<AccountId>> {
-        if document.domain.is_none() {
+    ) -> Answered<Option<Heir>> {
+        let metadata = document.metadata.as_ref();
+        let named = metadata.is_some_and(|metadata| metadata.contains_key(OWNER));
+        if document.domain.is_none() && !named {
             return Ok(None);
         }
         let bucket = self.cdmi.store.peek_bucket(&destination.bucket).await?;
         let around = &bucket.owner.account;
-        self.other_domain(document, (self.principal.account(), Some(around)))
-            .await
+        let own = self.principal.owner();
+        let heir = self.heir(document, (own.as_ref(), Some(around))).await?;
+        if let Some(heir) = heir.as_ref().filter(|heir| heir.named) {
+            let (bucket, key) = (destination.bucket.clone(), destination.key.clone());
+            let resource = Resource::Object(bucket, key);
+            self.grant(Action::WriteObjectOwner, resource).await?;
+            self.check_heir(heir).await?;
+        }
+        Ok(heir)
     }
 
-    /// The new object, given to a domain if it is to be.
+    /// Whose a document makes a new container.
+    pub(crate) async fn heir_of_new_container(
+        &self,
+        (parent, names): (&Container, &Names),
+        document: &Document,
+    ) -> Answered<Option<Heir>> {
+        let own = self.principal.owner();
+        let around = Some(&parent.owner.account);
+        let heir = self.heir(document, (own.as_ref(), around)).await?;
+        if let Some(heir) = heir.as_ref().filter(|heir| heir.named) {
+            match &parent.place {
+                // There is no bucket yet whose owner could be changed.
+                Place::Root => {
+                    let resource = Resource::Account(heir.owner.account.clone());
+                    self.grant(Action::WriteAccount, resource).await?;
+                }
+                _ => {
+                    let name = names.last().unwrap_or_default();
+                    let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
+                    let resource = Resource::Object(bucket, key);
+                    self.grant(Action::WriteObjectOwner, resource).await?;
+                }
+            }
+            self.check_heir(heir).await?;
+        }
+        Ok(heir)
+    }
+
+    /// The new object, given away if it is to be.
     pub(crate) async fn give_new(
         &self,
         destination: &Destination,
         object: Object,
-        to: Option<AccountId>,
+        to: Option<Heir>,
     ) -> Answered<Object> {
         match to {
             Some(to) => {
                 let at = (&destination.bucket, &destination.key);
-                self.give_made(at, (&object, &to)).boxed().await
+                let only: Only = (version_of(&object), version_of);
+                self.give(at, (&to, true), Some(only)).boxed().await
             }
             None => Ok(object),
         }
     }
 
-    /// The domain that a document gives an object to that is there.
-    pub(crate) async fn domain_of_leaf(
+    /// Whose a document makes an object that is there.
+    pub(crate) async fn heir_of_leaf(
         &self,
         leaf: &Leaf,
         document: &Document,
-    ) -> Answered<Option<AccountId>> {
-        let now = Some(&leaf.object.owner.account);
-        let to = self.other_domain(document, (now, None)).await?;
-        if to.is_some() {
+    ) -> Answered<Option<Heir>> {
+        let now = Some(&leaf.object.owner);
+        let to = self.heir(document, (now, None)).await?;
+        if let Some(to) = &to {
             // Asked before anything changes, and again when it is given.
-            self.rights(GIVES_OBJECT, (leaf.resource(), false)).await?;
+            let of = leaf.resource();
+            self.rights(GIVES_OBJECT, (of, to, false)).await?;
+            self.check_heir(to).await?;
+            crate::protect::check(&leaf.object, self.cdmi.store.now())?;
         }
         Ok(to)
     }
 
-    /// Gives an object that is there to a domain, if it is to be.
-    pub(crate) async fn give_leaf(&self, leaf: &Leaf, to: Option<AccountId>) -> Answered<()> {
+    /// Gives an object that is there away, if it is to be.
+    pub(crate) async fn give_leaf(&self, leaf: &Leaf, to: Option<Heir>) -> Answered<()> {
         if let Some(to) = to {
             let at = (&leaf.bucket, &leaf.object.key);
-            self.give(at, (&to, false)).await?;
+            let only: Only = (id_of(&leaf.object), id_of);
+            self.give(at, (&to, false), Some(only)).await?;
         }
         Ok(())
     }
 
-    /// The domain that a document gives a container to that is there.
-    pub(crate) async fn domain_of_container(
+    /// Whose a document makes a container that is there.
+    pub(crate) async fn heir_of_container(
         &self,
         container: &Container,
         document: &Document,
-    ) -> Answered<Option<AccountId>> {
-        let now = Some(&container.owner.account);
-        let to = self.other_domain(document, (now, None)).await?;
+    ) -> Answered<Option<Heir>> {
+        let now = Some(&container.owner);
+        let to = self.heir(document, (now, None)).await?;
+        let Some(heir) = &to else { return Ok(None) };
         match &container.place {
-            Place::Bucket(bucket) if to.is_some() => {
+            Place::Bucket(bucket) => {
                 let of = Resource::Bucket(bucket.clone());
-                self.rights(GIVES_BUCKET, (of, false)).await?;
+                self.rights(GIVES_BUCKET, (of, heir, false)).await?;
             }
-            Place::Directory(bucket, key, Some(_)) if to.is_some() => {
+            Place::Directory(bucket, key, Some(_)) => {
                 let of = Resource::Object(bucket.clone(), key.clone());
-                self.rights(GIVES_OBJECT, (of, false)).await?;
+                self.rights(GIVES_OBJECT, (of, heir, false)).await?;
             }
-            _ => {}
+            place => return Err(not_given(place)),
         }
+        self.check_heir(heir).await?;
         Ok(to)
     }
 
-    /// Gives a container to a domain; what is in it stays where it belongs.
+    /// Gives a container away; what is in it stays whose it is.
     pub(crate) async fn give_container(
         &self,
         container: &Container,
-        (to, new): (&AccountId, bool),
+        (to, new): (&Heir, bool),
     ) -> Answered<()> {
         match &container.place {
-            Place::Root => Err(Fault::bad("the root container stays in its domain")),
-            Place::Bucket(bucket) => self.give_bucket(bucket, (to, new)).await,
-            Place::Directory(bucket, key, Some(made)) if new => {
-                self.give_made((bucket, key), (made, to)).await?;
+            Place::Bucket(bucket) => {
+                let bucket = (bucket, BucketId(container.id));
+                self.give_bucket(bucket, (to, new)).await
+            }
+            Place::Directory(bucket, key, Some(made)) => {
+                let only: Only = match new {
+                    true => (version_of(made), version_of),
+                    false => (id_of(made), id_of),
+                };
+                self.give((bucket, key), (to, new), Some(only)).await?;
                 Ok(())
             }
-            Place::Directory(bucket, key, Some(_)) => {
-                self.give((bucket, key), (to, false)).await?;
-                Ok(())
-            }
-            Place::Directory(_, _, None) => Err(Fault::bad(
-                "a container that exists by what is in it belongs to the domain of its bucket",
-            )),
+            place => Err(not_given(place)),
         }
     }
 
     async fn give_bucket(
         &self,
-        bucket: &BucketName,
-        (to, new): (&AccountId, bool),
+        (bucket, id): (&BucketName, BucketId),
+        (to, new): (&Heir, bool),
     ) -> Answered<()> {
         let own = &self.cdmi;
         let of = Resource::Bucket(bucket.clone());
-        let mut grants = self.rights(GIVES_BUCKET, (of, new)).await?;
-        let account = Resource::Account(to.clone());
+        let mut grants = self.rights(GIVES_BUCKET, (of, to, new)).await?;
+        let account = Resource::Account(to.owner.account.clone());
         grants.push(own.own_grant(Action::WriteAccount, account).await?);
-        let owner = owner_of(to);
-        own.store.give_bucket(&grants, bucket, &owner).await?;
-        Ok(())
+        let only = (bucket, Some(id));
+        match own.store.give_bucket(&grants, only, &to.owner).await {
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Err(replaced()),
+            given => {
+                given?;
+                Ok(())
+            }
+        }
     }
 
     /// Gives everything that belongs to a domain to the one that its metadata names.
@@ -325,9 +469,10 @@ impl Call<'_> {
                 "a domain with more than {REASSIGNED_MAX} objects is not reassigned at once"
             )));
         }
-        for bucket in buckets {
-            self.give_all_in(&bucket, (&domain.id, &to)).await?;
-            self.give_bucket(&bucket, (&to, true)).await?;
+        let heir = Heir::domain(&to);
+        for (bucket, id) in buckets {
+            self.give_all_in(&bucket, (&domain.id, &heir)).await?;
+            self.give_bucket((&bucket, id), (&heir, true)).await?;
         }
         let [nameless, versions] = hidden;
         let hidden = [nameless, versions, uploads];
@@ -359,7 +504,7 @@ impl Call<'_> {
         Ok(gone)
     }
 
-    async fn buckets_of(&self, id: &AccountId) -> Answered<Vec<BucketName>> {
+    async fn buckets_of(&self, id: &AccountId) -> Answered<Vec<(BucketName, BucketId)>> {
         let resource = Resource::Account(id.clone());
         let grant = self.cdmi.own_grant(Action::ListBuckets, resource).await?;
         let mut list = ListBuckets {
@@ -373,7 +518,11 @@ impl Call<'_> {
         let mut all = Vec::new();
         loop {
             let (buckets, next) = self.cdmi.store.list_buckets(&grant, &list).await?;
-            all.extend(buckets.into_iter().map(|(bucket, _)| bucket.name));
+            all.extend(
+                buckets
+                    .into_iter()
+                    .map(|(bucket, _)| (bucket.name, bucket.id)),
+            );
             match next {
                 Some(next) if all.len() < crate::children::CHILDREN_MAX => list.after = Some(next),
                 _ => return Ok(all),
@@ -407,14 +556,14 @@ impl Call<'_> {
     async fn give_all_in(
         &self,
         bucket: &BucketName,
-        (from, to): (&AccountId, &AccountId),
+        (from, to): (&AccountId, &Heir),
     ) -> Answered<()> {
         let mut after = None;
         loop {
             let (objects, next) = self.page(bucket, after).await?;
             for object in objects {
                 if object.owner.account == *from {
-                    self.give_if_there((bucket, &object.key), to).await?;
+                    self.give_if_there((bucket, &object), to).await?;
                 }
             }
             match next {
@@ -424,8 +573,17 @@ impl Call<'_> {
         }
     }
 
-    async fn give_if_there(&self, at: (&BucketName, &Key), to: &AccountId) -> Answered<()> {
-        match self.give(at, (to, true)).await {
+    async fn give_if_there(
+        &self,
+        (bucket, object): (&BucketName, &Object),
+        to: &Heir,
+    ) -> Answered<()> {
+        let only: Only = (id_of(object), id_of);
+        match self
+            .give((bucket, &object.key), (to, true), Some(only))
+            .await
+        {
+            Err(Fault::Status(StatusCode::CONFLICT, _)) => Ok(()),
             Err(fault) if fault.is_missing() => Ok(()),
             given => given.map(drop),
         }
@@ -483,11 +641,23 @@ impl Call<'_> {
                     moved => drop(moved?),
                 }
                 if object.owner.account == *domain {
-                    self.give_if_there((into, &object.key), to).await?;
+                    self.give_if_there((into, &object), &Heir::domain(to))
+                        .await?;
                 }
             }
         }
     }
+}
+
+fn replaced() -> Fault {
+    Fault::conflict("what was to be given was replaced meanwhile")
+}
+
+fn not_given(place: &Place) -> Fault {
+    Fault::bad(match place {
+        Place::Root => "the root container stays whose it is",
+        _ => "a container that exists by what is in it belongs to whom its bucket does",
+    })
 }
 
 /// Refuses metadata of a domain that names no domain for its objects.

@@ -68,8 +68,8 @@ pub(crate) struct Outcome {
 impl Cdmi {
     /// A call that does what the dialect itself does.
     pub(crate) fn own_call(&self) -> Call<'_> {
-        let root = Principal::root(self.root_account.clone(), "root");
-        self.call_as(Arc::new(root))
+        let server = Principal::server(self.root_account.clone());
+        self.call_as(Arc::new(server))
     }
 
     /// A call without a request.

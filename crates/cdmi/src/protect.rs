@@ -2,7 +2,7 @@
 //! that keeps them.
 
 use crate::time::{self, Interval};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use trestle_core::{Error, ErrorKind, Metadata, Result, Timestamp};
 use trestle_store::{Object, ObjectProperties, Retention, RetentionMode};
 
@@ -113,6 +113,22 @@ pub(crate) fn apply(
     Ok(())
 }
 
+/// Refuses to take a container's metadata for its protection: nothing would protect what is in it.
+pub(crate) fn check_container(given: Option<&Map<String, Value>>) -> Result<()> {
+    let Some(given) = given else { return Ok(()) };
+    let asked: Metadata = given
+        .iter()
+        .filter(|(name, _)| [PERIOD, HOLDS].contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    match holds(&asked)?.is_empty() && period(&asked)?.is_none() {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "retention and holds are of data objects and queues here: protect what is in the container",
+        )),
+    }
+}
+
 /// What is really provided, for whoever reads the metadata.
 pub(crate) fn provided(object: &Object) -> Vec<(&'static str, Value)> {
     let mut items = Vec::new();
@@ -212,6 +228,14 @@ mod tests {
         assert_eq!(applied(held, &set).unwrap().expires, None);
         let other = json!({"cdmi_retention_period": period, "cdmi_retention_autodelete": "no"});
         assert_eq!(applied(other, &none).unwrap().expires, None);
+    }
+
+    #[test]
+    fn a_container_asks_for_no_protection() {
+        let check = |given: Value| check_container(given.as_object());
+        assert!(check(json!({"a": "b", "cdmi_hold_id": [], "cdmi_retention_period": ""})).is_ok());
+        assert!(check(json!({"cdmi_hold_id": ["a"]})).is_err());
+        assert!(check(json!({"cdmi_retention_period": until(2030)})).is_err());
     }
 
     #[test]

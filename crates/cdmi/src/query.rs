@@ -110,6 +110,11 @@ impl Fields {
         self.0.iter().any(|field| field.name == name)
     }
 
+    /// Whether one field is named, once.
+    pub(crate) fn is_one(&self) -> bool {
+        self.0.len() == 1
+    }
+
     /// What follows each mention of a field; empty when it is mentioned without, too, or not.
     pub(crate) fn arguments(&self, name: &str) -> Vec<&str> {
         let mentions: Vec<_> = self.0.iter().filter(|field| field.name == name).collect();

@@ -213,7 +213,7 @@ impl Call<'_> {
         destination: &Destination,
         document: &Document,
     ) -> Answered<Object> {
-        let to = self.domain_of_new(destination, document).boxed().await?;
+        let to = self.heir_of_new(destination, document).boxed().await?;
         let object = self.store_made_queue(destination, document).await?;
         self.give_new(destination, object, to).await
     }
@@ -559,10 +559,12 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a queue has these fields for each value"));
         }
-        let to = self.domain_of_leaf(leaf, document).boxed().await?;
-        self.check_queue_change(leaf, document)?;
-        self.change(leaf, document).await?;
-        self.follow_type(leaf).await?;
+        let to = self.heir_of_leaf(leaf, document).boxed().await?;
+        if to.is_none() || !self.is_of_owner_alone() {
+            self.check_queue_change(leaf, document)?;
+            self.change(leaf, document).await?;
+            self.follow_type(leaf).await?;
+        }
         self.give_leaf(leaf, to).boxed().await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
@@ -576,7 +578,7 @@ impl Call<'_> {
         }
         let read = self.grant(Action::ReadObjectMetadata, source.resource());
         read.await.map_err(|error| Fault::from(error).of_source())?;
-        let to = self.domain_of_leaf(leaf, document).boxed().await?;
+        let to = self.heir_of_leaf(leaf, document).boxed().await?;
         let mut call = self.clone();
         call.fields = self.limits(fields)?;
         let mut own = document.clone();

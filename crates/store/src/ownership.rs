@@ -1,7 +1,8 @@
 //! Giving what there is to another owner: a bucket with what it counts for, and single objects.
 //!
 //! Nothing else of them changes. Who may is who may delete them where they are and change whose they
-//! are; a bucket's new account must be one that they may change, too.
+//! are; a bucket's new account must be one that they may change, too. Within an account it takes the
+//! right to change whose they are alone. Whom an ordered list names is who it named before.
 
 use crate::account::find_account;
 use crate::feed::{Event, EventKind};
@@ -13,8 +14,8 @@ use crate::record::{BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use bytes::Bytes;
-use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketId, BucketName, Error, ErrorKind, Noun, Owner, Result};
+use trestle_access::{Acl, Action, Grant, Resource};
+use trestle_core::{AccountId, BucketId, BucketName, Error, ErrorKind, Noun, Owner, Result};
 use trestle_engine::{Body, Commit, Expectation, MetaRead, Scan, Urgency, Write};
 
 /// The tables whose rows keep a bucket with its account, and what they are: the account counts what
@@ -33,27 +34,27 @@ const CONTENTS: [Count; 4] = [
 ];
 
 impl Store {
-    /// Gives a bucket to another account, in one commit; what is in it keeps its owners.
+    /// Gives a bucket to another owner, in one commit; what is in it keeps its owners. With `only`,
+    /// just the bucket that has this id is given.
     ///
-    /// The grants: `DeleteBucket` and `WriteBucketOwner` on the bucket, `WriteAccount` on the account.
+    /// The grants: `WriteBucketOwner` on the bucket; to another account `DeleteBucket`, too, and
+    /// `WriteAccount` on the account.
     ///
     /// # Errors
-    /// `NotFound`; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
+    /// `NotFound`; `PreconditionFailed` when another bucket has the name; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
     /// a bucket whose name is its account's own; `InvalidState` for one with snapshots, or of which
     /// something is still kept that they showed; `Forbidden`, of a closed account too; `Conflict`.
     pub async fn give_bucket(
         &self,
         grants: &[Grant],
-        name: &BucketName,
+        (name, only): (&BucketName, Option<BucketId>),
         to: &Owner,
     ) -> Result<Bucket> {
         let (of, account) = (
             Resource::Bucket(name.clone()),
             Resource::Account(to.account.clone()),
         );
-        let delete = store::granted(grants, &[Action::DeleteBucket], &of)?;
         let own = store::granted(grants, &[Action::WriteBucketOwner], &of)?;
-        let write = store::granted(grants, &[Action::WriteAccount], &account)?;
         if name.account().is_some() {
             let message = "a bucket whose name is its account's own stays there";
             return Err(Error::invalid(message));
@@ -61,6 +62,10 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, name).await?;
+            if only.is_some_and(|only| only != found.bucket.id) {
+                let message = "another bucket has the name by now";
+                return Err(Error::new(ErrorKind::PreconditionFailed, message));
+            }
             if found.bucket.snapshots.live > 0 {
                 let message = "the bucket has snapshots: delete them first";
                 return Err(Error::new(ErrorKind::InvalidState, message));
@@ -75,13 +80,17 @@ impl Store {
             for (table, what) in STAYS {
                 expectations.push(none_of(&*read, found.bucket.id, (table, what)).await?);
             }
-            for grant in [delete, own] {
-                expectations.push(self.confirm(&*read, grant, Some(&found), None).await?);
-            }
-            expectations.push(self.confirm(&*read, write, None, None).await?);
-            expectations.dedup();
+            expectations.push(self.confirm(&*read, own, Some(&found), None).await?);
             let mut bucket = found.bucket.clone();
             let from = std::mem::replace(&mut bucket.owner, to.clone()).account;
+            if from != to.account {
+                let delete = store::granted(grants, &[Action::DeleteBucket], &of)?;
+                expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
+                let write = store::granted(grants, &[Action::WriteAccount], &account)?;
+                expectations.push(self.confirm(&*read, write, None, None).await?);
+                leave(&mut bucket.properties.acl, &from)?;
+            }
+            expectations.dedup();
             let id = Bytes::copy_from_slice(bucket.id.0.as_bytes());
             let mut writes = vec![put(
                 row_key::bucket(bucket.id),
@@ -122,7 +131,7 @@ impl Store {
 
     /// Gives the current version of an object to another owner.
     ///
-    /// The grants: `DeleteObject` and `WriteObjectOwner` on it.
+    /// The grants: `WriteObjectOwner` on it, and `DeleteObject` to give it to another account.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`; `Forbidden`; `Conflict`.
@@ -133,7 +142,6 @@ impl Store {
         to: &Owner,
     ) -> Result<Object> {
         let resource = Resource::Object(update.bucket.clone(), update.key.clone());
-        let delete = store::granted(grants, &[Action::DeleteObject], &resource)?;
         let own = store::granted(grants, &[Action::WriteObjectOwner], &resource)?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
@@ -143,19 +151,25 @@ impl Store {
                 .find_live(&*read, &bucket, &update.key, update.version)
                 .await;
             let current = found.as_ref().ok();
-            let deletes = self.confirm(&*read, delete, Some(&bucket), current).await?;
-            let owns = self.confirm(&*read, own, Some(&bucket), current).await?;
+            let mut confirmed = vec![self.confirm(&*read, own, Some(&bucket), current).await?];
+            if current.is_some_and(|found| found.object.owner.account != to.account) {
+                let delete = store::granted(grants, &[Action::DeleteObject], &resource)?;
+                confirmed.push(self.confirm(&*read, delete, Some(&bucket), current).await?);
+            }
             store::check_precondition(&update.precondition, update.tag_of, current)?;
             let found = found?;
             let mut object = found.object.clone();
             if object.owner == *to {
                 return Ok(object);
             }
-            object.owner = to.clone();
+            let from = std::mem::replace(&mut object.owner, to.clone()).account;
+            if from != to.account {
+                leave(&mut object.acl, &from)?;
+            }
             object.change = object.change.saturating_add(1);
             let mut changes = Changes::expecting(bucket.expectations());
             changes.expectations.push(found.expectation());
-            changes.expectations.extend([deletes, owns]);
+            changes.expectations.extend(confirmed);
             changes.expectations.dedup();
             let body = attached(self, &found).await?.map(Body::Attached);
             let value = ObjectRecord::new(&object)?.to_value()?;
@@ -172,6 +186,14 @@ impl Store {
         }
         Err(store::conflict())
     }
+}
+
+/// Has a list go on naming whom it named when what it is of belonged to this account.
+fn leave(acl: &mut Option<String>, former: &AccountId) -> Result<()> {
+    if let Some(text) = acl {
+        *text = Acl::parse(text)?.leaving(former).to_text()?;
+    }
+    Ok(())
 }
 
 fn put(key: Bytes, value: Bytes) -> Write {

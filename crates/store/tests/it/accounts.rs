@@ -184,12 +184,15 @@ async fn a_bucket_is_not_given_while_something_is_kept_of_it() {
             body: None,
         };
         f.engine.meta.commit(write(put)).await.unwrap();
-        let refused = f.store.give_bucket(&grants, &name("b"), &to).await;
+        let refused = f.store.give_bucket(&grants, (&name("b"), None), &to).await;
         assert_eq!(kind(refused), ErrorKind::InvalidState, "{table:x}");
         let delete = Write::Delete { key };
         f.engine.meta.commit(write(delete)).await.unwrap();
     }
-    f.store.give_bucket(&grants, &name("b"), &to).await.unwrap();
+    f.store
+        .give_bucket(&grants, (&name("b"), None), &to)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -214,10 +217,17 @@ async fn a_bucket_is_given_with_what_it_counts_for() {
         &grants[1..],
         &[grants[0].clone(), grants[2].clone()],
     ] {
-        let refused = f.store.give_bucket(some, &name("b"), &to).await;
+        let refused = f.store.give_bucket(some, (&name("b"), None), &to).await;
         assert_eq!(kind(refused), ErrorKind::Forbidden);
     }
-    let given = f.store.give_bucket(&grants, &name("b"), &to).await.unwrap();
+    let only = Some(BucketId(Id::default()));
+    let refused = f.store.give_bucket(&grants, (&name("b"), only), &to).await;
+    assert_eq!(kind(refused), ErrorKind::PreconditionFailed);
+    let given = f
+        .store
+        .give_bucket(&grants, (&name("b"), None), &to)
+        .await
+        .unwrap();
     assert_eq!(given.owner, to);
     assert_eq!(f.account_usage().await, AccountUsage::default());
     let grant = on_account(Action::ReadAccount);
@@ -244,7 +254,14 @@ async fn a_bucket_is_given_with_what_it_counts_for() {
     }
     let before = f.head("small").await.unwrap();
     let object = f.store.give_object(&gives, &update, &to).await.unwrap();
-    assert_eq!((object.owner, object.id), (to, before.id));
+    assert_eq!((&object.owner, object.id), (&to, before.id));
+    // Within the account it is a change of the owner alone.
+    let colleague = Owner {
+        user: "colleague".to_owned(),
+        ..to
+    };
+    let given = f.store.give_object(&gives[1..], &update, &colleague).await;
+    assert_eq!(given.unwrap().owner, colleague);
     assert_ne!(f.head("small").await.unwrap().revision(), before.revision());
     let none = UpdateObject {
         key: key("none"),
