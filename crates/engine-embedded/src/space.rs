@@ -285,6 +285,9 @@ impl Keeper {
                 Place::Data => self.streams.retire(segment.1, base.redo.sequence),
             };
             if retired && self.leaving.insert(segment) {
+                if !canary::active(Canary::MoveFromRemoved) {
+                    self.stop_moving(segment);
+                }
                 let removal = Garbage::Removal(segment);
                 if canary::active(Canary::RemoveUnderReaders) {
                     self.queue.push_front((Weak::new(), removal));
@@ -292,6 +295,14 @@ impl Keeper {
                     self.queue.push_back((pin.clone(), removal));
                 }
             }
+        }
+    }
+
+    /// Nothing that lives is left in the segment, and it may be gone before the walk through it ends.
+    fn stop_moving(&mut self, segment: Segment) {
+        let moving = self.moving.as_ref().map(Move::segment);
+        if segment.0 == Place::Log && moving == Some(segment.1) {
+            self.moving = None;
         }
     }
 

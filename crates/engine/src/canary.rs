@@ -44,6 +44,8 @@ pub enum Canary {
     ChangeUnderReaders,
     /// Takes the length of the index for durable.
     TrustIndexLength,
+    /// Goes on moving bodies out of a segment that is gone.
+    MoveFromRemoved,
     /// Writes into blocks of a volume that its snapshots and clones share.
     ChangeSharedVolumes,
     /// Commits a transaction without expecting what its verbs found.
@@ -75,6 +77,8 @@ impl Canary {
     pub const STORE: [Canary; 2] = [Canary::FreeUnderReaders, Canary::ChangeUnderReaders];
     /// One of the embedded engine that takes a failed sync, a kill and a loss of power.
     pub const INDEX: [Canary; 1] = [Canary::TrustIndexLength];
+    /// One of the embedded engine that takes rows to go while they are moved.
+    pub const MOVES: [Canary; 1] = [Canary::MoveFromRemoved];
     /// Those of volumes, snapshots and transactions.
     pub const BLOCKS: [Canary; 3] = [
         Canary::ChangeSharedVolumes,
@@ -88,6 +92,7 @@ impl Canary {
             .into_iter()
             .chain(Canary::STORE)
             .chain(Canary::INDEX)
+            .chain(Canary::MOVES)
             .chain(Canary::BLOCKS)
             .find(|canary| format!("{canary:?}") == name)
     }

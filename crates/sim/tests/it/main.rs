@@ -5,6 +5,7 @@
 mod freeing;
 mod machine;
 mod model;
+mod moves;
 mod readers;
 mod rotation;
 #[cfg(feature = "shuttle")]
