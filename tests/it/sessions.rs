@@ -3,6 +3,7 @@
 
 use crate::access::{audited, document, user, verified};
 use crate::identities::trestle;
+use crate::negative::s3_forms::{KIND, LATE, signed};
 use crate::{Fixture, json, put, send};
 use serde_json::{Value, json as value};
 use std::time::{Duration, Instant};
@@ -462,4 +463,86 @@ fn what_a_request_of_s3_says_of_itself_counts() {
             answer.text()
         );
     }
+}
+
+/// A form is signed, too, and its fields are what policies are asked about: not the headers beside it.
+#[test]
+fn what_a_form_says_of_itself_counts() {
+    let f = Fixture::new();
+    let root = &mut f.client();
+    put(root, "/rest/b/k", b"x");
+    let deny = |condition: &str| {
+        let head = r#"{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":"#;
+        format!("{head}{{{condition}}}}}")
+    };
+    let statements = [
+        r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#.to_owned(),
+        deny(r#""StringNotEquals":{"s3:authType":"POST"}"#),
+        deny(r#""StringNotEquals":{"s3:signatureversion":"AWS4-HMAC-SHA256"}"#),
+        deny(r#""NumericGreaterThan":{"s3:signatureAge":"60000"}"#),
+        deny(r#""StringEquals":{"s3:x-amz-acl":"public-read"}"#),
+        deny(r#""Null":{"s3:x-amz-website-redirect-location":"true"}"#),
+    ];
+    user(f.server(), ("root", "ann"), false, &statements.join(","));
+    let keys = value!({"access_key": "ANN", "secret_key": "of-ann"}).to_string();
+    document(root, "POST", "/-/accounts/root/users/ann/keys", &keys);
+    let send = |age: u64, headers: &[(&str, &str)], more: &[(&str, &str)]| {
+        let mut signer = Signer::new("ANN", "of-ann");
+        signer.time -= age;
+        let mut conditions = r#"{"bucket":"b"},{"key":"new"}"#.to_owned();
+        for (name, value) in more {
+            conditions.push_str(&format!(r#",{{"{name}":"{value}"}}"#));
+        }
+        let fields = [&[("key", "new")][..], more].concat();
+        let body = signed(&signer, (LATE, &conditions), &fields, "x");
+        let headers = [&[("content-type", KIND)][..], headers].concat();
+        let mut client = Client::anonymous(f.server().address);
+        let answer = client.send("POST", "/b", &headers, body.as_bytes());
+        answer.unwrap().status
+    };
+    let place = ("x-amz-website-redirect-location", "/there");
+    assert_eq!(send(0, &[], &[place]), 204);
+    assert_eq!(send(120, &[], &[place]), 403);
+    assert_eq!(send(0, &[], &[]), 403);
+    assert_eq!(send(0, &[place], &[]), 403);
+    assert_eq!(send(0, &[], &[place, ("acl", "public-read")]), 403);
+    assert_eq!(send(0, &[], &[place, ("acl", "private")]), 204);
+    let wire = Wire {
+        method: "PUT".into(),
+        target: "/b/new".into(),
+        headers: vec![(place.0.into(), place.1.into())],
+        body: b"x".to_vec(),
+    };
+    assert_eq!(sent(&f, Signer::new("ANN", "of-ann"), wire).status, 403);
+}
+
+#[test]
+fn signatures_that_swift_refuses_are_in_the_log() {
+    let f = Fixture::new();
+    put(&mut f.client(), "/rest/b/k", b"x");
+    let nobody = &mut Client::anonymous(f.server().address);
+    let url = "/v1/AUTH_root/b/k?temp_url_expires=32503680000&temp_url_sig=";
+    let wrong = send(nobody, "GET", &format!("{url}{}", "0".repeat(64)));
+    assert_eq!(wrong.status, 401);
+    let part = |name: &str, text: &str| {
+        format!("--X\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+    };
+    let body = format!(
+        "{}{}{}--X--\r\n",
+        part("expires", "32503680000"),
+        part("signature", &"0".repeat(64)),
+        part("redirect", "https://example.org/")
+    );
+    let headers = [("content-type", KIND)];
+    let wrong = nobody.send("POST", "/v1/AUTH_root/b/in/", &headers, body.as_bytes());
+    assert_eq!(wrong.unwrap().status, 401);
+    let entries = audited(&f, r#""refused":"form""#);
+    let has = |kind: &str, name: &str| {
+        let mut all = entries.iter();
+        all.any(|entry| entry["refused"] == kind && entry["name"] == name)
+    };
+    assert!(has("temporary URL", "AUTH_root/b/k"), "{entries:?}");
+    assert!(has("form", "AUTH_root/b/in/"), "{entries:?}");
+    let all = serde_json::to_string(&entries).unwrap();
+    assert!(!all.contains(&"0".repeat(64)));
 }

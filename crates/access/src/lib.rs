@@ -34,7 +34,7 @@ pub use facts::{
 };
 pub use generate::{new_access_key, new_password, new_secret_key};
 pub use password::{PasswordCache, hash_secret, verify_secret};
-pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind};
+pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, actions_named};
 pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,

@@ -65,6 +65,8 @@ pub enum Reason {
     },
     /// The public is kept out.
     PublicAccessBlock,
+    /// What another account says of its own, and is nobody else's to read.
+    Elsewhere,
     /// No policy of the session allows it.
     Session,
     /// Who asks is disabled.
@@ -108,6 +110,7 @@ impl fmt::Display for Reason {
                 None => write!(f, "the ordered list of the {} does not grant it", place(of)),
             },
             Reason::PublicAccessBlock => f.write_str("public access is blocked"),
+            Reason::Elsewhere => f.write_str("what the account says that it belongs to"),
             Reason::Session => f.write_str("no policy of the session allows it"),
             Reason::Disabled => f.write_str("who asks is disabled"),
             Reason::Unknown => f.write_str("who asks is not known"),
@@ -125,6 +128,29 @@ pub enum Verdict {
     Denied(Reason),
     /// It depends on the object or on the account's ACL, which were not read yet.
     NeedsMore,
+}
+
+impl Verdict {
+    /// The verdict without what the rules say of the account that a thing belongs to: for who may
+    /// know the rules of another account alone.
+    #[must_use]
+    pub fn without_its_owner_s(self) -> Verdict {
+        let veiled = |reason| match reason {
+            Reason::Statement {
+                policy: PolicyPlace::Bucket | PolicyPlace::Trust,
+                ..
+            }
+            | Reason::Grant { .. }
+            | Reason::Entry { .. }
+            | Reason::PublicAccessBlock => Reason::Elsewhere,
+            reason => reason,
+        };
+        match self {
+            Verdict::Allowed(reason) => Verdict::Allowed(veiled(reason)),
+            Verdict::Denied(reason) => Verdict::Denied(veiled(reason)),
+            Verdict::NeedsMore => Verdict::NeedsMore,
+        }
+    }
 }
 
 /// What those alone may do who administer all accounts.

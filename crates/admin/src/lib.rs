@@ -6,6 +6,7 @@
 mod answer;
 mod buckets;
 mod call;
+mod explain;
 mod identities;
 mod operations;
 mod others;

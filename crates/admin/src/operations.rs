@@ -3,7 +3,7 @@
 
 use crate::answer::{Answer, problem};
 use crate::call::Call;
-use crate::{buckets, identities, others, tokens, users};
+use crate::{buckets, explain, identities, others, tokens, users};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -221,7 +221,7 @@ fn tokens() -> Vec<Row> {
                     &[],
                 )
             }],
-            |call, _| Box::pin(tokens::explain(call)),
+            |call, _| Box::pin(explain::answer(call)),
         ),
     ]
 }

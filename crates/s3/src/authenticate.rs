@@ -43,6 +43,15 @@ pub struct PresentedKey {
     pub source: Option<IpAddr>,
 }
 
+/// Who signed a form.
+pub(crate) struct FormSigner {
+    pub(crate) principal: Arc<Principal>,
+    /// The policy document, when there is one.
+    pub(crate) policy: Option<Vec<u8>>,
+    /// How, as conditions of policies ask about it; none when it is not.
+    pub(crate) signed: Option<Signed>,
+}
+
 /// A key that is known: its secret, and whose it is.
 pub type KnownKey = (SecretKey, Arc<Principal>);
 
@@ -121,7 +130,7 @@ impl S3 {
         &self,
         fields: &Fields,
         source: Option<IpAddr>,
-    ) -> Result<(Arc<Principal>, Option<Vec<u8>>), S3Error> {
+    ) -> Result<FormSigner, S3Error> {
         let of_form = |error: SignatureError| match error {
             SignatureError::MalformedQuery(why) => S3Error::argument("POST", "", &why),
             // What is no signature is not the right one.
@@ -130,7 +139,11 @@ impl S3 {
         };
         let field = |name: &str| fields.get(name);
         match SignedForm::of(&field, &self.scope()).map_err(of_form)? {
-            None => Ok((Arc::new(Principal::anonymous()), None)),
+            None => Ok(FormSigner {
+                principal: Arc::new(Principal::anonymous()),
+                policy: None,
+                signed: None,
+            }),
             Some(signed) => {
                 if fields.get("awsaccesskeyid").is_some() {
                     self.check_v2()?;
@@ -141,7 +154,11 @@ impl S3 {
                     self.note(&error, signed.access_key(), source);
                     of_form(error)
                 })?;
-                Ok((principal, Some(policy)))
+                Ok(FormSigner {
+                    principal,
+                    policy: Some(policy),
+                    signed: Some(signed.signed()),
+                })
             }
         }
     }

@@ -109,7 +109,12 @@ pub(crate) fn context(
             set(key, value);
         }
     }
-    for (name, value) in &parts.headers {
+    context
+}
+
+/// What the headers of a request, or those that a form's fields stand for, say of what it does.
+pub(crate) fn circumstances(context: &mut Context, headers: &HeaderMap) {
+    for (name, value) in headers {
         let name = name.as_str();
         let about = name.starts_with("x-amz-grant-")
             || sse::is_public(name)
@@ -126,10 +131,9 @@ pub(crate) fn context(
                     | "x-amz-object-ownership"
             );
         if let (true, Ok(value)) = (about, value.to_str()) {
-            set(&format!("s3:{name}"), value);
+            context.set(&format!("s3:{name}"), vec![value.to_owned()]);
         }
     }
-    context
 }
 
 impl<'a> Call<'a> {

@@ -191,7 +191,11 @@ impl S3 {
         headers::check(&parts.headers)?;
         headers::quote_tags(&mut parts.headers, ["if-match", "if-none-match"]);
         let client = parts.extensions.get::<Client>().cloned();
-        let context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);
+        let mut context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);
+        // What a form asks for is in its fields, and headers beside them must not pass for it.
+        if !matches!(routed.operation, Operation::PostObject) {
+            call::circumstances(&mut context, &parts.headers);
+        }
         let declared = match routed.operation {
             // Its checksums are of the object that it makes.
             Operation::CompleteMultipartUpload => Declared {

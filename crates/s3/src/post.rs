@@ -99,13 +99,14 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     let body = call.take_body()?;
     let mut form = form::read(&kind, body).await?;
     let source = call.context.source;
-    let (principal, policy) = call.s3.authenticate_form(&form.fields, source).await?;
-    call.principal = principal;
+    let signer = call.s3.authenticate_form(&form.fields, source).await?;
+    call.principal = signer.principal;
+    call.context.signed = signer.signed;
     // The file's name may be a part of the key that the policy speaks of.
     let key = key(&form.fields, form.file.filename.as_deref())?;
     form.fields.set("key", key.as_str());
     let mut length = None;
-    if let Some(policy) = policy {
+    if let Some(policy) = signer.policy {
         let policy = FormPolicy::parse(&policy)?;
         // By its whole name: that of another account's bucket begins with the account.
         policy.check(&form.fields, call.bucket()?.as_str(), call.now())?;
@@ -113,6 +114,7 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     }
     call.target.key = Some(key);
     call.headers = headers_of(&form.fields)?;
+    call::circumstances(&mut call.context, &call.headers);
     call.declared = checksum::declared(&call.headers)?;
     let mut new = write::new(&call).await?;
     if let Some(text) = form.fields.get("tagging") {

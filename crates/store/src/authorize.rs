@@ -45,7 +45,8 @@ impl Store {
     }
 
     /// Why something is decided as it is, for who may have it explained: about users of the account
-    /// that the grant, for `ExplainDecisions`, is for.
+    /// that the grant, for `ExplainDecisions`, is for. What another account says of its own things
+    /// is told to those alone who administer all.
     ///
     /// # Errors
     /// `Forbidden`; `NotFound(Bucket)`; `Corrupt`.
@@ -63,7 +64,14 @@ impl Store {
         let moment = self.moment(&*read).await?;
         let facts = self.facts(moment, asked, bucket.as_ref()).await?;
         let facts = self.more(moment, asked, bucket.as_ref(), facts).await?;
-        Ok(trestle_access::verdict(asked, &facts))
+        let verdict = trestle_access::verdict(asked, &facts);
+        let owner = bucket.as_ref().map(|found| &found.bucket.owner.account);
+        let owner = owner.or_else(|| asked.resource.account());
+        let foreign = owner.is_some() && owner != grant.resource().account();
+        Ok(match foreign && !grant.principal().reseller_admin {
+            true => verdict.without_its_owner_s(),
+            false => verdict,
+        })
     }
 
     /// Confirms a grant on what a verb found in its snapshot, and says what the verb's commit has

@@ -33,6 +33,11 @@ pub(crate) async fn keys(call: &Call) -> Outcome<Vec<(String, Scope)>> {
     Ok(keys)
 }
 
+/// Has it written down that a signature was refused, with what it was for.
+pub(crate) fn note_refused(call: &Call, kind: &str, name: &str) {
+    call.swift.store.audit_refused(kind, name, call.remote);
+}
+
 fn invalid(call: &Call) -> Fault {
     let realm = crate::target::quote(&call.target.account);
     Fault::html(401, "401 Unauthorized: Temp URL invalid\n")
@@ -63,7 +68,11 @@ pub(crate) async fn temporary(call: &Call, parameters: &Parameters) -> Outcome<P
         now: call.now,
     };
     let scope = parameters.verify(&used, &keys(call).await?);
-    let scope = scope.ok_or_else(|| invalid(call))?;
+    let scope = scope.ok_or_else(|| {
+        let name = format!("{}/{container}/{object}", call.target.account);
+        note_refused(call, "temporary URL", &name);
+        invalid(call)
+    })?;
     Ok(Pass::new(scope, &call.target.account, container))
 }
 

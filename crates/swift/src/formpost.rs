@@ -175,18 +175,24 @@ fn path(call: &Call) -> String {
 }
 
 fn check(call: &Call, fields: &Fields, keys: &[String]) -> Outcome<()> {
-    let invalid = || unauthorized(call, "Invalid Signature");
+    let path = path(call);
+    let refused = |message: &str| {
+        let name = path.strip_prefix("/v1/").unwrap_or(&path);
+        doors::note_refused(call, "form", name);
+        unauthorized(call, message)
+    };
+    let invalid = || refused("Invalid Signature");
     if keys.is_empty() {
         return Err(invalid());
     }
     let expires = fields.number("expires")?;
     let now = i64::try_from(call.now.seconds()).unwrap_or(i64::MAX);
     if expires < now {
-        return Err(unauthorized(call, "Form Expired"));
+        return Err(refused("Form Expired"));
     }
     let signature = Signature::parse(fields.get("signature").unwrap_or_default());
     let signature = signature.ok_or_else(invalid)?;
-    let signed = fields.signed(&path(call));
+    let signed = fields.signed(&path);
     match keys.iter().any(|key| signature.verifies(key, &signed)) {
         true => Ok(()),
         false => Err(invalid()),

@@ -9,7 +9,7 @@ mod cdmi;
 mod rest;
 mod rows;
 mod s3;
-mod s3_forms;
+pub(crate) mod s3_forms;
 mod state;
 mod swift;
 

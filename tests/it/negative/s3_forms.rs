@@ -5,14 +5,30 @@ use super::{Ask, Case, ask};
 use trestle_tests::client::base64;
 use trestle_tests::sigv4::{Signer, stamp};
 
-const LATE: &str = "2999-01-01T00:00:00Z";
+pub(crate) const LATE: &str = "2999-01-01T00:00:00Z";
+/// The media type of what is sent.
+pub(crate) const KIND: &str = "multipart/form-data; boundary=X";
 
-/// A form of these conditions and fields, rightly signed.
+/// A form of these conditions and fields, rightly signed by root.
 fn form(expires: &str, conditions: &str, fields: &[(&str, &str)], file: &str) -> Ask {
     let signer = Signer::new(
         trestle_tests::server::ACCESS_KEY,
         trestle_tests::server::SECRET_KEY,
     );
+    let body = signed(&signer, (expires, conditions), fields, file);
+    ask("POST", "/bkt")
+        .by(Nobody)
+        .with("content-type", KIND)
+        .body(body)
+}
+
+/// The body of a form until a time, under conditions.
+pub(crate) fn signed(
+    signer: &Signer,
+    (expires, conditions): (&str, &str),
+    fields: &[(&str, &str)],
+    file: &str,
+) -> String {
     let time = stamp(signer.time);
     let credential = format!("{}/{}/us-east-1/s3/aws4_request", signer.key, &time[..8]);
     let policy = format!(
@@ -31,10 +47,17 @@ fn form(expires: &str, conditions: &str, fields: &[(&str, &str)], file: &str) ->
         all.push(("x-amz-signature", signature.as_str()));
     }
     all.extend_from_slice(fields);
-    sent(&all, file)
+    body(&all, file)
 }
 
 fn sent(fields: &[(&str, &str)], file: &str) -> Ask {
+    ask("POST", "/bkt")
+        .by(Nobody)
+        .with("content-type", KIND)
+        .body(body(fields, file))
+}
+
+fn body(fields: &[(&str, &str)], file: &str) -> String {
     let mut body = String::new();
     for (name, value) in fields {
         body.push_str(&format!(
@@ -45,10 +68,7 @@ fn sent(fields: &[(&str, &str)], file: &str) -> Ask {
         "--X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\
          {file}\r\n--X--\r\n"
     ));
-    ask("POST", "/bkt")
-        .by(Nobody)
-        .with("content-type", "multipart/form-data; boundary=X")
-        .body(body)
+    body
 }
 
 const BUCKET: &str = r#"{"bucket":"bkt"},["starts-with","$key","in/"]"#;

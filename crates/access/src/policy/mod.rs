@@ -12,6 +12,7 @@ mod names;
 mod pattern;
 
 pub use named::Naming;
+pub use names::actions_named;
 
 use crate::{Action, ActionSet, Asked, Facts};
 use condition::Condition;

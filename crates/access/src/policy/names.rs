@@ -183,6 +183,29 @@ pub(super) fn actions(text: &str) -> Option<ActionSet> {
     known.then_some(set)
 }
 
+/// The neutral actions that one name stands for, by itself, or as policies write it; none for a
+/// pattern and for what is not known. A name of what this server does not have stands for nothing.
+pub fn actions_named(text: &str) -> Option<Vec<Action>> {
+    let Some((service, name)) = text.split_once(':') else {
+        return Action::named(text).map(|action| vec![action]);
+    };
+    let table = match service.to_ascii_lowercase().as_str() {
+        "s3" => S3,
+        "iam" => IAM,
+        "sts" => STS,
+        "trestle" => {
+            let mut all = Action::ALL.iter().copied();
+            let found = all.find(|action| action.name().eq_ignore_ascii_case(name));
+            return found.map(|action| vec![action]);
+        }
+        _ => return None,
+    };
+    let found = table
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, actions)| actions.to_vec())
+}
+
 fn neutral(name: &str) -> Option<ActionSet> {
     let all = Action::ALL.iter().copied();
     let set: ActionSet = all.filter(|action| matches(name, action.name())).collect();
@@ -244,6 +267,40 @@ mod tests {
             "trestle:x",
         ] {
             assert_eq!(actions(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn one_name_stands_for_its_actions_and_a_pattern_for_none() {
+        let named = |text: &str| actions_named(text).unwrap();
+        assert_eq!(named("ReadObject"), [A::ReadObject]);
+        assert_eq!(named("trestle:readobject"), [A::ReadObject]);
+        assert_eq!(
+            named("S3:getObject"),
+            [A::ReadObject, A::ReadObjectMetadata]
+        );
+        assert_eq!(named("sts:AssumeRole"), [A::AssumeRole]);
+        assert_eq!(named("s3:RestoreObject"), []);
+        for unknown in [
+            "",
+            "readobject",
+            "s3:",
+            "s3:Get*",
+            "s3:*",
+            "*",
+            "ec2:GetObject",
+            "s3",
+        ] {
+            assert_eq!(actions_named(unknown), None, "{unknown}");
+        }
+    }
+
+    /// So that an explanation has one resource.
+    #[test]
+    fn what_one_name_stands_for_is_done_to_things_of_one_kind() {
+        for (name, actions) in [S3, IAM, STS].into_iter().flatten() {
+            let levels: Vec<_> = actions.iter().map(|action| action.level()).collect();
+            assert!(levels.windows(2).all(|two| two[0] == two[1]), "{name}");
         }
     }
 

@@ -5,7 +5,9 @@
 use super::key::Mac;
 use super::scope::Credential;
 use super::{Scope, SecretKey, SignatureError, SignatureResult, instant, v2};
+use crate::Signed;
 use base64::Engine as _;
+use trestle_core::Timestamp;
 
 /// A signed form; not verified yet.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct SignedForm {
     token: Option<String>,
     policy: String,
     signature: Signature,
+    /// When it says that it was signed, by version 4.
+    at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +63,7 @@ impl SignedForm {
                 token,
                 policy,
                 signature: Signature::V2(v2::signature(need("signature")?)?),
+                at: None,
             }));
         }
         if need("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
@@ -69,7 +74,7 @@ impl SignedForm {
         let refused = |why: String| SignatureError::MalformedQuery(why);
         let credential = Credential::parse(need("x-amz-credential")?, scope, &refused)?;
         let date = need("x-amz-date")?;
-        instant::basic(date).ok_or(SignatureError::MissingDate)?;
+        let at = instant::basic(date).ok_or(SignatureError::MissingDate)?;
         credential.check_day(date, &refused)?;
         let signature = Mac::from_hex(need("x-amz-signature")?)
             .ok_or_else(|| malformed("x-amz-signature is not 64 hexadecimal digits"))?;
@@ -78,7 +83,20 @@ impl SignedForm {
             token,
             policy,
             signature: Signature::V4(credential, signature),
+            at: Some(at),
         }))
+    }
+
+    /// How it is signed, as conditions of policies ask about it.
+    pub fn signed(&self) -> Signed {
+        Signed {
+            version: match self.signature {
+                Signature::V4(..) => "AWS4-HMAC-SHA256",
+                Signature::V2(_) => "AWS",
+            },
+            way: "POST",
+            at: self.at,
+        }
     }
 
     /// The access key whose secret is needed.

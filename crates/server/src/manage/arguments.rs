@@ -342,15 +342,28 @@ pub(crate) enum PolicyCommand {
     },
     /// Say whether a user may do something, and which policy and statement decides it. The exit
     /// code is 0 when it may, else 1.
-    Explain {
-        /// The user
-        user: String,
-        /// The action, such as ReadObject
-        action: String,
-        /// BUCKET, BUCKET/KEY, or an identity such as user/ann
-        resource: String,
-        /// The user's account [default: the caller's]
-        #[arg(long)]
-        account: Option<String>,
-    },
+    Explain(Question),
+}
+
+/// What is to be explained.
+#[derive(Args)]
+pub(crate) struct Question {
+    /// The user, role/NAME, or - for nobody in particular
+    pub(crate) user: String,
+    /// The action as policies name it, such as s3:GetObject, or a neutral one, such as ReadObject
+    pub(crate) action: String,
+    /// BUCKET, BUCKET/KEY, or an identity such as user/ann; or its ARN
+    pub(crate) resource: String,
+    /// The user's account [default: the caller's]
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// The address that the request comes from
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source_ip: Option<String>,
+    /// The request comes over TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// A condition key and its value, such as s3:prefix=photos/; may be repeated
+    #[arg(long = "context", value_name = "KEY=VALUE")]
+    pub(crate) context: Vec<String>,
 }

@@ -8,10 +8,11 @@ pub(crate) use arguments::ManageCommand;
 
 use crate::client::ConnectionArgs;
 use arguments::{
-    AccountCommand, GroupCommand, KeyCommand, Named, PolicyCommand, RoleCommand, Target,
+    AccountCommand, GroupCommand, KeyCommand, Named, PolicyCommand, Question, RoleCommand, Target,
     UserCommand, UserFlags,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use trestle_client::Client;
@@ -383,24 +384,34 @@ impl Manager {
             }
             PolicyCommand::Attach { named, target } => self.attach(&named, &target, true).await,
             PolicyCommand::Detach { named, target } => self.attach(&named, &target, false).await,
-            PolicyCommand::Explain {
-                user,
-                action,
-                resource,
-                account,
-            } => {
-                let body = json!({
-                    "user": user,
-                    "action": action,
-                    "resource": resource,
-                    "account": account,
-                });
-                let document = self.send("POST", "/-/explain", Some(body)).await?;
-                self.print(&document);
-                let allowed = document.get("allowed").and_then(Value::as_bool);
-                Ok(ExitCode::from(u8::from(allowed != Some(true))))
-            }
+            PolicyCommand::Explain(question) => self.explain(question).await,
         }
+    }
+
+    async fn explain(&self, question: Question) -> Result<ExitCode, String> {
+        let mut context: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for one in &question.context {
+            let (key, value) = one
+                .split_once('=')
+                .ok_or_else(|| format!("--context {one}: give KEY=VALUE"))?;
+            context.entry(key).or_default().push(value);
+        }
+        let body = json!({
+            "user": Some(&question.user).filter(|user| user.as_str() != "-"),
+            "account": question.account,
+            "action": question.action,
+            "resource": question.resource,
+            "source_ip": question.source_ip,
+            "secure": question.tls,
+            "context": context,
+        });
+        let document = self.send("POST", "/-/explain", Some(body)).await?;
+        match self.args.json {
+            true => println!("{document}"),
+            false => print!("{}", render::explanation(&document)),
+        }
+        let allowed = document.get("allowed").and_then(Value::as_bool);
+        Ok(ExitCode::from(u8::from(allowed != Some(true))))
     }
 
     async fn attach(&self, policy: &Named, to: &Target, on: bool) -> Result<ExitCode, String> {

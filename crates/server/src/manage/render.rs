@@ -35,6 +35,23 @@ pub(super) fn text(document: &Value) -> String {
     text
 }
 
+/// The text of an explanation: what was decided and why; and each decision, when there are several.
+pub(super) fn explanation(document: &Value) -> String {
+    let decision = |value: &Value| {
+        let allowed = value.get("allowed").and_then(Value::as_bool) == Some(true);
+        let word = if allowed { "allowed" } else { "denied" };
+        let reason = value.get("reason").map(plain).unwrap_or_default();
+        format!("{word}: {reason}\n")
+    };
+    let mut text = decision(document);
+    let each = document.get("decisions").and_then(Value::as_array);
+    for one in each.filter(|each| each.len() > 1).into_iter().flatten() {
+        let action = one.get("action").map(plain).unwrap_or_default();
+        let _written = write!(text, "  {action} {}", decision(one));
+    }
+    text
+}
+
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -83,6 +100,21 @@ fn line(text: &mut String, item: &Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_explanation_says_each_decision_of_several() {
+        let of = |allowed, reason: &str, action: &str| json!({"allowed": allowed, "reason": reason, "action": action});
+        let mut one = of(true, "the root user", "ReadObject");
+        one["decisions"] = json!([of(true, "the root user", "ReadObject")]);
+        assert_eq!(explanation(&one), "allowed: the root user\n");
+        let mut two = of(false, "nothing allows it", "s3:GetObject");
+        let first = of(true, "x", "ReadObject");
+        let second = of(false, "nothing allows it", "ReadObjectMetadata");
+        two["decisions"] = json!([first, second]);
+        let text = "denied: nothing allows it\n  ReadObject allowed: x\n  ReadObjectMetadata \
+                    denied: nothing allows it\n";
+        assert_eq!(explanation(&two), text);
+    }
 
     #[test]
     fn lists_are_lines_and_things_are_fields() {
