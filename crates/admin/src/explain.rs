@@ -151,6 +151,10 @@ fn named(action: Action, account: &AccountId, text: &str) -> Result<Resource, Pr
     {
         Some(Some((of, rest))) => (AccountId::parse(of).map_err(problem)?, rest),
         Some(None) => return Err(bad("the ARN is not arn:aws:iam::ACCOUNT:…")),
+        // An account's name may hold colons, so this would name a bucket of account "arn:aws:…".
+        None if text.starts_with("arn:") => {
+            return Err(bad("the ARN is neither arn:aws:s3:::… nor arn:aws:iam::…"));
+        }
         None => (account.clone(), text),
     };
     Ok(match (action.level(), text.split_once('/')) {
