@@ -8,7 +8,7 @@ use super::state::{Model, Stored};
 use bytes::Bytes;
 use futures::StreamExt;
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
+use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, Seen, decide};
 use trestle_core::{
     AccountId, BucketName, Error, ErrorKind, Id, Key, Precondition, Result, Tag, TagMatch,
     Timestamp, VersionId,
@@ -70,9 +70,18 @@ pub(super) fn grant(action: Action, resource: Resource) -> Result<Grant> {
         resource,
         context: Arc::default(),
     };
-    // Of no facts: each verb decides it again on what it finds.
-    let undecided = || Error::new(ErrorKind::Internal, "root needs no object to be decided on");
-    decide(asked, &Facts::default())?.ok_or_else(undecided)
+    // Of no facts, and of no object: each verb decides it again on what it finds.
+    let facts = Facts {
+        object: Seen::Absent,
+        ..Facts::default()
+    };
+    let undecided = || {
+        Error::new(
+            ErrorKind::Internal,
+            "root needs nothing more to be decided on",
+        )
+    };
+    decide(asked, &facts)?.ok_or_else(undecided)
 }
 
 /// Asks the store.
