@@ -5,7 +5,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, decide};
+use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, Seen, decide};
 use trestle_core::*;
 use trestle_engine::data::READ_BYTES_MAX;
 use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Scan, ScanItem, Token, Written};
@@ -40,7 +40,12 @@ pub(crate) fn grant(action: Action, resource: Resource) -> Grant {
         resource,
         context: Arc::default(),
     };
-    decide(asked, &Facts::default()).unwrap().unwrap()
+    // Of no facts, and of no object: each verb decides it again on what it finds.
+    let facts = Facts {
+        object: Seen::Absent,
+        ..Facts::default()
+    };
+    decide(asked, &facts).unwrap().unwrap()
 }
 
 pub(crate) fn on_bucket(action: Action, bucket: &str) -> Grant {
