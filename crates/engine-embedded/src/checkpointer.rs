@@ -1,16 +1,28 @@
-//! Writes frozen tables into the index, one after the other.
+//! Writes frozen tables into the index, one after the other, and the index anew when it is asked to.
 
-use crate::committer::{Checkpoint, CheckpointOrder, Poison};
+use crate::committer::{CheckpointOrder, Poison};
 use crate::headroom::Headroom;
-use crate::index::Index;
+use crate::index::{Base, Index};
 use crate::layout::Layout;
 use crate::phase::{self, Phase};
+use crate::renewal::Renewal;
 use crate::space::Event;
 use crate::view::CurrentView;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use trestle_core::{ErrorKind, Result};
 use trestle_host::Host;
+
+/// A larger index is not written anew, in bytes.
+const RENEWED_BYTES_MAX: u64 = 8 << 30;
+
+/// What it is told.
+pub(crate) enum Order {
+    /// Write this table, then answer.
+    Checkpoint(CheckpointOrder, oneshot::Sender<Result<()>>),
+    /// Write some more of the index anew, if that is worth its while, and say whether there is more.
+    Renew(oneshot::Sender<Result<bool>>),
+}
 
 /// What it takes to open the index once more.
 pub(crate) struct Reopen {
@@ -29,20 +41,120 @@ pub(crate) struct Checkpointer {
     pub(crate) view: Arc<CurrentView>,
     /// To the keeper.
     pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// The index that is being written in the place of this one.
+    pub(crate) renewal: Option<Renewal>,
+    /// Bytes that the index held when it was last written anew.
+    pub(crate) renewed: u64,
+    /// Air in the index that is left alone, beside a half of what its rows take.
+    pub(crate) air_bytes: u64,
 }
 
 impl Checkpointer {
-    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Checkpoint>) {
-        while let Some((order, done)) = orders.recv().await {
-            let outcome = self.checkpoint(&order);
-            if let Err(error) = &outcome
-                && error.kind() != ErrorKind::NoSpace
-            {
-                // At once: the committer may be in the middle of a group.
-                self.poison.set();
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Checkpoint(order, done) => {
+                    let outcome = self.checkpoint(&order);
+                    if let Err(error) = &outcome
+                        && error.kind() != ErrorKind::NoSpace
+                    {
+                        // At once: the committer may be in the middle of a group.
+                        self.poison.set();
+                    }
+                    let written = outcome.is_ok();
+                    // The committer only goes away when the process does.
+                    let _gone = done.send(outcome);
+                    self.follow(&order, written);
+                }
+                Order::Renew(reply) => {
+                    let outcome = self.renew();
+                    // The keeper only goes away when the process does.
+                    let _gone = reply.send(outcome);
+                }
             }
-            // The committer only goes away when the process does.
-            let _gone = done.send(outcome);
+        }
+        self.give_up(self.renewal.is_some());
+    }
+
+    /// The index that is being written gets what this one got, unless there is too much of it.
+    fn follow(&mut self, order: &CheckpointOrder, written: bool) {
+        let Some(renewal) = &mut self.renewal else {
+            return;
+        };
+        let followed = match written {
+            true => renewal.follow(order),
+            false => Ok(false),
+        };
+        if let Err(error) = &followed {
+            tracing::warn!(%error, "the index is not written anew now");
+        }
+        if !matches!(followed, Ok(true)) {
+            self.give_up(true);
+        }
+    }
+
+    /// Writes some more of the index anew, and puts the new one in the place of this one in the end.
+    fn renew(&mut self) -> Result<bool> {
+        if self.failed || self.poison.check().is_err() || self.headroom.is_short(0)? {
+            self.give_up(self.renewal.is_some());
+            return Ok(false);
+        }
+        let _inside = phase::inside(Phase::Renewal);
+        let base = self.view.read().base.clone();
+        let mut renewal = match self.renewal.take() {
+            Some(renewal) => renewal,
+            None => match self.begin(&base)? {
+                Some(renewal) => renewal,
+                None => return Ok(false),
+            },
+        };
+        let outcome = match renewal.step(&base) {
+            Ok(true) => {
+                self.renewal = Some(renewal);
+                return Ok(true);
+            }
+            Ok(false) => renewal.finish(&base),
+            Err(error) => Err(error),
+        };
+        // What is left undone harms nothing: the index in use is whole, and the other's file goes.
+        outcome.inspect_err(|_| self.give_up(true))?;
+        self.install().inspect_err(|_| self.poison.set())?;
+        Ok(false)
+    }
+
+    /// Begins to write the index anew; none when it has little air, or the disk has no room.
+    fn begin(&mut self, base: &Base) -> Result<Option<Renewal>> {
+        let allocated = self.index.allocated()?;
+        let least = base.bytes.unwrap_or(0).max(self.renewed);
+        if allocated <= least + least / 2 + self.air_bytes || allocated > RENEWED_BYTES_MAX {
+            return Ok(None);
+        }
+        // Nobody is kept from writing by it: it ends when the disk is nearly full, and not so soon.
+        match self.headroom.promise_write(allocated.saturating_mul(2)) {
+            Err(error) if error.kind() == ErrorKind::NoSpace => Ok(None),
+            room => room.and_then(|_| Renewal::begin(&self.reopen).map(Some)),
+        }
+    }
+
+    /// Puts the index that was written anew in the place of this one. After an error nobody knows which
+    /// of the two a start would find, and neither may fall behind the log.
+    fn install(&mut self) -> Result<()> {
+        self.reopen.layout.install_new_index(&self.reopen.host)?;
+        self.open_again()?;
+        self.renewed = self.index.allocated()?;
+        Ok(())
+    }
+
+    /// Drops the index that was being written.
+    fn give_up(&mut self, begun: bool) {
+        self.renewal = None;
+        let removed = match begun {
+            true => self.reopen.layout.remove_new_index(&self.reopen.host),
+            false => Ok(()),
+        };
+        if let Err(error) = removed {
+            // The next one, or the next start, does.
+            tracing::warn!(%error, "an index that was not finished could not be removed");
         }
     }
 

@@ -5,6 +5,7 @@
 //! before. A refusal is answered only after the group is durable, so whatever caused it is, too.
 
 use crate::blocks::{Place, Run};
+use crate::checkpointer::Order;
 use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
 use crate::headroom::{Headroom, no_space};
 use crate::index::RedoPoint;
@@ -65,9 +66,6 @@ pub(crate) struct CheckpointOrder {
     pub(crate) redo: RedoPoint,
 }
 
-/// An order with its answer's address.
-pub(crate) type Checkpoint = (CheckpointOrder, oneshot::Sender<Result<()>>);
-
 /// Set when a flush failed: writes are refused until the store is opened again.
 #[derive(Debug, Default)]
 pub(crate) struct Poison(AtomicBool);
@@ -102,7 +100,7 @@ pub(crate) struct Committer {
     pub(crate) streams: Arc<Streams>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) headroom: Arc<Headroom>,
-    pub(crate) checkpoints: mpsc::UnboundedSender<Checkpoint>,
+    pub(crate) checkpoints: mpsc::UnboundedSender<Order>,
     pub(crate) running: Option<oneshot::Receiver<Result<()>>>,
     pub(crate) memtable_bytes: usize,
     /// A checkpoint starts after so many bytes of log.
@@ -428,7 +426,7 @@ impl Committer {
         self.waiting = Some(order.clone());
         self.running = Some(outcome);
         // Without a checkpointer the receiver is closed, which the next round reports.
-        let _gone = self.checkpoints.send((order, done));
+        let _gone = self.checkpoints.send(Order::Checkpoint(order, done));
         Ok(())
     }
 

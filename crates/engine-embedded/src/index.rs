@@ -12,8 +12,8 @@ use crate::row::StoredRow;
 use crate::snapshot::EncodedRow;
 use parking_lot::RwLock;
 use redb::{
-    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition, TableError,
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    StorageBackend, StorageError, TableDefinition, TableError,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +25,8 @@ use trestle_host::File;
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
 const STATE: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("state");
 const REDO: &str = "redo";
+/// Bytes of all keys and rows.
+const BYTES: &str = "bytes";
 
 /// What the rows keep of each segment: place and id, to bytes.
 const SPACE: TableDefinition<'static, (u8, u64), u64> = TableDefinition::new("space");
@@ -41,6 +43,8 @@ pub(crate) struct Base {
     /// What it holds; that of a new store before the first checkpoint.
     pub(crate) redo: RedoPoint,
     pub(crate) space: Space,
+    /// Bytes of all keys and rows; none in an index that was made before they were counted.
+    pub(crate) bytes: Option<u64>,
 }
 
 /// Where replay starts: everything before it is in the index. Ordered as the log is.
@@ -87,8 +91,8 @@ impl RedoPoint {
     }
 }
 
-/// A host file as redb's medium. Growth is allocated at once, so that a full disk shows before
-/// anything is written.
+/// A host file as redb's medium. It doubles when it grows, so space is allocated only as it is
+/// written: a checkpoint was promised what it may write, not what it may grow by.
 struct Medium(Arc<dyn File>);
 
 impl std::fmt::Debug for Medium {
@@ -107,12 +111,7 @@ impl StorageBackend for Medium {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let now = self.0.len()?;
-        if length > now {
-            self.0.allocate(now, length - now)
-        } else {
-            self.0.set_len(length)
-        }
+        self.0.set_len(length)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -233,6 +232,20 @@ impl Kept {
     }
 }
 
+/// What a transaction changes beside rows: bytes that these keep of segments, and their own.
+#[derive(Default)]
+struct Sums {
+    kept: Vec<Kept>,
+    bytes: i64,
+}
+
+impl Sums {
+    fn add(&mut self, key: &[u8], row: &[u8], sign: i64) {
+        self.kept.extend(Kept::of(key, row, sign));
+        self.bytes += i64::try_from(key.len() + row.len()).unwrap_or(i64::MAX) * sign;
+    }
+}
+
 fn account(
     space: &mut redb::Table<'_, (u8, u64), u64>,
     kept: Vec<Kept>,
@@ -252,9 +265,30 @@ fn account(
     Ok(())
 }
 
+/// Counts the bytes of rows on; an index that never counted them does not begin in the middle.
+fn count(
+    state: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    was_empty: bool,
+    change: i64,
+) -> std::result::Result<(), StorageError> {
+    let former = match was_empty {
+        true => Some(0),
+        false => {
+            let found = state.get(BYTES)?;
+            found.and_then(|bytes| bytes.value().try_into().ok().map(u64::from_be_bytes))
+        }
+    };
+    if let Some(former) = former {
+        let bytes = former.saturating_add_signed(change);
+        state.insert(BYTES, bytes.to_be_bytes().as_slice())?;
+    }
+    Ok(())
+}
+
 /// The open index.
 pub(crate) struct Index {
     database: Database,
+    file: Arc<dyn File>,
 }
 
 fn failed(what: &str, error: impl Into<redb::Error>) -> Error {
@@ -283,7 +317,7 @@ impl Index {
             let synced = file.sync_data();
             synced.map_err(|error| sync_failed("the index", error))?;
         }
-        Index::over(Medium(file), cache_bytes)
+        Index::over(Medium(file.clone()), file, cache_bytes)
     }
 
     /// Opens the index without ever changing its file.
@@ -294,22 +328,23 @@ impl Index {
         };
         Index::over(
             Unchanged {
-                file,
+                file: file.clone(),
                 image: RwLock::new(image),
             },
+            file,
             cache_bytes,
         )
     }
 
-    fn over(medium: impl StorageBackend, cache_bytes: usize) -> Result<Self> {
+    fn over(medium: impl StorageBackend, file: Arc<dyn File>, cache_bytes: usize) -> Result<Self> {
         let database = redb::Builder::new()
             .set_cache_size(cache_bytes)
             .create_with_backend(medium)
             .map_err(|error| failed("open", error))?;
-        let index = Index { database };
+        let index = Index { database, file };
         // Tables that are there need no space, which a full disk would not have.
         if !index.has_tables()? {
-            index.transact(|_| Ok(Vec::new()), None)?;
+            index.transact(|_| Ok(Sums::default()), None)?;
         }
         Ok(index)
     }
@@ -327,6 +362,11 @@ impl Index {
             && there(read.open_table(STATE).err())?)
     }
 
+    /// Bytes of the device that it holds.
+    pub(crate) fn allocated(&self) -> Result<u64> {
+        Ok(self.file.allocated()?)
+    }
+
     /// The state as of the last checkpoint.
     pub(crate) fn base(&self) -> Result<Base> {
         let read = self
@@ -340,6 +380,9 @@ impl Index {
             Some(value) => RedoPoint::decode(value.value())
                 .ok_or_else(|| Error::corrupt("the index's redo point cannot be decoded"))?,
         };
+        let bytes = state.get(BYTES).map_err(read_failed)?;
+        let bytes = bytes.and_then(|bytes| bytes.value().try_into().ok());
+        let bytes = bytes.map(u64::from_be_bytes);
         let mut space = Space::new();
         let table = read.open_table(SPACE).map_err(open)?;
         for entry in table.iter().map_err(read_failed)? {
@@ -353,30 +396,35 @@ impl Index {
             rows: read.open_table(ROWS).map_err(open)?,
             redo,
             space,
+            bytes,
         })
     }
 
     /// Moves the redo point alone, durably.
     pub(crate) fn set_redo_point(&self, redo: RedoPoint) -> Result<()> {
-        self.transact(|_| Ok(Vec::new()), Some(redo))
+        self.transact(|_| Ok(Sums::default()), Some(redo))
     }
 
     /// Writes the newest rows of `memtable` and moves the redo point, in one durable transaction.
     pub(crate) fn checkpoint(&self, memtable: &Memtable, redo: RedoPoint) -> Result<()> {
         self.transact(
             |rows| {
-                let mut kept = Vec::new();
+                let mut sums = Sums::default();
                 memtable.newest::<StorageError>(|key, state| {
                     let encoded = state.as_ref().map(|row| row.encode(key));
                     let former = match &encoded {
                         Some(row) => rows.insert(key.as_ref(), row.as_slice())?,
                         None => rows.remove(key.as_ref())?,
                     };
-                    kept.extend(encoded.and_then(|row| Kept::of(key, &row, 1)));
-                    kept.extend(former.and_then(|row| Kept::of(key, row.value(), -1)));
+                    if let Some(row) = &encoded {
+                        sums.add(key, row, 1);
+                    }
+                    if let Some(former) = former {
+                        sums.add(key, former.value(), -1);
+                    }
                     Ok(())
                 })?;
-                Ok(kept)
+                Ok(sums)
             },
             Some(redo),
         )
@@ -391,16 +439,19 @@ impl Index {
         Ok(())
     }
 
-    /// Adds rows, encoded, to an index that is being rebuilt.
+    /// Adds rows, encoded, to an index that is being made.
     pub(crate) fn load(&self, loaded: &[EncodedRow]) -> Result<()> {
         self.transact(
             |rows| {
-                let mut kept = Vec::new();
+                let mut sums = Sums::default();
                 for (key, row) in loaded {
-                    rows.insert(key.as_ref(), row.as_ref())?;
-                    kept.extend(Kept::of(key, row, 1));
+                    let former = rows.insert(key.as_ref(), row.as_ref())?;
+                    sums.add(key, row, 1);
+                    if let Some(former) = former {
+                        sums.add(key, former.value(), -1);
+                    }
                 }
-                Ok(kept)
+                Ok(sums)
             },
             None,
         )
@@ -410,7 +461,7 @@ impl Index {
         &self,
         change: impl FnOnce(
             &mut redb::Table<'_, &'static [u8], &'static [u8]>,
-        ) -> std::result::Result<Vec<Kept>, StorageError>,
+        ) -> std::result::Result<Sums, StorageError>,
         redo: Option<RedoPoint>,
     ) -> Result<()> {
         let mut write = self
@@ -422,11 +473,12 @@ impl Index {
             let mut rows = write
                 .open_table(ROWS)
                 .map_err(|error| failed("write", error))?;
-            let kept = change(&mut rows).map_err(|error| failed("write", error))?;
+            let was_empty = rows.is_empty().map_err(|error| failed("write", error))?;
+            let sums = change(&mut rows).map_err(|error| failed("write", error))?;
             let mut space = write
                 .open_table(SPACE)
                 .map_err(|error| failed("write", error))?;
-            account(&mut space, kept).map_err(|error| failed("write", error))?;
+            account(&mut space, sums.kept).map_err(|error| failed("write", error))?;
             let mut state = write
                 .open_table(STATE)
                 .map_err(|error| failed("write", error))?;
@@ -435,6 +487,7 @@ impl Index {
                     .insert(REDO, redo.encode().as_slice())
                     .map_err(|error| failed("write", error))?;
             }
+            count(&mut state, was_empty, sums.bytes).map_err(|error| failed("write", error))?;
         }
         write.commit().map_err(|error| failed("commit", error))
     }

@@ -236,7 +236,14 @@ impl Layout {
         let index = self.root.join("index.redb");
         host.disk
             .rename(&self.root.join("index.redb.new"), &index)?;
-        Ok(host.disk.sync_dir(&self.root)?)
+        host.disk
+            .sync_dir(&self.root)
+            .map_err(|error| sync_failed("the data folder", error))
+    }
+
+    /// Removes an index that was not finished, if there is one.
+    pub(crate) fn remove_new_index(&self, host: &Host) -> Result<()> {
+        remove_if_there(&*host.disk, &self.root.join("index.redb.new"))
     }
 
     /// The index file, if there is one.

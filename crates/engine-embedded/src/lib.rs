@@ -21,6 +21,7 @@ mod open;
 mod phase;
 mod reclaim;
 mod recovery;
+mod renewal;
 mod row;
 mod snapshot;
 mod space;

@@ -89,6 +89,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         refuse_without_log(host, &layout, &settings)?;
     }
     layout.remove_spares(host)?;
+    layout.remove_new_index(host)?;
     let spares = Arc::new(Spares::new(
         settings.spare_segments,
         settings.log_segment_bytes,
@@ -119,7 +120,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         streams: streams.clone(),
         events: embedded.events.clone(),
         headroom: headroom.clone(),
-        checkpoints,
+        checkpoints: checkpoints.clone(),
         running: None,
         memtable_bytes: settings.memtable_bytes,
         checkpoint_log_bytes: settings.log_segment_bytes,
@@ -140,6 +141,9 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         poison: streams.poison.clone(),
         view: embedded.view.clone(),
         events: embedded.events.clone(),
+        renewal: None,
+        renewed: 0,
+        air_bytes: settings.slack_bytes / 2,
     };
     let snapshot = open_snapshot(host, &layout, store, settings.slice_bytes)?;
     headroom.set_snapshot(snapshot.bytes());
@@ -150,6 +154,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         streams: streams.clone(),
         files: embedded.files.clone(),
         committer: inbox.downgrade(),
+        checkpointer: checkpoints.downgrade(),
         snapshot,
         headroom: headroom.clone(),
         slack: Slack {

@@ -29,11 +29,13 @@ pub enum Phase {
     Recovery,
     /// The index is made anew.
     Rebuild,
+    /// The index is written anew while it is in use.
+    Renewal,
 }
 
 impl Phase {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// All of them, in order.
     pub const ALL: [Phase; Phase::COUNT] = [
         Phase::Group,
@@ -47,6 +49,7 @@ impl Phase {
         Phase::Sweep,
         Phase::Recovery,
         Phase::Rebuild,
+        Phase::Renewal,
     ];
 }
 

@@ -6,8 +6,10 @@
 //! start finds what was left undone by comparing what rows keep with what files hold.
 
 use crate::blocks::{Place, Segment};
+use crate::checkpointer::Order;
 use crate::committer::Message;
 use crate::files::Files;
+use crate::format::GROUPS_START;
 use crate::headroom::Headroom;
 use crate::index::{Base, Space};
 use crate::layout::Layout;
@@ -52,6 +54,9 @@ pub(crate) enum Garbage {
     Removal(Segment),
 }
 
+/// Part of the waste that is left alone otherwise, while nothing is written.
+const QUIET_PART: u64 = 4;
+
 /// How much waste is left alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slack {
@@ -75,6 +80,7 @@ pub(crate) struct Keeper {
     pub(crate) streams: Arc<Streams>,
     pub(crate) files: Arc<Files>,
     pub(crate) committer: mpsc::WeakSender<Message>,
+    pub(crate) checkpointer: mpsc::WeakUnboundedSender<Order>,
     pub(crate) snapshot: Snapshot,
     pub(crate) headroom: Arc<Headroom>,
     pub(crate) slack: Slack,
@@ -185,14 +191,30 @@ impl Keeper {
                 && !leaving.contains(&(Place::Data, segment))
         };
         let found = &mut self.swept;
-        let _inside = phase::inside(Phase::Sweep);
+        let inside = phase::inside(Phase::Sweep);
         let more = self
             .sweep
             .step(&self.host, &self.layout, &base, settled, found)?;
         if !self.swept.is_empty() {
             self.ask_for_checkpoint();
         }
-        Ok(more)
+        drop(inside);
+        Ok(more || self.renew_index().await?)
+    }
+
+    /// Has some more of the index written anew, if it is worth that, while nothing is written.
+    async fn renew_index(&self) -> Result<bool> {
+        if !self.is_quiet() {
+            return Ok(false);
+        }
+        let (reply, answer) = oneshot::channel();
+        let asked = self.checkpointer.upgrade();
+        let asked = asked.map(|orders| orders.send(Order::Renew(reply)));
+        match asked {
+            // The store is being closed.
+            None | Some(Err(_)) => Ok(false),
+            Some(Ok(())) => answer.await.unwrap_or(Ok(false)),
+        }
     }
 
     /// Gives the oldest garbage back, when nobody can see it any more.
@@ -240,8 +262,12 @@ impl Keeper {
     /// Whether spare segments are worth their space: while something is written, on a disk that has
     /// room.
     fn keeps_spares(&self) -> bool {
-        let idle = self.idle && self.view.read().sequence == self.tidied;
-        !idle && !self.headroom.is_short(0).unwrap_or(true)
+        !self.is_quiet() && !self.headroom.is_short(0).unwrap_or(true)
+    }
+
+    /// Whether nobody but the keeper has written anything for a while.
+    fn is_quiet(&self) -> bool {
+        self.idle && self.view.read().sequence == self.tidied
     }
 
     /// Punches holes; twice does no harm.
@@ -378,6 +404,7 @@ impl Keeper {
         if self.moving.is_none() {
             self.moving = self.choose(base);
         }
+        let quiet = self.is_quiet();
         let Some(moving) = &mut self.moving else {
             return Ok(false);
         };
@@ -385,7 +412,13 @@ impl Keeper {
             return Ok(false);
         };
         match moving.step(&self.files, &self.view, &committer).await {
-            Ok(Some(())) => Ok(true),
+            Ok(Some(())) => {
+                if quiet {
+                    // What was moved has a sequence, too.
+                    self.tidied = self.view.read().sequence;
+                }
+                Ok(true)
+            }
             Ok(None) => {
                 self.moved.insert(moving.segment());
                 self.moving = None;
@@ -408,10 +441,12 @@ impl Keeper {
         }
     }
 
-    /// Waste that is left alone beside `live` bytes: none on a full disk.
+    /// Waste that is left alone beside `live` bytes: less while moving delays nobody, and none on a
+    /// full disk.
     fn slack(&self, live: u64) -> u64 {
         match self.headroom.is_short(0) {
             Ok(true) => 0,
+            _ if self.is_quiet() => self.slack.of(live) / QUIET_PART,
             // A file system that does not say is not taken for a full one.
             Ok(false) | Err(_) => self.slack.of(live),
         }
@@ -433,11 +468,13 @@ impl Keeper {
             if !base.space.contains_key(&(Place::Log, *id)) || self.moved.contains(id) {
                 continue;
             }
-            let here = self.waste(base, *id, *length);
+            // Each segment has a header: what is moved gets another one.
+            let length = length.saturating_sub(GROUPS_START);
+            let here = self.waste(base, *id, length);
             waste += here;
             kept += length - here;
             // In thousandths, so that segments of any length compare.
-            let share = here.saturating_mul(1000) / (*length).max(1);
+            let share = here.saturating_mul(1000) / length.max(1);
             if most.is_none_or(|(_, found)| share > found) {
                 most = Some((*id, share));
             }

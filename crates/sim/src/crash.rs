@@ -288,7 +288,10 @@ impl Lane {
         while self.batch(&engine)? {
             reader = self.read_on(&engine, reader)?;
             slow = self.stream_on(&engine, slow)?;
-            if self.chance(4) {
+            // After a commit, or when there was none for a while.
+            let tidies = [0, 0, 0, 0, 0, 1, 1, 4];
+            let tidies = tidies.get(self.random.next_u64() as usize % tidies.len());
+            for _ in 0..tidies.copied().unwrap_or(0) {
                 // What fails here fails because the machine has stopped, which the next batch sees.
                 let _ended = self
                     .spawn

@@ -6,6 +6,7 @@ mod freeing;
 mod machine;
 mod model;
 mod moves;
+mod quiet;
 mod readers;
 mod rotation;
 #[cfg(feature = "shuttle")]
