@@ -505,3 +505,38 @@ fn pieces_of_an_upload_are_kept_as_their_object_is() {
     assert_eq!(piece(client, "/cdmi/open/o", "upload-id=a", ""), 201);
     assert_eq!(piece(client, "/cdmi/open/o", "upload-id=last", one), 202);
 }
+
+/// Qualities and ranges of types in Accept choose between a value as it is and its document.
+#[test]
+fn accept_chooses_between_a_value_and_its_document() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/o", json!({"value": "x"}));
+    for (accept, of_object, of_container) in [
+        (
+            "text/plain;q=0.9, application/cdmi-object;q=0.1",
+            "text/plain",
+            406,
+        ),
+        ("text/plain, application/cdmi-object", OBJECT, 406),
+        ("application/cdmi-object;q=0.2, */*;q=0.1", OBJECT, 200),
+        ("image/png, application/cdmi-object;q=0.2", OBJECT, 406),
+        ("application/*", OBJECT, 200),
+        ("text/*, application/*;q=0.1", "text/plain", 200),
+        ("application/cdmi-object;q=0, text/plain", "text/plain", 200),
+        (
+            "application/cdmi-object, application/cdmi-container;q=0.3",
+            OBJECT,
+            200,
+        ),
+    ] {
+        let headers = [("accept", accept)];
+        let object = client.send("GET", "/cdmi/c/o", &headers, b"").unwrap();
+        status(&object, 200);
+        let kind = object.header("content-type");
+        assert_eq!(kind.as_deref(), Some(of_object), "{accept}");
+        let container = client.send("GET", "/cdmi/c/", &headers, b"").unwrap();
+        assert_eq!(container.status, of_container, "{accept}");
+    }
+}

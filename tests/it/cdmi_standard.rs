@@ -2,7 +2,7 @@
 //! of requests with the status and the fields that must, or must not, be in the answer.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 use trestle_tests::client::base64;
@@ -387,4 +387,91 @@ fn what_is_kept_of_versions_is_shown_and_a_version_is_not_serialised_alone() {
     assert_eq!(shown["metadata"].get("cdmi_versioning_provided"), None);
     let form = json!({"serialize": version});
     status(&call(client, "PUT", "/c/form", OBJECT, form), 400);
+}
+
+#[test]
+fn values_travel_in_parts() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let parts = |document: &str, parts: &[(&str, &str)]| {
+        let mut body = format!("--x\r\nContent-Type: {OBJECT}\r\n\r\n{document}\r\n");
+        for (head, bytes) in parts {
+            body.push_str(&format!("--x\r\n{head}\r\n\r\n{bytes}\r\n"));
+        }
+        body + "--x--"
+    };
+    let kind = [("content-type", "multipart/mixed; boundary=x")];
+    let body = parts(
+        "{\"metadata\":{\"a\":\"b\"}}",
+        &[
+            ("Content-Type: text/y", "ABC"),
+            ("Content-Type: text/z", "DEF"),
+        ],
+    );
+    status(
+        &client
+            .send("PUT", "/cdmi/c/o", &kind, body.as_bytes())
+            .unwrap(),
+        201,
+    );
+    let object = read(client, "/c/o", OBJECT);
+    assert_eq!(
+        (&object["mimetype"], &object["value"]),
+        (&json!("text/y"), &json!("QUJDREVG"))
+    );
+    let quoted = "Content-Type: text/y;charset=utf-8\r\nContent-Transfer-Encoding: ";
+    for (encoding, value, expected) in [
+        ("quoted-printable", "caf=C3=A9=\r\n!", 201),
+        ("quoted-printable", "caf=C3=A", 400),
+        ("x-unknown", "a", 400),
+    ] {
+        let head = format!("{quoted}{encoding}");
+        let body = parts("{}", &[(&head, value)]);
+        let made = client.send("PUT", "/cdmi/c/quoted", &kind, body.as_bytes());
+        status(&made.unwrap(), expected);
+        if expected == 201 {
+            assert_eq!(read(client, "/c/quoted", OBJECT)["value"], "caf\u{e9}!");
+            status(&plain(client, "DELETE", "/c/quoted", b""), 204);
+        }
+    }
+    let ranged = "Content-Type: text/y\r\nContent-Range: bytes";
+    let body = parts(
+        "{\"metadata\":{\"c\":\"d\"}}",
+        &[
+            (&format!("{ranged} 0-0/6"), "x"),
+            (&format!("{ranged} 4-5/6"), "yz"),
+        ],
+    );
+    status(
+        &client
+            .send("PATCH", "/cdmi/c/o?metadata=c", &kind, body.as_bytes())
+            .unwrap(),
+        204,
+    );
+    assert_eq!(plain(client, "GET", "/c/o", b"").text(), "xBCDyz");
+    let metadata = &read(client, "/c/o", OBJECT)["metadata"];
+    assert_eq!((&metadata["a"], &metadata["c"]), (&json!("b"), &json!("d")));
+    let answer = get(
+        client,
+        "/c/o?metadata=a&value=0-1&value=4-5",
+        "multipart/mixed",
+    );
+    let text = answer.text();
+    for piece in [
+        "{\"metadata\":{\"a\":\"b\"}}",
+        "bytes 0-1/6",
+        "xB",
+        "bytes 4-5/6",
+        "yz",
+    ] {
+        assert!(text.contains(piece), "{piece}: {text}");
+    }
+    let alone = format!("--x\r\nContent-Type: {OBJECT}\r\n\r\n{{}}\r\n--x--");
+    status(
+        &client
+            .send("PUT", "/cdmi/c/p", &kind, alone.as_bytes())
+            .unwrap(),
+        400,
+    );
 }

@@ -567,3 +567,34 @@ fn a_value_that_one_queue_is_told_is_not_told_to_who_may_not_read_it() {
     assert_eq!(drain(root, "/other"), Vec::<Value>::new());
     assert_eq!(drain(ann, "/anns/q"), [json!({"objectName": "o"})]);
 }
+
+#[test]
+fn queues_are_told_of_what_comes_by_a_host_that_names_a_bucket() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    let launch = fixture.launch().variable("TRESTLE_DOMAINS", "s3.example");
+    fixture.server = Some(launch.start());
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/other/", json!({}));
+    notified(client, "/other/q", json!([]));
+    let host = "c.s3.example";
+    let wire = Wire {
+        method: "PUT".into(),
+        target: "/o".into(),
+        body: b"first".to_vec(),
+        ..Wire::default()
+    };
+    let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(host, wire);
+    let mut text = format!("PUT /o HTTP/1.1\r\nhost: {host}\r\ncontent-length: 5\r\n");
+    for (name, value) in &wire.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("connection: close\r\n\r\nfirst");
+    let address = fixture.server().address;
+    let (answers, _) = trestle_tests::client::raw(address, text.as_bytes()).unwrap();
+    status(&answers[0], 200);
+    let client = &mut fixture.client();
+    let expected = [("cdmi_create_complete", "o")];
+    assert_eq!(events(client, "/other/q"), pairs(&expected));
+}

@@ -311,15 +311,18 @@ fn an_explanation_tells_nothing_of_another_account_s_rules() {
     let mut root = f.client();
     user(&mut root, "home", "boss", r#","admin":true"#);
     user(&mut root, "away", "boss", r#","admin":true"#);
-    assert_eq!(send(&mut f.of("home/boss"), "PUT", "/rest/b/").status, 201);
+    assert_eq!(
+        send(&mut f.of("home/boss"), "PUT", "/rest/homely/").status,
+        201
+    );
     let policy = r#"{"Version":"2012-10-17","Statement":{"Sid":"Hidden","Effect":"Deny",
-        "Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+        "Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::homely/*"}}"#;
     let mut home = f.of("home/boss");
     assert_eq!(
-        body(&mut home, "PUT", "/-/buckets/b/policy", policy).status,
+        body(&mut home, "PUT", "/-/buckets/homely/policy", policy).status,
         200
     );
-    let ask = r#"{"user":"boss","account":"away","action":"ReadObject","resource":"b/k"}"#;
+    let ask = r#"{"user":"boss","account":"away","action":"ReadObject","resource":"homely/k"}"#;
     let told = json(&body(&mut f.of("away/boss"), "POST", "/-/explain", ask));
     assert_eq!(
         (&told["allowed"], &told["reason"]),

@@ -75,6 +75,17 @@ impl Call<'_> {
         self.accepted.is_cdmi() || indifferent && (speaks || self.names_fields())
     }
 
+    /// The same of a data object with this mimetype, of which Accept may say more.
+    pub(crate) fn wants_document_of(&self, mimetype: &str) -> bool {
+        let speaks = self.version.is_first() || self.content_kind().is_some();
+        let wants = self.wants_document();
+        match wants {
+            true if !speaks && !self.names_fields() => !self.accepted.prefers_bytes(mimetype),
+            true => true,
+            false => self.accepted.takes_document_alone(mimetype),
+        }
+    }
+
     /// Whether the query names a field that the standard knows.
     fn names_fields(&self) -> bool {
         const KNOWN: [&str; 15] = [

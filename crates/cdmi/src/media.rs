@@ -144,6 +144,8 @@ pub(crate) struct Accepted {
     mixed: bool,
     any: bool,
     others: bool,
+    /// What is before the parameters, and its quality in thousandths.
+    ranges: Vec<(String, u16)>,
 }
 
 impl Accepted {
@@ -161,7 +163,10 @@ impl Accepted {
                     continue;
                 };
                 present = true;
-                if media_type.parameter("q").is_some_and(is_zero) {
+                let quality = media_type.parameter("q").map_or(WHOLE, quality);
+                let essence = media_type.essence.clone();
+                accepted.ranges.push((essence, quality));
+                if quality == 0 {
                     continue;
                 }
                 match media_type.kind() {
@@ -183,12 +188,49 @@ impl Accepted {
 
     /// Whether this kind's representation may be sent.
     pub(crate) fn takes(&self, kind: Kind) -> bool {
-        self.any || self.kinds.contains(&kind)
+        self.ranges.is_empty() || self.quality_of(kind) > 0
     }
 
     /// Whether the value is to follow in parts of its own.
     pub(crate) fn wants_parts(&self) -> bool {
-        self.mixed && self.kinds.is_empty()
+        let mut kinds = self.kinds.iter();
+        let parts = self.quality("multipart/mixed").1;
+        self.mixed && kinds.all(|kind| parts > self.quality_of(*kind))
+    }
+
+    /// Whether a value of this media type is to come as it is, rather than in a document that would
+    /// be taken as well: it is named with a better quality, itself or by its type.
+    pub(crate) fn prefers_bytes(&self, mimetype: &str) -> bool {
+        let (named, bytes) = self.quality(mimetype);
+        named > 1 && bytes > self.quality_of(Kind::Object) && !self.wants_parts()
+    }
+
+    /// Whether a value of this media type may come in a document alone.
+    pub(crate) fn takes_document_alone(&self, mimetype: &str) -> bool {
+        let document = !self.ranges.is_empty() && self.quality_of(Kind::Object) > 0;
+        document && self.quality(mimetype).1 == 0
+    }
+
+    fn quality_of(&self, kind: Kind) -> u16 {
+        let plain = self.quality(kind.media_type());
+        let json = self.quality(&format!("{}+json", kind.media_type()));
+        plain.max(json).1
+    }
+
+    /// The quality of a media type: that of what names it most closely, and how closely.
+    fn quality(&self, mimetype: &str) -> (u8, u16) {
+        let essence = mimetype.split(';').next().unwrap_or_default().trim();
+        let kind = essence.split('/').next().unwrap_or_default();
+        let ranges = self.ranges.iter().filter_map(|(range, quality)| {
+            let close = match range.as_str() {
+                range if range == essence => 3,
+                "*/*" => 1,
+                range if range.strip_suffix("/*") == Some(kind) => 2,
+                _ => return None,
+            };
+            Some((close, *quality))
+        });
+        ranges.max().unwrap_or_default()
     }
 
     /// Whether nothing but what is sent in any case is asked for.
@@ -197,8 +239,14 @@ impl Accepted {
     }
 }
 
-fn is_zero(quality: &str) -> bool {
-    quality.starts_with('0') && quality.chars().all(|c| c == '0' || c == '.')
+/// The quality of what says none, in thousandths.
+const WHOLE: u16 = 1000;
+
+/// A quality in thousandths; the whole for what is none.
+fn quality(text: &str) -> u16 {
+    let thousandths = text.parse::<f32>().ok().map(|quality| quality * 1000.0);
+    let sound = thousandths.filter(|quality| (0.0..=1000.0).contains(quality));
+    sound.map_or(WHOLE, |quality| quality.round() as u16)
 }
 
 /// Splits a header's value where a separator is not within a quoted string.
@@ -243,6 +291,26 @@ mod tests {
         assert!(!accepted("application/cdmi-object;q=0").is_cdmi());
         assert!(accepted("multipart/mixed").wants_parts());
         assert!(!accepted("multipart/mixed, application/cdmi-object").wants_parts());
+        assert!(accepted("multipart/mixed, application/cdmi-object;q=0.5").wants_parts());
+    }
+
+    #[test]
+    fn what_is_named_more_closely_and_with_a_better_quality_is_preferred() {
+        let object = "application/cdmi-object";
+        let both = accepted("text/plain;q=0.9, application/cdmi-object;q=0.1");
+        assert!(both.prefers_bytes("text/plain;charset=utf-8"));
+        assert!(!both.prefers_bytes("image/png"));
+        assert!(!accepted("text/plain, application/cdmi-object").prefers_bytes("text/plain"));
+        assert!(!accepted("*/*, application/cdmi-object;q=0.5").prefers_bytes("text/plain"));
+        assert!(accepted("text/*, application/cdmi-object;q=0.5").prefers_bytes("text/plain"));
+        let all = accepted("application/*");
+        assert!(all.takes_document_alone("text/plain") && all.takes(Kind::Container));
+        assert!(!all.takes_document_alone("application/pdf"));
+        assert!(!Accepted::of(&HeaderMap::new()).takes_document_alone("text/plain"));
+        assert!(!accepted("*/*").takes_document_alone("text/plain"));
+        let container = accepted(&format!("{object}, application/*;q=0.2"));
+        assert!(container.takes(Kind::Container));
+        assert!(!accepted("application/cdmi-queue;q=0, */*").takes(Kind::Queue));
     }
 
     #[test]

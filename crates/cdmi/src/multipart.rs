@@ -216,6 +216,7 @@ fn part(body: &Bytes, start: usize, end: usize) -> Result<Part> {
             let text = std::str::from_utf8(&part.body).map_err(|_| malformed())?;
             part.body = from_base64(text)?;
         }
+        "quoted-printable" => part.body = from_quoted_printable(&part.body)?,
         other => {
             return Err(Error::invalid(format!(
                 "the transfer encoding {other:?} of a part is not understood"
@@ -223,6 +224,40 @@ fn part(body: &Bytes, start: usize, end: usize) -> Result<Part> {
         }
     }
     Ok(part)
+}
+
+/// Undoes quoted-printable (RFC 2045 §6.7). Blanks at the end of a line were added on the way, and an
+/// equals sign there makes the next line a continuation.
+fn from_quoted_printable(body: &[u8]) -> Result<Bytes> {
+    let malformed = || Error::invalid("a part is not quoted-printable");
+    let mut decoded = Vec::with_capacity(body.len());
+    let mut lines = body.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let last = lines.peek().is_none();
+        let bare = line.strip_suffix(b"\r").filter(|_| !last).unwrap_or(line);
+        let text = bare.trim_ascii_end();
+        let (text, soft) = match text.strip_suffix(b"=") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let mut bytes = text.iter();
+        while let Some(byte) = bytes.next() {
+            decoded.push(match byte {
+                b'=' => {
+                    let mut digit = || char::from(*bytes.next()?).to_digit(16);
+                    let high = digit().ok_or_else(malformed)?;
+                    let low = digit().ok_or_else(malformed)?;
+                    (high << 4 | low) as u8
+                }
+                byte => *byte,
+            });
+        }
+        if !soft && !last {
+            decoded.extend_from_slice(line.get(bare.len()..).unwrap_or_default());
+            decoded.push(b'\n');
+        }
+    }
+    Ok(decoded.into())
 }
 
 /// Writes a part's head and body after its delimiter.
@@ -270,6 +305,19 @@ mod tests {
         assert_eq!(parts("--gc0p--").unwrap().len(), 0);
         let base64 = "--gc0p\r\nContent-Transfer-Encoding: BASE64\r\n\r\ndGhhdA==\r\n--gc0p--";
         assert_eq!(parts(base64).unwrap()[0].body, "that");
+        let quoted = |text: &str| {
+            let head = "--gc0p\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
+            let read = parts(&format!("{head}{text}\r\n--gc0p--"))?;
+            Ok::<Bytes, Error>(read[0].body.clone())
+        };
+        assert_eq!(
+            quoted("a=3Db=\r\n c \t\r\n=c3=A9=\n").unwrap(),
+            "a=b c\r\né"
+        );
+        assert_eq!(quoted("").unwrap(), "");
+        for wrong in ["=", "x=4", "=G0", "=\u{e9}"].map(|text| format!("{text}y")) {
+            assert!(quoted(&wrong).is_err(), "{wrong}");
+        }
         for bad in [
             "",
             "--gc0p",

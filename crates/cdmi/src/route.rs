@@ -14,6 +14,7 @@ use crate::notify::Notes;
 use crate::path::{Names, ROOT, Target};
 use crate::query::Fields;
 use crate::render::bare;
+use crate::show::mimetype_of;
 use crate::snapshots;
 use crate::version::Version;
 use bytes::Bytes;
@@ -258,7 +259,9 @@ impl Call<'_> {
             Node::Container(container) => self.read_container(&container).await,
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => self.read_queue(&leaf).await,
-            Node::Leaf(leaf) if self.wants_document() => self.read_data(&leaf).await,
+            Node::Leaf(leaf) if self.wants_document_of(&mimetype_of(&leaf.object)) => {
+                self.read_data(&leaf).await
+            }
             Node::Leaf(leaf) => self.read_plain(&leaf).await,
         }
     }

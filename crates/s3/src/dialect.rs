@@ -107,7 +107,12 @@ impl S3 {
 
     /// Whether the client's host names a bucket, so that every path of it is this dialect's.
     pub fn names_bucket(&self, client: &Client) -> bool {
-        client.virtual_host(&self.settings.domains).is_some()
+        self.bucket_of_host(client).is_some()
+    }
+
+    /// The bucket that the client's host names.
+    pub fn bucket_of_host(&self, client: &Client) -> Option<String> {
+        client.virtual_host(&self.settings.domains)
     }
 
     /// Answers a request.

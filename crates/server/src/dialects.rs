@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use std::sync::Arc;
 use trestle_admin::Admin;
 use trestle_cdmi::{Cdmi, Witnessed};
-use trestle_core::RESERVED_BUCKET_NAMES;
+use trestle_core::{AccountId, RESERVED_BUCKET_NAMES};
 use trestle_http::{
     Body, Client, Described, Handler, Label, OpenApi, Operation, Problem, RequestBody,
     check_expectations, decode,
@@ -100,14 +100,16 @@ impl Dialects {
         self.answered(request).await
     }
 
-    /// The object or bucket that a request of another dialect than CDMI names in its path.
+    /// The object or bucket that a request of another dialect than CDMI names in its path, or by its
+    /// host and its path.
     fn witnessed(&self, request: &Request<RequestBody>) -> Option<Witnessed> {
         let client = request.extensions().get::<Client>();
-        let by_host = |client: &Client| {
-            self.swift.owns_host(&client.authority) || self.s3.names_bucket(client)
-        };
-        if client.is_some_and(by_host) {
+        if client.is_some_and(|client| self.swift.owns_host(&client.authority)) {
             return None;
+        }
+        if let Some(bucket) = client.and_then(|client| self.s3.bucket_of_host(client)) {
+            let key = request.uri().path().strip_prefix('/')?;
+            return witness(request, (None, bucket, key));
         }
         let path = request.uri().path().strip_prefix('/')?;
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
@@ -122,13 +124,7 @@ impl Dialects {
         };
         let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
         let bucket = decode(bucket).ok().filter(|bucket| !bucket.is_empty())?;
-        Some(Witnessed {
-            method: request.method().clone(),
-            account,
-            bucket,
-            key: decode(key).ok()?,
-            of_value: !key.is_empty() && of_value(request.uri().query().unwrap_or_default()),
-        })
+        witness(request, (account, bucket, key))
     }
 
     async fn answered(&self, request: Request<RequestBody>) -> Response<Body> {
@@ -181,6 +177,20 @@ impl Dialects {
             _ => labelled("s3", self.s3.answer(request).await),
         }
     }
+}
+
+/// What queues are told of a request that names this; the key is escaped.
+fn witness(
+    request: &Request<RequestBody>,
+    (account, bucket, key): (Option<AccountId>, String, &str),
+) -> Option<Witnessed> {
+    Some(Witnessed {
+        method: request.method().clone(),
+        account,
+        bucket,
+        key: decode(key).ok()?,
+        of_value: !key.is_empty() && of_value(request.uri().query().unwrap_or_default()),
+    })
 }
 
 /// Whether it presents a token as only Swift's clients do.
