@@ -324,6 +324,78 @@ fn what_was_decided_is_written_down_and_cannot_be_changed() {
     );
 }
 
+/// Makes the log's first file one that has its full length, by entries that follow from those in it.
+fn fill_log(file: &std::path::Path) {
+    use sha2::{Digest, Sha256};
+    let mut text = std::fs::read_to_string(file).unwrap();
+    let last = text.lines().last().unwrap();
+    let entry: serde_json::Value = serde_json::from_str(last).unwrap();
+    let mut number = entry["n"].as_u64().unwrap();
+    let mut hash = entry["hash"].as_str().unwrap().to_owned();
+    while text.len() < 16 << 20 {
+        number += 1;
+        let filler = "x".repeat(1 << 20);
+        let body = format!(r#"{{"n":{number},"time":"2026-01-01T00:00:00Z","text":"{filler}""#);
+        let digest = Sha256::new()
+            .chain_update(&hash)
+            .chain_update(&body)
+            .finalize();
+        hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        text.push_str(&format!("{body},\"hash\":\"{hash}\"}}\n"));
+    }
+    std::fs::write(file, text).unwrap();
+}
+
+#[test]
+fn a_file_of_the_log_that_has_ended_is_packed_and_still_checked() {
+    let mut fixture = Fixture::new();
+    assert_eq!(
+        put(&mut fixture.client(), "/rest/b/first", b"x").status,
+        201
+    );
+    fixture.stop();
+    let folder = fixture.folder.path().join("data/audit");
+    let plain = folder.join("00000001.jsonl");
+    fill_log(&plain);
+    assert_eq!(verified(&fixture).0, Some(0));
+    fixture.start();
+    assert_eq!(
+        put(&mut fixture.client(), "/rest/b/second", b"x").status,
+        201
+    );
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while plain.exists() {
+        assert!(std::time::Instant::now() < patience, "it is not packed");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let packed = folder.join("00000001.jsonl.gz");
+    let sound = std::fs::read(&packed).unwrap();
+    assert!(sound.len() < 1 << 20 && sound.starts_with(&[0x1f, 0x8b]));
+    let entries = audited(&fixture, "object b/second");
+    assert!(
+        entries
+            .iter()
+            .any(|entry| entry["resource"] == "object b/first")
+    );
+    let numbers = entries.iter().map(|entry| entry["n"].as_u64().unwrap());
+    assert!(numbers.eq(1..=entries.len() as u64));
+    let (code, text) = verified(&fixture);
+    assert!(code == Some(0) && text.starts_with("2 files"), "{text}");
+    fixture.kill();
+    fixture.start();
+    assert_eq!(
+        put(&mut fixture.client(), "/rest/b/third", b"x").status,
+        201
+    );
+    audited(&fixture, "object b/third");
+    assert_eq!(verified(&fixture).0, Some(0));
+    fixture.stop();
+    let middle = sound.len() / 2;
+    std::fs::write(&packed, &sound[..middle]).unwrap();
+    let (code, text) = verified(&fixture);
+    assert!(code == Some(1) && text.contains("unpacked"), "{text}");
+}
+
 #[test]
 fn a_role_is_taken_over_http_and_its_token_is_borne() {
     let fixture = Fixture::new();

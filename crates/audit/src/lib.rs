@@ -4,6 +4,8 @@
 //! hash before it, through all files: who changes or removes one breaks the chain at its place. What
 //! a crash leaves half written at the very end is told apart from that.
 //!
+//! A file that is followed by another one is packed; it is read in either form.
+//!
 //! An entry is a decision, and no outcome: what was allowed may still have failed. Nothing secret is
 //! in it. Writing never makes a request wait: beyond what waits, entries are counted as lost, and
 //! the log says so. What anybody can cause has a budget, beyond which it is counted, too.
@@ -13,6 +15,7 @@ mod chain;
 mod entry;
 mod files;
 mod log;
+mod pack;
 mod verify;
 
 pub use entry::Scope;

@@ -3,7 +3,8 @@
 use crate::budget::{Budget, Kind};
 use crate::chain::{self, Chain};
 use crate::entry::{self, Scope};
-use crate::files;
+use crate::files::{self, FILE_BYTES_MAX};
+use crate::pack::Packer;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,10 @@ use trestle_host::{Clock, Disk, File, Host, OpenMode};
 const WAITING_MAX: usize = 8192;
 /// Entries that one write appends.
 const BATCH_MAX: usize = 512;
-/// A file that is larger is followed by another one.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 /// What is written is durable after this.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long entries are waited for between two pieces that are packed: no longer.
+const PACK_EVERY: Duration = Duration::from_millis(1);
 
 /// How the log is kept.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +140,11 @@ async fn run(mut writer: Writer, receiver: Receiver<Message>, counts: Arc<Counts
             Message::Entry(fields) => batch.push(fields),
             Message::Close(done) => closing = Some(done),
         };
-        let ended = match receiver.recv_timeout(SYNC_EVERY) {
+        let patience = match writer.packer.is_busy() {
+            true => PACK_EVERY,
+            false => SYNC_EVERY,
+        };
+        let ended = match receiver.recv_timeout(patience) {
             Ok(message) => {
                 take(message);
                 receiver.try_iter().take(BATCH_MAX).for_each(&mut take);
@@ -167,7 +172,11 @@ async fn run(mut writer: Writer, receiver: Receiver<Message>, counts: Arc<Counts
             tracing::error!(%error, "the audit log cannot be made durable");
         }
         if ended || closing.is_some() {
+            writer.packer.give_up();
             return;
+        }
+        if let Err(error) = writer.packer.step() {
+            tracing::warn!(%error, "a file of the audit log is not packed now");
         }
     }
 }
@@ -178,6 +187,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     folder: PathBuf,
     files_max: usize,
+    packer: Packer,
     number: u64,
     file: Arc<dyn File>,
     length: u64,
@@ -191,56 +201,43 @@ impl Writer {
     fn open(host: &Host, folder: &Path, files_max: usize) -> io::Result<Writer> {
         let disk = host.disk.clone();
         disk.create_dir_all(folder)?;
+        let mut packer = Packer::open(&disk, folder)?;
         let last = files::numbers(&*disk, folder)?.last().copied();
-        let begin = |number: u64, chain: Chain| -> io::Result<Writer> {
-            let file = disk.open(&files::path(folder, number), OpenMode::CreateNew)?;
-            disk.sync_dir(folder)?;
-            Ok(Writer {
-                disk: disk.clone(),
-                clock: host.clock.clone(),
-                folder: folder.to_owned(),
-                files_max,
-                number,
-                file,
-                length: 0,
-                chain,
-                dirty: false,
-                synced: host.clock.monotonic(),
-            })
+        let end = last.map_or_else(
+            || Ok(End::before(1, Chain::start())),
+            |last| End::of(&*disk, folder, last),
+        )?;
+        let path = files::path(folder, end.number);
+        let file = match end.whole {
+            Some(_) => disk.open(&path, OpenMode::ReadWrite)?,
+            None => {
+                let file = disk.open(&path, OpenMode::CreateNew)?;
+                disk.sync_dir(folder)?;
+                file
+            }
         };
-        let Some(last) = last else {
-            let mut writer = begin(1, Chain::start())?;
-            writer.head()?;
-            return Ok(writer);
-        };
-        let path = files::path(folder, last);
-        let bytes = files::read(&*disk, &path)?;
-        let walked = chain::walk(&bytes, before(&bytes));
-        if walked.whole == 0 || !walked.breaks.is_empty() {
-            let place = walked.breaks.first().copied().unwrap_or(1);
-            tracing::error!(path = %path.display(), place, "the audit log was changed");
-            let mut writer = begin(last.saturating_add(1), walked.chain)?;
-            writer.head()?;
-            return Ok(writer);
-        }
-        let file = disk.open(&path, OpenMode::ReadWrite)?;
+        packer.ended_before(end.number)?;
         let mut writer = Writer {
-            disk: disk.clone(),
+            disk,
             clock: host.clock.clone(),
             folder: folder.to_owned(),
             files_max,
-            number: last,
+            packer,
+            number: end.number,
             file,
-            length: walked.whole,
-            chain: walked.chain,
+            length: end.whole.unwrap_or(0),
+            chain: end.chain,
             dirty: false,
             synced: host.clock.monotonic(),
         };
-        let torn = bytes.len() as u64 - walked.whole;
-        if torn > 0 {
-            writer.file.set_len(walked.whole)?;
-            let time = entry::time(host.clock.now());
-            writer.append(&[format!("\"time\":\"{time}\",\"torn\":{torn}")])?;
+        match end.whole {
+            None => writer.head()?,
+            Some(whole) if end.torn > 0 => {
+                writer.file.set_len(whole)?;
+                let (time, torn) = (entry::time(host.clock.now()), end.torn);
+                writer.append(&[format!("\"time\":\"{time}\",\"torn\":{torn}")])?;
+            }
+            Some(_) => {}
         }
         Ok(writer)
     }
@@ -284,9 +281,9 @@ impl Writer {
         let numbers = files::numbers(&*self.disk, &self.folder)?;
         let old = numbers.len().saturating_sub(self.files_max.max(1));
         for number in numbers.into_iter().take(old) {
-            self.disk.remove(&files::path(&self.folder, number))?;
+            files::remove(&*self.disk, &self.folder, number)?;
         }
-        Ok(())
+        self.packer.ended_before(self.number)
     }
 
     fn sync(&mut self, now: bool) -> io::Result<()> {
@@ -297,6 +294,54 @@ impl Writer {
         self.synced = self.clock.monotonic();
         self.dirty = false;
         self.file.sync_data()
+    }
+}
+
+/// Where the log ends.
+struct End {
+    /// The file that is to be written.
+    number: u64,
+    chain: Chain,
+    /// Its whole lines, in bytes; none when there is no such file yet.
+    whole: Option<u64>,
+    /// Bytes after them.
+    torn: u64,
+}
+
+impl End {
+    /// Before the first line of this file.
+    fn before(number: u64, chain: Chain) -> Self {
+        End {
+            number,
+            chain,
+            whole: None,
+            torn: 0,
+        }
+    }
+
+    /// In the last file; before another one when that was changed, or is packed.
+    fn of(disk: &dyn Disk, folder: &Path, last: u64) -> io::Result<Self> {
+        let bytes = match files::read(disk, folder, last) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Vec::new(),
+            bytes => bytes?,
+        };
+        let walked = chain::walk(&bytes, before(&bytes));
+        let path = files::path(folder, last);
+        let is_sound = walked.whole > 0 && walked.breaks.is_empty();
+        if !is_sound {
+            let place = walked.breaks.first().copied().unwrap_or(1);
+            tracing::error!(path = %path.display(), place, "the audit log was changed");
+        }
+        let is_plain = files::plain(disk, folder)?.contains(&last);
+        if !is_sound || !is_plain {
+            return Ok(End::before(last.saturating_add(1), walked.chain));
+        }
+        Ok(End {
+            number: last,
+            chain: walked.chain,
+            whole: Some(walked.whole),
+            torn: bytes.len() as u64 - walked.whole,
+        })
     }
 }
 
@@ -312,3 +357,7 @@ pub(crate) fn before(bytes: &[u8]) -> Chain {
         next: first.unwrap_or(1),
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

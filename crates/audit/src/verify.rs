@@ -51,7 +51,15 @@ pub fn verify(disk: &dyn Disk, data: &Path, anchor: Option<&str>) -> io::Result<
     };
     let mut chain: Option<(u64, Chain)> = None;
     for (place, number) in numbers.iter().enumerate() {
-        let bytes = files::read(disk, &files::path(&folder, *number))?;
+        let bytes = match files::read(disk, &folder, *number) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                report.add(*number, 0, &format!("cannot be unpacked: {error}"));
+                // What follows is taken as it begins.
+                chain = None;
+                continue;
+            }
+            bytes => bytes?,
+        };
         let expected = match &chain {
             Some((last, chain)) if last.checked_add(1) == Some(*number) => chain.clone(),
             // The oldest ones are removed in time: what is left is taken as it begins.
@@ -115,7 +123,7 @@ pub fn export(
 ) -> io::Result<()> {
     let folder = data.join(files::FOLDER);
     for number in files::numbers(disk, &folder)? {
-        let bytes = files::read(disk, &files::path(&folder, number))?;
+        let bytes = files::read(disk, &folder, number)?;
         for text in bytes.split(|byte| *byte == b'\n') {
             let is_entry = Line::parse(text).is_some_and(|line| line.number().is_some());
             if let Ok(text) = std::str::from_utf8(text)
