@@ -13,6 +13,7 @@ mod cdmi_snapshots;
 mod cdmi_standard;
 mod cdmi_versions;
 mod cdmi_watch;
+mod certificates;
 mod cli;
 mod cli_blocks;
 mod clients;
