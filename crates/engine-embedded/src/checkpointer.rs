@@ -43,6 +43,8 @@ pub(crate) struct Checkpointer {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     /// The index that is being written in the place of this one.
     pub(crate) renewal: Option<Renewal>,
+    /// Indexes whose file is gone and that are still read: closing one would fail its readers.
+    pub(crate) former: Vec<Index>,
     /// Bytes that the index held when it was last written anew.
     pub(crate) renewed: u64,
     /// Air in the index that is left alone, beside a half of what its rows take.
@@ -52,6 +54,7 @@ pub(crate) struct Checkpointer {
 impl Checkpointer {
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         while let Some(order) = orders.recv().await {
+            self.former.retain_mut(Index::is_read);
             match order {
                 Order::Checkpoint(order, done) => {
                     let outcome = self.checkpoint(&order);
@@ -140,7 +143,8 @@ impl Checkpointer {
     /// of the two a start would find, and neither may fall behind the log.
     fn install(&mut self) -> Result<()> {
         self.reopen.layout.install_new_index(&self.reopen.host)?;
-        self.open_again()?;
+        let former = self.put_in_place()?;
+        self.former.push(former);
         self.renewed = self.index.allocated()?;
         Ok(())
     }
@@ -189,9 +193,15 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Opens the index once more, and shows it to new readers. The one that failed touches its file no
-    /// more, and serves what it has in memory until this succeeds.
+    /// Opens the index once more. The one that failed touches its file no more, and serves what it has
+    /// in memory until this succeeds.
     fn open_again(&mut self) -> Result<()> {
+        // Its readers fail with it: two that are open would both write.
+        self.put_in_place().map(drop)
+    }
+
+    /// Opens the index that is there, and shows it to new readers; returns the one that they had.
+    fn put_in_place(&mut self) -> Result<Index> {
         let Reopen {
             host,
             layout,
@@ -200,8 +210,7 @@ impl Checkpointer {
         let index = Index::open(layout.open_index(host, false)?, *cache_bytes)?;
         let base = Arc::new(index.base()?);
         self.view.write().base = base;
-        self.index = index;
         self.failed = false;
-        Ok(())
+        Ok(std::mem::replace(&mut self.index, index))
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Base {
     pub(crate) space: Space,
     /// Bytes of all keys and rows; none in an index that was made before they were counted.
     pub(crate) bytes: Option<u64>,
+    /// The index stays open for as long as somebody has this, unless the store is closed.
+    _reader: Arc<()>,
 }
 
 /// Where replay starts: everything before it is in the index. Ordered as the log is.
@@ -289,6 +291,8 @@ fn count(
 pub(crate) struct Index {
     database: Database,
     file: Arc<dyn File>,
+    /// One more for each base that was given out.
+    readers: Arc<()>,
 }
 
 fn failed(what: &str, error: impl Into<redb::Error>) -> Error {
@@ -341,7 +345,11 @@ impl Index {
             .set_cache_size(cache_bytes)
             .create_with_backend(medium)
             .map_err(|error| failed("open", error))?;
-        let index = Index { database, file };
+        let index = Index {
+            database,
+            file,
+            readers: Arc::new(()),
+        };
         // Tables that are there need no space, which a full disk would not have.
         if !index.has_tables()? {
             index.transact(|_| Ok(Sums::default()), None)?;
@@ -360,6 +368,11 @@ impl Index {
         Ok(there(read.open_table(ROWS).err())?
             && there(read.open_table(SPACE).err())?
             && there(read.open_table(STATE).err())?)
+    }
+
+    /// Whether somebody reads, or may begin to.
+    pub(crate) fn is_read(&mut self) -> bool {
+        Arc::get_mut(&mut self.readers).is_none()
     }
 
     /// Bytes of the device that it holds.
@@ -397,6 +410,7 @@ impl Index {
             redo,
             space,
             bytes,
+            _reader: self.readers.clone(),
         })
     }
 

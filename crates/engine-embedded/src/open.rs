@@ -142,6 +142,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         view: embedded.view.clone(),
         events: embedded.events.clone(),
         renewal: None,
+        former: Vec::new(),
         renewed: 0,
         air_bytes: settings.slack_bytes / 2,
     };

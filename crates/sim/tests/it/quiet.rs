@@ -109,6 +109,30 @@ fn an_index_that_is_mostly_air_is_written_anew_when_nobody_writes() {
 }
 
 #[test]
+fn who_reads_an_index_goes_on_reading_it_when_another_takes_its_place() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = airy();
+    machine.tidy();
+    let before = index_bytes(&machine);
+    let meta = &machine.engine().meta;
+    let snapshot = machine.spawn.run(meta.snapshot());
+    let snapshot = snapshot.and_then(Result::ok);
+    let snapshot = snapshot.unwrap_or_else(|| panic!("there is no snapshot"));
+    for number in 0..8 {
+        machine.tidy();
+        let more = Write::Delete { key: row(number) };
+        assert!(number < 4 || machine.commit(commit(vec![more])).is_ok());
+    }
+    assert!(index_bytes(&machine) * 2 < before);
+    for number in 0..ROWS {
+        let found = machine.spawn.run(snapshot.get(&row(number)));
+        let found = found.unwrap_or_else(|| panic!("a read hangs"));
+        let found = found.unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(found.is_some(), stays(number), "{number}");
+    }
+}
+
+#[test]
 fn somebody_may_write_while_the_index_is_written_anew() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for count in (0..60).step_by(6) {
