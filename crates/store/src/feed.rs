@@ -24,6 +24,9 @@ use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Wri
 pub(crate) const AGE_MAX: u64 = 7 * 24 * 3_600 * 1_000_000;
 /// Commits after which what happened is told no longer, however young it is.
 const SEQUENCES_MAX: u64 = 1_000_000;
+/// Forgetting begins only so much of either limit later, and then goes on to the limit: it is a commit
+/// itself, and each one would make another thing too old.
+const LATE_PART: u64 = 100;
 /// Rows that one call looks through.
 const ROWS_MAX: usize = 10_000;
 /// Rows that one commit forgets.
@@ -255,12 +258,17 @@ impl Store {
 
     /// Forgets what is too old. To be called every few seconds.
     pub(crate) async fn trim_feed(&self) -> Result<()> {
+        let mut begun = false;
         loop {
             let read = self.snapshot().await?;
             let (_, revision) = forgotten(&*read).await?;
             let age = self.feed_age.load(Ordering::Relaxed);
-            let oldest = self.host.clock.now().0.saturating_sub(age);
-            let least = Sequence(read.sequence().0.saturating_sub(SEQUENCES_MAX));
+            let (now, sequence) = (self.host.clock.now().0, read.sequence().0);
+            let is_old = |entry: &FeedEntry, late: bool| {
+                let limit = |limit: u64| limit.saturating_add(u64::from(late) * limit / LATE_PART);
+                entry.time.0 < now.saturating_sub(limit(age))
+                    || entry.sequence.0 < sequence.saturating_sub(limit(SEQUENCES_MAX))
+            };
             let rows = read.scan(&Scan::prefix(row_key::feed(), TRIM_ROWS)).await?;
             drop(read);
             let mut writes = Vec::new();
@@ -268,9 +276,10 @@ impl Store {
             for item in rows {
                 let key = item.key().clone();
                 let entry = entry(item)?;
-                if entry.time.0 >= oldest && entry.sequence >= least {
+                if !is_old(&entry, !begun) {
                     break;
                 }
+                begun = true;
                 last = entry.sequence;
                 writes.push(Write::Delete { key });
             }

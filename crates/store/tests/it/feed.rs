@@ -93,6 +93,13 @@ async fn what_is_no_longer_kept_is_an_error_and_never_a_gap() {
     let week = 7 * 24 * 3_600 * 1_000_000;
     fixture.clock.set(Timestamp(START.0 + week + 10_000_000));
     fixture.put("k", b"young").await.unwrap();
+    // A little too old is not worth a commit.
+    let newest = fixture.store.newest_sequence().await.unwrap();
+    fixture.store.tidy().await.unwrap();
+    assert_eq!(fixture.store.newest_sequence().await.unwrap(), newest);
+    assert!(fixture.feed("b", start, 10).await.is_ok());
+    let late = START.0 + week + week / 90;
+    fixture.clock.set(Timestamp(late));
     fixture.store.tidy().await.unwrap();
     assert_eq!(
         kind(fixture.feed("b", start, 10).await),
