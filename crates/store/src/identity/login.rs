@@ -156,9 +156,11 @@ impl Identities {
         if !remembered {
             let wait = self.throttle.wait(name, source, host.clock.monotonic());
             if !wait.is_zero() {
-                // Whoever guesses cannot make the server wait for more than some at once.
+                // Whoever guesses cannot make the server wait for more than some at once. A password
+                // that was not looked at is not called wrong: it may be the right one.
                 let Ok(_place) = self.waiting.try_acquire() else {
-                    return Ok(false);
+                    let message = "too many attempts wait already; repeat this one later";
+                    return Err(Error::new(ErrorKind::Conflict, message));
                 };
                 tokio::time::sleep(wait).await;
             }

@@ -308,6 +308,42 @@ async fn passwords_keys_and_tokens_lead_to_their_user() {
     assert!(ids.password("one/ann", "pw", None).await.unwrap().is_none());
 }
 
+/// Who guesses waits, and locks out nobody: neither the right password, nor another address.
+#[tokio::test]
+async fn wrong_passwords_wait_and_lock_nobody_out() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let new = NewUser {
+        password_hash: password(),
+        ..NewUser::default()
+    };
+    f.user("one", "ann", new).await.unwrap();
+    let [here, elsewhere] = [1, 2].map(|last| Some(std::net::IpAddr::from([192, 0, 2, last])));
+    for _ in 0..6 {
+        assert_eq!(ids.password("ann", "px", here).await.unwrap(), None);
+    }
+    // As many further ones as may wait at once, and one that was not looked at.
+    let guess = || Box::pin(ids.password("ann", "px", here));
+    let mut waiting: Vec<_> = (0..64).map(|_| guess()).collect();
+    for one in &mut waiting {
+        assert!(futures::poll!(one.as_mut()).is_pending());
+    }
+    let unseen = ids.password("ann", "pw", here).await;
+    assert_eq!(kind(unseen), ErrorKind::Conflict);
+    // From another address the same password is looked at, without a wait.
+    assert!(
+        ids.password("ann", "pw", elsewhere)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    // What was verified is served from everywhere, whoever else waits.
+    assert!(ids.password("ann", "pw", here).await.unwrap().is_some());
+    // It ends the wait of its address.
+    drop(waiting);
+    assert_eq!(ids.password("ann", "px", here).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn access_keys_can_be_several_end_and_be_disabled() {
     let f = Fixture::new().await;
