@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask ci | clients | package | tidy | supply | mainjob | bench | reliability`.
+//! Development tasks: `cargo xtask ci | clients | package | tidy | removed | supply | mainjob | bench | reliability`.
 //!
 //! Each check reads the repository and returns the list of what is wrong, so that it runs as a
 //! command and as a test.
@@ -7,6 +7,7 @@ mod ci;
 mod clients;
 mod layers;
 mod package;
+mod removed;
 mod source;
 mod supply;
 mod tidy;
@@ -20,6 +21,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   clients --all [--only SCRIPT,...] [--write yes]
           the heavy ones, too: each against a server of its own, and docs/conformance/clients.md
   tidy    the rules that the compiler and clippy do not know
+  removed [PART]
+          takes out one check of who may do what after the other, in a copy of the sources, and
+          says which test turns red; PART chooses among the rules
   supply  licences and sources of all dependencies
   package a static binary and a Debian package, made and started as far as the machine can
   mainjob a real tree of files in and out, with a kill in between
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
         ["clients"] => clients::install().map(|programs| println!("{}", programs.display())),
         ["package"] => package::run(),
         ["tidy"] => tidy::check().and_then(report),
+        ["removed"] => removed::run(""),
+        ["removed", part] => removed::run(part),
         ["supply"] => supply::check().and_then(report),
         [task @ ("mainjob" | "bench" | "overwrites"), ..] => measure(task, &args[1..], &[]),
         [
