@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::load::{Found, Plan};
+use crate::load::Plan;
 use crate::machine::{median, scratch};
 use serde_json::{Value, json};
 use trestle_tests::client::base64;
@@ -30,8 +30,6 @@ const WARM_UP: u64 = 500;
 struct Kind {
     name: &'static str,
     target: &'static str,
-    /// The row of nobody that speaks the same interface.
-    reference: usize,
     credential: Credential,
 }
 
@@ -42,19 +40,36 @@ enum Credential {
     Signed,
 }
 
-/// What the runs of one kind found.
+/// What the pairs of one kind found. A pair is a run of nobody's requests by the same interface and
+/// one of the kind's, right behind each other, so that whatever else the machine does meanwhile
+/// burdens both.
 #[derive(Default)]
-struct Runs {
-    rates: Vec<f64>,
-    /// The server's CPU for a request, in microseconds.
-    cpu: Vec<f64>,
+struct Pairs {
+    /// The server's CPU for a request, in microseconds: of nobody, and of the kind.
+    nobody: Vec<f64>,
+    kind: Vec<f64>,
+}
+
+impl Pairs {
+    /// By how much the kind is over nobody, in percent: the quartiles over all pairs.
+    fn over(&self) -> [f64; 3] {
+        let pairs = self.kind.iter().zip(&self.nobody);
+        let mut over: Vec<f64> = pairs
+            .map(|(kind, base)| (kind / base - 1.0) * 100.0)
+            .collect();
+        over.sort_by(f64::total_cmp);
+        [1, 2, 3].map(|quarter| {
+            let place = (over.len() * quarter / 4).min(over.len().saturating_sub(1));
+            over.get(place).copied().unwrap_or(f64::NAN)
+        })
+    }
 }
 
 /// The table.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let policies = usize::try_from(arguments.number("policies", 1000)?)?;
-    let milliseconds = arguments.number("seconds", 3)? * 1000;
-    let rounds = arguments.number("rounds", 3)?;
+    let count = arguments.number("requests", 15_000)?;
+    let pairs = arguments.number("pairs", 20)?;
     let folder = scratch("access")?;
     let server = Launch::new(folder.join("data"))
         .under(&["taskset", "-c", "0"])
@@ -62,40 +77,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .start();
     let token = furnish(&server, policies)?;
     let kinds = kinds(&token);
-    let mut runs: Vec<Runs> = kinds.iter().map(|_| Runs::default()).collect();
-    for kind in &kinds {
+    let mut found: Vec<Pairs> = kinds.iter().map(|_| Pairs::default()).collect();
+    for (_, kind) in &kinds {
         measure(&server, kind, WARM_UP)?;
     }
-    for _ in 0..rounds {
-        for (kind, runs) in kinds.iter().zip(&mut runs) {
-            let (found, cpu) = measure(&server, kind, milliseconds)?;
-            runs.rates.push(found.rate);
-            runs.cpu.push(cpu / found.requests);
+    for pair in 0..pairs {
+        for ((nobody, kind), found) in kinds.iter().zip(&mut found) {
+            // Who is first takes turns, too.
+            let (base, own) = if pair % 2 == 0 {
+                let base = measure(&server, nobody, count)?;
+                (base, measure(&server, kind, count)?)
+            } else {
+                let own = measure(&server, kind, count)?;
+                (measure(&server, nobody, count)?, own)
+            };
+            found.nobody.push(base);
+            found.kind.push(own);
         }
     }
     println!(
         "{policies} policies in store; the user has {IN_PERSON} in person and {BY_GROUP} by each of \
-         {} groups, the last of which allows it.\n",
+         {} groups, the last of which allows it. {pairs} pairs of runs of {count} requests.\n",
         GROUPS.len()
     );
     println!(
-        "| GET, 4 KiB, {CLIENTS} clients | requests/s | CPU, µs a request | over (a) | over nobody, \
-         same interface |"
+        "| GET, 4 KiB, {CLIENTS} clients | nobody, CPU, µs a request | this one | over nobody, \
+         median of the pairs | half of them lie within |"
     );
     println!("|---|---|---|---|---|");
-    let cpu: Vec<f64> = runs.iter().map(|runs| median(&runs.cpu)).collect();
-    let over = |row: usize, reference: usize| {
-        let of = |row: usize| cpu.get(row).copied().unwrap_or(f64::NAN);
-        (of(row) / of(reference) - 1.0) * 100.0
-    };
-    for (row, (kind, runs)) in kinds.iter().zip(&runs).enumerate() {
+    for ((_, kind), found) in kinds.iter().zip(&found) {
+        let [low, middle, high] = found.over();
         println!(
-            "| {} | {:.0} | {:.1} | {:+.1} % | {:+.1} % |",
+            "| {} | {:.1} | {:.1} | {middle:+.1} % | {low:+.1} to {high:+.1} % |",
             kind.name,
-            median(&runs.rates),
-            median(&runs.cpu),
-            over(row, 0),
-            over(row, kind.reference),
+            median(&found.nobody),
+            median(&found.kind),
         );
     }
     println!();
@@ -103,41 +119,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(std::fs::remove_dir_all(folder)?)
 }
 
-fn kinds(token: &str) -> Vec<Kind> {
+/// Each kind behind nobody's request by the same interface. The first is nobody's own: what it is
+/// over itself is what chance does.
+fn kinds(token: &str) -> Vec<(Kind, Kind)> {
     let basic = |user: &str| {
         let pair = base64(format!("{user}:{PASSWORD}").as_bytes());
         Credential::Fixed(format!("authorization: Basic {pair}\r\n"))
     };
     let bearer = Credential::Fixed(format!("authorization: Bearer {token}\r\n"));
-    let nobody = || Credential::Fixed(String::new());
-    let kind = |name, target, reference, credential| Kind {
+    let kind = |name, target, credential| Kind {
         name,
         target,
-        reference,
         credential,
     };
+    let nobody = |target| kind("nobody", target, Credential::Fixed(String::new()));
+    let rest = |name, credential| {
+        let own = kind(name, "/rest/closed/object", credential);
+        (nobody("/rest/open/object"), own)
+    };
     vec![
-        kind(
-            "(a) nobody, a public bucket",
-            "/rest/open/object",
-            0,
-            nobody(),
-        ),
-        kind("(b) root, Basic", "/rest/closed/object", 0, basic(USER)),
-        kind("(c) user, Basic", "/rest/closed/object", 0, basic(ANN)),
-        kind("(d) user, token", "/rest/closed/object", 0, bearer),
-        kind("nobody, a public bucket, S3", "/open/object", 4, nobody()),
-        kind(
-            "(e) user, signed, S3",
-            "/closed/object",
-            4,
-            Credential::Signed,
+        (nobody("/rest/open/object"), nobody("/rest/open/object")),
+        rest("root, Basic", basic(USER)),
+        rest("user, Basic", basic(ANN)),
+        rest("user, token", bearer),
+        (
+            nobody("/open/object"),
+            kind("user, signed, S3", "/closed/object", Credential::Signed),
         ),
     ]
 }
 
-/// Runs one kind and says what the server's CPU did meanwhile, in microseconds.
-fn measure(server: &Server, kind: &Kind, milliseconds: u64) -> Result<(Found, f64)> {
+/// Runs one kind and says what the server's CPU did for each request, in microseconds.
+fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
     let headers = match &kind.credential {
         Credential::Fixed(headers) => headers.clone(),
         Credential::Signed => signed(server, kind.target),
@@ -147,14 +160,14 @@ fn measure(server: &Server, kind: &Kind, milliseconds: u64) -> Result<(Found, f6
         verb: "get",
         size: SIZE,
         clients: CLIENTS,
-        milliseconds,
+        milliseconds: 0,
         tag: "access".into(),
-        count: 0,
+        count,
     };
     let before = ticks(server)?;
     let found = plan.run_with(&["--target", kind.target, "--headers", &headers])?;
     let spent = ticks(server)?.saturating_sub(before);
-    Ok((found, spent as f64 * MICROSECONDS_A_TICK))
+    Ok(spent as f64 * MICROSECONDS_A_TICK / found.requests)
 }
 
 fn signed(server: &Server, target: &str) -> String {
