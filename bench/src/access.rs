@@ -38,6 +38,8 @@ enum Credential {
     Fixed(String),
     /// Signed anew for each run, since a signature is good for minutes.
     Signed,
+    /// None, but lines of the same number and length as a signature's, which mean nothing.
+    AsLong,
 }
 
 /// What the pairs of one kind found. A pair is a run of nobody's requests by the same interface and
@@ -144,6 +146,14 @@ fn kinds(token: &str) -> Vec<(Kind, Kind)> {
         rest("user, token", bearer),
         (
             nobody("/open/object"),
+            kind(
+                "nobody, header as long, S3",
+                "/open/object",
+                Credential::AsLong,
+            ),
+        ),
+        (
+            nobody("/open/object"),
             kind("user, signed, S3", "/closed/object", Credential::Signed),
         ),
     ]
@@ -154,6 +164,7 @@ fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
     let headers = match &kind.credential {
         Credential::Fixed(headers) => headers.clone(),
         Credential::Signed => signed(server, kind.target),
+        Credential::AsLong => as_long(&signed(server, kind.target)),
     };
     let plan = Plan {
         address: server.address,
@@ -180,6 +191,21 @@ fn signed(server: &Server, target: &str) -> String {
     let lines = wire.headers.iter();
     lines
         .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
+}
+
+/// The same lines under names and with values that nobody asks for.
+fn as_long(lines: &str) -> String {
+    let lines = lines.lines().enumerate();
+    lines
+        .filter_map(|(place, line)| {
+            let (name, value) = line.split_once(": ")?;
+            let value = "x".repeat(value.len());
+            Some(format!(
+                "y{place}{}: {value}\r\n",
+                "-".repeat(name.len().saturating_sub(2))
+            ))
+        })
         .collect()
 }
 

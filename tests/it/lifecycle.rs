@@ -410,6 +410,8 @@ fn keys_are_rotated_and_a_rotation_that_was_cut_short_is_finished() {
     let key = file("master.key").display().to_string();
     let launch = Launch::new(&data).variable("TRESTLE_MASTER_KEY", &key);
     launch.start().stop().unwrap();
+    let beside = Launch::new(folder.path().join("other")).variable("TRESTLE_MASTER_KEY", &key);
+    beside.start().stop().unwrap();
     let former = std::fs::read_to_string(&key).unwrap();
     let rotate = ["key", "rotate", "--data", &data.display().to_string()];
     let rotated = launch.run(&rotate);
@@ -418,6 +420,14 @@ fn keys_are_rotated_and_a_rotation_that_was_cut_short_is_finished() {
     assert_ne!(new, former);
     assert!(!file("master.next").exists());
     launch.start().stop().unwrap();
+
+    // Another folder under the former key is lost to nobody.
+    let kept = file("master.key.1").display().to_string();
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), former);
+    let refused = errors(&beside.refused());
+    assert!(refused.contains("needs master key"), "{refused}");
+    let beside = beside.variable("TRESTLE_MASTER_KEY", &kept);
+    beside.start().stop().unwrap();
 
     // As a crash leaves it between the store's commit and the change of files.
     std::fs::rename(&key, file("master.next")).unwrap();

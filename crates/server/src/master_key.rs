@@ -13,6 +13,8 @@ use trestle_host::{Host, OpenMode};
 use trestle_store::{KEY_BYTES, MasterKey, Store};
 
 const DIGITS: usize = 2 * KEY_BYTES;
+/// Former keys that are kept beside the one in use.
+const FORMER_MAX: u32 = 1000;
 
 /// Reads the master key, or makes it on first use.
 pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
@@ -58,12 +60,15 @@ fn path_of(config: &Config) -> Result<PathBuf, String> {
 
 /// Gives a store that is not in use another master key, and every key of its ring another version.
 /// The new key waits beside the former one until the store has it, so that a crash at any moment
-/// leaves the store and one of the two files in agreement.
+/// leaves the store and one of the two files in agreement. Before anything is changed the former one
+/// is kept: backups and other data folders may be under it.
 pub(crate) async fn rotate(config: &Config) -> Result<ExitCode, String> {
     let host = Host::real();
     let path = path_of(config)?;
     let store = serve::open_unused(&host, config).await?;
     let failed = |error: trestle_core::Error| format!("the keys were not changed: {error}");
+    let former = read(&host, &path)?.ok_or_else(|| format!("{} is gone", path.display()))?;
+    let kept = keep(&host, &path, &former)?;
     for name in store.key_names().await.map_err(failed)? {
         store.rotate_key(&name).await.map_err(failed)?;
     }
@@ -74,9 +79,11 @@ pub(crate) async fn rotate(config: &Config) -> Result<ExitCode, String> {
     store.close().await.map_err(failed)?;
     take(&host, &waiting, &path)?;
     println!(
-        "{} holds another master key now, under which {keys} keys are wrapped; keep a copy of it, and \
-         the former one for as long as there are backups from before",
-        path.display()
+        "{} holds another master key now, under which {keys} keys are wrapped; keep a copy of it. The \
+         former one is in {}: keep it for as long as there are backups from before, and for other \
+         data folders under it",
+        path.display(),
+        kept.display()
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -122,6 +129,29 @@ fn take(host: &Host, waiting: &Path, path: &Path) -> Result<(), String> {
     taken
         .and_then(|()| host.disk.sync_dir(folder))
         .map_err(|error| format!("the master key {}: {error}", path.display()))
+}
+
+/// Keeps a former key beside the file of the one in use, under the first number that is free. One
+/// that was kept already, by a rotation that was cut short, is not kept twice.
+fn keep(host: &Host, path: &Path, former: &MasterKey) -> Result<PathBuf, String> {
+    for number in 1..=FORMER_MAX {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        let place = PathBuf::from(name);
+        match read(host, &place)? {
+            Some(kept) if kept.as_bytes() == former.as_bytes() => return Ok(place),
+            Some(_) => {}
+            None => {
+                let failed = |error| format!("the master key {}: {error}", place.display());
+                make(host, &place, former).map_err(failed)?;
+                return Ok(place);
+            }
+        }
+    }
+    let path = path.display();
+    Err(format!(
+        "beside {path} are {FORMER_MAX} former keys: move them elsewhere"
+    ))
 }
 
 fn default_path() -> Result<PathBuf, String> {

@@ -278,6 +278,7 @@ impl World {
             cases.len(),
             wrong.join("\n")
         );
+        println!("{} rows are refused", cases.len());
         cases.len()
     }
 }

@@ -16,7 +16,9 @@ pub(super) fn text(document: &Value) -> String {
         return text;
     }
     for (name, value) in fields {
-        if name == "warnings" || is_empty(value) {
+        // Who is disabled is told so: that the word is missing says too little.
+        let said = name == "enabled" && value.is_boolean();
+        if name == "warnings" || is_empty(value) && !said {
             continue;
         }
         let shown = match value {
@@ -126,6 +128,8 @@ mod tests {
         let user = json!({"name": "ann", "email": null, "admin": false, "warnings": ["w"],
             "access_key": {"access_key": "AK", "secret_key": "s", "expires": null}});
         assert_eq!(text(&user), "access_key: AK\nsecret_key: s\nname: ann\n");
+        let disabled = json!({"name": "ann", "enabled": false, "admin": false});
+        assert_eq!(text(&disabled), "enabled: false\nname: ann\n");
         assert_eq!(text(&Value::Null), "");
     }
 }
