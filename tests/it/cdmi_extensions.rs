@@ -2,7 +2,7 @@
 //! standalone extensions add.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use trestle_tests::Client;
@@ -408,7 +408,7 @@ fn values_come_in_pieces_of_an_upload() {
     }
     // What is there stays as it is until all of it is there.
     let id = read(client, "/c/a?objectID", OBJECT)["objectID"].clone();
-    let value = |client: &mut Client| read(client, "/c/a?value", OBJECT)["value"].clone();
+    let value = |client: &mut Client| plain(client, "GET", "/c/a", b"").text();
     assert_eq!(piece(client, "a", "upload-id=x; count=2", 0, "THIS"), 202);
     assert_eq!(value(client), format!("{one}{two}"));
     assert_eq!(
@@ -431,8 +431,13 @@ fn values_come_in_pieces_of_an_upload() {
         204
     );
     assert_eq!(value(client), "\u{0}new");
+    let shown = read(client, "/c/a?valuerange", OBJECT);
+    assert_eq!(shown, json!({"valuerange": ""}));
     assert_eq!(piece(client, "a", "upload-id=x", 8, "the"), 204);
     assert_eq!(value(client), "That\u{0}\u{0}\u{0}\u{0}the");
+    // A document ends where the first gap begins.
+    let shown = read(client, "/c/a?valuerange&value", OBJECT);
+    assert_eq!(shown, json!({"valuerange": "0-3", "value": "That"}));
     assert_eq!(read(client, "/c/a?objectID", OBJECT)["objectID"], id);
     for wrong in [
         "upload-id=",

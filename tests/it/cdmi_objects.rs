@@ -462,6 +462,58 @@ fn ranges_of_large_objects_are_changed_in_place() {
 }
 
 #[test]
+fn a_value_with_gaps_is_given_up_to_the_first() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/o", json!({"value": "abc"}));
+    let patch = |client: &mut _, query: &str, text: &str| {
+        let place = format!("/c/o?{query}");
+        let body = json!({"value": text});
+        status(&call(client, "PATCH", &place, OBJECT, body), 204);
+    };
+    let shown = |client: &mut _| {
+        let all = read(client, "/c/o", OBJECT);
+        let size = all["metadata"]["cdmi_size"].clone();
+        json!([all["valuerange"], all["value"], size])
+    };
+    patch(client, "value=5-5", "Zg==");
+    patch(client, "value=7-7", "aA==");
+    assert_eq!(shown(client), json!(["0-2", "YWJj", "8"]));
+    let ranged = read(client, "/c/o?valuerange&value=0-7", OBJECT);
+    assert_eq!(
+        ranged,
+        json!({"valuerange": "0-7", "value": "YWJjAABmAGg="})
+    );
+    assert_eq!(plain(client, "GET", "/c/o", b"").text(), "abc\0\0f\0h");
+    // A write into the first gap moves the end to the next one.
+    let into = [("content-range", "bytes 3-4/8")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &into, b"de").unwrap(),
+        204,
+    );
+    assert_eq!(shown(client), json!(["0-5", "YWJjZGVm", "8"]));
+    patch(client, "value=6-6", "Zw==");
+    assert_eq!(shown(client), json!(["0-7", "YWJjZGVmZ2g=", "8"]));
+    // One that begins with a gap has nothing before it.
+    let begin = [("content-range", "bytes 2-3/4")];
+    status(
+        &client.send("PUT", "/cdmi/c/p", &begin, b"cd").unwrap(),
+        201,
+    );
+    assert_eq!(
+        read(client, "/c/p?valuerange&value", OBJECT),
+        json!({"valuerange": "", "value": ""})
+    );
+    // A value that is replaced has none, even when it has zeros there.
+    status(&plain(client, "PUT", "/c/p", b"\0\0cd"), 204);
+    assert_eq!(
+        read(client, "/c/p?valuerange", OBJECT),
+        json!({"valuerange": "0-3"})
+    );
+}
+
+#[test]
 fn what_is_serialised_comes_back_with_its_ids() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
@@ -665,6 +717,25 @@ fn headers_carry_metadata_over_plain_http() {
         read_back.header("x-object-meta-shape").as_deref(),
         Some("Square")
     );
+    let remove = [("x-cdmi-meta-colour", "")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &remove, b"x").unwrap(),
+        204,
+    );
+    let names =
+        |client: &mut _| read(client, "/c/o?metadata=X-&metadata=x-", OBJECT)["metadata"].clone();
+    assert_eq!(names(client), json!({"x-object-meta-shape": "Square"}));
+    // Names that differ in case alone are one item.
+    let body = json!({"metadata": {"X-Object-Meta-Shape": "Oval"}});
+    status(&call(client, "PATCH", "/c/o?metadata", OBJECT, body), 204);
+    let head = client.send("HEAD", "/cdmi/c/o", &[], &[]).unwrap();
+    assert_eq!(head.header("x-object-meta-shape").as_deref(), Some("Oval"));
+    let update = [("x-object-meta-shape", "Round")];
+    status(
+        &client.send("PATCH", "/cdmi/c/o", &update, b"y").unwrap(),
+        204,
+    );
+    assert_eq!(names(client), json!({"X-Object-Meta-Shape": "Round"}));
 }
 
 #[test]

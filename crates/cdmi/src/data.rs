@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::content::{Destination, collect};
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
+use crate::gaps;
 use crate::media::{Kind, MediaType};
 use crate::metadata::Update;
 use crate::multipart::{ContentRange, Part, write_end, write_part};
@@ -23,6 +24,7 @@ use futures::FutureExt;
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use trestle_core::{ByteRange, Error, Metadata, Precondition, ResolvedRange, Result};
 use trestle_http::{Body, parse_precondition};
 use trestle_store::{Object, ObjectProperties};
@@ -312,6 +314,10 @@ impl Call<'_> {
                 let metadata = new_metadata(document)?;
                 let partial = self.is_partial()?;
                 let mut properties = new_properties(&value, metadata, document, partial)?;
+                let pieces = placed(&submission.parts)?;
+                let former = (&BTreeMap::new(), 0);
+                let pieces = pieces.iter().map(gaps::range_of);
+                gaps::note(&mut properties.documents, former, pieces);
                 self.protect_new(&mut properties)?;
                 let written = self.write_bytes(destination, properties, value.bytes);
                 Ok(written.await?.object)
@@ -406,6 +412,10 @@ impl Call<'_> {
         match read {
             Ok((object, first, bytes)) => {
                 let ranged = !spans.is_empty();
+                let bytes = match ranged {
+                    true => bytes,
+                    false => gaps::up_to_first(&object.documents, bytes),
+                };
                 self.add_value(&mut rendering, &object, (first, &bytes), ranged);
             }
             Err(Fault::Error(error))
@@ -450,8 +460,16 @@ impl Call<'_> {
         let mut head = rendering;
         let encoding = encoding_of(object).as_str();
         head.choose(&self.fields, "valuetransferencoding", encoding);
+        let mut whole = None;
         if spans.is_empty() {
-            let range = crate::value::range_text(0, object.length());
+            let mut length = object.length();
+            if !is_processing(object) {
+                let (object, _, bytes) = self.read_value(leaf, None).await?;
+                let bytes = gaps::up_to_first(&object.documents, bytes);
+                length = bytes.len() as u64;
+                whole = Some(bytes);
+            }
+            let range = crate::value::range_text(0, length);
             head.choose(&self.fields, "valuerange", range);
         }
         let boundary = format!("{}{:016x}", object.version, self.cdmi.host.nonce());
@@ -463,8 +481,7 @@ impl Call<'_> {
             ("Content-Type", mimetype.as_str()),
             ("Content-Transfer-Encoding", "binary"),
         ];
-        if spans.is_empty() && !is_processing(object) {
-            let (_, _, bytes) = self.read_value(leaf, None).await?;
+        if let Some(bytes) = whole {
             write_part(&mut body, &boundary, &shared, &bytes);
         }
         for span in spans {

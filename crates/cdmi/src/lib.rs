@@ -22,6 +22,7 @@ mod exports;
 mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod gaps;
 mod json;
 mod listing;
 mod mailbox;

@@ -6,6 +6,7 @@ use crate::content::{Destination, collect, encryption_of, hash_of};
 use crate::data::set_partial;
 use crate::document::Document;
 use crate::fault::Answered;
+use crate::gaps;
 use crate::node::{Leaf, document};
 use crate::protect;
 use crate::versions::{is_data, level_of};
@@ -56,10 +57,11 @@ impl Call<'_> {
     pub(crate) async fn replace(
         &self,
         leaf: &Leaf,
-        properties: ObjectProperties,
+        mut properties: ObjectProperties,
         bytes: Bytes,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        gaps::forget(&mut properties.documents);
         let destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
         self.write_bytes(&destination, properties, bytes).await?;
         Ok(())
@@ -69,10 +71,13 @@ impl Call<'_> {
     pub(crate) async fn patch(
         &self,
         leaf: &Leaf,
-        properties: ObjectProperties,
+        mut properties: ObjectProperties,
         ranges: Vec<(u64, Bytes)>,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        let former = (&leaf.object.documents, leaf.object.length());
+        let written = ranges.iter().map(gaps::range_of);
+        gaps::note(&mut properties.documents, former, written);
         let end = |(at, range): &(u64, Bytes)| at.saturating_add(range.len() as u64);
         let after = ranges.iter().map(end).max().unwrap_or_default();
         if !is_rewritten(leaf, after) {

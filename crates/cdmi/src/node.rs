@@ -36,6 +36,8 @@ pub(crate) mod document {
     pub(crate) const PLACE: &str = "cdmi.place";
     /// For whom a queue watches, as JSON, in the hidden bucket of those that do.
     pub(crate) const WATCH: &str = "cdmi.watch";
+    /// Ranges of the value that were never written, each from one offset to before another.
+    pub(crate) const GAPS: &str = "cdmi.gaps";
     /// That an object has, or had, versions.
     pub(crate) const VERSIONED: &str = "cdmi.versioned";
     /// What a version was made of, as JSON.

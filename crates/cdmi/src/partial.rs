@@ -22,7 +22,7 @@ use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use trestle_access::{Action, Resource};
 use trestle_core::{
@@ -482,7 +482,13 @@ impl Call<'_> {
             properties.documents.insert(name, encoding.clone());
         }
         match new || state.replace == Some(true) {
-            true => self.take_whole(leaf, (bucket, key), &properties).await?,
+            true => {
+                let former = (&BTreeMap::new(), 0);
+                let pieces = state.pieces.iter();
+                let written = pieces.map(|(first, last)| (*first, last.saturating_add(1)));
+                crate::gaps::note(&mut properties.documents, former, written);
+                self.take_whole(leaf, (bucket, key), &properties).await?
+            }
             false => {
                 self.take_ranges(leaf, (bucket, key), (state, properties))
                     .await?
@@ -502,7 +508,7 @@ impl Call<'_> {
         &self,
         leaf: &Leaf,
         (bucket, key): (&BucketName, &Key),
-        (state, properties): (&State, ObjectProperties),
+        (state, mut properties): (&State, ObjectProperties),
     ) -> Answered<()> {
         let end = |last: u64| last.saturating_add(1);
         let after = state.pieces.iter().map(|(_, last)| end(*last)).max();
@@ -521,7 +527,13 @@ impl Call<'_> {
         }
         match small {
             true => self.patch(leaf, properties, ranges).await,
-            false => self.finish_patch(leaf, properties).await,
+            false => {
+                let former = (&leaf.object.documents, leaf.object.length());
+                let pieces = state.pieces.iter();
+                let written = pieces.map(|(first, last)| (*first, end(*last)));
+                crate::gaps::note(&mut properties.documents, former, written);
+                self.finish_patch(leaf, properties).await
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::data::{set_encoding, set_partial, set_partial_new};
 use crate::fault::{Answered, Fault};
+use crate::gaps;
 use crate::multipart::ContentRange;
 use crate::node::{Container, Leaf, Node};
 use crate::partial::Upload;
@@ -20,6 +21,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use trestle_core::{
     ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Result, Validators, Verdict,
 };
@@ -50,6 +52,7 @@ fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
 
 /// Whether a header carries a metadata item.
 fn is_metadata(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
     name.starts_with("x-") && name.contains("-meta-") && !name.ends_with("-meta-")
 }
 
@@ -140,7 +143,8 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// Metadata that comes in headers (extension of clause 26.5).
+    /// Metadata that comes in headers (extension of clause 26.5); an empty one removes its item, and
+    /// names that differ in case alone are the same.
     fn take_headers(&self, properties: &mut ObjectProperties) -> Result<()> {
         for (name, value) in &self.headers {
             if !is_metadata(name.as_str()) {
@@ -148,8 +152,14 @@ impl Call<'_> {
             }
             let text = std::str::from_utf8(value.as_bytes())
                 .map_err(|_| Error::invalid(format!("the header {name} is not UTF-8")))?;
-            let name = name.as_str().to_owned();
-            properties.metadata.insert(name, Value::from(text));
+            let items = &mut properties.metadata;
+            let same = |item: &&String| item.eq_ignore_ascii_case(name.as_str());
+            let there = items.keys().find(same).cloned();
+            let name = there.unwrap_or_else(|| name.as_str().to_owned());
+            match text.is_empty() {
+                true => items.remove(&name),
+                false => items.insert(name, Value::from(text)),
+            };
         }
         crate::metadata::check(&properties.metadata)
     }
@@ -223,6 +233,9 @@ impl Call<'_> {
         let bytes = self.ranged_body(range, body).await?;
         let mut whole = bytes::BytesMut::new();
         crate::data::overwrite(&mut whole, range.first, &bytes)?;
+        let written = [gaps::range_of(&(range.first, bytes))];
+        let former = (&BTreeMap::new(), 0);
+        gaps::note(&mut properties.documents, former, written);
         let written = self.write_bytes(destination, properties, whole.freeze());
         Ok(written.await?.object)
     }
@@ -251,6 +264,7 @@ impl Call<'_> {
                 let precondition = parse_precondition(&self.headers)?;
                 let destination = self.place_of(leaf, precondition).await?;
                 let length = self.declared_length;
+                gaps::forget(&mut properties.documents);
                 self.write(&destination, properties, length, body).await?;
             }
         }

@@ -90,6 +90,9 @@ impl Call<'_> {
         for own in [document::VERSION, document::VERSIONED] {
             properties.documents.remove(own);
         }
+        if limits.span("value")?.is_some() {
+            crate::gaps::forget(&mut properties.documents);
+        }
         properties.metadata = match limits.has("metadata") {
             true => named_items(without_protection(from.metadata), limits),
             false => Metadata::new(),
