@@ -2,7 +2,7 @@
 
 use crate::Fixture;
 use trestle_tests::Client;
-use trestle_tests::server::{ACCESS_KEY, SECRET_KEY};
+use trestle_tests::server::{ACCESS_KEY, SECRET_KEY, Server};
 use trestle_tests::sigv4::{Signer, Wire};
 
 /// What a server with these flags answers to a request without a body.
@@ -20,6 +20,27 @@ fn asked(flags: &[&str], target: &str) -> (u16, String) {
     (answer.status, code.unwrap_or_default().to_owned())
 }
 
+/// What the server answers root.
+fn signed(server: &Server, (method, target, body): (&str, &str, &str)) -> (u16, String) {
+    let wire = Wire {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        body: body.as_bytes().to_vec(),
+        ..Wire::default()
+    };
+    let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+    let wire = signer.sign(&server.address.to_string(), wire);
+    let headers: Vec<(&str, &str)> = wire
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let mut client = Client::anonymous(server.address);
+    let answer = client.send(&wire.method, &wire.target, &headers, &wire.body);
+    let answer = answer.unwrap();
+    (answer.status, answer.text())
+}
+
 #[test]
 fn a_bucket_says_the_region_it_was_made_for() {
     let mut fixture = Fixture::new();
@@ -34,25 +55,7 @@ fn a_bucket_says_the_region_it_was_made_for() {
              </CreateBucketConfiguration>"
         )
     };
-    let ask = |method: &str, target: &str, body: &str| {
-        let wire = Wire {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            body: body.as_bytes().to_vec(),
-            ..Wire::default()
-        };
-        let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
-        let wire = signer.sign(&server.address.to_string(), wire);
-        let headers: Vec<(&str, &str)> = wire
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let mut client = Client::anonymous(server.address);
-        let answer = client.send(&wire.method, &wire.target, &headers, &wire.body);
-        let answer = answer.unwrap();
-        (answer.status, answer.text())
-    };
+    let ask = |method: &str, target: &str, body: &str| signed(&server, (method, target, body));
     assert_eq!(ask("PUT", "/far", &made("eu-west-1")).0, 200);
     assert_eq!(ask("PUT", "/near", &made("us-east-1")).0, 200);
     assert_eq!(ask("PUT", "/moon", &made("moon-1")).0, 400);
@@ -79,4 +82,57 @@ fn old_signatures_can_be_switched_off() {
     assert_eq!(asked(&["--signature-v2", "off"], signed), refused);
     let wrong = (403, "SignatureDoesNotMatch".to_owned());
     assert_eq!(asked(&[], signed), wrong);
+}
+
+#[test]
+fn many_are_deleted_in_the_order_in_which_they_are_named() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    let server = fixture.launch().start();
+    let ask = |method: &str, target: &str, body: &str| signed(&server, (method, target, body));
+    assert_eq!(ask("PUT", "/many", "").0, 200);
+    // More than go at once, in no order of theirs.
+    let keys: Vec<String> = (0..50)
+        .map(|place| format!("k{}", place * 37 % 50))
+        .collect();
+    for key in &keys {
+        assert_eq!(ask("PUT", &format!("/many/{key}"), key).0, 200);
+    }
+    // Of a key that comes twice, the second finds what the first left: k7's wrong tag compares with
+    // nothing any more, k9's with what is there until it is deleted.
+    let mut asked: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "")).collect();
+    asked.push(("k7", "<ETag>wrong</ETag>"));
+    asked.insert(0, ("k9", "<ETag>wrong</ETag>"));
+    asked.insert(1, ("k3", "<VersionId>none</VersionId>"));
+    let objects: String = asked
+        .iter()
+        .map(|(key, more)| format!("<Object><Key>{key}</Key>{more}</Object>"))
+        .collect();
+    let (status, text) = ask(
+        "POST",
+        "/many?delete=",
+        &format!("<Delete>{objects}</Delete>"),
+    );
+    assert_eq!(status, 200, "{text}");
+    let answers: Vec<String> = text
+        .split("<Key>")
+        .skip(1)
+        .zip(text.match_indices("<Key>"))
+        .map(|(rest, (place, _))| {
+            let kind = if text[..place].ends_with("<Error>") {
+                "!"
+            } else {
+                ""
+            };
+            format!("{kind}{}", rest.split('<').next().unwrap_or_default())
+        })
+        .collect();
+    let expected: Vec<String> = asked
+        .iter()
+        .enumerate()
+        .map(|(place, (key, _))| format!("{}{key}", if place < 2 { "!" } else { "" }))
+        .collect();
+    assert_eq!(answers, expected, "{text}");
+    let left = ask("GET", "/many", "").1;
+    assert!(!left.contains("<Key>"), "{left}");
 }

@@ -8,11 +8,16 @@ use crate::headers;
 use crate::listing::NAMESPACE;
 use crate::object::{etag, version_id};
 use crate::time::parse_any_seconds;
+use futures::future::join_all;
 use http::{HeaderMap, Response};
+use std::collections::BTreeMap;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{ErrorKind, Key, Noun, Precondition, Tag, TagMatch};
 use trestle_http::{Body, XmlWriter, parse_precondition};
 use trestle_store::{DeleteObject, DeleteOutcome, History, Object, TagOf, VersionRef};
+
+/// How many keys of one request go at once: their commits share a flush.
+const AT_ONCE: usize = 16;
 
 /// The rights that a delete takes.
 async fn grants(
@@ -237,17 +242,19 @@ pub(crate) async fn many(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
             "The specified bucket does not exist",
         ));
     }
-    let (quiet, keys) = document::delete(&call.document().await?)?;
+    let (quiet, items) = document::delete(&call.document().await?)?;
+    let groups = by_key(&items);
+    let mut outcomes = BTreeMap::new();
+    for some in groups.chunks(AT_ONCE) {
+        let some = some.iter().map(|group| in_order(&call, group, bypass));
+        outcomes.extend(join_all(some).await.into_iter().flatten());
+    }
     let mut document = XmlWriter::new();
     document.open_with("DeleteResult", &[("xmlns", NAMESPACE)]);
-    for item in keys {
-        let outcome = match wanted(&item) {
-            Ok(wanted) => delete(&call, wanted, bypass).await,
-            Err(error) => Err(error),
-        };
+    for (item, outcome) in items.iter().zip(outcomes.into_values()) {
         match outcome {
             Ok(_) if quiet => {}
-            Ok(outcome) => deleted(&mut document, &item, outcome.as_ref()),
+            Ok(marker) => deleted(&mut document, item, marker.as_deref()),
             Err(error) => {
                 document.open("Error").leaf("Key", &item.key);
                 document.leaf_if("VersionId", item.version.as_deref());
@@ -261,23 +268,48 @@ pub(crate) async fn many(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     Ok(answer::xml(document))
 }
 
-fn deleted(document: &mut XmlWriter, item: &DeleteKey, outcome: Option<&DeleteOutcome>) {
+/// What is asked of each key, with its place in the request.
+fn by_key(items: &[DeleteKey]) -> Vec<Vec<(usize, &DeleteKey)>> {
+    let mut groups: BTreeMap<&str, Vec<(usize, &DeleteKey)>> = BTreeMap::new();
+    for (place, item) in items.iter().enumerate() {
+        groups.entry(&item.key).or_default().push((place, item));
+    }
+    groups.into_values().collect()
+}
+
+/// Deletes what is asked of one key, one after the other: each finds what the former left.
+async fn in_order(
+    call: &Call<'_>,
+    group: &[(usize, &DeleteKey)],
+    bypass: bool,
+) -> Vec<(usize, Result<Option<String>, S3Error>)> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    for (place, item) in group {
+        let outcome = match wanted(item) {
+            Ok(wanted) => delete(call, wanted, bypass).await,
+            Err(error) => Err(error),
+        };
+        // The objects themselves may be large, and there are a thousand of them.
+        let marker = outcome.map(|outcome| outcome.and_then(|outcome| marker(item, &outcome)));
+        outcomes.push((*place, marker));
+    }
+    outcomes
+}
+
+/// The delete marker that a delete made or removed.
+fn marker(item: &DeleteKey, outcome: &DeleteOutcome) -> Option<String> {
+    let removed = outcome.removed.as_ref();
+    let removed = removed.filter(|removed| item.version.is_some() && removed.is_marker());
+    outcome.marker.as_ref().or(removed).map(version_id)
+}
+
+fn deleted(document: &mut XmlWriter, item: &DeleteKey, marker: Option<&str>) {
     document.open("Deleted").leaf("Key", &item.key);
     document.leaf_if("VersionId", item.version.as_deref());
-    if let Some(outcome) = outcome {
-        let marker = match (&outcome.marker, &item.version) {
-            (Some(marker), _) => Some(marker),
-            (None, Some(_)) => outcome
-                .removed
-                .as_ref()
-                .filter(|removed| removed.is_marker()),
-            (None, None) => None,
-        };
-        if let Some(marker) = marker {
-            document
-                .leaf("DeleteMarker", "true")
-                .leaf("DeleteMarkerVersionId", &version_id(marker));
-        }
+    if let Some(marker) = marker {
+        document
+            .leaf("DeleteMarker", "true")
+            .leaf("DeleteMarkerVersionId", marker);
     }
     document.close();
 }

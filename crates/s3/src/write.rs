@@ -177,7 +177,7 @@ async fn freed(call: &Call<'_>, acl: Option<&str>) -> Result<&'static [Action], 
         return Ok(if new { &[Action::WriteObjectAcl] } else { &[] });
     }
     let writer = call.principal.owner();
-    let owner = store.owner_of_next(name, key, (writer, acl)).await?;
+    let owner = store.owner_of_next(&bucket, key, (writer, acl)).await?;
     let own = call.principal.is_account_root() && account == Some(&owner.account);
     Ok(match own {
         true => &[Action::WriteObjectAcl, Action::WriteObjectTags],

@@ -132,22 +132,21 @@ impl Store {
         }
     }
 
-    /// Who would own what somebody writes under a key now, with this list. No grant: it is not to be
-    /// told, only to find which rights the write takes.
+    /// Who would own what somebody writes under a key of a bucket now, with this list. No grant: it is
+    /// not to be told, only to find which rights the write takes.
     ///
     /// # Errors
-    /// `NotFound(Bucket)`.
+    /// Those of reading.
     pub async fn owner_of_next(
         &self,
-        bucket: &BucketName,
+        bucket: &Bucket,
         key: &Key,
         (writer, acl): (Option<Owner>, Option<&str>),
     ) -> Result<Owner> {
         let read = self.snapshot().await?;
-        let bucket = store::find_shown(&*read, bucket).await?.bucket;
-        let current = store::find_object(&*read, &bucket, key).await?;
+        let current = store::find_object(&*read, bucket, key).await?;
         let former = current.as_ref().map(|found| &found.object);
-        Ok(store::owner_of_next(&bucket, former, (writer, acl)))
+        Ok(store::owner_of_next(bucket, former, (writer, acl)))
     }
 
     /// Where an object is, by its id. Nothing is decided by that: what may be done to it is asked
