@@ -87,6 +87,53 @@ fn lists_decide_who_reads_what() {
     );
 }
 
+/// Who may write the value changes nothing else along with it, least of all the list.
+#[test]
+fn the_right_to_the_value_is_none_to_what_comes_along() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let with = |mask: &str| {
+        json!([
+            entry("OWNER@", "ALL_PERMS", "0x0"),
+            entry("ann", mask, "0x0")
+        ])
+    };
+    let around = with("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    let list = with("READ, WRITE_OBJECT");
+    let made = json!({"value": "old", "metadata": {"a": "b", "cdmi_acl": list}});
+    create(boss, "/ac/o", made);
+    let until = "2026-01-01T00:00:00.000000Z/2099-01-01T00:00:00.000000Z";
+    for (name, item) in [
+        ("a", json!("c")),
+        ("cdmi_acl", with("ALL_PERMS")),
+        ("cdmi_hold_id", json!(["h"])),
+        ("cdmi_retention_period", json!(until)),
+    ] {
+        let target = format!("/ac/o?value&metadata={name}");
+        let change = json!({"value": "new", "metadata": {name: item.clone()}});
+        status(&call(ann, "PATCH", &target, OBJECT, change), 403);
+        let target = format!("/ac/o?value=0-0&metadata={name}");
+        let change = json!({"value": "bg==", "metadata": {name: item}});
+        status(&call(ann, "PATCH", &target, OBJECT, change), 403);
+    }
+    let header = [("X-CDMI-Meta-a", "c"), ("Content-Type", "text/plain")];
+    for method in ["PUT", "PATCH"] {
+        let sent = ann.send(method, "/cdmi/ac/o", &header, b"new");
+        status(&sent.unwrap(), 403);
+    }
+    let now = read(boss, "/ac/o", OBJECT);
+    assert_eq!(
+        (&now["value"], &now["metadata"]["a"]),
+        (&json!("old"), &json!("b"))
+    );
+    assert!(now["metadata"].get("cdmi_hold_id").is_none());
+    let change = json!({"value": "new"});
+    status(&call(ann, "PATCH", "/ac/o", OBJECT, change), 204);
+    assert_eq!(read(boss, "/ac/o?value", OBJECT)["value"], "new");
+}
+
 /// An object's own list counts, and not that of the top-level container around it.
 #[test]
 fn the_list_of_an_object_gives_what_its_container_s_does_not() {

@@ -61,9 +61,29 @@ impl Call<'_> {
         bytes: Bytes,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        self.check_besides(leaf, &properties).await?;
         gaps::forget(&mut properties.documents);
         let destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
         self.write_bytes(&destination, properties, bytes).await?;
+        Ok(())
+    }
+
+    /// Asks for the right to each thing that changes along with a value: the right to write the
+    /// value is none to the metadata, the list, retention or holds.
+    pub(crate) async fn check_besides(&self, leaf: &Leaf, new: &ObjectProperties) -> Answered<()> {
+        let former = leaf.object.properties();
+        let changes = [
+            (former.metadata != new.metadata, Action::WriteObjectMetadata),
+            (former.acl != new.acl, Action::WriteObjectAcl),
+            (
+                former.retention != new.retention,
+                Action::WriteObjectRetention,
+            ),
+            (former.legal_hold != new.legal_hold, Action::WriteLegalHold),
+        ];
+        for (_, action) in changes.into_iter().filter(|(differs, _)| *differs) {
+            self.grant(action, leaf.resource()).await?;
+        }
         Ok(())
     }
 
@@ -75,6 +95,7 @@ impl Call<'_> {
         ranges: Vec<(u64, Bytes)>,
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        self.check_besides(leaf, &properties).await?;
         let former = (&leaf.object.documents, leaf.object.length());
         let written = ranges.iter().map(gaps::range_of);
         gaps::note(&mut properties.documents, former, written);

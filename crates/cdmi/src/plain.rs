@@ -261,6 +261,7 @@ impl Call<'_> {
                     .await?;
             }
             None => {
+                self.check_besides(leaf, &properties).await?;
                 let precondition = parse_precondition(&self.headers)?;
                 let destination = self.place_of(leaf, precondition).await?;
                 let length = self.declared_length;
