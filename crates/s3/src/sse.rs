@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Response};
 use trestle_access::Action;
 use trestle_core::{DigestAlgorithm, Hasher};
-use trestle_http::Body;
+use trestle_http::{Body, Element};
 use trestle_store::{CustomerKey, Encrypt, Encryption, SecretKey};
 
 const METHOD: &str = "x-amz-server-side-encryption";
@@ -259,6 +259,13 @@ pub(crate) async fn get(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     Ok(answer::xml(document))
 }
 
+/// Whether a rule wants writes of some encryption refused.
+fn blocks(rule: &Element) -> bool {
+    let lists = rule.children_named("BlockedEncryptionTypes");
+    let mut kinds = lists.flat_map(|list| &list.children);
+    kinds.any(|kind| kind.text.trim() != "NONE")
+}
+
 pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let body = call.document().await?;
     let document = parse(&body, "ServerSideEncryptionConfiguration")?;
@@ -269,6 +276,9 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
         .ok_or_else(malformed)?;
     if rule.child_text("BucketKeyEnabled") == Some("true") {
         return Err(S3Error::later("A bucket key"));
+    }
+    if blocks(rule) {
+        return Err(S3Error::later("A block on a kind of encryption"));
     }
     let default = rule
         .child("ApplyServerSideEncryptionByDefault")
@@ -310,6 +320,20 @@ mod tests {
         show(&mut map, Some(&Encryption::Customer { digest }));
         assert_eq!(map.len(), 2);
         assert!(!map.contains_key(OWN[1]));
+    }
+
+    #[test]
+    fn a_block_is_seen() {
+        let rule = |kinds: &str| {
+            let blocked = format!("<BlockedEncryptionTypes>{kinds}</BlockedEncryptionTypes>");
+            blocks(
+                &parse(format!("<Rule>{blocked}</Rule>").as_bytes(), "Rule")
+                    .ok()
+                    .unwrap(),
+            )
+        };
+        assert!(rule("<EncryptionType>SSE-C</EncryptionType>"));
+        assert!(!rule("<EncryptionType>NONE</EncryptionType>") && !rule(""));
     }
 
     #[test]
