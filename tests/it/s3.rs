@@ -2,7 +2,7 @@
 
 use crate::Fixture;
 use trestle_tests::Client;
-use trestle_tests::server::{ACCESS_KEY, SECRET_KEY, Server};
+use trestle_tests::server::{ACCESS_KEY, PASSWORD, SECRET_KEY, Server};
 use trestle_tests::sigv4::{Signer, Wire};
 
 /// What a server with these flags answers to a request without a body.
@@ -135,4 +135,42 @@ fn many_are_deleted_in_the_order_in_which_they_are_named() {
     assert_eq!(answers, expected, "{text}");
     let left = ask("GET", "/many", "").1;
     assert!(!left.contains("<Key>"), "{left}");
+}
+
+#[test]
+fn an_account_has_so_many_buckets_over_every_interface() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    let mut launch = fixture.launch();
+    launch.flags = vec!["--buckets-per-account".to_owned(), "3".to_owned()];
+    let server = launch.start();
+    let ask = |method: &str, target: &str| signed(&server, (method, target, ""));
+    let (status, usage) = ask("GET", "/?usage");
+    let named = |name: &str| format!("<{name}>3</{name}>");
+    assert!(
+        status == 200 && usage.contains(&named("QuotaMaxBuckets")),
+        "{usage}"
+    );
+    assert!(
+        usage.contains("<QuotaMaxBytes>-1</QuotaMaxBytes>"),
+        "{usage}"
+    );
+    // The fixture's own bucket is the first.
+    assert_eq!(ask("PUT", "/second").0, 200);
+    assert_eq!(ask("PUT", "/third").0, 200);
+    let (status, refused) = ask("PUT", "/fourth");
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused.contains("<Code>TooManyBuckets</Code>"), "{refused}");
+    // What is there is told of as ever.
+    assert_eq!(ask("PUT", "/third").0, 200);
+    let mut client = Client::new(server.address, "root", PASSWORD);
+    for (target, expected) in [("/rest/fourth/", 507), ("/cdmi/fourth/", 507)] {
+        let headers: &[(&str, &str)] = &[];
+        let answer = client.send("PUT", target, headers, b"").unwrap();
+        assert_eq!(answer.status, expected, "{target}: {}", answer.text());
+    }
+    let mut swift = crate::swift::Swift::of(&server);
+    assert_eq!(swift.status("PUT", "/fourth", &[]), 403);
+    assert_eq!(ask("DELETE", "/second").0, 204);
+    assert_eq!(ask("PUT", "/fourth").0, 200);
 }

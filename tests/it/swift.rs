@@ -8,7 +8,7 @@ use trestle_tests::server::{PASSWORD, Server, USER};
 use trestle_tests::{Client, Response};
 
 /// A client with a token, at the root user's account.
-struct Swift {
+pub(crate) struct Swift {
     client: Client,
     token: String,
 }
@@ -18,7 +18,7 @@ impl Swift {
         Swift::of(fixture.server())
     }
 
-    fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Server) -> Self {
         let mut client = Client::anonymous(server.address);
         let login = format!("{USER}:{USER}");
         let headers = [("x-auth-user", login.as_str()), ("x-auth-key", PASSWORD)];
@@ -43,7 +43,7 @@ impl Swift {
         self.client.send(method, &path, &all, body).unwrap()
     }
 
-    fn status(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+    pub(crate) fn status(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
         self.send(method, path, headers, &[]).status
     }
 

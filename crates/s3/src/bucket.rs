@@ -179,6 +179,11 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
         Err(error) if error.kind() == ErrorKind::AlreadyExists(Noun::Bucket) => {
             again(&call, &name, &wanted).await?;
         }
+        // A bucket that is made holds nothing yet: it is one bucket too many.
+        Err(error) if error.kind() == ErrorKind::QuotaExceeded => {
+            let message = "You have attempted to create more buckets than allowed";
+            return Err(S3Error::new(Code::TooManyBuckets, message));
+        }
         Err(error) => return Err(error.into()),
     }
     let mut response = Response::new(Body::empty());
@@ -221,6 +226,39 @@ async fn again(
     }
 }
 
+/// A limit as Ceph's clients read it.
+fn limit(most: Option<u64>) -> String {
+    most.map_or_else(|| "-1".to_owned(), |most| most.to_string())
+}
+
+/// What the account holds and may hold, as Ceph's clients ask for it.
+pub(crate) async fn usage(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    let account = call.account()?.clone();
+    let grant = call
+        .grant(Action::ReadAccount, Resource::Account(account.clone()))
+        .await?;
+    let (account, usage) = call.s3.store.account(&grant, &account).await?;
+    let quota = account.properties.quota;
+    let bytes = usage.bytes + usage.version_bytes;
+    let objects = usage.objects + usage.versions;
+    let mut document = XmlWriter::new();
+    document.open("Usage").open("Summary");
+    for (name, most) in [
+        ("QuotaMaxBytes", quota.bytes),
+        ("QuotaMaxBuckets", call.s3.store.buckets_per_account()),
+        ("QuotaMaxObjCount", quota.objects),
+        ("QuotaMaxBytesPerBucket", None),
+        ("QuotaMaxObjCountPerBucket", None),
+    ] {
+        document.leaf(name, &limit(most));
+    }
+    document
+        .leaf("TotalBytes", &bytes.to_string())
+        .leaf("TotalEntries", &objects.to_string());
+    document.close();
+    Ok(answer::xml(document))
+}
+
 pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let grant = call.on_bucket(Action::ListObjects).await?;
     let (bucket, usage) = call.s3.store.bucket(&grant, call.bucket()?).await?;
@@ -235,6 +273,8 @@ pub(crate) async fn head(call: Call<'_>) -> Result<Response<Body>, S3Error> {
             headers::set(headers, "x-rgw-object-count", &objects.to_string());
             let bytes = usage.bytes + usage.version_bytes;
             headers::set(headers, "x-rgw-bytes-used", &bytes.to_string());
+            let buckets = limit(call.s3.store.buckets_per_account());
+            headers::set(headers, "x-rgw-quota-max-buckets", &buckets);
         }
         Some(other) => {
             let message = "The parameter is true or false";

@@ -94,6 +94,7 @@ codes! {
     OwnershipControlsNotFoundError 404,
     PreconditionFailed 412,
     QuotaExceeded 403,
+    TooManyBuckets 400,
     RequestTimeTooSkewed 403,
     ServerSideEncryptionConfigurationNotFoundError 404,
     ServiceUnavailable 503,

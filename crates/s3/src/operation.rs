@@ -14,6 +14,7 @@ pub(crate) async fn serve(operation: Operation, call: Call<'_>) -> Result<Respon
     use Operation as O;
     match operation {
         O::ListBuckets => bucket::list(call).await,
+        O::GetUsage => bucket::usage(call).await,
         O::CreateBucket => bucket::create(call).await,
         O::HeadBucket => bucket::head(call).await,
         O::DeleteBucket => bucket::delete(call).await,

@@ -64,6 +64,7 @@ pub(crate) enum Operation {
     GetObjectRetention,
     GetObjectTagging,
     GetPublicAccessBlock,
+    GetUsage,
     HeadBucket,
     HeadObject,
     ListBuckets,

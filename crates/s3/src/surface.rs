@@ -79,8 +79,9 @@ const fn row(
 /// What is served.
 pub(crate) static ROUTES: &[Route] = &[
     row("GET", Service, "", ListBuckets, BUCKETS),
+    // Ceph's clients ask for figures, of the account and of a bucket.
+    row("GET", Service, "usage", GetUsage, NONE),
     row("GET", Bucket, "", ListObjects, LIST),
-    // Ceph's clients ask for figures.
     row("HEAD", Bucket, "", HeadBucket, &["read-stats"]),
     row("PUT", Bucket, "", CreateBucket, NONE),
     row("POST", Bucket, "", PostObject, NONE),

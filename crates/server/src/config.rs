@@ -169,6 +169,10 @@ const SETTINGS: &[Row] = &[
         "The enterprise number in CDMI object ids; it counts at the first start \
          [default: 32473, which is for examples]",
     ),
+    text("buckets_per_account", "TRESTLE_BUCKETS_PER_ACCOUNT").flag(
+        "NUMBER",
+        "How many buckets an account may have [default: any number]",
+    ),
     text("expiry_delay", "TRESTLE_EXPIRY_DELAY").default("0").flag(
         "SECONDS",
         "For how long an object that has ended is kept before it is deleted; only Swift's \

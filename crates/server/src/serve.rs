@@ -148,6 +148,9 @@ fn set_limits(store: &Store, config: &Config) -> Result<(), String> {
     store.set_feed_age(std::time::Duration::from_secs(hours * 3600));
     let delay = u64::from(number("expiry_delay", 0)?);
     store.set_expiry_delay(std::time::Duration::from_secs(delay));
+    let buckets = config.get("buckets_per_account").is_some();
+    let buckets = buckets.then(|| number("buckets_per_account", 1));
+    store.set_buckets_per_account(buckets.transpose()?.map(u64::from));
     let keys = usize::try_from(number("tree_keys_max", 1)?);
     store.set_tree_keys_max(keys.unwrap_or(usize::MAX));
     Ok(())

@@ -6,13 +6,15 @@ use crate::bucket_update::check_new;
 use crate::feed::{self, Event, EventKind};
 use crate::nouns::{Bucket, BucketUsage, ListBuckets, SnapshotCount};
 use crate::properties::BucketProperties;
+use crate::quota;
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
 use crate::snapshot;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketId, BucketName, Error, ErrorKind, Noun, Result};
+use trestle_core::{AccountId, BucketId, BucketName, Error, ErrorKind, Noun, Result};
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Write};
 
 /// Most items of one page of any listing.
@@ -61,7 +63,8 @@ impl Store {
     /// that is legal and free.
     ///
     /// # Errors
-    /// `AlreadyExists(Bucket)`; `NotFound(Account)`; `Forbidden`, of a closed account too.
+    /// `AlreadyExists(Bucket)`; `NotFound(Account)`; `Forbidden`, of a closed account too;
+    /// `QuotaExceeded` when the account has as many as it may.
     pub async fn create_bucket(&self, grant: &Grant, name: &BucketName) -> Result<Bucket> {
         let properties = BucketProperties::default();
         self.create_bucket_with(grant, name, properties).await
@@ -113,17 +116,44 @@ impl Store {
                 at: None,
             };
             let block = self.block_within(&*read, &bucket).await?;
+            let counted = self.room_for_bucket(&*read, grant, &owner.account).await?;
             drop(read);
             let none = BucketProperties::default();
             authorize::check_bucket(&bucket.name, &none, &bucket.properties, &block)?;
             let mut commit = creation(&bucket, account.expectation(), global)?;
             commit.expectations.push(confirmed);
+            commit.expectations.extend(counted);
             if self.try_commit(commit).await? {
                 self.waiting.wake();
                 return Ok(bucket);
             }
         }
         Err(store::conflict())
+    }
+
+    /// Lets each account have at most so many buckets; those that it has stay.
+    pub fn set_buckets_per_account(&self, most: Option<u64>) {
+        let most = most.unwrap_or(u64::MAX);
+        self.buckets_per_account.store(most, Ordering::Relaxed);
+    }
+
+    /// The limit that [`Store::set_buckets_per_account`] sets.
+    pub fn buckets_per_account(&self) -> Option<u64> {
+        let most = self.buckets_per_account.load(Ordering::Relaxed);
+        (most < u64::MAX).then_some(most)
+    }
+
+    /// Refuses one more bucket of an account that has as many as it may; else says what the commit
+    /// has to expect. What a dialect keeps for itself is not refused.
+    pub(crate) async fn room_for_bucket(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        account: &AccountId,
+    ) -> Result<Vec<Expectation>> {
+        let limit = self.buckets_per_account();
+        let limit = limit.filter(|_| !grant.principal().is_server());
+        quota::check_buckets(read, account, limit).await
     }
 
     /// A bucket and its counters, of one moment. Any of the actions that read a part of it is

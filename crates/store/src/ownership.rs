@@ -43,7 +43,8 @@ impl Store {
     /// # Errors
     /// `NotFound`; `PreconditionFailed` when another bucket has the name; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
     /// a bucket whose name is its account's own; `InvalidState` for one with snapshots, or of which
-    /// something is still kept that they showed; `Forbidden`, of a closed account too; `Conflict`.
+    /// something is still kept that they showed; `Forbidden`, of a closed account too; `QuotaExceeded`
+    /// when the account has as many buckets as it may; `Conflict`.
     pub async fn give_bucket(
         &self,
         grants: &[Grant],
@@ -108,6 +109,7 @@ impl Store {
                 writes.push(Write::Delete { key });
                 writes.push(put(listed.clone(), id));
                 expectations.push(Expectation::Absent(listed));
+                expectations.extend(self.room_for_bucket(&*read, own, &to.account).await?);
                 let counted = counted(&*read, &bucket, &mut expectations).await?;
                 for (count, delta) in counted {
                     for (account, delta) in [(&from, -delta), (&to.account, delta)] {

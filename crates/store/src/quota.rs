@@ -1,4 +1,5 @@
-//! Quotas of buckets and accounts: a commit that makes either hold more than it may is refused.
+//! Quotas of buckets and accounts: a commit that makes either hold more than it may is refused, and
+//! so is one bucket more than each account may have.
 //!
 //! The counters are those of the snapshot in which a commit is put together. Far from a limit,
 //! writes that run at the same time do not disturb each other; in its last eighth, each expects
@@ -49,13 +50,32 @@ pub(crate) async fn check(
     Ok(expectations)
 }
 
+/// Refuses one more bucket of an account than the operator allows each; else says what the commit
+/// has to expect.
+///
+/// # Errors
+/// `QuotaExceeded`.
+pub(crate) async fn check_buckets(
+    read: &dyn MetaRead,
+    account: &AccountId,
+    limit: Option<u64>,
+) -> Result<Vec<Expectation>> {
+    let of_account = |count| row_key::account_counter(account, count);
+    let what = format!("account {account}");
+    let limits: [Limit<'_>; 1] = [(limit, 1, &[Count::Buckets], "buckets")];
+    within(read, &limits, (&what, &of_account)).await
+}
+
+/// A limit, by how much a commit comes nearer to it, what counts, and in which unit.
+type Limit<'a> = (Option<u64>, i64, &'a [Count], &'a str);
+
 async fn holds(
     read: &dyn MetaRead,
     quota: Quota,
     tally: Tally,
-    (what, row): (&str, &(dyn Fn(Count) -> Bytes + Sync)),
+    whose: (&str, &(dyn Fn(Count) -> Bytes + Sync)),
 ) -> Result<Vec<Expectation>> {
-    let limits: [(Option<u64>, i64, &[Count], &str); 2] = [
+    let limits: [Limit<'_>; 2] = [
         (
             quota.bytes,
             tally.all_bytes(),
@@ -64,9 +84,17 @@ async fn holds(
         ),
         (quota.objects, tally.objects, &[Count::Objects], "objects"),
     ];
+    within(read, &limits, whose).await
+}
+
+async fn within(
+    read: &dyn MetaRead,
+    limits: &[Limit<'_>],
+    (what, row): (&str, &(dyn Fn(Count) -> Bytes + Sync)),
+) -> Result<Vec<Expectation>> {
     let mut expectations = Vec::new();
     for (limit, delta, counts, unit) in limits {
-        let (Some(limit), Ok(delta)) = (limit, u64::try_from(delta)) else {
+        let (Some(limit), Ok(delta)) = (*limit, u64::try_from(*delta)) else {
             continue;
         };
         if delta == 0 {
@@ -74,7 +102,7 @@ async fn holds(
         }
         let mut total = delta;
         let mut counted = Vec::new();
-        for count in counts {
+        for count in *counts {
             let key = row(*count);
             total = total.saturating_add(store::counter(read, &key).await?);
             counted.push(key);

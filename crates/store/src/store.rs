@@ -61,6 +61,8 @@ pub struct Store {
     pub(crate) feed_age: AtomicU64,
     /// For how long what has ended is kept, in microseconds.
     pub(crate) expiry_delay: AtomicU64,
+    /// Buckets that an account may have.
+    pub(crate) buckets_per_account: AtomicU64,
 }
 
 /// A bucket and the revisions that a commit must still find.
@@ -147,6 +149,7 @@ impl Store {
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),
             feed_age: AtomicU64::new(crate::feed::AGE_MAX),
             expiry_delay: AtomicU64::new(0),
+            buckets_per_account: AtomicU64::new(u64::MAX),
         });
         store.check_master_key().await?;
         let key = row_key::account(&root_account);

@@ -487,6 +487,12 @@ pub(crate) async fn create(
     match store.create_bucket_with(&grant, name, properties).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists(Noun::Bucket) => Ok(false),
+        // A container that is made holds nothing yet: it is one container too many.
+        Err(error) if error.kind() == ErrorKind::QuotaExceeded => {
+            let most = store.buckets_per_account().unwrap_or(u64::MAX);
+            let message = format!("Reached container limit of {most}");
+            Err(Fault::html(403, message))
+        }
         Err(error) => Err(error.into()),
     }
 }

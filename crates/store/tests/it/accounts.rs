@@ -196,6 +196,42 @@ async fn a_bucket_is_not_given_while_something_is_kept_of_it() {
 }
 
 #[tokio::test]
+async fn an_account_has_so_many_buckets_and_no_more() {
+    let f = Fixture::new().await;
+    f.store.set_buckets_per_account(Some(9));
+    let create = |number: usize| {
+        let (store, bucket) = (f.store.clone(), format!("more{number}"));
+        async move {
+            let grant = on_bucket(Action::CreateBucket, &bucket);
+            store.create_bucket(&grant, &name(&bucket)).await
+        }
+    };
+    // The fixture's own is one of them; all at once, so that each could pass the others by.
+    let made = futures::future::join_all((0..20).map(create)).await;
+    let (made, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+    let kinds: Vec<ErrorKind> = refused.into_iter().map(kind).collect();
+    let exceeded = |kind: &ErrorKind| *kind == ErrorKind::QuotaExceeded;
+    assert!(kinds.iter().any(exceeded));
+    assert!(
+        kinds
+            .iter()
+            .all(|kind| exceeded(kind) || *kind == ErrorKind::Conflict)
+    );
+    let had = 1 + made.len();
+    for number in 20..20 + 9 - had {
+        create(number).await.unwrap();
+    }
+    assert_eq!(kind(create(40).await), ErrorKind::QuotaExceeded);
+    assert_eq!(f.account_usage().await.buckets, 9);
+    // What exists is still told of as such, and one that goes makes room.
+    let taken = made[0].as_ref().unwrap().name.clone();
+    let grant = on_bucket(Action::DeleteBucket, taken.as_str());
+    f.store.delete_bucket(&grant, &taken).await.unwrap();
+    create(41).await.unwrap();
+    f.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_bucket_is_given_with_what_it_counts_for() {
     let f = Fixture::new().await;
     f.make_other().await;
@@ -223,6 +259,10 @@ async fn a_bucket_is_given_with_what_it_counts_for() {
     let only = Some(BucketId(Id::default()));
     let refused = f.store.give_bucket(&grants, (&name("b"), only), &to).await;
     assert_eq!(kind(refused), ErrorKind::PreconditionFailed);
+    f.store.set_buckets_per_account(Some(0));
+    let refused = f.store.give_bucket(&grants, (&name("b"), None), &to).await;
+    assert_eq!(kind(refused), ErrorKind::QuotaExceeded);
+    f.store.set_buckets_per_account(None);
     let given = f
         .store
         .give_bucket(&grants, (&name("b"), None), &to)
