@@ -49,6 +49,7 @@ const SIGNED: [&str; 44] = [
     "torrent",
     "uploadId",
     "uploads",
+    "usage",
     "versionId",
     "versioning",
     "versions",
