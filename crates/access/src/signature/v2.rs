@@ -8,7 +8,7 @@ use base64::Engine as _;
 use std::collections::BTreeMap;
 
 /// The parameters that are signed with the path.
-const SIGNED: [&str; 44] = [
+const SIGNED: [&str; 45] = [
     "accelerate",
     "acl",
     "analytics",
