@@ -29,7 +29,7 @@ impl Swift {
         Swift { client, token }
     }
 
-    fn send(
+    pub(crate) fn send(
         &mut self,
         method: &str,
         path: &str,
@@ -47,7 +47,7 @@ impl Swift {
         self.send(method, path, headers, &[]).status
     }
 
-    fn put(&mut self, path: &str, body: &[u8]) {
+    pub(crate) fn put(&mut self, path: &str, body: &[u8]) {
         let answer = self.send("PUT", path, &[], body);
         assert_eq!(answer.status, 201, "{path}: {}", answer.text());
     }

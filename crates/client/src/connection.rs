@@ -250,6 +250,46 @@ impl Server {
     }
 }
 
+/// Connections to a server of any kind, for requests that are made elsewhere.
+#[derive(Debug)]
+pub struct Wire(Server);
+
+impl Wire {
+    /// To a server by its URL, without a path.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, or with the system's list of authorities.
+    pub fn to(server: &str) -> Result<Self> {
+        let options = Options {
+            server: server.to_owned(),
+            ..Options::default()
+        };
+        Server::new(&options).map(Wire)
+    }
+
+    /// Sends a request, over a connection that stands or a new one. Not again, when it breaks.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn send(&self, mut request: Request<Body>) -> Result<Reply> {
+        let Wire(server) = self;
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", server.authority);
+        let host = HeaderValue::from_str(&server.authority).map_err(|error| failed(&error))?;
+        request.headers_mut().insert(HOST, host);
+        let mut sender = match server.kept() {
+            Some(sender) => sender,
+            None => server.connect().await?,
+        };
+        let _ready = sender.ready().await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let reply = answer
+            .map_err(|_| failed(&"no answer"))?
+            .map_err(|error| failed(&error))?;
+        server.idle.lock().push(sender);
+        Ok(reply)
+    }
+}
+
 /// What an answer says when it is no success.
 pub(crate) async fn problem(reply: Reply) -> String {
     let status = reply.status();

@@ -11,7 +11,7 @@ mod transfer;
 mod tree;
 
 pub use api::{Client, Listed};
-pub use connection::{Credentials, Options, Reply};
+pub use connection::{Credentials, Options, Reply, Wire};
 pub use name::{Place, Remote};
 pub use progress::Progress;
 pub use transfer::{Done, copy};

@@ -190,6 +190,11 @@ const SETTINGS: &[Row] = &[
         "HOST",
         "A domain below which a host names a Swift account, or a container in one, may be repeated",
     ),
+    text("swift_sync_realms", "TRESTLE_SWIFT_SYNC_REALMS").flag(
+        "FILE",
+        "The clusters that Swift containers are synchronised between, and their keys, in the form of \
+         Swift's container-sync-realms.conf",
+    ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

@@ -65,6 +65,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     let dialects = dialects(config, &host, &identities, metrics.clone()).await?;
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
+    let synchronising = tokio::spawn(swift::synchronise(dialects.swift.clone()));
     let tls = listeners.tls();
     let service = |share| {
         Service::new(host.clone(), share, dialects.clone().handler()).metrics(metrics.clone())
@@ -83,6 +84,7 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         served.map_err(|error| error.to_string())?;
     }
     tidying.abort();
+    synchronising.abort();
     if let Some(audit) = audit {
         audit.close();
     }
@@ -118,7 +120,7 @@ pub(crate) async fn dialects(
             store.clone(),
             host.clone(),
             Arc::new(swift::Users(identities.clone())),
-            swift::settings(config),
+            swift::settings(config)?,
         ),
         admin: Admin::new(identities.clone(), authenticate.clone()),
         rest: Rest::new(store.clone(), authenticate.clone()),

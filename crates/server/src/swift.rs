@@ -2,23 +2,92 @@
 
 use crate::config::Config;
 use futures::future::BoxFuture;
+use http::{HeaderMap, Method, Request};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use trestle_access::Principal;
-use trestle_core::Result;
+use trestle_client::Wire;
+use trestle_http::{Body, incoming, read_whole};
 use trestle_store::{Identities, Issue};
-use trestle_swift::{Identify, Issued, Settings};
+use trestle_swift::{Identify, Issued, Outgoing, Realms, Settings, Swift, Transport};
 
 /// For how many seconds a token is valid.
 const TOKEN_SECONDS: u64 = 24 * 60 * 60;
 
+/// How long until changes of containers are looked for again.
+const SYNC_PAUSE: Duration = Duration::from_secs(2);
+/// Most bytes of an answer of another cluster that are read.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
 /// The settings of the dialect.
-pub(crate) fn settings(config: &Config) -> Settings {
-    Settings {
+pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
+    let realms = match config.get("swift_sync_realms") {
+        None => Realms::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            Realms::parse(&text).map_err(|error| format!("{path}: {error}"))?
+        }
+    };
+    Ok(Settings {
         policies: config.list("swift_policy").to_vec(),
         domains: config.list("swift_domain").to_vec(),
+        realms,
         ..Settings::default()
+    })
+}
+
+/// Sends what containers have for other clusters for as long as the server serves.
+pub(crate) async fn synchronise(swift: Arc<Swift>) {
+    loop {
+        tokio::time::sleep(SYNC_PAUSE).await;
+        // Connections serve one pass.
+        if let Err(error) = swift.sync(&Wires::default()).await {
+            tracing::warn!(%error, "containers are not synchronised");
+        }
+    }
+}
+
+/// Connections to other clusters.
+#[derive(Default)]
+struct Wires(Mutex<BTreeMap<String, Arc<Wire>>>);
+
+impl Wires {
+    fn to(&self, server: &str) -> Result<Arc<Wire>, String> {
+        let mut wires = self.0.lock();
+        if let Some(wire) = wires.get(server) {
+            return Ok(wire.clone());
+        }
+        let wire = Arc::new(Wire::to(server)?);
+        wires.insert(server.to_owned(), wire.clone());
+        Ok(wire)
+    }
+}
+
+impl Transport for Wires {
+    fn send(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<(u16, HeaderMap), String>> {
+        Box::pin(async move {
+            let body = match outgoing.body {
+                Some((length, body)) => Body::stream(length, body),
+                None => Body::empty(),
+            };
+            let mut request = Request::new(body);
+            *request.method_mut() = Method::from_bytes(outgoing.method.as_bytes())
+                .map_err(|error| error.to_string())?;
+            *request.uri_mut() = outgoing
+                .target
+                .parse()
+                .map_err(|_| format!("{}: no path", outgoing.target))?;
+            *request.headers_mut() = outgoing.headers;
+            let reply = self.to(&outgoing.server)?.send(request).await?;
+            let (parts, body) = reply.into_parts();
+            // The connection is free again when all has been read.
+            let rest = read_whole(incoming(body), ANSWER_BYTES_MAX).await;
+            rest.map_err(|error| error.to_string())?;
+            Ok((parts.status.as_u16(), parts.headers))
+        })
     }
 }
 
@@ -31,13 +100,13 @@ impl Identify for Users {
         (account, user): (&str, &str),
         password: &str,
         source: Option<IpAddr>,
-    ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
+    ) -> BoxFuture<'static, trestle_core::Result<Option<Arc<Principal>>>> {
         let identities = self.0.clone();
         let (name, password) = (format!("{account}/{user}"), password.to_owned());
         Box::pin(async move { identities.password(&name, &password, source).await })
     }
 
-    fn issue(&self, principal: Arc<Principal>) -> BoxFuture<'static, Result<Issued>> {
+    fn issue(&self, principal: Arc<Principal>) -> BoxFuture<'static, trestle_core::Result<Issued>> {
         let identities = self.0.clone();
         Box::pin(async move {
             let issue = Issue {
@@ -56,7 +125,7 @@ impl Identify for Users {
         &self,
         token: &str,
         source: Option<IpAddr>,
-    ) -> BoxFuture<'static, Result<Option<Arc<Principal>>>> {
+    ) -> BoxFuture<'static, trestle_core::Result<Option<Arc<Principal>>>> {
         let identities = self.0.clone();
         let token = token.to_owned();
         Box::pin(async move { identities.bearer(&token, source).await })

@@ -217,7 +217,10 @@ impl Store {
         };
         for item in rows {
             let mut entry = entry(item)?;
-            entry.events.retain(|event| event.bucket == *bucket);
+            // By whichever of its names the bucket was asked for.
+            entry
+                .events
+                .retain(|event| event.bucket == found.bucket.name);
             if !entry.events.is_empty() {
                 if page.entries.len() == *limit {
                     return Ok(page);

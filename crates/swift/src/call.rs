@@ -3,6 +3,7 @@
 use crate::fault::{Fault, Outcome};
 use crate::metadata;
 use crate::query::Query;
+use crate::receive::Received;
 use crate::swift::Swift;
 use crate::target::Target;
 use crate::tempurl;
@@ -70,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) below: String,
     /// When it came by a temporary URL.
     pub(crate) temp_url: Option<tempurl::Parameters>,
+    /// When another cluster sent it.
+    pub(crate) received: Option<Received>,
 }
 
 impl Call {

@@ -11,6 +11,7 @@ use crate::rights::{Rights, Wish};
 use crate::target::CONTAINER_NAME_MAX;
 use crate::{listing, times};
 use http::{HeaderMap, Response};
+use std::sync::atomic::Ordering;
 use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
 use trestle_http::Body;
@@ -309,14 +310,16 @@ fn lists(call: &Call, owner: bool, change: &mut Change) -> Outcome<()> {
         }
     }
     if let Some(to) = document(call, "x-container-sync-to")? {
-        // Copies are not made, so a destination is not taken.
-        if to.is_some() {
-            return Err(Fault::text(
-                400,
-                "X-Container-Sync-To is not supported by this server",
-            ));
+        if let Some(to) = &to {
+            // Without realms nothing is sent, so no destination is taken.
+            let realms = &call.swift.settings.realms;
+            realms
+                .destination(to)
+                .map_err(|message| Fault::text(400, message))?;
         }
-        change.documents.push((SYNC_TO, None));
+        if owner {
+            change.documents.push((SYNC_TO, to));
+        }
     }
     if let Some(key) = document(call, "x-container-sync-key")?
         && owner
@@ -394,6 +397,17 @@ impl Change {
         let located = [VERSIONS_LOCATION, HISTORY_LOCATION]
             .iter()
             .any(|name| properties.documents.contains_key(*name));
+        let sent = properties.documents.contains_key(SYNC_TO);
+        let sets = self
+            .documents
+            .iter()
+            .any(|(name, value)| *name == SYNC_TO && value.is_some());
+        if sets && properties.versioning != Versioning::Off || sent && self.versioning == Some(true)
+        {
+            return Err(Error::invalid(
+                "Cannot configure container sync on a container with object versioning configured.",
+            ));
+        }
         match self.versioning {
             Some(true) if located => {
                 return Err(Error::invalid(
@@ -438,6 +452,10 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
             change.apply(properties)
         })
         .await?;
+    let of_sync = |name: &&str| [SYNC_TO, SYNC_KEY].contains(name);
+    if change.documents.iter().any(|(name, _)| of_sync(name)) {
+        call.swift.sent.changed.store(true, Ordering::Relaxed);
+    }
     Ok(())
 }
 

@@ -2,12 +2,15 @@
 //! make an object a large one or a link.
 
 use serde_json::{Value, json};
+use trestle_core::Timestamp;
 use trestle_store::{Content, Object};
 
 /// The document that makes a dynamic large object: `container/prefix` as it was sent.
 pub(crate) const MANIFEST: &str = "swift.manifest";
 /// The document of a static large object: the MD5 of its manifest as clients see it.
 pub(crate) const LARGE: &str = "swift.slo";
+/// The document of an object that another cluster sent: its time there in microseconds, and its key.
+pub(crate) const RECEIVED: &str = "swift.received";
 /// The document that makes a symbolic link.
 pub(crate) const LINK: &str = "swift.symlink";
 
@@ -84,6 +87,24 @@ pub(crate) fn hash(object: &Object) -> String {
         .get(LARGE)
         .filter(|_| object.has_segments());
     shown.cloned().unwrap_or_else(|| object.content_tag())
+}
+
+/// The text of an object's document that another cluster sent.
+pub(crate) fn received(time: Timestamp, key: &str) -> String {
+    format!("{} {key}", time.0)
+}
+
+/// When an object became what it is: where it is from, if another cluster sent it.
+pub(crate) fn timestamp(object: &Object) -> Timestamp {
+    let kept = object
+        .documents
+        .get(RECEIVED)
+        .filter(|_| object.change == 0);
+    let kept = kept.and_then(|text| text.split_once(' '));
+    let kept = kept.filter(|(_, key)| *key == object.key.as_str());
+    let kept = kept.and_then(|(time, _)| time.parse().ok());
+    // To the precision that clients see.
+    kept.map_or(Timestamp(object.modified.0 / 10 * 10), Timestamp)
 }
 
 /// The entity tag that conditions of writes are compared with.

@@ -96,6 +96,9 @@ fn document(swift: &Swift) -> Value {
     });
     if let (Some(all), Value::Object(features)) = (document.as_object_mut(), features) {
         all.extend(features);
+        if !swift.settings.realms.is_empty() {
+            all.insert("container_sync".into(), swift.settings.realms.shown());
+        }
         if !swift.settings.domains.is_empty() {
             all.insert("domain_remap".into(), json!({}));
         }

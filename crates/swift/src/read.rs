@@ -219,7 +219,11 @@ pub(crate) fn describe(call: &Call, view: &View, headers: &mut HeaderMap) {
         "last-modified",
         &times::last_modified(object.modified),
     );
-    set(headers, "x-timestamp", &times::x_timestamp(object.modified));
+    set(
+        headers,
+        "x-timestamp",
+        &times::x_timestamp(facts::timestamp(object)),
+    );
     set(headers, "accept-ranges", "bytes");
     for name in crate::write::KEPT {
         if let Some(value) = object.representation.get(name) {

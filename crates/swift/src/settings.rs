@@ -1,5 +1,6 @@
 //! What an operator chooses about the dialect, and what it asks the server for: who somebody is.
 
+use crate::realms::Realms;
 use futures::future::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Settings {
     /// Prefixes of account names, the default one first; the second and later ones need a service's
     /// token as well.
     pub prefixes: Vec<String>,
+    /// The clusters that containers are synchronised between.
+    pub realms: Realms,
 }
 
 impl Default for Settings {
@@ -25,6 +28,7 @@ impl Default for Settings {
             policies: vec!["default".to_owned()],
             domains: Vec::new(),
             prefixes: vec!["AUTH".to_owned(), "SERVICE".to_owned()],
+            realms: Realms::default(),
         }
     }
 }

@@ -4,10 +4,13 @@
 use crate::call::{Call, Input, set, text};
 use crate::fault::{Fault, Outcome};
 use crate::query::Query;
+use crate::send::Sent;
 use crate::settings::{Identify, Policy, Settings};
 use crate::target::{Prefixes, Target};
 use crate::who::Who;
-use crate::{account, auth, bulk, container, domain, formpost, info, object, staticweb, tempurl};
+use crate::{
+    account, auth, bulk, container, domain, formpost, info, object, receive, staticweb, tempurl,
+};
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
 use std::net::IpAddr;
@@ -28,6 +31,7 @@ pub struct Swift {
     pub(crate) settings: Settings,
     pub(crate) policies: Vec<Policy>,
     pub(crate) prefixes: Prefixes,
+    pub(crate) sent: Sent,
 }
 
 impl std::fmt::Debug for Swift {
@@ -50,6 +54,7 @@ impl Swift {
             identify,
             policies: settings.policies(),
             prefixes: Prefixes(settings.prefixes.clone()),
+            sent: Sent::default(),
             settings,
         })
     }
@@ -183,6 +188,7 @@ impl Swift {
             origin,
             below: below.unwrap_or_default(),
             temp_url: None,
+            received: None,
         };
         let chunked = call.headers.contains_key("transfer-encoding");
         let declared = call.headers.contains_key("content-length");
@@ -239,6 +245,9 @@ impl Swift {
         who: Outcome<Option<Who>>,
         input: Input,
     ) -> Outcome<Response<Body>> {
+        if receive::is_signed(&call) && call.target.container.is_some() {
+            return receive::answer(call, input).await;
+        }
         if let Some(parameters) = tempurl::Parameters::of(&call.query) {
             let pass = crate::doors::temporary(&call, &parameters).await?;
             call.who.pass = Some(pass);

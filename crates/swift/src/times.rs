@@ -10,6 +10,21 @@ pub(crate) fn x_timestamp(time: Timestamp) -> String {
     format!("{:010}.{:05}", time.0 / MICROS, time.0 % MICROS / 10)
 }
 
+/// What `X-Timestamp` says, with up to five decimals; what follows a `_` does not count.
+pub(crate) fn parse_x_timestamp(text: &str) -> Option<Timestamp> {
+    let text = text.split('_').next().unwrap_or(text);
+    let (seconds, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if seconds.is_empty() || !digits(seconds) || !digits(decimals) {
+        return None;
+    }
+    let decimals: String = decimals.chars().chain("00000".chars()).take(5).collect();
+    let micros = seconds.parse::<u64>().ok()?.checked_mul(MICROS)?;
+    micros
+        .checked_add(decimals.parse::<u64>().ok()? * 10)
+        .map(Timestamp)
+}
+
 /// The whole second at or after a time: what Last-Modified shows, and date conditions compare.
 pub(crate) fn rounded_up(time: Timestamp) -> u64 {
     // What is below the five decimals that X-Timestamp has does not count.
@@ -56,6 +71,23 @@ pub(crate) fn at_second(seconds: u64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timestamps_come_back_as_they_were_shown() {
+        for micros in [0, 10, 1_795_759_846_688_960] {
+            let shown = x_timestamp(Timestamp(micros));
+            assert_eq!(
+                parse_x_timestamp(&shown),
+                Some(Timestamp(micros)),
+                "{shown}"
+            );
+        }
+        assert_eq!(parse_x_timestamp("7"), Some(Timestamp(7_000_000)));
+        assert_eq!(parse_x_timestamp("7.5_0001"), Some(Timestamp(7_500_000)));
+        for bad in ["", ".5", "-1", "1e3", "x", "99999999999999999999"] {
+            assert_eq!(parse_x_timestamp(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn each_form_has_its_own_precision() {

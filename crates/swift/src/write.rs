@@ -2,14 +2,14 @@
 
 use crate::call::{Call, Input, Place, page, set};
 use crate::container::{Container, key};
-use crate::facts::{self, LINK, MANIFEST};
+use crate::facts::{self, LINK, MANIFEST, RECEIVED};
 use crate::fault::{Fault, Outcome};
 use crate::metadata;
 use crate::object::{SIZE_MAX, writable};
 use crate::read::shown_tag;
 use crate::target::{container_and_object, unquote};
 use crate::who::RESELLER_ADMIN;
-use crate::{legacy, times, versions};
+use crate::{legacy, receive, times, versions};
 use futures::StreamExt;
 use http::Response;
 use trestle_access::Action;
@@ -19,7 +19,7 @@ use trestle_core::{
 };
 use trestle_http::Body;
 use trestle_store::{
-    BodyChecks, Manifest, ObjectProperties, PutObject, PutOutcome, Segment, UpdateObject,
+    BodyChecks, Manifest, Object, ObjectProperties, PutObject, PutOutcome, Segment, UpdateObject,
     Versioning,
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Write {
     pub(crate) etag: Option<String>,
     /// Only when there is nothing yet.
     pub(crate) absent: bool,
+    /// Only over what is of this revision.
+    pub(crate) over: Option<String>,
 }
 
 /// When an object ends, by its headers.
@@ -184,11 +186,20 @@ pub(crate) fn asked(call: &Call, name: &str) -> Outcome<Write> {
     if let Some(text) = manifest(call)? {
         set_dynamic(&mut properties, Some(dynamic(&call.account, text)?));
     }
+    let mut absent = absent;
+    let mut over = None;
+    if let Some(received) = &call.received {
+        let text = facts::received(received.time, name);
+        properties.documents.insert(RECEIVED.to_owned(), text);
+        over.clone_from(&received.over);
+        absent = over.is_none();
+    }
     let etag = call.some_header("etag")?;
     Ok(Write {
         properties,
         etag: etag.map(|etag| etag.trim_matches('"').to_ascii_lowercase()),
         absent,
+        over,
     })
 }
 
@@ -230,11 +241,15 @@ fn put_of(call: &Call, container: &Container, place: &Place, write: Write) -> Ou
         encrypt: None,
         bucket: call.bucket_of(container),
         key: key(&place.object)?,
-        precondition: match write.absent {
-            true => Precondition::absent(),
-            false => Precondition::none(),
+        precondition: match (&write.over, write.absent) {
+            (Some(revision), _) => receive::still(revision),
+            (None, true) => Precondition::absent(),
+            (None, false) => Precondition::none(),
         },
-        tag_of: facts::tag,
+        tag_of: match write.over {
+            Some(_) => Object::revision,
+            None => facts::tag,
+        },
         properties: write.properties,
         checks,
         checksum: None,
