@@ -1,7 +1,9 @@
 //! Documents of requests, read into nouns. Each has a root, known elements, and limits.
 //!
 //! Refuses what is not well-formed, what is of another root, and values that the protocol does not
-//! know; an element that has no meaning here is never taken for another.
+//! know, and elements that have no meaning there (`shape`).
+
+mod shape;
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
@@ -41,13 +43,12 @@ pub(crate) fn malformed() -> S3Error {
     )
 }
 
-/// Reads a document with this root.
+/// Reads a document with this root, which holds what is known of it and nothing else.
 pub(crate) fn parse(body: &[u8], root: &str) -> Result<Element, S3Error> {
     let element = parse_xml(body, DOCUMENT_BYTES_MAX).map_err(|_| malformed())?;
-    if element.name == root {
-        Ok(element)
-    } else {
-        Err(malformed())
+    match shape::fits(&element, root) {
+        true => Ok(element),
+        false => Err(malformed()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! over, as HTTP has it (RFC 9110 §5.1).
 
 use crate::error::S3Error;
+use crate::route::Operation;
 use crate::sse;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -100,13 +101,68 @@ const FAMILIES: &[&str] = &[
     "x-amz-write-",
 ];
 
+/// Headers that ask for something of some operations alone. Elsewhere they would be passed over, and a
+/// client believe that a condition held or a range was copied.
+const OF_OPERATIONS: &[(&str, &[Operation])] = &[
+    (
+        "x-amz-bucket-object-lock-enabled",
+        &[Operation::CreateBucket],
+    ),
+    ("x-amz-copy-source", COPIES),
+    ("x-amz-copy-source-if-match", COPIES),
+    ("x-amz-copy-source-if-modified-since", COPIES),
+    ("x-amz-copy-source-if-none-match", COPIES),
+    ("x-amz-copy-source-if-unmodified-since", COPIES),
+    ("x-amz-copy-source-range", &[Operation::UploadPart]),
+    (
+        "x-amz-if-match-last-modified-time",
+        &[Operation::DeleteObject],
+    ),
+    ("x-amz-if-match-size", &[Operation::DeleteObject]),
+    (
+        "x-amz-mp-object-size",
+        &[Operation::CompleteMultipartUpload],
+    ),
+    ("x-amz-object-ownership", &[Operation::CreateBucket]),
+    ("x-amz-rename-source", &[Operation::RenameObject]),
+    ("x-amz-rename-source-if-match", &[Operation::RenameObject]),
+    (
+        "x-amz-rename-source-if-modified-since",
+        &[Operation::RenameObject],
+    ),
+    (
+        "x-amz-rename-source-if-none-match",
+        &[Operation::RenameObject],
+    ),
+    (
+        "x-amz-rename-source-if-unmodified-since",
+        &[Operation::RenameObject],
+    ),
+    ("x-amz-write-offset-bytes", &[Operation::PutObject]),
+    // No write of a part of what is there (RFC 9110 §14.5).
+    ("content-range", &[]),
+];
+
+const COPIES: &[Operation] = &[Operation::PutObject, Operation::UploadPart];
+
+/// What only goes with this header.
+const OF_COPIES: (&str, &str) = ("x-amz-copy-source-", "x-amz-copy-source");
+
 /// The version of the protocol, which some clients name.
 const API_VERSION: (&str, &str) = ("x-amz-api-version", "2006-03-01");
 
-/// Refuses a header of the protocol that has no meaning here.
-pub(crate) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
+/// Refuses a header of the protocol that has no meaning here, or none for this operation.
+pub(crate) fn check(headers: &HeaderMap, operation: Operation) -> Result<(), S3Error> {
     for (name, value) in headers {
         let name = name.as_str();
+        let of_others = OF_OPERATIONS
+            .iter()
+            .any(|(known, operations)| *known == name && !operations.contains(&operation));
+        let of_copies = name.starts_with(OF_COPIES.0) && !headers.contains_key(OF_COPIES.1);
+        if of_others || of_copies {
+            let message = format!("The header {name} has no meaning for this request");
+            return Err(S3Error::invalid(message).field("Header", name));
+        }
         let known = !name.starts_with("x-amz-")
             || name.starts_with("x-amz-meta-")
             // Each is checked where checksums are.
@@ -203,7 +259,10 @@ mod tests {
     fn what_has_no_meaning_is_refused() {
         let known = ["x-amz-acl", "x-amz-meta-anything", "x-other", "range"];
         for good in known.into_iter().chain(["x-amz-foo"]) {
-            assert!(check(&headers(&[(good, "v")])).is_ok(), "{good}");
+            assert!(
+                check(&headers(&[(good, "v")]), Operation::PutObject).is_ok(),
+                "{good}"
+            );
         }
         for name in KNOWN.iter().filter(|name| **name != "x-amz-date") {
             let served = ["decoded", "sdk", "security", "te", "trailer", "user-agent"];
@@ -222,10 +281,21 @@ mod tests {
             "x-amz-request-route",
             "x-amz-transition-default-minimum-object-size",
         ] {
-            assert!(check(&headers(&[(bad, "v")])).is_err(), "{bad}");
-            assert!(check(&headers(&[(bad, "")])).is_ok(), "{bad}");
+            assert!(
+                check(&headers(&[(bad, "v")]), Operation::PutObject).is_err(),
+                "{bad}"
+            );
+            assert!(
+                check(&headers(&[(bad, "")]), Operation::PutObject).is_ok(),
+                "{bad}"
+            );
         }
-        let version = |text| check(&headers(&[("x-amz-api-version", text)]));
+        let version = |text| {
+            check(
+                &headers(&[("x-amz-api-version", text)]),
+                Operation::PutObject,
+            )
+        };
         assert!(version("2006-03-01").is_ok() && version("2006-03-02").is_err());
         let twice = headers(&[("x-amz-acl", "a"), ("x-amz-acl", "b")]);
         assert!(text(&twice, "x-amz-acl").is_err());

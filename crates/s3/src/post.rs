@@ -9,6 +9,7 @@ use crate::form::{self, Fields};
 use crate::form_policy::FormPolicy;
 use crate::headers;
 use crate::object::{KEPT, etag, wrote};
+use crate::route::Operation;
 use crate::write::{self, PUT_BYTES_MAX};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -39,7 +40,7 @@ fn headers_of(fields: &Fields) -> std::result::Result<HeaderMap, S3Error> {
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
         headers.insert(header, value);
     }
-    headers::check(&headers)?;
+    headers::check(&headers, Operation::PostObject)?;
     Ok(headers)
 }
 

@@ -325,12 +325,11 @@ mod tests {
     #[test]
     fn a_block_is_seen() {
         let rule = |kinds: &str| {
+            let root = "ServerSideEncryptionConfiguration";
             let blocked = format!("<BlockedEncryptionTypes>{kinds}</BlockedEncryptionTypes>");
-            blocks(
-                &parse(format!("<Rule>{blocked}</Rule>").as_bytes(), "Rule")
-                    .ok()
-                    .unwrap(),
-            )
+            let text = format!("<{root}><Rule>{blocked}</Rule></{root}>");
+            let document = parse(text.as_bytes(), root).ok().unwrap();
+            blocks(document.child("Rule").unwrap())
         };
         assert!(rule("<EncryptionType>SSE-C</EncryptionType>"));
         assert!(!rule("<EncryptionType>NONE</EncryptionType>") && !rule(""));

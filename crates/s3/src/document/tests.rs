@@ -195,3 +195,29 @@ fn buckets_are_made_with_a_location_and_tags() {
         .is_ok()
     );
 }
+
+#[test]
+fn an_element_that_has_no_meaning_is_refused() {
+    let block = |inner: &str| {
+        let root = "PublicAccessBlockConfiguration";
+        let text =
+            format!("<{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inner}</{root}>");
+        public_access(text.as_bytes())
+    };
+    assert!(block("<BlockPublicAcls>true</BlockPublicAcls>").is_ok());
+    for wrong in [
+        "<BlockPublicACLs>true</BlockPublicACLs>",
+        "<BlockPublicAcls>true</BlockPublicAcls><BlockPublicAcls>false</BlockPublicAcls>",
+        "<BlockPublicAcls><a/>true</BlockPublicAcls>",
+    ] {
+        assert_eq!(code(block(wrong)), Code::MalformedXML, "{wrong}");
+    }
+    let key = "<Delete><Object><Key>k</Key><Versionid>v</Versionid></Object></Delete>";
+    assert_eq!(code(delete(key.as_bytes())), Code::MalformedXML);
+    let part = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag>\
+                <ChecksumCRC>x</ChecksumCRC></Part></CompleteMultipartUpload>";
+    assert_eq!(code(complete(part.as_bytes())), Code::MalformedXML);
+    let status = "<VersioningConfiguration><Status>Enabled</Status><Mfa>x</Mfa>\
+                  </VersioningConfiguration>";
+    assert_eq!(code(versioning(status.as_bytes())), Code::MalformedXML);
+}
