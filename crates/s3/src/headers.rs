@@ -143,6 +143,19 @@ const OF_OPERATIONS: &[(&str, &[Operation])] = &[
     ("content-range", &[]),
 ];
 
+/// Conditions that a change would have to hold to (RFC 9110 §13.1) and that these do not look at.
+const CONDITIONS_LATER: &[(&str, &[Operation])] = &[
+    ("if-none-match", &[Operation::DeleteObject]),
+    (
+        "if-unmodified-since",
+        &[
+            Operation::PutObject,
+            Operation::CompleteMultipartUpload,
+            Operation::DeleteObject,
+        ],
+    ),
+];
+
 const COPIES: &[Operation] = &[Operation::PutObject, Operation::UploadPart];
 
 /// What only goes with this header.
@@ -163,6 +176,9 @@ pub(crate) fn check(headers: &HeaderMap, operation: Operation) -> Result<(), S3E
             let message = format!("The header {name} has no meaning for this request");
             return Err(S3Error::invalid(message).field("Header", name));
         }
+        let later = CONDITIONS_LATER
+            .iter()
+            .any(|(known, operations)| *known == name && operations.contains(&operation));
         let known = !name.starts_with("x-amz-")
             || name.starts_with("x-amz-meta-")
             // Each is checked where checksums are.
@@ -173,7 +189,7 @@ pub(crate) fn check(headers: &HeaderMap, operation: Operation) -> Result<(), S3E
             || !FAMILIES.iter().any(|family| name.starts_with(family))
             // Nothing is asked for.
             || value.is_empty();
-        if !known {
+        if later || !known {
             return Err(
                 S3Error::later("A header you provided implies functionality that")
                     .field("Header", name),
