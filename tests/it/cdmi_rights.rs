@@ -1,7 +1,7 @@
 //! Access control lists that are set over CDMI, and what they let whom do.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 
@@ -192,6 +192,104 @@ fn the_list_of_an_object_gives_what_its_container_s_does_not() {
     // Without a list of its own, an object has that of its container.
     create(boss, "/ac/o", change.clone());
     status(&call(ann, "PATCH", "/ac/o?value", OBJECT, change), 403);
+}
+
+/// Each right of a list gives what it is called by, and nothing else.
+#[test]
+fn one_right_of_a_list_gives_no_other() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let with = |mask: &str| {
+        let owner = entry("OWNER@", "ALL_PERMS", "0x0");
+        json!({"metadata": {"cdmi_acl": [owner, entry("ann", mask, "0x0")]}})
+    };
+    create(boss, "/ac/", with("TRAVERSE_CONTAINER"));
+    create(boss, "/ac/o", json!({"value": "v"}));
+    let set = |boss: &mut Client, mask: &str| {
+        let target = "/ac/?metadata=cdmi_acl";
+        status(&call(boss, "PATCH", target, CONTAINER, with(mask)), 204);
+    };
+    for (mask, object, container) in [
+        ("ADD_OBJECT", 201, 403),
+        ("ADD_SUBCONTAINER", 403, 403),
+        ("ADD_OBJECT, ADD_SUBCONTAINER", 201, 201),
+    ] {
+        set(boss, mask);
+        let name = mask.len();
+        let made = call(ann, "PUT", &format!("/ac/a{name}"), OBJECT, json!({}));
+        assert_eq!(made.status, object, "{mask}");
+        let made = call(ann, "PUT", &format!("/ac/s{name}/"), CONTAINER, json!({}));
+        assert_eq!(made.status, container, "{mask}");
+    }
+
+    set(boss, "LIST_CONTAINER");
+    let seen = read(ann, "/ac/", CONTAINER);
+    let fields: Vec<&String> = seen.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["children", "childrenrange"]);
+    assert!(seen["children"].as_array().unwrap().contains(&json!("o")));
+    status(&get(ann, "/ac/?metadata", CONTAINER), 403);
+    status(&get(ann, "/ac/?objectID", CONTAINER), 403);
+
+    set(boss, "READ_ACL");
+    let list = read(ann, "/ac/?metadata=cdmi_acl", CONTAINER);
+    assert_eq!(list["metadata"]["cdmi_acl"][1]["acemask"], "READ_ACL");
+    for target in [
+        "/ac/",
+        "/ac/?metadata",
+        "/ac/?metadata=cdmi_acl&objectID",
+        "/ac/?metadata=cdmi_acl&metadata=cdmi_ctime",
+    ] {
+        status(&get(ann, target, CONTAINER), 403);
+    }
+    set(boss, "ADD_OBJECT");
+    let mut source = with("READ_OBJECT");
+    source["metadata"]["secret"] = json!("s");
+    source["value"] = json!("v");
+    create(boss, "/ac/from", source);
+    for document in [
+        json!({"copy": "/ac/from?metadata"}),
+        json!({"copy": "/ac/from"}),
+        json!({"serialize": "/ac/from"}),
+    ] {
+        let copied = call(ann, "PUT", "/ac/to", OBJECT, document.clone());
+        assert!([400, 403].contains(&copied.status), "{document}");
+        status(&get(boss, "/ac/to", OBJECT), 404);
+    }
+    let named = json!({"copy": "/ac/from", "metadata": {"a": "b"}});
+    status(&call(ann, "PUT", "/ac/to", OBJECT, named), 201);
+    let made = read(boss, "/ac/to", OBJECT);
+    assert_eq!(made["value"], "v");
+    assert!(made["metadata"].get("secret").is_none(), "{made}");
+
+    let put = boss.send("PUT", "/rest/ac/keys/only", &[], b"x");
+    status(&put.unwrap(), 201);
+    for metadata in [json!({"a": "b"}), with("ALL_PERMS")["metadata"].clone()] {
+        let change = json!({"metadata": metadata});
+        status(
+            &call(ann, "PATCH", "/ac/keys/", CONTAINER, change.clone()),
+            403,
+        );
+        status(&call(boss, "PATCH", "/ac/keys/", CONTAINER, change), 204);
+        let removed = boss.send("DELETE", "/rest/ac/keys/", &[], b"");
+        assert!(removed.unwrap().status < 300);
+    }
+
+    create(boss, "/ac/l", with("READ_ACL"));
+    let list = read(ann, "/ac/l?metadata=cdmi_acl", OBJECT);
+    assert_eq!(list["metadata"]["cdmi_acl"][1]["acemask"], "READ_ACL");
+    for target in ["/ac/l", "/ac/l?metadata", "/ac/l?metadata=cdmi_acl&value"] {
+        status(&get(ann, target, OBJECT), 403);
+    }
+
+    let queue = call(boss, "PUT", "/ac/q", QUEUE, with("READ_OBJECT"));
+    status(&queue, 201);
+    let value = call(boss, "POST", "/ac/q", QUEUE, json!({"value": ["one"]}));
+    status(&value, 204);
+    let seen = read(ann, "/ac/q", QUEUE);
+    assert_eq!(seen["value"], json!(["one"]));
+    assert!(seen.get("metadata").is_none(), "{seen}");
+    status(&get(ann, "/ac/q?metadata", QUEUE), 403);
 }
 
 /// The dialect's own looks at a container are bound by no list: a snapshot is shown, a version made.

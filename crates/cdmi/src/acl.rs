@@ -75,10 +75,12 @@ const FLAGS: [(&str, u32); 7] = [
 /// Names of masks, from the largest down: of objects, and of containers where they differ.
 const MASKS: [(u32, &str, &str); 23] = [
     (0x1F_07FF, "ALL_PERMS", "ALL_PERMS"),
-    (0x6_01DF, "RW_ALL", "RW_ALL"),
     (0x10_0000, "SYNCHRONIZE", "SYNCHRONIZE"),
     (0x8_0000, "WRITE_OWNER", "WRITE_OWNER"),
+    (0x6_01DF, "RW_ALL", "RW_ALL"),
+    (0x4_0156, "WRITE_ALL", "WRITE_ALL"),
     (0x4_0000, "WRITE_ACL", "WRITE_ACL"),
+    (0x2_0089, "READ_ALL", "READ_ALL"),
     (0x2_0000, "READ_ACL", "READ_ACL"),
     (0x1_0000, "DELETE", "DELETE"),
     (0x400, "WRITE_RETENTION_HOLD", "WRITE_RETENTION_HOLD"),
@@ -95,9 +97,6 @@ const MASKS: [(u32, &str, &str); 23] = [
     (0x4, "APPEND_DATA", "ADD_SUBCONTAINER"),
     (0x2, "WRITE_OBJECT", "ADD_OBJECT"),
     (0x1, "READ_OBJECT", "LIST_CONTAINER"),
-    // Only read, since shorter decompositions exist.
-    (0x2_0089, "READ_ALL", "READ_ALL"),
-    (0x4_0156, "WRITE_ALL", "WRITE_ALL"),
 ];
 
 /// One entry.
@@ -379,6 +378,15 @@ mod tests {
         assert_eq!(shown[0]["acemask"], "DELETE, READ");
         assert_eq!(shown[0]["aceflags"], "OBJECT_INHERIT, IDENTIFIER_GROUP");
         assert_eq!(Acl::parse(&shown).unwrap(), names);
+        for (mask, name) in [
+            ("0x20089", "READ_ALL"),
+            ("0x40156", "WRITE_ALL"),
+            ("0x601df", "RW_ALL"),
+            ("0x30089", "READ_ALL, DELETE"),
+        ] {
+            let shown = acl(&[("ALLOW", "a", "0x0", mask)]).to_value(false);
+            assert_eq!(shown[0]["acemask"], name, "{mask}");
+        }
         let all = acl(&[("DENY", "EVERYONE@", "NO_FLAGS", "0x001F07FF")]);
         assert_eq!(all.to_value(true)[0]["acemask"], "ALL_PERMS");
         let add = acl(&[("ALLOW", "a", "0x0", "0x6")]);

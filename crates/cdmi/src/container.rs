@@ -205,7 +205,7 @@ impl Call<'_> {
         let Some(Node::Container(container)) = all.resolve(names).await? else {
             return Err(Fault::conflict("the container was removed meanwhile"));
         };
-        all.container_head(&container).await
+        all.made_container_head(&container).await
     }
 
     fn container_answer(&self, names: &Names, rendering: &Rendering) -> Answered {
@@ -317,6 +317,19 @@ impl Call<'_> {
             }
             // It was there by its keys only: now it is there by itself, and keeps its id.
             Place::Directory(bucket, key, None) => {
+                let resource = || Resource::Object(bucket.clone(), key.clone());
+                // It changes all the same: the right to add objects is none to that.
+                for (changes, action) in [
+                    (
+                        properties.metadata != container.metadata,
+                        Action::WriteObjectMetadata,
+                    ),
+                    (properties.acl.is_some(), Action::WriteObjectAcl),
+                ] {
+                    if changes {
+                        self.grant(action, resource()).await?;
+                    }
+                }
                 let mut destination = Destination::free(bucket.clone(), key.clone());
                 destination.id = Some(ObjectId(container.id));
                 self.write_bytes(&destination, properties, Bytes::new())

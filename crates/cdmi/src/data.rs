@@ -391,7 +391,7 @@ impl Call<'_> {
     pub(crate) async fn read_data(&self, leaf: &Leaf) -> Answered {
         self.check_acceptable(Kind::Object)?;
         let spans = self.fields.spans("value")?;
-        let mut rendering = self.visible_head(leaf).await?;
+        let mut rendering = self.visible_head(leaf, Kind::Object).await?;
         let parts = self.accepted.wants_parts();
         let value = ["value", "valuerange", "valuetransferencoding"];
         let wants_value = value.iter().any(|name| self.fields.has(name));
@@ -426,19 +426,14 @@ impl Call<'_> {
     }
 
     /// The fields before the value, as far as the request may read them.
-    async fn visible_head(&self, leaf: &Leaf) -> Answered<Rendering> {
-        let may = self
-            .grant(trestle_access::Action::ReadObjectMetadata, leaf.resource())
-            .await;
-        match may {
-            Ok(_) => self.data_head(leaf, Kind::Object).await,
-            Err(error)
-                if error.kind() == trestle_core::ErrorKind::Forbidden
-                    && self.fields.has("value") =>
-            {
+    pub(crate) async fn visible_head(&self, leaf: &Leaf, kind: Kind) -> Answered<Rendering> {
+        let action = trestle_access::Action::ReadObjectMetadata;
+        match self.may_read_metadata(action, leaf.resource()).await {
+            Ok(()) => self.data_head(leaf, kind).await,
+            Err(fault) if fault.is_forbidden() && self.fields.has("value") => {
                 Ok(Rendering::default())
             }
-            Err(error) => Err(error.into()),
+            Err(fault) => Err(fault),
         }
     }
 

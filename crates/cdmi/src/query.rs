@@ -110,6 +110,14 @@ impl Fields {
         self.0.iter().any(|field| field.name == name)
     }
 
+    /// Whether nothing but the access control list is asked for.
+    pub(crate) fn is_list_alone(&self) -> bool {
+        let list = |field: &Field| {
+            field.name == "metadata" && field.argument.as_deref() == Some(crate::rights::ITEM)
+        };
+        !self.is_all() && self.0.iter().all(list)
+    }
+
     /// Whether one field is named, once.
     pub(crate) fn is_one(&self) -> bool {
         self.0.len() == 1

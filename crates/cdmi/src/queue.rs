@@ -304,7 +304,7 @@ impl Call<'_> {
             object: Box::new(object),
             ..leaf.clone()
         };
-        let mut rendering = self.data_head(&leaf, Kind::Queue).await?;
+        let mut rendering = self.visible_head(&leaf, Kind::Queue).await?;
         let fields = &self.fields;
         rendering.choose(fields, "queueValues", content.designators());
         let count = match oldest(fields)? {

@@ -201,6 +201,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         let nothing = Document::default();
         if names.slash {
+            self.check_parent(container, crate::acl::mask::ADD_SUBCONTAINER)?;
             let made = self.deserialize_container(container, names, (child, &nothing));
             return made.await.map(drop);
         }

@@ -1,11 +1,11 @@
 //! Access control lists of stored objects: the standard's form in and out of the form that every
 //! dialect shares, and what a new object inherits.
 
-use crate::acl::{Acl, Entry, EntryType, flag};
+use crate::acl::{Acl, Entry, EntryType, flag, mask};
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::metadata::Update;
-use crate::node::Container;
+use crate::node::{Container, Place};
 use serde_json::Value;
 use trestle_access::{Acl as Shared, AclEntry, EntryKind, Who};
 use trestle_core::Result;
@@ -133,19 +133,36 @@ pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<St
 }
 
 impl Call<'_> {
-    /// Refuses what the list of a nested container does not allow its children to undergo. Lists
-    /// of buckets and of objects are evaluated with every right that is asked for.
+    /// Refuses what the list of a container does not allow its children to undergo. Lists of
+    /// buckets and of objects are evaluated with every right that is asked for; but those know of
+    /// no subcontainers, so a list that gives the right to add objects alone is looked at here.
     pub(crate) fn check_parent(&self, parent: &Container, wanted: u32) -> Answered<()> {
-        let crate::node::Place::Directory(..) = parent.place else {
-            return Ok(());
-        };
         let Some(list) = list_of(parent.acl.as_deref()) else {
             return Ok(());
         };
+        let refused = match parent.place {
+            Place::Root => false,
+            Place::Bucket(_) => {
+                wanted == mask::ADD_SUBCONTAINER
+                    && self.is_given(parent, &list, mask::ADD_OBJECT)
+                    && !self.is_given(parent, &list, wanted)
+            }
+            Place::Directory(..) => !self.is_given(parent, &list, wanted),
+        };
+        match refused {
+            false => Ok(()),
+            true => Err(Fault::forbidden(
+                "the access control list of the container does not allow it",
+            )),
+        }
+    }
+
+    /// Whether the list of a container gives all of these rights to who asks.
+    fn is_given(&self, parent: &Container, list: &Acl, wanted: u32) -> bool {
         let principal = &self.principal;
         let account = principal.account();
         let own = account == Some(&parent.owner.account);
-        let granted = list.grants(wanted, |identifier, group| match identifier {
+        list.grants(wanted, |identifier, group| match identifier {
             "OWNER@" => own && principal.user == parent.owner.user,
             "GROUP@" => own,
             "EVERYONE@" => true,
@@ -164,13 +181,7 @@ impl Call<'_> {
                         false => principal.user == name,
                     }
             }
-        });
-        match granted {
-            true => Ok(()),
-            false => Err(Fault::forbidden(
-                "the access control list of the container does not allow it",
-            )),
-        }
+        })
     }
 }
 

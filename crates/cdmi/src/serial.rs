@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
+use trestle_access::Action;
 use trestle_core::{Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_store::{Object, ObjectProperties};
 
@@ -224,6 +225,9 @@ impl Call<'_> {
             rendering.add("reference", reference);
             return Ok(rendering);
         }
+        // The right to the value is none to what else is serialised.
+        let action = Action::ReadObjectMetadata;
+        self.grant(action, leaf.resource()).await?;
         if leaf.is_queue() {
             let (_, content) = self.queue_content(leaf).await?;
             let mut rendering = self.data_head(leaf, Kind::Queue).await?;

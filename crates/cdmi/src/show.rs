@@ -269,7 +269,16 @@ impl Call<'_> {
     /// The document of a container, with its children.
     pub(crate) async fn container_document(&self, container: &Container) -> Answered<Rendering> {
         let fields = &self.fields;
-        let mut rendering = self.container_head(container).await?;
+        let lists = fields.has("children") || fields.has("childrenrange");
+        let mut readable = true;
+        let mut rendering = match self.container_head(container).await {
+            // Who may only list it sees what is in it, and nothing that it says of itself.
+            Err(fault) if fault.is_forbidden() && lists => {
+                readable = false;
+                Rendering::default()
+            }
+            head => head?,
+        };
         let asked = Extended::of(fields)?;
         let spans = match asked {
             Some(_) => Vec::new(),
@@ -278,13 +287,12 @@ impl Call<'_> {
         if spans.len() > 1 {
             return Err(Fault::bad("children has more than one range"));
         }
-        let lists = fields.has("children") || fields.has("childrenrange");
         let mut uris = Vec::new();
         if lists || fields.has("snapshots") {
             uris = self.snapshot_uris(container).await?;
         }
         let last = (!uris.is_empty()).then_some(snapshots::NAME);
-        if !uris.is_empty() {
+        if readable && !uris.is_empty() {
             rendering.choose(fields, "snapshots", uris);
         }
         if !lists {
@@ -315,11 +323,16 @@ impl Call<'_> {
 
     /// The fields that a container has before its children.
     pub(crate) async fn container_head(&self, container: &Container) -> Answered<Rendering> {
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        if OF_CONTAINER.iter().any(|name| fields.has(name)) {
+        if OF_CONTAINER.iter().any(|name| self.fields.has(name)) {
             self.may_read(container).await?;
         }
+        self.made_container_head(container).await
+    }
+
+    /// The same, for who has just made it: they know what it is.
+    pub(crate) async fn made_container_head(&self, container: &Container) -> Answered<Rendering> {
+        let fields = &self.fields;
+        let mut rendering = Rendering::default();
         let kind = Kind::Container;
         self.identity(&mut rendering, kind, container.id, Some(&container.names));
         if let Some(parent) = container.parent {
@@ -383,8 +396,25 @@ impl Call<'_> {
                 Resource::Object(bucket.clone(), key.clone()),
             ),
         };
-        self.grant(action, resource).await?;
-        Ok(())
+        self.may_read_metadata(action, resource).await
+    }
+
+    /// Asks for the right to the metadata; who asks for the list alone needs the right to that.
+    pub(crate) async fn may_read_metadata(
+        &self,
+        action: Action,
+        resource: Resource,
+    ) -> Answered<()> {
+        match self.grant(action, resource.clone()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == trestle_core::ErrorKind::Forbidden => {
+                match self.fields.is_list_alone() && self.may_see_list(&resource).await? {
+                    true => Ok(()),
+                    false => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Adds the value of a data object, or a range of it, as the last fields.

@@ -111,6 +111,21 @@ impl Call<'_> {
         Ok(properties)
     }
 
+    /// Asks for the right to the metadata that a copy takes along: the right to the value is none
+    /// to it.
+    async fn check_copied(
+        &self,
+        source: &Leaf,
+        limits: &Fields,
+        document: &Document,
+    ) -> Answered<()> {
+        if limits.has("metadata") && document.metadata.is_none() {
+            let read = self.grant(Action::ReadObjectMetadata, source.resource());
+            read.await.map_err(|error| Fault::from(error).of_source())?;
+        }
+        Ok(())
+    }
+
     /// A new object that is a copy of another.
     pub(crate) async fn store_copy(
         &self,
@@ -129,6 +144,7 @@ impl Call<'_> {
             return joined.boxed().await;
         }
         let limits = self.limits(fields)?;
+        self.check_copied(&source, &limits, document).await?;
         if let Some(span) = limits.span("value")? {
             let mut properties = self.copied_properties(&source.object, &limits, document)?;
             // Part of a text need not be one.
@@ -338,6 +354,7 @@ impl Call<'_> {
         self.note("cdmi_copy");
         let (source, fields) = self.source_leaf(uri).await?;
         let limits = self.limits(fields)?;
+        self.check_copied(&source, &limits, document).await?;
         let mut properties = match limits.is_all() {
             true => ObjectProperties::default(),
             false => leaf.object.properties(),
