@@ -52,6 +52,11 @@ impl Query {
         self.get(name).is_some_and(is_true)
     }
 
+    /// How many parameters there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether the parameter is there.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -51,6 +51,10 @@ pub(crate) fn still(revision: &str) -> Precondition {
 /// something newer.
 pub(crate) async fn answer(mut call: Call, input: Input) -> Outcome<Response<Body>> {
     let time = verified(&call).await?;
+    if !is_served(&call.method, &call.query) {
+        let text = "The query has no meaning for what another cluster sends";
+        return Err(Fault::text(400, text));
+    }
     let scope = match call.query.get("multipart-manifest") {
         // The segments may be in other containers.
         Some("put") => Scope::Account,
@@ -71,6 +75,12 @@ pub(crate) async fn answer(mut call: Call, input: Input) -> Outcome<Response<Bod
         "DELETE" => delete(&call, time).await,
         _ => Err(Fault::new(405)),
     }
+}
+
+/// Whether a query has a meaning: a manifest is put as such, and nothing else is chosen by one.
+fn is_served(method: &str, query: &Query) -> bool {
+    let manifest = method == "PUT" && query.get("multipart-manifest") == Some("put");
+    query.count() == usize::from(manifest)
 }
 
 /// The time of a request whose signature is right.
@@ -146,4 +156,28 @@ async fn delete(call: &Call, time: Timestamp) -> Outcome<Response<Body>> {
     let delete = DeleteObject::current(bucket, key, still(&there.revision()), Object::revision);
     call.swift.store.delete(&[grant], delete).await?;
     Ok(empty(204))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_chooses_no_other_operation() {
+        for (method, query, served) in [
+            ("PUT", "", true),
+            ("PUT", "multipart-manifest=put", true),
+            ("DELETE", "", true),
+            ("HEAD", "", true),
+            ("PUT", "extract-archive=tar", false),
+            ("PUT", "multipart-manifest=put&extract-archive=tar", false),
+            ("PUT", "multipart-manifest=get", false),
+            ("DELETE", "multipart-manifest=put", false),
+            ("DELETE", "multipart-manifest=delete", false),
+            ("DELETE", "version-id=1", false),
+        ] {
+            let parsed = Query::parse(Some(query)).unwrap();
+            assert_eq!(is_served(method, &parsed), served, "{method} {query}");
+        }
+    }
 }
