@@ -87,27 +87,29 @@ fn lists_decide_who_reads_what() {
     );
 }
 
+/// A list that gives the owner everything, and ann what the mask says.
+fn shared_with_ann(mask: &str) -> Value {
+    json!([
+        entry("OWNER@", "ALL_PERMS", "0x0"),
+        entry("ann", mask, "0x0")
+    ])
+}
+
 /// Who may write the value changes nothing else along with it, least of all the list.
 #[test]
 fn the_right_to_the_value_is_none_to_what_comes_along() {
     let fixture = Fixture::new();
     let boss = &mut user(&fixture, "boss", ",\"admin\":true");
     let ann = &mut user(&fixture, "ann", "");
-    let with = |mask: &str| {
-        json!([
-            entry("OWNER@", "ALL_PERMS", "0x0"),
-            entry("ann", mask, "0x0")
-        ])
-    };
-    let around = with("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
     create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
-    let list = with("READ, WRITE_OBJECT");
+    let list = shared_with_ann("READ, WRITE_OBJECT");
     let made = json!({"value": "old", "metadata": {"a": "b", "cdmi_acl": list}});
     create(boss, "/ac/o", made);
     let until = "2026-01-01T00:00:00.000000Z/2099-01-01T00:00:00.000000Z";
     for (name, item) in [
         ("a", json!("c")),
-        ("cdmi_acl", with("ALL_PERMS")),
+        ("cdmi_acl", shared_with_ann("ALL_PERMS")),
         ("cdmi_hold_id", json!(["h"])),
         ("cdmi_retention_period", json!(until)),
     ] {
@@ -140,13 +142,7 @@ fn the_list_of_an_object_gives_what_its_container_s_does_not() {
     let fixture = Fixture::new();
     let boss = &mut user(&fixture, "boss", ",\"admin\":true");
     let ann = &mut user(&fixture, "ann", "");
-    let with = |mask: &str| {
-        json!([
-            entry("OWNER@", "ALL_PERMS", "0x0"),
-            entry("ann", mask, "0x0")
-        ])
-    };
-    let around = with("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
     create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
     let change = json!({"value": "x"});
     for (at, (mask, metadata, value, acl, write, delete)) in [
@@ -161,7 +157,7 @@ fn the_list_of_an_object_gives_what_its_container_s_does_not() {
     .enumerate()
     {
         let path = &format!("/ac/o{at}");
-        let document = json!({"value": "secret", "metadata": {"cdmi_acl": with(mask)}});
+        let document = json!({"value": "secret", "metadata": {"cdmi_acl": shared_with_ann(mask)}});
         create(boss, path, document.clone());
         status(&get(ann, &format!("{path}?metadata"), OBJECT), metadata);
         status(&get(ann, &format!("{path}?value"), OBJECT), value);
@@ -200,10 +196,7 @@ fn one_right_of_a_list_gives_no_other() {
     let fixture = Fixture::new();
     let boss = &mut user(&fixture, "boss", ",\"admin\":true");
     let ann = &mut user(&fixture, "ann", "");
-    let with = |mask: &str| {
-        let owner = entry("OWNER@", "ALL_PERMS", "0x0");
-        json!({"metadata": {"cdmi_acl": [owner, entry("ann", mask, "0x0")]}})
-    };
+    let with = |mask: &str| json!({"metadata": {"cdmi_acl": shared_with_ann(mask)}});
     create(boss, "/ac/", with("TRAVERSE_CONTAINER"));
     create(boss, "/ac/o", json!({"value": "v"}));
     let set = |boss: &mut Client, mask: &str| {

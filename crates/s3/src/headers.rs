@@ -109,10 +109,6 @@ const OF_OPERATIONS: &[(&str, &[Operation])] = &[
         &[Operation::CreateBucket],
     ),
     ("x-amz-copy-source", COPIES),
-    ("x-amz-copy-source-if-match", COPIES),
-    ("x-amz-copy-source-if-modified-since", COPIES),
-    ("x-amz-copy-source-if-none-match", COPIES),
-    ("x-amz-copy-source-if-unmodified-since", COPIES),
     ("x-amz-copy-source-range", &[Operation::UploadPart]),
     (
         "x-amz-if-match-last-modified-time",

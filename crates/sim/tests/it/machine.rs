@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use trestle_core::{ErrorKind, Result, Sequence, Timestamp};
-use trestle_engine::{Commit, Engine};
+use trestle_engine::{Commit, Engine, Write};
 use trestle_engine_embedded::{Settings, open};
 use trestle_host::{Host, ManualClock, SeededRandom};
 use trestle_sim::disk::SimDisk;
@@ -81,4 +82,24 @@ impl Machine {
         let read = self.spawn.run(read).and_then(Result::ok);
         read.unwrap_or_else(|| panic!("a read fails")).is_some()
     }
+}
+
+/// A commit of these writes, which expects nothing.
+pub(crate) fn commit(writes: Vec<Write>) -> Commit {
+    Commit {
+        writes,
+        ..Commit::default()
+    }
+}
+
+/// Waits for so many turns of the others.
+pub(crate) async fn turns(mut count: usize) {
+    std::future::poll_fn(|_| {
+        if count == 0 {
+            return Poll::Ready(());
+        }
+        count -= 1;
+        Poll::Pending
+    })
+    .await;
 }

@@ -1,32 +1,12 @@
 //! Bodies are moved out of segments with waste, and somebody deletes them in the middle of that.
 
 use crate::TURN;
-use crate::machine::Machine;
+use crate::machine::{Machine, commit, turns};
 use bytes::Bytes;
 use std::sync::PoisonError;
-use std::task::Poll;
 use trestle_core::{ErrorKind, Result};
-use trestle_engine::{Body, Commit, Write};
+use trestle_engine::{Body, Write};
 use trestle_engine_embedded::{Canary, Settings, plant};
-
-fn commit(writes: Vec<Write>) -> Commit {
-    Commit {
-        writes,
-        ..Commit::default()
-    }
-}
-
-/// Waits for so many turns of the others.
-async fn turns(mut count: usize) {
-    std::future::poll_fn(|_| {
-        if count == 0 {
-            return Poll::Ready(());
-        }
-        count -= 1;
-        Poll::Pending
-    })
-    .await;
-}
 
 /// What stays, in segments that are mostly waste.
 fn kept(number: u64) -> Bytes {

@@ -2,33 +2,13 @@
 //! moved stays; and somebody who writes, or a stop, in the middle of that.
 
 use crate::TURN;
-use crate::machine::Machine;
+use crate::machine::{Machine, commit, turns};
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::PoisonError;
-use std::task::Poll;
-use trestle_engine::{Body, Commit, Write};
+use trestle_engine::{Body, Write};
 use trestle_engine_embedded::{Phase, Settings};
 use trestle_host::{Disk, OpenMode, SeededRandom};
-
-fn commit(writes: Vec<Write>) -> Commit {
-    Commit {
-        writes,
-        ..Commit::default()
-    }
-}
-
-/// Waits for so many turns of the others.
-async fn turns(mut count: usize) {
-    std::future::poll_fn(|_| {
-        if count == 0 {
-            return Poll::Ready(());
-        }
-        count -= 1;
-        Poll::Pending
-    })
-    .await;
-}
 
 const ROWS: u64 = 700;
 
