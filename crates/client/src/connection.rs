@@ -2,9 +2,11 @@
 
 use crate::Result;
 use base64::Engine as _;
+use bytes::Bytes;
+use futures::future::{self, Either};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -12,9 +14,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use trestle_http::{Body, incoming, read_whole};
 
 /// Where systems keep the authorities that they trust.
@@ -23,7 +28,8 @@ const AUTHORITIES: [&str; 3] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
-/// How long it may take until a connection stands, and until an answer begins.
+/// How long it may take until a connection stands; and until the next piece of a request's body goes
+/// out, or an answer begins after the last one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest error document that is looked at.
@@ -86,6 +92,61 @@ impl std::fmt::Debug for Options {
 /// An answer.
 pub type Reply = Response<Incoming>;
 
+/// A body that tells of each piece that is taken of it.
+struct Watched {
+    body: Body,
+    taken: Arc<Notify>,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = trestle_core::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.taken.notify_one();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A request whose body is watched.
+fn watched(request: Request<Body>) -> (Request<Watched>, Arc<Notify>) {
+    let taken = Arc::new(Notify::new());
+    let watching = taken.clone();
+    let watched = request.map(|body| Watched {
+        body,
+        taken: watching,
+    });
+    (watched, taken)
+}
+
+/// What answers, unless neither that comes about nor a piece of the body goes out for too long.
+async fn answered<A>(answering: impl Future<Output = A>, taken: &Notify) -> Option<A> {
+    let mut answering = pin!(answering);
+    loop {
+        let going_on = pin!(taken.notified());
+        let either = future::select(answering.as_mut(), going_on);
+        match tokio::time::timeout(ANSWER_TIMEOUT, either).await {
+            Ok(Either::Left((answer, _))) => return Some(answer),
+            Ok(Either::Right(_)) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 /// A server, and open connections to it.
 pub(crate) struct Server {
     authority: String,
@@ -93,7 +154,7 @@ pub(crate) struct Server {
     port: u16,
     authorization: Option<HeaderValue>,
     tls: Option<Arc<ClientConfig>>,
-    idle: Mutex<Vec<SendRequest<Body>>>,
+    idle: Mutex<Vec<SendRequest<Watched>>>,
 }
 
 impl std::fmt::Debug for Server {
@@ -158,7 +219,7 @@ impl Server {
         })
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>> {
+    async fn connect(&self) -> Result<SendRequest<Watched>> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", self.authority);
         let stream = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream).await;
@@ -200,28 +261,28 @@ impl Server {
                 None => self.connect().await?,
             };
             let request = self.request(method, target, headers, body()?)?;
+            let (request, taken) = watched(request);
             // Sending tells what is wrong when it is not.
             let _ready = sender.ready().await;
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
-            match answer {
-                Ok(Ok(reply)) => {
+            match answered(sender.send_request(request), &taken).await {
+                Some(Ok(reply)) => {
                     // It is ready for the next when this answer's body has been read.
                     self.idle.lock().push(sender);
                     return Ok(reply);
                 }
-                Ok(Err(error))
+                Some(Err(error))
                     if !fresh
                         && (error.is_canceled()
                             || error.is_closed()
                             || error.is_incomplete_message()) => {}
-                Ok(Err(error)) => return Err(format!("{}: {error}", self.authority)),
-                Err(_) => return Err(format!("{}: no answer", self.authority)),
+                Some(Err(error)) => return Err(format!("{}: {error}", self.authority)),
+                None => return Err(format!("{}: no answer", self.authority)),
             }
         }
     }
 
     /// A connection that waits for nothing.
-    fn kept(&self) -> Option<SendRequest<Body>> {
+    fn kept(&self) -> Option<SendRequest<Watched>> {
         let mut idle = self.idle.lock();
         idle.retain(|sender| !sender.is_closed());
         let ready = idle.iter().position(SendRequest::is_ready)?;
@@ -280,10 +341,11 @@ impl Wire {
             Some(sender) => sender,
             None => server.connect().await?,
         };
+        let (request, taken) = watched(request);
         let _ready = sender.ready().await;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let answer = answered(sender.send_request(request), &taken).await;
         let reply = answer
-            .map_err(|_| failed(&"no answer"))?
+            .ok_or_else(|| failed(&"no answer"))?
             .map_err(|error| failed(&error))?;
         server.idle.lock().push(sender);
         Ok(reply)
@@ -328,4 +390,33 @@ pub(crate) async fn expect(reply: Reply, statuses: &[StatusCode]) -> Result<Repl
 /// A header of an answer as a text.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_takes_as_long_as_it_goes_on() {
+        let part = ANSWER_TIMEOUT * 2 / 3;
+        let pieces = futures::stream::repeat(()).then(move |()| async move {
+            tokio::time::sleep(part).await;
+            Ok(Bytes::from_static(b"x"))
+        });
+        let (request, taken) = watched(Request::new(Body::stream(10, pieces)));
+        let mut body = request.into_body();
+        let answering = async {
+            for _ in 0..10 {
+                let frame = |context: &mut Context<'_>| {
+                    hyper::body::Body::poll_frame(Pin::new(&mut body), context)
+                };
+                std::future::poll_fn(frame).await.unwrap().unwrap();
+            }
+            tokio::time::sleep(part).await;
+        };
+        assert_eq!(answered(answering, &taken).await, Some(()));
+        let stalled = tokio::time::sleep(ANSWER_TIMEOUT * 2);
+        assert_eq!(answered(stalled, &taken).await, None);
+    }
 }
