@@ -42,6 +42,7 @@ mod snapshots;
 mod space;
 mod statuses;
 mod swift;
+mod swift_operator;
 mod swift_sync;
 mod transactions;
 mod volumes;

@@ -3,7 +3,10 @@
 use crate::cdmi_extensions::until;
 use crate::swift::Swift;
 use serde_json::{Value, json};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use trestle_tests::server::Server;
 use trestle_tests::{Client, Launch};
 
@@ -186,4 +189,345 @@ fn only_what_is_signed_and_newer_is_taken() {
         let headers = [("x-container-sync-to", wrong)];
         assert_eq!(to.status("POST", "/copy", &headers), 400, "{wrong}");
     }
+}
+
+/// A way to a server: its beginning is known before the server runs, and it may be closed.
+struct Way {
+    address: SocketAddr,
+    state: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    to: Option<SocketAddr>,
+    streams: Vec<TcpStream>,
+}
+
+impl Way {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(Open::default()));
+        let open = state.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let Ok(near) = near else { return };
+                let mut open = open.lock().unwrap();
+                // A closed way ends at once.
+                let far = open.to.map(TcpStream::connect);
+                let Some(Ok(far)) = far else { continue };
+                for (from, into) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut into) =
+                        (from.try_clone().unwrap(), into.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _broken = io::copy(&mut from, &mut into);
+                        let _closed = into.shutdown(Shutdown::Both);
+                    });
+                }
+                open.streams.extend([near, far]);
+            }
+        });
+        Way { address, state }
+    }
+
+    fn lead(&self, to: Option<SocketAddr>) {
+        let mut open = self.state.lock().unwrap();
+        open.to = to;
+        if to.is_none() {
+            for stream in open.streams.drain(..) {
+                let _closed = stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+/// Two servers with a container each, `/pair`, that send to each other.
+struct Pair {
+    ways: [Way; 2],
+    servers: [Server; 2],
+    swift: [Swift; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        let ways = [Way::new(), Way::new()];
+        let [a, b] = [ways[0].address, ways[1].address];
+        let clusters = format!("cluster_a = http://{a}/v1\ncluster_b = http://{b}/v1\n");
+        let servers = ["a", "b"].map(|name| server(folder.path(), name, &clusters));
+        let mut swift = [Swift::of(&servers[0]), Swift::of(&servers[1])];
+        for (swift, to) in swift.iter_mut().zip(["b", "a"]) {
+            let to = format!("//realm/{to}/AUTH_root/pair");
+            let sent = [
+                ("x-container-sync-to", to.as_str()),
+                ("x-container-sync-key", "own"),
+            ];
+            assert_eq!(swift.status("PUT", "/pair", &sent), 201);
+        }
+        let pair = Pair {
+            ways,
+            servers,
+            swift,
+            _folder: folder,
+        };
+        pair.join();
+        pair
+    }
+
+    fn join(&self) {
+        for (way, server) in self.ways.iter().zip(&self.servers) {
+            way.lead(Some(server.address));
+        }
+    }
+
+    fn part(&self) {
+        for way in &self.ways {
+            way.lead(None);
+        }
+    }
+
+    fn put(&mut self, side: usize, key: &str, body: &[u8]) {
+        self.swift[side].put(&format!("/pair/{key}"), body);
+    }
+
+    fn delete(&mut self, side: usize, key: &str) {
+        let path = format!("/pair/{key}");
+        assert_eq!(self.swift[side].status("DELETE", &path, &[]), 204, "{key}");
+    }
+
+    /// Waits until a side has these bytes, or nothing.
+    fn until_has(&mut self, side: usize, key: &str, wanted: Option<&[u8]>) {
+        let path = format!("/pair/{key}");
+        let swift = &mut self.swift[side];
+        until(&format!("{key} at {side}"), || {
+            let found = swift.send("GET", &path, &[], &[]);
+            match wanted {
+                Some(bytes) => found.status == 200 && found.body == bytes,
+                None => found.status == 404,
+            }
+        });
+    }
+
+    fn until_both(&mut self, key: &str, wanted: Option<&[u8]>) {
+        for side in [0, 1] {
+            self.until_has(side, key, wanted);
+        }
+    }
+
+    /// The revision of a key, which is new with each write.
+    fn revision(&self, side: usize, key: &str) -> String {
+        let mut client = self.servers[side].client();
+        let found = client.send("HEAD", &format!("/rest/pair/{key}"), &[], b"");
+        found.unwrap().header("etag").unwrap()
+    }
+}
+
+#[test]
+fn two_that_send_to_each_other_agree_and_come_to_rest() {
+    let mut pair = Pair::new();
+    pair.put(0, "one", b"of a");
+    pair.put(1, "two", b"of b");
+    pair.until_both("one", Some(b"of a"));
+    pair.until_both("two", Some(b"of b"));
+    for key in ["/pair/one", "/pair/two"] {
+        let times = [0, 1].map(|side| told(&mut pair.swift[side], key, "x-timestamp").unwrap());
+        assert_eq!(times[0], times[1], "{key}");
+    }
+    let written = |pair: &Pair| {
+        let of = |side| ["one", "two"].map(|key| pair.revision(side, key));
+        [of(0), of(1)]
+    };
+    let first = written(&pair);
+    // A mark that has gone to and fro has passed all that there was to send before it.
+    for (round, side) in [0, 1, 0, 1].into_iter().enumerate() {
+        let mark = format!("mark{round}");
+        pair.put(side, &mark, b"");
+        pair.until_both(&mark, Some(b""));
+    }
+    assert_eq!(written(&pair), first);
+
+    // Changes and deletions go both ways, whoever wrote first.
+    pair.put(1, "one", b"changed by b");
+    pair.until_both("one", Some(b"changed by b"));
+    pair.delete(0, "two");
+    pair.until_both("two", None);
+    pair.delete(1, "one");
+    pair.until_both("one", None);
+    for (round, side) in [0, 1, 0, 1].into_iter().enumerate() {
+        let mark = format!("mark{round}");
+        pair.delete(side, &mark);
+        pair.until_both(&mark, None);
+    }
+    for side in [0, 1] {
+        let listed = pair.swift[side].send("GET", "/pair", &[], &[]);
+        assert_eq!(listed.status, 204, "{}", listed.text());
+    }
+    pair.put(0, "two", b"again");
+    pair.until_both("two", Some(b"again"));
+}
+
+#[test]
+fn of_what_two_did_apart_the_newest_wins() {
+    let mut pair = Pair::new();
+    for key in ["deleted", "deleted-then-written", "written-then-deleted"] {
+        pair.put(0, key, b"before");
+        pair.until_both(key, Some(b"before"));
+    }
+    pair.part();
+    pair.put(0, "b-last", b"a");
+    pair.put(1, "b-last", b"b");
+    pair.put(1, "a-last", b"b");
+    pair.put(0, "a-last", b"a");
+    pair.delete(0, "deleted");
+    pair.delete(0, "deleted-then-written");
+    pair.put(1, "deleted-then-written", b"new");
+    pair.put(0, "written-then-deleted", b"new");
+    pair.delete(1, "written-then-deleted");
+    // Another spelling of the same destination: all is sent again, what is deleted elsewhere, too.
+    let again = [("x-container-sync-to", "//REALM/a/AUTH_root/pair")];
+    assert_eq!(pair.swift[1].status("POST", "/pair", &again), 204);
+    pair.join();
+    pair.until_both("b-last", Some(b"b"));
+    pair.until_both("a-last", Some(b"a"));
+    pair.until_both("deleted-then-written", Some(b"new"));
+    pair.until_both("written-then-deleted", None);
+    pair.until_both("deleted", None);
+}
+
+#[test]
+fn a_cluster_that_stalls_delays_no_other() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let there = server(folder.path(), "there", "");
+    // Who connects here gets no answer.
+    let stalled = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (dead, well) = (stalled.local_addr().unwrap(), there.address);
+    let clusters = format!("cluster_dead = http://{dead}/v1\ncluster_well = http://{well}/v1\n");
+    let here = server(folder.path(), "here", &clusters);
+    let (mut from, mut to) = (Swift::of(&here), Swift::of(&there));
+    assert_eq!(
+        to.status("PUT", "/copy", &[("x-container-sync-key", "own")]),
+        201
+    );
+    for number in 0..6 {
+        let path = format!("/dead{number}");
+        let sent = [
+            ("x-container-sync-to", "//realm/dead/AUTH_root/copy"),
+            ("x-container-sync-key", "own"),
+        ];
+        assert_eq!(from.status("PUT", &path, &sent), 201);
+        from.put(&format!("{path}/k"), b"never arrives");
+    }
+    let sent = [
+        ("x-container-sync-to", "//realm/well/AUTH_root/copy"),
+        ("x-container-sync-key", "own"),
+    ];
+    assert_eq!(from.status("PUT", "/well", &sent), 201);
+    from.put("/well/k", b"arrives");
+    until("the other cluster gets it", || {
+        to.send("GET", "/copy/k", &[], &[]).body == b"arrives"
+    });
+}
+
+#[test]
+fn a_whole_url_leads_to_a_host_that_the_operator_named() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let way = Way::new();
+    let host = way.address.to_string();
+    let start = |name: &str| {
+        let launch = Launch::new(folder.path().join(name));
+        launch.variable("TRESTLE_SWIFT_SYNC_HOST", &host).start()
+    };
+    let (here, there) = (start("here"), start("there"));
+    way.lead(Some(there.address));
+    let (mut from, mut to) = (Swift::of(&here), Swift::of(&there));
+    assert_eq!(
+        to.status("PUT", "/copy", &[("x-container-sync-key", "own")]),
+        201
+    );
+    for wrong in [
+        format!("http://{}/v1/AUTH_root/copy", there.address),
+        format!("http://{host}/v1/AUTH_root"),
+        "//realm/there/AUTH_root/copy".to_owned(),
+    ] {
+        let headers = [("x-container-sync-to", wrong.as_str())];
+        assert_eq!(from.status("PUT", "/c", &headers), 400, "{wrong}");
+    }
+    let url = format!("http://{host}/v1/AUTH_root/copy");
+    let sent = [
+        ("x-container-sync-to", url.as_str()),
+        ("x-container-sync-key", "own"),
+    ];
+    assert_eq!(from.status("PUT", "/c", &sent), 201);
+    from.put("/c/k", b"sent");
+    until("it is sent", || {
+        to.send("GET", "/copy/k", &[], &[]).body == b"sent"
+    });
+    assert_eq!(from.status("DELETE", "/c/k", &[]), 204);
+    until("the deletion is sent", || {
+        to.status("HEAD", "/copy/k", &[]) == 404
+    });
+}
+
+#[test]
+fn the_newest_of_what_another_cluster_sends_stays() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = Launch::new(folder.path().join("there"));
+    let there = launch
+        .variable("TRESTLE_SWIFT_SYNC_HOST", "elsewhere")
+        .start();
+    let mut to = Swift::of(&there);
+    assert_eq!(
+        to.status("PUT", "/copy", &[("x-container-sync-key", "own")]),
+        201
+    );
+    let mut other = Client::anonymous(there.address);
+    let mut send = |method: &str, key: &str, time: &str| {
+        let headers = [("x-container-sync-key", key), ("x-timestamp", time)];
+        let headers = if time.is_empty() {
+            &headers[..1]
+        } else {
+            &headers[..]
+        };
+        let sent = other.send(method, "/v1/AUTH_root/copy/k", headers, time.as_bytes());
+        sent.unwrap().status
+    };
+    for (method, key, time) in [("PUT", "other", "5"), ("PUT", "", "5"), ("PUT", "own", "")] {
+        assert_eq!(send(method, key, time), 401, "{method} {key:?} {time:?}");
+    }
+    for (method, time, status, there) in [
+        // A deletion of nothing is remembered, too.
+        ("DELETE", "2", 404, None),
+        ("PUT", "1", 202, None),
+        ("PUT", "2", 202, None),
+        ("PUT", "5", 201, Some("5")),
+        ("PUT", "3", 202, Some("5")),
+        ("DELETE", "4", 409, Some("5")),
+        ("PUT", "6.5", 201, Some("6.5")),
+        ("DELETE", "7", 204, None),
+        ("PUT", "6.9", 202, None),
+        ("PUT", "7", 202, None),
+        ("DELETE", "6", 404, None),
+        ("PUT", "7.00001", 201, Some("7.00001")),
+    ] {
+        assert_eq!(send(method, "own", time), status, "{method} {time}");
+        let found = to.send("GET", "/copy/k", &[], &[]);
+        match there {
+            Some(body) => assert_eq!(found.text(), body, "{method} {time}"),
+            None => assert_eq!(found.status, 404, "{method} {time}"),
+        }
+    }
+    // A copy is a write of its own.
+    let copied = [("destination", "/copy/k")];
+    assert_eq!(to.status("COPY", "/copy/k", &copied), 201);
+    let time = told(&mut to, "/copy/k", "x-timestamp").unwrap();
+    assert!(time.as_str() > "1000000000", "{time}");
+    // What is written here is newer than all that.
+    to.put("/copy/k", b"here");
+    assert_eq!(send("PUT", "own", "8"), 202);
+    assert_eq!(send("DELETE", "own", "8"), 409);
+    assert_eq!(to.send("GET", "/copy/k", &[], &[]).body, b"here");
+    // Who has a token of the account needs no key, and the key means nothing then.
+    let wrong = [("x-container-sync-key", "other"), ("x-timestamp", "9")];
+    assert_eq!(to.status("HEAD", "/copy/k", &wrong), 200);
 }

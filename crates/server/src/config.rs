@@ -195,6 +195,40 @@ const SETTINGS: &[Row] = &[
         "The clusters that Swift containers are synchronised between, and their keys, in the form of \
          Swift's container-sync-realms.conf",
     ),
+    text("swift_sync_host", "TRESTLE_SWIFT_SYNC_HOST")
+        .list()
+        .flag(
+            "HOST",
+            "A host whose Swift containers may be sent to by their whole URLs, with its port where \
+             the URLs have one, may be repeated; then whoever knows a container's sync key may send \
+             into it",
+        ),
+    text("swift_name_check", "TRESTLE_SWIFT_NAME_CHECK").flag(
+        "CHARACTERS",
+        "Swift refuses paths with one of these characters, with a part that is . or .., and longer \
+         ones than --swift-name-length",
+    ),
+    text("swift_name_length", "TRESTLE_SWIFT_NAME_LENGTH").flag(
+        "BYTES",
+        "The longest path that --swift-name-check lets through [default: 255]",
+    ),
+    text("swift_account_rate", "TRESTLE_SWIFT_ACCOUNT_RATE").flag(
+        "RATE",
+        "How many containers a second are made and deleted in a Swift account [default: any number]",
+    ),
+    text("swift_container_rate", "TRESTLE_SWIFT_CONTAINER_RATE")
+        .list()
+        .flag(
+            "SIZE:RATE",
+            "How many objects a second are written in a Swift container of so many objects, may be \
+             repeated; between two sizes the rate lies between theirs",
+        ),
+    text("swift_listing_rate", "TRESTLE_SWIFT_LISTING_RATE")
+        .list()
+        .flag(
+            "SIZE:RATE",
+            "How many listings a second a Swift container of so many objects gives, may be repeated",
+        ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

@@ -65,7 +65,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     let dialects = dialects(config, &host, &identities, metrics.clone()).await?;
     let (stopping, stop) = watch::channel(false);
     let tidying = tokio::spawn(tidy(store.clone()));
-    let synchronising = tokio::spawn(swift::synchronise(dialects.swift.clone()));
+    let synchronises = dialects.swift.synchronises();
+    let synchronising =
+        synchronises.then(|| tokio::spawn(swift::synchronise(dialects.swift.clone())));
     let tls = listeners.tls();
     let service = |share| {
         Service::new(host.clone(), share, dialects.clone().handler()).metrics(metrics.clone())
@@ -84,7 +86,9 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
         served.map_err(|error| error.to_string())?;
     }
     tidying.abort();
-    synchronising.abort();
+    if let Some(synchronising) = synchronising {
+        synchronising.abort();
+    }
     if let Some(audit) = audit {
         audit.close();
     }

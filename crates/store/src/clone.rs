@@ -97,6 +97,6 @@ fn described(source: &Object) -> ObjectProperties {
         retention: None,
         legal_hold: false,
         expires: None,
-        ..source.properties()
+        ..source.properties().of_copy()
     }
 }

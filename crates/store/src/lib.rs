@@ -90,7 +90,7 @@ pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,
 };
 pub use properties::{
-    BucketProperties, Checksum, DefaultRetention, ObjectLock, ObjectProperties, Period,
+    BucketProperties, Checksum, DefaultRetention, OF_WRITE, ObjectLock, ObjectProperties, Period,
     PublicAccessBlock, Quota, Retention, RetentionMode, Versioning, Written,
 };
 pub use put::{METADATA_BYTES_MAX, METADATA_DEPTH_MAX, REPRESENTATION_BYTES_MAX};

@@ -155,6 +155,9 @@ impl BucketProperties {
     }
 }
 
+/// How the names of documents end that say something of one write alone: no copy has them.
+pub const OF_WRITE: &str = ".of-write";
+
 /// The mutable part of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObjectProperties {
@@ -179,6 +182,15 @@ pub struct ObjectProperties {
     /// What the object stands for, when it is not for its own bytes. Segments are set by their verb
     /// alone, a prefix as any property is.
     pub manifest: Option<Manifest>,
+}
+
+impl ObjectProperties {
+    /// The same without what says something of one write alone.
+    #[must_use]
+    pub(crate) fn of_copy(mut self) -> Self {
+        self.documents.retain(|name, _| !name.ends_with(OF_WRITE));
+        self
+    }
 }
 
 /// How a content came about.

@@ -63,7 +63,8 @@ impl FoundSource {
     ///
     /// # Errors
     /// `InvalidInput` for the segments of another content.
-    pub(crate) fn kept(&self, mut properties: ObjectProperties) -> Result<ObjectProperties> {
+    pub(crate) fn kept(&self, properties: ObjectProperties) -> Result<ObjectProperties> {
+        let mut properties = properties.of_copy();
         if self.is_joined() {
             properties.manifest = None;
             return Ok(properties);

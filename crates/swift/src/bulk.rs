@@ -72,16 +72,15 @@ pub(crate) async fn answer(
         let format = Format::Plain;
         return Ok(text(200, format.media_type(), report.render(format)));
     };
-    let report = match operation {
-        Operation::Delete => {
-            let call = call.clone();
-            let work = async move { delete(&call, input).await.render(format).into() };
-            return Ok(patience::answer(200, format.media_type(), work.boxed()).await);
-        }
-        // Until its last byte, the client is the one who sends.
-        Operation::Extract(compression) => extract(call, compression, input).await,
+    let call = call.clone();
+    let work = async move {
+        let report = match operation {
+            Operation::Delete => delete(&call, input).await,
+            Operation::Extract(compression) => extract(&call, compression, input).await,
+        };
+        report.render(format).into()
     };
-    Ok(text(200, format.media_type(), report.render(format)))
+    Ok(patience::answer(200, format.media_type(), work.boxed()).await)
 }
 
 /// What became of many deletes.

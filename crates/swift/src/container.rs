@@ -11,7 +11,6 @@ use crate::rights::{Rights, Wish};
 use crate::target::CONTAINER_NAME_MAX;
 use crate::{listing, times};
 use http::{HeaderMap, Response};
-use std::sync::atomic::Ordering;
 use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
 use trestle_http::Body;
@@ -311,7 +310,7 @@ fn lists(call: &Call, owner: bool, change: &mut Change) -> Outcome<()> {
     }
     if let Some(to) = document(call, "x-container-sync-to")? {
         if let Some(to) = &to {
-            // Without realms nothing is sent, so no destination is taken.
+            // Without realms and hosts nothing is sent, so no destination is taken.
             let realms = &call.swift.settings.realms;
             realms
                 .destination(to)
@@ -442,6 +441,14 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
     ] {
         grants.push(call.on_bucket(action, name).await?);
     }
+    let takes_part = |(name, value): &(&str, Option<String>)| {
+        [SYNC_TO, SYNC_KEY].contains(name) && value.is_some()
+    };
+    if change.documents.iter().any(takes_part)
+        && let Some(container) = call.container(&call.account, call.container_name()).await?
+    {
+        call.swift.take_part(container.bucket.id).await?;
+    }
     let store = &call.swift.store;
     let now = call.swift.host.clock.now().0.to_string();
     store
@@ -452,10 +459,6 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
             change.apply(properties)
         })
         .await?;
-    let of_sync = |name: &&str| [SYNC_TO, SYNC_KEY].contains(name);
-    if change.documents.iter().any(|(name, _)| of_sync(name)) {
-        call.swift.sent.changed.store(true, Ordering::Relaxed);
-    }
     Ok(())
 }
 

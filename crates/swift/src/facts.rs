@@ -2,15 +2,16 @@
 //! make an object a large one or a link.
 
 use serde_json::{Value, json};
-use trestle_core::Timestamp;
+use trestle_core::{BucketId, Timestamp};
 use trestle_store::{Content, Object};
 
 /// The document that makes a dynamic large object: `container/prefix` as it was sent.
 pub(crate) const MANIFEST: &str = "swift.manifest";
 /// The document of a static large object: the MD5 of its manifest as clients see it.
 pub(crate) const LARGE: &str = "swift.slo";
-/// The document of an object that another cluster sent: its time there in microseconds, and its key.
-pub(crate) const RECEIVED: &str = "swift.received";
+/// The document of an object that another cluster sent: its time there in microseconds, and where it
+/// was put. No copy has it (`trestle_store::OF_WRITE`), and nothing that was renamed.
+pub(crate) const RECEIVED: &str = "swift.received.of-write";
 /// The document that makes a symbolic link.
 pub(crate) const LINK: &str = "swift.symlink";
 
@@ -90,21 +91,28 @@ pub(crate) fn hash(object: &Object) -> String {
 }
 
 /// The text of an object's document that another cluster sent.
-pub(crate) fn received(time: Timestamp, key: &str) -> String {
-    format!("{} {key}", time.0)
+pub(crate) fn received(time: Timestamp, bucket: BucketId, key: &str) -> String {
+    format!("{} {bucket} {key}", time.0)
 }
 
-/// When an object became what it is: where it is from, if another cluster sent it.
-pub(crate) fn timestamp(object: &Object) -> Timestamp {
-    let kept = object
-        .documents
-        .get(RECEIVED)
-        .filter(|_| object.change == 0);
-    let kept = kept.and_then(|text| text.split_once(' '));
-    let kept = kept.filter(|(_, key)| *key == object.key.as_str());
-    let kept = kept.and_then(|(time, _)| time.parse().ok());
-    // To the precision that clients see.
-    kept.map_or(Timestamp(object.modified.0 / 10 * 10), Timestamp)
+/// The time that an object of a bucket has where it is from; none for one that was written, or
+/// changed, here.
+pub(crate) fn origin(object: &Object, bucket: BucketId) -> Option<Timestamp> {
+    let kept = object.documents.get(RECEIVED);
+    let (time, place) = kept.filter(|_| object.change == 0)?.split_once(' ')?;
+    let (own, key) = place.split_once(' ')?;
+    let time = time.parse().ok().map(Timestamp);
+    time.filter(|_| key == object.key.as_str() && own == bucket.to_string())
+}
+
+/// When an object of a bucket became what it is: where it is from, if another cluster sent it.
+pub(crate) fn timestamp(object: &Object, bucket: BucketId) -> Timestamp {
+    origin(object, bucket).unwrap_or(precise(object.modified))
+}
+
+/// A time to the precision that clients see.
+pub(crate) fn precise(time: Timestamp) -> Timestamp {
+    Timestamp(time.0 / 10 * 10)
 }
 
 /// The entity tag that conditions of writes are compared with.
@@ -203,6 +211,11 @@ const TYPES: [(&str, &str); 46] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_copy_says_that_it_came_from_elsewhere() {
+        assert!(RECEIVED.ends_with(trestle_store::OF_WRITE));
+    }
 
     #[test]
     fn suffixes_tell_the_type() {

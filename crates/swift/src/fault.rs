@@ -65,6 +65,7 @@ fn reason(status: u16) -> (&'static str, &'static str) {
             "Unprocessable Entity",
             "Unable to process the contained instructions",
         ),
+        498 => ("Rate Limited", "Slow down"),
         499 => (
             "Client Disconnect",
             "The client was disconnected during request.",

@@ -2,10 +2,15 @@
 
 use crate::acl::{self, AccountList, Side};
 use crate::archive::{self, Compression, Event, Unpacker};
+use crate::names::Names;
 use crate::query::Query;
+use crate::rates::Rates;
+use crate::realms::{Realms, Signed};
+use crate::send::Position;
 use crate::signature::Signature;
 use crate::target::{self, Target};
 use crate::tempurl::{Parameters, Scope, Use};
+use crate::tombstone::Tombstone;
 use crate::{slo, times};
 use bytes::Bytes;
 use trestle_core::Timestamp;
@@ -24,6 +29,7 @@ pub const TARGETS: &[Named] = &[
     ("swift-tar-bz2", |data| archive(data, Compression::Bzip2)),
     ("swift-target", path),
     ("swift-times", dates),
+    ("swift-sync", synchronisation),
 ];
 
 /// A list that is clean stays as it is, and has a neutral form.
@@ -173,6 +179,54 @@ fn dates(data: &[u8]) {
     }
     if let Some(number) = times::integer(text) {
         let _time = times::at_second(u64::try_from(number).unwrap_or_default());
+    }
+}
+
+/// A destination is at a host that was named, nothing but a shared key signs, and what is written down
+/// comes back as it was.
+fn synchronisation(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _configured = Realms::parse(text);
+    let mut realms = Realms::default();
+    let _named = realms.allow_hosts(&[text.to_owned()]);
+    let mut realms = Realms::default();
+    if realms.allow_hosts(&["host".to_owned()]).is_ok()
+        && let Ok(to) = realms.destination(text)
+    {
+        let (_, host) = to.server.split_once("://").unwrap_or_default();
+        assert!(host.eq_ignore_ascii_case("host"), "{}", to.server);
+        assert!(
+            to.path.is_ascii() && to.path.starts_with('/'),
+            "{}",
+            to.path
+        );
+    }
+    if let Ok(realms) = Realms::parse("[r]\nkey = of nobody\ncluster_c = http://a/v1\n") {
+        let signed = Signed {
+            method: "PUT",
+            path: "/v1/AUTH_a/c/o",
+            timestamp: "1.00000",
+            nonce: "",
+        };
+        assert!(!realms.verifies(text, signed, "own"));
+    }
+    if let Some(position) = Position::parse(text) {
+        assert_eq!(Position::parse(&position.text()), Some(position));
+    }
+    if let Some(stone) = Tombstone::parse(text) {
+        assert_eq!(Tombstone::parse(&stone.text()), Some(stone));
+    }
+    if let Some(time) = times::parse_x_timestamp(text) {
+        assert_eq!(
+            times::parse_x_timestamp(&times::x_timestamp(time)),
+            Some(time)
+        );
+    }
+    let _limited = Rates::parse(Some(text), &[text.to_owned()], &[]);
+    if let Ok(names) = Names::parse("<", None) {
+        assert!(names.check(text).is_err() || !text.contains('<'));
     }
 }
 

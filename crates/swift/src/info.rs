@@ -99,6 +99,12 @@ fn document(swift: &Swift) -> Value {
         if !swift.settings.realms.is_empty() {
             all.insert("container_sync".into(), swift.settings.realms.shown());
         }
+        if let Some(names) = &swift.settings.names {
+            all.insert("name_check".into(), names.shown());
+        }
+        if !swift.settings.rates.is_empty() {
+            all.insert("ratelimit".into(), swift.settings.rates.shown());
+        }
         if !swift.settings.domains.is_empty() {
             all.insert("domain_remap".into(), json!({}));
         }

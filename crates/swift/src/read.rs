@@ -222,7 +222,7 @@ pub(crate) fn describe(call: &Call, view: &View, headers: &mut HeaderMap) {
     set(
         headers,
         "x-timestamp",
-        &times::x_timestamp(facts::timestamp(object)),
+        &times::x_timestamp(facts::timestamp(object, view.found.container.bucket.id)),
     );
     set(headers, "accept-ranges", "bytes");
     for name in crate::write::KEPT {

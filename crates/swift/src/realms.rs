@@ -1,21 +1,30 @@
 //! The clusters that containers are synchronised between: which there are, the keys that they share,
 //! and the signatures of what one sends to another.
 //!
-//! Only destinations of the form `//realm/cluster/account/container` are known. Whole URLs, which no
-//! key of a realm protects, are refused.
+//! A destination is `//realm/cluster/account/container`, or the whole URL of a container at a host that
+//! the operator named: then nothing but the container's own key, which goes along as it is, says who
+//! sends. A URL of any other host is refused.
 
 use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use subtle::ConstantTimeEq;
 
+/// The header with the signature of a realm, and the one with a container's own key.
+pub(crate) const AUTH_HEADER: &str = "x-container-sync-auth";
+pub(crate) const KEY_HEADER: &str = "x-container-sync-key";
 /// Most realms, and most clusters of one.
 const REALMS_MAX: usize = 1000;
 
-/// Realms by name, in upper case.
+/// Which clusters there are.
 #[derive(Clone, Default)]
-pub struct Realms(BTreeMap<String, Realm>);
+pub struct Realms {
+    /// By name, in upper case.
+    known: BTreeMap<String, Realm>,
+    /// Hosts, with a port where they have one, in lower case.
+    hosts: BTreeSet<String>,
+}
 
 #[derive(Clone, Default)]
 struct Realm {
@@ -28,15 +37,18 @@ struct Realm {
 
 impl std::fmt::Debug for Realms {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_struct("Realms")
+            .field("known", &self.known.keys())
+            .field("hosts", &self.hosts)
+            .finish()
     }
 }
 
 /// Where a container is sent to.
 #[derive(Clone)]
 pub(crate) struct Destination {
-    pub(crate) realm: String,
-    key: String,
+    /// The realm and its key; none for a whole URL.
+    realm: Option<(String, String)>,
     /// `scheme://host` of the cluster.
     pub(crate) server: String,
     /// The container's path there, encoded.
@@ -70,10 +82,13 @@ impl Signed<'_> {
 }
 
 impl Destination {
-    /// What `X-Container-Sync-Auth` says.
-    pub(crate) fn authorization(&self, signed: &Signed<'_>, container: &str) -> String {
-        let signature = signed.under(&self.key, container).unwrap_or_default();
-        format!("{} {} {signature}", self.realm, signed.nonce)
+    /// The header that says who sends: the signature of a realm, or the container's own key.
+    pub(crate) fn proof(&self, signed: &Signed<'_>, container: &str) -> (&'static str, String) {
+        let Some((realm, key)) = &self.realm else {
+            return (KEY_HEADER, container.to_owned());
+        };
+        let signature = signed.under(key, container).unwrap_or_default();
+        (AUTH_HEADER, format!("{realm} {} {signature}", signed.nonce))
     }
 }
 
@@ -93,7 +108,7 @@ impl Realms {
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 let name = name.trim().to_ascii_uppercase();
                 if name != "DEFAULT" {
-                    realms.0.entry(name.clone()).or_default();
+                    realms.known.entry(name.clone()).or_default();
                 }
                 current = Some(name);
                 continue;
@@ -101,7 +116,7 @@ impl Realms {
             let pair = line.split_once(['=', ':']);
             let (name, value) = pair.ok_or_else(|| format!("line {number} says nothing"))?;
             let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
-            let Some(realm) = current.as_ref().and_then(|name| realms.0.get_mut(name)) else {
+            let Some(realm) = current.as_ref().and_then(|name| realms.known.get_mut(name)) else {
                 continue;
             };
             match (name.as_str(), name.strip_prefix("cluster_")) {
@@ -115,7 +130,7 @@ impl Realms {
                 _ => return Err(format!("line {number}: nothing is called {name}")),
             }
         }
-        for (name, realm) in &realms.0 {
+        for (name, realm) in &realms.known {
             if realm.key.is_empty() {
                 return Err(format!("realm {name} has no key"));
             }
@@ -123,15 +138,35 @@ impl Realms {
                 return Err(format!("realm {name} has more than {REALMS_MAX} clusters"));
             }
         }
-        match realms.0.len() > REALMS_MAX {
+        match realms.known.len() > REALMS_MAX {
             true => Err(format!("there are more than {REALMS_MAX} realms")),
             false => Ok(realms),
         }
     }
 
+    /// Lets whole URLs of these hosts be destinations, and lets whoever knows a container's own key
+    /// send into it.
+    ///
+    /// # Errors
+    /// What is no host.
+    pub fn allow_hosts(&mut self, hosts: &[String]) -> Result<(), String> {
+        for host in hosts {
+            if host.contains('/') || split_url(&format!("http://{host}")).is_none() {
+                return Err(format!("{host:?} is no host"));
+            }
+            self.hosts.insert(host.to_ascii_lowercase());
+        }
+        Ok(())
+    }
+
+    /// Whether a container's own key alone lets somebody send into it.
+    pub(crate) fn take_keys(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.known.is_empty() && self.hosts.is_empty()
     }
 
     /// What `/info` says.
@@ -145,7 +180,7 @@ impl Realms {
             json!({ "clusters": clusters })
         };
         let realms: Map<String, Value> = self
-            .0
+            .known
             .iter()
             .map(|(name, found)| (name.clone(), realm(found)))
             .collect();
@@ -158,35 +193,57 @@ impl Realms {
     /// What is wrong with it, for the client.
     pub(crate) fn destination(&self, to: &str) -> Result<Destination, String> {
         let invalid = || format!("Invalid X-Container-Sync-To format {to:?}");
-        let rest = to.trim_end_matches('/').strip_prefix("//");
-        let rest = rest.ok_or_else(|| {
-            "Full URLs are not allowed for X-Container-Sync-To values. Only realm values of the \
-             format //realm/cluster/account/container are allowed.\n"
-                .to_owned()
-        })?;
+        let Some(rest) = to.trim_end_matches('/').strip_prefix("//") else {
+            return self.whole_url(to);
+        };
         let parts: Vec<&str> = rest.split('/').collect();
         let [realm, cluster, account, container] = parts.as_slice() else {
             return Err(invalid());
         };
         let name = realm.to_ascii_uppercase();
         let unknown = || format!("No realm key for {realm:?}");
-        let found = self.0.get(&name).ok_or_else(unknown)?;
+        let found = self.known.get(&name).ok_or_else(unknown)?;
         let url = found.clusters.get(&cluster.to_ascii_uppercase());
         let unknown = || format!("No cluster endpoint for {realm:?} {cluster:?}");
         let (server, path) = split_url(url.ok_or_else(unknown)?).ok_or_else(unknown)?;
-        let sound = |part: &str| {
-            let named = !["", ".", ".."].contains(&part);
-            named && part.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if !sound(account) || !sound(container) || to.contains(['?', '#']) {
+        if !is_part(account) || !is_part(container) || to.contains(['?', '#']) {
             return Err(invalid());
         }
         Ok(Destination {
-            realm: name,
-            key: found.key.clone(),
+            realm: Some((name, found.key.clone())),
             server,
             path: format!("{}/{account}/{container}", path.trim_end_matches('/')),
         })
+    }
+
+    /// A destination by its whole URL, at one of the hosts that the operator named.
+    fn whole_url(&self, to: &str) -> Result<Destination, String> {
+        if self.hosts.is_empty() {
+            let text = "Full URLs are not allowed for X-Container-Sync-To values. Only realm values \
+                        of the format //realm/cluster/account/container are allowed.\n";
+            return Err(text.to_owned());
+        }
+        let invalid = || format!("Invalid X-Container-Sync-To format {to:?}");
+        let (server, path) = split_url(to.trim_end_matches('/')).ok_or_else(invalid)?;
+        let host = server.split_once("://").map_or("", |(_, host)| host);
+        if !self.hosts.contains(&host.to_ascii_lowercase()) {
+            return Err(format!("Invalid host {host:?} in X-Container-Sync-To"));
+        }
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["", version, account, container]
+                if [version, account, container]
+                    .into_iter()
+                    .all(|part| is_part(part)) =>
+            {
+                Ok(Destination {
+                    realm: None,
+                    server,
+                    path,
+                })
+            }
+            _ => Err("Path required in X-Container-Sync-To".to_owned()),
+        }
     }
 
     /// Whether a request is signed by a cluster of one of the realms: what its header says, and the
@@ -196,7 +253,7 @@ impl Realms {
         let [realm, nonce, signature] = parts.as_slice() else {
             return false;
         };
-        let Some(realm) = self.0.get(&realm.to_ascii_uppercase()) else {
+        let Some(realm) = self.known.get(&realm.to_ascii_uppercase()) else {
             return false;
         };
         let signed = Signed { nonce, ..signed };
@@ -206,6 +263,12 @@ impl Realms {
             made.is_some_and(|made| bool::from(made.as_bytes().ct_eq(signature.as_bytes())))
         })
     }
+}
+
+/// Whether a text is a part of a path.
+fn is_part(part: &str) -> bool {
+    let named = !["", ".", ".."].contains(&part);
+    named && part.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The server and the path of an http or https URL.
@@ -256,7 +319,50 @@ mod tests {
         ] {
             assert!(Realms::parse(bad).is_err(), "{bad}");
         }
-        assert!(!format!("{realms:?}").contains('k'));
+        let shown = "Realms { known: [\"REALM1\", \"REALM2\"], hosts: {} }";
+        assert_eq!(format!("{realms:?}"), shown);
+    }
+
+    #[test]
+    fn whole_urls_are_those_of_hosts_that_the_operator_named() {
+        let mut realms = Realms::default();
+        assert!(realms.destination("https://a/v1/AUTH_a/c").is_err());
+        assert!(realms.is_empty() && !realms.take_keys());
+        let hosts = ["A".to_owned(), "b:8080".to_owned()];
+        realms.allow_hosts(&hosts).unwrap();
+        assert!(!realms.is_empty() && realms.take_keys());
+        let found = realms.destination("https://a/v1/AUTH_a/c%20d/").unwrap();
+        assert_eq!(
+            (found.server.as_str(), found.path.as_str()),
+            ("https://a", "/v1/AUTH_a/c%20d")
+        );
+        let signed = Signed {
+            method: "PUT",
+            path: "/v1/AUTH_a/c%20d/o",
+            timestamp: "1.00000",
+            nonce: "n",
+        };
+        assert_eq!(found.proof(&signed, "own"), (KEY_HEADER, "own".to_owned()));
+        assert!(realms.destination("http://B:8080/v1/AUTH_a/c").is_ok());
+        for bad in [
+            "http://b/v1/AUTH_a/c",
+            "http://b:80/v1/AUTH_a/c",
+            "http://a.b:8080/v1/AUTH_a/c",
+            "http://c@a/v1/AUTH_a/c",
+            "ftp://a/v1/AUTH_a/c",
+            "http://a/v1/AUTH_a",
+            "http://a/v1/AUTH_a/c/o",
+            "http://a/v1/../c",
+            "http://a/v1/AUTH_a/c?x",
+            "a/v1/AUTH_a/c",
+            "",
+        ] {
+            assert!(realms.destination(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "http://a", "a/b", "a b", "a?", "u@a"] {
+            let mut realms = Realms::default();
+            assert!(realms.allow_hosts(&[bad.to_owned()]).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -269,7 +375,8 @@ mod tests {
             nonce: "n",
         };
         let to = realms.destination("//realm1/name1/AUTH_a/c").unwrap();
-        let header = to.authorization(&signed, "own");
+        let (name, header) = to.proof(&signed, "own");
+        assert_eq!(name, AUTH_HEADER);
         assert!(realms.verifies(&header, signed, "own"));
         assert!(!realms.verifies(&header, signed, "other"));
         let delete = Signed {
@@ -282,7 +389,7 @@ mod tests {
             ..signed
         };
         assert!(!realms.verifies(&header, later, "own"));
-        let swapped = realms.0.get("REALM1").unwrap().second.clone().unwrap();
+        let swapped = realms.known.get("REALM1").unwrap().second.clone().unwrap();
         let second = signed.under(&swapped, "own").unwrap();
         assert!(realms.verifies(&format!("realm1 n {second}"), signed, "own"));
         for bad in ["", "realm1 n", "realm3 n x", "realm1 n x y", "realm2 n 00"] {

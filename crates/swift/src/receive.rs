@@ -1,36 +1,48 @@
 //! What other clusters send into a container that shares a key with one of theirs.
 //!
-//! Each request is signed for its method, its object and its time. An object keeps the time that it has
-//! where it is from, and nothing takes the place of what is as new. Refused: what would go on from a
-//! container that is itself sent elsewhere, since two that send to each other could delete what the
-//! other one has just got.
+//! Each request is signed for its method, its object and its time, or shows the container's own key
+//! where the operator allows that. An object keeps the time that it has where it is from, and so does a
+//! deletion: the newest wins, on both sides, whichever way it came.
+//!
+//! Invariant: nothing takes the place of what is as new, nor of what was deleted as late. A deletion
+//! notes itself before it looks at what is there, and a write looks for deletions after its commit, so
+//! one of two that meet sees the other.
 
 use crate::call::{Call, Input, empty, page};
-use crate::container::{SYNC_KEY, SYNC_TO, key};
+use crate::container::{SYNC_KEY, key};
 use crate::fault::{Fault, Outcome};
 use crate::query::Query;
-use crate::realms::Signed;
+use crate::realms::{AUTH_HEADER, KEY_HEADER, Signed};
 use crate::tempurl::Scope;
 use crate::who::Pass;
 use crate::{facts, object, read, times};
 use http::Response;
+use subtle::ConstantTimeEq;
 use trestle_access::Action;
-use trestle_core::{Precondition, Tag, TagMatch, Timestamp};
+use trestle_core::{BucketId, ErrorKind, Noun, Precondition, Tag, TagMatch, Timestamp};
 use trestle_http::Body;
 use trestle_store::{DeleteObject, Object, VersionRef};
+
+/// How often a deletion looks again, when something comes in between.
+const ATTEMPTS_MAX: usize = 5;
 
 /// An object that comes from elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     /// Its time there.
     pub(crate) time: Timestamp,
+    /// The container that it comes into.
+    pub(crate) bucket: BucketId,
     /// The revision of what is there so far.
     pub(crate) over: Option<String>,
 }
 
 /// Whether a request says that it comes from another cluster.
 pub(crate) fn is_signed(call: &Call) -> bool {
-    call.headers.contains_key("x-container-sync-auth")
+    let says = |name: &str| call.headers.contains_key(name);
+    let shows_key = says(KEY_HEADER) && says("x-timestamp") && call.target.object.is_some();
+    let keys = call.swift.settings.realms.take_keys();
+    says(AUTH_HEADER) || keys && shows_key && !says("x-auth-token")
 }
 
 /// The condition that what is there still is of this revision.
@@ -47,10 +59,9 @@ pub(crate) fn still(revision: &str) -> Precondition {
 /// Answers a request from another cluster.
 ///
 /// # Errors
-/// 401, and no more about why; 409 for a container that is sent elsewhere, and for a deletion of
-/// something newer.
+/// 401, and no more about why; 409 for a deletion of something newer.
 pub(crate) async fn answer(mut call: Call, input: Input) -> Outcome<Response<Body>> {
-    let time = verified(&call).await?;
+    let (bucket, time) = verified(&call).await?;
     if !is_served(&call.method, &call.query) {
         let text = "The query has no meaning for what another cluster sends";
         return Err(Fault::text(400, text));
@@ -71,8 +82,8 @@ pub(crate) async fn answer(mut call: Call, input: Input) -> Outcome<Response<Bod
             read::answer(&call).await
         }
         "PUT" | "DELETE" if call.headers.contains_key("x-copy-from") => Err(Fault::new(400)),
-        "PUT" => put(call, input, time).await,
-        "DELETE" => delete(&call, time).await,
+        "PUT" => put(call, input, (bucket, time)).await,
+        "DELETE" => delete(&call, (bucket, time)).await,
         _ => Err(Fault::new(405)),
     }
 }
@@ -83,9 +94,12 @@ fn is_served(method: &str, query: &Query) -> bool {
     query.count() == usize::from(manifest)
 }
 
-/// The time of a request whose signature is right.
-async fn verified(call: &Call) -> Outcome<Timestamp> {
+/// The container and the time of a request that shows that it comes from another cluster.
+async fn verified(call: &Call) -> Outcome<(BucketId, Timestamp)> {
     let refused = || {
+        let place = call.place();
+        let name = format!("{}/{}/{}", place.account, place.container, place.object);
+        crate::doors::note_refused(call, "container synchronisation", &name);
         let realm = crate::target::quote(&call.target.account);
         let text = "X-Container-Sync-Auth header not valid; contact cluster operator for support.";
         Fault::text(401, text).with(
@@ -93,27 +107,32 @@ async fn verified(call: &Call) -> Outcome<Timestamp> {
             format!("SwiftContainerSync realm=\"{realm}\""),
         )
     };
-    let header = call.header("x-container-sync-auth")?.unwrap_or_default();
     let timestamp = call.header("x-timestamp")?.unwrap_or("0");
     let container = call.container(&call.account, call.container_name()).await?;
     let container = container.ok_or_else(refused)?;
     let own = container.document(SYNC_KEY).ok_or_else(refused)?;
-    let path = call.target.path();
-    let signed = Signed {
-        method: &call.method,
-        path: &path,
-        timestamp,
-        nonce: "",
+    let proved = match call.header(AUTH_HEADER)? {
+        Some(header) => {
+            let path = call.target.path();
+            let signed = Signed {
+                method: &call.method,
+                path: &path,
+                timestamp,
+                nonce: "",
+            };
+            call.swift.settings.realms.verifies(header, signed, own)
+        }
+        None => {
+            let shown = call.header(KEY_HEADER)?.unwrap_or_default();
+            !own.is_empty() && bool::from(shown.as_bytes().ct_eq(own.as_bytes()))
+        }
     };
-    if !call.swift.settings.realms.verifies(header, signed, own) {
+    if !proved {
         return Err(refused());
     }
-    if container.document(SYNC_TO).is_some() {
-        let text = "The container is synchronised with another one itself";
-        return Err(Fault::text(409, text));
-    }
     let malformed = || Fault::text(400, "Invalid X-Timestamp");
-    times::parse_x_timestamp(timestamp).ok_or_else(malformed)
+    let time = times::parse_x_timestamp(timestamp).ok_or_else(malformed)?;
+    Ok((container.bucket.id, time))
 }
 
 async fn there(call: &Call) -> Outcome<Option<Object>> {
@@ -124,38 +143,78 @@ async fn there(call: &Call) -> Outcome<Option<Object>> {
     }
 }
 
-async fn put(mut call: Call, input: Input, time: Timestamp) -> Outcome<Response<Body>> {
-    let there = there(&call).await?;
-    if there
-        .as_ref()
-        .is_some_and(|there| facts::timestamp(there) >= time)
-    {
+/// When a key was deleted, if that was at this time or later: of two at the same time the deletion wins.
+async fn buried(call: &Call, bucket: BucketId, time: Timestamp) -> Outcome<Option<Timestamp>> {
+    let key = call.target.object.as_deref().unwrap_or_default();
+    let stone = call.swift.tombstone(bucket, key).await?;
+    Ok(stone.map(|stone| stone.time).filter(|gone| *gone >= time))
+}
+
+async fn put(
+    mut call: Call,
+    input: Input,
+    (bucket, time): (BucketId, Timestamp),
+) -> Outcome<Response<Body>> {
+    let found = there(&call).await?;
+    let newer = |there: &Object| facts::timestamp(there, bucket) >= time;
+    if found.as_ref().is_some_and(newer) || buried(&call, bucket, time).await?.is_some() {
         return Ok(page(202));
     }
     call.received = Some(Received {
         time,
-        over: there.as_ref().map(Object::revision),
+        bucket,
+        over: found.as_ref().map(Object::revision),
     });
     let answered = object::answer(&call, input).await;
-    answered.map_err(|fault| match fault.status() {
+    let response = answered.map_err(|fault| match fault.status() {
         // Something else came in between: to be sent again.
         412 => Fault::new(503),
         _ => fault,
-    })
+    })?;
+    let Some(gone) = buried(&call, bucket, time).await? else {
+        return Ok(response);
+    };
+    // It was deleted while it came in.
+    match delete(&call, (bucket, gone)).await {
+        Err(fault) if !matches!(fault.status(), 404 | 409) => Err(fault),
+        _ => Ok(page(202)),
+    }
 }
 
-async fn delete(call: &Call, time: Timestamp) -> Outcome<Response<Body>> {
-    let there = there(call).await?.ok_or_else(|| Fault::new(404))?;
-    if facts::timestamp(&there) >= time {
-        return Err(Fault::new(409));
+async fn delete(call: &Call, (bucket, time): (BucketId, Timestamp)) -> Outcome<Response<Body>> {
+    let key = call.target.object.as_deref().unwrap_or_default();
+    for _ in 0..ATTEMPTS_MAX {
+        let found = there(call).await?;
+        let newer = |there: &Object| facts::timestamp(there, bucket) > time;
+        if found.as_ref().is_some_and(newer) {
+            return Err(Fault::new(409));
+        }
+        let version = found.as_ref().map(|found| found.version);
+        call.swift.bury((bucket, key), time, version).await?;
+        match found {
+            Some(found) if take_away(call, &found).await? => return Ok(empty(204)),
+            None if there(call).await?.is_none() => return Err(Fault::new(404)),
+            // Something else came in between.
+            _ => {}
+        }
     }
+    Err(Fault::new(503))
+}
+
+/// Deletes what is at the call's place, if it is this still.
+pub(crate) async fn take_away(call: &Call, found: &Object) -> Outcome<bool> {
     let place = call.place();
     let bucket = call.bucket_name(&place.account, &place.container)?;
     let key = key(&place.object)?;
     let grant = call.on_object(Action::DeleteObject, &bucket, &key).await?;
-    let delete = DeleteObject::current(bucket, key, still(&there.revision()), Object::revision);
-    call.swift.store.delete(&[grant], delete).await?;
-    Ok(empty(204))
+    let revision = found.revision();
+    let delete = DeleteObject::current(bucket, key, still(&revision), Object::revision);
+    match call.swift.store.delete(&[grant], delete).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::PreconditionFailed => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound(Noun::Object)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

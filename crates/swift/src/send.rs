@@ -1,52 +1,39 @@
-//! Sending the objects of containers to other clusters: first all that there are, then each change in
-//! the order of the change feed.
+//! Sending the objects of one container to another cluster: first all that there are, with all
+//! deletions that are remembered, then each change in the order of the change feed.
 //!
-//! How far a container is, is a setting of the store, written after each batch: what a restart repeats
-//! is not sent twice, because the other side is asked first. What the other side refuses is tried again
-//! later, up to [`AGAIN_MAX`] objects; beyond, and while it cannot be reached, the container waits.
+//! How far that is, is a [`Position`]: what a restart repeats is not sent twice, because the other side
+//! is asked first. What the other side refuses is tried again later, up to [`AGAIN_MAX`] objects;
+//! beyond, and while it cannot be reached, the container waits.
+//!
+//! Invariant: whatever is sent has the time that it has here, which is the time of where it is from, so
+//! what comes back to where it was is refused there, and nothing goes round.
 
+use crate::books::Book;
 use crate::call::{Call, Place};
-use crate::container::{SYNC_KEY, SYNC_TO};
 use crate::facts;
 use crate::large::{self, Shape};
-use crate::query::Query;
 use crate::read::{View, describe};
 use crate::realms::{Destination, Signed};
-use crate::swift::Swift;
-use crate::target::{Target, quote};
-use crate::tempurl::Scope;
-use crate::who::{Pass, Who};
+use crate::sync::said;
+use crate::target::quote;
+use crate::tombstone::{self, Tombstone};
 use crate::{slo, times};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use http::HeaderMap;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use trestle_access::{Action, Resource};
-use trestle_core::{
-    AccountId, BucketId, Error, ErrorKind, ResolvedRange, Result, Sequence, Timestamp,
-};
-use trestle_store::{
-    Bucket, EventKind, ListBuckets, ListObjects, ListingItem, ReadFeed, VersionRef,
-};
+use std::collections::BTreeSet;
+use trestle_core::{ErrorKind, ResolvedRange, Result, Sequence, Timestamp};
+use trestle_store::{Bucket, EventKind, ListObjects, ListingItem, ReadFeed, VersionRef};
 
 /// Objects, or entries of the feed, that one batch takes on.
 const BATCH: usize = 100;
-/// Batches of one container in one pass.
-const BATCHES_MAX: usize = 10;
-/// Objects of one container that the other side refused and that are tried again.
+/// Objects of one container that the other side refused and that are tried again, and most bytes of a
+/// position that names them.
 const AGAIN_MAX: usize = 1000;
-/// Containers that are sent.
-const CONTAINERS_MAX: usize = 10_000;
-/// How long a container waits after its first failure in a row, twice as long after each further
-/// one, and how long at most, in microseconds.
-const PAUSE_MICROS: u64 = 2_000_000;
-const PAUSE_MICROS_MAX: u64 = 300_000_000;
+const POSITION_BYTES_MAX: usize = 48 << 10;
 
 /// What goes to another cluster.
 pub struct Outgoing {
@@ -71,26 +58,6 @@ pub trait Transport: Send + Sync {
     ) -> BoxFuture<'_, std::result::Result<(u16, HeaderMap), String>>;
 }
 
-/// Which containers are sent.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    /// Whether that has to be looked up.
-    pub(crate) changed: AtomicBool,
-    known: Mutex<Vec<Bucket>>,
-    /// How often a container failed in a row, and when it is tried again.
-    failed: Mutex<BTreeMap<BucketId, (u32, Timestamp)>>,
-}
-
-impl Default for Sent {
-    fn default() -> Self {
-        Sent {
-            changed: AtomicBool::new(true),
-            known: Mutex::default(),
-            failed: Mutex::default(),
-        }
-    }
-}
-
 /// Why an object was not sent.
 enum Failed {
     /// The other side does not take it.
@@ -101,233 +68,145 @@ enum Failed {
 
 /// How far a container is.
 #[derive(Clone, Debug, PartialEq)]
-struct Position {
+pub(crate) struct Position {
+    /// Where it is sent to; nowhere when this is empty.
     to: String,
     /// While all objects are gone through: the last of them.
     after: Option<String>,
-    /// The commit up to which all is known.
+    /// While all deletions are gone through after that: the last of them.
+    gone: Option<String>,
+    /// The commit up to which all is sent.
     since: Sequence,
-    /// What was refused, and since when it is what it is.
-    again: BTreeMap<String, u64>,
+    /// The commit up to which all deletions are remembered: nothing later is sent yet.
+    pub(crate) noted: Sequence,
+    /// What was refused.
+    again: BTreeSet<String>,
+    /// Keys that were dealt with since it was read; not written down.
+    handled: u64,
 }
 
 impl Position {
-    fn text(&self) -> String {
-        json!({"to": self.to, "after": self.after, "since": self.since.0, "again": self.again})
-            .to_string()
+    /// Of a container that is not sent yet.
+    pub(crate) fn new(noted: Sequence) -> Self {
+        Position {
+            to: String::new(),
+            after: None,
+            gone: None,
+            since: noted,
+            noted,
+            again: BTreeSet::new(),
+            handled: 0,
+        }
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let value: Value = serde_json::from_slice(text).ok()?;
-        let again = value.get("again")?.as_object()?.iter();
+    pub(crate) fn text(&self) -> String {
+        let Position {
+            to,
+            after,
+            gone,
+            again,
+            ..
+        } = self;
+        let (since, noted) = (self.since.0, self.noted.0);
+        json!({
+            "to": to, "after": after, "gone": gone, "since": since, "noted": noted, "again": again,
+        })
+        .to_string()
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+        let sequence = |name: &str| value.get(name)?.as_u64().map(Sequence);
+        let again = value.get("again")?.as_array()?.iter();
         Some(Position {
-            to: value.get("to")?.as_str()?.to_owned(),
-            after: value.get("after")?.as_str().map(str::to_owned),
-            since: Sequence(value.get("since")?.as_u64()?),
+            to: text("to")?,
+            after: text("after"),
+            gone: text("gone"),
+            since: sequence("since")?,
+            noted: sequence("noted")?,
             again: again
-                .map(|(key, time)| Some((key.clone(), time.as_u64()?)))
+                .map(|key| key.as_str().map(str::to_owned))
                 .collect::<Option<_>>()?,
+            handled: 0,
         })
     }
-}
 
-fn setting(bucket: BucketId) -> String {
-    format!("swift-sync:{}", bucket.0)
-}
-
-impl Swift {
-    /// One pass over all containers that are sent to other clusters. To be called every few seconds,
-    /// by one caller.
-    ///
-    /// # Errors
-    /// The store's. What other clusters say is logged.
-    pub async fn sync(self: &Arc<Self>, transport: &dyn Transport) -> Result<()> {
-        if self.settings.realms.is_empty() {
-            return Ok(());
-        }
-        if self.sent.changed.swap(false, Ordering::Relaxed) {
-            match self.find_sent().await {
-                Ok(found) => *self.sent.known.lock() = found,
-                Err(error) => {
-                    self.sent.changed.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-        }
-        let known = self.sent.known.lock().clone();
-        for bucket in known {
-            let kept = self.sent.failed.lock().get(&bucket.id).copied();
-            let (failures, until) = kept.unwrap_or_default();
-            if until > self.host.clock.now() {
-                continue;
-            }
-            match self.store.find_bucket_by_id(bucket.id).await {
-                Ok(name) if name == bucket.name => {}
-                Err(error) if !matches!(error.kind(), ErrorKind::NotFound(_)) => return Err(error),
-                // It has gone, or has another name.
-                Ok(_) | Err(_) => {
-                    self.sent.changed.store(true, Ordering::Relaxed);
-                    continue;
-                }
-            }
-            let outcome = self.sync_container(&bucket, transport).await;
-            let mut failed = self.sent.failed.lock();
-            match outcome {
-                Ok(()) => drop(failed.remove(&bucket.id)),
-                Err(message) => {
-                    let pause = PAUSE_MICROS.saturating_mul(1 << failures.min(16));
-                    let until = self.host.clock.now().0 + pause.min(PAUSE_MICROS_MAX);
-                    failed.insert(bucket.id, (failures.saturating_add(1), Timestamp(until)));
-                    let container = bucket.name.local();
-                    tracing::warn!(container, message, "a container is not synchronised");
-                }
-            }
-        }
-        Ok(())
+    /// The commits up to which all is sent, and all deletions are remembered.
+    pub(crate) fn reached(&self) -> (Sequence, Sequence) {
+        (self.since, self.noted)
     }
 
-    /// Somebody who may read everything of an account.
-    fn own_call(self: &Arc<Self>, account: &AccountId, container: &str) -> Call {
-        let name = self.prefixes.name(account);
-        let mut who = Who::anonymous();
-        who.pass = Some(Pass::new(Scope::Account, &name, container));
-        Call {
-            swift: self.clone(),
-            method: "GET".to_owned(),
-            target: Target {
-                account: name,
-                container: Some(container.to_owned()),
-                object: None,
-                slash: false,
-            },
-            account: account.clone(),
-            query: Query::default(),
-            headers: HeaderMap::new(),
-            who,
-            now: self.host.clock.now(),
-            remote: None,
-            secure: true,
-            request_id: "container-sync".to_owned(),
-            origin: String::new(),
-            below: String::new(),
-            temp_url: None,
-            received: None,
-        }
+    /// Goes on from where it was, further than it was written down.
+    pub(crate) fn resume(&mut self, (since, noted): (Sequence, Sequence)) {
+        (self.since, self.noted) = (self.since.max(since), self.noted.max(noted));
     }
 
-    async fn find_sent(self: &Arc<Self>) -> Result<Vec<Bucket>> {
-        let root = AccountId::parse("root")?;
-        let call = self.own_call(&root, "");
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let grant = call.grant(Action::ListAccounts, Resource::Server).await?;
-            let (accounts, next) = self.store.list_accounts(&grant, after.as_deref()).await?;
-            for account in accounts {
-                let call = self.own_call(&account.id, "");
-                let resource = Resource::Account(account.id.clone());
-                let mut list = ListBuckets {
-                    account: account.id.clone(),
-                    prefix: String::new(),
-                    after: None,
-                    until: None,
-                    reverse: false,
-                    limit: 1000,
-                };
-                loop {
-                    let grant = call.grant(Action::ListBuckets, resource.clone()).await?;
-                    let (buckets, next) = self.store.list_buckets(&grant, &list).await?;
-                    let mut sent = buckets.into_iter().map(|(bucket, _)| bucket);
-                    found.extend(
-                        sent.by_ref()
-                            .filter(|bucket| bucket.properties.documents.contains_key(SYNC_TO)),
-                    );
-                    match next.filter(|_| found.len() < CONTAINERS_MAX) {
-                        Some(next) => list.after = Some(next),
-                        None => break,
-                    }
-                }
-            }
-            match next.filter(|_| found.len() < CONTAINERS_MAX) {
-                Some(next) => after = Some(next),
-                None => return Ok(found),
-            }
-        }
+    /// Notes that a key was dealt with.
+    pub(crate) fn handle(&mut self) {
+        self.handled += 1;
     }
 
-    async fn sync_container(
-        self: &Arc<Self>,
-        bucket: &Bucket,
-        transport: &dyn Transport,
-    ) -> std::result::Result<(), String> {
-        let documents = &bucket.properties.documents;
-        let (Some(to), Some(key)) = (documents.get(SYNC_TO), documents.get(SYNC_KEY)) else {
-            return Ok(());
-        };
-        let destination = self.settings.realms.destination(to)?;
-        let call = self.own_call(&bucket.owner.account, bucket.name.local());
-        let way = Way {
-            call,
-            bucket,
-            destination,
-            key,
-            transport,
-        };
-        let name = setting(bucket.id);
-        let kept = self.store.setting(&name).await.map_err(said)?;
-        let kept = kept.and_then(|text| Position::parse(&text));
-        let mut position = match kept.filter(|kept| kept.to == *to) {
-            Some(kept) => kept,
-            None => way.beginning(to).await.map_err(said)?,
-        };
-        let mut outcome = way.again(&mut position).await;
-        for _ in 0..BATCHES_MAX {
-            let more = match outcome {
-                Ok(()) => way.batch(&mut position).await,
-                Err(message) => Err(message),
+    /// Begins with all that there is, when it goes elsewhere from now on.
+    pub(crate) fn turn_to(&mut self, to: &str) {
+        if self.to != to {
+            *self = Position {
+                to: to.to_owned(),
+                handled: self.handled,
+                ..Position::new(self.noted)
             };
-            let text = Bytes::from(position.text());
-            self.store
-                .set_setting(&name, text, false)
-                .await
-                .map_err(said)?;
-            match more {
-                Ok(true) => outcome = Ok(()),
-                Ok(false) => return Ok(()),
-                Err(message) => return Err(message),
-            }
+            self.begin();
         }
-        Ok(())
     }
-}
 
-fn said(error: Error) -> String {
-    error.to_string()
+    /// Begins with all that there is.
+    fn begin(&mut self) {
+        (self.after, self.gone) = (Some(String::new()), Some(String::new()));
+        self.since = self.noted;
+    }
+
+    /// Whether something is to be tried again.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Whether it says more than another one than that nothing happened for some commits.
+    pub(crate) fn differs(&self, other: &Position, commits: u64) -> bool {
+        let (since, noted) = (other.since, other.noted);
+        let same = Position {
+            since,
+            noted,
+            ..self.clone()
+        };
+        let far = |new: Sequence, old: Sequence| new.0.abs_diff(old.0) >= commits;
+        same != *other || far(self.since, since) || far(self.noted, noted)
+    }
+
+    /// Remembers to try a key again; not when there are too many.
+    fn remember(&mut self, key: &str) -> bool {
+        self.again.insert(key.to_owned());
+        let fits = self.again.len() <= AGAIN_MAX && self.text().len() <= POSITION_BYTES_MAX;
+        if !fits {
+            self.again.remove(key);
+        }
+        fits
+    }
 }
 
 /// The way of one container.
-struct Way<'a> {
-    call: Call,
-    bucket: &'a Bucket,
-    destination: Destination,
-    key: &'a str,
-    transport: &'a dyn Transport,
+pub(crate) struct Way<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) destination: Destination,
+    pub(crate) key: &'a str,
+    pub(crate) transport: &'a dyn Transport,
 }
 
 impl Way<'_> {
-    async fn beginning(&self, to: &str) -> Result<Position> {
-        Ok(Position {
-            to: to.to_owned(),
-            after: Some(String::new()),
-            since: self.call.swift.store.newest_sequence().await?,
-            again: BTreeMap::new(),
-        })
-    }
-
     /// Tries again what was refused.
-    async fn again(&self, position: &mut Position) -> std::result::Result<(), String> {
-        for (key, time) in position.again.clone() {
-            match self.object(&key, Some(Timestamp(time))).await {
+    pub(crate) async fn again(&self, position: &mut Position) -> std::result::Result<(), String> {
+        for key in position.again.clone() {
+            match self.object(&key).await {
                 Ok(()) => drop(position.again.remove(&key)),
                 Err(Failed::Refused(_)) => {}
                 Err(Failed::Unreachable(message)) => return Err(message),
@@ -337,19 +216,13 @@ impl Way<'_> {
     }
 
     /// Sends an object, and remembers it when it is refused.
-    async fn one(
-        &self,
-        position: &mut Position,
-        key: &str,
-        time: Option<Timestamp>,
-    ) -> std::result::Result<(), String> {
+    async fn one(&self, position: &mut Position, key: &str) -> std::result::Result<(), String> {
+        position.handle();
         position.again.remove(key);
-        match self.object(key, time).await {
+        match self.object(key).await {
             Ok(()) => Ok(()),
-            Err(Failed::Refused(message)) if position.again.len() < AGAIN_MAX => {
+            Err(Failed::Refused(message)) if position.remember(key) => {
                 tracing::info!(key, message, "an object is not taken by another cluster");
-                let time = time.unwrap_or(self.call.now);
-                position.again.insert(key.to_owned(), time.0);
                 Ok(())
             }
             Err(Failed::Refused(message) | Failed::Unreachable(message)) => Err(message),
@@ -357,71 +230,106 @@ impl Way<'_> {
     }
 
     /// The next batch; whether there is more.
-    async fn batch(&self, position: &mut Position) -> std::result::Result<bool, String> {
-        let name = self
-            .call
-            .bucket_name(&self.call.account, self.bucket.name.local());
-        let name = name.map_err(|fault| fault.body())?;
-        let store = &self.call.swift.store;
-        let grant = self.call.on_bucket(Action::ListObjects, &name).await;
-        let grant = grant.map_err(said)?;
+    pub(crate) async fn batch(&self, position: &mut Position) -> std::result::Result<bool, String> {
         if let Some(after) = position.after.clone() {
-            let list = ListObjects {
-                bucket: name,
-                prefix: String::new(),
-                delimiter: None,
-                after: Some(after).filter(|after| !after.is_empty()),
-                until: None,
-                reverse: false,
-                limit: BATCH,
-            };
-            let page = store.list(&grant, &list).await.map_err(said)?;
-            for item in page.items {
-                if let ListingItem::Object(object) = item {
-                    let key = object.key.as_str();
-                    self.one(position, key, None).await?;
-                    position.after = Some(key.to_owned());
-                }
-            }
-            position.after = page.next;
-            return Ok(true);
+            return self.all(position, after).await;
         }
+        if let Some(after) = position.gone.clone() {
+            return self.all_deletions(position, after).await;
+        }
+        let grant = self.call.on_container(self.bucket).await.map_err(said)?;
         let feed = ReadFeed {
-            bucket: name,
+            bucket: self.call.bucket_by(self.bucket),
             after: position.since,
             limit: BATCH,
         };
-        let page = match store.read_feed(&grant, &feed).await {
+        let page = match self.call.swift.store.read_feed(&grant, &feed).await {
             Err(error) if error.kind() == ErrorKind::NoLongerKept => {
                 tracing::warn!("changes were forgotten before they were sent: all is compared");
-                *position = self.beginning(&position.to).await.map_err(said)?;
+                position.begin();
                 return Ok(true);
             }
             page => page.map_err(said)?,
         };
-        let mut changed: BTreeMap<String, Timestamp> = BTreeMap::new();
-        let mut whole = false;
-        for entry in page.entries {
-            for event in entry.events {
-                whole |= matches!(event.kind, EventKind::TreeRemoved | EventKind::TreeWritten);
-                if let Some(key) = event.key {
-                    changed.insert(key.as_str().to_owned(), entry.time);
-                }
+        // What is deleted later is not remembered yet.
+        let noted = position.noted;
+        let entries = page.entries.into_iter();
+        let events = entries
+            .take_while(|entry| entry.sequence <= noted)
+            .flat_map(|entry| entry.events);
+        let mut changed = BTreeSet::new();
+        for event in events {
+            if event.kind == EventKind::TreeWritten {
+                position.begin();
+                return Ok(true);
             }
+            let tree = event.kind == EventKind::TreeRemoved;
+            changed.extend(
+                event
+                    .key
+                    .filter(|_| !tree)
+                    .map(|key| key.as_str().to_owned()),
+            );
         }
-        if whole {
-            *position = self.beginning(&position.to).await.map_err(said)?;
-            return Ok(true);
+        for key in changed {
+            self.one(position, &key).await?;
         }
-        for (key, time) in changed {
-            self.one(position, &key, Some(time)).await?;
-        }
-        position.since = page.last;
-        Ok(page.more)
+        position.since = page.last.min(noted);
+        Ok(page.more && page.last < noted)
     }
 
-    /// Sends what a key holds; when it holds nothing since `gone`, that.
-    async fn object(&self, key: &str, gone: Option<Timestamp>) -> std::result::Result<(), Failed> {
+    /// A batch of all objects.
+    async fn all(
+        &self,
+        position: &mut Position,
+        after: String,
+    ) -> std::result::Result<bool, String> {
+        let list = ListObjects {
+            bucket: self.call.bucket_by(self.bucket),
+            prefix: String::new(),
+            delimiter: None,
+            after: Some(after).filter(|after| !after.is_empty()),
+            until: None,
+            reverse: false,
+            limit: BATCH,
+        };
+        let grant = self.call.on_container(self.bucket).await.map_err(said)?;
+        let page = self.call.swift.store.list(&grant, &list).await;
+        let page = page.map_err(said)?;
+        for item in page.items {
+            if let ListingItem::Object(object) = item {
+                let key = object.key.as_str();
+                self.one(position, key).await?;
+                position.after = Some(key.to_owned());
+            }
+        }
+        position.after = page.next;
+        Ok(true)
+    }
+
+    /// A batch of all deletions that are remembered.
+    async fn all_deletions(
+        &self,
+        position: &mut Position,
+        after: String,
+    ) -> std::result::Result<bool, String> {
+        let swift = &self.call.swift;
+        let after = Some(after).filter(|after| !after.is_empty());
+        let prefix = tombstone::prefix(self.bucket.id);
+        let page = swift.entries(Book::Deleted, &prefix, after).await;
+        let (entries, next) = page.map_err(said)?;
+        for (name, entry) in entries {
+            if let Some(Tombstone { key, .. }) = Tombstone::parse(&entry.text) {
+                self.one(position, &key).await?;
+            }
+            position.gone = Some(name);
+        }
+        position.gone = next;
+        Ok(true)
+    }
+
+    /// Sends what a key holds; when it holds nothing, since when, if that is remembered.
+    async fn object(&self, key: &str) -> std::result::Result<(), Failed> {
         let place = Place {
             account: self.call.account.clone(),
             container: self.bucket.name.local().to_owned(),
@@ -430,10 +338,13 @@ impl Way<'_> {
         let found = match self.call.look(&place, VersionRef::Current).await {
             Ok(found) => found,
             Err(fault) if fault.status() == 404 => {
-                let Some(gone) = gone else {
+                let stone = self.call.swift.tombstone(self.bucket.id, key).await;
+                let stone = stone.map_err(|error| Failed::Unreachable(said(error)))?;
+                let Some(stone) = stone else {
                     return Ok(());
                 };
-                let (status, _) = self.send("DELETE", key, gone, Content::default()).await?;
+                let nothing = Content::default();
+                let (status, _) = self.send("DELETE", key, stone.time, nothing).await?;
                 return match status {
                     204 | 404 | 409 => Ok(()),
                     status => Err(failed("DELETE", status)),
@@ -441,7 +352,7 @@ impl Way<'_> {
             }
             Err(fault) => return Err(Failed::Refused(fault.body())),
         };
-        let time = facts::timestamp(&found.object);
+        let time = facts::timestamp(&found.object, self.bucket.id);
         let (status, headers) = self.send("HEAD", key, time, Content::default()).await?;
         let there = headers
             .get("x-timestamp")
@@ -458,7 +369,7 @@ impl Way<'_> {
         let unreadable = |fault: crate::fault::Fault| Failed::Refused(fault.body());
         let (length, body) = if large {
             content.query = "?multipart-manifest=put";
-            let segments = large::segments(&self.call, &found)
+            let segments = large::segments(self.call, &found)
                 .await
                 .map_err(unreadable)?;
             let text = Bytes::from(slo::to_json(&segments, true));
@@ -468,11 +379,11 @@ impl Way<'_> {
                 start: 0,
                 end: length,
             };
-            let body = large::open(&self.call, &found, &Shape::Plain, whole).await;
+            let body = large::open(self.call, &found, &Shape::Plain, whole).await;
             (length, body.map_err(unreadable)?)
         };
         content.body = Some((length, body));
-        content.headers = headers_of(&self.call, found, length);
+        content.headers = headers_of(self.call, found, length);
         let (status, _) = self.send("PUT", key, time, content).await?;
         match status {
             200..=299 => Ok(()),
@@ -497,9 +408,9 @@ impl Way<'_> {
             nonce: &nonce,
         };
         let mut headers = content.headers;
-        let authorization = self.destination.authorization(&signed, self.key);
         crate::call::set(&mut headers, "x-timestamp", &timestamp);
-        crate::call::set(&mut headers, "x-container-sync-auth", &authorization);
+        let (name, proof) = self.destination.proof(&signed, self.key);
+        crate::call::set(&mut headers, name, &proof);
         let request = Outgoing {
             method,
             server: self.destination.server.clone(),
@@ -572,12 +483,49 @@ mod tests {
         for after in [None, Some("ü\"".to_owned())] {
             let position = Position {
                 to: "//r/c/a/b".into(),
+                gone: after.clone(),
                 after,
                 since: Sequence(7),
-                again: [("k".to_owned(), 9)].into(),
+                noted: Sequence(8),
+                again: ["k".to_owned()].into(),
+                handled: 0,
             };
-            assert_eq!(Position::parse(position.text().as_bytes()), Some(position));
+            assert_eq!(Position::parse(&position.text()), Some(position));
         }
-        assert_eq!(Position::parse(b"{}"), None);
+        assert_eq!(Position::parse("{}"), None);
+    }
+
+    #[test]
+    fn a_position_is_written_when_something_was_done_or_much_has_happened() {
+        let kept = Position::new(Sequence(10));
+        let mut later = kept.clone();
+        (later.since, later.noted) = (Sequence(19), Sequence(19));
+        assert!(!later.differs(&kept, 10));
+        later.noted = Sequence(20);
+        assert!(later.differs(&kept, 10));
+        let mut handled = kept.clone();
+        handled.handle();
+        assert!(handled.differs(&kept, 10));
+        let mut other = kept.clone();
+        other.turn_to("//r/c/a/b");
+        assert!(other.differs(&kept, 10) && other.after.is_some() && other.gone.is_some());
+        let begun = other.clone();
+        other.turn_to("//r/c/a/b");
+        assert_eq!(other, begun);
+    }
+
+    #[test]
+    fn only_so_much_is_tried_again() {
+        let mut position = Position::new(Sequence(0));
+        let long = "\u{1}".repeat(1000);
+        let mut kept = 0;
+        while position.remember(&format!("{long}{kept}")) {
+            kept += 1;
+        }
+        assert!(kept > 0 && position.again.len() == kept);
+        assert!(position.text().len() <= POSITION_BYTES_MAX);
+        let mut position = Position::new(Sequence(0));
+        assert!((0..AGAIN_MAX).all(|number| position.remember(&number.to_string())));
+        assert!(!position.remember("one more"));
     }
 }

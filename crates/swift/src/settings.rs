@@ -1,5 +1,7 @@
 //! What an operator chooses about the dialect, and what it asks the server for: who somebody is.
 
+use crate::names::Names;
+use crate::rates::Rates;
 use crate::realms::Realms;
 use futures::future::BoxFuture;
 use std::net::IpAddr;
@@ -20,6 +22,10 @@ pub struct Settings {
     pub prefixes: Vec<String>,
     /// The clusters that containers are synchronised between.
     pub realms: Realms,
+    /// What no path may be.
+    pub names: Option<Names>,
+    /// How many requests a second are let through.
+    pub rates: Rates,
 }
 
 impl Default for Settings {
@@ -29,6 +35,8 @@ impl Default for Settings {
             domains: Vec::new(),
             prefixes: vec!["AUTH".to_owned(), "SERVICE".to_owned()],
             realms: Realms::default(),
+            names: None,
+            rates: Rates::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::call::{Call, Input, set, text};
 use crate::fault::{Fault, Outcome};
 use crate::query::Query;
-use crate::send::Sent;
+use crate::rates::Paces;
 use crate::settings::{Identify, Policy, Settings};
 use crate::target::{Prefixes, Target};
 use crate::who::Who;
@@ -13,9 +13,11 @@ use crate::{
 };
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use trestle_core::{AccountId, Timestamp};
+use trestle_core::{AccountId, BucketId, Sequence, Timestamp};
 use trestle_host::Host;
 use trestle_http::{Body, Client, LoggedUser, RequestBody, RequestId, incoming};
 use trestle_store::Store;
@@ -31,7 +33,10 @@ pub struct Swift {
     pub(crate) settings: Settings,
     pub(crate) policies: Vec<Policy>,
     pub(crate) prefixes: Prefixes,
-    pub(crate) sent: Sent,
+    paces: Paces,
+    /// How far containers are that are synchronised: the commits up to which all is sent, and all
+    /// deletions are remembered.
+    pub(crate) reached: Mutex<BTreeMap<BucketId, (Sequence, Sequence)>>,
 }
 
 impl std::fmt::Debug for Swift {
@@ -54,7 +59,8 @@ impl Swift {
             identify,
             policies: settings.policies(),
             prefixes: Prefixes(settings.prefixes.clone()),
-            sent: Sent::default(),
+            paces: Paces::default(),
+            reached: Mutex::default(),
             settings,
         })
     }
@@ -164,6 +170,9 @@ impl Swift {
             "" => return Err(Fault::new(404)),
             _ => return Err(Fault::text(412, "Bad URL")),
         }
+        if let Some(names) = &self.settings.names {
+            names.check(&path)?;
+        }
         let target = Target::parse(&path)?;
         let query = Query::parse(parts.uri.query())?;
         let account = self.prefixes.account(&target.account);
@@ -196,6 +205,7 @@ impl Swift {
             length: length.filter(|_| declared || !chunked).filter(|_| declared),
             stream: incoming(body).boxed(),
         };
+        self.settings.rates.admit(&self.paces, &call).await?;
         let known = who.as_ref().ok().and_then(Option::as_ref);
         let user = known.map(|who| who.principal.user.clone());
         let answered = self.authenticated(call.clone(), who, input).await;

@@ -189,7 +189,7 @@ pub(crate) fn asked(call: &Call, name: &str) -> Outcome<Write> {
     let mut absent = absent;
     let mut over = None;
     if let Some(received) = &call.received {
-        let text = facts::received(received.time, name);
+        let text = facts::received(received.time, received.bucket, name);
         properties.documents.insert(RECEIVED.to_owned(), text);
         over.clone_from(&received.over);
         absent = over.is_none();
