@@ -4,6 +4,8 @@ use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
+use trestle_tests::client::base64;
+use trestle_tests::server::{PASSWORD, USER};
 
 const DOMAIN: &str = "application/cdmi-domain";
 
@@ -89,10 +91,21 @@ fn summaries_say_which_time_they_are_of() {
         assert!(one["cdmi_summary_end"].as_str().unwrap().starts_with(last));
     }
     status(&get(client, &format!("{top}daily/1999-01-01"), OBJECT), 404);
-    status(
-        &plain(client, "PUT", &format!("{top}cumulative"), b"x"),
-        405,
-    );
+    for method in ["PUT", "PATCH", "DELETE"] {
+        status(
+            &plain(client, method, &format!("{top}cumulative"), b"x"),
+            400,
+        );
+        status(&plain(client, method, &top, b""), 400);
+    }
+    // All domains are in a container, and in a domain for who takes nothing else.
+    for kind in [CONTAINER, DOMAIN] {
+        let all = read(client, "/cdmi_domains/", kind);
+        assert_eq!(all["objectType"], kind);
+        let profile = all["capabilitiesURI"].as_str().unwrap();
+        read(client, profile, "application/cdmi-capability");
+    }
+    status(&call(client, "POST", domain, DOMAIN, json!({})), 400);
 }
 
 #[test]
@@ -391,4 +404,153 @@ fn uploads_that_are_open_go_with_the_objects_of_a_domain() {
         }
         status(&get(client, &at, DOMAIN), 404);
     }
+}
+
+#[test]
+fn pieces_of_uploads_count_against_the_quota_of_their_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    make(client, "/cdmi_domains/d/", enabled());
+    create(client, "/c/", json!({"domainURI": "/cdmi_domains/d/"}));
+    let login = [("x-auth-user", "root:root"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let limit = [
+        ("x-auth-token", token.as_str()),
+        ("x-account-meta-quota-bytes", "2500"),
+    ];
+    status(
+        &nobody.send("POST", "/v1/AUTH_d", &limit, b"").unwrap(),
+        204,
+    );
+    let mut piece = |at: &str, upload: &str, bytes: usize| {
+        let headers = [
+            ("x-cdmi-partial", upload),
+            ("content-type", "text/plain;charset=utf-8"),
+        ];
+        let (target, body) = (format!("/cdmi/c/{at}"), "x".repeat(bytes));
+        let sent = client.send("PUT", &target, &headers, body.as_bytes());
+        sent.unwrap().status
+    };
+    assert_eq!(piece("o", "upload-id=a", 1000), 202);
+    assert_eq!(piece("p", "upload-id=b", 1600), 507);
+    // A value takes the place of its pieces.
+    assert_eq!(piece("o", "upload-id=a", 0), 201);
+    assert_eq!(piece("p", "upload-id=b", 1400), 202);
+    assert_eq!(piece("q", "upload-id=c", 200), 507);
+}
+
+/// What is to be given away may be replaced while the request comes in: then nothing is given.
+#[test]
+fn what_came_in_the_place_of_a_gift_is_not_given() {
+    use std::io::{Read as _, Write as _};
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    make(client, "/cdmi_domains/d/", enabled());
+    create(client, "/c/", json!({}));
+    let domain = create(client, "/c/o", json!({"value": "first"}))["domainURI"].clone();
+    let body = json!({"domainURI": "/cdmi_domains/d/"}).to_string();
+    let credentials = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let head = format!(
+        "PATCH /cdmi/c/o HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\
+         Content-Type: {OBJECT}\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    let mut stream = std::net::TcpStream::connect(fixture.server().address).unwrap();
+    let patience = std::time::Duration::from_secs(60);
+    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    // The body is asked for when the object has been found.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    create(client, "/c/o", json!({"value": "second"}));
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert_eq!(read(client, "/c/o", OBJECT)["domainURI"], domain);
+}
+
+/// Objects of a domain in the containers of others are its objects all the same.
+#[test]
+fn objects_in_containers_of_others_are_of_their_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for domain in ["d", "heir"] {
+        make(client, &format!("/cdmi_domains/{domain}/"), enabled());
+    }
+    let (d, heir) = ("/cdmi_domains/d/", "/cdmi_domains/heir/");
+    create(client, "/c/", json!({}));
+    create(client, "/c/o", json!({"value": "x", "domainURI": d}));
+    create(client, "/c/in/", json!({"domainURI": d}));
+    status(&plain(client, "DELETE", d, b""), 400);
+    let enable = |client: &mut Client, value: &str| {
+        let target = format!("{d}?metadata=cdmi_domain_enabled");
+        let metadata = json!({"metadata": {"cdmi_domain_enabled": value}});
+        status(&call(client, "PATCH", &target, DOMAIN, metadata), 204);
+    };
+    enable(client, "false");
+    status(&get(client, "/c/o", OBJECT), 403);
+    status(&plain(client, "GET", "/c/o", b""), 403);
+    status(&get(client, "/c/in/", CONTAINER), 403);
+    status(&get(client, "/c/", CONTAINER), 200);
+    enable(client, "true");
+    status(&get(client, "/c/o", OBJECT), 200);
+    let target = format!("{d}?metadata=cdmi_domain_delete_reassign");
+    let metadata = json!({"metadata": {"cdmi_domain_delete_reassign": heir}});
+    status(&call(client, "PATCH", &target, DOMAIN, metadata), 204);
+    status(&plain(client, "DELETE", d, b""), 204);
+    status(&get(client, d, DOMAIN), 404);
+    assert_eq!(read(client, "/c/o", OBJECT)["domainURI"], heir);
+    assert_eq!(read(client, "/c/in/", CONTAINER)["domainURI"], heir);
+    // They are the other one's now, until they have gone.
+    status(&plain(client, "DELETE", heir, b""), 400);
+    status(&plain(client, "DELETE", "/c/in/", b""), 204);
+    status(&plain(client, "DELETE", heir, b""), 400);
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    status(&plain(client, "DELETE", heir, b""), 204);
+}
+
+/// So are those that users of a domain make there, and those that stay in a container that is given away.
+#[test]
+fn what_users_make_in_containers_of_others_is_of_their_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    make(client, "/cdmi_domains/e/", enabled());
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+        "cdmi_member_credentials": "a long password", "cdmi_member_privileges": ["administrator"],
+    });
+    let at = "/cdmi_domains/e/cdmi_domain_members/ann";
+    let record = json!({"value": record.to_string()});
+    status(&call(client, "PUT", at, OBJECT, record), 201);
+    let ann = &mut Client::new(fixture.server().address, "e/ann", "a long password");
+    let entry = |who: &str| {
+        let (kind, mask) = ("ALLOW", "ALL_PERMS");
+        json!({"acetype": kind, "identifier": who, "aceflags": "0x3", "acemask": mask})
+    };
+    let list = json!({"cdmi_acl": [entry("OWNER@"), entry("e/ann")]});
+    create(client, "/c/", json!({"metadata": list}));
+    create(client, "/c/from", json!({"value": "x"}));
+    let e = "/cdmi_domains/e/";
+    for (method, document) in [
+        ("PUT", json!({"value": "x"})),
+        ("PUT", json!({"copy": "/c/from"})),
+        ("PUT", json!({"reference": "/c/from"})),
+    ] {
+        status(&call(ann, method, "/c/o", OBJECT, document), 201);
+        status(&plain(client, "DELETE", e, b""), 400);
+        status(&plain(ann, "DELETE", "/c/o", b""), 204);
+    }
+    create(ann, "/hers/", json!({}));
+    create(ann, "/hers/o", json!({"value": "x"}));
+    let give = json!({"domainURI": "/cdmi_domains/root/"});
+    status(&call(client, "PATCH", "/hers/", CONTAINER, give), 204);
+    assert_eq!(read(client, "/hers/o", OBJECT)["domainURI"], e);
+    status(&plain(client, "DELETE", e, b""), 400);
+    status(&plain(client, "DELETE", "/hers/o", b""), 204);
+    status(&plain(client, "DELETE", e, b""), 204);
 }

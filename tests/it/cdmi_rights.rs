@@ -415,3 +415,210 @@ fn data_system_metadata_is_kept_inherited_and_provided() {
     status(&plain(client, "DELETE", "/c/ref", b""), 204);
     status(&get(client, "/c/in/o", OBJECT), 200);
 }
+
+/// What a document says beside a copy is taken as far as the query names it, with the right to each
+/// part of it.
+#[test]
+fn what_comes_beside_a_copy_takes_its_own_right() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    let list = shared_with_ann("READ, WRITE_OBJECT");
+    let made = |value: &str| json!({"value": value, "metadata": {"a": "b", "cdmi_acl": list}});
+    create(boss, "/ac/o", made("old"));
+    create(boss, "/ac/from", made("new"));
+    let queue = json!({"metadata": {"a": "of the queue", "cdmi_acl": list}});
+    status(&call(boss, "PUT", "/ac/q", QUEUE, queue), 201);
+    let values = json!({"value": ["one ", "two"]});
+    status(&call(boss, "POST", "/ac/q", QUEUE, values), 204);
+    for from in ["/ac/from", "/ac/q"] {
+        for (name, item) in [
+            ("a", json!("c")),
+            ("cdmi_acl", shared_with_ann("ALL_PERMS")),
+            ("cdmi_hold_id", json!(["h"])),
+        ] {
+            let change = json!({"copy": from, "metadata": {name: item}});
+            for query in [
+                format!("?value&metadata={name}"),
+                format!("?metadata={name}"),
+            ] {
+                let target = format!("/ac/o{query}");
+                let sent = call(ann, "PATCH", &target, OBJECT, change.clone());
+                let queue_alone = from == "/ac/q" && !query.contains("value");
+                status(&sent, if queue_alone { 400 } else { 403 });
+            }
+        }
+    }
+    let item = |client: &mut Client| {
+        let shown = read(client, "/ac/o", OBJECT);
+        let mask = shown["metadata"]["cdmi_acl"][1]["acemask"].clone();
+        (shown["value"].clone(), shown["metadata"]["a"].clone(), mask)
+    };
+    let before = item(boss);
+    assert_eq!((&before.0, &before.1), (&json!("old"), &json!("b")));
+    // The list alone.
+    let mut set = |query: &str, body: Value| {
+        let target = format!("/ac/o{query}");
+        status(&call(boss, "PATCH", &target, OBJECT, body), 204);
+        item(boss)
+    };
+    let listed = json!({"a": "c", "cdmi_acl": shared_with_ann("READ")});
+    let body = json!({"copy": "/ac/from", "metadata": listed});
+    let after = set("?metadata=cdmi_acl", body.clone());
+    assert_eq!(after, (json!("old"), json!("b"), json!("READ")));
+    // Nothing but the value.
+    let nothing = json!({"a": "z", "cdmi_acl": shared_with_ann("ALL_PERMS")});
+    let after = set(
+        "?value",
+        json!({"copy": "/ac/from", "metadata": nothing, "mimetype": "a/b"}),
+    );
+    assert_eq!(after, (json!("new"), json!("b"), json!("READ")));
+    // All of it, of an object and of the values of a queue.
+    let listed = json!({"a": "c", "cdmi_acl": shared_with_ann("RW_ALL")});
+    let after = set("", json!({"copy": "/ac/from", "metadata": listed}));
+    assert_eq!(after, (json!("new"), json!("c"), json!("RW_ALL")));
+    let listed = json!({"a": "d", "cdmi_acl": shared_with_ann("READ")});
+    let body = json!({"copy": "/ac/q", "metadata": listed, "mimetype": "a/b"});
+    assert_eq!(set("", body), (json!("one two"), json!("d"), json!("READ")));
+    assert_eq!(read(boss, "/ac/o?mimetype", OBJECT)["mimetype"], "a/b");
+    let held = json!({"copy": "/ac/from", "metadata": {"cdmi_hold_id": ["h"]}});
+    status(&call(boss, "PATCH", "/ac/o", OBJECT, held), 204);
+    status(&plain(boss, "DELETE", "/ac/o", b""), 403);
+}
+
+/// The right to the value of a source gives a copy nothing else of it.
+#[test]
+fn a_copy_takes_along_what_may_be_read_of_its_source() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER, ADD_OBJECT");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    let secret = json!({"a": "secret", "cdmi_acl": shared_with_ann("READ_OBJECT")});
+    let queue = json!({"metadata": secret});
+    status(&call(boss, "PUT", "/ac/q", QUEUE, queue), 201);
+    let values = json!({"value": ["one"]});
+    status(&call(boss, "POST", "/ac/q", QUEUE, values), 204);
+    create(
+        boss,
+        "/ac/o",
+        json!({"value": "x", "vendor": "secret", "metadata": secret}),
+    );
+    let refused = [
+        (OBJECT, json!({"copy": "/ac/q"})),
+        (QUEUE, json!({"copy": "/ac/q"})),
+        (OBJECT, json!({"copy": "/ac/o"})),
+        (OBJECT, json!({"copy": "/ac/o", "metadata": {}})),
+    ];
+    for (kind, body) in refused {
+        status(&call(ann, "PUT", "/ac/mine", kind, body), 400);
+    }
+    for (at, (kind, body)) in [
+        (OBJECT, json!({"copy": "/ac/q", "metadata": {}})),
+        (OBJECT, json!({"copy": "/ac/q?value"})),
+        (QUEUE, json!({"copy": "/ac/q?value"})),
+        (OBJECT, json!({"copy": "/ac/o?value"})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = format!("/ac/mine{at}");
+        let made = call(ann, "PUT", &target, kind, body);
+        status(&made, 201);
+        assert!(!made.text().contains("secret"), "{}", made.text());
+        assert!(!read(boss, &target, kind)["value"].is_null());
+    }
+}
+
+/// Metadata in headers of the pieces of an upload becomes the object's when it is complete, for who
+/// may change it when it is given and when it is taken.
+#[test]
+fn metadata_beside_pieces_of_an_upload_takes_its_own_right() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    let list = shared_with_ann("READ, WRITE_OBJECT");
+    let piece = |client: &mut Client, at: &str, first: usize, more: &[(&str, &str)]| {
+        let range = format!("bytes {first}-{}/*", first + 2);
+        let mut headers = vec![
+            ("x-cdmi-partial", "upload-id=u; count=2; replace=true"),
+            ("content-type", "text/plain;charset=utf-8"),
+            ("content-range", range.as_str()),
+        ];
+        headers.extend_from_slice(more);
+        let sent = client.send("PUT", &format!("/cdmi/ac/{at}"), &headers, b"new");
+        sent.unwrap().status
+    };
+    let made = json!({"value": "old", "metadata": {"x-cdmi-meta-a": "b", "cdmi_acl": list}});
+    create(boss, "/ac/o", made);
+    let (same, other) = (("x-cdmi-meta-a", "b"), ("x-cdmi-meta-a", "c"));
+    assert_eq!(piece(ann, "o", 0, &[other]), 403);
+    assert_eq!(piece(ann, "o", 0, &[same]), 202);
+    assert_eq!(piece(boss, "o", 0, &[other]), 202);
+    // It would be ann who changes it.
+    assert_eq!(piece(ann, "o", 3, &[]), 403);
+    assert_eq!(read(boss, "/ac/o?value", OBJECT)["value"], "old");
+    assert_eq!(piece(boss, "o", 3, &[("if-match", "\"none\"")]), 412);
+    assert_eq!(piece(boss, "o", 3, &[]), 204);
+    let shown = read(boss, "/ac/o", OBJECT);
+    assert_eq!(
+        (&shown["value"], &shown["metadata"]["x-cdmi-meta-a"]),
+        (&json!("newnew"), &json!("c"))
+    );
+    // So it is with what an upload begins; a condition that nothing is there holds for all of it.
+    let absent = ("if-none-match", "*");
+    assert_eq!(piece(boss, "o", 0, &[absent]), 412);
+    assert_eq!(piece(boss, "n", 0, &[absent, same]), 202);
+    assert_eq!(piece(boss, "n", 3, &[absent, other]), 201);
+    let shown = read(boss, "/ac/n", OBJECT);
+    assert_eq!(
+        (&shown["value"], &shown["metadata"]["x-cdmi-meta-a"]),
+        (&json!("newnew"), &json!("c"))
+    );
+}
+
+/// Who may read the metadata of a queue sees which values it has, and none of them.
+#[test]
+fn rights_to_queues_are_to_their_metadata_or_their_values() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
+    for (mask, [whole, value, values, designators, listed]) in [
+        ("READ_METADATA", [200, 403, 403, 200, 200]),
+        ("READ_OBJECT", [200, 200, 200, 403, 403]),
+        ("READ_ACL", [403, 403, 403, 403, 200]),
+        ("READ_METADATA, READ_OBJECT", [200, 200, 200, 200, 200]),
+        ("WRITE_OBJECT", [403, 403, 403, 403, 403]),
+    ] {
+        let queue = json!({"metadata": {"a": "b", "cdmi_acl": shared_with_ann(mask)}});
+        status(&call(boss, "PUT", "/ac/q", QUEUE, queue), 201);
+        let two = json!({"value": ["one", "two"]});
+        status(&call(boss, "POST", "/ac/q", QUEUE, two), 204);
+        for (query, expected) in [
+            ("", whole),
+            ("?value", value),
+            ("?values=2", values),
+            ("?queueValues", designators),
+            ("?metadata=cdmi_acl", listed),
+        ] {
+            let answer = get(ann, &format!("/ac/q{query}"), QUEUE);
+            assert_eq!(answer.status, expected, "{mask} {query}: {}", answer.text());
+            if expected == 200 && query.is_empty() {
+                let shown = crate::json(&answer);
+                let both = mask.contains(',');
+                let of_values = mask.contains("READ_OBJECT");
+                assert_eq!(shown.get("value").is_some(), of_values, "{mask}");
+                assert_eq!(shown["queueValues"], "0-1", "{mask}");
+                let metadata = both || !of_values;
+                assert_eq!(shown.get("metadata").is_some(), metadata, "{mask}");
+            }
+        }
+        status(&plain(boss, "DELETE", "/ac/q", b""), 204);
+    }
+}

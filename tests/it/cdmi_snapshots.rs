@@ -138,6 +138,19 @@ fn snapshots_are_replaced_and_deleted() {
     status(&plain(client, "DELETE", "/c/in/cdmi_snapshots/s", b""), 204);
     status(&get(client, "/c/in/cdmi_snapshots/s/", CONTAINER), 404);
     status(&get(client, "/c/in/cdmi_snapshots/t/o", OBJECT), 200);
+    // A deletion that is refused on the way leaves them.
+    let held = json!({"value": "x", "metadata": {"cdmi_hold_id": ["h"]}});
+    create(client, "/held/", json!({}));
+    create(client, "/held/in/", json!({}));
+    create(client, "/held/in/o", held);
+    for at in ["/held/in/", "/held/"] {
+        take(client, at, "s");
+        status(&plain(client, "DELETE", at, b""), 403);
+    }
+    for kept in ["/held/in/cdmi_snapshots/s/o", "/held/cdmi_snapshots/s/in/o"] {
+        assert_eq!(read(client, kept, OBJECT)["value"], "x");
+    }
+    status(&plain(client, "DELETE", "/c/in/cdmi_snapshots/", b""), 400);
     // With a container go its snapshots.
     status(&plain(client, "DELETE", "/c/in/", b""), 204);
     status(&get(client, "/c/in/cdmi_snapshots/t/o", OBJECT), 404);

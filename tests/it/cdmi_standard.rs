@@ -159,6 +159,16 @@ fn what_the_server_makes_is_not_made_or_deleted() {
             status(&deleted.unwrap(), 400);
         }
     }
+    for (path, allowed) in [
+        ("/c/", "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"),
+        ("/none", "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"),
+        ("/cdmi_objectid/", "POST, OPTIONS"),
+        ("/cdmi_capabilities/", "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = plain(client, "OPTIONS", path, b"");
+        status(&answer, 204);
+        assert_eq!(answer.header("allow").as_deref(), Some(allowed), "{path}");
+    }
     let kind = "application/cdmi-capability";
     for method in ["PUT", "PATCH", "POST", "DELETE"] {
         let path = "/cdmi_capabilities/container/";

@@ -4,6 +4,7 @@ use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
+use trestle_tests::client::base64;
 
 fn metadata(client: &mut Client, at: &str) -> Value {
     read(client, at, OBJECT)["metadata"].clone()
@@ -266,6 +267,10 @@ fn who_may_not_delete_a_container_deletes_no_versions_in_it() {
     create(client, "/c/in/o", document);
     let second = json!({"value": "2"});
     status(&call(client, "PATCH", "/c/in/o", OBJECT, second), 204);
+    for at in ["/c/in/", "/c/"] {
+        let snapshot = json!({"snapshot": "s"});
+        status(&call(client, "PATCH", at, CONTAINER, snapshot), 201);
+    }
     let nobody = &mut Client::anonymous(fixture.server().address);
     for (allowed, refused) in [
         ("s3:*", "s3:DeleteBucket"),
@@ -285,6 +290,13 @@ fn who_may_not_delete_a_container_deletes_no_versions_in_it() {
             let answer = nobody.send("DELETE", target, &borne, b"").unwrap();
             status(&answer, 403);
             assert_eq!(values(client, "/c/in/o"), ["2", "1"], "{refused} {target}");
+            for kept in ["/c/in/cdmi_snapshots/s/o", "/c/cdmi_snapshots/s/in/o"] {
+                assert_eq!(
+                    read(client, kept, OBJECT)["value"],
+                    "2",
+                    "{refused} {target}"
+                );
+            }
         }
     }
     let versions = history(client, "/c/in/o");
@@ -308,4 +320,86 @@ fn versions_left_by_another_dialect_are_not_for_who_takes_the_id() {
     assert_ne!(again["objectID"], made["objectID"]);
     status(&get(client, &versions[0], OBJECT), 404);
     assert_eq!(values(client, "/c/again"), ["1"]);
+}
+
+/// The serialised form of an object with versions has them in the place of its value.
+#[test]
+fn versions_are_serialised_with_their_object_and_come_back() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let document = json!({"value": "1", "metadata": {"cdmi_versioning": "value", "k": "v"}});
+    let made = create(client, "/c/o", document);
+    for value in ["2", "3"] {
+        let change = json!({"value": value});
+        status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    }
+    let before = history(client, "/c/o");
+    let serialize = |client: &mut Client, at: &str, into: &str| -> Value {
+        create(client, into, json!({"serialize": at}));
+        serde_json::from_str(&plain(client, "GET", into, b"").text()).unwrap()
+    };
+    let form = serialize(client, "/c/o", "/c/form");
+    assert_eq!(form["objectID"], made["objectID"]);
+    assert!(form.get("valuerange").is_none());
+    let versions = form["value"].as_array().unwrap();
+    for (version, (value, uri)) in versions.iter().zip(["3", "2", "1"].iter().zip(&before)) {
+        assert_eq!(version["value"], *value);
+        assert!(uri.ends_with(version["objectID"].as_str().unwrap()));
+        let profile = "/cdmi_capabilities/dataobject/dataobject_version/";
+        assert_eq!(version["capabilitiesURI"], profile);
+    }
+    assert_eq!(versions.len(), 3);
+    // A version does not come back alone.
+    let one = base64(versions[1].to_string().as_bytes());
+    let one = json!({"deserializevalue": one});
+    status(&call(client, "PUT", "/c/one", OBJECT, one), 400);
+    let empty = json!({"objectType": OBJECT, "value": []}).to_string();
+    let empty = json!({"deserializevalue": base64(empty.as_bytes())});
+    status(&call(client, "PUT", "/c/one", OBJECT, empty), 400);
+
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    let back = create(client, "/c/back", json!({"deserialize": "/c/form"}));
+    assert_eq!(back["objectID"], made["objectID"]);
+    assert_eq!(history(client, "/c/back"), before);
+    assert_eq!(values(client, "/c/back"), ["3", "2", "1"]);
+    let shown = read(client, "/c/back", OBJECT);
+    assert_eq!(
+        (&shown["value"], &shown["metadata"]["k"]),
+        (&json!("3"), &json!("v"))
+    );
+    let change = json!({"value": "4"});
+    status(&call(client, "PATCH", "/c/back", OBJECT, change), 204);
+    assert_eq!(values(client, "/c/back"), ["4", "3", "2", "1"]);
+    let restore = json!({"deserialize": "/c/form"});
+    status(&call(client, "PATCH", "/c/back", OBJECT, restore), 204);
+    assert_eq!(values(client, "/c/back"), ["3", "4", "3", "2", "1"]);
+
+    // Beside the one that is there it gets ids of its own.
+    let copy = create(client, "/c/copy", json!({"deserialize": "/c/form"}));
+    assert!(copy["objectID"] != made["objectID"]);
+    assert_eq!(values(client, "/c/copy"), ["3", "2", "1"]);
+    assert!(
+        history(client, "/c/copy")
+            .iter()
+            .all(|id| !before.contains(id))
+    );
+    // What no version is made of any more is there beside them.
+    let none = call(
+        client,
+        "PATCH",
+        "/c/copy?metadata=cdmi_versioning",
+        OBJECT,
+        json!({"metadata": {}}),
+    );
+    status(&none, 204);
+    let change = json!({"value": "9"});
+    status(&call(client, "PATCH", "/c/copy", OBJECT, change), 204);
+    let form = serialize(client, "/c/copy", "/c/other");
+    assert_eq!(form["value"].as_array().unwrap().len(), 4);
+    assert_eq!(form["value"][0]["value"], "9");
+    status(&plain(client, "DELETE", "/c/copy", b""), 204);
+    create(client, "/c/copy", json!({"deserialize": "/c/other"}));
+    assert_eq!(read(client, "/c/copy", OBJECT)["value"], "9");
+    assert_eq!(values(client, "/c/copy"), ["3", "2", "1"]);
 }

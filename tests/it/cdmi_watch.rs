@@ -502,6 +502,68 @@ fn queues_are_told_what_other_dialects_do() {
     assert_eq!(events(client, "/other/q"), pairs(&expected));
 }
 
+/// Of a copy or a move of another dialect, what it makes and what it takes away is told.
+#[test]
+fn queues_are_told_of_both_ends_of_copies_and_moves() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/d/", json!({}));
+    create(client, "/other/", json!({}));
+    notified(client, "/other/q", json!([]));
+    let host = fixture.server().address.to_string();
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let by_s3 = |nobody: &mut Client, target: &str, header: (&str, &str)| {
+        let wire = Wire {
+            method: "PUT".into(),
+            target: target.into(),
+            headers: vec![(header.0.into(), header.1.into())],
+            ..Wire::default()
+        };
+        let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(&host, wire);
+        let headers = wire.headers.iter();
+        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let answer = nobody.send("PUT", &wire.target, &headers, b"").unwrap();
+        assert!((200..300).contains(&answer.status), "{}", answer.text());
+    };
+    status(&client.send("PUT", "/rest/c/o", &[], b"x").unwrap(), 201);
+    let by_rest = |client: &mut Client, method: &str, from: &str, to: &str| {
+        let headers = [("destination", to)];
+        let answer = client.send(method, from, &headers, b"").unwrap();
+        assert!((200..300).contains(&answer.status), "{}", answer.text());
+    };
+    by_rest(client, "COPY", "/rest/c/o", "/rest/c/copy%20one");
+    by_rest(client, "MOVE", "/rest/c/copy%20one", "/rest/c/moved");
+    by_rest(client, "MOVE", "/rest/c/moved", "/rest/d/gone");
+    let login = [("x-auth-user", "root:root"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let headers = [
+        ("x-auth-token", token.as_str()),
+        ("destination", "/c/again"),
+    ];
+    let copied = nobody.send("COPY", "/v1/AUTH_root/c/o", &headers, b"");
+    status(&copied.unwrap(), 201);
+    by_s3(
+        nobody,
+        "/c/renamed?renameObject",
+        ("x-amz-rename-source", "/c/again"),
+    );
+    by_s3(nobody, "/c/s3", ("x-amz-copy-source", "/c/o"));
+    let expected = [
+        ("cdmi_create_complete", "o"),
+        ("cdmi_create_complete", "copy one"),
+        ("cdmi_copy", "copy one"),
+        ("cdmi_rename", "moved"),
+        ("cdmi_create_complete", "again"),
+        ("cdmi_copy", "again"),
+        ("cdmi_rename", "renamed"),
+        ("cdmi_create_complete", "s3"),
+        ("cdmi_copy", "s3"),
+    ];
+    assert_eq!(events(client, "/other/q"), pairs(&expected));
+}
+
 #[test]
 fn an_account_whose_name_ends_like_the_owners_is_another() {
     let fixture = Fixture::new();

@@ -129,6 +129,7 @@ impl Call<'_> {
         }
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
+        self.note_own_abroad(&bucket).boxed().await?;
         let put = PutObject {
             encrypt: encryption_of(&effective),
             bucket,

@@ -428,11 +428,10 @@ impl Call<'_> {
     /// The fields before the value, as far as the request may read them.
     pub(crate) async fn visible_head(&self, leaf: &Leaf, kind: Kind) -> Answered<Rendering> {
         let action = trestle_access::Action::ReadObjectMetadata;
+        let of_value = self.fields.has("value") || self.fields.names("values");
         match self.may_read_metadata(action, leaf.resource()).await {
             Ok(()) => self.data_head(leaf, kind).await,
-            Err(fault) if fault.is_forbidden() && self.fields.has("value") => {
-                Ok(Rendering::default())
-            }
+            Err(fault) if fault.is_forbidden() && of_value => Ok(Rendering::default()),
             Err(fault) => Err(fault),
         }
     }

@@ -8,16 +8,15 @@ use crate::call::Call;
 use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
 use crate::domain_summary;
 use crate::fault::{Answered, Fault};
+use crate::made::MadeContainer;
 use crate::media::Kind;
 use crate::members;
 use crate::metadata::{Update, select};
 use crate::node::found;
 use crate::path::{Names, RESERVED};
-use crate::query::Span;
 use crate::render::{Rendering, bare};
 use crate::route::not_allowed;
 use crate::time;
-use crate::value::range_text;
 use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
@@ -65,19 +64,6 @@ pub(crate) fn is_below(id: &AccountId, parent: &AccountId) -> bool {
     let rest = id.as_str().strip_prefix(parent.as_str());
     let name = rest.and_then(|rest| rest.strip_prefix(BAR));
     name.is_some_and(|name| !name.contains(BAR))
-}
-
-/// A container that the server makes below the domains.
-pub(crate) struct MadeContainer {
-    /// Its path, relative to the root URI.
-    pub(crate) path: String,
-    /// The path of what it is in.
-    pub(crate) parent: String,
-    /// The URI of its domain.
-    pub(crate) domain: String,
-    /// The URI of its capabilities.
-    pub(crate) profile: &'static str,
-    pub(crate) children: Vec<String>,
 }
 
 /// Whether a domain may be used.
@@ -193,11 +179,12 @@ impl Call<'_> {
                 self.update_domain(&id, &document).await?;
                 // Of another domain, only what it says of itself.
                 if !copies && !children.is_empty() {
-                    self.bring_domains_back(&id, children, 0).await?;
+                    self.bring_domains_back(&id, children, (0, false)).await?;
                 }
                 Ok(bare(StatusCode::NO_CONTENT))
             }
             (&Method::DELETE, Some(id)) => self.delete_domain(&id).await,
+            (&Method::POST, Some(_)) => Err(Fault::bad("nothing is made by a POST to a domain")),
             _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
         }
     }
@@ -266,7 +253,7 @@ impl Call<'_> {
         if let Some(from) = from {
             self.copy_members(&from, id).boxed().await?;
         }
-        self.add_domains(id, children, 0).await?;
+        self.bring_domains_back(id, children, (0, true)).await?;
         let account = self.domain_account(id).await?;
         let all = self.with_all_fields();
         let mut response = all.domain(&account, StatusCode::CREATED).await?;
@@ -433,56 +420,20 @@ impl Call<'_> {
     async fn domains_container(&self) -> Answered {
         let accounts = self.accounts().await?;
         let top = accounts.iter().filter(|id| !id.as_str().contains(BAR));
+        // Who takes nothing but domains sees the one that all others are in.
+        let accepted = &self.accepted;
+        let kind = match accepted.is_cdmi() && !accepted.takes(Kind::Container) {
+            true if accepted.takes(Kind::Domain) => Kind::Domain,
+            _ => Kind::Container,
+        };
         self.made_container(&MadeContainer {
             path: format!("/{TOP}/"),
             parent: "/".to_owned(),
             domain: domain_path(&self.cdmi.root_account),
             profile: "/cdmi_capabilities/container/domains/",
+            kind,
             children: top.map(|id| format!("{id}/")).collect(),
         })
-    }
-
-    /// Those children that the request selects, with their range.
-    fn some_children(&self, mut children: Vec<String>) -> Result<(String, Vec<String>)> {
-        let span = self.fields.span("children")?;
-        if let Some(Span { first, last }) = span {
-            let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
-            children.truncate(at(last.saturating_add(1)));
-            children.drain(..at(first).min(children.len()));
-        }
-        let first = span.map_or(0, |span| span.first);
-        Ok((range_text(first, children.len() as u64), children))
-    }
-
-    /// The document of a container that the server makes.
-    pub(crate) fn made_container(&self, made: &MadeContainer) -> Answered {
-        let parent = match made.parent.as_str() {
-            "/" => self.cdmi.root,
-            parent => self.made_id(parent),
-        };
-        self.made_within(made, parent)
-    }
-
-    /// The same, in what has this id.
-    pub(crate) fn made_within(&self, made: &MadeContainer, parent: Id) -> Answered {
-        self.check_acceptable(Kind::Container)?;
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        let kind = Kind::Container.media_type();
-        let name = made.path.strip_prefix(&made.parent).unwrap_or_default();
-        rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.made_id(&made.path)));
-        rendering.choose(fields, "objectName", name);
-        rendering.choose(fields, "parentURI", made.parent.as_str());
-        rendering.choose(fields, "parentID", self.id_text(parent));
-        rendering.choose(fields, "domainURI", made.domain.as_str());
-        rendering.choose(fields, "capabilitiesURI", made.profile);
-        rendering.choose(fields, "completionStatus", "Complete");
-        rendering.choose(fields, "metadata", Map::new());
-        let (range, children) = self.some_children(made.children.clone())?;
-        rendering.choose(fields, "childrenrange", range);
-        rendering.choose(fields, "children", children);
-        Ok(rendering.answer(StatusCode::OK, kind)?)
     }
 
     async fn domain(&self, account: &Account, status: StatusCode) -> Answered {

@@ -18,9 +18,7 @@ use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Key, Owner, Precondition, Result, Tag,
     TagMatch,
 };
-use trestle_store::{
-    Account, ListBuckets, ListObjects, ListingItem, Object, RenameObject, UpdateObject, VersionRef,
-};
+use trestle_store::{Account, ListBuckets, Object, RenameObject, UpdateObject, VersionRef};
 
 /// The rights that giving something away takes where it is, of an object and of a bucket; within a
 /// domain, the first.
@@ -73,19 +71,6 @@ fn version_of(object: &Object) -> String {
 /// Tells an object from others that have its key.
 fn id_of(object: &Object) -> String {
     object.id.0.to_string()
-}
-
-/// All keys of a bucket.
-fn everything(bucket: &BucketName, after: Option<String>) -> ListObjects {
-    ListObjects {
-        bucket: bucket.clone(),
-        prefix: String::new(),
-        delimiter: None,
-        after,
-        until: None,
-        reverse: false,
-        limit: PAGE,
-    }
 }
 
 impl Call<'_> {
@@ -239,6 +224,9 @@ impl Call<'_> {
     ) -> Answered<Object> {
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grants = self.rights(GIVES_OBJECT, (resource, heir, new)).await?;
+        self.note_abroad(&heir.owner.account, bucket)
+            .boxed()
+            .await?;
         let (if_match, tag_of) = match only {
             Some((opaque, tag_of)) => {
                 let weak = false;
@@ -417,6 +405,11 @@ impl Call<'_> {
         let mut grants = self.rights(GIVES_BUCKET, (of, to, new)).await?;
         let account = Resource::Account(to.owner.account.clone());
         grants.push(own.own_grant(Action::WriteAccount, account).await?);
+        // What is in it stays whose it is.
+        let former = own.store.peek_bucket(bucket).await?.owner.account;
+        if former != to.owner.account {
+            self.keep_note(&former, id).await?;
+        }
         let only = (bucket, Some(id));
         match own.store.give_bucket(&grants, only, &to.owner).await {
             Err(error) if error.kind() == ErrorKind::PreconditionFailed => Err(replaced()),
@@ -436,12 +429,14 @@ impl Call<'_> {
         let named = named.and_then(serde_json::Value::as_str);
         let (_, usage) = self.domain_usage(&domain.id).await?;
         let buckets = self.buckets_of(&domain.id).await?;
+        let abroad = self.abroad(&domain.id).boxed().await?;
         let hidden = [
             nameless_bucket(&domain.id)?,
             BucketName::hidden(&domain.id, "versions")?,
         ];
         let uploads = BucketName::hidden(&domain.id, partial::PURPOSE)?;
-        if named.is_none() && self.drop_empty(&hidden).await? && buckets.is_empty() {
+        let owns = !buckets.is_empty() || !abroad.is_empty();
+        if named.is_none() && !owns && self.drop_empty(&hidden).await? {
             // No object is left that pieces could become a value of.
             self.erase_all(&uploads).await?;
             self.drop_empty(&[uploads]).await?;
@@ -474,6 +469,9 @@ impl Call<'_> {
             self.give_all_in(&bucket, (&domain.id, &heir)).await?;
             self.give_bucket((&bucket, id), (&heir, true)).await?;
         }
+        for bucket in abroad {
+            self.give_all_in(&bucket, (&domain.id, &heir)).await?;
+        }
         let [nameless, versions] = hidden;
         let hidden = [nameless, versions, uploads];
         let purposes = ["nameless", "versions", partial::PURPOSE];
@@ -482,7 +480,7 @@ impl Call<'_> {
             self.move_all(from, &into, (&domain.id, &to)).await?;
         }
         self.drop_empty(&hidden).await?;
-        Ok(())
+        self.forget_abroad(&domain.id).await
     }
 
     /// Deletes those of the dialect's own buckets that are empty; whether none is left.
@@ -530,28 +528,6 @@ impl Call<'_> {
         }
     }
 
-    /// A page of the objects in a bucket, and where the next one begins.
-    async fn page(
-        &self,
-        bucket: &BucketName,
-        after: Option<String>,
-    ) -> Result<(Vec<Object>, Option<String>)> {
-        let resource = Resource::Bucket(bucket.clone());
-        let Some(grant) = found(self.cdmi.own_grant(Action::ListObjects, resource).await)? else {
-            return Ok((Vec::new(), None));
-        };
-        let list = everything(bucket, after);
-        let Some(listing) = found(self.cdmi.store.list(&grant, &list).await)? else {
-            return Ok((Vec::new(), None));
-        };
-        let items = listing.items.into_iter();
-        let objects = items.filter_map(|item| match item {
-            ListingItem::Object(object) => Some(*object),
-            ListingItem::Prefix(_) => None,
-        });
-        Ok((objects.collect(), listing.next))
-    }
-
     /// Gives the objects of a domain in a bucket to another one.
     async fn give_all_in(
         &self,
@@ -560,7 +536,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         let mut after = None;
         loop {
-            let (objects, next) = self.page(bucket, after).await?;
+            let (objects, next) = self.page(bucket, (String::new(), after)).await?;
             for object in objects {
                 if object.owner.account == *from {
                     self.give_if_there((bucket, &object), to).await?;
@@ -592,7 +568,7 @@ impl Call<'_> {
     /// Erases what is in one of the dialect's own buckets.
     async fn erase_all(&self, bucket: &BucketName) -> Answered<()> {
         loop {
-            let (objects, _) = self.page(bucket, None).await?;
+            let (objects, _) = self.page(bucket, (String::new(), None)).await?;
             if objects.is_empty() {
                 return Ok(());
             }
@@ -615,7 +591,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         loop {
             // What was moved is no longer there.
-            let (objects, _) = self.page(from, None).await?;
+            let (objects, _) = self.page(from, (String::new(), None)).await?;
             if objects.is_empty() {
                 return Ok(());
             }

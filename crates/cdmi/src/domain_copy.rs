@@ -103,48 +103,13 @@ impl Call<'_> {
         Ok((id, children))
     }
 
-    /// Makes the domains below one that was copied or brought back.
-    pub(crate) fn add_domains<'b>(
-        &'b self,
-        parent: &'b AccountId,
-        children: Vec<Value>,
-        depth: usize,
-    ) -> BoxFuture<'b, Answered<()>> {
-        async move {
-            if depth > DEPTH_MAX {
-                return Err(Fault::bad("the domains are nested too deep"));
-            }
-            for child in children {
-                let Value::Object(mut fields) = child else {
-                    return Err(Fault::bad("a serialised domain is not a JSON object"));
-                };
-                let name = fields.get("objectName").and_then(Value::as_str);
-                let name = name
-                    .map(|name| name.trim_end_matches('/'))
-                    .unwrap_or_default();
-                let id = crate::domain::child_of(parent, name)?;
-                let mut document = Document::default();
-                if let Some(Value::Object(metadata)) = fields.remove("metadata") {
-                    document.metadata = Some(metadata);
-                }
-                self.make_domain(&id, &document).await?;
-                if let Some(Value::Array(below)) = fields.remove("children") {
-                    self.add_domains(&id, below, depth + 1).await?;
-                }
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
-impl Call<'_> {
-    /// Makes the domains below one those of its serialised form: they are made, changed and deleted.
+    /// Makes the domains below one those of its serialised form: they are made and changed, and unless
+    /// it is new, others are deleted.
     pub(crate) fn bring_domains_back<'b>(
         &'b self,
         parent: &'b AccountId,
         children: Vec<Value>,
-        depth: usize,
+        (depth, new): (usize, bool),
     ) -> BoxFuture<'b, Answered<()>> {
         async move {
             if depth > DEPTH_MAX {
@@ -152,32 +117,34 @@ impl Call<'_> {
             }
             let there = self.accounts().await?;
             let mut kept = Vec::new();
-            for child in children {
+            for mut child in children {
                 let name = child.get("objectName").and_then(Value::as_str);
                 let name = name.unwrap_or_default().trim_end_matches('/');
                 let id = crate::domain::child_of(parent, name)?;
                 kept.push(id.clone());
-                if !there.contains(&id) {
-                    self.add_domains(parent, vec![child], depth).await?;
-                    continue;
-                }
                 let metadata = child.get("metadata").and_then(Value::as_object);
                 let document = Document {
                     metadata: metadata.cloned(),
                     ..Document::default()
                 };
-                let all = self.with_all_fields();
-                all.update_domain(&id, &document).await?;
-                if let Some(Value::Array(below)) = child.get("children")
+                let made = !there.contains(&id);
+                match made {
+                    true => self.make_domain(&id, &document).await?,
+                    false => {
+                        let all = self.with_all_fields();
+                        all.update_domain(&id, &document).await?;
+                    }
+                }
+                if let Some(Value::Array(below)) = child.get_mut("children").map(Value::take)
                     && !below.is_empty()
                 {
-                    let below = below.clone();
-                    self.bring_domains_back(&id, below, depth + 1).await?;
+                    self.bring_domains_back(&id, below, (depth + 1, made))
+                        .await?;
                 }
             }
-            for other in there {
-                if is_below(&other, parent) && !kept.contains(&other) {
-                    self.delete_domain(&other).boxed().await?;
+            for other in there.iter().filter(|_| !new) {
+                if is_below(other, parent) && !kept.contains(other) {
+                    self.delete_domain(other).boxed().await?;
                 }
             }
             Ok(())

@@ -5,23 +5,20 @@
 //! says what the domain holds now, too, under names that are this server's own.
 
 use crate::call::Call;
-use crate::domain::{MadeContainer, domain_path};
+use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
+use crate::made::{MadeContainer, MadeObject};
 use crate::media::Kind;
 use crate::path::Names;
-use crate::render::Rendering;
 use crate::route::not_allowed;
 use crate::time;
-use crate::value::{Encoding, range_text};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, Timestamp};
-use trestle_http::Body;
 
 /// The name of a domain's summaries among its children.
 pub(crate) const NAME: &str = "cdmi_domain_summary";
@@ -103,6 +100,7 @@ fn start_of(day: Date) -> Timestamp {
 impl Call<'_> {
     /// Answers at a path below a domain's summaries.
     pub(crate) async fn domain_summary(&self, id: &AccountId, below: &Names) -> Answered {
+        self.check_unmade()?;
         if !matches!(self.method, Method::GET | Method::HEAD) {
             return Ok(not_allowed("GET, HEAD"));
         }
@@ -154,6 +152,7 @@ impl Call<'_> {
             parent,
             domain: domain_path(id),
             profile: "/cdmi_capabilities/container/summaries/",
+            kind: Kind::Container,
             children,
         })
     }
@@ -177,37 +176,15 @@ impl Call<'_> {
             say("bytes", usage.bytes.to_string());
         }
         let bytes = Bytes::from(Value::Object(content).to_string());
-        if !self.wants_document() {
-            let mut response = Response::new(Body::full(bytes));
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            return Ok(response);
-        }
-        self.check_acceptable(Kind::Object)?;
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        let kind = Kind::Object.media_type();
-        let path = format!("{parent}{name}");
-        rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
-        rendering.choose(fields, "objectName", name);
-        rendering.choose(fields, "parentURI", parent);
-        rendering.choose(fields, "parentID", self.id_text(self.made_id(parent)));
-        rendering.choose(fields, "domainURI", domain_path(id));
-        rendering.choose(
-            fields,
-            "capabilitiesURI",
-            "/cdmi_capabilities/dataobject/summary/",
-        );
-        rendering.choose(fields, "completionStatus", "Complete");
-        rendering.choose(fields, "mimetype", "application/json");
-        let size = json!({"cdmi_size": bytes.len().to_string()});
-        rendering.choose(fields, "metadata", size);
-        let (encoding, value) = Encoding::Utf8.encode(&bytes, self.version.is_first());
-        rendering.choose(fields, "valuetransferencoding", encoding.as_str());
-        rendering.choose(fields, "valuerange", range_text(0, bytes.len() as u64));
-        rendering.choose(fields, "value", value);
-        Ok(rendering.answer(StatusCode::OK, kind)?)
+        let made = MadeObject {
+            id,
+            parent,
+            name,
+            profile: "/cdmi_capabilities/dataobject/summary/",
+            metadata: Map::new(),
+            bytes,
+        };
+        self.made_object(made, StatusCode::OK)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A bucket is a top-level container, a key with slashes lies in nested ones. Everything here reads
 //! or writes the standard's forms; the rules of storage are the store's.
 
+mod abroad;
 mod acl;
 mod books;
 mod call;
@@ -25,6 +26,7 @@ pub mod fuzz;
 mod gaps;
 mod json;
 mod listing;
+mod made;
 mod mailbox;
 mod media;
 mod member;
@@ -58,9 +60,10 @@ mod transfer;
 mod tree;
 mod value;
 mod version;
+mod version_serial;
 mod versions;
 mod watch;
 mod witness;
 
 pub use dialect::{Authenticate, Cdmi, CdmiSettings, ENTERPRISE_NUMBER_DEFAULT};
-pub use witness::Witnessed;
+pub use witness::{Witnessed, WitnessedPlace};

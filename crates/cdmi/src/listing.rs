@@ -141,11 +141,9 @@ impl Call<'_> {
                         format!("more than {CHILDREN_MAX} children, or {DEPTH_MAX} levels of them"),
                     ));
                 }
-                let slash = name.ends_with('/');
-                let plain = name.trim_end_matches(['/', '?']);
-                let descends = asked.recursive && slash;
+                let descends = asked.recursive && name.ends_with('/');
                 let node = match asked.fields.is_some() || descends {
-                    true => self.resolve(&container.names.child(plain, slash)).await?,
+                    true => self.resolve_child(container, &name).await?,
                     false => None,
                 };
                 items.push(match &asked.fields {

@@ -6,25 +6,23 @@
 //! the account's state of this dialect.
 
 use crate::call::Call;
-use crate::domain::{MadeContainer, domain_path};
+use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
+use crate::made::{MadeContainer, MadeObject};
 use crate::media::Kind;
 use crate::member::{Member, MemberKind};
-use crate::metadata::select;
 use crate::node::found;
 use crate::path::Names;
-use crate::render::{Rendering, bare};
+use crate::render::bare;
 use crate::route::not_allowed;
 use crate::time;
-use crate::value::{Encoding, range_text};
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use trestle_access::{Action, Grant, Principal, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Metadata, Result, Timestamp};
-use trestle_http::{Body, RequestBody};
+use trestle_http::RequestBody;
 use trestle_store::{Account, AccountProperties, Group, User};
 
 /// The name of a domain's members among its children.
@@ -166,6 +164,7 @@ impl Call<'_> {
         let account = self.domain_account(id).await?;
         let name = match below.names.as_slice() {
             [] => {
+                self.check_unmade()?;
                 return match self.method {
                     Method::GET | Method::HEAD => self.member_list(&account).await,
                     _ => Ok(not_allowed("GET, HEAD")),
@@ -272,6 +271,7 @@ impl Call<'_> {
             parent: path.clone(),
             domain: path,
             profile: "/cdmi_capabilities/container/members/",
+            kind: Kind::Container,
             children: self.member_names(account).await?,
         })
     }
@@ -354,46 +354,18 @@ impl Call<'_> {
         (name, found): (&str, &Found),
         status: StatusCode,
     ) -> Answered {
-        let bytes = found.member.render();
-        if !self.wants_document() && status == StatusCode::OK {
-            let mut response = Response::new(Body::full(bytes));
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            return Ok(response);
-        }
-        self.check_acceptable(Kind::Object)?;
-        let fields = &self.fields;
-        let mut rendering = Rendering::default();
-        let kind = Kind::Object.media_type();
-        let parent = format!("{}{NAME}/", domain_path(id));
-        let path = format!("{parent}{name}");
-        rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
-        rendering.choose(fields, "objectName", name);
-        rendering.choose(fields, "parentURI", parent.as_str());
-        rendering.choose(fields, "parentID", self.id_text(self.made_id(&parent)));
-        rendering.choose(fields, "domainURI", domain_path(id));
-        let profile = "/cdmi_capabilities/dataobject/member/";
-        rendering.choose(fields, "capabilitiesURI", profile);
-        rendering.choose(fields, "completionStatus", "Complete");
-        rendering.choose(fields, "mimetype", "application/json");
-        if fields.has("metadata") {
-            let mut metadata: Map<String, Value> = found.metadata.clone().into_iter().collect();
-            for (name, value) in [
-                ("cdmi_size", bytes.len().to_string()),
-                ("cdmi_ctime", time::text(found.created)),
-            ] {
-                metadata.insert(name.to_owned(), Value::from(value));
-            }
-            rendering.add("metadata", select(metadata, fields));
-        }
-        if status == StatusCode::OK {
-            let (encoding, value) = Encoding::Utf8.encode(&bytes, self.version.is_first());
-            rendering.choose(fields, "valuetransferencoding", encoding.as_str());
-            rendering.choose(fields, "valuerange", range_text(0, bytes.len() as u64));
-            rendering.choose(fields, "value", value);
-        }
-        Ok(rendering.answer(status, kind)?)
+        let mut metadata: Map<String, Value> = found.metadata.clone().into_iter().collect();
+        let created = Value::from(time::text(found.created));
+        metadata.insert("cdmi_ctime".to_owned(), created);
+        let made = MadeObject {
+            id,
+            parent: &format!("{}{NAME}/", domain_path(id)),
+            name,
+            profile: "/cdmi_capabilities/dataobject/member/",
+            metadata,
+            bytes: found.member.render(),
+        };
+        self.made_object(made, status)
     }
 
     /// Refuses who is no member of a domain: its groups and delegations say who is not.

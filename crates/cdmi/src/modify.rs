@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::content::{Destination, collect, encryption_of, hash_of};
 use crate::data::set_partial;
 use crate::document::Document;
-use crate::fault::Answered;
+use crate::fault::{Answered, Fault};
 use crate::gaps;
 use crate::node::{Leaf, document};
 use crate::protect;
@@ -50,6 +50,33 @@ pub(crate) fn unchanged(object: &Object) -> Precondition {
 /// Whether a value is rewritten when a range of it that ends there changes.
 pub(crate) fn is_rewritten(leaf: &Leaf, end: u64) -> bool {
     end.max(leaf.object.length()) <= REWRITTEN_MAX
+}
+
+/// A condition of the request that does not hold.
+pub(crate) fn failed() -> Fault {
+    let message = "a condition of the request fails";
+    Error::new(ErrorKind::PreconditionFailed, message).into()
+}
+
+/// Takes what is new of properties in the place of former ones, and leaves what somebody else has
+/// changed since: a list that was narrowed meanwhile is not widened again.
+fn take_changes(current: &mut ObjectProperties, former: &ObjectProperties, new: &ObjectProperties) {
+    fn take<T: Clone + PartialEq>(current: &mut T, former: &T, new: &T) {
+        if new != former {
+            current.clone_from(new);
+        }
+    }
+    take(
+        &mut current.representation,
+        &former.representation,
+        &new.representation,
+    );
+    take(&mut current.metadata, &former.metadata, &new.metadata);
+    take(&mut current.acl, &former.acl, &new.acl);
+    take(&mut current.retention, &former.retention, &new.retention);
+    take(&mut current.legal_hold, &former.legal_hold, &new.legal_hold);
+    take(&mut current.expires, &former.expires, &new.expires);
+    take(&mut current.documents, &former.documents, &new.documents);
 }
 
 impl Call<'_> {
@@ -145,8 +172,9 @@ impl Call<'_> {
         leaf: &Leaf,
         properties: ObjectProperties,
     ) -> Answered<()> {
+        let former = leaf.object.properties();
         let change = |current: &mut ObjectProperties| -> Result<()> {
-            *current = properties.clone();
+            take_changes(current, &former, &properties);
             Ok(())
         };
         let (bucket, key) = (&leaf.bucket, &leaf.object.key);
@@ -341,11 +369,7 @@ impl Call<'_> {
         };
         match precondition.for_write(Some(&validators)) {
             Verdict::Proceed => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::PreconditionFailed,
-                "a condition of the request fails",
-            )
-            .into()),
+            _ => Err(failed()),
         }
     }
 }

@@ -217,6 +217,20 @@ impl Call<'_> {
         Fault::Status(StatusCode::NOT_FOUND, "nothing is there".to_owned())
     }
 
+    /// What is listed by a name in a container; none of what is of a domain that is disabled.
+    pub(crate) async fn resolve_child(
+        &self,
+        container: &Container,
+        name: &str,
+    ) -> Answered<Option<Node>> {
+        let plain = name.trim_end_matches(['/', '?']);
+        let names = container.names.child(plain, name.ends_with('/'));
+        match self.resolve(&names).await {
+            Err(fault) if fault.is_forbidden() => Ok(None),
+            found => found,
+        }
+    }
+
     /// What is at a path. A container's path without its slash is answered with a redirect.
     pub(crate) fn resolve<'b>(&'b self, names: &'b Names) -> BoxFuture<'b, Answered<Option<Node>>> {
         // Boxed, as it is at the bottom of nearly everything: futures would grow beyond the stack.
@@ -275,6 +289,7 @@ impl Call<'_> {
         if let Some(object) = self.look(&bucket.name, &key).await?
             && (!names.slash || object.documents.contains_key(document::REFERENCE))
         {
+            self.check_guest(bucket, &object).await?;
             return Ok(Some(Node::Leaf(Leaf {
                 names: Some(names.clone()),
                 parent: Some(self.parent_id(bucket, path).await?),
@@ -286,6 +301,9 @@ impl Call<'_> {
         let made = self.look(&bucket.name, &directory).await?;
         if made.is_none() && !self.has_below(&bucket.name, &directory).await? {
             return Ok(None);
+        }
+        if let Some(object) = &made {
+            self.check_guest(bucket, object).await?;
         }
         let parent = self.parent_id(bucket, path).await?;
         let container = match made {
@@ -316,6 +334,14 @@ impl Call<'_> {
         };
         self.check_slash(names, &container).await?;
         Ok(Some(Node::Container(container)))
+    }
+
+    /// Refuses what is in a container of another domain than its own when its own is disabled.
+    async fn check_guest(&self, bucket: &Bucket, object: &Object) -> Answered<()> {
+        match object.owner.account == bucket.owner.account {
+            true => Ok(()),
+            false => self.check_enabled(&object.owner.account).boxed().await,
+        }
     }
 
     /// What an id leads to, or a path below the container that it names.

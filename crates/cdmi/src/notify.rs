@@ -182,13 +182,14 @@ impl Call<'_> {
         let wanting = watchers.iter();
         let wanting = wanting.filter(|watcher| watcher.watch.may_want(&self.method));
         let watchers: Vec<_> = wanting.cloned().collect();
-        let (mut seen, mut last) = (Vec::new(), LastValue::default());
-        if self.method == Method::DELETE {
-            for watcher in &watchers {
-                let seeing = self.seen_by(watcher, before.as_ref(), &mut last);
-                seen.push(seeing.boxed().await);
+        let mut last = LastValue::default();
+        let seen = match self.method {
+            Method::DELETE => {
+                self.seen_by_all(&watchers, before.as_ref(), &mut last)
+                    .await
             }
-        }
+            _ => Vec::new(),
+        };
         let answered = self.dispatch(target.clone(), body).await;
         let after = match self.method {
             Method::PUT | Method::POST | Method::PATCH => {
@@ -199,6 +200,33 @@ impl Call<'_> {
         };
         let outcome = self.outcome(&target, (before.as_ref(), after.as_ref()), &answered);
         let node = after.as_ref().or(before.as_ref());
+        self.tell_all(&watchers, (&outcome, node), (&seen, &mut last))
+            .await;
+        answered
+    }
+
+    /// What the creators of queues see of something that may go.
+    pub(crate) async fn seen_by_all(
+        &self,
+        watchers: &[Arc<Watcher>],
+        node: Option<&Node>,
+        last: &mut LastValue,
+    ) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for watcher in watchers {
+            seen.push(self.seen_by(watcher, node, last).boxed().await);
+        }
+        seen
+    }
+
+    /// Tells queues what they want to know of an outcome, but none of itself. What their creators saw
+    /// of it before, if anything, is what they are told.
+    pub(crate) async fn tell_all(
+        &self,
+        watchers: &[Arc<Watcher>],
+        (outcome, node): (&Outcome, Option<&Node>),
+        (seen, last): (&[Seen], &mut LastValue),
+    ) {
         for (at, watcher) in watchers.iter().enumerate() {
             if node.map(id_of) == Some(watcher.queue) {
                 continue;
@@ -206,12 +234,11 @@ impl Call<'_> {
             let told = watcher.watch.kind == Kind::Log || !outcome.events.is_empty();
             let seen = match seen.get(at) {
                 Some(seen) => seen.clone(),
-                None if told => self.seen_by(watcher, node, &mut last).boxed().await,
+                None if told => self.seen_by(watcher, node, last).boxed().await,
                 None => None,
             };
-            self.tell(watcher, &outcome, seen).boxed().await;
+            self.tell(watcher, outcome, seen).boxed().await;
         }
-        answered
     }
 
     /// Where an answer says that something was made.

@@ -11,9 +11,10 @@ use crate::call::Call;
 use crate::content::{encryption_of, hash_of};
 use crate::data::CREATING;
 use crate::fault::{Answered, Fault};
-use crate::modify::is_rewritten;
+use crate::modify::{failed, is_rewritten, unchanged};
 use crate::multipart::ContentRange;
 use crate::node::{Leaf, document, is_missing};
+use crate::plain::take_items;
 use crate::render::bare;
 use crate::show::CONTENT_TYPE;
 use bytes::Bytes;
@@ -21,14 +22,15 @@ use futures::FutureExt;
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use trestle_access::{Action, Resource};
 use trestle_core::{
-    BucketName, Error, ErrorKind, Key, Precondition, ResolvedRange, Result, Timestamp,
+    BucketName, Error, ErrorKind, Key, Precondition, ResolvedRange, Result, Timestamp, Verdict,
 };
-use trestle_http::Body;
+use trestle_http::{Body, parse_precondition};
 use trestle_store::{
     BodyChecks, CopyObject, DeleteObject, Encrypt, Encryption, History, ListObjects, Object,
     ObjectProperties, Offset, PatchObject, PutObject, ReadObject, Source, UpdateObject, VersionRef,
@@ -121,6 +123,9 @@ struct State {
     /// Of the value, when a piece said it.
     mimetype: Option<String>,
     encoding: Option<String>,
+    /// Metadata that came in headers and is not what the object had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    items: BTreeMap<String, String>,
 }
 
 impl State {
@@ -154,6 +159,18 @@ impl State {
         self.until = self.until.or(upload.until);
         self.replace = self.replace.or(upload.replace);
         Ok(())
+    }
+
+    /// Takes metadata that is to be the object's, within what an object may have.
+    fn take_items(&mut self, items: &BTreeMap<String, String>) -> Result<()> {
+        self.items.extend(
+            items
+                .iter()
+                .map(|(name, text)| (name.clone(), text.clone())),
+        );
+        let all = self.items.iter();
+        let all = all.map(|(name, text)| (name.clone(), Value::from(text.as_str())));
+        crate::metadata::check(&all.collect())
     }
 
     /// Adds a piece, which may take the place of the same one.
@@ -234,6 +251,12 @@ impl Drop for Completion<'_> {
     fn drop(&mut self) {
         self.all.change(|keys| keys.remove(&self.key));
     }
+}
+
+/// Whether an object has no value yet, but that of an upload to come.
+fn is_new(leaf: &Leaf) -> bool {
+    let status = leaf.object.documents.get(document::STATUS);
+    status.is_some_and(|status| status == CREATING)
 }
 
 fn being_completed() -> Fault {
@@ -348,6 +371,8 @@ impl Call<'_> {
         (range, bytes): (Option<ContentRange>, Bytes),
     ) -> Answered {
         self.grant(Action::WriteObject, leaf.resource()).await?;
+        self.check_conditions(leaf)?;
+        let items = self.items_besides(leaf).await?;
         let bucket = self.uploads_bucket(&leaf.bucket).await?;
         self.make_hidden(&bucket).await?;
         let mut hash = Sha256::new();
@@ -369,6 +394,7 @@ impl Call<'_> {
         };
         let mut next = now.clone();
         next.take_conditions(upload)?;
+        next.take_items(&items)?;
         if let Some(piece) = piece {
             next.add(piece)?;
         }
@@ -377,7 +403,9 @@ impl Call<'_> {
         }
         let first = piece.map_or(0, |(first, _)| first);
         self.keep_piece((&bucket, &key), (first, bytes)).await?;
-        let state = self.count_piece((&bucket, &key), upload, piece).await?;
+        let state = self
+            .count_piece((&bucket, &key), upload, (piece, &items))
+            .await?;
         let finished = piece.is_none() && (state.until.is_none() || state.is_complete());
         if piece.is_none() && !finished {
             return Err(Fault::bad("the upload is not complete"));
@@ -392,7 +420,49 @@ impl Call<'_> {
             return Err(Fault::conflict("the upload was completed meanwhile"));
         };
         let state = State::of(&object.properties())?;
-        self.complete(leaf, (&bucket, &key), &state).boxed().await
+        // What else was changed of the object since the request began stays.
+        let leaf = self.again(leaf).await?;
+        self.complete(&leaf, (&bucket, &key), &state).boxed().await
+    }
+
+    /// Refuses a piece when a condition of the request does not hold. What an upload begins is not
+    /// there for the pieces that follow.
+    fn check_conditions(&self, leaf: &Leaf) -> Answered<()> {
+        if !is_new(leaf) {
+            return self.check_changeable(leaf);
+        }
+        match parse_precondition(&self.headers)?.for_write(None) {
+            Verdict::Proceed => Ok(()),
+            _ => Err(failed()),
+        }
+    }
+
+    /// The metadata in headers that is not what the object has, for who may change that.
+    async fn items_besides(&self, leaf: &Leaf) -> Answered<BTreeMap<String, String>> {
+        let now = &leaf.object.metadata;
+        let mut items = self.header_items()?;
+        items.retain(|name, text| {
+            let same = |item: &&String| item.eq_ignore_ascii_case(name);
+            let there = now.keys().find(same).and_then(|item| now.get(item));
+            there.and_then(Value::as_str).unwrap_or_default() != text.as_str()
+        });
+        if !items.is_empty() {
+            let action = Action::WriteObjectMetadata;
+            self.grant(action, leaf.resource()).await?;
+            take_items(&items, &mut now.clone())?;
+        }
+        Ok(items)
+    }
+
+    /// An object as it is by now.
+    async fn again(&self, leaf: &Leaf) -> Answered<Leaf> {
+        let object = self.look(&leaf.bucket, &leaf.object.key).await?;
+        let object = object.filter(|object| object.id == leaf.object.id);
+        let object = object.ok_or_else(|| Fault::conflict("the object was replaced meanwhile"))?;
+        Ok(Leaf {
+            object: Box::new(object),
+            ..leaf.clone()
+        })
     }
 
     /// Puts a piece where it belongs.
@@ -422,7 +492,7 @@ impl Call<'_> {
         &self,
         (bucket, key): (&BucketName, &Key),
         upload: &Upload,
-        piece: Option<(u64, u64)>,
+        (piece, items): (Option<(u64, u64)>, &BTreeMap<String, String>),
     ) -> Answered<State> {
         let mut of_value = ObjectProperties::default();
         self.describe_value(&mut of_value, true);
@@ -430,6 +500,7 @@ impl Call<'_> {
         let change = |properties: &mut ObjectProperties| -> Result<()> {
             let mut state = State::of(properties)?;
             state.take_conditions(upload)?;
+            state.take_items(items)?;
             if let Some(piece) = piece {
                 state.add(piece)?;
                 let mimetype = of_value.representation.get(CONTENT_TYPE).cloned();
@@ -465,14 +536,10 @@ impl Call<'_> {
         (bucket, key): (&BucketName, &Key),
         state: &State,
     ) -> Answered {
-        let creating = leaf
-            .object
-            .documents
-            .get(document::STATUS)
-            .map(String::as_str);
-        let new = creating == Some(CREATING);
+        let new = is_new(leaf);
         let mut properties = leaf.object.properties();
         properties.documents.remove(document::STATUS);
+        take_items(&state.items, &mut properties.metadata)?;
         if let Some(mimetype) = &state.mimetype {
             let name = CONTENT_TYPE.to_owned();
             properties.representation.insert(name, mimetype.clone());
@@ -515,6 +582,7 @@ impl Call<'_> {
         let small = is_rewritten(leaf, after.unwrap_or_default());
         if !small {
             self.check_changeable(leaf)?;
+            self.check_besides(leaf, &properties).await?;
         }
         let mut ranges = Vec::new();
         for (first, last) in &state.pieces {
@@ -544,7 +612,8 @@ impl Call<'_> {
         properties: &ObjectProperties,
     ) -> Answered<()> {
         crate::protect::check(&leaf.object, self.cdmi.store.now())?;
-        let place = self.place_of(leaf, Precondition::none()).await?;
+        self.check_besides(leaf, properties).await?;
+        let place = self.place_of(leaf, unchanged(&leaf.object)).await?;
         let effective = place.effective(&properties.metadata);
         let at = (&place.bucket, &place.key);
         self.keep_version(at, &effective, false).await?;
@@ -565,13 +634,18 @@ impl Call<'_> {
             },
             bucket: place.bucket.clone(),
             key: place.key.clone(),
-            precondition: Precondition::none(),
+            precondition: place.precondition.clone(),
             tag_of,
             checksum: hash_of(&effective),
         };
         let made = |_: &Object| -> Result<ObjectProperties> { Ok(properties.clone()) };
         let store = &self.cdmi.store;
-        store.copy(&read, &write, copy, &made).boxed().await?;
+        match store.copy(&read, &write, copy, &made).boxed().await {
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
+                return Err(Fault::conflict("the object was changed meanwhile"));
+            }
+            copied => drop(copied?),
+        }
         self.version_of_updated(leaf).await
     }
 

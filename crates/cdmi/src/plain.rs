@@ -23,7 +23,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use trestle_core::{
-    ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Result, Validators, Verdict,
+    ByteRange, Error, ErrorKind, Metadata, Precondition, ResolvedRange, Result, Validators, Verdict,
 };
 use trestle_http::{
     Body, RangeHeader, http_date, parse_if_range, parse_precondition, parse_range, read_whole,
@@ -70,6 +70,21 @@ fn give_headers(object: &Object, headers: &mut HeaderMap) {
             headers.insert(name, value);
         }
     }
+}
+
+/// Sets metadata that came in headers; an empty item goes, and names that differ in case alone are the
+/// same.
+pub(crate) fn take_items(items: &BTreeMap<String, String>, metadata: &mut Metadata) -> Result<()> {
+    for (name, text) in items {
+        let same = |item: &&String| item.eq_ignore_ascii_case(name);
+        let there = metadata.keys().find(same).cloned();
+        let name = there.unwrap_or_else(|| name.clone());
+        match text.is_empty() {
+            true => metadata.remove(&name),
+            false => metadata.insert(name, Value::from(text.as_str())),
+        };
+    }
+    crate::metadata::check(metadata)
 }
 
 fn conditional(precondition: &Precondition, object: &Object) -> Result<Option<Response<Body>>> {
@@ -143,25 +158,22 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// Metadata that comes in headers (extension of clause 26.5); an empty one removes its item, and
-    /// names that differ in case alone are the same.
+    /// Metadata that comes in headers (extension of clause 26.5), as text by its names.
+    pub(crate) fn header_items(&self) -> Result<BTreeMap<String, String>> {
+        let headers = self.headers.iter();
+        let items = headers.filter(|(name, _)| is_metadata(name.as_str()));
+        items
+            .map(
+                |(name, value)| match std::str::from_utf8(value.as_bytes()) {
+                    Ok(text) => Ok((name.as_str().to_owned(), text.to_owned())),
+                    Err(_) => Err(Error::invalid(format!("the header {name} is not UTF-8"))),
+                },
+            )
+            .collect()
+    }
+
     fn take_headers(&self, properties: &mut ObjectProperties) -> Result<()> {
-        for (name, value) in &self.headers {
-            if !is_metadata(name.as_str()) {
-                continue;
-            }
-            let text = std::str::from_utf8(value.as_bytes())
-                .map_err(|_| Error::invalid(format!("the header {name} is not UTF-8")))?;
-            let items = &mut properties.metadata;
-            let same = |item: &&String| item.eq_ignore_ascii_case(name.as_str());
-            let there = items.keys().find(same).cloned();
-            let name = there.unwrap_or_else(|| name.as_str().to_owned());
-            match text.is_empty() {
-                true => items.remove(&name),
-                false => items.insert(name, Value::from(text)),
-            };
-        }
-        crate::metadata::check(&properties.metadata)
+        take_items(&self.header_items()?, &mut properties.metadata)
     }
 
     fn content_range(&self) -> Result<Option<ContentRange>> {

@@ -142,12 +142,10 @@ impl Call<'_> {
                         format!("a query looks at {OBJECTS_MAX} objects at most"),
                     )));
                 }
-                let slash = name.ends_with('/');
-                let plain = name.trim_end_matches(['/', '?']);
-                if container.names.names.is_empty() && plain.starts_with("cdmi_") {
+                if container.names.names.is_empty() && name.starts_with("cdmi_") {
                     continue;
                 }
-                let Some(node) = self.resolve(&container.names.child(plain, slash)).await? else {
+                let Some(node) = self.resolve_child(container, &name).await? else {
                     continue;
                 };
                 if let Some(object) = self

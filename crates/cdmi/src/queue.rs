@@ -237,6 +237,7 @@ impl Call<'_> {
                     return Err(Fault::bad("the source is not a queue"));
                 }
                 let limits = self.limits(fields)?;
+                self.check_copied(&source, &limits, document).await?;
                 let values = self.chosen_values(&source, (&limits, false)).await?;
                 if limits.has("value") || limits.has("values") {
                     content.values = values;
@@ -299,13 +300,16 @@ impl Call<'_> {
     pub(crate) async fn read_queue(&self, leaf: &Leaf) -> Answered {
         self.check_acceptable(Kind::Queue)?;
         self.settle(leaf.object.id.0).await;
-        let (object, content) = self.queue_content(leaf).await?;
+        let fields = &self.fields;
+        let (object, content) = match self.queue_content(leaf).await {
+            Err(fault) if fault.is_forbidden() => return self.read_queue_head(leaf, fault).await,
+            content => content?,
+        };
         let leaf = Leaf {
             object: Box::new(object),
             ..leaf.clone()
         };
         let mut rendering = self.visible_head(&leaf, Kind::Queue).await?;
-        let fields = &self.fields;
         rendering.choose(fields, "queueValues", content.designators());
         let count = match oldest(fields)? {
             Some(oldest) => oldest.count(&content)?,
@@ -320,6 +324,27 @@ impl Call<'_> {
         }
         if parts {
             return self.queue_parts(&rendering, values);
+        }
+        Ok(rendering.answer(StatusCode::OK, Kind::Queue.media_type())?)
+    }
+
+    /// What a queue says of itself, and which values it has, to who may read none of them.
+    async fn read_queue_head(&self, leaf: &Leaf, refused: Fault) -> Answered {
+        let action = Action::ReadObjectMetadata;
+        match self.may_read_metadata(action, leaf.resource()).await {
+            Err(fault) if fault.is_forbidden() => return Err(refused),
+            read => read?,
+        }
+        let own = self.cdmi.own_call();
+        let (object, content) = own.queue_content(leaf).await?;
+        let leaf = Leaf {
+            object: Box::new(object),
+            ..leaf.clone()
+        };
+        let mut rendering = self.data_head(&leaf, Kind::Queue).await?;
+        rendering.choose(&self.fields, "queueValues", content.designators());
+        if rendering.is_empty() {
+            return Err(refused);
         }
         Ok(rendering.answer(StatusCode::OK, Kind::Queue.media_type())?)
     }

@@ -153,7 +153,11 @@ impl Cdmi {
             return Err(Fault::bad("the body has no Content-Type"));
         }
         let target = call.aliased(Target::of_request(path)?).await?;
-        let Some(asked) = call.cross_origin()? else {
+        let asked = call.cross_origin()?;
+        if call.method == Method::OPTIONS && !asked.as_ref().is_some_and(|asked| asked.preflight) {
+            return Ok(call.options(&target));
+        }
+        let Some(asked) = asked else {
             return call.watched(target, body).await;
         };
         let admitted = call.admitted(&asked, &target).boxed().await?;
@@ -184,6 +188,19 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 }
 
 impl Call<'_> {
+    /// The methods that there are at a target, whether or not something is there.
+    fn options(&self, target: &Target) -> Response<Body> {
+        let allowed = match target {
+            Target::Capabilities(_) => "GET, HEAD, OPTIONS",
+            Target::NewId => "POST, OPTIONS",
+            _ => "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS",
+        };
+        let mut response = bare(StatusCode::NO_CONTENT);
+        let allowed = HeaderValue::from_static(allowed);
+        response.headers_mut().insert(ALLOW, allowed);
+        response
+    }
+
     /// Answers at a target.
     pub(crate) async fn dispatch(&self, target: Target, body: RequestBody) -> Answered {
         let made = match &target {
@@ -193,10 +210,8 @@ impl Call<'_> {
         };
         // No capability allows it, and the standard answers that with 400.
         let creates = self.method == Method::POST && target == Target::NewId;
-        if made && self.changes() && !creates {
-            return Err(Fault::bad(
-                "what the server itself makes is not made, changed or deleted",
-            ));
+        if made && !creates {
+            self.check_unmade()?;
         }
         match target {
             Target::Capabilities(names) => self.capabilities(&names).boxed().await,
@@ -224,12 +239,14 @@ impl Call<'_> {
         }
     }
 
-    /// Whether the method changes what is there.
-    fn changes(&self) -> bool {
-        matches!(
-            self.method,
-            Method::PUT | Method::POST | Method::PATCH | Method::DELETE
-        )
+    /// Refuses to change what the server itself makes: no capability allows it.
+    pub(crate) fn check_unmade(&self) -> Answered<()> {
+        match self.method {
+            Method::PUT | Method::POST | Method::PATCH | Method::DELETE => Err(Fault::bad(
+                "what the server itself makes is not made, changed or deleted",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The same target, by name when its id is that of something that the server itself makes.

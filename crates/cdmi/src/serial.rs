@@ -12,12 +12,13 @@ use crate::path::Names;
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::Rendering;
 use crate::value::{Encoding, from_base64};
+use crate::version_serial::{check_count, mark_versioned};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use trestle_access::Action;
-use trestle_core::{Error, ErrorKind, Id, Metadata, ObjectId, Result};
+use trestle_core::{Error, ErrorKind, Id, Metadata, ObjectId, Precondition, Result};
 use trestle_store::{Object, ObjectProperties};
 
 /// Most objects of one serialised container.
@@ -28,14 +29,15 @@ const DEPTH_MAX: usize = 60;
 
 /// How much of a serialised form there is already.
 #[derive(Default)]
-struct Taken {
+pub(crate) struct Taken {
     objects: usize,
     bytes: usize,
     depth: usize,
 }
 
 impl Taken {
-    fn object(&mut self) -> Answered<()> {
+    /// Counts one object more.
+    pub(crate) fn object(&mut self) -> Answered<()> {
         self.objects += 1;
         match self.objects > OBJECTS_MAX {
             true => Err(too_much()),
@@ -44,7 +46,7 @@ impl Taken {
     }
 
     /// Counts what was rendered while it is, so that the memory of the whole has a limit.
-    fn rendered(&mut self, rendering: &Rendering) -> Answered<()> {
+    pub(crate) fn rendered(&mut self, rendering: &Rendering) -> Answered<()> {
         self.bytes = self.bytes.saturating_add(rendering.to_bytes()?.len());
         match self.bytes as u64 > VALUE_BYTES_MAX {
             true => Err(too_much()),
@@ -70,6 +72,8 @@ pub(crate) struct Serialized {
     domain: Option<String>,
     pub(crate) document: Document,
     pub(crate) children: Vec<Value>,
+    /// Of an object with versions these, the current one first.
+    pub(crate) versions: Vec<Value>,
     fields: Map<String, Value>,
 }
 
@@ -91,6 +95,16 @@ impl Serialized {
             Some(Value::Array(children)) => children,
             _ => Vec::new(),
         };
+        let mut versions = Vec::new();
+        if kind == Kind::Object
+            && fields.get("value").is_some_and(Value::is_array)
+            && let Some(Value::Array(all)) = fields.remove("value")
+        {
+            if all.is_empty() {
+                return Err(Error::invalid("a serialised object has no version"));
+            }
+            versions = all;
+        }
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
         let mut own = fields.clone();
         for made in ["queueValues", "capabilitiesURI", "domainURI", "exports"] {
@@ -103,12 +117,33 @@ impl Serialized {
             domain: text("domainURI"),
             document: Document::from_map(own)?,
             children,
+            versions,
             fields,
         })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Serialized::parse(crate::json::parse(bytes)?)
+    }
+
+    /// Whether it has versions.
+    pub(crate) fn has_versions(&self) -> bool {
+        !self.versions.is_empty()
+    }
+
+    /// Refuses a version by itself: it says that it is one of another object.
+    fn check_no_version(&self) -> Result<()> {
+        let metadata = self.fields.get("metadata");
+        let of = metadata.and_then(|metadata| metadata.get("cdmi_version_object"));
+        let of = of
+            .and_then(Value::as_str)
+            .and_then(|uri| uri.rsplit('/').next());
+        match (of, &self.id) {
+            (Some(of), Some(own)) if !own.eq_ignore_ascii_case(of) => Err(Error::invalid(
+                "a version does not come back without its object",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is a reference.
@@ -126,7 +161,15 @@ impl Serialized {
         }
     }
 
+    /// The value; of an object with versions that of the current one.
     pub(crate) fn value(&self) -> Result<NewValue> {
+        if let Some(current) = self.versions.first() {
+            let current = Serialized::parse(current.clone())?;
+            return match current.has_versions() {
+                true => Err(Error::invalid("a version has no versions")),
+                false => current.value(),
+            };
+        }
         let encoding = self.document.encoding()?.unwrap_or(Encoding::Utf8);
         let bytes = match &self.document.source {
             Some(Source::Value(value)) => encoding.decode(value)?,
@@ -202,7 +245,7 @@ impl Call<'_> {
             taken.object()?;
             match node {
                 Node::Leaf(leaf) => {
-                    let rendering = self.serialize_leaf(leaf).await?;
+                    let rendering = self.serialize_leaf(leaf, taken).boxed().await?;
                     taken.rendered(&rendering)?;
                     Ok(rendering)
                 }
@@ -217,7 +260,7 @@ impl Call<'_> {
         .boxed()
     }
 
-    async fn serialize_leaf(&self, leaf: &Leaf) -> Answered<Rendering> {
+    async fn serialize_leaf(&self, leaf: &Leaf, taken: &mut Taken) -> Answered<Rendering> {
         if let Some(reference) = leaf.reference() {
             let mut rendering = Rendering::default();
             let names = leaf.names.as_ref();
@@ -235,9 +278,12 @@ impl Call<'_> {
             self.add_values(&mut rendering, &content.values, None, false)?;
             return Ok(rendering);
         }
+        let versions = self.serialized_versions(leaf, taken).boxed().await?;
+        if versions.is_empty() {
+            return self.serialize_state(leaf).await;
+        }
         let mut rendering = self.data_head(leaf, Kind::Object).await?;
-        let (object, first, bytes) = self.read_value(leaf, None).await?;
-        self.add_value(&mut rendering, &object, (first, &bytes), false);
+        rendering.add("value", versions);
         Ok(rendering)
     }
 
@@ -251,9 +297,7 @@ impl Call<'_> {
         let names = self.children(container, None).await?.names;
         let mut children = Vec::new();
         for name in names {
-            let slash = name.ends_with('/');
-            let plain = name.trim_end_matches(['/', '?']);
-            let child = self.resolve(&container.names.child(plain, slash)).await?;
+            let child = self.resolve_child(container, &name).await?;
             let Some(child) = child else { continue };
             match self.serialize(&child, taken).await {
                 Ok(rendering) => children.push(Value::Object(rendering.into_map())),
@@ -286,7 +330,8 @@ impl Call<'_> {
             encoding: Encoding::Utf8,
             mimetype: mimetype.unwrap_or_else(|| "application/json".to_owned()),
         };
-        let mut properties = new_properties(&value, metadata, document, false)?;
+        let partial = self.is_partial()?;
+        let mut properties = new_properties(&value, metadata, document, partial)?;
         self.protect_new(&mut properties)?;
         let written = self.write_bytes(destination, properties, value.bytes);
         Ok(written.await?.object)
@@ -323,7 +368,7 @@ impl Call<'_> {
     }
 
     /// The id that comes back, if it is one of this store and free.
-    async fn free_id(&self, serialized: &Serialized) -> Answered<Option<Id>> {
+    pub(crate) async fn free_id(&self, serialized: &Serialized) -> Answered<Option<Id>> {
         let Some(text) = &serialized.id else {
             return Ok(None);
         };
@@ -352,6 +397,8 @@ impl Call<'_> {
         serialized: &Serialized,
     ) -> Answered<Object> {
         self.check_serialized_domain(serialized, document)?;
+        serialized.check_no_version()?;
+        check_count(&serialized.versions)?;
         let mut destination = destination.clone();
         if let Some(id) = self.free_id(serialized).await?.map(ObjectId)
             && self.is_without_versions(&destination, id).await?
@@ -396,7 +443,22 @@ impl Call<'_> {
             _ => return Err(Fault::bad("what is serialised is a container")),
         };
         self.protect_new(&mut properties)?;
+        if serialized.has_versions() {
+            // They come with it: none is made of the write.
+            destination.unversioned = true;
+            mark_versioned(&mut properties);
+        }
         let written = self.write_bytes(&destination, properties, bytes).await?;
+        if serialized.has_versions() {
+            let back = self.bring_versions_back(&destination, &written.object, serialized);
+            if let Err(fault) = back.boxed().await {
+                let (bucket, key) = (&destination.bucket, &destination.key);
+                let own = self.cdmi.own_call();
+                own.erase(bucket, key, Precondition::none()).await?;
+                self.forget_versions(bucket, written.object.id).await?;
+                return Err(fault);
+            }
+        }
         if serialized.kind == Kind::Queue {
             self.watch(&written.object).await?;
         }

@@ -5,8 +5,9 @@
 //! bucket share one space of names in the store, so the former carry a mark of their container.
 
 use crate::call::Call;
-use crate::domain::MadeContainer;
 use crate::fault::{Answered, Fault};
+use crate::made::MadeContainer;
+use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, Place, document, found};
 use crate::path::{Names, escape};
 use crate::render::bare;
@@ -205,6 +206,7 @@ impl Call<'_> {
         if children.is_empty() {
             return Ok(None);
         }
+        self.check_unmade()?;
         if !matches!(self.method, Method::GET | Method::HEAD) {
             return Ok(Some(not_allowed("GET, HEAD")));
         }
@@ -215,6 +217,7 @@ impl Call<'_> {
             parent,
             domain: self.domain_uri(&container.owner),
             profile: "/cdmi_capabilities/container/snapshots/",
+            kind: Kind::Container,
             children,
         };
         if !names.slash {

@@ -1,11 +1,12 @@
 //! Copies and moves: what a URI names becomes the content of another object.
 
-use crate::books::tag_of;
+use crate::books::{keep_unknown, tag_of};
 use crate::call::Call;
 use crate::content::{Destination, encryption_of, hash_of, pieces};
 use crate::data::{new_metadata, set_acl, set_encoding, set_partial};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
+use crate::metadata::Update;
 use crate::node::{Container, Leaf, Node, document};
 use crate::path::Target;
 use crate::query::Fields;
@@ -93,6 +94,10 @@ impl Call<'_> {
         if limits.span("value")?.is_some() {
             crate::gaps::forget(&mut properties.documents);
         }
+        if !limits.is_all() {
+            properties.documents.remove(document::FIELDS);
+        }
+        keep_unknown(&mut properties.documents, &document.unknown)?;
         properties.metadata = match limits.has("metadata") {
             true => named_items(without_protection(from.metadata), limits),
             false => Metadata::new(),
@@ -100,6 +105,7 @@ impl Call<'_> {
         if document.metadata.is_some() {
             properties.metadata = new_metadata(document)?;
         }
+        crate::profile::apply(document, &mut properties.metadata);
         if let Some(mimetype) = document.mimetype()? {
             properties
                 .representation
@@ -111,15 +117,16 @@ impl Call<'_> {
         Ok(properties)
     }
 
-    /// Asks for the right to the metadata that a copy takes along: the right to the value is none
-    /// to it.
-    async fn check_copied(
+    /// Asks for the right to the metadata, and the fields beside it, that a copy takes along: the
+    /// right to the value is none to them.
+    pub(crate) async fn check_copied(
         &self,
         source: &Leaf,
         limits: &Fields,
         document: &Document,
     ) -> Answered<()> {
-        if limits.has("metadata") && document.metadata.is_none() {
+        let fields = limits.is_all() && source.object.documents.contains_key(document::FIELDS);
+        if fields || limits.has("metadata") && document.metadata.is_none() {
             let read = self.grant(Action::ReadObjectMetadata, source.resource());
             read.await.map_err(|error| Fault::from(error).of_source())?;
         }
@@ -139,12 +146,13 @@ impl Call<'_> {
         if is_processing(&source.object) {
             return Err(Fault::bad("the source is not complete"));
         }
-        if source.is_queue() {
-            let joined = self.store_joined(destination, document, (&source, uri));
-            return joined.boxed().await;
-        }
         let limits = self.limits(fields)?;
         self.check_copied(&source, &limits, document).await?;
+        if source.is_queue() {
+            let source = (&source, &limits, uri);
+            let joined = self.store_joined(destination, document, source);
+            return joined.boxed().await;
+        }
         if let Some(span) = limits.span("value")? {
             let mut properties = self.copied_properties(&source.object, &limits, document)?;
             // Part of a text need not be one.
@@ -191,6 +199,7 @@ impl Call<'_> {
         let versioned = level_of(&effective)?.is_some();
         let resource = Resource::Object(bucket.clone(), key.clone());
         let write = self.grant(Action::WriteObject, resource).await?;
+        self.note_own_abroad(&bucket).boxed().await?;
         let copy = CopyObject {
             encrypt: encryption_of(&effective),
             source: Source {
@@ -234,21 +243,23 @@ impl Call<'_> {
         &self,
         destination: &Destination,
         document: &Document,
-        (source, uri): (&Leaf, &str),
+        (source, limits, uri): (&Leaf, &Fields, &str),
     ) -> Answered<Object> {
-        let bytes = self.joined(uri).await?;
-        let mut properties = ObjectProperties {
-            metadata: without_protection(source.object.metadata.clone()),
-            ..ObjectProperties::default()
+        let bytes = match names_values(limits) {
+            true => self.joined(uri).await?,
+            false => Bytes::new(),
         };
+        let mut properties = ObjectProperties::default();
+        if limits.has("metadata") {
+            let metadata = without_protection(source.object.metadata.clone());
+            properties.metadata = named_items(metadata, limits);
+        }
         if document.metadata.is_some() {
             properties.metadata = new_metadata(document)?;
         }
-        let encoding = match std::str::from_utf8(&bytes) {
-            Ok(_) => Encoding::Utf8,
-            Err(_) => Encoding::Base64,
-        };
-        set_encoding(&mut properties, encoding);
+        crate::profile::apply(document, &mut properties.metadata);
+        keep_unknown(&mut properties.documents, &document.unknown)?;
+        set_encoding(&mut properties, encoding_of_joined(&bytes));
         let mimetype = document.mimetype()?;
         properties.representation.insert(
             CONTENT_TYPE.to_owned(),
@@ -271,7 +282,7 @@ impl Call<'_> {
         document.check_encoding()?;
         self.note("cdmi_rename");
         let (source, fields) = self.source_leaf(uri).await?;
-        if !fields.is_all() || !self.fields.is_all() {
+        if !fields.is_all() || !self.fields.is_all() || self.is_partial()? {
             return Err(Fault::bad("a move is of the whole object"));
         }
         crate::snapshots::check_changeable(source.names.as_ref())?;
@@ -286,6 +297,8 @@ impl Call<'_> {
             delete.map_err(|error| Fault::from(error).of_source())?,
             self.grant(Action::WriteObject, to).await?,
         ];
+        let owner = &source.object.owner.account;
+        self.note_abroad(owner, &destination.bucket).boxed().await?;
         let rename = RenameObject {
             bucket: source.bucket.clone(),
             key: source.object.key.clone(),
@@ -301,7 +314,11 @@ impl Call<'_> {
         let effective = destination.effective(&moved.object.metadata);
         let place = (&destination.bucket, &destination.key);
         self.version_after(place, &effective, false).await;
-        if document.metadata.is_none() && document.mimetype.is_none() {
+        let changes = document.metadata.is_some()
+            || document.mimetype.is_some()
+            || document.profile.is_some()
+            || !document.unknown.is_empty();
+        if !changes {
             return Ok(moved.object);
         }
         let all = self.with_all_fields();
@@ -343,7 +360,8 @@ impl Call<'_> {
         }
     }
 
-    /// Replaces what an object holds by what another does; the id stays.
+    /// Replaces what an object holds by what another does; the id stays. What the document says
+    /// itself counts instead, as far as the query names it.
     pub(crate) async fn update_by_copy(
         &self,
         leaf: &Leaf,
@@ -353,44 +371,18 @@ impl Call<'_> {
         document.check_encoding()?;
         self.note("cdmi_copy");
         let (source, fields) = self.source_leaf(uri).await?;
+        if is_processing(&source.object) {
+            return Err(Fault::bad("the source is not complete"));
+        }
         let limits = self.limits(fields)?;
-        self.check_copied(&source, &limits, document).await?;
-        let mut properties = match limits.is_all() {
-            true => ObjectProperties::default(),
-            false => leaf.object.properties(),
-        };
-        let from = self.copied_properties(&source.object, &limits, document)?;
-        if limits.has("mimetype") || document.mimetype.is_some() {
-            properties.representation = from.representation;
-        }
-        if limits.has("metadata") || document.metadata.is_some() {
-            let mut own = leaf.object.metadata.clone();
-            let named = limits.arguments("metadata");
-            // Of items that are named, the others stay.
-            own.retain(|name, _| {
-                !named.is_empty() && !named.iter().any(|prefix| name.starts_with(prefix))
-            });
-            properties.metadata = from.metadata;
-            properties.metadata.extend(own);
-        }
-        if limits.has("value") {
-            properties.documents = from.documents;
-        }
-        properties.acl = from.acl.or_else(|| leaf.object.acl.clone());
-        self.keep_versioning(&mut properties, leaf, &source);
-        if !limits.has("value") {
-            let change = |target: &mut ObjectProperties| -> Result<()> {
-                let former = target.clone();
-                target.representation = properties.representation.clone();
-                target.metadata = properties.metadata.clone();
-                crate::protect::apply(target, &former, self.cdmi.store.now())
-            };
-            self.update(&leaf.bucket, &leaf.object.key, &change).await?;
-            return self.version_of_updated(leaf).await;
-        }
+        let document = &self.named_of(document);
         if source.is_queue() {
-            let bytes = self.joined(uri).await?;
-            return self.replace(leaf, leaf.object.properties(), bytes).await;
+            return self.update_by_queue(leaf, document, (uri, &limits)).await;
+        }
+        self.check_copied(&source, &limits, document).await?;
+        let mut properties = self.onto(leaf, (&source, &limits), document)?;
+        if !limits.has("value") {
+            return self.take_beside(leaf, document, &properties).await;
         }
         let span = limits.span("value")?;
         let read = self.read_value(&source, span).await;
@@ -403,6 +395,151 @@ impl Call<'_> {
             }
         }
         self.replace(leaf, properties, bytes).await
+    }
+
+    /// A document with as much of itself as the query names.
+    fn named_of(&self, document: &Document) -> Document {
+        let mut named = document.clone();
+        if !self.fields.has("mimetype") {
+            named.mimetype = None;
+        }
+        if !self.fields.has("capabilitiesURI") {
+            named.profile = None;
+        }
+        let items = self.fields.arguments("metadata");
+        named.metadata = named.metadata.filter(|_| self.fields.has("metadata"));
+        if let Some(metadata) = &mut named.metadata
+            && !items.is_empty()
+        {
+            metadata.retain(|name, _| items.contains(&name.as_str()));
+        }
+        named
+    }
+
+    /// What an object is to be when another is copied onto it.
+    fn onto(
+        &self,
+        leaf: &Leaf,
+        (source, limits): (&Leaf, &Fields),
+        document: &Document,
+    ) -> Result<ObjectProperties> {
+        let former = leaf.object.properties();
+        let mut properties = match limits.is_all() {
+            true => ObjectProperties::default(),
+            false => former.clone(),
+        };
+        let from = self.copied_properties(&source.object, limits, document)?;
+        if limits.has("mimetype") || document.mimetype.is_some() {
+            properties.representation = from.representation;
+        }
+        if limits.has("metadata") || document.metadata.is_some() {
+            let mut own = leaf.object.metadata.clone();
+            let named = limits.arguments("metadata");
+            // Of items that are named, the others stay.
+            own.retain(|name, _| {
+                !named.is_empty() && !named.iter().any(|prefix| name.starts_with(prefix))
+            });
+            properties.metadata = from.metadata;
+            properties.metadata.extend(own);
+        } else {
+            crate::profile::apply(document, &mut properties.metadata);
+        }
+        if limits.has("value") {
+            properties.documents = from.documents;
+            if let Some(fields) = former.documents.get(document::FIELDS)
+                && !limits.is_all()
+            {
+                let name = document::FIELDS.to_owned();
+                properties.documents.insert(name, fields.clone());
+            }
+        } else {
+            set_partial(&mut properties, self.is_partial()?);
+        }
+        keep_unknown(&mut properties.documents, &document.unknown)?;
+        self.keep_versioning(&mut properties, leaf, source);
+        self.take_list(&mut properties, &former, document)?;
+        properties.retention = former.retention;
+        properties.legal_hold = former.legal_hold;
+        crate::protect::apply(&mut properties, &former, self.cdmi.store.now())?;
+        Ok(properties)
+    }
+
+    /// The list of an object, with what a document beside a copy makes of it.
+    fn take_list(
+        &self,
+        properties: &mut ObjectProperties,
+        former: &ObjectProperties,
+        document: &Document,
+    ) -> Result<()> {
+        properties.acl.clone_from(&former.acl);
+        let Some(given) = &document.metadata else {
+            return Ok(());
+        };
+        self.note_metadata(given);
+        let update = Update::new(given.clone(), &self.fields);
+        crate::rights::apply(&update, &mut properties.acl)
+    }
+
+    /// Changes what is not the value as a copy without it does.
+    async fn take_beside(
+        &self,
+        leaf: &Leaf,
+        document: &Document,
+        new: &ObjectProperties,
+    ) -> Answered<()> {
+        let partial = self.is_partial()?;
+        let listed = new.acl != leaf.object.acl;
+        let change = |target: &mut ObjectProperties| -> Result<()> {
+            let former = target.clone();
+            target.representation = new.representation.clone();
+            target.metadata = new.metadata.clone();
+            if listed {
+                target.acl.clone_from(&new.acl);
+            }
+            keep_unknown(&mut target.documents, &document.unknown)?;
+            set_partial(target, partial);
+            crate::protect::apply(target, &former, self.cdmi.store.now())
+        };
+        self.update(&leaf.bucket, &leaf.object.key, &change).await?;
+        self.version_of_updated(leaf).await
+    }
+
+    /// Replaces the value of an object by the values of a queue, one after the other.
+    async fn update_by_queue(
+        &self,
+        leaf: &Leaf,
+        document: &Document,
+        (uri, limits): (&str, &Fields),
+    ) -> Answered<()> {
+        if !names_values(limits) {
+            return Err(Fault::bad("values alone are copied from a queue onto this"));
+        }
+        let bytes = self.joined(uri).await?;
+        let former = leaf.object.properties();
+        let mut properties = former.clone();
+        // Metadata that is named for the copy, and not given, stays.
+        let call = match document.metadata.is_some() {
+            true => self.clone(),
+            false => self.with_all_fields(),
+        };
+        call.change_properties(&mut properties, document)?;
+        set_encoding(&mut properties, encoding_of_joined(&bytes));
+        set_partial(&mut properties, self.is_partial()?);
+        crate::protect::apply(&mut properties, &former, self.cdmi.store.now())?;
+        self.replace(leaf, properties, bytes).await
+    }
+}
+
+/// Whether fields of a queue are those of its values.
+fn names_values(limits: &Fields) -> bool {
+    limits.has("value") || limits.names("values")
+}
+
+/// How values that were joined are shown: as a text if they are one.
+fn encoding_of_joined(bytes: &[u8]) -> Encoding {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => Encoding::Utf8,
+        Err(_) => Encoding::Base64,
     }
 }
 

@@ -117,6 +117,10 @@ impl Call<'_> {
             delete.map_err(|error| Fault::from(error).of_source())?,
             self.grant(Action::WriteObject, to).await?,
         ];
+        let of_bucket = self.cdmi.store.peek_bucket(bucket).await?.owner.account;
+        for account in [&of_bucket, &source.owner.account] {
+            self.note_abroad(account, &to_bucket).boxed().await?;
+        }
         let rename = RenameDirectory {
             bucket: bucket.clone(),
             prefix: prefix.clone(),
@@ -187,6 +191,7 @@ impl Call<'_> {
         (from, prefix): (&BucketName, &str),
         (to, target): (&BucketName, &str),
     ) -> Answered<()> {
+        self.note_own_abroad(to).boxed().await?;
         let mut page = everything(from, prefix);
         loop {
             let listing = self.cdmi.store.list(list, &page).await?;
@@ -215,6 +220,9 @@ impl Call<'_> {
         (bucket, key): (&BucketName, Key),
     ) -> Answered<()> {
         let source = Resource::Object(from.clone(), object.key.clone());
+        // The right to the value is none to what is said of it.
+        let metadata = self.grant(Action::ReadObjectMetadata, source.clone()).await;
+        metadata.map_err(|error| Fault::from(error).of_source())?;
         let read = self.grant(Action::ReadObject, source).await;
         let read = read.map_err(|error| Fault::from(error).of_source())?;
         let target = Resource::Object(bucket.clone(), key.clone());

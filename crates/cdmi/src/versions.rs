@@ -105,7 +105,7 @@ impl Limits {
 }
 
 /// What an object was when a version of it was made, as far as a level looks at it.
-fn fingerprint(object: &Object) -> Value {
+pub(crate) fn fingerprint(object: &Object) -> Value {
     let hash = |metadata: &dyn Fn(&str) -> bool| {
         let mut hasher = Sha256::new();
         for (name, value) in object.metadata.iter().filter(|(name, _)| metadata(name)) {
@@ -139,6 +139,11 @@ fn made_of(version: &Object) -> Value {
     let text = version.documents.get(document::VERSION);
     let text = text.map(String::as_str).unwrap_or_default();
     serde_json::from_str(text).unwrap_or_default()
+}
+
+/// Whether a version is of an object's present value.
+pub(crate) fn is_of_value(version: &Object, object: &Object) -> bool {
+    is_same(Level::Value, &made_of(version), &fingerprint(object))
 }
 
 /// Whether an object has versions, or asks for them by this metadata.
@@ -180,7 +185,7 @@ pub(crate) fn is_data(documents: &BTreeMap<String, String>) -> bool {
 
 impl Call<'_> {
     /// Where the versions of what is in a bucket are.
-    async fn versions_bucket(&self, bucket: &BucketName) -> Answered<BucketName> {
+    pub(crate) async fn versions_bucket(&self, bucket: &BucketName) -> Answered<BucketName> {
         let owner = self.cdmi.store.peek_bucket(bucket).await?.owner;
         Ok(BucketName::hidden(&owner.account, "versions")?)
     }

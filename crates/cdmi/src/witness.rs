@@ -1,17 +1,17 @@
 //! What requests of other dialects tell the queues that watch: the object or container that a request
-//! names is looked at before and after it.
+//! names is looked at before and after it, and so is the other one of a copy or a move.
 //!
 //! So it is known what one request did to what it names, and not what else it did: of a request over
-//! many objects, or that takes one elsewhere, only what it names is told.
+//! many objects, only what it names is told.
 
 use crate::books::tag_of;
 use crate::call::Call;
 use crate::dialect::Cdmi;
 use crate::node::Node;
-use crate::notify::{Outcome, id_of};
+use crate::notify::{Outcome, Seen, id_of};
 use crate::path::{Names, Target};
 use crate::query_queue::LastValue;
-use crate::watch::Kind;
+use crate::watch::{Kind, Watcher};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Method, Response, StatusCode};
@@ -20,22 +20,33 @@ use trestle_access::Principal;
 use trestle_core::AccountId;
 use trestle_http::{Body, LoggedUser};
 
+/// An object or bucket that a request names.
+#[derive(Clone, Debug)]
+pub struct WitnessedPlace {
+    /// The account in whose names it names the bucket, if it says one.
+    pub account: Option<AccountId>,
+    /// The bucket.
+    pub bucket: String,
+    /// The key in it; empty for the bucket itself.
+    pub key: String,
+}
+
 /// A request of another dialect.
 #[derive(Clone, Debug)]
 pub struct Witnessed {
     /// Its method.
     pub method: Method,
-    /// The account in whose names it names the bucket, if it says one.
-    pub account: Option<AccountId>,
-    /// The bucket that it names.
-    pub bucket: String,
-    /// The key in it; empty for the bucket itself.
-    pub key: String,
+    /// What it names.
+    pub place: WitnessedPlace,
+    /// What a copy or a move leads to, or comes from.
+    pub other: Option<WitnessedPlace>,
+    /// Whether it makes a copy.
+    pub copies: bool,
     /// Whether a read is one of the value, rather than of something about it.
     pub of_value: bool,
 }
 
-impl Witnessed {
+impl WitnessedPlace {
     fn names(&self) -> Names {
         let key = self.key.strip_suffix('/').unwrap_or(&self.key);
         let mut names = vec![self.bucket.clone()];
@@ -47,37 +58,115 @@ impl Witnessed {
             slash: self.key.is_empty() || self.key.ends_with('/'),
         }
     }
+}
 
+impl Witnessed {
     fn reads(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 }
 
-/// What happened to something between two looks.
-fn event(before: Option<&Node>, after: Option<&Node>) -> Option<&'static str> {
-    let state = |node: &Node| match node {
-        Node::Leaf(leaf) => tag_of(&leaf.object),
-        Node::Container(container) => format!("{:?}", container.metadata),
-    };
-    match (before, after) {
-        (None, Some(_)) => Some("cdmi_create_complete"),
-        (Some(_), None) => Some("cdmi_delete"),
-        (Some(before), Some(after)) if state(before) != state(after) => {
-            Some("cdmi_modify_complete")
+/// What is looked at before and after a request.
+struct Look {
+    target: Target,
+    before: Option<Node>,
+    after: Option<Node>,
+    /// What the creators of queues saw of it before.
+    seen: Vec<Seen>,
+}
+
+impl Look {
+    fn node(&self) -> Option<&Node> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+
+    /// What happened between the two looks.
+    fn event(&self) -> Option<&'static str> {
+        let state = |node: &Node| match node {
+            Node::Leaf(leaf) => tag_of(&leaf.object),
+            Node::Container(container) => format!("{:?}", container.metadata),
+        };
+        match (&self.before, &self.after) {
+            (None, Some(_)) => Some("cdmi_create_complete"),
+            (Some(_), None) => Some("cdmi_delete"),
+            (Some(before), Some(after)) if state(before) != state(after) => {
+                Some("cdmi_modify_complete")
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    /// Whether what was at another place is here now.
+    fn has_come_from(&self, other: &Look) -> bool {
+        let moved = other.before.as_ref().filter(|_| other.after.is_none());
+        let moved = moved.map(id_of);
+        moved.is_some() && self.after.as_ref().map(id_of) == moved
     }
 }
 
+/// The events of a request that succeeded, at each place that was looked at.
+fn events(request: &Witnessed, looks: &[Look]) -> Vec<Vec<&'static str>> {
+    if request.reads() {
+        let read = request.of_value.then_some("cdmi_read");
+        return looks.iter().map(|_| read.into_iter().collect()).collect();
+    }
+    let of = |look: &Look| -> Vec<&'static str> {
+        if looks.iter().any(|other| look.has_come_from(other)) {
+            return vec!["cdmi_rename"];
+        }
+        if looks.iter().any(|other| other.has_come_from(look)) {
+            return Vec::new();
+        }
+        let mut events: Vec<_> = look.event().into_iter().collect();
+        if request.copies && look.after.is_some() && !events.is_empty() {
+            events.push("cdmi_copy");
+        }
+        events
+    };
+    looks.iter().map(of).collect()
+}
+
 impl Call<'_> {
-    /// Whether the bucket of a request has the name here that the request's account has for it.
-    async fn names_the_same(&self, request: &Witnessed) -> bool {
-        let Some(account) = &request.account else {
+    /// Whether the bucket of a place has the name here that the request's account has for it.
+    async fn names_the_same(&self, place: &WitnessedPlace) -> bool {
+        let Some(account) = &place.account else {
             return true;
         };
-        let found = self.find_bucket(&request.bucket).await;
+        let found = self.find_bucket(&place.bucket).await;
         let owner = found.ok().flatten().map(|bucket| bucket.owner.account);
         owner.is_none_or(|owner| owner == *account)
+    }
+
+    async fn look_around(&self, target: &Target) -> Option<Node> {
+        self.find(target).boxed().await.ok().flatten()
+    }
+
+    /// Looks at the places of a request before it is answered.
+    async fn look_before(
+        &self,
+        request: &Witnessed,
+        (watchers, last): (&[Arc<Watcher>], &mut LastValue),
+    ) -> Vec<Look> {
+        let mut looks = Vec::new();
+        for place in [Some(&request.place), request.other.as_ref()] {
+            let Some(place) = place else { continue };
+            if !self.names_the_same(place).await {
+                continue;
+            }
+            let target = Target::Path(place.names());
+            let before = self.look_around(&target).await;
+            let seen = match request.reads() || before.is_none() {
+                true => Vec::new(),
+                false => self.seen_by_all(watchers, before.as_ref(), last).await,
+            };
+            looks.push(Look {
+                target,
+                before,
+                after: None,
+                seen,
+            });
+        }
+        looks
     }
 }
 
@@ -100,59 +189,61 @@ impl Cdmi {
             .iter()
             .filter(|watcher| told(watcher.watch.kind) && watcher.watch.may_want(&request.method));
         let watchers: Vec<_> = wanting.cloned().collect();
-        let own = self.own_call();
-        if watchers.is_empty() || !own.names_the_same(&request).await {
+        if watchers.is_empty() {
             return answer.await;
         }
-        let target = Target::Path(request.names());
-        let before = own.find(&target).boxed().await.ok().flatten();
-        let (mut seen, mut last) = (Vec::new(), LastValue::default());
-        if !request.reads() && before.is_some() {
-            for watcher in watchers.iter() {
-                let seeing = own.seen_by(watcher, before.as_ref(), &mut last);
-                seen.push(seeing.boxed().await);
-            }
-        }
+        let own = self.own_call();
+        let mut last = LastValue::default();
+        let mut looks = own.look_before(&request, (&watchers, &mut last)).await;
         let response = answer.await;
-        let after = match request.reads() {
-            true => before.clone(),
-            false => own.find(&target).boxed().await.ok().flatten(),
-        };
-        let status = response.status();
-        let event = match request.reads() {
-            true => request.of_value.then_some("cdmi_read"),
-            false => event(before.as_ref(), after.as_ref()),
-        };
-        let node = after.as_ref().or(before.as_ref());
+        for look in &mut looks {
+            look.after = match request.reads() {
+                true => look.before.clone(),
+                false => own.look_around(&look.target).await,
+            };
+        }
         let user = response.extensions().get::<LoggedUser>().cloned();
-        let outcome = Outcome {
-            known: user.is_some(),
-            events: event.filter(|_| status.is_success()).into_iter().collect(),
-            status,
-            time: self.store.now(),
-            object: node.map(id_of),
-            uri: own.uri_of_node(&target, node),
-            security: matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
-            data_system: false,
-        };
+        let answered = (response.status(), user);
+        self.tell_of(&request, (&watchers, &mut last), (&looks, answered))
+            .await;
+        response
+    }
+
+    /// Tells queues what an answered request did.
+    async fn tell_of(
+        &self,
+        request: &Witnessed,
+        (watchers, last): (&[Arc<Watcher>], &mut LastValue),
+        (looks, (status, user)): (&[Look], (StatusCode, Option<LoggedUser>)),
+    ) {
+        let known = user.is_some();
         let mut principal = Principal::anonymous();
         if let Some(LoggedUser(user)) = user {
             principal.user = user;
         }
         let mut call = self.call_as(Arc::new(principal));
-        call.method = request.method;
-        for (at, watcher) in watchers.iter().enumerate() {
-            if node.map(id_of) == Some(watcher.queue) {
-                continue;
-            }
-            let told = watcher.watch.kind == Kind::Log || !outcome.events.is_empty();
-            let seen = match (&after, seen.get(at)) {
-                (None, Some(seen)) => seen.clone(),
-                _ if told => own.seen_by(watcher, node, &mut last).boxed().await,
-                _ => None,
+        call.method = request.method.clone();
+        for (look, events) in looks.iter().zip(events(request, looks)) {
+            let outcome = Outcome {
+                known,
+                events: match status.is_success() {
+                    true => events,
+                    false => Vec::new(),
+                },
+                status,
+                time: self.store.now(),
+                object: look.node().map(id_of),
+                uri: call.uri_of_node(&look.target, look.node()),
+                security: matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+                data_system: false,
             };
-            call.tell(watcher, &outcome, seen).boxed().await;
+            // What is there still is seen as it is now.
+            let seen: &[Seen] = match look.after {
+                Some(_) => &[],
+                None => &look.seen,
+            };
+            call.tell_all(watchers, (&outcome, look.node()), (seen, last))
+                .await;
         }
-        response
     }
 }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use std::sync::Arc;
 use trestle_admin::Admin;
-use trestle_cdmi::{Cdmi, Witnessed};
+use trestle_cdmi::{Cdmi, Witnessed, WitnessedPlace};
 use trestle_core::{AccountId, RESERVED_BUCKET_NAMES};
 use trestle_http::{
     Body, Client, Described, Handler, Label, OpenApi, Operation, Problem, RequestBody,
@@ -109,22 +109,41 @@ impl Dialects {
         }
         if let Some(bucket) = client.and_then(|client| self.s3.bucket_of_host(client)) {
             let key = request.uri().path().strip_prefix('/')?;
-            return witness(request, (None, bucket, key));
+            let other = renamed(request);
+            return witness(request, place((None, bucket), key)?, other);
         }
         let path = request.uri().path().strip_prefix('/')?;
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
-        let (account, place) = match first {
-            "rest" => (None, below),
-            "v1" | "v1.0" => below.split_once('/').and_then(|(name, place)| {
+        let (account, named, other) = match first {
+            "rest" => (None, below, rest_destination(request)),
+            "v1" | "v1.0" => {
+                let (name, named) = below.split_once('/')?;
                 let account = self.swift.account(&decode(name).ok()?)?;
-                Some((Some(account), place))
-            })?,
+                let other = self.swift_destination(request, &account);
+                (Some(account), named, other)
+            }
             first if RESERVED_BUCKET_NAMES.contains(&first) => return None,
-            _ => (None, path),
+            _ => (None, path, renamed(request)),
         };
-        let (bucket, key) = place.split_once('/').unwrap_or((place, ""));
-        let bucket = decode(bucket).ok().filter(|bucket| !bucket.is_empty())?;
-        witness(request, (account, bucket, key))
+        witness(request, placed(account, named)?, other)
+    }
+
+    /// Where a COPY of Swift leads.
+    fn swift_destination(
+        &self,
+        request: &Request<RequestBody>,
+        own: &AccountId,
+    ) -> Option<WitnessedPlace> {
+        if request.method() != "COPY" {
+            return None;
+        }
+        let account = match header(request, "destination-account") {
+            Some(name) => self.swift.account(&decode(name).ok()?)?,
+            None => own.clone(),
+        };
+        let destination = header(request, "destination")?;
+        let destination = destination.split('?').next().unwrap_or_default();
+        placed(Some(account), destination.trim_start_matches('/'))
     }
 
     async fn answered(&self, request: Request<RequestBody>) -> Response<Body> {
@@ -179,18 +198,60 @@ impl Dialects {
     }
 }
 
-/// What queues are told of a request that names this; the key is escaped.
+/// What queues are told of a request that names these.
 fn witness(
     request: &Request<RequestBody>,
-    (account, bucket, key): (Option<AccountId>, String, &str),
+    place: WitnessedPlace,
+    other: Option<WitnessedPlace>,
 ) -> Option<Witnessed> {
+    let query = request.uri().query().unwrap_or_default();
+    let sources = ["x-copy-from", "x-amz-copy-source"];
     Some(Witnessed {
         method: request.method().clone(),
+        of_value: !place.key.is_empty() && of_value(query),
+        copies: request.method() == "COPY"
+            || sources
+                .iter()
+                .any(|name| request.headers().contains_key(*name)),
+        place,
+        other,
+    })
+}
+
+/// The place at a key that is escaped.
+fn place((account, bucket): (Option<AccountId>, String), key: &str) -> Option<WitnessedPlace> {
+    Some(WitnessedPlace {
         account,
         bucket,
         key: decode(key).ok()?,
-        of_value: !key.is_empty() && of_value(request.uri().query().unwrap_or_default()),
     })
+}
+
+/// The place at an escaped path of a bucket and a key.
+fn placed(account: Option<AccountId>, path: &str) -> Option<WitnessedPlace> {
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let bucket = decode(bucket).ok().filter(|bucket| !bucket.is_empty())?;
+    place((account, bucket), key)
+}
+
+fn header<'r>(request: &'r Request<RequestBody>, name: &str) -> Option<&'r str> {
+    let value = request.headers().get(name)?;
+    value.to_str().ok().map(str::trim)
+}
+
+/// Where a COPY or a MOVE of REST leads.
+fn rest_destination(request: &Request<RequestBody>) -> Option<WitnessedPlace> {
+    if !matches!(request.method().as_str(), "COPY" | "MOVE") {
+        return None;
+    }
+    let destination: http::Uri = header(request, "destination")?.parse().ok()?;
+    placed(None, destination.path().strip_prefix("/rest/")?)
+}
+
+/// What a PUT of S3 renames.
+fn renamed(request: &Request<RequestBody>) -> Option<WitnessedPlace> {
+    let source = header(request, "x-amz-rename-source")?;
+    placed(None, source.trim_start_matches('/'))
 }
 
 /// Whether it presents a token as only Swift's clients do.
