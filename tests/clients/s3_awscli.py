@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import urllib.request
 
 from commands import AWS, URL, run, same, tree, version
@@ -53,4 +54,12 @@ aws("s3", "mb", "s3://aws-gone")
 aws("s3", "cp", "source/big", "s3://aws-gone/k", "--no-progress")
 aws("s3", "rb", "s3://aws-gone", "--force")
 assert "NoSuchBucket" in aws("s3", "ls", "s3://aws-gone", fails=True)
+# What has no body gets no 100: this client took the next answer on that connection for a part of it.
+os.mkdir("mixed")
+for name in range(40):
+    open(f"mixed/{name:02}", "wb").close()
+shutil.copy("source/big", "mixed/last")
+aws("s3", "sync", "mixed", "s3://aws-tree/mixed", "--no-progress")
+aws("s3", "sync", "s3://aws-tree/mixed", "mixed-back", "--no-progress")
+same("mixed", "mixed-back")
 print("done")

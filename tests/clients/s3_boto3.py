@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import io
 import json
 import os
 
@@ -93,6 +94,14 @@ def objects():
     s3.delete_object(Bucket="boto3", Key="other")
     gone = s3.delete_objects(Bucket="boto3", Delete={"Objects": [{"Key": "copy"}, {"Key": "no"}]})
     assert len(gone["Deleted"]) == 2 and "Errors" not in gone
+
+
+def files():
+    """A client that sends a file waits for a 100 first, and for an empty one none is sent."""
+    for body in [b"", b"one", b"", b"another"]:
+        put = s3.put_object(Bucket="boto3", Key="file", Body=io.BytesIO(body))
+        assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+    assert content(Bucket="boto3", Key="file") == b"another"
 
 
 def uploads():
@@ -329,6 +338,7 @@ def sessions():
 
 print(f"= boto3 {boto3.__version__}")
 objects()
+files()
 uploads()
 versions()
 signed_by_others()

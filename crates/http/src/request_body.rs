@@ -44,7 +44,7 @@ impl RequestBody {
     /// The request for its handler, and what the handler will have left of its body.
     pub(crate) fn of(request: Request<Incoming>) -> (Request<Self>, Unread) {
         let first = request.version() < Version::HTTP_2;
-        let expects = request.headers().contains_key(EXPECT);
+        let expects = first && request.headers().contains_key(EXPECT);
         let (sender, receiver) = match first && !request.body().is_end_stream() {
             true => {
                 let (sender, receiver) = oneshot::channel();
@@ -108,10 +108,17 @@ impl http_body::Body for RequestBody {
 
 impl Unread {
     /// Takes in what is left of the body, when it is small and being sent; else the answer says
-    /// that the connection ends with it.
+    /// that the connection ends with it. So does one that no 100 went before to who waits for that:
+    /// some clients take the next answer on the connection for a part of it.
     pub(crate) async fn settle<B>(self, response: &mut Response<B>) {
+        let Some(mut left) = self.left else {
+            if self.expects {
+                close(response.headers_mut());
+            }
+            return;
+        };
         // A body that the answer itself still reads is not left.
-        let Some(Ok(left)) = self.left.map(|mut left| left.try_recv()) else {
+        let Ok(left) = left.try_recv() else {
             return;
         };
         let waits = self.expects && !left.asked;
