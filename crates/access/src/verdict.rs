@@ -165,8 +165,11 @@ const OF_RESELLERS: [Action; 5] = [
 /// What the administrators of an account may do in it.
 pub(crate) fn of_administrators() -> ActionSet {
     let all = Action::ALL.iter().copied();
-    all.filter(|action| !OF_RESELLERS.contains(action))
-        .collect()
+    all.filter(|action| is_of_administrators(*action)).collect()
+}
+
+fn is_of_administrators(action: Action) -> bool {
+    !OF_RESELLERS.contains(&action)
 }
 
 /// Decides.
@@ -477,7 +480,7 @@ impl<'a> Case<'a> {
         if identity.reseller_admin {
             return Some(Reason::ResellerAdministrator);
         }
-        if identity.admin && own && of_administrators().holds(self.asked.action) {
+        if identity.admin && own && is_of_administrators(self.asked.action) {
             return Some(Reason::Administrator);
         }
         if let Some((Admission::Person(_), reason)) = &acl {
@@ -487,7 +490,7 @@ impl<'a> Case<'a> {
         if own {
             let named = policy.filter(|(naming, _)| *naming == Naming::Person);
             // What belongs to those alone who administer all accounts is no policy's to give.
-            let mine = by_identity.filter(|_| of_administrators().holds(self.asked.action));
+            let mine = by_identity.filter(|_| is_of_administrators(self.asked.action));
             return mine.or(named.map(|(_, reason)| reason));
         }
         // Another account's: it must admit, and who asks must be allowed to use that.

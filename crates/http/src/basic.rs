@@ -45,12 +45,11 @@ impl BasicCredentials {
         let decoded = base64::engine::general_purpose::STANDARD
             .decode(token.trim_start_matches(' '))
             .map_err(|_| malformed())?;
-        let decoded = String::from_utf8(decoded).map_err(|_| malformed())?;
-        let (user, password) = decoded.split_once(':').ok_or_else(malformed)?;
-        Ok(Some(BasicCredentials {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        }))
+        let mut user = String::from_utf8(decoded).map_err(|_| malformed())?;
+        let (name, password) = user.split_once(':').ok_or_else(malformed)?;
+        let (end, password) = (name.len(), password.to_owned());
+        user.truncate(end);
+        Ok(Some(BasicCredentials { user, password }))
     }
 }
 

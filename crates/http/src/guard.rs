@@ -132,7 +132,7 @@ impl Guard {
         // The end may have begun in what was looked at before.
         let from = self.scanned.saturating_sub(3);
         let fresh = received.get(from..).unwrap_or_default();
-        let Some(end) = fresh.windows(4).position(|window| window == b"\r\n\r\n") else {
+        let Some(end) = memchr::memmem::find(fresh, b"\r\n\r\n") else {
             if received.len() > HEAD_BYTES_MAX {
                 return Err(Violation("the request's head is too large"));
             }
@@ -233,30 +233,54 @@ fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
     }
 }
 
-/// Refuses CR without LF, LF without CR, and other control characters than tabs.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
+}
+
+/// Whether every CR has its LF, every LF its CR, and there is no other control character than tabs.
+/// Every byte of every head passes here: no step depends on the one before it, so that many are taken
+/// at once.
+fn is_sound(bytes: &[u8]) -> bool {
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let torn = |torn, (byte, next): (&u8, &u8)| torn | ((*byte == b'\r') != (*next == b'\n'));
+    let open = bytes.first() == Some(&b'\n') || bytes.last() == Some(&b'\r');
+    let torn = pairs.fold(open, torn);
+    !bytes
+        .iter()
+        .fold(torn, |found, byte| found | is_control(*byte))
+}
+
+/// Refuses what is not sound, by the first byte that is not.
 fn line_ends(bytes: &[u8]) -> Result<(), Violation> {
+    if is_sound(bytes) {
+        return Ok(());
+    }
     let mut previous = 0;
     for byte in bytes {
         if (*byte == b'\n') != (previous == b'\r') {
-            return Err(Violation("a line does not end in CRLF"));
+            break;
         }
-        if byte.is_ascii_control() && !b"\t\r\n".contains(byte) {
+        if is_control(*byte) {
             return Err(Violation("a line contains a control character"));
         }
         previous = *byte;
     }
-    if previous == b'\r' {
-        Err(Violation("a line does not end in CRLF"))
-    } else {
-        Ok(())
-    }
+    Err(Violation("a line does not end in CRLF"))
 }
 
+/// Whether a byte is of tokens (RFC 9110 §5.6.2).
 fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+    let sign = |byte: u8| {
+        matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+        )
+    };
+    byte.is_ascii_alphanumeric() || sign(*byte)
 }
 
-fn field(line: &[u8]) -> Result<(String, &[u8]), Violation> {
+/// A header's name and its value.
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     if line
         .first()
         .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
@@ -273,7 +297,6 @@ fn field(line: &[u8]) -> Result<(String, &[u8]), Violation> {
             "a header's name is not a token directly before its colon",
         ));
     }
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
@@ -329,11 +352,14 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
             return Err(Violation("the request has too many headers"));
         }
         let (name, value) = field(line)?;
-        match name.as_str() {
-            "host" => hosts.push(value),
-            "content-length" => lengths.push(value),
-            "transfer-encoding" => codings.push(value),
-            _ => {}
+        for (known, values) in [
+            (&b"host"[..], &mut hosts),
+            (b"content-length", &mut lengths),
+            (b"transfer-encoding", &mut codings),
+        ] {
+            if name.eq_ignore_ascii_case(known) {
+                values.push(value);
+            }
         }
     }
     let authority = authority(method, target)?;

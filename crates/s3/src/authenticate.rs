@@ -33,12 +33,12 @@ pub(crate) struct Authenticated {
 }
 
 /// An access key as it was presented.
-#[derive(Clone, Debug)]
-pub struct PresentedKey {
+#[derive(Clone, Copy, Debug)]
+pub struct PresentedKey<'a> {
     /// The key.
-    pub access_key: String,
+    pub access_key: &'a str,
     /// The session's token, of a key for a while.
-    pub token: Option<String>,
+    pub token: Option<&'a str>,
     /// Where it comes from.
     pub source: Option<IpAddr>,
 }
@@ -83,7 +83,11 @@ impl S3 {
                 signed: None,
             }),
             Presented::V4(signed) => {
-                let key = presented(signed.access_key(), signed.session_token(), source);
+                let key = PresentedKey {
+                    access_key: signed.access_key(),
+                    token: signed.session_token(),
+                    source,
+                };
                 let (secret, principal) = self.key(key).await?;
                 let chain = signed.verify(&secret).map_err(|error| {
                     self.note(&error, signed.access_key(), source);
@@ -92,7 +96,7 @@ impl S3 {
                 Ok(Authenticated {
                     principal,
                     payload: signed.payload().clone(),
-                    chain: Some(chain),
+                    chain,
                     signed: Some(Signed {
                         version: "AWS4-HMAC-SHA256",
                         way: way(signed.is_presigned()),
@@ -102,7 +106,11 @@ impl S3 {
             }
             Presented::V2(signed) => {
                 self.check_v2()?;
-                let key = presented(signed.access_key(), signed.session_token(), source);
+                let key = PresentedKey {
+                    access_key: signed.access_key(),
+                    token: signed.session_token(),
+                    source,
+                };
                 let (secret, principal) = self.key(key).await?;
                 if let Err(error) = signed.verify(&secret) {
                     let folder = verify_as_folder(&raw, &self.scope(), &secret);
@@ -148,7 +156,11 @@ impl S3 {
                 if fields.get("awsaccesskeyid").is_some() {
                     self.check_v2()?;
                 }
-                let key = presented(signed.access_key(), signed.session_token(), source);
+                let key = PresentedKey {
+                    access_key: signed.access_key(),
+                    token: signed.session_token(),
+                    source,
+                };
                 let (secret, principal) = self.key(key).await?;
                 let policy = signed.verify(&secret).map_err(|error| {
                     self.note(&error, signed.access_key(), source);
@@ -189,10 +201,9 @@ impl S3 {
         }
     }
 
-    async fn key(&self, presented: PresentedKey) -> Result<KnownKey, S3Error> {
-        let (access_key, with_token) = (presented.access_key.clone(), presented.token.is_some());
+    async fn key(&self, presented: PresentedKey<'_>) -> Result<KnownKey, S3Error> {
         let found = (self.keys)(presented).await?;
-        if with_token {
+        if presented.token.is_some() {
             return found.ok_or_else(|| {
                 S3Error::new(
                     Code::InvalidToken,
@@ -205,16 +216,8 @@ impl S3 {
                 Code::InvalidAccessKeyId,
                 "The AWS Access Key Id you provided does not exist in our records.",
             )
-            .field("AWSAccessKeyId", access_key)
+            .field("AWSAccessKeyId", presented.access_key)
         })
-    }
-}
-
-fn presented(access_key: &str, token: Option<&str>, source: Option<IpAddr>) -> PresentedKey {
-    PresentedKey {
-        access_key: access_key.to_owned(),
-        token: token.map(str::to_owned),
-        source,
     }
 }
 

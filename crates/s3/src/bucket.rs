@@ -11,7 +11,7 @@ use crate::name::is_bucket_name;
 use crate::time::iso_time;
 use http::Response;
 use http::header::{HeaderValue, LOCATION};
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Context, Resource};
 use trestle_core::{BucketName, ErrorKind, Noun};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{
@@ -147,7 +147,7 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
     }
     call.account()?;
     let document = document::create_bucket(&call.document().await?);
-    let mut context = call.context.clone();
+    let mut context = Context::clone(&call.context);
     // A policy may say where; who may not is told that before what is wrong with the document.
     let location = document.as_ref().ok().and_then(|new| new.location.clone());
     if let Some(location) = location.filter(|location| !location.is_empty()) {
@@ -155,7 +155,7 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
     }
     let resource = Resource::Bucket(name.clone());
     let grant = call
-        .grant_in(Action::CreateBucket, resource, context)
+        .grant_in(Action::CreateBucket, resource, context.into())
         .await?;
     let new = document?;
     check_location(&call, new.location.as_deref())?;

@@ -40,7 +40,7 @@ pub(crate) struct Target {
 pub(crate) struct Call<'a> {
     pub(crate) s3: &'a S3,
     pub(crate) principal: Arc<Principal>,
-    pub(crate) context: Context,
+    pub(crate) context: Arc<Context>,
     pub(crate) target: Target,
     pub(crate) parameters: Parameters,
     pub(crate) headers: HeaderMap,
@@ -190,16 +190,13 @@ impl<'a> Call<'a> {
         &self,
         action: Action,
         resource: Resource,
-        mut context: Context,
+        context: Arc<Context>,
     ) -> Result<Grant, S3Error> {
-        if let Some(version) = self.parameters.get("versionId") {
-            context.set("s3:VersionId", vec![version.to_owned()]);
-        }
         let asked = Asked {
             principal: self.principal.clone(),
             action,
             resource,
-            context: Arc::new(context),
+            context,
         };
         Ok(self.s3.store.authorize(asked).await?)
     }
@@ -267,10 +264,11 @@ impl<'a> Call<'a> {
 
     /// Whether the key would be seen in a listing: policies may admit to some prefixes alone.
     pub(crate) async fn may_list(&self, bucket: &BucketName, key: &Key) -> Result<Grant, S3Error> {
-        let mut context = self.context.clone();
+        let mut context = Context::clone(&self.context);
         context.set("s3:prefix", vec![key.as_str().to_owned()]);
         let resource = Resource::Bucket(bucket.clone());
-        self.grant_in(Action::ListObjects, resource, context).await
+        self.grant_in(Action::ListObjects, resource, context.into())
+            .await
     }
 
     /// Refuses a bucket of another owner than the request expects.

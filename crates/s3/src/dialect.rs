@@ -17,7 +17,8 @@ use trestle_http::{Body, Client, LoggedUser, MemoryLedger, RequestBody, RequestI
 use trestle_store::Store;
 
 /// Looks an access key up: its secret, and whose it is.
-pub type KeyOf = dyn Fn(PresentedKey) -> BoxFuture<'static, Result<Option<KnownKey>>> + Send + Sync;
+pub type KeyOf =
+    dyn for<'a> Fn(PresentedKey<'a>) -> BoxFuture<'a, Result<Option<KnownKey>>> + Send + Sync;
 
 /// How a grant names an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +198,9 @@ impl S3 {
         headers::quote_tags(&mut parts.headers, ["if-match", "if-none-match"]);
         let client = parts.extensions.get::<Client>().cloned();
         let mut context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);
+        if let Some(version) = routed.parameters.get("versionId") {
+            context.set("s3:VersionId", vec![version.to_owned()]);
+        }
         // What a form asks for is in its fields, and headers beside them must not pass for it.
         if !matches!(routed.operation, Operation::PostObject) {
             call::circumstances(&mut context, &parts.headers);
@@ -220,7 +224,7 @@ impl S3 {
         let call = Call {
             s3: self,
             principal: authenticated.principal,
-            context,
+            context: context.into(),
             target,
             parameters: routed.parameters,
             headers: parts.headers,

@@ -14,7 +14,7 @@ use trestle_store::{ListObjects, ListVersions, Object, VersionItem, VersionListi
 
 /// A grant to list, under the circumstances that policies ask about.
 async fn grant(call: &Call<'_>, action: Action, common: &Common) -> Result<Grant, S3Error> {
-    let mut context: Context = call.context.clone();
+    let mut context = Context::clone(&call.context);
     for name in ["prefix", "delimiter", "max-keys"] {
         if let Some(value) = call.parameters.get(name) {
             context.set(&format!("s3:{name}"), vec![value.to_owned()]);
@@ -24,7 +24,7 @@ async fn grant(call: &Call<'_>, action: Action, common: &Common) -> Result<Grant
         context.set("s3:prefix", vec![common.prefix.clone()]);
     }
     let resource = Resource::Bucket(call.bucket()?.clone());
-    call.grant_in(action, resource, context).await
+    call.grant_in(action, resource, context.into()).await
 }
 
 /// Lists are always in order, which serves those too who can do without. Whoever can has no use for

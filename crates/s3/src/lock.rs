@@ -117,7 +117,7 @@ async fn change(
 ) -> Result<(), S3Error> {
     let version = call.version()?;
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
-    let mut grants = vec![call.grant_in(action, resource, context).await?];
+    let mut grants = vec![call.grant_in(action, resource, context.into()).await?];
     if headers::flag(&call.headers, "x-amz-bypass-governance-retention")? {
         grants.push(call.on_object(Action::BypassRetention).await?);
     }
@@ -142,7 +142,7 @@ pub(crate) async fn put_retention(mut call: Call<'_>) -> Result<Response<Body>, 
         let message = "The retain until date must be in the future!";
         return Err(S3Error::argument("RetainUntilDate", "", message));
     }
-    let context = with_lock(call.context.clone(), retention, None);
+    let context = with_lock(Context::clone(&call.context), retention, None);
     change(
         &call,
         (Action::WriteObjectRetention, context),
@@ -160,7 +160,7 @@ pub(crate) async fn put_retention(mut call: Call<'_>) -> Result<Response<Body>, 
 
 pub(crate) async fn put_hold(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let hold = document::legal_hold(&call.document().await?)?;
-    let context = with_lock(call.context.clone(), None, Some(hold));
+    let context = with_lock(Context::clone(&call.context), None, Some(hold));
     change(&call, (Action::WriteLegalHold, context), &|properties| {
         properties.legal_hold = hold;
         Ok(())

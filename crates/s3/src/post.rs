@@ -16,6 +16,7 @@ use futures::{Stream, StreamExt};
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::Arc;
 use trestle_core::{Precondition, Result};
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{BodyChecks, Object, PutObject};
@@ -102,7 +103,7 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     let source = call.context.source;
     let signer = call.s3.authenticate_form(&form.fields, source).await?;
     call.principal = signer.principal;
-    call.context.signed = signer.signed;
+    Arc::make_mut(&mut call.context).signed = signer.signed;
     // The file's name may be a part of the key that the policy speaks of.
     let key = key(&form.fields, form.file.filename.as_deref())?;
     form.fields.set("key", key.as_str());
@@ -115,7 +116,7 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     }
     call.target.key = Some(key);
     call.headers = headers_of(&form.fields)?;
-    call::circumstances(&mut call.context, &call.headers);
+    call::circumstances(Arc::make_mut(&mut call.context), &call.headers);
     call.declared = checksum::declared(&call.headers)?;
     let mut new = write::new(&call).await?;
     if let Some(text) = form.fields.get("tagging") {

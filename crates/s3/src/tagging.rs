@@ -9,7 +9,7 @@ use crate::object::{etag, set_version};
 use crate::read;
 use crate::write::with_tags;
 use http::Response;
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Context, Resource};
 use trestle_core::Precondition;
 use trestle_http::{Body, XmlWriter};
 use trestle_store::{Object, UpdateObject, VersionRef};
@@ -85,9 +85,9 @@ async fn set_object(
         VersionRef::Current | VersionRef::Ended => current,
         VersionRef::Null | VersionRef::Id(_) => named,
     };
-    let context = with_tags(call.context.clone(), &tags);
+    let context = with_tags(Context::clone(&call.context), &tags);
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
-    let grant = call.grant_in(action, resource, context).await?;
+    let grant = call.grant_in(action, resource, context.into()).await?;
     let update = UpdateObject {
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),

@@ -17,6 +17,7 @@ use futures::{Stream, StreamExt};
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Response};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trestle_access::{Action, Context, Grant, Resource};
 use trestle_core::{ErrorKind, Noun, Precondition, Representation, Timestamp};
 use trestle_http::{Body, parse_precondition};
@@ -193,8 +194,8 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     };
     let (retention, hold) = lock(&call.headers, call.now())?;
     let sent = acl::sent(&call.headers)?;
-    let context = with_tags(call.context.clone(), &tags);
-    let context = with_lock(context, retention, hold);
+    let context = with_tags(Context::clone(&call.context), &tags);
+    let context = Arc::new(with_lock(context, retention, hold));
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     let grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())
@@ -354,9 +355,9 @@ pub(crate) async fn with_more_tags(
     tags: Tags,
 ) -> Result<New, S3Error> {
     new.properties.tags.extend(tags);
-    let context = with_tags(call.context.clone(), &new.properties.tags);
+    let context = with_tags(Context::clone(&call.context), &new.properties.tags);
     let hold = Some(true).filter(|_| new.properties.legal_hold);
-    let context = with_lock(context, new.properties.retention, hold);
+    let context = Arc::new(with_lock(context, new.properties.retention, hold));
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     new.grant = call
         .grant_in(Action::WriteObject, resource.clone(), context.clone())

@@ -57,7 +57,7 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
 pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
     let identities = identities.clone();
     Arc::new(
-        move |presented: PresentedKey| -> BoxFuture<'static, Result<Option<KnownKey>>> {
+        move |presented: PresentedKey<'_>| -> BoxFuture<'_, Result<Option<KnownKey>>> {
             let identities = identities.clone();
             Box::pin(async move {
                 let PresentedKey {
@@ -66,8 +66,8 @@ pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
                     source,
                 } = presented;
                 match token {
-                    Some(token) => identities.session_key(&access_key, &token, source).await,
-                    None => identities.access_key(&access_key, source).await,
+                    Some(token) => identities.session_key(access_key, token, source).await,
+                    None => identities.access_key(access_key, source).await,
                 }
             })
         },

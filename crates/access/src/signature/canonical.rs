@@ -1,7 +1,6 @@
 //! The canonical forms that are signed: decoded once and encoded again, never normalised.
 
 use super::RawRequest;
-use std::fmt::Write;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -29,40 +28,33 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Encodes every byte that is not unreserved (RFC 3986), and perhaps not `/`.
-pub(super) fn encode(bytes: &[u8], keep_slash: bool) -> String {
-    let plain = |byte: &u8| {
-        let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-        unreserved || keep_slash && *byte == b'/'
-    };
-    // What needs no encoding is mostly all of it.
-    if let Some(text) = std::str::from_utf8(bytes)
-        .ok()
-        .filter(|_| bytes.iter().all(plain))
-    {
-        return text.to_owned();
-    }
-    let mut encoded = String::with_capacity(bytes.len());
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Adds bytes, each encoded that is not unreserved (RFC 3986), and perhaps not `/`.
+pub(super) fn push_encoded(text: &mut String, bytes: &[u8], keep_slash: bool) {
     for byte in bytes {
-        if plain(byte) {
-            encoded.push(char::from(*byte));
+        if is_unreserved(*byte) || keep_slash && *byte == b'/' {
+            text.push(char::from(*byte));
         } else {
-            encoded.push('%');
+            text.push('%');
             for nibble in [byte >> 4, byte & 15] {
-                if let Some(digit) = HEX.get(usize::from(nibble)) {
-                    encoded.push(char::from(*digit));
-                }
+                let digit = HEX.get(usize::from(nibble)).copied();
+                text.push(char::from(digit.unwrap_or(b'0')));
             }
         }
     }
-    encoded
 }
 
-/// The path in canonical form.
-pub(super) fn path(raw: &str) -> String {
+/// Adds the path in canonical form.
+pub(super) fn push_path(text: &mut String, raw: &str) {
+    let plain = |byte: u8| is_unreserved(byte) || byte == b'/';
     match raw {
-        "" => "/".to_owned(),
-        raw => encode(&decode(raw), true),
+        "" => text.push('/'),
+        // What needs no encoding is mostly all of it.
+        raw if raw.bytes().all(plain) => text.push_str(raw),
+        raw => push_encoded(text, &decode(raw), true),
     }
 }
 
@@ -107,63 +99,57 @@ impl Query {
         std::str::from_utf8(value.as_deref().unwrap_or_default()).ok()
     }
 
-    /// The query in canonical form, without the parameter that holds the signature.
-    pub(super) fn canonical(&self, without: Option<&str>) -> String {
+    /// Adds the query in canonical form, without the parameter that holds the signature.
+    pub(super) fn push_canonical(&self, text: &mut String, without: Option<&str>) {
+        let encode = |bytes: &[u8]| {
+            let mut encoded = String::with_capacity(bytes.len());
+            push_encoded(&mut encoded, bytes, false);
+            encoded
+        };
         let mut pairs: Vec<(String, String)> = self
             .pairs
             .iter()
             .filter(|(name, _)| without.is_none_or(|without| name != without.as_bytes()))
-            .map(|(name, value)| {
-                let value = value.as_deref().unwrap_or_default();
-                (encode(name, false), encode(value, false))
-            })
+            .map(|(name, value)| (encode(name), encode(value.as_deref().unwrap_or_default())))
             .collect();
         pairs.sort_unstable();
-        let mut text = String::new();
-        for (name, value) in pairs {
-            let separator = if text.is_empty() { "" } else { "&" };
-            // Writing to a String cannot fail.
-            let _written = write!(text, "{separator}{name}={value}");
+        for (place, (name, value)) in pairs.iter().enumerate() {
+            let separator = if place == 0 { "" } else { "&" };
+            text.extend([separator, name, "=", value]);
         }
-        text
     }
 }
 
-/// A header's value as it is signed: no spaces around it, and one where there were several.
-pub(super) fn folded(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    if !text.contains([' ', '\t']) {
-        return text.into_owned();
+/// Adds a header's value as it is signed: no spaces around it, and one where there were several.
+pub(super) fn push_folded(text: &mut String, value: &[u8]) {
+    let value = String::from_utf8_lossy(value);
+    // Most values have no space at all.
+    if !value.bytes().any(|byte| byte == b' ' || byte == b'\t') {
+        return text.push_str(&value);
     }
-    let mut folded = String::with_capacity(text.len());
-    for part in text.split([' ', '\t']).filter(|part| !part.is_empty()) {
-        if !folded.is_empty() {
-            folded.push(' ');
-        }
-        folded.push_str(part);
+    let parts = value.split([' ', '\t']).filter(|part| !part.is_empty());
+    for (place, part) in parts.enumerate() {
+        text.extend([if place == 0 { "" } else { " " }, part]);
     }
-    folded
 }
 
-/// A header's value without the spaces around it.
-pub(super) fn trimmed(value: &[u8]) -> String {
-    String::from_utf8_lossy(value)
-        .trim_matches([' ', '\t'])
-        .to_owned()
+/// Adds a header's value without the spaces around it.
+pub(super) fn push_trimmed(text: &mut String, value: &[u8]) {
+    text.push_str(String::from_utf8_lossy(value).trim_matches([' ', '\t']));
 }
 
-/// All values of a header, each as `form` makes it, joined.
-pub(super) fn joined(
+/// Adds all values of a header, each as `push` does, joined.
+pub(super) fn push_joined(
+    text: &mut String,
     request: &RawRequest<'_>,
     name: &str,
-    form: fn(&[u8]) -> String,
-) -> Option<String> {
-    let mut values = request.headers.iter().filter(|(n, _)| *n == name);
-    let (_, first) = values.next()?;
-    let mut text = form(first);
-    for (_, value) in values {
-        text.push(',');
-        text.push_str(&form(value));
+    push: fn(&mut String, &[u8]),
+) {
+    let values = request.headers.iter().filter(|(n, _)| *n == name);
+    for (place, (_, value)) in values.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        push(text, value);
     }
-    Some(text)
 }

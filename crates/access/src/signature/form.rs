@@ -79,7 +79,7 @@ impl SignedForm {
         let signature = Mac::from_hex(need("x-amz-signature")?)
             .ok_or_else(|| malformed("x-amz-signature is not 64 hexadecimal digits"))?;
         Ok(Some(SignedForm {
-            access_key: credential.access_key.clone(),
+            access_key: credential.access_key().to_owned(),
             token,
             policy,
             signature: Signature::V4(credential, signature),
@@ -116,13 +116,7 @@ impl SignedForm {
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Vec<u8>> {
         let right = match &self.signature {
             Signature::V4(credential, signature) => {
-                let Credential {
-                    date,
-                    region,
-                    service,
-                    ..
-                } = credential;
-                secret.signing(date, region, service).sign(&self.policy) == *signature
+                secret.signing(credential.scope()).sign(&self.policy) == *signature
             }
             Signature::V2(signature) => {
                 Mac::<20>::sha1(secret.expose().as_bytes(), self.policy.as_bytes()) == *signature

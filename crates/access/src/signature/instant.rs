@@ -27,7 +27,7 @@ pub(super) fn basic(text: &str) -> Option<Timestamp> {
         0,
     )
     .ok()?;
-    timestamp(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    timestamp(jiff::tz::Offset::UTC.to_timestamp(date).ok()?)
 }
 
 /// `Tue, 27 Mar 2007 19:36:42 +0000`, or with `GMT`.

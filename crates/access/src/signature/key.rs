@@ -25,9 +25,7 @@ struct Secret {
 
 /// A key that was derived, and for what.
 struct Derived {
-    date: String,
-    region: String,
-    service: String,
+    scope: String,
     key: SigningKey,
 }
 
@@ -45,23 +43,18 @@ impl SecretKey {
         &self.0.text
     }
 
-    /// The key that signs on a day, in a region, for a service.
-    pub(super) fn signing(&self, date: &str, region: &str, service: &str) -> SigningKey {
+    /// The key that signs what has this scope: `20130524/us-east-1/s3/aws4_request`.
+    pub(super) fn signing(&self, scope: &str) -> SigningKey {
         let mut derived = self.0.derived.lock();
-        let known = derived
-            .iter()
-            .find(|one| one.date == date && one.region == region && one.service == service);
-        if let Some(known) = known {
+        if let Some(known) = derived.iter().find(|one| one.scope == scope) {
             return known.key.clone();
         }
-        let key = SigningKey::derive(self.expose(), date, region, service);
+        let key = SigningKey::derive(self.expose(), scope);
         if derived.len() >= DERIVED_MAX {
             derived.remove(0);
         }
         derived.push(Derived {
-            date: date.to_owned(),
-            region: region.to_owned(),
-            service: service.to_owned(),
+            scope: scope.to_owned(),
             key: key.clone(),
         });
         key
@@ -163,17 +156,17 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The key that signs on one day, in one region, for one service, ready to sign with.
+/// The key that signs what has one scope, ready to sign with.
 #[derive(Clone)]
 pub(super) struct SigningKey(Keyed);
 
 impl SigningKey {
-    fn derive(secret: &str, date: &str, region: &str, service: &str) -> Self {
+    fn derive(secret: &str, scope: &str) -> Self {
         let first = format!("AWS4{secret}");
-        let mut key = sha256_mac(first.as_bytes(), date.as_bytes());
-        for part in [region, service, "aws4_request"] {
-            key = sha256_mac(&key, part.as_bytes());
-        }
+        let mut parts = scope.split('/');
+        let date = parts.next().unwrap_or_default();
+        let day = sha256_mac(first.as_bytes(), date.as_bytes());
+        let key = parts.fold(day, |key, part| sha256_mac(&key, part.as_bytes()));
         SigningKey(Keyed::new(&key))
     }
 
@@ -199,7 +192,8 @@ mod tests {
     fn another_secret_has_another_key() {
         let of = |secret: &str| {
             let secret = SecretKey::new(secret);
-            secret.signing("20130524", "us-east-1", "s3").sign("x")
+            let scope = "20130524/us-east-1/s3/aws4_request";
+            secret.signing(scope).sign("x")
         };
         assert!(of("a") == of("a") && of("a") != of("b"));
         assert_eq!(
@@ -212,9 +206,8 @@ mod tests {
     fn what_is_derived_is_remembered_within_bounds() {
         let secret = SecretKey::new("a");
         let of = |day: usize, region| {
-            secret
-                .signing(&format!("201305{day:02}"), region, "s3")
-                .sign("x")
+            let scope = format!("201305{day:02}/{region}/s3/aws4_request");
+            secret.signing(&scope).sign("x")
         };
         let first = of(1, "us-east-1");
         assert!(of(1, "us-east-1") == first);

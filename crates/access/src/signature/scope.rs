@@ -2,13 +2,13 @@
 
 use super::{Scope, SignatureError, SignatureResult};
 
-/// A credential, taken apart.
+/// A credential that is for what it must be for.
 #[derive(Clone, Debug)]
 pub(super) struct Credential {
-    pub(super) access_key: String,
-    pub(super) date: String,
-    pub(super) region: String,
-    pub(super) service: String,
+    /// As it was presented.
+    text: String,
+    /// Where the slash after the access key is.
+    slash: usize,
 }
 
 impl Credential {
@@ -55,11 +55,19 @@ impl Credential {
             });
         }
         Ok(Credential {
-            access_key: access_key.to_owned(),
-            date: date.to_owned(),
-            region: region.to_owned(),
-            service: service.to_owned(),
+            text: text.to_owned(),
+            slash: access_key.len(),
         })
+    }
+
+    /// The access key whose secret is needed.
+    pub(super) fn access_key(&self) -> &str {
+        self.text.get(..self.slash).unwrap_or_default()
+    }
+
+    /// What is signed of it: all after the access key.
+    pub(super) fn scope(&self) -> &str {
+        self.text.get(self.slash + 1..).unwrap_or_default()
     }
 
     /// The day of the credential must be the request's, whose basic form this is.
@@ -68,19 +76,12 @@ impl Credential {
         date: &str,
         malformed: &dyn Fn(String) -> SignatureError,
     ) -> SignatureResult<()> {
-        if date.starts_with(&self.date) {
+        let day = self.scope().split('/').next();
+        if day.is_some_and(|day| date.starts_with(day)) {
             return Ok(());
         }
         Err(malformed(
             "the day of the credential is not that of the request".to_owned(),
         ))
-    }
-
-    /// What is signed of it.
-    pub(super) fn scope(&self) -> String {
-        format!(
-            "{}/{}/{}/aws4_request",
-            self.date, self.region, self.service
-        )
     }
 }

@@ -247,7 +247,8 @@ fn chunked(payload: &str, extra: &[(&str, &str)], signed: &str, signature: &str)
             trailer
         }
     );
-    signed.verify(&SecretKey::new(SECRET)).unwrap()
+    let chain = signed.verify(&SecretKey::new(SECRET)).unwrap();
+    chain.expect("its chunks are signed")
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -373,7 +374,11 @@ fn every_changed_byte_of_what_is_signed_is_refused() {
         }
         for query in flips(original.query.as_deref().unwrap_or_default()) {
             // An escape may be written in either case.
-            let decoded = |query: &str| canonical::Query::parse(Some(query)).canonical(None);
+            let decoded = |query: &str| {
+                let mut text = String::new();
+                canonical::Query::parse(Some(query)).push_canonical(&mut text, None);
+                text
+            };
             if original.query.as_deref().map(decoded) != Some(decoded(&query)) {
                 refused(Owned {
                     query: Some(query),
@@ -474,7 +479,8 @@ proptest::proptest! {
 
     #[test]
     fn encoding_undoes_decoding(bytes: Vec<u8>) {
-        let encoded = canonical::encode(&bytes, false);
+        let mut encoded = String::new();
+        canonical::push_encoded(&mut encoded, &bytes, false);
         proptest::prop_assert_eq!(canonical::decode(&encoded), bytes);
     }
 }

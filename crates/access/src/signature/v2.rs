@@ -192,8 +192,11 @@ pub(super) fn presigned(
 }
 
 fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str, empty: bool) -> String {
-    let header =
-        |name: &str| canonical::joined(request, name, canonical::trimmed).unwrap_or_default();
+    let header = |name: &str| {
+        let mut value = String::new();
+        canonical::push_joined(&mut value, request, name, canonical::push_trimmed);
+        value
+    };
     let mut text = format!(
         "{}\n{}\n{}\n{date}\n",
         request.method,

@@ -12,6 +12,8 @@ use trestle_core::Timestamp;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What a canonical request mostly takes beside its path and query.
 const CANONICAL_BYTES_USUAL: usize = 512;
+/// What the text that is signed mostly takes at most.
+const STRING_TO_SIGN_BYTES_USUAL: usize = 192;
 /// Longest life of a presigned URL, in seconds.
 const EXPIRES_MAX: u64 = 7 * 24 * 60 * 60;
 
@@ -42,7 +44,8 @@ impl Payload {
             _ if text.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") => Err(
                 SignatureError::Unsupported("the algorithm AWS4-ECDSA-P256-SHA256".to_owned()),
             ),
-            _ => from_hex(&text.to_ascii_lowercase())
+            _ => from_hex(text)
+                .or_else(|| from_hex(&text.to_ascii_lowercase()))
                 .map(Payload::Sha256)
                 .ok_or(SignatureError::MalformedPayload),
         }
@@ -65,7 +68,7 @@ pub struct SignedV4 {
 impl SignedV4 {
     /// The access key whose secret is needed.
     pub fn access_key(&self) -> &str {
-        &self.credential.access_key
+        self.credential.access_key()
     }
 
     /// The session's token, when one was presented.
@@ -88,34 +91,34 @@ impl SignedV4 {
         self.signed_at
     }
 
-    /// The region of the credential.
-    pub fn region(&self) -> &str {
-        &self.credential.region
-    }
-
-    /// Verifies the signature. What comes back verifies signed chunks.
+    /// Verifies the signature. What comes back verifies the chunks of a payload that has signed ones.
     ///
     /// # Errors
     /// `Mismatch`.
-    pub fn verify(&self, secret: &SecretKey) -> SignatureResult<ChunkChain> {
-        let Credential {
-            date,
-            region,
-            service,
-            ..
-        } = &self.credential;
+    pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Option<ChunkChain>> {
         let scope = self.credential.scope();
-        let digest = sha256_hex(self.canonical_request.as_bytes());
-        let string_to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{digest}", self.date);
-        let key = secret.signing(date, region, service);
-        if key.sign(&string_to_sign) == self.signature {
-            let date = self.date.clone();
-            return Ok(ChunkChain::new(key, date, scope, self.signature));
+        let key = secret.signing(scope);
+        let string_to_sign = self.string_to_sign();
+        if key.sign(&string_to_sign) != self.signature {
+            return Err(SignatureError::Mismatch {
+                string_to_sign,
+                canonical_request: self.canonical_request.clone(),
+            });
         }
-        Err(SignatureError::Mismatch {
-            string_to_sign,
-            canonical_request: self.canonical_request.clone(),
-        })
+        let in_chunks = matches!(self.payload, Payload::Chunked { signed: true, .. });
+        let chain = || {
+            let (date, scope) = (self.date.clone(), scope.to_owned());
+            ChunkChain::new(key, date, scope, self.signature)
+        };
+        Ok(in_chunks.then(chain))
+    }
+
+    fn string_to_sign(&self) -> String {
+        let mut text = String::with_capacity(STRING_TO_SIGN_BYTES_USUAL);
+        let (date, scope) = (self.date.as_str(), self.credential.scope());
+        let digest = sha256_hex(self.canonical_request.as_bytes());
+        text.extend([ALGORITHM, "\n", date, "\n", scope, "\n", &digest]);
+        text
     }
 }
 
@@ -303,14 +306,18 @@ fn canonical_request(
     headers: &[&str],
     payload: &str,
 ) -> String {
-    let path = canonical::path(request.path);
-    let query = query.canonical(without);
-    let mut text = String::with_capacity(CANONICAL_BYTES_USUAL + path.len() + query.len());
-    text.extend([request.method, "\n", &path, "\n", &query, "\n"]);
+    let target = request.path.len() + request.query.map_or(0, str::len);
+    let mut text = String::with_capacity(CANONICAL_BYTES_USUAL + target);
+    text.extend([request.method, "\n"]);
+    canonical::push_path(&mut text, request.path);
+    text.push('\n');
+    query.push_canonical(&mut text, without);
+    text.push('\n');
     for name in headers {
+        text.extend([name, ":"]);
         // One that is not there is signed as empty, which no signer does: it will not match.
-        let value = canonical::joined(request, name, canonical::folded).unwrap_or_default();
-        text.extend([name, ":", &value, "\n"]);
+        canonical::push_joined(&mut text, request, name, canonical::push_folded);
+        text.push('\n');
     }
     text.push('\n');
     for (place, name) in headers.iter().enumerate() {

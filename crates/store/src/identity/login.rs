@@ -132,11 +132,10 @@ impl Identities {
         source: Option<IpAddr>,
     ) -> Result<Option<Arc<Known>>> {
         let found = self.named(name).await?;
-        let hash = found
-            .as_ref()
-            .and_then(|(_, known)| known.password_hash.clone());
+        let known = found.as_ref().map(|(_, known)| known);
+        let hash = known.and_then(|known| known.password_hash.as_deref());
         let full = found.as_ref().map_or(name, |(full, _)| &**full);
-        let verified = self.verify(full, password, hash.as_deref(), source).await?;
+        let verified = self.verify(full, password, hash, source).await?;
         if !verified {
             self.store.audit.refused("password", full, source);
         }
