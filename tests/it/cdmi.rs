@@ -485,4 +485,23 @@ fn what_is_too_deep_to_be_read_back_is_not_serialised() {
         status(&call(client, "PUT", &target, OBJECT, document), expected);
     }
     create(client, "/back/", json!({"deserialize": "/s/of-d"}));
+    // So it is with metadata, which may be deep itself.
+    let nested = |levels: usize| (0..levels).fold(json!("x"), |inner, _| json!({"a": inner}));
+    let document = |levels: usize| json!({"metadata": {"m": nested(levels)}});
+    create(client, "/s/o", document(64));
+    status(&call(client, "PUT", "/s/p", OBJECT, document(65)), 400);
+    assert_eq!(read(client, "/s/o", OBJECT)["metadata"]["m"], nested(64));
+    create(client, "/s/of-o", json!({"serialize": "/s/o"}));
+    create(client, "/s/back", json!({"deserialize": "/s/of-o"}));
+    assert_eq!(read(client, "/s/back", OBJECT)["metadata"]["m"], nested(64));
+    let deep = format!("/s/f{}/", "/a".repeat(40));
+    status(
+        &client
+            .send("PUT", &format!("/rest{deep}k"), &[], b"x")
+            .unwrap(),
+        201,
+    );
+    create(client, &format!("{deep}o"), document(64));
+    let form = json!({"serialize": "/s/f/"});
+    status(&call(client, "PUT", "/s/of-f", OBJECT, form), 413);
 }

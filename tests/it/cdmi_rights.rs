@@ -205,7 +205,7 @@ fn one_right_of_a_list_gives_no_other() {
     };
     for (mask, object, container) in [
         ("ADD_OBJECT", 201, 403),
-        ("ADD_SUBCONTAINER", 403, 403),
+        ("ADD_SUBCONTAINER", 403, 201),
         ("ADD_OBJECT, ADD_SUBCONTAINER", 201, 201),
     ] {
         set(boss, mask);

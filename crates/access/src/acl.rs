@@ -334,8 +334,27 @@ impl Acl {
         groups: &[String],
         owner: &Owner,
     ) -> Option<Ordered> {
+        self.grants_all(mask(place, action)?, principal, groups, owner)
+    }
+
+    /// How its ordered list decides whether a subcontainer is made: a right of its own.
+    pub fn subcontainer(
+        &self,
+        principal: &Principal,
+        groups: &[String],
+        owner: &Owner,
+    ) -> Option<Ordered> {
+        self.grants_all(bits::APPEND, principal, groups, owner)
+    }
+
+    fn grants_all(
+        &self,
+        mut needed: u32,
+        principal: &Principal,
+        groups: &[String],
+        owner: &Owner,
+    ) -> Option<Ordered> {
         let entries = self.entries.as_ref()?;
-        let mut needed = mask(place, action)?;
         for (index, entry) in entries.iter().enumerate() {
             let counts = entry.flags & bits::INHERIT_ONLY == 0 && entry.mask & needed != 0;
             if !counts || !entry.who.is(principal, groups, owner) {
@@ -667,6 +686,15 @@ mod tests {
             decide(owners.clone(), &user("b", "ann"), read),
             Some(Ordered::Silent)
         );
+        let adds = |mask| {
+            let acl = Acl {
+                entries: Some(vec![entry(Allow, Who::Everyone, mask)]),
+                ..Acl::default()
+            };
+            acl.subcontainer(&ann, &[], &owner)
+        };
+        assert_eq!(adds(bits::APPEND), Some(Ordered::Allowed(0)));
+        assert_eq!(adds(bits::WRITE), Some(Ordered::Silent));
         let root = Principal::root(AccountId::parse("root").unwrap(), "root");
         assert_eq!(decide(owners, &root, read), Some(Ordered::Silent));
         assert_eq!(decide(vec![], &ann, Action::WriteBucketCors), None);

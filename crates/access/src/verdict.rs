@@ -363,7 +363,14 @@ impl<'a> Case<'a> {
         if of_acl && principal.is_root() {
             return None;
         }
-        let decided = acl.ordered(place, self.asked.action, principal, self.groups, owner)?;
+        let mut decided = acl.ordered(place, self.asked.action, principal, self.groups, owner)?;
+        if place == Place::Bucket
+            && self.makes_subcontainer()
+            && let Some(allowed @ Ordered::Allowed(_)) =
+                acl.subcontainer(principal, self.groups, owner)
+        {
+            decided = allowed;
+        }
         let entry = |index| Reason::Entry { place, index };
         Some(match decided {
             Ordered::Allowed(_) if self.is_public_blocked(owner.account.as_str()) => {
@@ -373,6 +380,16 @@ impl<'a> Case<'a> {
             Ordered::Denied(index) => Verdict::Denied(entry(Some(index))),
             Ordered::Silent => Verdict::Denied(entry(None)),
         })
+    }
+
+    /// Whether it makes what is a subcontainer over CDMI: a key that ends in a slash, and is new.
+    fn makes_subcontainer(&self) -> bool {
+        let Resource::Object(_, key) = &self.asked.resource else {
+            return false;
+        };
+        self.asked.action == Action::WriteObject
+            && self.facts.object == Seen::Absent
+            && key.as_str().ends_with('/')
     }
 
     /// Whether nobody but the owner's account comes in by a list.

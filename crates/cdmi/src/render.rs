@@ -41,6 +41,12 @@ impl Rendering {
         self.0.is_empty()
     }
 
+    /// How deep its arrays and objects are nested, itself the first.
+    pub(crate) fn levels(&self) -> usize {
+        let values = self.0.iter().map(|(_, value)| levels(value));
+        1 + values.max().unwrap_or(0)
+    }
+
     /// As a tree of values, without an order.
     pub(crate) fn into_map(self) -> Map<String, Value> {
         self.0.into_iter().collect()
@@ -66,6 +72,16 @@ impl Rendering {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         Ok(response)
     }
+}
+
+/// How deep a value is nested: what is stored, and what requests bring, has a limit.
+fn levels(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(levels).max(),
+        Value::Object(fields) => fields.values().map(levels).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
 }
 
 /// An answer without a body.

@@ -27,6 +27,9 @@ const OBJECTS_MAX: usize = 10_000;
 /// take a stack as deep.
 const DEPTH_MAX: usize = 60;
 
+/// How deep all of it is nested: what is deeper is not read back.
+const LEVELS_MAX: usize = 126;
+
 /// How much of a serialised form there is already.
 #[derive(Default)]
 pub(crate) struct Taken {
@@ -48,18 +51,26 @@ impl Taken {
     /// Counts what was rendered while it is, so that the memory of the whole has a limit.
     pub(crate) fn rendered(&mut self, rendering: &Rendering) -> Answered<()> {
         self.bytes = self.bytes.saturating_add(rendering.to_bytes()?.len());
-        match self.bytes as u64 > VALUE_BYTES_MAX {
+        // Each one around it is an object with an array in it.
+        let deep = 2 * self.depth + rendering.levels();
+        match self.bytes as u64 > VALUE_BYTES_MAX || deep > LEVELS_MAX {
             true => Err(too_much()),
             false => Ok(()),
         }
     }
 
-    fn enter(&mut self) -> Answered<()> {
+    /// What follows is within one more.
+    pub(crate) fn enter(&mut self) -> Answered<()> {
         self.depth += 1;
         match self.depth > DEPTH_MAX {
             true => Err(too_much()),
             false => Ok(()),
         }
+    }
+
+    /// What follows is not within the last one any more.
+    pub(crate) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
     }
 }
 
@@ -252,7 +263,7 @@ impl Call<'_> {
                 Node::Container(container) => {
                     taken.enter()?;
                     let rendering = self.serialize_container(container, taken).await;
-                    taken.depth -= 1;
+                    taken.leave();
                     rendering
                 }
             }

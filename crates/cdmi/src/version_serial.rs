@@ -43,10 +43,22 @@ impl Call<'_> {
             return Ok(Vec::new());
         };
         let itself = (!is_of_value(&newest.object, &leaf.object)).then_some(leaf);
+        let states = itself.into_iter().chain(versions.iter().rev());
+        taken.enter()?;
+        let all = self.serialize_states(states.collect(), taken).await;
+        taken.leave();
+        all
+    }
+
+    async fn serialize_states(
+        &self,
+        states: Vec<&Leaf>,
+        taken: &mut Taken,
+    ) -> Answered<Vec<Value>> {
         let mut all = Vec::new();
-        for version in itself.into_iter().chain(versions.iter().rev()) {
+        for state in states {
             taken.object()?;
-            let rendering = self.serialize_state(version).await?;
+            let rendering = self.serialize_state(state).await?;
             taken.rendered(&rendering)?;
             all.push(Value::Object(rendering.into_map()));
         }

@@ -20,7 +20,7 @@ use trestle_engine::{Body, Urgency};
 /// Largest metadata of an object, in bytes of JSON text.
 pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of arrays and maps within metadata.
-pub const METADATA_DEPTH_MAX: usize = 32;
+pub const METADATA_DEPTH_MAX: usize = 64;
 /// Largest representation of an object: the bytes of all its names and values.
 pub const REPRESENTATION_BYTES_MAX: usize = 16 << 10;
 
