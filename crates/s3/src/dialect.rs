@@ -194,7 +194,7 @@ impl S3 {
             _ => self.authenticate(&parts, host_bucket.as_deref()).await?,
         };
         merge(&mut parts.headers, in_query)?;
-        headers::check(&parts.headers, routed.operation)?;
+        headers::check(&parts.method, &parts.headers, routed.operation)?;
         headers::quote_tags(&mut parts.headers, ["if-match", "if-none-match"]);
         let client = parts.extensions.get::<Client>().cloned();
         let mut context = call::context(&parts, client.as_ref(), self.store.now(), &authenticated);

@@ -157,7 +157,12 @@ fn headers(data: &[u8]) {
         assert!(digest.is_none_or(|digest| digest.value.len() == 16));
     }
     let _understood = crate::acl::sent(&headers).is_ok();
-    let _understood = crate::headers::check(&headers, crate::route::Operation::PutObject).is_ok();
+    let _understood = crate::headers::check(
+        &http::Method::PUT,
+        &headers,
+        crate::route::Operation::PutObject,
+    )
+    .is_ok();
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(tags) = document::header_tags(text)
     {

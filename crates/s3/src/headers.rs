@@ -5,8 +5,8 @@
 use crate::error::S3Error;
 use crate::route::Operation;
 use crate::sse;
-use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
 
 /// Headers whose meaning is served by the operations that have them, or that change nothing.
 const KNOWN: &[&str] = &[
@@ -139,17 +139,36 @@ const OF_OPERATIONS: &[(&str, &[Operation])] = &[
     ("content-range", &[]),
 ];
 
-/// Conditions that a change would have to hold to (RFC 9110 §13.1) and that these do not look at.
-const CONDITIONS_LATER: &[(&str, &[Operation])] = &[
-    ("if-none-match", &[Operation::DeleteObject]),
+/// Conditions of changes (RFC 9110 §13.1), and the changes that look at them. Behind any other a client
+/// would believe that the condition held.
+const CONDITIONS: &[(&str, &[Operation])] = &[
     (
-        "if-unmodified-since",
+        "if-match",
         &[
             Operation::PutObject,
             Operation::CompleteMultipartUpload,
             Operation::DeleteObject,
+            Operation::RenameObject,
         ],
     ),
+    (
+        "if-none-match",
+        &[
+            Operation::PutObject,
+            Operation::CompleteMultipartUpload,
+            Operation::RenameObject,
+        ],
+    ),
+    ("if-unmodified-since", &[Operation::RenameObject]),
+    // What was changed since is renamed by nobody: only this protocol's renames ask for it.
+    ("x-amz-rename-source-if-modified-since", &[]),
+];
+
+/// The one value that a header may have.
+const VALUES: &[(&str, &str)] = &[
+    ("x-amz-checksum-mode", "ENABLED"),
+    ("x-amz-optional-object-attributes", "RestoreStatus"),
+    ("x-amz-request-payer", "requester"),
 ];
 
 const COPIES: &[Operation] = &[Operation::PutObject, Operation::UploadPart];
@@ -160,8 +179,14 @@ const OF_COPIES: (&str, &str) = ("x-amz-copy-source-", "x-amz-copy-source");
 /// The version of the protocol, which some clients name.
 const API_VERSION: (&str, &str) = ("x-amz-api-version", "2006-03-01");
 
-/// Refuses a header of the protocol that has no meaning here, or none for this operation.
-pub(crate) fn check(headers: &HeaderMap, operation: Operation) -> Result<(), S3Error> {
+/// Refuses a header of the protocol that has no meaning here, or none for this operation, and a
+/// condition that would not be looked at.
+pub(crate) fn check(
+    method: &Method,
+    headers: &HeaderMap,
+    operation: Operation,
+) -> Result<(), S3Error> {
+    let renames = operation == Operation::RenameObject;
     for (name, value) in headers {
         let name = name.as_str();
         let of_others = OF_OPERATIONS
@@ -172,9 +197,21 @@ pub(crate) fn check(headers: &HeaderMap, operation: Operation) -> Result<(), S3E
             let message = format!("The header {name} has no meaning for this request");
             return Err(S3Error::invalid(message).field("Header", name));
         }
-        let later = CONDITIONS_LATER
+        let value_of = VALUES.iter().find(|(known, _)| *known == name);
+        if let Some((_, only)) = value_of
+            && !value.is_empty()
+            && !value.as_bytes().eq_ignore_ascii_case(only.as_bytes())
+        {
+            let given = String::from_utf8_lossy(value.as_bytes());
+            let message = format!("The only value of the header is {only}");
+            return Err(S3Error::argument(name, &given, &message));
+        }
+        let unmet = CONDITIONS
             .iter()
-            .any(|(known, operations)| *known == name && operations.contains(&operation));
+            .any(|(known, operations)| *known == name && !operations.contains(&operation));
+        // Of other changes the standard has this one passed over.
+        let unmet = unmet || renames && name == "if-modified-since";
+        let later = unmet && !method.is_safe();
         let known = !name.starts_with("x-amz-")
             || name.starts_with("x-amz-meta-")
             // Each is checked where checksums are.
@@ -267,14 +304,59 @@ mod tests {
         headers
     }
 
+    fn put(list: &[(&'static str, &str)]) -> Result<(), S3Error> {
+        check(&Method::PUT, &headers(list), Operation::PutObject)
+    }
+
+    #[test]
+    fn a_condition_of_a_change_is_looked_at_or_refused() {
+        use Operation as O;
+        let asked = |method, name, operation| {
+            check(&method, &headers(&[(name, "\"x\"")]), operation).is_ok()
+        };
+        for (name, operation, served) in [
+            ("if-match", O::PutObject, true),
+            ("if-match", O::DeleteObject, true),
+            ("if-match", O::PutObjectTagging, false),
+            ("if-match", O::UploadPart, false),
+            ("if-match", O::DeleteBucket, false),
+            ("if-none-match", O::RenameObject, true),
+            ("if-none-match", O::DeleteObject, false),
+            ("if-unmodified-since", O::RenameObject, true),
+            ("if-unmodified-since", O::PutObject, false),
+            ("if-modified-since", O::PutObject, true),
+            ("if-modified-since", O::RenameObject, false),
+            (
+                "x-amz-rename-source-if-modified-since",
+                O::RenameObject,
+                false,
+            ),
+            (
+                "x-amz-rename-source-if-unmodified-since",
+                O::RenameObject,
+                true,
+            ),
+        ] {
+            let got = asked(Method::PUT, name, operation);
+            assert_eq!(got, served, "{name} {operation:?}");
+        }
+        assert!(asked(Method::GET, "if-match", O::GetObjectTagging));
+    }
+
+    #[test]
+    fn a_header_with_one_value_has_no_other() {
+        for (name, only) in VALUES {
+            assert!(put(&[(name, only)]).is_ok() && put(&[(name, "")]).is_ok());
+            let refused = put(&[(name, "another")]).map_err(|error| error.code());
+            assert_eq!(refused, Err(crate::error::Code::InvalidArgument), "{name}");
+        }
+    }
+
     #[test]
     fn what_has_no_meaning_is_refused() {
         let known = ["x-amz-acl", "x-amz-meta-anything", "x-other", "range"];
         for good in known.into_iter().chain(["x-amz-foo"]) {
-            assert!(
-                check(&headers(&[(good, "v")]), Operation::PutObject).is_ok(),
-                "{good}"
-            );
+            assert!(put(&[(good, "v")]).is_ok(), "{good}");
         }
         for name in KNOWN.iter().filter(|name| **name != "x-amz-date") {
             let served = ["decoded", "sdk", "security", "te", "trailer", "user-agent"];
@@ -293,21 +375,10 @@ mod tests {
             "x-amz-request-route",
             "x-amz-transition-default-minimum-object-size",
         ] {
-            assert!(
-                check(&headers(&[(bad, "v")]), Operation::PutObject).is_err(),
-                "{bad}"
-            );
-            assert!(
-                check(&headers(&[(bad, "")]), Operation::PutObject).is_ok(),
-                "{bad}"
-            );
+            assert!(put(&[(bad, "v")]).is_err(), "{bad}");
+            assert!(put(&[(bad, "")]).is_ok(), "{bad}");
         }
-        let version = |text| {
-            check(
-                &headers(&[("x-amz-api-version", text)]),
-                Operation::PutObject,
-            )
-        };
+        let version = |text| put(&[("x-amz-api-version", text)]);
         assert!(version("2006-03-01").is_ok() && version("2006-03-02").is_err());
         let twice = headers(&[("x-amz-acl", "a"), ("x-amz-acl", "b")]);
         assert!(text(&twice, "x-amz-acl").is_err());

@@ -3,7 +3,7 @@
 //! Owns paging tokens and the encoding of names. Refuses numbers and tokens that are malformed.
 
 use crate::checksum;
-use crate::error::S3Error;
+use crate::error::{Code, S3Error};
 use crate::object::{checksum_of, etag};
 use crate::route::Parameters;
 use crate::time::iso_time;
@@ -124,8 +124,26 @@ pub(crate) enum Start {
 impl Start {
     pub(crate) fn new(parameters: &Parameters) -> Result<Self, S3Error> {
         let text = |name| parameters.get(name).filter(|text: &&str| !text.is_empty());
-        match parameters.get("list-type") {
-            None => Ok(Start::Marker(text("marker").unwrap_or_default().to_owned())),
+        let version = parameters.get("list-type");
+        let of_other: &[(&str, &str)] = match version {
+            Some("2") => &[("marker", "Marker is not for listings with list-type=2")],
+            _ => &[
+                (
+                    "continuation-token",
+                    "The token is only for listings with list-type=2",
+                ),
+                (
+                    "start-after",
+                    "The key is only for listings with list-type=2",
+                ),
+            ],
+        };
+        // Even an empty one, as the original has it: its client means the other version.
+        if let Some((name, why)) = of_other.iter().find(|(n, _)| parameters.get(n).is_some()) {
+            return Err(S3Error::new(Code::InvalidArgument, *why).field("ArgumentName", *name));
+        }
+        match version {
+            None | Some("1") => Ok(Start::Marker(text("marker").unwrap_or_default().to_owned())),
             Some("2") => {
                 let start_after = text("start-after").map(str::to_owned);
                 let token = parameters.get("continuation-token").map(str::to_owned);
@@ -145,7 +163,7 @@ impl Start {
             Some(other) => Err(S3Error::argument(
                 "list-type",
                 other,
-                "list-type is 2 or absent",
+                "list-type is 1, 2 or absent",
             )),
         }
     }
@@ -303,7 +321,17 @@ mod tests {
         ]);
         assert_eq!(continued.unwrap().after().as_deref(), Some("k"));
         assert_eq!(start(&[("marker", "")]).unwrap().after(), None);
-        assert!(start(&[("list-type", "3")]).is_err());
+        assert!(start(&[("list-type", "3")]).is_err() && start(&[("list-type", "1")]).is_ok());
+        for (version, other) in [
+            ("2", "marker"),
+            ("1", "start-after"),
+            ("1", "continuation-token"),
+        ] {
+            assert!(
+                start(&[("list-type", version), (other, "")]).is_err(),
+                "{other}"
+            );
+        }
         let first = start(&[("list-type", "2"), ("continuation-token", "")]);
         assert_eq!(first.unwrap().after(), None);
     }

@@ -14,7 +14,7 @@ use crate::write::{self, PUT_BYTES_MAX};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{HeaderName, HeaderValue, LOCATION};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 use trestle_core::{Precondition, Result};
@@ -41,7 +41,7 @@ fn headers_of(fields: &Fields) -> std::result::Result<HeaderMap, S3Error> {
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
         headers.insert(header, value);
     }
-    headers::check(&headers, Operation::PostObject)?;
+    headers::check(&Method::POST, &headers, Operation::PostObject)?;
     Ok(headers)
 }
 

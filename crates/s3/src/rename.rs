@@ -113,7 +113,7 @@ pub(crate) async fn rename(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         call.grant(Action::DeleteObject, from).await?,
         call.on_object(Action::WriteObject).await?,
     ];
-    let condition = write::write_condition(&call.headers)?;
+    let condition = parse_precondition(&call.headers)?;
     let rename = RenameObject {
         bucket: bucket.clone(),
         key,

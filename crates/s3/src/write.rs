@@ -284,9 +284,10 @@ pub(crate) async fn failed(
         if condition.if_match.is_some() && is_missing(call).await {
             return S3Error::new(Code::NoSuchKey, "The specified key does not exist.");
         }
-        let name = match condition.if_match {
-            Some(_) => "If-Match",
-            None => "If-None-Match",
+        let name = match (&condition.if_match, &condition.if_none_match) {
+            (Some(_), _) => "If-Match",
+            (None, Some(_)) => "If-None-Match",
+            (None, None) => "If-Unmodified-Since",
         };
         return S3Error::from(error).field("Condition", name);
     }
