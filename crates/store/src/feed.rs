@@ -11,6 +11,7 @@ use crate::row_key;
 use crate::store::{self, Store};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -123,6 +124,17 @@ pub struct ReadFeed {
     pub limit: usize,
 }
 
+/// Buckets in which something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangedBuckets {
+    /// Their names.
+    pub names: BTreeSet<BucketName>,
+    /// Where to go on: nothing up to here is missing.
+    pub last: Sequence,
+    /// Whether there may be more already.
+    pub more: bool,
+}
+
 /// A part of the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedPage {
@@ -198,18 +210,7 @@ impl Store {
         let read = self.snapshot().await?;
         let found = store::find_bucket(&*read, bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
-        let newest = read.sequence();
-        if *after > newest {
-            return Err(Error::invalid("nothing has happened there yet"));
-        }
-        if *after < forgotten(&*read).await?.0 {
-            let message = "what happened then is no longer kept";
-            return Err(Error::new(ErrorKind::NoLongerKept, message));
-        }
-        let mut scan = Scan::prefix(row_key::feed(), ROWS_MAX);
-        scan.from = Bound::Excluded(row_key::feed_entry(*after));
-        let rows = read.scan(&scan).await?;
-        let exhausted = rows.len() < ROWS_MAX;
+        let (rows, exhausted) = rows_after(&*read, *after).await?;
         let mut page = FeedPage {
             entries: Vec::new(),
             last: *after,
@@ -232,10 +233,36 @@ impl Store {
             }
         }
         if exhausted {
-            page.last = newest;
+            page.last = read.sequence();
             page.more = false;
         }
         Ok(page)
+    }
+
+    /// The buckets in which something happened after a commit, by the names that they had then. No
+    /// grant: only to find out whose feeds are worth reading.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a sequence that is yet to come; `NoLongerKept`.
+    pub async fn changed_buckets(&self, after: Sequence) -> Result<ChangedBuckets> {
+        let read = self.snapshot().await?;
+        let (rows, exhausted) = rows_after(&*read, after).await?;
+        let mut changed = ChangedBuckets {
+            names: BTreeSet::new(),
+            last: after,
+            more: !exhausted,
+        };
+        for item in rows {
+            let entry = entry(item)?;
+            changed.last = entry.sequence;
+            changed
+                .names
+                .extend(entry.events.into_iter().map(|event| event.bucket));
+        }
+        if exhausted {
+            changed.last = read.sequence();
+        }
+        Ok(changed)
     }
 
     /// Ends when something has happened through this store since it was called. To be called before
@@ -310,6 +337,22 @@ impl Store {
             }
         }
     }
+}
+
+/// The rows of the feed after a commit, as many as one call looks through, and whether that is all.
+async fn rows_after(read: &dyn MetaRead, after: Sequence) -> Result<(Vec<ScanItem>, bool)> {
+    if after > read.sequence() {
+        return Err(Error::invalid("nothing has happened there yet"));
+    }
+    if after < forgotten(read).await?.0 {
+        let message = "what happened then is no longer kept";
+        return Err(Error::new(ErrorKind::NoLongerKept, message));
+    }
+    let mut scan = Scan::prefix(row_key::feed(), ROWS_MAX);
+    scan.from = Bound::Excluded(row_key::feed_entry(after));
+    let rows = read.scan(&scan).await?;
+    let exhausted = rows.len() < ROWS_MAX;
+    Ok((rows, exhausted))
 }
 
 /// Up to which commit the feed is no longer kept, and the revision of the row that says so.

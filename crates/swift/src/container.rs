@@ -444,10 +444,12 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
     let takes_part = |(name, value): &(&str, Option<String>)| {
         [SYNC_TO, SYNC_KEY].contains(name) && value.is_some()
     };
+    let mut partner = None;
     if change.documents.iter().any(takes_part)
         && let Some(container) = call.container(&call.account, call.container_name()).await?
     {
         call.swift.take_part(container.bucket.id).await?;
+        partner = Some(container.bucket.id);
     }
     let store = &call.swift.store;
     let now = call.swift.host.clock.now().0.to_string();
@@ -459,6 +461,7 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
             change.apply(properties)
         })
         .await?;
+    call.swift.look_at(partner);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::{
 use futures::StreamExt;
 use http::{HeaderMap, Request, Response};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_core::{AccountId, BucketId, Sequence, Timestamp};
@@ -37,6 +37,8 @@ pub struct Swift {
     /// How far containers are that are synchronised: the commits up to which all is sent, and all
     /// deletions are remembered.
     pub(crate) reached: Mutex<BTreeMap<BucketId, (Sequence, Sequence)>>,
+    /// Those that were given a key or a destination, and are yet to be looked at.
+    pub(crate) asked: Mutex<BTreeSet<BucketId>>,
 }
 
 impl std::fmt::Debug for Swift {
@@ -61,6 +63,7 @@ impl Swift {
             prefixes: Prefixes(settings.prefixes.clone()),
             paces: Paces::default(),
             reached: Mutex::default(),
+            asked: Mutex::default(),
             settings,
         })
     }

@@ -39,6 +39,12 @@ const BATCHES_MAX: usize = 10;
 const NOTED_AT_ONCE: usize = 1000;
 /// Commits after which a position is written though nothing happened to its container.
 const POSITION_COMMITS: u64 = 1000;
+/// Parts of the feed that are looked through for containers to which something happened; if there are
+/// more, all are looked at.
+const CHANGES_MAX: usize = 100;
+/// Commits after which one in which nothing happened is looked at, so that it does not fall behind what
+/// the feed keeps.
+const IDLE_COMMITS: u64 = 100_000;
 /// How long a container waits after its first failure in a row, twice as long after each further
 /// one, and how long at most, in microseconds.
 const PAUSE_MICROS: u64 = 2_000_000;
@@ -79,6 +85,8 @@ struct Queues {
     clusters: BTreeMap<String, Queue>,
     /// Containers that wait for their turn, or have it.
     busy: BTreeSet<BucketId>,
+    /// Those of them to which something happened since.
+    stale: BTreeSet<BucketId>,
     paused: BTreeMap<BucketId, Pause>,
     /// The newest commit when all were looked through.
     looked: Option<Sequence>,
@@ -91,7 +99,9 @@ impl Queues {
         if pause.is_some_and(|pause| pause.whole && pause.until > now) {
             return;
         }
-        if self.busy.insert(bucket) {
+        if !self.busy.insert(bucket) {
+            self.stale.insert(bucket);
+        } else {
             let queue = self.clusters.entry(server.to_owned()).or_default();
             queue.waiting.push_back(bucket);
         }
@@ -121,11 +131,11 @@ impl Queues {
                 self.clusters.remove(server);
             }
         }
+        let stale = self.stale.remove(&bucket);
         let pause = self.paused.get(&bucket).copied();
         let failures = pause.map_or(0, |pause| pause.failures);
         match turn {
-            Ok(Turn::Done) => drop(self.paused.remove(&bucket)),
-            Ok(Turn::More) => self.push(server, bucket, now),
+            Ok(Turn::Done | Turn::More) => drop(self.paused.remove(&bucket)),
             // It was not yet time to try what was refused.
             Ok(Turn::Refused) if pause.is_some_and(|pause| pause.until > now) => {}
             Ok(Turn::Refused) | Err(_) => {
@@ -138,6 +148,14 @@ impl Queues {
                 self.paused.insert(bucket, pause);
             }
         }
+        if stale || matches!(turn, Ok(Turn::More)) {
+            self.push(server, bucket, now);
+        }
+    }
+
+    /// Whether a container has no turn, and waits for none.
+    fn is_at_rest(&self, bucket: BucketId) -> bool {
+        !self.busy.contains(&bucket) && !self.paused.contains_key(&bucket)
     }
 
     /// Whether what was refused is to be tried again.
@@ -200,31 +218,51 @@ impl Swift {
         }
     }
 
-    /// Takes the containers in, when something has happened or some have waited long enough.
+    /// Takes in the containers to which something has happened, and those that have waited long enough.
     async fn look_through(&self, queues: &mut Queues) -> Result<()> {
-        let newest = self.store.newest_sequence().await?;
         let now = self.host.clock.now();
         let due = queues.paused.values().any(|pause| pause.until <= now);
-        if queues.looked == Some(newest) && !due {
+        let asked = self.asked.lock().clone();
+        let changed = match queues.looked {
+            Some(after) => self.changed_since(after).await?,
+            None => None,
+        };
+        let last = match &changed {
+            Some((_, last)) => *last,
+            // All are looked at.
+            None => self.store.newest_sequence().await?,
+        };
+        if queues.looked == Some(last) && !due {
             return Ok(());
         }
         let mut after = None;
         loop {
             let (entries, next) = self.entries(Book::Synchronised, "", after).await?;
-            for (name, _) in entries {
+            for (name, entry) in entries {
                 let Some(id) = Id::parse(&name).map(BucketId) else {
                     continue;
                 };
-                match self.synchronised(id).await? {
-                    Some(bucket) => match self.server_of(&bucket) {
-                        Some(server) => queues.push(&server, id, now),
-                        None => drop(queues.paused.remove(&id)),
-                    },
-                    None => {
-                        self.forget(Book::Synchronised, &name).await?;
-                        queues.paused.remove(&id);
-                        self.reached.lock().remove(&id);
-                    }
+                let Some(bucket) = self.synchronised(id).await? else {
+                    self.forget(Book::Synchronised, &name).await?;
+                    queues.paused.remove(&id);
+                    self.reached.lock().remove(&id);
+                    continue;
+                };
+                let Some(server) = self.server_of(&bucket) else {
+                    queues.paused.remove(&id);
+                    continue;
+                };
+                let changed = changed.as_ref();
+                let happened = changed.is_none_or(|(names, _)| names.contains(&bucket.name));
+                if happened || asked.contains(&id) || !queues.is_at_rest(id) {
+                    queues.push(&server, id, now);
+                    continue;
+                }
+                // All that happened to it was dealt with.
+                self.reached.lock().insert(id, (last, last));
+                let kept = Position::parse(&entry.text).map(|kept| kept.reached().1);
+                if kept.is_none_or(|kept| last.0.abs_diff(kept.0) > IDLE_COMMITS) {
+                    queues.push(&server, id, now);
                 }
             }
             match next {
@@ -232,8 +270,30 @@ impl Swift {
                 None => break,
             }
         }
-        queues.looked = Some(newest);
+        queues.looked = Some(last);
+        self.asked.lock().retain(|id| !asked.contains(id));
         Ok(())
+    }
+
+    /// In which buckets something happened after a commit, and up to which one; none when that is no
+    /// longer kept, or too much.
+    async fn changed_since(
+        &self,
+        after: Sequence,
+    ) -> Result<Option<(BTreeSet<BucketName>, Sequence)>> {
+        let (mut names, mut last) = (BTreeSet::new(), after);
+        for _ in 0..CHANGES_MAX {
+            let changed = match self.store.changed_buckets(last).await {
+                Err(error) if error.kind() == ErrorKind::NoLongerKept => return Ok(None),
+                changed => changed?,
+            };
+            names.extend(changed.names);
+            last = changed.last;
+            if !changed.more {
+                return Ok(Some((names, last)));
+            }
+        }
+        Ok(None)
     }
 
     /// A container by its id; none when it has gone.
@@ -270,6 +330,13 @@ impl Swift {
         // Who takes part already goes on.
         let _new = self.keep(place, position.text(), absent, None).await?;
         Ok(())
+    }
+
+    /// Lets a container be looked at whose key or destination has just changed.
+    pub(crate) fn look_at(&self, bucket: Option<BucketId>) {
+        if self.synchronises() {
+            self.asked.lock().extend(bucket);
+        }
     }
 
     async fn turn(
@@ -535,7 +602,6 @@ mod tests {
         let now = Timestamp(0);
         for number in 0..10 {
             queues.push("http://stalled", bucket(number), now);
-            queues.push("http://stalled", bucket(number), now);
         }
         queues.push("http://well", bucket(10), now);
         let mut turns = Vec::new();
@@ -567,6 +633,21 @@ mod tests {
             .map(|turn| turn.1)
             .collect();
         assert_eq!(rest, [9, 0].map(bucket));
+    }
+
+    #[test]
+    fn what_happens_in_a_turn_is_for_another_one() {
+        let mut queues = Queues::default();
+        let now = Timestamp(0);
+        queues.push("s", bucket(1), now);
+        assert!(!queues.is_at_rest(bucket(1)));
+        let turn = queues.next().unwrap();
+        queues.push("s", bucket(1), now);
+        assert!(queues.next().is_none());
+        queues.ended(("s", turn.1), &Ok(Turn::Done), now);
+        assert_eq!(queues.next(), Some(turn));
+        queues.ended(("s", bucket(1)), &Ok(Turn::Done), now);
+        assert!(queues.next().is_none() && queues.is_at_rest(bucket(1)));
     }
 
     #[test]

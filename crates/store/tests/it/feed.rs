@@ -83,6 +83,24 @@ async fn what_happened_is_told_in_order_and_resumed_anywhere() {
 }
 
 #[tokio::test]
+async fn buckets_are_told_in_which_something_happened() {
+    let fixture = Fixture::new().await;
+    let start = fixture.store.newest_sequence().await.unwrap();
+    let nothing = fixture.store.changed_buckets(start).await.unwrap();
+    assert!(nothing.names.is_empty() && !nothing.more && nothing.last == start);
+    fixture.create("other").await.unwrap();
+    fixture.put("a", b"1").await.unwrap();
+    let changed = fixture.store.changed_buckets(start).await.unwrap();
+    assert_eq!(changed.names, [name("b"), name("other")].into());
+    let newest = fixture.store.newest_sequence().await.unwrap();
+    assert_eq!(changed.last, newest);
+    let after = fixture.store.changed_buckets(newest).await.unwrap();
+    assert!(after.names.is_empty());
+    let beyond = fixture.store.changed_buckets(Sequence(newest.0 + 1)).await;
+    assert_eq!(beyond.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
 async fn what_is_no_longer_kept_is_an_error_and_never_a_gap() {
     let fixture = Fixture::new().await;
     let start = fixture.store.newest_sequence().await.unwrap();
