@@ -193,3 +193,61 @@ fn the_command_line_makes_lists_and_deletes_snapshots_of_buckets() {
     assert_eq!(said(&["snapshot", "rm", "//b/d/", "t"]), "deleted //b__t\n");
     assert_eq!(said(&["snapshot", "ls", "//b"]), "");
 }
+
+#[test]
+fn a_bucket_is_cloned_and_goes_its_own_way() {
+    let mut fixture = Fixture::new();
+    let mut spoken = Spoken::new(&fixture);
+    for at in 0..4 {
+        let key = format!("d/{at}");
+        spoken.put(Dialect::Rest, "b", &key, &object(key.as_bytes()));
+    }
+    let clone = |client: &mut Client, from: &str, to: &str| {
+        post(
+            client,
+            "/-/clones",
+            &document!({"bucket": from, "to_bucket": to}),
+        )
+    };
+    let client = &mut fixture.client();
+    let made = clone(client, "b", "cloned");
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(made.header("location").as_deref(), Some("/rest/cloned/"));
+    assert_problem(&clone(client, "b", "cloned"), 409);
+    assert_problem(&clone(client, "none", "other"), 404);
+    for (at, dialect) in Dialect::ALL.into_iter().enumerate() {
+        let listed: Vec<_> = spoken.list(dialect, "cloned").into_keys().collect();
+        assert!(
+            listed.iter().eq(spoken.list(Dialect::S3, "b").keys()),
+            "{dialect:?}: {listed:?}"
+        );
+        let put = spoken.put(dialect, "cloned", &format!("d/{at}"), &object(b"other"));
+        assert!(
+            (200..300).contains(&put.status),
+            "{dialect:?}: {}",
+            put.text()
+        );
+    }
+    assert_eq!(
+        json(&send(client, "GET", "/rest/cloned/?metadata"))["objects"],
+        4
+    );
+    spoken.delete(Dialect::Rest, "b", "d/0");
+    fixture.kill();
+    fixture.start();
+    let mut spoken = Spoken::new(&fixture);
+    for dialect in Dialect::ALL {
+        assert_eq!(spoken.get(dialect, "cloned", "d/0"), Some(object(b"other")));
+        assert_eq!(spoken.get(dialect, "b", "d/1"), Some(object(b"d/1")));
+    }
+    let client = &mut fixture.client();
+    for bucket in ["b", "cloned"] {
+        for at in 0..4 {
+            spoken.delete(Dialect::Rest, bucket, &format!("d/{at}"));
+        }
+        let deleted = send(client, "DELETE", &format!("/rest/{bucket}/"));
+        assert_eq!(deleted.status, 204, "{}", deleted.text());
+    }
+    fixture.stop();
+    fixture.launch().check().unwrap();
+}

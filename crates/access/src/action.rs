@@ -169,6 +169,8 @@ actions! {
         CreateSnapshot,
         /// Delete a snapshot of a bucket.
         DeleteSnapshot,
+        /// Make another bucket of all that is in a bucket or a snapshot.
+        CloneBucket,
     }
     Object {
         /// Read an object's bytes.

@@ -224,10 +224,16 @@ impl Client {
         }
     }
 
-    /// Makes a clone of an object.
+    /// Makes a clone of an object, or of a bucket.
     pub async fn clone_object(&self, from: &Remote, to: &Remote) -> Result<Value> {
-        let document = serde_json::json!({"bucket": from.bucket, "key": from.key,
-            "to_bucket": to.bucket, "to_key": to.key});
+        let mut document = serde_json::json!({"bucket": from.bucket, "to_bucket": to.bucket});
+        if let Some(members) = document.as_object_mut() {
+            for (name, key) in [("key", &from.key), ("to_key", &to.key)] {
+                if !key.is_empty() {
+                    members.insert(name.to_owned(), key.as_str().into());
+                }
+            }
+        }
         self.submit(&Method::POST, "/-/clones", &document).await
     }
 

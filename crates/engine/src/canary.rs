@@ -52,6 +52,12 @@ pub enum Canary {
     TransactBlindly,
     /// Commits the first half of a transaction before the rest.
     TransactInHalves,
+    /// Lets a clone inherit a key still that it has or had itself.
+    InheritForEver,
+    /// Refers from a clone to a content without counting it.
+    BorrowInherited,
+    /// Frees a snapshot that clones inherit from.
+    ForgetClones,
 }
 
 impl Canary {

@@ -174,10 +174,7 @@ pub fn describe(document: OpenApi) -> OpenApi {
         ),
         (
             "Clone",
-            texts_of(
-                &["bucket", "key", "to_bucket", "to_key"],
-                &["bucket", "key"],
-            ),
+            texts_of(&["bucket", "key", "to_bucket", "to_key"], &["bucket"]),
         ),
         ("VolumeSize", volume_size()),
         ("VolumeVerb", volume_verb()),

@@ -14,7 +14,7 @@ use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Precondition, Result};
 use trestle_http::{Body, incoming, read_whole};
 use trestle_store::{
-    CloneObject, CreateSnapshot, ListObjects, ListingItem, Object, Source, VersionRef,
+    CloneBucket, CloneObject, CreateSnapshot, ListObjects, ListingItem, Object, Source, VersionRef,
 };
 
 /// Largest document.
@@ -64,13 +64,13 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
         .map_err(|error| Error::invalid(format!("the body is not understood: {error}")))
 }
 
-/// The object that a document names. Whole buckets and directories are not cloned.
-fn key_of(key: Option<&str>) -> Answer<Key> {
-    match key {
-        Some(key) if !key.is_empty() && !key.ends_with('/') => Ok(Key::parse(key)?),
-        _ => Err(Refusal::unsupported(
-            "objects and volumes have clones; buckets and directories have none yet",
+/// The object that a document names. Nothing is cloned into a directory.
+fn key_of(key: &str) -> Answer<Key> {
+    match key.ends_with('/') {
+        true => Err(Refusal::unsupported(
+            "the clone of a directory is a bucket: say its name as to_bucket, and no to_key",
         )),
+        false => Ok(Key::parse(key)?),
     }
 }
 
@@ -149,16 +149,47 @@ pub(crate) async fn create_clone(call: Call<'_>) -> Answer {
     let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
     let asked: Clone = parse(&body)?;
     let bucket = BucketName::parse_qualified(&asked.bucket)?;
-    let key = key_of(asked.key.as_deref())?;
-    let to_bucket = match &asked.to_bucket {
-        Some(name) => BucketName::parse_qualified(name)?,
-        None => bucket.clone(),
-    };
+    let to_bucket = asked.to_bucket.as_deref();
+    let to_bucket = to_bucket.map(BucketName::parse_qualified).transpose()?;
+    let key = asked.key.as_deref().unwrap_or_default();
+    if key.is_empty() || key.ends_with('/') {
+        let missing = || Error::invalid("the clone needs a name of its own: to_bucket");
+        if asked.to_key.is_some() {
+            let message = "a bucket or a directory is cloned as a bucket, not as an object";
+            return Err(Refusal::unsupported(message));
+        }
+        let clone = CloneBucket {
+            source: bucket,
+            prefix: key.to_owned(),
+            name: to_bucket.ok_or_else(missing)?,
+        };
+        return clone_whole(&asker, &clone).await;
+    }
+    let key = key_of(key)?;
+    let to_bucket = to_bucket.unwrap_or_else(|| bucket.clone());
     let to_key = match asked.to_key.as_deref() {
-        Some(key) => key_of(Some(key))?,
+        Some(key) => key_of(key)?,
         None => key.clone(),
     };
     clone(&asker, (bucket, key), (to_bucket, to_key), false).await
+}
+
+/// Clones a bucket, a snapshot of one, or a directory in either.
+async fn clone_whole(asker: &Asker<'_>, clone: &CloneBucket) -> Answer {
+    let of = Resource::Bucket(clone.source.clone());
+    let to = Resource::Bucket(clone.name.clone());
+    let grants = [
+        asker.grant(Action::CloneBucket, of).await?,
+        asker.grant(Action::CreateBucket, to).await?,
+    ];
+    let made = asker.rest.store.clone_bucket(&grants, clone).await?;
+    let document = json!({
+        "bucket": made.name.as_str(),
+        "clone_of": clone.source.as_str(),
+        "created": timestamp(made.created),
+        "href": path_of(&made.name, None),
+    });
+    created(&document, &path_of(&made.name, None))
 }
 
 async fn clone(

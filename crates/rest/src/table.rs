@@ -200,7 +200,7 @@ pub(crate) static TABLE: &[Row] = &[
             ..Operation::new(
                 "POST",
                 "createClone",
-                "Makes a clone of an object, a volume or a snapshot, by reference",
+                "Makes a clone of an object, a volume, a bucket or a snapshot, by reference",
             )
         },
     ),

@@ -361,7 +361,8 @@ fn place(snapshot: &Value) -> String {
 /// Makes a clone.
 pub(crate) async fn clone(from: &str, to: &str, common: &Common) -> Outcome<()> {
     let client = common.client()?;
-    let made = client.clone_object(&object(from)?, &object(to)?).await?;
+    let (source, target) = (Remote::parse(from)?, Remote::parse(to)?);
+    let made = client.clone_object(&source, &target).await?;
     common.say(|| format!("{from} -> {to}"), || made)
 }
 

@@ -120,11 +120,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         command: crate::blocks::SnapshotCommand,
     },
-    /// Make another object of the same bytes, by reference; one of a volume is a volume.
+    /// Make another object, volume or bucket of the same bytes, by reference.
     Clone {
-        /// `//bucket/key`, or a snapshot, `//bucket/key@name`.
+        /// `//bucket/key` or `//bucket`, or a snapshot, `//bucket/key@name` or `//bucket__name`.
         from: String,
-        /// `//bucket/key`, at which there is nothing.
+        /// `//bucket/key` or `//bucket`, at which there is nothing.
         to: String,
         #[command(flatten)]
         common: Common,

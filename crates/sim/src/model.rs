@@ -28,7 +28,7 @@ use state::{Answer, Model, NEWEST, Stored, expect};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use trestle_core::{AccountId, BucketName, ErrorKind, Timestamp};
+use trestle_core::{AccountId, BucketName, ErrorKind, Noun, Timestamp};
 use trestle_engine::Engine;
 use trestle_engine_embedded::Settings;
 use trestle_host::{Clock, Host, ManualClock, SeededRandom};
@@ -165,7 +165,7 @@ impl Driver {
         let crashed = answer.as_ref().is_err_and(|kind| stopped.contains(kind));
         if crashed && self.over == Over::Embedded {
             self.reboot()?;
-            return self.settle(after, operation);
+            return self.settle(after, (bucket, key), operation);
         }
         if by_job {
             let store = self.store.as_ref().ok_or("no store")?;
@@ -177,7 +177,7 @@ impl Driver {
                     .or_default() += 1;
                 if self.carry_on_jobs().is_err() || self.adopt(&mut after).is_err() {
                     self.reboot()?;
-                    return self.settle(after, operation);
+                    return self.settle(after, (bucket, key), operation);
                 }
                 self.model = after;
                 return Ok(());
@@ -308,7 +308,12 @@ impl Driver {
     }
 
     /// Takes the state before or after the operation that was under way, whichever is there.
-    fn settle(&mut self, after: Model, operation: &Operation) -> std::result::Result<(), String> {
+    fn settle(
+        &mut self,
+        after: Model,
+        (bucket, key): (&str, &str),
+        operation: &Operation,
+    ) -> std::result::Result<(), String> {
         if operation.is_tree() {
             self.carry_on_jobs()?;
         }
@@ -318,11 +323,16 @@ impl Driver {
             let swept = swept.ok_or("sweeping stands still")?;
             swept.map_err(|error| format!("sweeping: {error}"))?;
         }
-        if operation.is_piecemeal() {
-            self.ask("", "", operation)?
-                .map_err(|kind| format!("again: {kind:?}"))?;
+        // A clone is deleted in steps, of which the last takes its name.
+        let deleted = matches!(operation, Operation::DeleteBucket) && !after.contains_key(bucket);
+        let piecemeal = operation.is_piecemeal() || deleted;
+        if piecemeal {
+            match self.ask(bucket, key, operation)? {
+                Err(ErrorKind::NotFound(Noun::Bucket)) if deleted => {}
+                again => drop(again.map_err(|kind| format!("again: {kind:?}"))?),
+            }
         }
-        if operation.is_piecemeal() || !self.differs()?.is_empty() {
+        if piecemeal || !self.differs()?.is_empty() {
             self.model = after;
             let mut adopted = self.model.clone();
             self.adopt(&mut adopted)?;

@@ -9,8 +9,8 @@ use crate::properties::BucketProperties;
 use crate::quota;
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
-use crate::snapshot;
-use crate::store::{self, ATTEMPTS_MAX, Store};
+use crate::snapshot::{self, view};
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use trestle_access::{Action, Grant, Resource};
@@ -48,13 +48,18 @@ const LOOKS: [Action; 21] = [
 ];
 
 /// The tables whose rows keep a bucket from being deleted, and what they are.
-const HOLDS: [(u8, &str); 6] = [
+const HOLDS: [(u8, &str); 3] = [
     (row_key::OBJECT, "objects"),
     (row_key::HISTORY, "versions of objects"),
     (row_key::UPLOAD, "uploads in progress"),
+];
+
+/// Those that clones may need still when nobody can name the bucket any more.
+const MORE_HOLDS: [(u8, &str); 4] = [
     (row_key::SNAPSHOT, "snapshots"),
     (row_key::KEPT, "what snapshots keep"),
     (row_key::SWEEP, "what a snapshot that is gone kept"),
+    (row_key::CUT, "what it inherits no longer"),
 ];
 
 impl Store {
@@ -114,6 +119,8 @@ impl Store {
                 held: Vec::new(),
                 snapshots: SnapshotCount::default(),
                 at: None,
+                clone_of: None,
+                parent: None,
             };
             let block = self.block_within(&*read, &bucket).await?;
             let counted = self.room_for_bucket(&*read, grant, &owner.account).await?;
@@ -168,10 +175,7 @@ impl Store {
         let found = store::find_shown(&*read, name).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let bucket = found.bucket;
-        let usage = match &bucket.at {
-            None => usage(&*read, bucket.id).await?,
-            Some(at) => snapshot::usage(&self.counted, &*read, (&bucket, at)).await?,
-        };
+        let usage = snapshot::usage(&self.counted, &*read, &bucket).await?;
         Ok((bucket, usage))
     }
 
@@ -236,7 +240,7 @@ impl Store {
                     let next = last.map(|(bucket, _)| bucket.name.local().to_owned());
                     return Ok((buckets, next));
                 }
-                let usage = usage(&*read, bucket.id).await?;
+                let usage = snapshot::usage(&self.counted, &*read, &bucket).await?;
                 buckets.push((bucket, usage));
             }
             if !more {
@@ -245,7 +249,20 @@ impl Store {
         }
     }
 
-    /// Deletes an empty bucket and frees its name.
+    /// Expects, and finds, that a bucket holds nothing, besides what its clones need.
+    async fn nothing_in(
+        &self,
+        read: &dyn MetaRead,
+        found: &FoundBucket,
+    ) -> Result<Vec<Expectation>> {
+        let mut expectations = found.expectations();
+        for (table, what) in HOLDS {
+            expectations.extend(nothing(read, found, table, what).await?);
+        }
+        Ok(expectations)
+    }
+
+    /// Deletes an empty bucket and frees its name. What its clones inherit stays.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `NotEmpty`; `Forbidden`.
@@ -256,39 +273,43 @@ impl Store {
             let found = store::find_bucket(&*read, name).await?;
             let confirmed = self.confirm(&*read, grant, Some(&found), None).await?;
             let id = found.bucket.id;
-            let account = &found.bucket.owner.account;
-            let mut expectations = found.expectations();
+            let shown = Scan::prefix(row_key::objects(id, ""), 1);
+            if !view::scan(&*read, &found.bucket, &shown).await?.is_empty() {
+                let message = format!("bucket {name} still holds objects");
+                return Err(Error::new(ErrorKind::NotEmpty, message));
+            }
+            if found.bucket.snapshots.live > 0 {
+                let all = snapshot::all_live(&*read, id).await?;
+                if all.iter().all(|live| live.hidden) {
+                    // Its clones need it still.
+                    let mut expectations = self.nothing_in(&*read, &found).await?;
+                    expectations.push(confirmed);
+                    if self.bury(&found, expectations).await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                let message = format!("bucket {name} still holds snapshots");
+                return Err(Error::new(ErrorKind::NotEmpty, message));
+            }
+            if found.bucket.clone_of.is_some() {
+                drop(read);
+                self.detach(&found).await?;
+                continue;
+            }
+            let cuts = row_key::of_bucket(row_key::CUT, id);
+            if !read.scan(&Scan::prefix(cuts, 1)).await?.is_empty() {
+                drop(read);
+                self.forget_cuts(id).await?;
+                continue;
+            }
+            let mut expectations = self.nothing_in(&*read, &found).await?;
+            for (table, what) in MORE_HOLDS {
+                expectations.extend(nothing(&*read, &found, table, what).await?);
+            }
             expectations.push(confirmed);
-            for (table, what) in HOLDS {
-                let rows = row_key::of_bucket(table, id);
-                let some = read.scan(&Scan::prefix(rows.clone(), 1)).await?;
-                if !some.is_empty() {
-                    let message = format!("bucket {name} still holds {what}");
-                    return Err(Error::new(ErrorKind::NotEmpty, message));
-                }
-                if let Some(end) = row_key::end_of(&rows) {
-                    expectations.push(Expectation::EmptyRange(rows, end));
-                }
-            }
             drop(read);
-            let delete = |key| Write::Delete { key };
-            let mut writes = vec![
-                delete(row_key::bucket(id)),
-                delete(row_key::account_bucket(account, name)),
-                delete(row_key::bucket_counter(id, Count::Objects)),
-                delete(row_key::bucket_counter(id, Count::Bytes)),
-                delete(row_key::bucket_counter(id, Count::Versions)),
-                delete(row_key::bucket_counter(id, Count::VersionBytes)),
-                delete(row_key::bucket_counter(id, Count::Kept)),
-                delete(row_key::bucket_counter(id, Count::KeptBytes)),
-                Write::Add {
-                    key: row_key::account_counter(account, Count::Buckets),
-                    delta: -1,
-                },
-            ];
-            if found.bucket.name.account().is_none() {
-                writes.push(delete(row_key::bucket_name(&found.bucket.name)));
-            }
+            let mut writes = erasure(&found.bucket);
             let owner = &found.bucket.owner;
             let deleted = Event::of_bucket(EventKind::BucketDeleted, &found.bucket.name, owner);
             writes.extend(feed::append(self.host.clock.now(), &[deleted])?);
@@ -305,6 +326,52 @@ impl Store {
         }
         Err(store::conflict())
     }
+}
+
+/// Expects, and finds, that a bucket has no rows in a table.
+async fn nothing(
+    read: &dyn MetaRead,
+    found: &FoundBucket,
+    table: u8,
+    what: &str,
+) -> Result<Option<Expectation>> {
+    let rows = row_key::of_bucket(table, found.bucket.id);
+    let some = read.scan(&Scan::prefix(rows.clone(), 1)).await?;
+    if !some.is_empty() {
+        let message = format!("bucket {} still holds {what}", found.bucket.name);
+        return Err(Error::new(ErrorKind::NotEmpty, message));
+    }
+    let end = row_key::end_of(&rows);
+    Ok(end.map(|end| Expectation::EmptyRange(rows, end)))
+}
+
+/// What takes an empty bucket away.
+pub(crate) fn erasure(bucket: &Bucket) -> Vec<Write> {
+    let delete = |key| Write::Delete { key };
+    let (id, account) = (bucket.id, &bucket.owner.account);
+    let mut writes = vec![
+        delete(row_key::bucket(id)),
+        delete(row_key::account_bucket(account, &bucket.name)),
+        Write::Add {
+            key: row_key::account_counter(account, Count::Buckets),
+            delta: -1,
+        },
+    ];
+    let counts = [
+        Count::Objects,
+        Count::Bytes,
+        Count::Versions,
+        Count::VersionBytes,
+        Count::Kept,
+        Count::KeptBytes,
+        Count::Cut,
+        Count::CutBytes,
+    ];
+    writes.extend(counts.map(|count| delete(row_key::bucket_counter(id, count))));
+    if bucket.name.account().is_none() {
+        writes.push(delete(row_key::bucket_name(&bucket.name)));
+    }
+    writes
 }
 
 /// The global name that a new bucket of this name takes: none when it is taken or not legal.

@@ -45,6 +45,10 @@ impl Store {
                 let message = "the bucket's policy says its name: delete the policy first";
                 return Err(Error::new(ErrorKind::InvalidState, message));
             }
+            if found.bucket.parent.is_some() {
+                let message = "a clone keeps its name as long as it inherits keys";
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
             if found.bucket.snapshots.live > 0 {
                 let message = "the bucket's snapshots are read by its name: delete them first";
                 return Err(Error::new(ErrorKind::InvalidState, message));
@@ -108,7 +112,7 @@ impl Store {
     }
 
     /// Whether what somebody may do in a bucket may depend on its name.
-    async fn is_bound_by_names(
+    pub(crate) async fn is_bound_by_names(
         &self,
         read: &dyn MetaRead,
         grant: &Grant,

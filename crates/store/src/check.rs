@@ -177,6 +177,8 @@ impl Check<'_> {
             }
             row_key::SNAPSHOT => self.snapshot(read, key, row).await,
             row_key::SWEEP => self.sweep(key, row),
+            row_key::CUT => self.cut(read, key, row).await,
+            row_key::LINK => self.link(read, key, row).await,
             row_key::HISTORY => {
                 self.version(read, key, row).await;
                 Ok(())
@@ -260,9 +262,16 @@ impl Check<'_> {
         for held in &bucket.held {
             jobs.push(read.get(&row_key::job(held.job)).await?);
         }
+        let clone_of = bucket.clone_of.clone();
         let counted = snapshots::Counted::of(read, &bucket).await;
         self.buckets.insert(id, bucket);
         self.snapshots.extend(counted?.map(|counted| (id, counted)));
+        if let Some(of) = clone_of
+            && (read.get(&row_key::link(of.base, of.ordinal, id)).await?).is_none()
+        {
+            let message = "the snapshot that the bucket is a clone of does not know of it";
+            return Err(Error::corrupt(message));
+        }
         if jobs.iter().any(Option::is_none) {
             let message = "a bucket is held by a job that does not exist";
             return Err(Error::corrupt(message));

@@ -36,6 +36,8 @@ impl Store {
         if clone.source.range.is_some() {
             return Err(Error::invalid("an object is cloned whole"));
         }
+        self.own(&clone.bucket, [&clone.key], Urgency::Normal)
+            .await?;
         let copy = CopyObject {
             source: clone.source.clone(),
             bucket: clone.bucket.clone(),

@@ -83,6 +83,8 @@ impl Store {
         if source_grants.len() != compose.sources.len() {
             return Err(Error::invalid("each source needs a grant of its own"));
         }
+        self.own(&compose.bucket, [&compose.key], Urgency::Normal)
+            .await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;

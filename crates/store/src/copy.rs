@@ -34,6 +34,7 @@ impl Store {
     ) -> Result<CopyOutcome> {
         let resource = Resource::Object(copy.bucket.clone(), copy.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
+        self.own(&copy.bucket, [&copy.key], Urgency::Normal).await?;
         let owner = grant.principal().owner();
         let wanted: Vec<DigestAlgorithm> = copy.checksum.into_iter().collect();
         let mut hold = Hold::default();

@@ -73,6 +73,8 @@ impl Store {
     /// concurrent writes of the key keep winning; `Forbidden`.
     pub async fn delete(&self, grants: &[Grant], delete: DeleteObject) -> Result<DeleteOutcome> {
         let rights = Rights::of(grants, &delete)?;
+        self.own(&delete.bucket, [&delete.key], Urgency::Freeing)
+            .await?;
         let mut first: Option<DeleteOutcome> = None;
         let mut hold = Hold::default();
         let mut attempts = 0;

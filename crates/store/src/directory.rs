@@ -25,6 +25,8 @@ impl Store {
     ) -> Result<PutOutcome> {
         let resource = Resource::Object(create.bucket.clone(), create.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
+        self.own(&create.bucket, [&create.key], Urgency::Normal)
+            .await?;
         let owner = grant.principal().owner();
         check_new(&create.properties)?;
         // For those who take it for an object without bytes.

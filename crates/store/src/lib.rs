@@ -81,11 +81,11 @@ pub use nouns::{
     VersionItem, VersionListing, VersionRef,
 };
 pub use nouns::{ChangeVolume, CloneObject, CreateVolume, VolumeChange};
+pub use nouns::{CloneBucket, CreateSnapshot, Snapshot};
 pub use nouns::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
-pub use nouns::{CreateSnapshot, Snapshot};
 pub use object_update::{
     ChangeObject, OBJECT_ACL_BYTES_MAX, OBJECT_DOCUMENTS_BYTES_MAX, STORAGE_CLASS_BYTES_MAX,
 };

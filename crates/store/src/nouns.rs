@@ -13,8 +13,8 @@ pub use upload::{
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,
 };
 
-pub(crate) use snapshot::{At, Live, SnapshotCount};
-pub use snapshot::{CreateSnapshot, Snapshot};
+pub(crate) use snapshot::{At, CloneOf, Live, Parent, SnapshotCount};
+pub use snapshot::{CloneBucket, CreateSnapshot, Snapshot};
 pub use volume::{ChangeVolume, CreateVolume, VolumeChange};
 
 use crate::encryption::{Encrypt, Encryption};
@@ -46,6 +46,10 @@ pub struct Bucket {
     pub(crate) snapshots: SnapshotCount,
     /// What it is a snapshot of, if it is one.
     pub(crate) at: Option<At>,
+    /// Of a clone: the snapshot that it is of.
+    pub(crate) clone_of: Option<CloneOf>,
+    /// The same, looked up where what the bucket shows is to be known.
+    pub(crate) parent: Option<std::sync::Arc<Parent>>,
 }
 
 impl Bucket {

@@ -5,7 +5,7 @@ use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
 use crate::manifest::Manifest;
 use crate::nouns::{Object, UpdateObject, VersionRef};
-use crate::placement::{Changes, check_frozen};
+use crate::placement::{Changes, check_frozen, check_own};
 use crate::properties::{ObjectProperties, Retention, RetentionMode};
 use crate::protection::{Guard, locked};
 use crate::put::{check_metadata, check_representation};
@@ -41,6 +41,8 @@ impl Store {
         update: &UpdateObject,
         change: &ChangeObject<'_>,
     ) -> Result<Object> {
+        self.own(&update.bucket, [&update.key], Urgency::Normal)
+            .await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
@@ -94,6 +96,7 @@ impl Store {
         }
         store::check_precondition(&update.precondition, update.tag_of, current)?;
         let found = found?;
+        check_own(&bucket.bucket, &found)?;
         let former = found.object.properties();
         let mut properties = former.clone();
         change(&mut properties)?;

@@ -8,7 +8,7 @@ use crate::account::find_account;
 use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
 use crate::nouns::{Bucket, Object, UpdateObject};
-use crate::placement::Changes;
+use crate::placement::{Changes, check_own};
 use crate::read::attached;
 use crate::record::{BucketRecord, ObjectRecord, Record};
 use crate::row_key::{self, Count};
@@ -41,10 +41,11 @@ impl Store {
     /// `WriteAccount` on the account.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed` when another bucket has the name; `AlreadyExists(Bucket)` when the account has one of that name; `InvalidInput` for
-    /// a bucket whose name is its account's own; `InvalidState` for one with snapshots, or of which
-    /// something is still kept that they showed; `Forbidden`, of a closed account too; `QuotaExceeded`
-    /// when the account has as many buckets as it may; `Conflict`.
+    /// `NotFound`; `PreconditionFailed` when another bucket has the name; `AlreadyExists(Bucket)` when
+    /// the account has one of that name; `InvalidInput` for a bucket whose name is its account's own;
+    /// `InvalidState` for a clone, for one with snapshots, or of which something is still kept that
+    /// they showed; `Forbidden`, of a closed account too; `QuotaExceeded` when the account has as many
+    /// buckets as it may; `Conflict`.
     pub async fn give_bucket(
         &self,
         grants: &[Grant],
@@ -66,6 +67,10 @@ impl Store {
             if only.is_some_and(|only| only != found.bucket.id) {
                 let message = "another bucket has the name by now";
                 return Err(Error::new(ErrorKind::PreconditionFailed, message));
+            }
+            if found.bucket.clone_of.is_some() {
+                let message = "a clone of a bucket stays with its account";
+                return Err(Error::new(ErrorKind::InvalidState, message));
             }
             if found.bucket.snapshots.live > 0 {
                 let message = "the bucket has snapshots: delete them first";
@@ -145,6 +150,8 @@ impl Store {
     ) -> Result<Object> {
         let resource = Resource::Object(update.bucket.clone(), update.key.clone());
         let own = store::granted(grants, &[Action::WriteObjectOwner], &resource)?;
+        self.own(&update.bucket, [&update.key], Urgency::Normal)
+            .await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
@@ -160,6 +167,7 @@ impl Store {
             }
             store::check_precondition(&update.precondition, update.tag_of, current)?;
             let found = found?;
+            check_own(&bucket.bucket, &found)?;
             let mut object = found.object.clone();
             if object.owner == *to {
                 return Ok(object);

@@ -63,8 +63,14 @@ impl Store {
         if let Some(properties) = &patch.create {
             check_new(properties)?;
         }
-        let read = self.snapshot().await?;
-        let slot = self.look_up_patched(&*read, grant, &patch).await?;
+        let mut read = self.snapshot().await?;
+        let mut slot = self.look_up_patched(&*read, grant, &patch).await?;
+        if slot.inherits() {
+            self.own(&patch.bucket, [&patch.key], Urgency::Normal)
+                .await?;
+            read = self.snapshot().await?;
+            slot = self.look_up_patched(&*read, grant, &patch).await?;
+        }
         if slot.live(self).is_some_and(|live| live.object.is_volume()) {
             drop((read, slot));
             return self.write_volume(grant, &patch, body).await;

@@ -70,6 +70,9 @@ pub(crate) struct Tally {
     /// Rows that are kept for snapshots.
     pub(crate) kept: i64,
     pub(crate) kept_bytes: i64,
+    /// Keys that a clone inherits no longer.
+    pub(crate) cut: i64,
+    pub(crate) cut_bytes: i64,
 }
 
 impl Tally {
@@ -97,7 +100,17 @@ impl Tally {
         }
     }
 
+    pub(crate) fn cut(object: &Object) -> Self {
+        Tally {
+            cut: 1,
+            cut_bytes: store::signed(object.stored_length()),
+            ..Tally::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, other: Tally) {
+        self.cut += other.cut;
+        self.cut_bytes += other.cut_bytes;
         self.kept += other.kept;
         self.kept_bytes += other.kept_bytes;
         self.objects += other.objects;
@@ -113,6 +126,8 @@ impl Tally {
     }
 
     pub(crate) fn take(&mut self, other: Tally) {
+        self.cut -= other.cut;
+        self.cut_bytes -= other.cut_bytes;
         self.kept -= other.kept;
         self.kept_bytes -= other.kept_bytes;
         self.objects -= other.objects;
@@ -328,6 +343,7 @@ impl Slot {
     ) -> Result<Changes> {
         self.check_held()?;
         check_frozen(&current.object)?;
+        check_own(&self.bucket.bucket, current)?;
         Guard::at(store.host.clock.now()).check(&current.object)?;
         let mut changes = Changes::expecting(self.expectations());
         changes.put(
@@ -392,6 +408,13 @@ impl Slot {
 
     pub(crate) fn versioning(&self) -> Versioning {
         self.bucket.bucket.properties.versioning
+    }
+
+    /// Whether a clone has the current object only from what it is a clone of.
+    pub(crate) fn inherits(&self) -> bool {
+        let own = row_key::object(self.bucket.bucket.id, &self.key);
+        let current = self.current.as_ref();
+        current.is_some_and(|current| current.row != own)
     }
 
     /// The place of the newest version so far.
@@ -520,6 +543,16 @@ impl Slot {
             changes.writes.retain(|write| *write.key() != index);
             changes.put(index, place, None);
         }
+    }
+}
+
+/// Refuses to change a row that is another bucket's: a verb that changes a key of a clone makes it the
+/// clone's own first ([`Store::own`]).
+pub(crate) fn check_own(bucket: &Bucket, found: &FoundObject) -> Result<()> {
+    let of = row_key::split_id(&found.row).map(|(id, _)| BucketId(id));
+    match of == Some(bucket.id) {
+        true => Ok(()),
+        false => Err(store::conflict()),
     }
 }
 

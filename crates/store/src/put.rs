@@ -121,6 +121,11 @@ impl Store {
         let read = self.snapshot().await?;
         let mut slot = Slot::find(&*read, &put.bucket, &put.key).await?;
         slot.confirm(self, &*read, grant).await?;
+        if slot.inherits() {
+            drop((read, slot));
+            self.own(&put.bucket, [&put.key], Urgency::Normal).await?;
+            return Box::pin(self.look_up(grant, put, id)).await;
+        }
         store::check_precondition(&put.precondition, put.tag_of, slot.live(self))?;
         if let Some(id) = id {
             slot.assign(&*read, id).await?;

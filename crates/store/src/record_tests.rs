@@ -145,6 +145,12 @@ fn buckets_come_back_as_they_went_in() {
                 owner: object(None).owner,
                 created: Timestamp(4),
                 at: None,
+                parent: None,
+                clone_of: lock.map(|_| crate::nouns::CloneOf {
+                    base: BucketId(Id([9; 16])),
+                    ordinal: 6,
+                    prefix: "d/".to_owned(),
+                }),
                 snapshots: crate::nouns::SnapshotCount {
                     made: lock.map_or(0, |_| 5),
                     live: lock.map_or(0, |_| 3),

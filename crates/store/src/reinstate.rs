@@ -35,6 +35,7 @@ impl Store {
         key: &Key,
         version: VersionRef,
     ) -> Result<Object> {
+        self.own(bucket, [key], Urgency::Normal).await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;

@@ -37,6 +37,10 @@ impl Store {
     /// history; `WrongKey` for bytes that are to be encrypted anew and whose key the client keeps;
     /// `QuotaExceeded`; `Forbidden`; `Conflict`.
     pub async fn rename(&self, grants: &[Grant], rename: &RenameObject) -> Result<PutOutcome> {
+        self.own(&rename.bucket, [&rename.key], Urgency::Normal)
+            .await?;
+        self.own(&rename.to_bucket, [&rename.to_key], Urgency::Normal)
+            .await?;
         let mut hold = Hold::default();
         let mut taken: Option<Taken> = None;
         for _ in 0..ATTEMPTS_MAX {

@@ -62,6 +62,10 @@ pub(crate) const SNAPSHOT: u8 = 0x37;
 pub(crate) const JOB: u8 = 0x38;
 /// `39 | bucket id | ordinal`: a snapshot that is gone, and what only it showed is to go.
 pub(crate) const SWEEP: u8 = 0x39;
+/// `3a | bucket id | key`: that a clone no longer inherits the key.
+pub(crate) const CUT: u8 = 0x3a;
+/// `3b | bucket id | ordinal | bucket id`: a clone of a snapshot.
+pub(crate) const LINK: u8 = 0x3b;
 /// `40 | layer id`: a layer.
 pub(crate) const LAYER: u8 = 0x40;
 /// `41 | layer id | offset`: an extent of a layer.
@@ -108,6 +112,10 @@ pub(crate) enum Count {
     Kept = 6,
     /// Bytes of their contents.
     KeptBytes = 7,
+    /// Keys that a clone inherits no longer.
+    Cut = 8,
+    /// Bytes of what they held.
+    CutBytes = 9,
 }
 
 fn key(table: u8, parts: &[&[u8]]) -> Bytes {
@@ -401,6 +409,30 @@ pub(crate) fn kept(id: BucketId, object_key: &Key, ordinal: u64) -> Bytes {
 
 pub(crate) fn snapshot(id: BucketId, ordinal: u64) -> Bytes {
     key(SNAPSHOT, &[id.0.as_bytes(), &ordinal.to_be_bytes()])
+}
+
+pub(crate) fn cut(id: BucketId, object_key: &Key) -> Bytes {
+    key(CUT, &[id.0.as_bytes(), object_key.as_str().as_bytes()])
+}
+
+/// Start of the keys that lead from a snapshot to its clones.
+pub(crate) fn links(id: BucketId, ordinal: u64) -> Bytes {
+    key(LINK, &[id.0.as_bytes(), &ordinal.to_be_bytes()])
+}
+
+pub(crate) fn link(id: BucketId, ordinal: u64, clone: BucketId) -> Bytes {
+    key(
+        LINK,
+        &[id.0.as_bytes(), &ordinal.to_be_bytes(), clone.0.as_bytes()],
+    )
+}
+
+/// The snapshot, its ordinal and the clone of such a key.
+pub(crate) fn split_link(row_key: &[u8]) -> Option<(BucketId, u64, BucketId)> {
+    let (id, rest) = split_id(row_key)?;
+    let (ordinal, clone) = rest.split_first_chunk::<8>()?;
+    let clone = BucketId(Id::from_slice(clone)?);
+    Some((BucketId(id), u64::from_be_bytes(*ordinal), clone))
 }
 
 /// Start of the keys of all sweeps.

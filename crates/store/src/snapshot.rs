@@ -8,26 +8,32 @@
 //! Every write expects its bucket's record, which changes with each snapshot that is made or deleted:
 //! so each write comes before or after it, and knows.
 
+mod clone;
 mod keep;
+mod own;
 mod sweep;
 pub(crate) mod view;
 
+pub(crate) use clone::parent;
 pub(crate) use keep::{count_since, is_shown};
 
 use crate::nouns::{
-    At, Bucket, BucketUsage, CreateSnapshot, Live, Object, Snapshot, SnapshotCount,
+    At, Bucket, BucketUsage, CreateSnapshot, Live, Parent, Snapshot, SnapshotCount,
 };
 use crate::properties::{BucketProperties, Quota, Versioning};
-use crate::record::{BucketRecord, ObjectRecord, Record, SnapshotRecord, SweepRecord};
+use crate::record::{BucketRecord, Record, SnapshotRecord, SweepRecord};
 use crate::row_key::{self, Count};
-use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
+use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store, signed};
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketId, BucketName, Error, ErrorKind, Key, Noun, Result, Sequence};
+use trestle_engine::canary::{self, Canary};
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Urgency, Write};
 
 /// Most snapshots of one bucket.
@@ -57,12 +63,7 @@ impl Store {
         let resource = Resource::Bucket(create.bucket.clone());
         store::require(grant, Action::CreateSnapshot, &resource)?;
         check_name(&create.name)?;
-        if !create.prefix.is_empty() {
-            let key = Key::parse(create.prefix.as_str())?;
-            if !key.as_str().ends_with('/') {
-                return Err(Error::invalid("the key of a directory ends in /"));
-            }
-        }
+        check_prefix(&create.prefix)?;
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, &create.bucket).await?;
@@ -80,6 +81,7 @@ impl Store {
                 name: create.name.clone(),
                 prefix: create.prefix.clone(),
                 created: self.host.clock.now(),
+                hidden: false,
             };
             let snapshot = told(&found.bucket, &live)?;
             let mut commit = creation(&found, &snapshot, &live)?;
@@ -117,10 +119,12 @@ impl Store {
         let found = store::find_bucket(&*read, bucket).await?;
         self.confirm(&*read, grant, Some(&found), None).await?;
         let all = all_live(&*read, found.bucket.id).await?;
-        all.iter().map(|live| told(&found.bucket, live)).collect()
+        let named = all.iter().filter(|live| !live.hidden);
+        named.map(|live| told(&found.bucket, live)).collect()
     }
 
-    /// Deletes a snapshot. What only it showed is freed, now or behind.
+    /// Deletes a snapshot. What only it showed is freed, now or behind; while it has clones, what they
+    /// inherit stays, and nobody sees it but them.
     ///
     /// # Errors
     /// `NotFound(Bucket)`, also of the snapshot; `Forbidden`; `Conflict`.
@@ -143,11 +147,27 @@ impl Store {
             // A bucket may have such a name, too.
             let at = shown.bucket.at.as_ref().filter(|at| at.base == id);
             let at = at.ok_or_else(|| Error::not_found(Noun::Bucket, &reads_as))?;
+            let links = row_key::links(id, at.live.ordinal);
+            let cloned = !read.scan(&Scan::prefix(links.clone(), 1)).await?.is_empty()
+                && !canary::active(Canary::ForgetClones);
             drop(read);
-            let mut commit = deletion(&found, &reads_as, &at.live)?;
+            let mut commit = match cloned {
+                true => hiding(&found, &reads_as, &at.live)?,
+                false => deletion(&found, &reads_as, &at.live)?,
+            };
+            if let Some(end) =
+                row_key::end_of(&links).filter(|_| !cloned && !canary::active(Canary::ForgetClones))
+            {
+                commit
+                    .expectations
+                    .push(Expectation::EmptyRange(links, end));
+            }
             commit.expectations.push(confirmed);
             commit.expectations.extend(shown.expectations());
             if self.try_commit(commit).await? {
+                if cloned {
+                    return Ok(());
+                }
                 let swept = self
                     .sweep(id, at.live.ordinal, sweep::COMMITS_AT_ONCE)
                     .await;
@@ -176,12 +196,23 @@ fn check_name(name: &str) -> Result<()> {
     }
 }
 
+/// Refuses what is the key of no directory.
+fn check_prefix(prefix: &str) -> Result<()> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    match Key::parse(prefix)?.as_str().ends_with('/') {
+        true => Ok(()),
+        false => Err(Error::invalid("the key of a directory ends in /")),
+    }
+}
+
 async fn check_there(read: &dyn MetaRead, bucket: &Bucket, prefix: &str) -> Result<()> {
     if prefix.is_empty() {
         return Ok(());
     }
     let below = Scan::prefix(row_key::objects(bucket.id, prefix), 1);
-    match read.scan(&below).await?.is_empty() {
+    match view::scan(read, bucket, &below).await?.is_empty() {
         true => Err(Error::not_found(Noun::Object, prefix)),
         false => Ok(()),
     }
@@ -250,15 +281,33 @@ fn creation(found: &FoundBucket, snapshot: &Snapshot, live: &Live) -> Result<Com
     Ok(commit)
 }
 
-/// The one commit that makes a snapshot go; a sweep follows.
-fn deletion(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Commit> {
-    let mut bucket = found.bucket.clone();
+/// The one commit that makes a snapshot with clones go: only they see it from then on.
+fn hiding(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Commit> {
+    let hidden = Live {
+        hidden: true,
+        ..live.clone()
+    };
+    let row = row_key::snapshot(found.bucket.id, live.ordinal);
+    let mut writes = vec![put(row, SnapshotRecord::new(&hidden).to_value()?)];
+    let names = names(&found.bucket, reads_as).into_iter();
+    writes.extend(names.map(|key| Write::Delete { key }));
+    Ok(Commit {
+        expectations: found.expectations(),
+        writes,
+        urgency: Urgency::Freeing,
+        ..Commit::default()
+    })
+}
+
+/// What takes a snapshot away; a sweep follows.
+fn removal(bucket: &Bucket, live: &Live) -> Result<Vec<Write>> {
+    let mut bucket = bucket.clone();
     bucket.snapshots.live = bucket.snapshots.live.saturating_sub(1);
     let sweep = SweepRecord {
         prefix: (!live.prefix.is_empty()).then(|| live.prefix.clone()),
         after: None,
     };
-    let mut writes = vec![
+    Ok(vec![
         put(
             row_key::bucket(bucket.id),
             BucketRecord::new(&bucket)?.to_value()?,
@@ -267,8 +316,13 @@ fn deletion(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<C
         Write::Delete {
             key: row_key::snapshot(bucket.id, live.ordinal),
         },
-    ];
-    let names = names(&bucket, reads_as).into_iter();
+    ])
+}
+
+/// The one commit that makes a snapshot go; a sweep follows.
+fn deletion(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Commit> {
+    let mut writes = removal(&found.bucket, live)?;
+    let names = names(&found.bucket, reads_as).into_iter();
     writes.extend(names.map(|key| Write::Delete { key }));
     Ok(Commit {
         expectations: found.expectations(),
@@ -322,6 +376,8 @@ pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Re
         },
         held: Vec::new(),
         snapshots: SnapshotCount::default(),
+        clone_of: None,
+        parent: base.parent,
         at: Some(At {
             base: base.id,
             base_name: base.name,
@@ -330,69 +386,107 @@ pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Re
     })
 }
 
-/// What was counted of snapshots of directories: nothing changes what a snapshot shows, so that it is
-/// counted once, by the first who asks, while others who ask for the same wait.
+/// What was counted of snapshots of directories, and of what clones inherited of such: nothing changes
+/// what a snapshot shows, so that it is counted once, by the first who asks, while others who ask for
+/// the same wait.
 #[derive(Debug, Default)]
 pub(crate) struct Counted(Mutex<HashMap<BucketId, Counting>>);
 
-type Counting = Arc<tokio::sync::Mutex<Option<BucketUsage>>>;
+type Counting = Arc<tokio::sync::Mutex<Option<(u64, u64)>>>;
 
 impl Counted {
-    fn of(&self, snapshot: BucketId) -> Counting {
+    fn of(&self, id: BucketId) -> Counting {
         let mut known = self.0.lock();
-        if known.len() >= COUNTED_MAX && !known.contains_key(&snapshot) {
+        if known.len() >= COUNTED_MAX && !known.contains_key(&id) {
             // Those that somebody counts or waits for stay.
             known.retain(|_, counting| Arc::strong_count(counting) > 1);
         }
-        known.entry(snapshot).or_default().clone()
+        known.entry(id).or_default().clone()
+    }
+
+    /// Objects and bytes of the snapshot or of the clone of this id, as the walk counts them.
+    async fn once(
+        &self,
+        id: BucketId,
+        walk: impl Future<Output = Result<(u64, u64)>>,
+    ) -> Result<(u64, u64)> {
+        let counting = self.of(id);
+        let mut known = counting.lock().await;
+        match *known {
+            Some(counted) => Ok(counted),
+            None => Ok(*known.insert(walk.await?)),
+        }
     }
 }
 
-/// The counters of a snapshot: of the whole bucket, what there is less what came since; of a directory,
-/// by walking over it once.
+/// The counters of a bucket, or of a snapshot: of a whole bucket, what there is less what came since;
+/// of a directory, by walking over it once. With what a clone inherits.
 pub(crate) async fn usage(
     counted: &Counted,
     read: &dyn MetaRead,
-    (bucket, at): (&Bucket, &At),
+    bucket: &Bucket,
 ) -> Result<BucketUsage> {
-    if !at.live.prefix.is_empty() {
-        let counting = counted.of(bucket.id);
-        let mut known = counting.lock().await;
-        if let Some(usage) = *known {
-            return Ok(usage);
+    let (mut usage, shown) = match &bucket.at {
+        None if bucket.clone_of.is_none() => return crate::bucket::usage(read, bucket.id).await,
+        None => {
+            let usage = crate::bucket::usage(read, bucket.id).await?;
+            let parent = parent(read, bucket.clone_of.as_ref()).await?;
+            let shown = then(counted, read, (bucket.id, None), parent.as_deref());
+            (usage, shown.await?)
         }
-        let usage = count(read, bucket).await?;
-        *known = Some(usage);
-        return Ok(usage);
-    }
-    let mut usage = BucketUsage::default();
-    let now = crate::bucket::usage(read, at.base).await?;
-    let since = since(read, at.base, at.live.ordinal).await?;
-    let less = |now: u64, since: i64| {
-        let then = i64::try_from(now).ok()?.checked_sub(since)?;
-        u64::try_from(then).ok()
+        Some(at) if at.live.prefix.is_empty() => {
+            let shown = (at.base, Some(&*at.live));
+            let shown = then(counted, read, shown, bucket.parent.as_deref());
+            (BucketUsage::default(), shown.await?)
+        }
+        Some(_) => {
+            let walk = counted.once(bucket.id, view::count(read, bucket));
+            (BucketUsage::default(), walk.await?)
+        }
     };
-    let wrong = || Error::corrupt("the counters of a snapshot are negative");
-    usage.objects = less(now.objects, since.0).ok_or_else(wrong)?;
-    usage.bytes = less(now.bytes, since.1).ok_or_else(wrong)?;
+    (usage.objects, usage.bytes) = shown;
     Ok(usage)
 }
 
-async fn count(read: &dyn MetaRead, bucket: &Bucket) -> Result<BucketUsage> {
-    let mut usage = BucketUsage::default();
-    let mut scan = Scan::prefix(row_key::objects(bucket.id, ""), COUNT_ROWS);
-    loop {
-        let page = view::scan(read, bucket, &scan).await?;
-        let more = page.len() == COUNT_ROWS;
-        for item in page {
-            usage.objects += 1;
-            usage.bytes = usage.bytes.saturating_add(decoded(&item)?.stored_length());
-            scan.from = Bound::Excluded(item.key().clone());
+/// Objects and bytes that a bucket showed when a snapshot of all of it was made, or shows now.
+fn then<'a>(
+    counted: &'a Counted,
+    read: &'a dyn MetaRead,
+    (base, live): (BucketId, Option<&'a Live>),
+    parent: Option<&'a Parent>,
+) -> BoxFuture<'a, Result<(u64, u64)>> {
+    async move {
+        let now = crate::bucket::usage(read, base).await?;
+        let (mut came, mut brought) = match live {
+            Some(live) => since(read, base, live.ordinal).await?,
+            None => (0, 0),
+        };
+        let mut inherited = (0, 0);
+        if let Some(parent) = parent {
+            inherited = match parent.prefix.is_empty() {
+                true => {
+                    let shown = (parent.base, Some(&parent.live));
+                    then(counted, read, shown, parent.parent.as_deref()).await?
+                }
+                false => {
+                    let walk = view::count_inherited(read, base, parent);
+                    counted.once(base, walk).await?
+                }
+            };
+            let cut = |count| row_key::bucket_counter(base, count);
+            came += signed(store::counter(read, &cut(Count::Cut)).await?);
+            brought += signed(store::counter(read, &cut(Count::CutBytes)).await?);
         }
-        if !more {
-            return Ok(usage);
-        }
+        let less = |now: u64, inherited: u64, came: i64| {
+            let all = signed(now).checked_add(signed(inherited))?;
+            u64::try_from(all.checked_sub(came)?).ok()
+        };
+        let wrong = || Error::corrupt("the counters of a snapshot are negative");
+        let objects = less(now.objects, inherited.0, came).ok_or_else(wrong)?;
+        let bytes = less(now.bytes, inherited.1, brought).ok_or_else(wrong)?;
+        Ok((objects, bytes))
     }
+    .boxed()
 }
 
 /// Objects and bytes that came since a snapshot, less those that went.
@@ -421,13 +515,4 @@ async fn since(read: &dyn MetaRead, bucket: BucketId, ordinal: u64) -> Result<(i
             return Ok((objects, bytes));
         }
     }
-}
-
-fn decoded(item: &ScanItem) -> Result<Object> {
-    let malformed = || Error::corrupt("an object row with a malformed key");
-    let ScanItem::Row(key, row) = item else {
-        return Err(malformed());
-    };
-    let (_, key) = row_key::split_object(key).ok_or_else(malformed)?;
-    ObjectRecord::from_value(&row.value)?.into_object(key)
 }

@@ -307,6 +307,9 @@ pub(crate) async fn find_shown(read: &dyn MetaRead, name: &BucketName) -> Result
         ))
     })?;
     let mut bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
+    if bucket.clone_of.is_some() {
+        bucket.parent = crate::snapshot::parent(read, bucket.clone_of.as_ref()).await?;
+    }
     if let Some((_, ordinal)) = snapshot {
         bucket = crate::snapshot::shown(read, bucket, ordinal).await?;
     }
@@ -379,6 +382,10 @@ pub(crate) fn count(changed: &[(Bucket, Tally)]) -> Vec<Write> {
             ] {
                 *deltas.entry(key).or_default() += delta;
             }
+        }
+        for (count, delta) in [(Count::Cut, tally.cut), (Count::CutBytes, tally.cut_bytes)] {
+            let key = row_key::bucket_counter(bucket.id, count);
+            *deltas.entry(key).or_default() += delta;
         }
     }
     deltas

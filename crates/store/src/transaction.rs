@@ -233,6 +233,12 @@ impl Store {
                 error,
             }
         };
+        for step in steps {
+            let (reads, writes) = step.places();
+            for (bucket, key) in reads.into_iter().chain(writes) {
+                self.own(bucket, [key], Urgency::Normal).await?;
+            }
+        }
         let mut taken = Vec::with_capacity(steps.len());
         // What is refused now is refused before any body is stored.
         self.plan_all(steps, &[]).await?;

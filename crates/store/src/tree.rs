@@ -9,6 +9,7 @@ use crate::placement::{Changes, Slot};
 use crate::properties::{BucketProperties, Versioning};
 use crate::protection::Guard;
 use crate::row_key;
+use crate::snapshot::view;
 use crate::store::{self, FoundBucket, Store};
 use crate::versions::Walk;
 use bytes::Bytes;
@@ -186,7 +187,7 @@ impl Store {
             if same && new.starts_with(from) {
                 return Err(Error::invalid("a directory cannot be moved into itself"));
             }
-            expectations.extend(nothing_below(&*read, to.bucket.id, new).await?);
+            expectations.extend(nothing_below(&*read, &to.bucket, new).await?);
             let change = Change::Move {
                 bucket: to.bucket.id,
                 prefix: new.to_owned(),
@@ -289,15 +290,19 @@ impl Store {
 /// Expects, and finds, that nothing has a key that starts with `prefix`.
 async fn nothing_below(
     read: &dyn MetaRead,
-    bucket: BucketId,
+    bucket: &Bucket,
     prefix: &str,
 ) -> Result<Vec<Expectation>> {
     let mut expectations = Vec::new();
-    for rows in [
-        row_key::objects(bucket, prefix),
-        row_key::histories(bucket, prefix),
-    ] {
-        if !read.scan(&Scan::prefix(rows.clone(), 1)).await?.is_empty() {
+    let objects = row_key::objects(bucket.id, prefix);
+    let histories = row_key::histories(bucket.id, prefix);
+    for (rows, shown) in [(objects, true), (histories, false)] {
+        let scan = Scan::prefix(rows.clone(), 1);
+        let there = match shown {
+            true => view::scan(read, bucket, &scan).await?,
+            false => read.scan(&scan).await?,
+        };
+        if !there.is_empty() {
             return Err(Error::new(
                 ErrorKind::AlreadyExists(Noun::Object),
                 format!("there already is something below {prefix}"),
@@ -405,6 +410,13 @@ impl Tree {
             Change::Move { .. } => true,
         };
         let keys = self.keys(read, history, room.keys + 1).await?;
+        if store
+            .own_keys(&self.bucket, &keys, change.urgency())
+            .await?
+        {
+            // What was inherited is there now: it is looked at again.
+            return Ok(None);
+        }
         let mut rights = self.rights(store, read, change).await?;
         let mut batch = Batch {
             changes: Changes::expecting(vec![rights.source.expectation()]),

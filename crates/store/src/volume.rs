@@ -53,6 +53,8 @@ impl Store {
         store::require(grant, Action::WriteObject, &resource)?;
         check_properties(&create.properties)?;
         check_size(create.size)?;
+        self.own(&create.bucket, [&create.key], Urgency::Normal)
+            .await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
@@ -128,6 +130,8 @@ impl Store {
         };
         let resource = Resource::Object(patch.bucket.clone(), patch.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
+        self.own(&patch.bucket, [&patch.key], Urgency::Normal)
+            .await?;
         let (mut range, size) = match change.change {
             VolumeChange::Zeros { offset, length } => {
                 let end = offset.saturating_add(length);

@@ -110,10 +110,11 @@ fn property(random: &SeededRandom) -> Property {
 
 /// The bucket, the key or prefix, and what is done.
 pub(super) fn choose(random: &SeededRandom, model: &Model) -> (String, String, Operation) {
-    match random.next_u64().is_multiple_of(5) {
+    let chosen = match random.next_u64().is_multiple_of(5) {
         true => choose_blocks::choose(random, model),
         false => single(random, model),
-    }
+    };
+    snapshots::turned(random, model, chosen)
 }
 
 /// One verb alone.
@@ -134,7 +135,9 @@ pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, O
     let known = known.and_then(|keys| keys.keys().nth(pick(keys.len() as u64) as usize));
     let chosen = known.cloned().unwrap_or_else(|| key(random));
     // What snapshots keep counts against quotas, and is not known here.
-    let snapped = model.get(&name).is_some_and(|of| !of.snapshots.is_empty());
+    let snapped = model
+        .get(&name)
+        .is_some_and(|of| of.tied || !of.snapshots.is_empty());
     let operation = match pick(64) {
         0..2 => Operation::CreateBucket,
         2 => {
@@ -159,7 +162,7 @@ pub(super) fn single(random: &SeededRandom, model: &Model) -> (String, String, O
             ],
             Versioning::Enabled,
         )),
-        7 if pick(3) == 0 && !snapped => Operation::Quota(Some(pick(600_000)), Some(pick(12))),
+        7 if !snapped && pick(4) > 0 => Operation::Quota(Some(pick(600_000)), Some(pick(12))),
         7 => Operation::Quota(None, None),
         8..21 | 62 | 63 => Operation::Put {
             bytes: bytes(random, BODY_MAX),

@@ -181,7 +181,10 @@ impl Operation {
 
     /// Whether what it frees may go behind it.
     pub(super) fn is_swept(&self) -> bool {
-        matches!(self, Operation::Snapshots(Snapshots::Delete(_)))
+        matches!(
+            self,
+            Operation::DeleteBucket | Operation::Snapshots(Snapshots::Delete(_))
+        )
     }
 
     /// Whether more than one commit does it, and a crash may leave it half done; it can be repeated.

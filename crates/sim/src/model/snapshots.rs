@@ -1,16 +1,21 @@
-//! Snapshots of buckets and directories in histories: each is a copy of what was there.
+//! Snapshots and clones of buckets and directories in histories: each is a copy of what was there.
 
 use super::ask::{self, grant};
 use super::choose::{key, one};
-use super::operation::{Listed, Operation, Which};
+use super::operation::{Condition, Listed, Operation, Which};
 use super::state::{self, Answer, Bucket, Model, Stored};
+use std::collections::BTreeSet;
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, ErrorKind, Noun, Result};
+use trestle_core::{BucketName, ErrorKind, Noun};
 use trestle_host::SeededRandom;
-use trestle_store::{CreateSnapshot, Store};
+use trestle_store::{CloneBucket, CreateSnapshot, History, Store};
 
 /// Snapshots that one bucket of a history has at most.
 const SNAPSHOTS_MAX: usize = 4;
+/// How many times a clone may be of a clone.
+const DEPTH_MAX: usize = 8;
+/// The buckets that are clones.
+const CLONES: [&str; 4] = ["c0", "c1", "c2", "c3"];
 
 #[derive(Clone, Debug)]
 pub(super) enum Snapshots {
@@ -23,6 +28,12 @@ pub(super) enum Snapshots {
     All,
     /// What is asked of a snapshot by its name.
     Of(String, Box<Operation>),
+    /// A clone of the bucket or of its snapshot, or of a directory in it.
+    Clone {
+        snapshot: Option<String>,
+        prefix: String,
+        to: String,
+    },
 }
 
 impl Snapshots {
@@ -31,6 +42,8 @@ impl Snapshots {
             Snapshots::Create { .. } => "create snapshot",
             Snapshots::Delete(_) => "delete snapshot",
             Snapshots::All => "list snapshots",
+            Snapshots::Clone { snapshot: None, .. } => "clone bucket",
+            Snapshots::Clone { .. } => "clone snapshot",
             Snapshots::Of(_, inner) => match **inner {
                 Operation::List(_) => "list in snapshot",
                 Operation::Read { .. } => "read in snapshot",
@@ -79,10 +92,19 @@ pub(super) fn expect(
             if bucket.snapshots.contains_key(snapshot) {
                 return Err(ErrorKind::AlreadyExists(Noun::Bucket));
             }
-            let mut copy = Bucket::default();
+            let mut copy = Bucket {
+                depth: bucket.depth,
+                ..Bucket::default()
+            };
+            if prefix.is_empty() {
+                copy.ended = bucket.ended;
+            }
             for key in there {
                 if let Some(stored) = bucket.live(key, now) {
                     copy.keys.insert(key.clone(), vec![shown(stored)]);
+                    if stored.frozen {
+                        copy.solid.insert(key.clone());
+                    }
                 } else if let Some(stored) = bucket.current(key).filter(|_| prefix.is_empty()) {
                     // The counters of a whole bucket count it, as those of the bucket do.
                     copy.ended.0 += 1;
@@ -97,6 +119,25 @@ pub(super) fn expect(
             None => Err(missing),
         },
         Snapshots::All => Ok(format!("{:?}", bucket.snapshots.keys())),
+        Snapshots::Clone {
+            snapshot,
+            prefix,
+            to,
+        } => {
+            let clone = match snapshot {
+                Some(snapshot) => {
+                    let copy = bucket.snapshots.get(snapshot).ok_or(missing)?;
+                    cloned(copy, now, prefix, Some(&copy.solid))?
+                }
+                None => cloned(bucket, now, prefix, None)?,
+            };
+            bucket.tied = true;
+            if model.contains_key(to) {
+                return Err(ErrorKind::AlreadyExists(Noun::Bucket));
+            }
+            model.insert(to.clone(), clone);
+            Ok(String::new())
+        }
         Snapshots::Of(snapshot, inner) => {
             let copy = bucket.snapshots.get(snapshot).ok_or(missing)?.clone();
             let reads_as = reads_as(name, snapshot);
@@ -113,13 +154,57 @@ pub(super) fn expect(
     }
 }
 
+/// What a clone starts with; `solid` are the keys of what does not change in it.
+fn cloned(
+    source: &Bucket,
+    now: u64,
+    prefix: &str,
+    solid: Option<&BTreeSet<String>>,
+) -> Result<Bucket, ErrorKind> {
+    if source.depth >= DEPTH_MAX {
+        return Err(ErrorKind::InvalidState);
+    }
+    let mut clone = Bucket {
+        depth: source.depth + 1,
+        tied: true,
+        ..Bucket::default()
+    };
+    if prefix.is_empty() {
+        clone.ended = source.ended;
+    }
+    let mut any = prefix.is_empty();
+    for key in source.keys.keys().filter(|key| key.starts_with(prefix)) {
+        let Some(current) = source.current(key) else {
+            continue;
+        };
+        any = true;
+        if let Some(stored) = source.live(key, now) {
+            let stored = Stored {
+                // The store's to choose.
+                revision: String::new(),
+                null: true,
+                frozen: solid.map_or(stored.frozen, |solid| solid.contains(key)),
+                ..shown(stored)
+            };
+            clone.keys.insert(key.clone(), vec![stored]);
+        } else if prefix.is_empty() {
+            clone.ended.0 += 1;
+            clone.ended.1 += current.own();
+        }
+    }
+    match any {
+        true => Ok(clone),
+        false => Err(ErrorKind::NotFound(Noun::Object)),
+    }
+}
+
 /// Asks the store.
 pub(super) async fn ask(
     store: &Store,
     model: &Model,
     (name, key): (&str, &str),
     made: &Snapshots,
-) -> Result<String> {
+) -> trestle_core::Result<String> {
     let bucket = BucketName::parse(name)?;
     let of_bucket = |action| grant(action, Resource::Bucket(bucket.clone()));
     match made {
@@ -142,6 +227,27 @@ pub(super) async fn ask(
             let mut names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
             names.sort_unstable();
             return Ok(format!("{names:?}"));
+        }
+        Snapshots::Clone {
+            snapshot,
+            prefix,
+            to,
+        } => {
+            let source = match snapshot {
+                Some(snapshot) => BucketName::parse(reads_as(name, snapshot))?,
+                None => bucket.clone(),
+            };
+            let to = BucketName::parse(to.as_str())?;
+            let grants = [
+                grant(Action::CloneBucket, Resource::Bucket(source.clone()))?,
+                grant(Action::CreateBucket, Resource::Bucket(to.clone()))?,
+            ];
+            let clone = CloneBucket {
+                source,
+                prefix: prefix.clone(),
+                name: to,
+            };
+            store.clone_bucket(&grants, &clone).await?;
         }
         Snapshots::Of(snapshot, inner) => {
             let reads_as = reads_as(name, snapshot);
@@ -193,6 +299,11 @@ pub(super) fn choose(
         },
         3 => Snapshots::Delete(name),
         4 => Snapshots::All,
+        5..8 if !limited => Snapshots::Clone {
+            snapshot: (pick(2) == 0).then_some(name),
+            prefix: one(random, &["", "", "a/", "/"], "").to_owned(),
+            to: one(random, &CLONES, "c0").to_owned(),
+        },
         _ => {
             let known = there.and_then(|there| there.snapshots.get(&name));
             let keys: Vec<String> =
@@ -212,4 +323,61 @@ pub(super) fn choose(
         }
     };
     (chosen.to_owned(), Operation::Snapshots(made))
+}
+
+/// The same, or something else, done to a clone, so that clones are changed and deleted, too.
+pub(super) fn turned(
+    random: &SeededRandom,
+    model: &Model,
+    (bucket, key, operation): (String, String, Operation),
+) -> (String, String, Operation) {
+    let pick = |below: u64| random.next_u64() % below;
+    let clones: Vec<&str> = CLONES
+        .into_iter()
+        .filter(|name| model.contains_key(*name))
+        .collect();
+    let turns = match &operation {
+        Operation::Contents(made) => made.is_patch(),
+        Operation::Snapshots(Snapshots::Clone { .. } | Snapshots::Create { .. })
+        | Operation::Put { .. }
+        | Operation::CreateDirectory { .. }
+        | Operation::Read { .. }
+        | Operation::Head(_)
+        | Operation::Update { .. }
+        | Operation::Delete { .. }
+        | Operation::Reinstate(_)
+        | Operation::Rename { .. }
+        | Operation::List(_)
+        | Operation::ListVersions(_)
+        | Operation::Versioning(_)
+        | Operation::DeleteTree { .. }
+        | Operation::RenameTree { .. } => true,
+        _ => false,
+    };
+    if clones.is_empty() || !turns || pick(3) > 0 {
+        return (bucket, key, operation);
+    }
+    let name = one(random, &clones, "c0").to_owned();
+    let known = model.get(&name);
+    let keys: Vec<String> =
+        known.map_or_else(Vec::new, |known| known.keys.keys().cloned().collect());
+    let snapshot = known.and_then(|known| known.snapshots.keys().next());
+    let tree = operation.is_tree();
+    let operation = match (keys.is_empty(), snapshot, pick(4)) {
+        (true, None, 0..3) => Operation::DeleteBucket,
+        (true, Some(snapshot), 0..3) => Operation::Snapshots(Snapshots::Delete(snapshot.clone())),
+        (false, _, 0) if !tree => Operation::Delete {
+            which: Which::Current,
+            condition: Condition::None,
+            history: History::Erase,
+            mark_missing: false,
+            bypass: true,
+        },
+        _ => operation,
+    };
+    let key = match tree || pick(5) == 0 {
+        true => key,
+        false => one(random, &keys, key),
+    };
+    (name, key, operation)
 }

@@ -9,7 +9,7 @@ use super::listing::{list, list_versions};
 use super::operation::{Condition, Operation, Property, Which};
 use super::snapshots;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trestle_core::{ErrorKind, Metadata, Noun, ResolvedRange};
 use trestle_store::{History, Versioning};
 
@@ -137,8 +137,14 @@ pub(super) struct Bucket {
     pub(super) uploads: Vec<Upload>,
     /// By name, each as a bucket.
     pub(super) snapshots: BTreeMap<String, Bucket>,
-    /// Of a snapshot: objects and bytes that had ended, and were counted still.
+    /// Of a snapshot or a clone: objects and bytes that had ended, and were counted still.
     pub(super) ended: (u64, u64),
+    /// Of a snapshot: the keys of what never changed before either.
+    pub(super) solid: BTreeSet<String>,
+    /// How many times it is a clone of a clone.
+    pub(super) depth: usize,
+    /// Whether it is a clone or was cloned, so that its counters do not tell what is stored.
+    pub(super) tied: bool,
 }
 
 /// Objects, bytes, versions in history, and their bytes.

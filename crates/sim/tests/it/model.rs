@@ -170,6 +170,12 @@ fn the_store_is_the_model() {
         ("head in snapshot", "ok"),
         ("head in snapshot", "NotFound(Object)"),
         ("write into snapshot", "InvalidState"),
+        ("clone bucket", "ok"),
+        ("clone bucket", "AlreadyExists(Bucket)"),
+        ("clone bucket", "NotFound(Bucket)"),
+        ("clone bucket", "NotFound(Object)"),
+        ("clone snapshot", "ok"),
+        ("clone snapshot", "NotFound(Bucket)"),
     ];
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
@@ -190,18 +196,22 @@ fn the_store_is_the_model() {
 }
 
 /// A snapshot that changes with its volume is seen by the next comparison; a transaction of which a
-/// crash leaves a half, by the first one after that crash.
+/// crash leaves a half, by the first one after that crash; what was deleted in a clone and comes back, and
+/// what is freed under one, by what is asked next.
 #[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "the time until a bug is caught is a result"
 )]
-fn planted_bugs_of_volumes_and_transactions_are_caught() {
+fn planted_bugs_of_volumes_transactions_and_clones_are_caught() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let first = number("TRESTLE_SEED", 1);
     for (canary, over) in [
         (Canary::ChangeSharedVolumes, model::Over::Memory),
         (Canary::TransactInHalves, model::Over::Embedded),
+        (Canary::InheritForEver, model::Over::Memory),
+        (Canary::BorrowInherited, model::Over::Memory),
+        (Canary::ForgetClones, model::Over::Memory),
     ] {
         plant(Some(canary));
         let started = Instant::now();

@@ -6,7 +6,7 @@ use crate::nouns::{Bucket, Live, Object};
 use crate::placement::Tally;
 use crate::record::{BucketRecord, KeptRecord, ObjectRecord, Record, SnapshotRecord, SweepRecord};
 use crate::row_key::{self, Count};
-use crate::snapshot;
+use crate::snapshot::{self, view};
 use crate::store;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -53,6 +53,19 @@ impl Counted {
         self.now.0 += 1;
         self.now.1 += store::signed(object.stored_length());
         self.shown(object, revision, u64::MAX);
+    }
+
+    /// A key that a clone no longer inherits, since a commit.
+    fn cut(&mut self, object: &Object, since: Sequence) {
+        let length = store::signed(object.stored_length());
+        self.now.0 -= 1;
+        self.now.1 -= length;
+        for (live, objects, bytes) in &mut self.live {
+            if live.shows(object.key.as_str(), since, u64::MAX) {
+                *objects -= 1;
+                *bytes -= length;
+            }
+        }
     }
 
     /// A row that was written by the commit `since` and kept for `ordinal`. Whether any snapshot shows
@@ -134,13 +147,22 @@ impl Check<'_> {
     ) -> Result<()> {
         let (bucket, ordinal) =
             row_key::split_ordinal(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
-        SnapshotRecord::from_value(&row.value)?;
+        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision);
         let Some(counted) = self.snapshots.get(&bucket) else {
             return Err(Error::corrupt("a snapshot of a bucket that has none"));
         };
         if ordinal > counted.made {
             let message = "a snapshot that its bucket's record does not know of";
             return Err(Error::corrupt(message));
+        }
+        if live.hidden {
+            let links = Scan::prefix(row_key::links(bucket, ordinal), 1);
+            return match read.scan(&links).await?.is_empty() {
+                true => Err(Error::corrupt(
+                    "a snapshot without a name and without clones",
+                )),
+                false => Ok(()),
+            };
         }
         let shown = referred(read, bucket, ordinal).await?;
         let mut index = vec![row_key::account_bucket(&shown.owner.account, &shown.name)];
@@ -154,6 +176,47 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a clone no longer inherits counts, as long as it inherits anything.
+    pub(super) async fn cut(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let (id, key) =
+            row_key::split_object(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let Some(bucket) = self.buckets.get(&id) else {
+            return Err(Error::corrupt(
+                "a key that a bucket inherits no longer that does not exist",
+            ));
+        };
+        let mut bucket = bucket.clone();
+        bucket.parent = snapshot::parent(read, bucket.clone_of.as_ref()).await?;
+        if bucket.parent.is_none() {
+            return Ok(());
+        }
+        let inherited = view::inheritable(read, &bucket, &key).await?;
+        let inherited =
+            inherited.ok_or_else(|| Error::corrupt("a key that was never inherited"))?;
+        let object = ObjectRecord::from_value(&inherited.value)?.into_object(key)?;
+        self.recount(id, &Default::default(), Tally::cut(&object));
+        if let Some(counted) = self.snapshots.get_mut(&id) {
+            counted.cut(&object, row.revision);
+        }
+        Ok(())
+    }
+
+    /// A snapshot knows its clones, and they know it.
+    pub(super) async fn link(&mut self, read: &dyn MetaRead, key: &Bytes, row: &Row) -> Result<()> {
+        let (bucket, ordinal, clone) =
+            row_key::split_link(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
+        let snapshot = read.get(&row_key::snapshot(bucket, ordinal)).await?;
+        let of = self.buckets.get(&clone);
+        let of = of.and_then(|clone| clone.clone_of.as_ref());
+        let known = of.is_some_and(|of| (of.base, of.ordinal) == (bucket, ordinal));
+        match snapshot.is_some() && known && row.value.is_empty() {
+            true => Ok(()),
+            false => Err(Error::corrupt(
+                "a snapshot and its clone do not know each other",
+            )),
+        }
     }
 
     pub(super) fn sweep(&mut self, key: &Bytes, row: &Row) -> Result<()> {

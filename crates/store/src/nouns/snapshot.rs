@@ -29,6 +29,17 @@ pub struct Snapshot {
     pub created: Timestamp,
 }
 
+/// A clone of a bucket to be made.
+#[derive(Clone, Debug)]
+pub struct CloneBucket {
+    /// Of which bucket, or of which snapshot of one.
+    pub source: BucketName,
+    /// Of what in it: of a directory, whose key ends in `/`, or of everything when empty.
+    pub prefix: String,
+    /// Its name.
+    pub name: BucketName,
+}
+
 /// What a bucket's record says of its snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SnapshotCount {
@@ -58,6 +69,30 @@ pub(crate) struct Live {
     pub(crate) name: String,
     pub(crate) prefix: String,
     pub(crate) created: Timestamp,
+    /// Nobody can name it: only clones need it.
+    pub(crate) hidden: bool,
+}
+
+/// What a bucket's record says of what it is a clone of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CloneOf {
+    /// The bucket and the ordinal of the snapshot.
+    pub(crate) base: BucketId,
+    pub(crate) ordinal: u64,
+    /// How the keys that are inherited start.
+    pub(crate) prefix: String,
+}
+
+/// The snapshot that a clone is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// Whose snapshot it is.
+    pub(crate) base: BucketId,
+    pub(crate) live: Live,
+    /// How the keys that are inherited start.
+    pub(crate) prefix: String,
+    /// What that bucket is a clone of itself.
+    pub(crate) parent: Option<Arc<Parent>>,
 }
 
 impl Live {

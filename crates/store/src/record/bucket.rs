@@ -5,7 +5,7 @@ use super::{
     IdBytes, OwnerRecord, Record, bad_name, encoded, filled, filled_metadata, metadata_of_filled,
     read_body,
 };
-use crate::nouns::{Bucket, Held, SnapshotCount};
+use crate::nouns::{Bucket, CloneOf, Held, SnapshotCount};
 use crate::properties::{
     BucketProperties, DefaultRetention, ObjectLock, Period, PublicAccessBlock, Quota,
     RetentionMode, Versioning,
@@ -35,7 +35,8 @@ pub(crate) struct BucketRecord {
     // 6 is kept for lifecycle.
     #[n(7)]
     lock: Option<LockRecord>,
-    // 8 is kept for the parent of a clone.
+    #[n(8)]
+    clone_of: Option<CloneOfRecord>,
     /// JSON text.
     #[n(9)]
     metadata: Option<String>,
@@ -58,6 +59,18 @@ pub(crate) struct BucketRecord {
     held: Option<Vec<HeldRecord>>,
     #[n(18)]
     snapshots: Option<SnapshotsRecord>,
+}
+
+/// The snapshot that a clone is of.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct CloneOfRecord {
+    #[n(0)]
+    bucket: IdBytes,
+    #[n(1)]
+    ordinal: u64,
+    /// How the keys start that are inherited; all are when it is absent.
+    #[n(2)]
+    prefix: Option<String>,
 }
 
 /// How many snapshots were made, and how many there are.
@@ -86,9 +99,10 @@ impl Record for BucketRecord {
         read_body(Self::NAME, body)
     }
 
-    /// As version 1 while there never was a snapshot, so that who knows none can read it.
+    /// As version 1 while it neither is a clone nor had snapshots, so that who knows none can read it.
     fn to_value(&self) -> Result<Bytes> {
-        encoded(self, if self.snapshots.is_some() { 2 } else { 1 })
+        let new = self.snapshots.is_some() || self.clone_of.is_some();
+        encoded(self, if new { 2 } else { 1 })
     }
 }
 
@@ -238,6 +252,11 @@ impl BucketRecord {
                 });
                 held.collect()
             }),
+            clone_of: bucket.clone_of.as_ref().map(|of| CloneOfRecord {
+                bucket: IdBytes(of.base.0),
+                ordinal: of.ordinal,
+                prefix: (!of.prefix.is_empty()).then(|| of.prefix.clone()),
+            }),
             snapshots: (bucket.snapshots.made > 0).then_some(SnapshotsRecord {
                 made: bucket.snapshots.made,
                 live: bucket.snapshots.live,
@@ -270,6 +289,12 @@ impl BucketRecord {
             created: Timestamp(self.created),
             properties,
             at: None,
+            clone_of: self.clone_of.map(|of| CloneOf {
+                base: BucketId(of.bucket.0),
+                ordinal: of.ordinal,
+                prefix: of.prefix.unwrap_or_default(),
+            }),
+            parent: None,
             snapshots: self.snapshots.map_or_else(SnapshotCount::default, |count| {
                 let SnapshotsRecord { made, live } = count;
                 SnapshotCount { made, live }

@@ -10,8 +10,19 @@ use crate::nouns::{Content, Object};
 use crate::properties::{Checksum, Retention, Written};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use trestle_core::{Digests, Error, Key, LayerId, ObjectId, Result, Timestamp, VersionId};
+use trestle_core::{
+    BucketId, Digests, Error, Id, Key, LayerId, ObjectId, Result, Timestamp, VersionId,
+};
+
+/// The id that a clone gives to what has this one elsewhere: always the same.
+fn derived(clone: BucketId, id: Id) -> Id {
+    let digest = Sha256::new().chain_update(clone.0.as_bytes());
+    let digest = digest.chain_update(id.as_bytes()).finalize();
+    let bytes = digest.first_chunk::<16>().copied();
+    Id(bytes.unwrap_or_default())
+}
 
 const CONTENT_DATA: u8 = 1;
 const CONTENT_DELETE_MARKER: u8 = 2;
@@ -283,6 +294,20 @@ impl ObjectRecord {
             frozen: Some(true),
             outranked: None,
             ..self
+        })
+    }
+
+    /// The record as a clone of a bucket shows it that is of a snapshot of `time`: with ids of its own,
+    /// and nothing of it ends or is protected. None when it had ended before.
+    pub(crate) fn inherited_by(self, clone: BucketId, time: Timestamp) -> Option<Self> {
+        let frozen = self.frozen;
+        Some(ObjectRecord {
+            // It starts without versions.
+            null_version: Some(true),
+            id: IdBytes(derived(clone, self.id.0)),
+            version: IdBytes(derived(clone, self.version.0)),
+            frozen,
+            ..self.shown_at(time)?
         })
     }
 

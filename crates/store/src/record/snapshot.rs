@@ -6,7 +6,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use trestle_core::{BucketId, Sequence, Timestamp};
 
-/// `37`: a snapshot. The row is never rewritten: its revision says what the snapshot shows.
+/// `37`: a snapshot. The revision of the row says what the snapshot shows, until it is rewritten.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct SnapshotRecord {
@@ -19,6 +19,12 @@ pub(crate) struct SnapshotRecord {
     prefix: Option<String>,
     #[n(3)]
     created: u64,
+    /// Only clones need it. Present and true, or absent.
+    #[n(4)]
+    hidden: Option<bool>,
+    /// What it shows, once the row was rewritten.
+    #[n(5)]
+    sequence: Option<u64>,
 }
 
 impl Record for SnapshotRecord {
@@ -33,10 +39,14 @@ impl SnapshotRecord {
             name: snapshot.name.clone(),
             prefix: (!snapshot.prefix.is_empty()).then(|| snapshot.prefix.clone()),
             created: snapshot.created.0,
+            hidden: snapshot.hidden.then_some(true),
+            sequence: (snapshot.sequence.0 > 0).then_some(snapshot.sequence.0),
         }
     }
 
-    pub(crate) fn into_live(self, ordinal: u64, sequence: Sequence) -> Live {
+    /// The snapshot of a row that was written by the commit `revision`.
+    pub(crate) fn into_live(self, ordinal: u64, revision: Sequence) -> Live {
+        let sequence = self.sequence.map_or(revision, Sequence);
         Live {
             id: BucketId(self.id.0),
             ordinal,
@@ -44,6 +54,7 @@ impl SnapshotRecord {
             name: self.name,
             prefix: self.prefix.unwrap_or_default(),
             created: Timestamp(self.created),
+            hidden: self.hidden == Some(true),
         }
     }
 }

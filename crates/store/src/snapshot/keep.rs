@@ -87,7 +87,9 @@ pub(crate) async fn is_shown(
 pub(crate) fn count_since(changed: &[(Bucket, Tally)]) -> Vec<Write> {
     let mut deltas: BTreeMap<Bytes, i64> = BTreeMap::new();
     for (bucket, tally) in changed.iter().filter(|(b, _)| b.snapshots.live > 0) {
-        for (count, delta) in [(Count::Objects, tally.objects), (Count::Bytes, tally.bytes)] {
+        // What a clone inherits, and then has itself, is neither more nor less.
+        let (objects, bytes) = (tally.objects - tally.cut, tally.bytes - tally.cut_bytes);
+        for (count, delta) in [(Count::Objects, objects), (Count::Bytes, bytes)] {
             let key = row_key::since_counter(bucket.id, bucket.snapshots.made, count);
             *deltas.entry(key).or_default() += delta;
         }

@@ -6,6 +6,7 @@
 //! expected to be unchanged.
 
 use super::all_live;
+use crate::bucket::erasure;
 use crate::layer::Hold;
 use crate::nouns::Live;
 use crate::placement::{Changes, Tally};
@@ -13,6 +14,8 @@ use crate::record::{KeptRecord, ObjectRecord, Record, SweepRecord};
 use crate::row_key;
 use crate::store::{self, Store};
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::ops::Bound;
 use trestle_core::{BucketId, Result, Sequence};
 use trestle_engine::{Expectation, MetaRead, Row, Scan, ScanItem, Urgency};
@@ -41,13 +44,22 @@ impl Store {
     }
 
     /// Carries on one sweep, in at most so many commits.
-    pub(super) async fn sweep(&self, bucket: BucketId, ordinal: u64, commits: usize) -> Result<()> {
-        for _ in 0..commits {
-            if !self.sweep_some(bucket, ordinal).await? {
-                break;
+    pub(super) fn sweep(
+        &self,
+        bucket: BucketId,
+        ordinal: u64,
+        commits: usize,
+    ) -> BoxFuture<'_, Result<()>> {
+        // What ends with it may be a clone, whose parent's sweep follows.
+        async move {
+            for _ in 0..commits {
+                if !self.sweep_some(bucket, ordinal).await? {
+                    break;
+                }
             }
+            Ok(())
         }
-        Ok(())
+        .boxed()
     }
 
     /// One commit of a sweep. Whether there may be more to do.
@@ -71,6 +83,15 @@ impl Store {
         let unchanged = Expectation::Revision(sweep.clone(), row.revision);
         let mut changes = Changes::expecting(vec![unchanged]);
         let whole = page.len() < ROWS;
+        let ends = found.bucket.is_buried() && live.is_empty();
+        if ends && found.bucket.clone_of.is_some() {
+            drop(read);
+            self.detach(&found).await?;
+            return Ok(true);
+        }
+        if ends {
+            self.forget_cuts(bucket).await?;
+        }
         for item in page {
             let ScanItem::Row(key, row) = item else {
                 continue;
@@ -78,10 +99,18 @@ impl Store {
             record.after = Some(key.to_vec().into());
             changes.free_kept(key, &row, &live);
         }
-        if whole {
+        let freed = changes.tally != Tally::default();
+        let others = row_key::of_bucket(row_key::SWEEP, bucket);
+        let last = read.scan(&Scan::prefix(others, 2)).await?.len() == 1;
+        // Its counters go last of all.
+        let finished = whole && !(ends && last && freed);
+        if finished {
             changes.delete(sweep);
             changes.expectations.extend(found.expectations());
             changes.forget_since(&*read, bucket, &live).await?;
+            if ends && last {
+                changes.writes.extend(erasure(&found.bucket));
+            }
         } else {
             changes.put(sweep, record.to_value()?, None);
         }
@@ -89,7 +118,7 @@ impl Store {
         let mut hold = Hold::default();
         let freeing = Urgency::Freeing;
         let applied = changes.commit(self, &found, &mut hold, freeing).await?;
-        Ok(!whole || !applied)
+        Ok(!finished || !applied)
     }
 }
 

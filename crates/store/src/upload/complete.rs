@@ -55,6 +55,7 @@ impl Store {
         let resource = Resource::Object(bucket.clone(), key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         check_order(&complete.parts)?;
+        self.own(bucket, [key], Urgency::Normal).await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;

@@ -3,8 +3,9 @@
 use crate::fixture::*;
 use crate::rights::{granted, user};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use trestle_access::{Action, Resource};
+use trestle_access::{Action, Principal, Resource};
 use trestle_core::*;
 use trestle_host::{Random, SeededRandom};
 use trestle_store::*;
@@ -13,6 +14,19 @@ use trestle_store::*;
 type State = BTreeMap<String, Vec<u8>>;
 
 impl Fixture {
+    async fn clone_bucket(&self, source: &str, to: &str) -> Result<Bucket> {
+        let clone = CloneBucket {
+            source: name(source),
+            prefix: String::new(),
+            name: name(to),
+        };
+        let grants = [
+            on_bucket(Action::CloneBucket, source),
+            on_bucket(Action::CreateBucket, to),
+        ];
+        self.store.clone_bucket(&grants, &clone).await
+    }
+
     async fn snap(&self, snapshot: &str, prefix: &str) -> Result<Snapshot> {
         let create = CreateSnapshot {
             bucket: name("b"),
@@ -412,39 +426,68 @@ fn number(random: &dyn Random) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// One random change of the bucket, and the same of the model.
-async fn change(f: &Fixture, random: &dyn Random, state: &mut State) {
+/// One random change of a bucket, and the same of the model.
+async fn change(f: &Fixture, bucket: &str, random: &dyn Random, state: &mut State) {
     let pick = |n: u64| number(random) % n;
     let keys = [
         "a", "d/", "d/x", "d/y", "d/e/z", "d/e/zz", "e", "e/f", "g\0h", "g\0",
     ];
     let k = keys[pick(keys.len() as u64) as usize];
-    match pick(8) {
+    match pick(9) {
         0..4 => {
             let size = [0, 3, 900, 200_000][pick(4) as usize];
             let bytes = pattern(size, pick(250) as u8);
-            f.put(k, &bytes).await.unwrap();
+            f.put_with(a_put(bucket, k), &bytes).await.unwrap();
             state.insert(k.to_owned(), bytes);
         }
         4 if state.contains_key(k) => {
-            f.delete(k).await.unwrap();
+            f.delete_in(bucket, k).await.unwrap();
             state.remove(k);
         }
         5 if state.contains_key(k) => {
             let at = pick(1 + state[k].len() as u64) as usize;
-            f.patch(k, at as u64, b"patched").await.unwrap();
+            let patch = PatchObject {
+                bucket: name(bucket),
+                key: key(k),
+                precondition: Precondition::none(),
+                tag_of: tag,
+                at: Offset::At(at as u64),
+                checks: BodyChecks::default(),
+                create: None,
+            };
+            let grant = on_object(Action::WriteObject, bucket, k);
+            let patched = f.store.patch(&grant, patch, body(b"patched")).await;
+            patched.unwrap();
             let bytes = state.get_mut(k).unwrap();
             bytes.resize(bytes.len().max(at + 7), 0);
             bytes[at..at + 7].copy_from_slice(b"patched");
         }
         6 if state.contains_key(k) => {
             let to = keys[pick(keys.len() as u64) as usize];
-            if to != k && f.rename(("b", k), ("b", to)).await.is_ok() {
+            if to != k && f.rename((bucket, k), (bucket, to)).await.is_ok() {
                 let bytes = state.remove(k).unwrap();
                 state.insert(to.to_owned(), bytes);
             }
         }
-        7 => f.store.tidy().await.unwrap(),
+        7 if state.keys().any(|k| k.starts_with("d/")) => {
+            let to = ["moved/", "d2/"][pick(2) as usize];
+            let grants = [
+                on_object(Action::DeleteObject, bucket, "d/"),
+                on_object(Action::WriteObject, bucket, to),
+            ];
+            let rename = RenameDirectory {
+                bucket: name(bucket),
+                prefix: key("d/"),
+                to_bucket: name(bucket),
+                to_prefix: key(to),
+            };
+            if f.store.rename_directory(&grants, &rename).await.is_ok() {
+                let moved: Vec<_> = state.extract_if(.., |k, _| k.starts_with("d/")).collect();
+                let moved = moved.into_iter();
+                state.extend(moved.map(|(k, v)| (format!("{to}{}", &k[2..]), v)));
+            }
+        }
+        8 => f.store.tidy().await.unwrap(),
         _ => {}
     }
 }
@@ -478,7 +521,7 @@ async fn snapshots_agree_with_copies() {
                     f.unsnap(&snapshot).await.unwrap();
                     snapshots.remove(&snapshot);
                 }
-                _ => change(&f, random, &mut state).await,
+                _ => change(&f, "b", random, &mut state).await,
             }
             if step % 10 == 9 {
                 for (snapshot, state) in &snapshots {
@@ -494,5 +537,212 @@ async fn snapshots_agree_with_copies() {
         f.assert_holds("b", &state).await;
         f.assert_sound().await;
         assert_eq!(f.rows(0x32).await, []);
+    }
+}
+
+/// Deletes everything in a bucket, and the bucket.
+async fn clear(f: &Fixture, bucket: &str, state: &State) {
+    for k in state.keys() {
+        f.delete_in(bucket, k).await.unwrap();
+    }
+    f.delete_bucket(bucket).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clone_starts_as_its_source_and_goes_its_own_way() {
+    let max = trestle_engine::memory::engine().data.body_bytes_max();
+    for order in [["b", "c"], ["c", "b"]] {
+        let f = Fixture::new().await;
+        let mut state = State::new();
+        for (k, size) in [("a", 5), ("d/x", max + 9), ("d/y", 3 << 20)] {
+            f.put(k, &pattern(size, 1)).await.unwrap();
+            state.insert(k.to_owned(), pattern(size, 1));
+        }
+        let clone = f.clone_bucket("b", "c").await.unwrap();
+        assert_eq!(clone.name, name("c"));
+        f.assert_holds("c", &state).await;
+        let layers = f.rows(0x40).await.len();
+        assert_eq!((layers, f.rows(0x30).await.len()), (2, 3));
+        f.assert_sound().await;
+        let mut cloned = state.clone();
+        f.put_with(a_put("c", "a"), b"other").await.unwrap();
+        cloned.insert("a".to_owned(), b"other".to_vec());
+        f.delete_in("c", "d/x").await.unwrap();
+        cloned.remove("d/x");
+        f.put_with(a_put("c", "new"), b"new").await.unwrap();
+        cloned.insert("new".to_owned(), b"new".to_vec());
+        f.rename(("c", "d/y"), ("c", "z")).await.unwrap();
+        let moved = cloned.remove("d/y").unwrap();
+        cloned.insert("z".to_owned(), moved);
+        f.patch("d/y", 7, b"patched").await.unwrap();
+        state.get_mut("d/y").unwrap()[7..14].copy_from_slice(b"patched");
+        f.delete("a").await.unwrap();
+        state.remove("a");
+        f.assert_holds("b", &state).await;
+        f.assert_holds("c", &cloned).await;
+        f.assert_sound().await;
+        for bucket in order {
+            clear(&f, bucket, if bucket == "b" { &state } else { &cloned }).await;
+            f.assert_sound().await;
+            if bucket == "b" && order[0] == "b" {
+                f.assert_holds("c", &cloned).await;
+            }
+        }
+        for table in [
+            0x20, 0x21, 0x22, 0x30, 0x32, 0x37, 0x39, 0x3a, 0x3b, 0x40, 0x41,
+        ] {
+            assert_eq!(f.rows(table).await, [], "{order:?} {table:x}");
+        }
+        assert_eq!(f.account_usage().await.buckets, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_all_be_read_is_not_cloned() {
+    let f = Fixture::new().await;
+    for k in ["open", "secret"] {
+        f.put(k, b"x").await.unwrap();
+    }
+    f.snap("s", "").await.unwrap();
+    let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let deny = r#"{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/secret"}"#;
+    let whole = user(&f, "whole", all).await;
+    let bound = user(&f, "bound", &format!("{all},{deny}")).await;
+    for (who, source, allowed) in [
+        (&whole, "b__s", true),
+        (&bound, "b__s", false),
+        (&bound, "b", false),
+    ] {
+        let target = format!("c{}", source.len());
+        let clone = CloneBucket {
+            source: name(source),
+            prefix: String::new(),
+            name: name(&target),
+        };
+        let source = Resource::Bucket(name(source));
+        let to = Resource::Bucket(name(&target));
+        let grants = [
+            granted(&f, who, Action::CloneBucket, source).await.unwrap(),
+            granted(&f, who, Action::CreateBucket, to).await.unwrap(),
+        ];
+        let cloned = f.store.clone_bucket(&grants, &clone).await;
+        assert_eq!(cloned.is_ok(), allowed);
+        if let Err(error) = cloned {
+            assert_eq!(error.kind(), ErrorKind::Forbidden);
+        }
+    }
+    f.assert_sound().await;
+}
+
+/// The clone has no policy, so what the source's denies would be open there.
+#[tokio::test]
+async fn what_a_bucket_s_policy_denies_root_is_not_cloned() {
+    let f = Fixture::new().await;
+    f.put("secret", b"x").await.unwrap();
+    f.snap("s", "").await.unwrap();
+    let root = Arc::new(Principal::root(account(), "root"));
+    for (key, allowed) in [("secret", false), ("other", true)] {
+        let set = |bucket: &mut BucketProperties| {
+            bucket.policy = Some(format!(
+                r#"{{"Statement":{{"Effect":"Deny","Principal":"*",
+                "Action":"s3:GetObject","Resource":"arn:aws:s3:::b/{key}"}}}}"#
+            ));
+            Ok(())
+        };
+        let write = [on_bucket(Action::WriteBucketPolicy, "b")];
+        let set = f.store.update_bucket(&write, &name("b"), &set).await;
+        set.unwrap();
+        let target = format!("c-{key}");
+        let clone = CloneBucket {
+            source: name("b__s"),
+            prefix: String::new(),
+            name: name(&target),
+        };
+        let source = Resource::Bucket(name("b__s"));
+        let to = Resource::Bucket(name(&target));
+        let grants = [
+            granted(&f, &root, Action::CloneBucket, source)
+                .await
+                .unwrap(),
+            granted(&f, &root, Action::CreateBucket, to).await.unwrap(),
+        ];
+        let cloned = f.store.clone_bucket(&grants, &clone).await;
+        assert_eq!(cloned.is_ok(), allowed, "{key}: {cloned:?}");
+    }
+}
+
+#[tokio::test]
+async fn clones_and_their_snapshots_agree_with_copies() {
+    for seed in 0..10 {
+        let random = &SeededRandom::new(100 + seed);
+        let f = Fixture::new().await;
+        let mut buckets: BTreeMap<String, State> = [("b".to_owned(), State::new())].into();
+        let mut snapshots: BTreeMap<String, State> = BTreeMap::new();
+        for step in 0..150 {
+            let at = number(random) as usize % buckets.len();
+            let bucket = buckets.keys().nth(at).unwrap().clone();
+            match number(random) % 12 {
+                0 if buckets.len() < 4 => {
+                    let to = format!("c{step}");
+                    let all: Vec<_> = snapshots.iter().chain(&buckets).collect();
+                    let (source, state) = all[number(random) as usize % all.len()];
+                    let (source, state) = (source.clone(), state.clone());
+                    match f.clone_bucket(&source, &to).await {
+                        Ok(_) => drop(buckets.insert(to, state)),
+                        // A clone of a clone of a clone …
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidState),
+                    }
+                }
+                1 if snapshots.len() < 4 => {
+                    let create = CreateSnapshot {
+                        bucket: name(&bucket),
+                        prefix: String::new(),
+                        name: format!("s{step}"),
+                    };
+                    let grant = on_bucket(Action::CreateSnapshot, &bucket);
+                    let made = f.store.create_snapshot(&grant, &create).await.unwrap();
+                    let state = buckets[&bucket].clone();
+                    snapshots.insert(made.reads_as.as_str().to_owned(), state);
+                }
+                2 if !snapshots.is_empty() => {
+                    let at = number(random) as usize % snapshots.len();
+                    let reads_as = snapshots.keys().nth(at).unwrap().clone();
+                    let (of, snapshot) = reads_as.split_once("__").unwrap();
+                    let grant = on_bucket(Action::DeleteSnapshot, of);
+                    let of = name(of);
+                    let gone = f.store.delete_snapshot(&grant, &of, snapshot).await;
+                    gone.unwrap();
+                    snapshots.remove(&reads_as);
+                }
+                3 if buckets.len() > 1 => {
+                    let named = |of: &&String| of.starts_with(&format!("{bucket}__"));
+                    if !snapshots.keys().any(|of| named(&of)) {
+                        clear(&f, &bucket, &buckets.remove(&bucket).unwrap()).await;
+                    }
+                }
+                _ => change(&f, &bucket, random, buckets.get_mut(&bucket).unwrap()).await,
+            }
+            if step % 10 == 9 {
+                for (bucket, state) in snapshots.iter().chain(&buckets) {
+                    f.assert_holds(bucket, state).await;
+                }
+                f.assert_sound().await;
+            }
+        }
+        for reads_as in snapshots.keys() {
+            let (of, snapshot) = reads_as.split_once("__").unwrap();
+            let grant = on_bucket(Action::DeleteSnapshot, of);
+            let of = name(of);
+            let gone = f.store.delete_snapshot(&grant, &of, snapshot).await;
+            gone.unwrap();
+        }
+        for (bucket, state) in &buckets {
+            f.assert_holds(bucket, state).await;
+            clear(&f, bucket, state).await;
+        }
+        f.assert_sound().await;
+        for table in [0x21, 0x22, 0x30, 0x32, 0x37, 0x39, 0x3a, 0x3b, 0x40] {
+            assert_eq!(f.rows(table).await, [], "seed {seed}: {table:x}");
+        }
     }
 }
