@@ -189,7 +189,12 @@ fn the_command_line_makes_lists_and_deletes_snapshots_of_buckets() {
         "{listed}"
     );
     assert!(!said(&["snapshot", "ls", "//b/d/"]).contains("//b__s"));
+    said(&["clone", "//b", "//now"]);
+    said(&["clone", "//b__s", "//before"]);
+    assert_eq!(said(&["cat", "//now/d/k"]), "two");
+    assert_eq!(said(&["cat", "//before/d/k"]), "one");
     assert_eq!(said(&["snapshot", "rm", "//b", "s"]), "deleted //b__s\n");
+    assert_eq!(said(&["cat", "//before/d/k"]), "one");
     assert_eq!(said(&["snapshot", "rm", "//b/d/", "t"]), "deleted //b__t\n");
     assert_eq!(said(&["snapshot", "ls", "//b"]), "");
 }
@@ -248,6 +253,31 @@ fn a_bucket_is_cloned_and_goes_its_own_way() {
         let deleted = send(client, "DELETE", &format!("/rest/{bucket}/"));
         assert_eq!(deleted.status, 204, "{}", deleted.text());
     }
+    fixture.stop();
+    fixture.launch().check().unwrap();
+}
+
+#[test]
+fn a_directory_is_cloned_as_a_bucket_and_not_into_another() {
+    let mut fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for key in ["d/one", "d/e/two", "other"] {
+        let path = format!("/rest/b/{key}");
+        client.send("PUT", &path, &[], key.as_bytes()).unwrap();
+    }
+    let asked = document!({"bucket": "b", "key": "d/", "to_bucket": "cloned"});
+    let made = post(client, "/-/clones", &asked);
+    assert_eq!(made.status, 201, "{}", made.text());
+    for (key, status) in [("d/one", 200), ("d/e/two", 200), ("other", 404)] {
+        let got = send(client, "GET", &format!("/rest/cloned/{key}"));
+        assert_eq!(got.status, status, "{key}: {}", got.text());
+    }
+    let into = document!({"bucket": "b", "key": "d/", "to_bucket": "b", "to_key": "f/"});
+    assert_problem(&post(client, "/-/clones", &into), 501);
+    let nameless = document!({"bucket": "b", "key": "d/"});
+    assert_problem(&post(client, "/-/clones", &nameless), 400);
+    let missing = document!({"bucket": "b", "key": "none/", "to_bucket": "none"});
+    assert_problem(&post(client, "/-/clones", &missing), 404);
     fixture.stop();
     fixture.launch().check().unwrap();
 }

@@ -98,7 +98,8 @@ impl Store {
     /// `NotFound(Bucket)`; `NotFound(Object)` when there is nothing below the directory;
     /// `AlreadyExists(Bucket)`; `InvalidInput` for a name within an account; `InvalidState` for clones of
     /// clones beyond what is allowed; `TooLarge` for more keys than can be decided, and for a bucket with
-    /// as many snapshots as it may have; `Forbidden`; `Conflict`.
+    /// as many snapshots as it may have; `QuotaExceeded` when the account has as many buckets as it may;
+    /// `Forbidden`; `Conflict`.
     pub async fn clone_bucket(&self, grants: &[Grant], clone: &CloneBucket) -> Result<Bucket> {
         let source = Resource::Bucket(clone.source.clone());
         let target = Resource::Bucket(clone.name.clone());
@@ -148,6 +149,8 @@ impl Store {
                 return Err(Error::new(ErrorKind::Forbidden, message));
             }
             let block = self.block_within(&*read, &bucket).await?;
+            let counted = self.room_for_bucket(&*read, create, &bucket.owner.account);
+            expectations.extend(counted.await?);
             let none = BucketProperties::default();
             authorize::check_bucket(&bucket.name, &none, &bucket.properties, &block)?;
             let names = names(&bucket, &bucket.name);
@@ -190,7 +193,7 @@ impl Store {
             || ordered_list(&found.bucket)?.is_some()
             || self.is_bound_by_names(read, grant, found).await?;
         if !bound {
-            // Lists of single objects stay with them.
+            // Lists of single objects stay with them, and bind in the clone whom they bind in its source.
             return Ok(());
         }
         if found.bucket.at.is_none() {

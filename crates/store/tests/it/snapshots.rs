@@ -5,7 +5,7 @@ use crate::rights::{granted, user};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trestle_access::{Action, Principal, Resource};
+use trestle_access::{Acl, AclEntry, Action, EntryKind, Principal, Resource, Who, bits};
 use trestle_core::*;
 use trestle_host::{Random, SeededRandom};
 use trestle_store::*;
@@ -669,6 +669,79 @@ async fn what_a_bucket_s_policy_denies_root_is_not_cloned() {
         let cloned = f.store.clone_bucket(&grants, &clone).await;
         assert_eq!(cloned.is_ok(), allowed, "{key}: {cloned:?}");
     }
+}
+
+/// What root may not read in the source is closed to it in the clone, also once it is the clone's own.
+#[tokio::test]
+async fn an_object_s_ordered_list_binds_in_a_clone_as_in_its_source() {
+    let f = Fixture::new().await;
+    for k in ["open", "closed"] {
+        f.put(k, b"x").await.unwrap();
+    }
+    let deny = AclEntry {
+        kind: EntryKind::Deny,
+        who: Who::Everyone,
+        flags: 0,
+        mask: bits::READ,
+    };
+    let acl = Acl {
+        entries: Some(vec![deny]),
+        ..Acl::default()
+    };
+    let text = acl.to_text().unwrap();
+    let change = |p: &mut ObjectProperties| {
+        p.acl = Some(text.clone());
+        Ok(())
+    };
+    let write = [Action::WriteObjectAcl];
+    let closed = f.update("closed", VersionRef::Current, &write, &change);
+    closed.await.unwrap();
+    f.clone_bucket("b", "c").await.unwrap();
+    let root = Arc::new(Principal::root(account(), "root"));
+    let reads = async |bucket: &str, k: &str| {
+        let on = Resource::Object(name(bucket), key(k));
+        let read = ReadObject {
+            bucket: name(bucket),
+            key: key(k),
+            version: VersionRef::Current,
+        };
+        let grant = granted(&f, &root, Action::ReadObject, on).await?;
+        f.store.open_object(&grant, &read).await.map(drop)
+    };
+    for round in ["inherited", "own"] {
+        for bucket in ["b", "c"] {
+            reads(bucket, "open").await.unwrap();
+            let refused = reads(bucket, "closed").await.map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::Forbidden), "{bucket}, {round}");
+        }
+        let update = UpdateObject {
+            bucket: name("c"),
+            key: key("closed"),
+            version: VersionRef::Current,
+            precondition: Precondition::none(),
+            tag_of: tag,
+        };
+        let change = |p: &mut ObjectProperties| {
+            p.tags.insert("class".to_owned(), "own".to_owned());
+            Ok(())
+        };
+        let grants = [on_object(Action::WriteObjectTags, "c", "closed")];
+        f.store
+            .update_object(&grants, &update, &change)
+            .await
+            .unwrap();
+    }
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_clone_is_one_of_the_buckets_that_an_account_may_have() {
+    let f = Fixture::new().await;
+    f.store.set_buckets_per_account(Some(2));
+    f.clone_bucket("b", "c").await.unwrap();
+    let refused = f.clone_bucket("b", "d").await.map_err(|error| error.kind());
+    assert_eq!(refused.map(drop), Err(ErrorKind::QuotaExceeded));
+    f.assert_sound().await;
 }
 
 #[tokio::test]
