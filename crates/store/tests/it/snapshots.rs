@@ -678,14 +678,15 @@ async fn an_object_s_ordered_list_binds_in_a_clone_as_in_its_source() {
     for k in ["open", "closed"] {
         f.put(k, b"x").await.unwrap();
     }
-    let deny = AclEntry {
-        kind: EntryKind::Deny,
+    let entry = |kind, mask| AclEntry {
+        kind,
         who: Who::Everyone,
         flags: 0,
-        mask: bits::READ,
+        mask,
     };
+    let deny = entry(EntryKind::Deny, bits::READ);
     let acl = Acl {
-        entries: Some(vec![deny]),
+        entries: Some(vec![deny, entry(EntryKind::Allow, 0x1f_ffff)]),
         ..Acl::default()
     };
     let text = acl.to_text().unwrap();
