@@ -1,0 +1,156 @@
+//! Who may clone a bucket, and what lists and limits say of the clone.
+
+use crate::fixture::*;
+use crate::rights::{granted, user};
+use std::sync::Arc;
+use trestle_access::{Acl, AclEntry, Action, EntryKind, Principal, Resource, Who, bits};
+use trestle_core::*;
+use trestle_store::*;
+
+#[tokio::test]
+async fn what_may_not_all_be_read_is_not_cloned() {
+    let f = Fixture::new().await;
+    for k in ["open", "secret"] {
+        f.put(k, b"x").await.unwrap();
+    }
+    f.snap("s", "").await.unwrap();
+    let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let deny = r#"{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/secret"}"#;
+    let whole = user(&f, "whole", all).await;
+    let bound = user(&f, "bound", &format!("{all},{deny}")).await;
+    for (who, source, allowed) in [
+        (&whole, "b__s", true),
+        (&bound, "b__s", false),
+        (&bound, "b", false),
+    ] {
+        let target = format!("c{}", source.len());
+        let clone = CloneBucket {
+            source: name(source),
+            prefix: String::new(),
+            name: name(&target),
+        };
+        let source = Resource::Bucket(name(source));
+        let to = Resource::Bucket(name(&target));
+        let grants = [
+            granted(&f, who, Action::CloneBucket, source).await.unwrap(),
+            granted(&f, who, Action::CreateBucket, to).await.unwrap(),
+        ];
+        let cloned = f.store.clone_bucket(&grants, &clone).await;
+        assert_eq!(cloned.is_ok(), allowed);
+        if let Err(error) = cloned {
+            assert_eq!(error.kind(), ErrorKind::Forbidden);
+        }
+    }
+    f.assert_sound().await;
+}
+
+/// The clone has no policy, so what the source's denies would be open there.
+#[tokio::test]
+async fn what_a_bucket_s_policy_denies_root_is_not_cloned() {
+    let f = Fixture::new().await;
+    f.put("secret", b"x").await.unwrap();
+    f.snap("s", "").await.unwrap();
+    let root = Arc::new(Principal::root(account(), "root"));
+    for (key, allowed) in [("secret", false), ("other", true)] {
+        let set = |bucket: &mut BucketProperties| {
+            bucket.policy = Some(format!(
+                r#"{{"Statement":{{"Effect":"Deny","Principal":"*",
+                "Action":"s3:GetObject","Resource":"arn:aws:s3:::b/{key}"}}}}"#
+            ));
+            Ok(())
+        };
+        let write = [on_bucket(Action::WriteBucketPolicy, "b")];
+        let set = f.store.update_bucket(&write, &name("b"), &set).await;
+        set.unwrap();
+        let target = format!("c-{key}");
+        let clone = CloneBucket {
+            source: name("b__s"),
+            prefix: String::new(),
+            name: name(&target),
+        };
+        let source = Resource::Bucket(name("b__s"));
+        let to = Resource::Bucket(name(&target));
+        let grants = [
+            granted(&f, &root, Action::CloneBucket, source)
+                .await
+                .unwrap(),
+            granted(&f, &root, Action::CreateBucket, to).await.unwrap(),
+        ];
+        let cloned = f.store.clone_bucket(&grants, &clone).await;
+        assert_eq!(cloned.is_ok(), allowed, "{key}: {cloned:?}");
+    }
+}
+
+/// What root may not read in the source is closed to it in the clone, also once it is the clone's own.
+#[tokio::test]
+async fn an_object_s_ordered_list_binds_in_a_clone_as_in_its_source() {
+    let f = Fixture::new().await;
+    for k in ["open", "closed"] {
+        f.put(k, b"x").await.unwrap();
+    }
+    let entry = |kind, mask| AclEntry {
+        kind,
+        who: Who::Everyone,
+        flags: 0,
+        mask,
+    };
+    let deny = entry(EntryKind::Deny, bits::READ);
+    let acl = Acl {
+        entries: Some(vec![deny, entry(EntryKind::Allow, 0x1f_ffff)]),
+        ..Acl::default()
+    };
+    let text = acl.to_text().unwrap();
+    let change = |p: &mut ObjectProperties| {
+        p.acl = Some(text.clone());
+        Ok(())
+    };
+    let write = [Action::WriteObjectAcl];
+    let closed = f.update("closed", VersionRef::Current, &write, &change);
+    closed.await.unwrap();
+    f.clone_bucket("b", "c").await.unwrap();
+    let root = Arc::new(Principal::root(account(), "root"));
+    let reads = async |bucket: &str, k: &str| {
+        let on = Resource::Object(name(bucket), key(k));
+        let read = ReadObject {
+            bucket: name(bucket),
+            key: key(k),
+            version: VersionRef::Current,
+        };
+        let grant = granted(&f, &root, Action::ReadObject, on).await?;
+        f.store.open_object(&grant, &read).await.map(drop)
+    };
+    for round in ["inherited", "own"] {
+        for bucket in ["b", "c"] {
+            reads(bucket, "open").await.unwrap();
+            let refused = reads(bucket, "closed").await.map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::Forbidden), "{bucket}, {round}");
+        }
+        let update = UpdateObject {
+            bucket: name("c"),
+            key: key("closed"),
+            version: VersionRef::Current,
+            precondition: Precondition::none(),
+            tag_of: tag,
+        };
+        let change = |p: &mut ObjectProperties| {
+            p.tags.insert("class".to_owned(), "own".to_owned());
+            Ok(())
+        };
+        let grants = [on_object(Action::WriteObjectTags, "c", "closed")];
+        f.store
+            .update_object(&grants, &update, &change)
+            .await
+            .unwrap();
+    }
+    f.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_clone_is_one_of_the_buckets_that_an_account_may_have() {
+    let f = Fixture::new().await;
+    f.store.set_buckets_per_account(Some(2));
+    f.clone_bucket("b", "c").await.unwrap();
+    let refused = f.clone_bucket("b", "d").await.map_err(|error| error.kind());
+    assert_eq!(refused.map(drop), Err(ErrorKind::QuotaExceeded));
+    f.assert_sound().await;
+}
