@@ -1,12 +1,12 @@
-//! Volumes, snapshots and transactions: random writes into a volume for as long as one likes, held
-//! against a file on the same disk; how long snapshots and clones take; transactions per second.
+//! Volumes and transactions: random writes into a volume for as long as one likes, held against a file
+//! on the same disk; transactions per second.
 
 use crate::Result;
 use crate::arguments::Arguments;
-use crate::machine::{median, scratch};
-use crate::verbs::{expect, make};
+use crate::machine::scratch;
+use crate::verbs::expect;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,11 +18,11 @@ const BLOCK: u64 = 4096;
 const WINDOWS: u64 = 6;
 /// How long the store may take to give back what it does not need.
 const PATIENCE: Duration = Duration::from_secs(60);
-const VOLUME: (&str, &str) = ("content-type", "application/vnd.trestle.volume+json");
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub(crate) const VOLUME: (&str, &str) = ("content-type", "application/vnd.trestle.volume+json");
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The `part` of sorted values.
-fn at(sorted: &[f64], part: f64) -> f64 {
+pub(crate) fn at(sorted: &[f64], part: f64) -> f64 {
     let place = (sorted.len() as f64 * part) as usize;
     let place = place.min(sorted.len().saturating_sub(1));
     sorted.get(place).copied().unwrap_or(f64::NAN)
@@ -164,8 +164,10 @@ fn sustained(
     let window = Duration::from_secs(60 * minutes) / WINDOWS as u32;
     let blocks: Vec<AtomicBool> = (0..bytes / BLOCK).map(|_| AtomicBool::new(false)).collect();
     let (blocks, began) = (&blocks, Instant::now());
-    println!("| part | writes/s | p50 ms | p99 ms | live MiB | allocated MiB | ratio |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| part | writes/s | p50 ms | p99 ms | live MiB | allocated MiB | ratio | log, spare segments, index, snapshot, MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     let mut ends = Vec::new();
     for part in 0..WINDOWS {
         let until = began + window * (part as u32 + 1);
@@ -232,67 +234,31 @@ fn space(blocks: &[AtomicBool], data: &Path) -> String {
     let there = allocated(data).saturating_sub(allocated(&data.join("audit")));
     let live = written.count() as u64 * BLOCK;
     let ratio = there as f64 / live.max(1) as f64;
-    format!("{} | {} | {ratio:.2}", live >> 20, there >> 20)
+    let spare = spares(&data.join("log"));
+    let log = allocated(&data.join("log")).saturating_sub(spare);
+    let parts = [
+        log,
+        spare,
+        file(&data.join("index.redb")),
+        allocated(&data.join("snapshot")),
+    ];
+    let parts = parts.map(|bytes| (bytes >> 20).to_string()).join(", ");
+    format!("{} | {} | {ratio:.2} | {parts}", live >> 20, there >> 20)
 }
 
-/// Snapshots and clones of a small, a large and a huge sparse volume.
-pub(crate) fn snapshots(arguments: &Arguments) -> Result<()> {
-    let times = arguments.number("times", 100)?;
-    let shift = arguments.number("smaller", 0)?;
-    let folder = scratch("snapshots")?;
-    let data = folder.join("data");
-    let server = Launch::new(data.clone()).start();
-    let mut client = server.client();
-    client.send("PUT", "/rest/b/", &[], b"")?;
-    println!(
-        "| volume | snapshot, p50 ms | p99 ms | clone, p50 ms | p99 ms | allocated by all of them, KiB |"
-    );
-    println!("|---|---|---|---|---|---|");
-    for (name, length, sparse) in [
-        ("1 MiB", 1u64 << 20, false),
-        ("1 GiB", (1 << 30) >> shift, false),
-        ("100 GiB, sparse", (100 << 30) >> shift, true),
-    ] {
-        let key = length.to_string();
-        let target = format!("/rest/b/{key}");
-        let size = format!("{{\"size\":{length}}}");
-        let made = client.send("PUT", &target, &[VOLUME], size.as_bytes())?;
-        expect(made, &[201], "PUT")?;
-        make(&mut client, &target, (length, sparse), 8 << 20)?;
-        let before = allocated(&data);
-        let mut timed = |path: &str, name: &str, number: u64| -> Result<f64> {
-            let document =
-                format!("{{\"bucket\":\"b\",\"key\":\"{key}\",\"{name}\":\"{key}-{number}\"}}");
-            let began = Instant::now();
-            let answer = client.send("POST", path, &[JSON], document.as_bytes())?;
-            let took = began.elapsed().as_secs_f64() * 1e3;
-            expect(answer, &[201], path).map(|_| took)
-        };
-        let mut snapshots = Vec::new();
-        let mut clones = Vec::new();
-        for number in 0..times {
-            snapshots.push(timed("/-/snapshots", "name", number)?);
-        }
-        for number in 0..times {
-            clones.push(timed("/-/clones", "to_key", number)?);
-        }
-        let more = allocated(&data).saturating_sub(before) >> 10;
-        let worst = |times: &[f64]| {
-            let mut sorted = times.to_vec();
-            sorted.sort_by(f64::total_cmp);
-            at(&sorted, 0.99)
-        };
-        println!(
-            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {more} |",
-            median(&snapshots),
-            worst(&snapshots),
-            median(&clones),
-            worst(&clones)
-        );
-    }
-    println!();
-    server.stop()?;
-    Ok(std::fs::remove_dir_all(folder)?)
+/// Bytes of the device that a file takes.
+fn file(path: &Path) -> u64 {
+    path.metadata().map_or(0, |data| data.blocks() * 512)
+}
+
+/// Bytes of log segments that are kept to be used again.
+fn spares(log: &Path) -> u64 {
+    let files = std::fs::read_dir(log).into_iter().flatten().flatten();
+    let spare = files.map(|file| file.path()).filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "spare")
+    });
+    spare.map(|path| file(&path)).sum()
 }
 
 /// Transactions of few and of many verbs, each of which puts a small object.

@@ -21,6 +21,7 @@ mod overwrites;
 mod peer;
 mod peers;
 mod reliability;
+mod snapshots;
 mod throughput;
 mod verbs;
 
@@ -92,7 +93,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
         blocks::volume(arguments)?;
     }
     if wants("snapshots") {
-        blocks::snapshots(arguments)?;
+        snapshots::run(arguments)?;
     }
     if wants("tx") {
         blocks::transactions(arguments)?;
