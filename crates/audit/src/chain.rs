@@ -1,4 +1,7 @@
 //! The chain: each line ends with the hash of the one before it and of itself.
+//!
+//! A packed file leaves out most hashes, which follow from what is before them; those that stay tell
+//! near which line one was changed.
 
 use sha2::{Digest, Sha256};
 
@@ -6,6 +9,9 @@ use sha2::{Digest, Sha256};
 const HASH: &str = ",\"hash\":\"";
 /// The hash before the first line of all.
 pub(crate) const START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Of so many lines a packed file keeps one hash.
+const LINES_A_HASH: u64 = 64;
 
 /// The end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +107,75 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Leaves hashes out of a file that has ended, line by line.
+#[derive(Default)]
+pub(crate) struct Thinner {
+    /// The hash of the line before; none before the first.
+    head: Option<String>,
+    lines: u64,
+}
+
+impl Thinner {
+    /// Appends the next line, given without its end, to what is packed. False when it does not follow
+    /// from what is before it: such a file stays as it is.
+    pub(crate) fn put(&mut self, text: &[u8], is_last: bool, to: &mut Vec<u8>) -> bool {
+        let Some(line) = Line::parse(text) else {
+            return false;
+        };
+        let first = self.head.is_none();
+        let before = match (&self.head, line.header()) {
+            (None, Some((_, previous))) => previous,
+            (Some(head), None) => head,
+            _ => return false,
+        };
+        if !line.follows(before) {
+            return false;
+        }
+        self.head = Some(line.hash.to_owned());
+        self.lines += 1;
+        match first || is_last || self.lines.is_multiple_of(LINES_A_HASH) {
+            true => to.extend_from_slice(text),
+            false => {
+                to.extend_from_slice(line.body.as_bytes());
+                to.push(b'}');
+            }
+        }
+        to.push(b'\n');
+        true
+    }
+}
+
+/// A packed file with the hashes that were left out; none when it comes to more bytes than `max`.
+pub(crate) fn restored(thin: &[u8], max: usize) -> Option<Vec<u8>> {
+    let mut whole = Vec::with_capacity(thin.len());
+    let mut head: Option<String> = None;
+    for text in thin.split_inclusive(|byte| *byte == b'\n') {
+        if whole.len() > max {
+            return None;
+        }
+        let line = text.strip_suffix(b"\n").unwrap_or(text);
+        if let Some(line) = Line::parse(line) {
+            head = Some(line.hash.to_owned());
+            whole.extend_from_slice(text);
+            continue;
+        }
+        let body = std::str::from_utf8(line).ok();
+        let body = body.and_then(|line| line.strip_suffix('}'));
+        match (body, &mut head) {
+            (Some(body), Some(head)) => {
+                *head = hash(head, body);
+                whole.extend_from_slice(body.as_bytes());
+                whole.extend_from_slice(HASH.as_bytes());
+                whole.extend_from_slice(head.as_bytes());
+                whole.extend_from_slice(b"\"}\n");
+            }
+            // Nothing of this log.
+            _ => whole.extend_from_slice(text),
+        }
+    }
+    (whole.len() <= max).then_some(whole)
+}
+
 /// What a file's bytes are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Walked {
@@ -180,6 +255,61 @@ mod tests {
             let walked = walk(&changed, Chain::start());
             let torn = walked.whole < bytes.len() as u64;
             assert!(torn || !walked.breaks.is_empty(), "byte {at}");
+        }
+    }
+
+    fn thinned(bytes: &[u8]) -> Option<Vec<u8>> {
+        let (mut thinner, mut thin) = (Thinner::default(), Vec::new());
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let sound = lines.iter().enumerate().all(|(place, line)| {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            thinner.put(line, place + 1 == lines.len(), &mut thin)
+        });
+        sound.then_some(thin)
+    }
+
+    #[test]
+    fn hashes_that_follow_are_left_out_and_come_back() {
+        let (bytes, _) = file(200);
+        let thin = thinned(&bytes).unwrap();
+        let hashes = thin.windows(HASH.len()).filter(|w| *w == HASH.as_bytes());
+        // Of the first line, of each 64th and of the last.
+        assert_eq!(hashes.count(), 5);
+        assert_eq!(restored(&thin, bytes.len()).unwrap(), bytes);
+        assert_eq!(restored(&thin, bytes.len() - 1), None);
+        let same = restored(&bytes, bytes.len()).unwrap();
+        assert_eq!(same, bytes, "none is left out");
+        // A change of a line shows at the next hash that was kept.
+        let lines: Vec<&[u8]> = thin.split_inclusive(|byte| *byte == b'\n').collect();
+        for place in 0..lines.len() {
+            let breaks =
+                |thin: &[u8]| walk(&restored(thin, usize::MAX).unwrap(), Chain::start()).breaks;
+            let mut changed = lines.clone();
+            let line = String::from_utf8(lines[place].to_vec()).unwrap();
+            let line = line.replacen("2026", "2027", 1);
+            changed[place] = line.as_bytes();
+            let found = breaks(&changed.concat());
+            let kept = (place as u64 + 1).next_multiple_of(LINES_A_HASH).min(201);
+            let kept = if place == 0 { 1 } else { kept };
+            assert_eq!(found, [kept], "line {}", place + 1);
+            // That the last ones are gone shows in the next file.
+            changed.remove(place);
+            let missed = !breaks(&changed.concat()).is_empty();
+            assert_eq!(missed, place + 1 < lines.len(), "line {}", place + 1);
+        }
+    }
+
+    #[test]
+    fn what_does_not_follow_is_not_thinned() {
+        let (bytes, _) = file(70);
+        let text = String::from_utf8(bytes).unwrap();
+        for (from, to) in [
+            ("\"x\":5,", "\"x\":7,"),
+            ("{\"n\":4,", "{}\n{\"n\":4,"),
+            ("{\"file\":1,", "{\"n\":0,\"x\":0}\n{\"file\":1,"),
+        ] {
+            assert!(text.contains(from));
+            assert_eq!(thinned(text.replacen(from, to, 1).as_bytes()), None, "{to}");
         }
     }
 

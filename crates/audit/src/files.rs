@@ -1,8 +1,9 @@
 //! The files of the log: their names, in order, and what is in them.
 //!
-//! A file that has ended is packed after a while. Of a number there may be both forms, after an
-//! interruption: they say the same.
+//! A file that has ended is packed after a while, without the hashes that follow. Of a number there may
+//! be both forms, after an interruption: they say the same.
 
+use crate::chain;
 use flate2::bufread::GzDecoder;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -90,19 +91,20 @@ fn whole(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
 
 fn unpack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let too_large = || damaged("it is larger than any file of the log".to_owned());
     let mut unpacked = Vec::new();
     let mut decoder = GzDecoder::new(bytes).take(UNPACKED_BYTES_MAX + 1);
     decoder
         .read_to_end(&mut unpacked)
         .map_err(|error| damaged(error.to_string()))?;
     if unpacked.len() as u64 > UNPACKED_BYTES_MAX {
-        return Err(damaged("it is larger than any file of the log".to_owned()));
+        return Err(too_large());
     }
     // Nothing comes after it unseen.
     if !decoder.into_inner().into_inner().is_empty() {
         return Err(damaged("something comes after its end".to_owned()));
     }
-    Ok(unpacked)
+    chain::restored(&unpacked, UNPACKED_BYTES_MAX as usize).ok_or_else(too_large)
 }
 
 /// Removes a file, in both forms.

@@ -1,8 +1,10 @@
 //! Packing files that have ended, a piece at a time, so that entries never wait for long.
 //!
 //! A packed file is durable, with its name, before the other form goes. What is unfinished at a stop
-//! is begun anew; a file that cannot be packed stays as it is until the next one ends.
+//! is begun anew; a file that cannot be packed stays as it is until the next one ends, and one whose
+//! lines do not follow from each other for good.
 
+use crate::chain::Thinner;
 use crate::files;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -31,6 +33,9 @@ struct Packing {
     at: u64,
     to: Arc<dyn File>,
     written: u64,
+    /// Read, and not packed yet: the last whole line, and what is no whole line yet.
+    rest: Vec<u8>,
+    thinner: Thinner,
     encoder: GzEncoder<Vec<u8>>,
 }
 
@@ -114,6 +119,8 @@ impl Packer {
             at: 0,
             to: self.disk.open(&to, OpenMode::CreateNew)?,
             written: 0,
+            rest: Vec::new(),
+            thinner: Thinner::default(),
             encoder: GzEncoder::new(Vec::new(), Compression::fast()),
         }))
     }
@@ -136,6 +143,8 @@ impl Packing {
     fn step(&mut self) -> io::Result<bool> {
         let left = self.length.saturating_sub(self.at);
         if left == 0 {
+            let lines = std::mem::take(&mut self.rest);
+            self.pack(&lines, true)?;
             self.encoder.try_finish()?;
             self.put()?;
             self.to.sync_data()?;
@@ -144,10 +153,45 @@ impl Packing {
         let piece = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
         let mut bytes = vec![0; piece];
         self.from.read_at(&mut bytes, self.at)?;
-        self.encoder.write_all(&bytes)?;
         self.at += bytes.len() as u64;
+        self.rest.extend_from_slice(&bytes);
+        // The last line of all is packed otherwise.
+        let ends = || {
+            self.rest
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|(_, byte)| **byte == b'\n')
+        };
+        if bytes.contains(&b'\n')
+            && let Some((end, _)) = ends().nth(1)
+        {
+            let after = self.rest.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.rest, after);
+            self.pack(&lines, false)?;
+        }
         self.put()?;
         Ok(true)
+    }
+
+    /// Packs whole lines; the last of them may be that of the file.
+    fn pack(&mut self, lines: &[u8], is_last: bool) -> io::Result<()> {
+        let mut thin = Vec::with_capacity(lines.len());
+        let mut left = lines;
+        while !left.is_empty() {
+            let end = left.iter().position(|byte| *byte == b'\n');
+            let split = end.and_then(|end| Some((left.get(..end)?, left.get(end + 1..)?)));
+            let follows = split.is_some_and(|(line, after)| {
+                left = after;
+                let is_last = is_last && after.is_empty();
+                self.thinner.put(line, is_last, &mut thin)
+            });
+            if !follows {
+                let what = "its lines do not follow from each other";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+        }
+        self.encoder.write_all(&thin)
     }
 
     /// Writes what has come out.
