@@ -6,7 +6,7 @@ use crate::{Fixture, put, send};
 use serde_json::json as value;
 use trestle_tests::{Client, Server};
 
-const PASSWORD: &str = "a long enough password";
+pub(crate) const PASSWORD: &str = "a long enough password";
 
 pub(crate) fn document(root: &mut Client, method: &str, target: &str, text: &str) {
     let answer = root.send(method, target, &[], text.as_bytes()).unwrap();

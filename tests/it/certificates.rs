@@ -218,3 +218,109 @@ fn a_certificate_that_nobody_has_is_never_anonymous() {
     let stolen = ["--cert", "ann.pem", "--key", "bob-key.pem"];
     assert_eq!(secure.curl("/rest/b/object", &stolen).0, "000");
 }
+
+/// A certificate of the server that an authority made, as its operator would get one.
+fn of_server(folder: &Path, name: &str) {
+    let script = format!(
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} \
+         -keyout server-key.new -out server.csr\n\
+         printf 'basicConstraints=CA:FALSE\\nsubjectAltName=IP:127.0.0.1' | openssl x509 -req \
+         -in server.csr -CA authority.pem -CAkey authority-key.pem -days 365 -extfile /dev/stdin \
+         -out server.new\n\
+         mv server-key.new server-key.pem\nmv server.new server.pem"
+    );
+    done(&shell(folder, None, &script));
+}
+
+#[test]
+fn a_token_is_borne_by_curl_to_a_server_with_a_certificate_of_its_own() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    let folder = fixture.folder.path().to_owned();
+    done(&shell(&folder, None, &documented(&["openssl req -x509"])));
+    of_server(&folder, "first");
+    let mut launch: Launch = fixture.launch();
+    let place = |name: &str| folder.join(name).display().to_string();
+    let (certificate, key) = (place("server.pem"), place("server-key.pem"));
+    let flags = ["--listen-tls", "127.0.0.1:0", "--tls-certificate"];
+    launch.flags = flags.map(str::to_owned).to_vec();
+    launch.flags.extend([certificate, "--tls-key".into(), key]);
+    let server = launch.start();
+    let url = server.greeting.split_once("listening on ").unwrap().1;
+    let url = url
+        .lines()
+        .find_map(|line| Some(line.get(line.find("https://")?..)?.trim()));
+    let url = url.expect(&server.greeting).to_owned();
+    let curl = |authority: &str, path: &str, flags: &[&str]| {
+        let output = Command::new("curl")
+            .args(["-sS", "-v", "--max-time", "60", "--cacert", authority])
+            .args(flags)
+            .arg(format!("{url}{path}"))
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let root = format!("{USER}:{PASSWORD}");
+    let body = r#"{"lifetime_seconds":600}"#;
+    let (issued, told) = curl("authority.pem", "/-/tokens", &["-u", &root, "-d", body]);
+    assert!(told.contains("CN=first"), "{told}");
+    let issued: serde_json::Value = serde_json::from_str(&issued).expect(&issued);
+    let token = issued["token"].as_str().unwrap();
+    let me = |token: &str| {
+        let bearer = format!("authorization: Bearer {token}");
+        curl("authority.pem", "/-/me", &["-H", &bearer])
+    };
+    let (answer, _) = me(token);
+    assert!(answer.contains(r#""root""#), "{answer}");
+    for wrong in [
+        format!("{token}x"),
+        token.replace("tr1.", "tr1.A"),
+        String::new(),
+    ] {
+        let (answer, told) = me(&wrong);
+        assert!(
+            told.contains("HTTP/2 401") || told.contains("HTTP/1.1 401"),
+            "{told}{answer}"
+        );
+    }
+    // Who vouches for another server does not for this one.
+    let other = documented(&["openssl req -x509"]).replace("authority", "other");
+    done(&shell(&folder, None, &other));
+    let (answer, told) = curl("other.pem", "/healthz", &[]);
+    assert!(answer.is_empty() && told.contains("certificate"), "{told}");
+    // New files count from the signal on.
+    of_server(&folder, "second");
+    assert!(
+        curl("authority.pem", "/healthz", &[])
+            .1
+            .contains("CN=first")
+    );
+    let hup = format!("kill -HUP {}", server.id());
+    done(&shell(&folder, None, &hup));
+    let began = std::time::Instant::now();
+    while !curl("authority.pem", "/healthz", &[])
+        .1
+        .contains("CN=second")
+    {
+        assert!(
+            began.elapsed().as_secs() < 60,
+            "the files are not read again"
+        );
+    }
+    // What is none does not count, and the log says so.
+    done(&shell(
+        &folder,
+        None,
+        &format!("echo x > server.pem; {hup}"),
+    ));
+    while !server.log().contains("certificate") {
+        assert!(began.elapsed().as_secs() < 120, "{}", server.log());
+    }
+    assert!(
+        curl("authority.pem", "/healthz", &[])
+            .1
+            .contains("CN=second")
+    );
+    fixture.server = Some(server);
+}

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
-use trestle_tests::{Launch, tree};
+use trestle_tests::{Client, Launch, Server, tree};
 
 /// A connection that has sent a request for an object, and has read nothing.
 fn asked(fixture: &Fixture, target: &str) -> TcpStream {
@@ -87,4 +87,77 @@ fn who_reads_slowly_is_served() {
         taken.len(),
         content.len()
     );
+}
+
+/// Requests with a wrong password of a user, on a connection each, whose answers nobody awaits.
+fn guesses(server: &Server, user: &str, count: usize) -> Vec<TcpStream> {
+    let wrong = base64(format!("{user}:a wrong password").as_bytes());
+    let head = format!("GET /-/me HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {wrong}\r\n\r\n");
+    let sent = |_| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    (0..count).map(sent).collect()
+}
+
+/// Waits until so many of them were answered with a status.
+fn answered(streams: &mut [TcpStream], status: &str, count: usize) {
+    let mut heads = vec![Vec::new(); streams.len()];
+    let began = std::time::Instant::now();
+    loop {
+        for (stream, head) in streams.iter_mut().zip(&mut heads) {
+            let mut room = [0; 4096];
+            if let Ok(read) = stream.read(&mut room) {
+                head.extend_from_slice(&room[..read]);
+            }
+        }
+        let status = format!("HTTP/1.1 {status} ");
+        let found = heads
+            .iter()
+            .filter(|head| head.starts_with(status.as_bytes()));
+        if found.count() >= count {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{status}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_password_that_was_not_looked_at_is_not_called_wrong() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    crate::access::user(server, ("acme", "ann"), true, all);
+    let ann = || Client::new(server.address, "acme/ann", crate::access::PASSWORD);
+    // Several wrong ones at once cost nothing yet; whatever comes next from here waits its seconds.
+    answered(&mut guesses(server, "acme/ann", 12), "401", 12);
+    // So many wait at once, and no more.
+    let mut waiting = guesses(server, "acme/ann", 80);
+    answered(&mut waiting, "409", 1);
+    let login = [
+        ("x-auth-user", "acme:ann"),
+        ("x-auth-key", crate::access::PASSWORD),
+    ];
+    let cdmi = [("accept", "application/cdmi-container")];
+    let mut swift = Client::anonymous(server.address);
+    // All of them right.
+    let told = [
+        send(&mut ann(), "GET", "/-/me").status,
+        ann().send("GET", "/cdmi/", &cdmi, b"").unwrap().status,
+        swift.send("GET", "/auth/v1.0", &login, b"").unwrap().status,
+    ];
+    assert_eq!(told, [409, 409, 503]);
+    // Nobody else waits, and the right one comes in when there is room again.
+    assert_eq!(send(&mut server.client(), "GET", "/-/me").status, 200);
+    drop(waiting);
+    let began = std::time::Instant::now();
+    while send(&mut ann(), "GET", "/-/me").status != 200 {
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "ann is kept out"
+        );
+    }
 }
