@@ -3,10 +3,12 @@
 use crate::cdmi_extensions::until;
 use crate::swift::Swift;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use trestle_tests::random::Random;
 use trestle_tests::server::Server;
 use trestle_tests::{Client, Launch};
 
@@ -241,24 +243,32 @@ impl Way {
     }
 }
 
-/// Two servers with a container each, `/pair`, that send to each other.
+/// Servers with a container each, `/pair`, that send to the next one, and the last to the first: two of
+/// them send to each other.
 struct Pair {
-    ways: [Way; 2],
-    servers: [Server; 2],
-    swift: [Swift; 2],
+    ways: Vec<Way>,
+    servers: Vec<Server>,
+    swift: Vec<Swift>,
     _folder: tempfile::TempDir,
 }
 
 impl Pair {
     fn new() -> Self {
+        Pair::ring(2)
+    }
+
+    fn ring(count: usize) -> Self {
         let folder = tempfile::TempDir::new().unwrap();
-        let ways = [Way::new(), Way::new()];
-        let [a, b] = [ways[0].address, ways[1].address];
-        let clusters = format!("cluster_a = http://{a}/v1\ncluster_b = http://{b}/v1\n");
-        let servers = ["a", "b"].map(|name| server(folder.path(), name, &clusters));
-        let mut swift = [Swift::of(&servers[0]), Swift::of(&servers[1])];
-        for (swift, to) in swift.iter_mut().zip(["b", "a"]) {
-            let to = format!("//realm/{to}/AUTH_root/pair");
+        let ways: Vec<Way> = (0..count).map(|_| Way::new()).collect();
+        let cluster = |(number, way): (usize, &Way)| {
+            format!("cluster_s{number} = http://{}/v1\n", way.address)
+        };
+        let clusters: String = ways.iter().enumerate().map(cluster).collect();
+        let start = |number: usize| server(folder.path(), &format!("s{number}"), &clusters);
+        let servers: Vec<Server> = (0..count).map(start).collect();
+        let mut swift: Vec<Swift> = servers.iter().map(Swift::of).collect();
+        for (number, swift) in swift.iter_mut().enumerate() {
+            let to = format!("//realm/s{}/AUTH_root/pair", (number + 1) % count);
             let sent = [
                 ("x-container-sync-to", to.as_str()),
                 ("x-container-sync-key", "own"),
@@ -309,8 +319,8 @@ impl Pair {
         });
     }
 
-    fn until_both(&mut self, key: &str, wanted: Option<&[u8]>) {
-        for side in [0, 1] {
+    fn until_all(&mut self, key: &str, wanted: Option<&[u8]>) {
+        for side in 0..self.swift.len() {
             self.until_has(side, key, wanted);
         }
     }
@@ -328,8 +338,8 @@ fn two_that_send_to_each_other_agree_and_come_to_rest() {
     let mut pair = Pair::new();
     pair.put(0, "one", b"of a");
     pair.put(1, "two", b"of b");
-    pair.until_both("one", Some(b"of a"));
-    pair.until_both("two", Some(b"of b"));
+    pair.until_all("one", Some(b"of a"));
+    pair.until_all("two", Some(b"of b"));
     for key in ["/pair/one", "/pair/two"] {
         let times = [0, 1].map(|side| told(&mut pair.swift[side], key, "x-timestamp").unwrap());
         assert_eq!(times[0], times[1], "{key}");
@@ -343,28 +353,28 @@ fn two_that_send_to_each_other_agree_and_come_to_rest() {
     for (round, side) in [0, 1, 0, 1].into_iter().enumerate() {
         let mark = format!("mark{round}");
         pair.put(side, &mark, b"");
-        pair.until_both(&mark, Some(b""));
+        pair.until_all(&mark, Some(b""));
     }
     assert_eq!(written(&pair), first);
 
     // Changes and deletions go both ways, whoever wrote first.
     pair.put(1, "one", b"changed by b");
-    pair.until_both("one", Some(b"changed by b"));
+    pair.until_all("one", Some(b"changed by b"));
     pair.delete(0, "two");
-    pair.until_both("two", None);
+    pair.until_all("two", None);
     pair.delete(1, "one");
-    pair.until_both("one", None);
+    pair.until_all("one", None);
     for (round, side) in [0, 1, 0, 1].into_iter().enumerate() {
         let mark = format!("mark{round}");
         pair.delete(side, &mark);
-        pair.until_both(&mark, None);
+        pair.until_all(&mark, None);
     }
     for side in [0, 1] {
         let listed = pair.swift[side].send("GET", "/pair", &[], &[]);
         assert_eq!(listed.status, 204, "{}", listed.text());
     }
     pair.put(0, "two", b"again");
-    pair.until_both("two", Some(b"again"));
+    pair.until_all("two", Some(b"again"));
 }
 
 #[test]
@@ -372,7 +382,7 @@ fn of_what_two_did_apart_the_newest_wins() {
     let mut pair = Pair::new();
     for key in ["deleted", "deleted-then-written", "written-then-deleted"] {
         pair.put(0, key, b"before");
-        pair.until_both(key, Some(b"before"));
+        pair.until_all(key, Some(b"before"));
     }
     pair.part();
     pair.put(0, "b-last", b"a");
@@ -385,14 +395,86 @@ fn of_what_two_did_apart_the_newest_wins() {
     pair.put(0, "written-then-deleted", b"new");
     pair.delete(1, "written-then-deleted");
     // Another spelling of the same destination: all is sent again, what is deleted elsewhere, too.
-    let again = [("x-container-sync-to", "//REALM/a/AUTH_root/pair")];
+    let again = [("x-container-sync-to", "//REALM/s0/AUTH_root/pair")];
     assert_eq!(pair.swift[1].status("POST", "/pair", &again), 204);
     pair.join();
-    pair.until_both("b-last", Some(b"b"));
-    pair.until_both("a-last", Some(b"a"));
-    pair.until_both("deleted-then-written", Some(b"new"));
-    pair.until_both("written-then-deleted", None);
-    pair.until_both("deleted", None);
+    pair.until_all("b-last", Some(b"b"));
+    pair.until_all("a-last", Some(b"a"));
+    pair.until_all("deleted-then-written", Some(b"new"));
+    pair.until_all("written-then-deleted", None);
+    pair.until_all("deleted", None);
+}
+
+#[test]
+fn whatever_two_did_together_and_apart_they_agree_on_the_last_of_each_key() {
+    let seed = std::env::var("TRESTLE_SEED").ok();
+    let mut random = Random::new(seed.and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    let mut pair = Pair::new();
+    let mut last: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+    for round in 0..6 {
+        match round % 2 {
+            0 => pair.join(),
+            _ => pair.part(),
+        }
+        for step in 0..20 {
+            let side = random.below(2) as usize;
+            let key = format!("k{}", random.below(6));
+            let path = format!("/pair/{key}");
+            match random.below(3) {
+                // What comes in meanwhile would be changed instead.
+                1 if round % 2 == 0 => {}
+                0 => {
+                    // What is not there cannot be deleted.
+                    if pair.swift[side].status("DELETE", &path, &[]) == 204 {
+                        last.insert(key, None);
+                    }
+                }
+                1 => {
+                    let color = [("x-object-meta-color", "red")];
+                    let found = pair.swift[side].send("GET", &path, &[], &[]);
+                    if pair.swift[side].status("POST", &path, &color) == 202 {
+                        last.insert(key, Some(found.body));
+                    }
+                }
+                _ => {
+                    let body = format!("{round} {step}").into_bytes();
+                    pair.put(side, &key, &body);
+                    last.insert(key, Some(body));
+                }
+            }
+        }
+    }
+    pair.join();
+    for (key, body) in &last {
+        pair.until_all(key, body.as_deref());
+    }
+    // It stays so.
+    pair.put(0, "mark", b"");
+    pair.until_all("mark", Some(b""));
+    pair.put(1, "mark", b"back");
+    pair.until_all("mark", Some(b"back"));
+    for (key, body) in &last {
+        pair.until_all(key, body.as_deref());
+    }
+}
+
+#[test]
+fn what_goes_round_a_ring_comes_to_rest() {
+    let mut ring = Pair::ring(3);
+    ring.put(0, "one", b"of the first");
+    ring.put(2, "two", b"of the last");
+    ring.until_all("one", Some(b"of the first"));
+    ring.until_all("two", Some(b"of the last"));
+    let written = |ring: &Pair| [0, 1, 2].map(|side| ring.revision(side, "one"));
+    let first = written(&ring);
+    ring.delete(1, "two");
+    ring.until_all("two", None);
+    for side in [0, 1, 2] {
+        ring.put(side, "mark", &[side as u8]);
+        ring.until_all("mark", Some(&[side as u8]));
+    }
+    assert_eq!(written(&ring), first);
+    ring.until_all("two", None);
 }
 
 #[test]
