@@ -65,6 +65,28 @@ fn digest(bytes: &[u8], algorithm: DigestAlgorithm) -> Digest {
 }
 
 #[tokio::test]
+async fn no_copy_has_what_says_something_of_one_write() {
+    let f = Fixture::new().await;
+    f.put("k", b"1").await.unwrap();
+    let of_write = format!("dialect.state{OF_WRITE}");
+    let documents = [
+        (of_write, "1".to_owned()),
+        ("dialect.other".into(), "2".into()),
+    ];
+    let properties = |object: &Object| {
+        let mut properties = object.properties();
+        properties.documents.extend(documents.clone());
+        Ok(properties)
+    };
+    let copied = f
+        .copy_with(a_copy("k", "b", "l"), &properties)
+        .await
+        .unwrap();
+    let kept: Vec<&str> = copied.object.documents.keys().map(String::as_str).collect();
+    assert_eq!(kept, ["dialect.other"]);
+}
+
+#[tokio::test]
 async fn a_copy_is_the_same_bytes_and_outlives_its_source() {
     let f = Fixture::new().await;
     f.create("c").await.unwrap();
