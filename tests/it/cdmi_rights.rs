@@ -622,3 +622,114 @@ fn rights_to_queues_are_to_their_metadata_or_their_values() {
         status(&plain(boss, "DELETE", "/ac/q", b""), 204);
     }
 }
+
+/// Fields that are neither metadata nor value nor children come with the metadata, or alone.
+#[test]
+fn attributes_are_seen_by_a_right_to_them_alone() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let with = |mask: &str| json!({"metadata": {"a": "b", "cdmi_acl": shared_with_ann(mask)}});
+    create(boss, "/ac/", with("TRAVERSE_CONTAINER"));
+    create(boss, "/ac/in/", json!({}));
+    create(boss, "/ac/o", json!({"value": "v"}));
+    let fields = ["objectID", "metadata", "value"];
+    for (mask, seen) in [
+        ("READ_ATTRIBUTES", [true, false, false]),
+        ("READ_METADATA", [true, true, false]),
+        ("READ_OBJECT", [false, false, true]),
+        ("READ_OBJECT, READ_METADATA", [true, true, true]),
+        ("READ_METADATA, READ_ATTRIBUTES", [true, true, false]),
+        ("READ", [true, true, true]),
+        ("WRITE_OBJECT", [false, false, false]),
+    ] {
+        // What is in a nested container is listed by the bucket, if its own list lets it be.
+        let lists = with("LIST_CONTAINER");
+        let target = "/ac/?metadata=cdmi_acl";
+        status(&call(boss, "PATCH", target, CONTAINER, lists), 204);
+        for (path, kind) in [
+            ("/ac/o", OBJECT),
+            ("/ac/in/", CONTAINER),
+            ("/ac/", CONTAINER),
+        ] {
+            let target = format!("{path}?metadata=cdmi_acl&metadata=a");
+            status(&call(boss, "PATCH", &target, kind, with(mask)), 204);
+            let answer = get(ann, path, kind);
+            let of_kind = fields.map(|field| match field {
+                "value" if kind == CONTAINER => "children",
+                field => field,
+            });
+            let any = seen.contains(&true);
+            assert_eq!(
+                answer.status == 200,
+                any,
+                "{mask} {path}: {}",
+                answer.text()
+            );
+            for (field, seen) in of_kind.iter().zip(seen) {
+                if any {
+                    let shown = crate::json(&answer).get(*field).is_some();
+                    assert_eq!(shown, seen, "{mask} {path} {field}: {}", answer.text());
+                }
+                let alone = get(ann, &format!("{path}?{field}"), kind);
+                let expected = if seen { 200 } else { 403 };
+                assert_eq!(alone.status, expected, "{mask} {path} {field}");
+            }
+        }
+    }
+}
+
+/// The list of an object counts against that of its container for all that is done with it.
+#[test]
+fn the_list_of_an_object_keeps_what_its_container_s_gives() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let with = |list: Value| json!({"value": "v", "metadata": {"a": "b", "cdmi_acl": list}});
+    create(
+        boss,
+        "/ac/",
+        json!({"metadata": {"cdmi_acl": shared_with_ann("ALL_PERMS")}}),
+    );
+    let denied = json!([
+        entry("OWNER@", "ALL_PERMS", "0x0"),
+        {"acetype": "DENY", "identifier": "ann", "aceflags": "0x0", "acemask": "ALL_PERMS"},
+        entry("ann", "ALL_PERMS", "0x0"),
+    ]);
+    let owner = json!([entry("OWNER@", "ALL_PERMS", "0x0")]);
+    for (at, list) in [denied, owner].into_iter().enumerate() {
+        let path = &format!("/ac/o{at}");
+        create(boss, path, with(list.clone()));
+        let inner = &format!("/ac/in{at}/");
+        create(
+            boss,
+            inner,
+            json!({"metadata": {"a": "b", "cdmi_acl": list.clone()}}),
+        );
+        let queue = &format!("/ac/q{at}");
+        let metadata = json!({"metadata": {"a": "b", "cdmi_acl": list}});
+        status(&call(boss, "PUT", queue, QUEUE, metadata), 201);
+        for (path, kind) in [(path, OBJECT), (inner, CONTAINER), (queue, QUEUE)] {
+            for query in ["", "?metadata", "?objectID", "?metadata=cdmi_acl"] {
+                let answer = get(ann, &format!("{path}{query}"), kind);
+                assert_eq!(answer.status, 403, "{path}{query}: {}", answer.text());
+            }
+        }
+        let copy = json!({"copy": path});
+        status(&call(ann, "PUT", "/ac/copy", OBJECT, copy), 400);
+        let root = &mut fixture.client();
+        let shown = read(root, path, OBJECT);
+        assert_eq!(shown["metadata"]["a"], "b");
+        assert!(shown.get("value").is_none());
+    }
+    // So it is with what comes along with a value.
+    create(boss, "/ac/w", with(shared_with_ann("READ, WRITE_OBJECT")));
+    for item in [json!({"a": "c"}), json!({"a": "b", "cdmi_hold_id": ["h"]})] {
+        let change = json!({"value": "new", "metadata": item});
+        status(&call(ann, "PATCH", "/ac/w", OBJECT, change), 403);
+    }
+    let list = shared_with_ann("ALL_PERMS");
+    let change = json!({"value": "new", "metadata": {"a": "b", "cdmi_acl": list}});
+    status(&call(ann, "PATCH", "/ac/w", OBJECT, change), 403);
+    assert_eq!(read(boss, "/ac/w?value", OBJECT)["value"], "v");
+}

@@ -45,6 +45,7 @@ pub(crate) mod flag {
 
 /// Mask bits that are asked for here; all others are evaluated with every right.
 pub(crate) mod mask {
+    pub(crate) const LIST_CONTAINER: u32 = 0x1;
     pub(crate) const ADD_OBJECT: u32 = 0x2;
     pub(crate) const ADD_SUBCONTAINER: u32 = 0x4;
     pub(crate) const ALL_PERMS: u32 = 0x1F_07FF;

@@ -43,7 +43,14 @@ impl Call<'_> {
             resource,
             context: self.context.clone(),
         };
-        self.cdmi.store.authorize(asked).await
+        let of_object = matches!(asked.resource, Resource::Object(..));
+        let store = &self.cdmi.store;
+        let grant = store.authorize(asked).await?;
+        if of_object {
+            // Much is shown, or refused, without a verb that would look at the object's own list.
+            store.confirm_now(&grant).await?;
+        }
+        Ok(grant)
     }
 
     /// The account of who asks.

@@ -1,5 +1,6 @@
 //! The children of a container: one stable order, in which ranges count.
 
+use crate::acl::mask;
 use crate::books::is_own;
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
@@ -102,6 +103,8 @@ impl Call<'_> {
             }
             Place::Bucket(bucket) => self.collect(bucket, "", false, &mut collector).await?,
             Place::Directory(bucket, key, _) => {
+                // The bucket's list is asked for with its keys, and knows of this one no more.
+                self.check_parent(container, mask::LIST_CONTAINER)?;
                 self.collect(bucket, key.as_str(), false, &mut collector)
                     .await?;
             }

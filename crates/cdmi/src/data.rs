@@ -427,13 +427,22 @@ impl Call<'_> {
 
     /// The fields before the value, as far as the request may read them.
     pub(crate) async fn visible_head(&self, leaf: &Leaf, kind: Kind) -> Answered<Rendering> {
-        let action = trestle_access::Action::ReadObjectMetadata;
         let of_value = self.fields.has("value") || self.fields.names("values");
-        match self.may_read_metadata(action, leaf.resource()).await {
-            Ok(()) => self.data_head(leaf, kind).await,
+        match self.seen_head(leaf, kind).await {
             Err(fault) if fault.is_forbidden() && of_value => Ok(Rendering::default()),
-            Err(fault) => Err(fault),
+            head => head,
         }
+    }
+
+    /// The same, refused when nothing of it may be read.
+    pub(crate) async fn seen_head(&self, leaf: &Leaf, kind: Kind) -> Answered<Rendering> {
+        let action = trestle_access::Action::ReadObjectMetadata;
+        let main = leaf.version_of.as_deref().unwrap_or(leaf);
+        let at = (&main.bucket, main.object.acl.as_deref());
+        let visible = self.visible(at, (action, leaf.resource())).boxed().await?;
+        let mut rendering = self.data_head(leaf, kind).await?;
+        visible.limit(&mut rendering)?;
+        Ok(rendering)
     }
 
     /// The bytes of a value or of a range of it, and where they begin.

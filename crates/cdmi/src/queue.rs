@@ -330,18 +330,25 @@ impl Call<'_> {
 
     /// What a queue says of itself, and which values it has, to who may read none of them.
     async fn read_queue_head(&self, leaf: &Leaf, refused: Fault) -> Answered {
-        let action = Action::ReadObjectMetadata;
-        match self.may_read_metadata(action, leaf.resource()).await {
-            Err(fault) if fault.is_forbidden() => return Err(refused),
-            read => read?,
-        }
         let own = self.cdmi.own_call();
         let (object, content) = own.queue_content(leaf).await?;
         let leaf = Leaf {
             object: Box::new(object),
             ..leaf.clone()
         };
-        let mut rendering = self.data_head(&leaf, Kind::Queue).await?;
+        let alone = self.fields.is_one() && self.fields.names("queueValues");
+        let call = match alone {
+            // Who sees anything sees them.
+            true => self.with_all_fields(),
+            false => self.clone(),
+        };
+        let mut rendering = match call.seen_head(&leaf, Kind::Queue).await {
+            Err(fault) if fault.is_forbidden() => return Err(refused),
+            head => head?,
+        };
+        if alone {
+            rendering = Rendering::default();
+        }
         rendering.choose(&self.fields, "queueValues", content.designators());
         if rendering.is_empty() {
             return Err(refused);

@@ -41,6 +41,13 @@ impl Rendering {
         self.0.is_empty()
     }
 
+    /// Keeps the fields that `keeps` says yes to; whether that was all of them.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&str) -> bool) -> bool {
+        let all = self.0.len();
+        self.0.retain(|(name, _)| keeps(name));
+        self.0.len() == all
+    }
+
     /// How deep its arrays and objects are nested, itself the first.
     pub(crate) fn levels(&self) -> usize {
         let values = self.0.iter().map(|(_, value)| levels(value));

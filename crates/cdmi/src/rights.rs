@@ -5,10 +5,11 @@ use crate::acl::{Acl, Entry, EntryType, flag, mask};
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::metadata::Update;
-use crate::node::{Container, Place};
+use crate::node::{Container, Place, found};
+use crate::render::Rendering;
 use serde_json::Value;
-use trestle_access::{Acl as Shared, AclEntry, EntryKind, Who};
-use trestle_core::Result;
+use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, Resource, Who};
+use trestle_core::{BucketName, Error, ErrorKind, Result};
 
 /// The metadata item.
 pub(crate) const ITEM: &str = "cdmi_acl";
@@ -132,7 +133,85 @@ pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<St
     }
 }
 
+/// What may be seen of something beside its value and its children.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visible {
+    /// Its metadata.
+    metadata: bool,
+    /// All fields that are neither of these.
+    attributes: bool,
+}
+
+impl Visible {
+    /// Leaves out what may not be seen.
+    ///
+    /// # Errors
+    /// 403 when nothing is left of something.
+    pub(crate) fn limit(self, rendering: &mut Rendering) -> Answered<()> {
+        let keeps = |name: &str| match name {
+            "metadata" => self.metadata,
+            _ => self.attributes,
+        };
+        match rendering.retain(keeps) || !rendering.is_empty() {
+            true => Ok(()),
+            false => Err(Fault::forbidden(
+                "the access control list does not let this be seen",
+            )),
+        }
+    }
+}
+
 impl Call<'_> {
+    /// What who asks may see of something that is in a bucket, or that is one. Attributes come with
+    /// the metadata; an ordered list may give them alone.
+    ///
+    /// # Errors
+    /// 403 when that is nothing.
+    pub(crate) async fn visible(
+        &self,
+        (bucket, acl): (&BucketName, Option<&str>),
+        (action, resource): (Action, Resource),
+    ) -> Answered<Visible> {
+        let (metadata, refused) = match self.may_read_metadata(action, resource.clone()).await {
+            // Who may mend each list sees what it is about.
+            Err(fault) if fault.is_forbidden() && self.mends_lists() => (true, None),
+            Err(fault) if fault.is_forbidden() => (false, Some(fault)),
+            read => (read.map(|()| true)?, None),
+        };
+        let of_bucket = || async {
+            let bucket = found(self.cdmi.store.peek_bucket(bucket).await)?;
+            Ok::<_, Error>(bucket.and_then(|bucket| list_of(bucket.properties.acl.as_deref())))
+        };
+        let attributes = match &resource {
+            _ if metadata => Ok(true),
+            _ if list_of(acl).is_none() && of_bucket().await?.is_none() => Ok(false),
+            Resource::Bucket(_) => self.has(Action::ReadBucketLocation, resource).await,
+            _ => self.has(Action::ReadObjectAttributes, resource).await,
+        };
+        let attributes = attributes?;
+        match refused.filter(|_| !attributes) {
+            Some(refused) => Err(refused),
+            None => Ok(Visible {
+                metadata,
+                attributes,
+            }),
+        }
+    }
+
+    /// Whether it is the root user who asks, in no session that may do less.
+    fn mends_lists(&self) -> bool {
+        self.principal.is_root() && self.principal.session_policies.is_empty()
+    }
+
+    /// Whether who asks has a right.
+    async fn has(&self, action: Action, resource: Resource) -> Result<bool> {
+        match self.grant(action, resource).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Refuses what the list of a container does not allow its children to undergo. Lists of
     /// buckets and of objects are evaluated with every right that is asked for; but those know of
     /// no subcontainers, so a list that gives the right to add objects alone is looked at here.

@@ -284,7 +284,7 @@ impl Call<'_> {
         self.grant(action, leaf.resource()).await?;
         if leaf.is_queue() {
             let (_, content) = self.queue_content(leaf).await?;
-            let mut rendering = self.data_head(leaf, Kind::Queue).await?;
+            let mut rendering = self.seen_head(leaf, Kind::Queue).await?;
             rendering.add("queueValues", content.designators());
             self.add_values(&mut rendering, &content.values, None, false)?;
             return Ok(rendering);
@@ -293,7 +293,7 @@ impl Call<'_> {
         if versions.is_empty() {
             return self.serialize_state(leaf).await;
         }
-        let mut rendering = self.data_head(leaf, Kind::Object).await?;
+        let mut rendering = self.seen_head(leaf, Kind::Object).await?;
         rendering.add("value", versions);
         Ok(rendering)
     }

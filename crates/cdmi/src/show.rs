@@ -19,6 +19,7 @@ use crate::value::{Encoding, range_text};
 use crate::versions::{is_data, is_versioned};
 use crate::watch::status_of as status_of_watch;
 use bytes::Bytes;
+use futures::FutureExt;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
 use trestle_core::{Key, Metadata, Owner};
@@ -263,7 +264,7 @@ impl Call<'_> {
         };
         self.grant(Action::ReadObjectMetadata, leaf.resource())
             .await?;
-        self.data_head(leaf, kind).await
+        self.seen_head(leaf, kind).await
     }
 
     /// The document of a container, with its children.
@@ -323,10 +324,28 @@ impl Call<'_> {
 
     /// The fields that a container has before its children.
     pub(crate) async fn container_head(&self, container: &Container) -> Answered<Rendering> {
-        if OF_CONTAINER.iter().any(|name| self.fields.has(name)) {
-            self.may_read(container).await?;
-        }
-        self.made_container_head(container).await
+        let (at, of) = match &container.place {
+            _ if !OF_CONTAINER.iter().any(|name| self.fields.has(name)) => {
+                return self.made_container_head(container).await;
+            }
+            Place::Root => {
+                self.may_read(container).await?;
+                return self.made_container_head(container).await;
+            }
+            Place::Bucket(bucket) => {
+                let of = (Action::ReadBucket, Resource::Bucket(bucket.clone()));
+                (bucket, of)
+            }
+            Place::Directory(bucket, key, _) => {
+                let resource = Resource::Object(bucket.clone(), key.clone());
+                (bucket, (Action::ReadObjectMetadata, resource))
+            }
+        };
+        let at = (at, container.acl.as_deref());
+        let visible = self.visible(at, of).boxed().await?;
+        let mut rendering = self.made_container_head(container).await?;
+        visible.limit(&mut rendering)?;
+        Ok(rendering)
     }
 
     /// The same, for who has just made it: they know what it is.

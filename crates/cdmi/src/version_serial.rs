@@ -67,7 +67,7 @@ impl Call<'_> {
 
     /// The serialised form of one state of a data object.
     pub(crate) async fn serialize_state(&self, leaf: &Leaf) -> Answered<Rendering> {
-        let mut rendering = self.data_head(leaf, Kind::Object).await?;
+        let mut rendering = self.seen_head(leaf, Kind::Object).await?;
         let (object, first, bytes) = self.read_value(leaf, None).await?;
         self.add_value(&mut rendering, &object, (first, &bytes), false);
         Ok(rendering)

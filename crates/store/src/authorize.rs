@@ -74,6 +74,25 @@ impl Store {
         })
     }
 
+    /// Confirms a grant on what is there now: for who does with it what no verb does, and so would go by
+    /// the bucket's list alone, whatever that of the object says.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn confirm_now(&self, grant: &Grant) -> Result<()> {
+        let read = self.snapshot().await?;
+        let bucket = bucket_of(&*read, grant.asked()).await?;
+        let object = match (grant.resource(), &bucket) {
+            (Resource::Object(_, key), Some(found)) => {
+                store::find_object(&*read, &found.bucket, key).await?
+            }
+            _ => None,
+        };
+        let (bucket, object) = (bucket.as_ref(), object.as_ref());
+        self.confirm(&*read, grant, bucket, object).await?;
+        Ok(())
+    }
+
     /// Confirms a grant on what a verb found in its snapshot, and says what the verb's commit has
     /// to expect beside the rows of the bucket and the object.
     ///
