@@ -1,5 +1,5 @@
 //! Sending the objects of one container to another cluster: first all that there are, with all
-//! deletions that are remembered, then each change in the order of the change feed.
+//! deletions that are remembered, then what changed, as the change feed tells it.
 //!
 //! How far that is, is a [`Position`]: what a restart repeats is not sent twice, because the other side
 //! is asked first. What the other side refuses is tried again later, up to [`AGAIN_MAX`] objects;
@@ -8,7 +8,7 @@
 //! Invariant: whatever is sent has the time that it has here, which is the time of where it is from, so
 //! what comes back to where it was is refused there, and nothing goes round.
 
-use crate::books::Book;
+use crate::books::{Book, Entry};
 use crate::call::{Call, Place};
 use crate::facts;
 use crate::large::{self, Shape};
@@ -20,7 +20,7 @@ use crate::tombstone::{self, Tombstone};
 use crate::{slo, times};
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::stream::{self, BoxStream};
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ use trestle_store::{Bucket, EventKind, ListObjects, ListingItem, ReadFeed, Versi
 
 /// Objects, or entries of the feed, that one batch takes on.
 const BATCH: usize = 100;
+/// Objects of one container that are sent at a time.
+const SENT_AT_ONCE: usize = 8;
 /// Objects of one container that the other side refused and that are tried again, and most bytes of a
 /// position that names them.
 const AGAIN_MAX: usize = 1000;
@@ -182,9 +184,31 @@ impl Position {
         same != *other || far(self.since, since) || far(self.noted, noted)
     }
 
+    /// Notes what became of a key.
+    fn settle(
+        &mut self,
+        key: &str,
+        outcome: std::result::Result<(), Failed>,
+    ) -> std::result::Result<(), String> {
+        self.handle();
+        match outcome {
+            Ok(()) => {
+                self.again.remove(key);
+                Ok(())
+            }
+            Err(Failed::Refused(message)) if self.remember(key) => {
+                tracing::info!(key, message, "an object is not taken by another cluster");
+                Ok(())
+            }
+            Err(Failed::Refused(message) | Failed::Unreachable(message)) => Err(message),
+        }
+    }
+
     /// Remembers to try a key again; not when there are too many.
     fn remember(&mut self, key: &str) -> bool {
-        self.again.insert(key.to_owned());
+        if !self.again.insert(key.to_owned()) {
+            return true;
+        }
         let fits = self.again.len() <= AGAIN_MAX && self.text().len() <= POSITION_BYTES_MAX;
         if !fits {
             self.again.remove(key);
@@ -205,28 +229,38 @@ pub(crate) struct Way<'a> {
 impl Way<'_> {
     /// Tries again what was refused.
     pub(crate) async fn again(&self, position: &mut Position) -> std::result::Result<(), String> {
-        for key in position.again.clone() {
-            match self.object(&key).await {
-                Ok(()) => drop(position.again.remove(&key)),
-                Err(Failed::Refused(_)) => {}
-                Err(Failed::Unreachable(message)) => return Err(message),
+        let keys: Vec<String> = position.again.iter().cloned().collect();
+        for some in keys.chunks(SENT_AT_ONCE) {
+            let outcomes = join_all(some.iter().map(|key| self.object(key))).await;
+            for (key, outcome) in some.iter().zip(outcomes) {
+                match outcome {
+                    Ok(()) => drop(position.again.remove(key)),
+                    Err(Failed::Refused(_)) => {}
+                    Err(Failed::Unreachable(message)) => return Err(message),
+                }
             }
         }
         Ok(())
     }
 
-    /// Sends an object, and remembers it when it is refused.
-    async fn one(&self, position: &mut Position, key: &str) -> std::result::Result<(), String> {
-        position.handle();
-        position.again.remove(key);
-        match self.object(key).await {
-            Ok(()) => Ok(()),
-            Err(Failed::Refused(message)) if position.remember(key) => {
-                tracing::info!(key, message, "an object is not taken by another cluster");
-                Ok(())
+    /// Sends objects, some at a time, and remembers those that are refused. `done` is told of each that
+    /// is dealt with, in order, by its place among them.
+    async fn each(
+        &self,
+        position: &mut Position,
+        keys: &[String],
+        done: impl Fn(&mut Position, usize),
+    ) -> std::result::Result<(), String> {
+        let mut place = 0;
+        for some in keys.chunks(SENT_AT_ONCE) {
+            let outcomes = join_all(some.iter().map(|key| self.object(key))).await;
+            for (key, outcome) in some.iter().zip(outcomes) {
+                position.settle(key, outcome)?;
+                done(position, place);
+                place += 1;
             }
-            Err(Failed::Refused(message) | Failed::Unreachable(message)) => Err(message),
         }
+        Ok(())
     }
 
     /// The next batch; whether there is more.
@@ -271,9 +305,8 @@ impl Way<'_> {
                     .map(|key| key.as_str().to_owned()),
             );
         }
-        for key in changed {
-            self.one(position, &key).await?;
-        }
+        let changed: Vec<String> = changed.into_iter().collect();
+        self.each(position, &changed, |_, _| {}).await?;
         position.since = page.last.min(noted);
         Ok(page.more && page.last < noted)
     }
@@ -296,13 +329,15 @@ impl Way<'_> {
         let grant = self.call.on_container(self.bucket).await.map_err(said)?;
         let page = self.call.swift.store.list(&grant, &list).await;
         let page = page.map_err(said)?;
-        for item in page.items {
-            if let ListingItem::Object(object) = item {
-                let key = object.key.as_str();
-                self.one(position, key).await?;
-                position.after = Some(key.to_owned());
-            }
-        }
+        let key = |item| match item {
+            ListingItem::Object(object) => Some(object.key.as_str().to_owned()),
+            ListingItem::Prefix(_) => None,
+        };
+        let keys: Vec<String> = page.items.into_iter().filter_map(key).collect();
+        self.each(position, &keys, |position, place| {
+            position.after = keys.get(place).cloned();
+        })
+        .await?;
         position.after = page.next;
         Ok(true)
     }
@@ -318,12 +353,15 @@ impl Way<'_> {
         let prefix = tombstone::prefix(self.bucket.id);
         let page = swift.entries(Book::Deleted, &prefix, after).await;
         let (entries, next) = page.map_err(said)?;
-        for (name, entry) in entries {
-            if let Some(Tombstone { key, .. }) = Tombstone::parse(&entry.text) {
-                self.one(position, &key).await?;
-            }
-            position.gone = Some(name);
-        }
+        let stone = |(name, entry): (String, Entry)| {
+            let stone = Tombstone::parse(&entry.text)?;
+            Some((name, stone.key))
+        };
+        let (names, keys): (Vec<_>, Vec<_>) = entries.into_iter().filter_map(stone).unzip();
+        self.each(position, &keys, |position, place| {
+            position.gone = names.get(place).cloned();
+        })
+        .await?;
         position.gone = next;
         Ok(true)
     }
