@@ -232,7 +232,7 @@ impl Swift {
             // All are looked at.
             None => self.store.newest_sequence().await?,
         };
-        if queues.looked == Some(last) && !due {
+        if queues.looked == Some(last) && !due && asked.is_empty() {
             return Ok(());
         }
         let mut after = None;
