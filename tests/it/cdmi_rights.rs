@@ -3,7 +3,8 @@
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use serde_json::{Value, json};
-use trestle_tests::Client;
+use trestle_tests::sigv4::{Signer, Wire};
+use trestle_tests::{Client, Response};
 
 const PASSWORD: &str = "a long enough password";
 
@@ -732,4 +733,55 @@ fn the_list_of_an_object_keeps_what_its_container_s_gives() {
     let change = json!({"value": "new", "metadata": {"a": "b", "cdmi_acl": list}});
     status(&call(ann, "PATCH", "/ac/w", OBJECT, change), 403);
     assert_eq!(read(boss, "/ac/w?value", OBJECT)["value"], "v");
+}
+
+/// So it does for what S3's requests bring, or take, along with a value.
+#[test]
+fn the_list_of_an_object_counts_for_tags_that_come_along() {
+    let fixture = Fixture::new();
+    let keys = |key: &str| format!(",\"access_key\":\"{key}\",\"secret_key\":\"{PASSWORD}\"");
+    let boss = &mut user(
+        &fixture,
+        "boss",
+        &format!(",\"admin\":true{}", keys("BOSSKEY")),
+    );
+    user(&fixture, "ann", &keys("ANNSKEY"));
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let host = fixture.server().address.to_string();
+    let mut put = |key: &str, target: &str, header: (&str, &str)| -> Response {
+        let wire = Wire {
+            method: "PUT".into(),
+            target: target.into(),
+            headers: vec![(header.0.into(), header.1.into())],
+            ..Wire::default()
+        };
+        let wire = Signer::new(key, PASSWORD).sign(&host, wire);
+        let headers = wire.headers.iter();
+        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        nobody.send("PUT", &wire.target, &headers, b"").unwrap()
+    };
+    create(
+        boss,
+        "/acs/",
+        json!({"metadata": {"cdmi_acl": shared_with_ann("ALL_PERMS")}}),
+    );
+    let tags = ("x-amz-tagging", "a=b");
+    for (at, mask) in ["READ, WRITE_OBJECT", "READ_OBJECT, WRITE_OBJECT"]
+        .iter()
+        .enumerate()
+    {
+        let path = &format!("/acs/o{at}");
+        status(&put("BOSSKEY", path, tags), 200);
+        let list = json!({"metadata": {"cdmi_acl": shared_with_ann(mask)}});
+        let target = format!("{path}?metadata=cdmi_acl");
+        status(&call(boss, "PATCH", &target, OBJECT, list), 204);
+        status(&put("ANNSKEY", path, tags), 403);
+        let copied = put(
+            "ANNSKEY",
+            &format!("/acs/copy{at}"),
+            ("x-amz-copy-source", path),
+        );
+        assert_eq!(copied.status, [200, 403][at], "{mask}: {}", copied.text());
+    }
+    status(&put("ANNSKEY", "/acs/new", tags), 200);
 }

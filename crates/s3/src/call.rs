@@ -201,6 +201,25 @@ impl<'a> Call<'a> {
         Ok(self.s3.store.authorize(asked).await?)
     }
 
+    /// Asks for a right that no verb is given, and so would look at the bucket's list alone.
+    pub(crate) async fn check(
+        &self,
+        action: Action,
+        resource: Resource,
+        context: Arc<Context>,
+    ) -> Result<(), S3Error> {
+        let grant = self.grant_in(action, resource, context).await?;
+        Ok(self.s3.store.confirm_now(&grant).await?)
+    }
+
+    /// Whether there is a right to the object of the request that no verb is given.
+    pub(crate) async fn may(&self, action: Action) -> bool {
+        match self.on_object(action).await {
+            Ok(grant) => self.s3.store.confirm_now(&grant).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     pub(crate) async fn on_bucket(&self, action: Action) -> Result<Grant, S3Error> {
         self.grant(action, Resource::Bucket(self.bucket()?.clone()))
             .await

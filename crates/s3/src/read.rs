@@ -79,13 +79,13 @@ async fn describe_more(call: &Call<'_>, headers: &mut HeaderMap, object: &Object
         }
     }
     if let Some(retention) = object.retention
-        && call.on_object(Action::ReadObjectRetention).await.is_ok()
+        && call.may(Action::ReadObjectRetention).await
     {
         headers::set(headers, "x-amz-object-lock-mode", mode_name(retention.mode));
         let until = iso_time(retention.until);
         headers::set(headers, "x-amz-object-lock-retain-until-date", &until);
     }
-    if object.legal_hold && call.on_object(Action::ReadLegalHold).await.is_ok() {
+    if object.legal_hold && call.may(Action::ReadLegalHold).await {
         headers::set(headers, "x-amz-object-lock-legal-hold", "ON");
     }
 }

@@ -110,7 +110,8 @@ pub(crate) async fn readable(
     };
     let grant = call.grant(read, resource.clone()).await;
     let grant = grant.map_err(of_source)?;
-    let tags = call.grant(tags, resource).await.is_ok();
+    let tags = call.check(tags, resource, call.context.clone()).await;
+    let tags = tags.is_ok();
     let source = Source {
         key_of_client: sse::source_key(call)?,
         itself: false,

@@ -211,7 +211,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     actions.extend(retention.map(|_| Action::WriteObjectRetention));
     actions.extend(hold.map(|_| Action::WriteLegalHold));
     for action in actions {
-        call.grant_in(action, resource.clone(), context.clone())
+        call.check(action, resource.clone(), context.clone())
             .await?;
     }
     if retention.is_some() || hold.is_some() {
@@ -365,7 +365,7 @@ pub(crate) async fn with_more_tags(
         .await?;
     let freed = freed(call, new.properties.acl.as_deref()).await?;
     if !freed.contains(&Action::WriteObjectTags) {
-        call.grant_in(Action::WriteObjectTags, resource, context)
+        call.check(Action::WriteObjectTags, resource, context)
             .await?;
     }
     Ok(new)
