@@ -174,3 +174,42 @@ fn an_account_has_so_many_buckets_over_every_interface() {
     assert_eq!(ask("DELETE", "/second").0, 204);
     assert_eq!(ask("PUT", "/fourth").0, 200);
 }
+
+#[test]
+fn a_range_of_what_was_replaced_is_the_whole() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let ask = |method: &str, target: &str, body: &str| signed(server, (method, target, body));
+    assert_eq!(ask("PUT", "/ranges", "").0, 200);
+    assert_eq!(ask("PUT", "/ranges/k", "0123456789").0, 200);
+    let read = |condition: &str| {
+        let wire = Wire {
+            method: "GET".into(),
+            target: "/ranges/k".into(),
+            headers: vec![
+                ("range".into(), "bytes=2-4".into()),
+                ("if-range".into(), condition.into()),
+            ],
+            ..Wire::default()
+        };
+        let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+        let wire = signer.sign(&server.address.to_string(), wire);
+        let headers: Vec<(&str, &str)> = wire
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut client = Client::anonymous(server.address);
+        let answer = client.send("GET", &wire.target, &headers, &[]).unwrap();
+        (answer.status, answer.text())
+    };
+    // Of the ten digits, and of another content.
+    let (same, other) = (
+        "\"781e5e245d69b566979b86e28d23f2c7\"",
+        "\"00000000000000000000000000000000\"",
+    );
+    assert_eq!(read(same), (206, "234".to_owned()));
+    for replaced in [other, "W/\"781e5e245d69b566979b86e28d23f2c7\"", "x"] {
+        assert_eq!(read(replaced), (200, "0123456789".to_owned()), "{replaced}");
+    }
+}

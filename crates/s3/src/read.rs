@@ -18,7 +18,9 @@ use trestle_access::{Action, Grant};
 use trestle_core::{
     ByteRange, Digest, Error, ErrorKind, Noun, Precondition, ResolvedRange, Validators, Verdict,
 };
-use trestle_http::{Body, RangeHeader, XmlWriter, http_date, parse_precondition, parse_range};
+use trestle_http::{
+    Body, RangeHeader, XmlWriter, http_date, parse_if_range, parse_precondition, parse_range,
+};
 use trestle_store::{Object, ObjectBytes, ReadObject, RetentionMode, VersionRef, Written};
 
 /// Parameters that replace a header of the answer.
@@ -97,16 +99,19 @@ pub(crate) fn mode_name(mode: RetentionMode) -> &'static str {
     }
 }
 
+fn validators(object: &Object) -> Validators {
+    Validators {
+        tag: etag(object),
+        modified: object.modified,
+    }
+}
+
 /// The answer that needs no bytes, or none.
 fn conditional(
     condition: &Precondition,
     object: &Object,
 ) -> Result<Option<Response<Body>>, S3Error> {
-    let validators = Validators {
-        tag: etag(object),
-        modified: object.modified,
-    };
-    match condition.for_read(Some(&validators)) {
+    match condition.for_read(Some(&validators(object))) {
         Verdict::Proceed => Ok(None),
         Verdict::NotModified => {
             let mut response = Response::new(Body::empty());
@@ -179,8 +184,12 @@ async fn wanted(
 ) -> Result<(Option<ByteRange>, Option<Chosen>), S3Error> {
     let Some(text) = call.parameters.get("partNumber") else {
         return Ok(match parse_range(&call.headers) {
-            RangeHeader::One(range) => (Some(range), None),
-            // What is not understood, and several ranges, are the whole.
+            RangeHeader::One(range)
+                if parse_if_range(&call.headers).holds(&validators(object), false) =>
+            {
+                (Some(range), None)
+            }
+            // What is not understood, several ranges, and one of what was replaced, are the whole.
             _ => (None, None),
         });
     };
