@@ -70,7 +70,9 @@ async fn end(call: &Call, segment: &ObjectSegment) -> Outcome<()> {
     };
     let bucket = call.bucket_of(&container);
     let key = key(&place.object)?;
-    call.on_object(Action::DeleteObject, &bucket, &key).await?;
+    let delete = call.on_object(Action::DeleteObject, &bucket, &key).await?;
+    // No verb is given it that would look at the segment's own list.
+    call.swift.store.confirm_now(&delete).await?;
     let grant = call
         .on_object(Action::WriteObjectMetadata, &bucket, &key)
         .await?;
