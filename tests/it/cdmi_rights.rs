@@ -723,6 +723,15 @@ fn the_list_of_an_object_keeps_what_its_container_s_gives() {
         assert_eq!(shown["metadata"]["a"], "b");
         assert!(shown.get("value").is_none());
     }
+    // Nor do headers show metadata to who may read the value alone.
+    for (mask, shown) in [("READ_OBJECT", None), ("READ", Some("secret"))] {
+        let path = format!("/ac/h{}", mask.len());
+        let item = json!({"x-object-meta-a": "secret", "cdmi_acl": shared_with_ann(mask)});
+        create(boss, &path, json!({"value": "v", "metadata": item}));
+        let answer = plain(ann, "GET", &path, b"");
+        status(&answer, 200);
+        assert_eq!(answer.header("x-object-meta-a").as_deref(), shown, "{mask}");
+    }
     // So it is with what comes along with a value.
     create(boss, "/ac/w", with(shared_with_ann("READ, WRITE_OBJECT")));
     for item in [json!({"a": "c"}), json!({"a": "b", "cdmi_hold_id": ["h"]})] {

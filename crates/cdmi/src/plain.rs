@@ -22,6 +22,7 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use trestle_access::Action;
 use trestle_core::{
     ByteRange, Error, ErrorKind, Metadata, Precondition, ResolvedRange, Result, Validators, Verdict,
 };
@@ -145,7 +146,9 @@ impl Call<'_> {
         let headers = response.headers_mut();
         describe(object, headers)?;
         header(headers, CONTENT_TYPE_HEADER, &mimetype_of(object))?;
-        give_headers(object, headers);
+        if object.metadata.keys().any(|name| is_metadata(name)) && self.sees_metadata(leaf).await? {
+            give_headers(object, headers);
+        }
         header(headers, ACCEPT_RANGES, "bytes")?;
         header(headers, CONTENT_LENGTH, &range.len().to_string())?;
         if self.method == Method::HEAD {
@@ -156,6 +159,16 @@ impl Call<'_> {
             ObjectBytes::Stream(stream) => Body::stream(range.len(), stream),
         };
         Ok(response)
+    }
+
+    /// Whether who asks may see metadata: the right to the value is none to it.
+    async fn sees_metadata(&self, leaf: &Leaf) -> Result<bool> {
+        let action = Action::ReadObjectMetadata;
+        match self.grant(action, leaf.resource()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Metadata that comes in headers (extension of clause 26.5), as text by its names.
