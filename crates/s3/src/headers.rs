@@ -104,22 +104,45 @@ const FAMILIES: &[&str] = &[
 /// Headers that ask for something of some operations alone. Elsewhere they would be passed over, and a
 /// client believe that a condition held or a range was copied.
 const OF_OPERATIONS: &[(&str, &[Operation])] = &[
+    ("x-amz-acl", LISTS),
     (
         "x-amz-bucket-object-lock-enabled",
         &[Operation::CreateBucket],
     ),
+    (
+        "x-amz-bypass-governance-retention",
+        &[
+            Operation::DeleteObject,
+            Operation::DeleteObjects,
+            Operation::PutObjectRetention,
+        ],
+    ),
+    ("x-amz-client-token", &[Operation::RenameObject]),
     ("x-amz-copy-source", COPIES),
     ("x-amz-copy-source-range", &[Operation::UploadPart]),
+    ("x-amz-grant-full-control", LISTS),
+    ("x-amz-grant-read", LISTS),
+    ("x-amz-grant-read-acp", LISTS),
+    ("x-amz-grant-write", LISTS),
+    ("x-amz-grant-write-acp", LISTS),
     (
         "x-amz-if-match-last-modified-time",
         &[Operation::DeleteObject],
     ),
     ("x-amz-if-match-size", &[Operation::DeleteObject]),
+    ("x-amz-max-parts", &[Operation::GetObjectAttributes]),
     (
         "x-amz-mp-object-size",
         &[Operation::CompleteMultipartUpload],
     ),
+    ("x-amz-object-lock-legal-hold", MAKES),
+    ("x-amz-object-lock-mode", MAKES),
+    ("x-amz-object-lock-retain-until-date", MAKES),
     ("x-amz-object-ownership", &[Operation::CreateBucket]),
+    (
+        "x-amz-part-number-marker",
+        &[Operation::GetObjectAttributes],
+    ),
     ("x-amz-rename-source", &[Operation::RenameObject]),
     ("x-amz-rename-source-if-match", &[Operation::RenameObject]),
     (
@@ -134,6 +157,10 @@ const OF_OPERATIONS: &[(&str, &[Operation])] = &[
         "x-amz-rename-source-if-unmodified-since",
         &[Operation::RenameObject],
     ),
+    ("x-amz-source-expected-bucket-owner", COPIES),
+    ("x-amz-storage-class", MAKES),
+    ("x-amz-tagging", MAKES),
+    ("x-amz-website-redirect-location", MAKES),
     ("x-amz-write-offset-bytes", &[Operation::PutObject]),
     // No write of a part of what is there (RFC 9110 §14.5).
     ("content-range", &[]),
@@ -169,6 +196,23 @@ const VALUES: &[(&str, &str)] = &[
     ("x-amz-checksum-mode", "ENABLED"),
     ("x-amz-optional-object-attributes", "RestoreStatus"),
     ("x-amz-request-payer", "requester"),
+];
+
+/// What makes an object.
+const MAKES: &[Operation] = &[
+    Operation::PutObject,
+    Operation::CreateMultipartUpload,
+    Operation::PostObject,
+];
+
+/// What gives a list.
+const LISTS: &[Operation] = &[
+    Operation::CreateBucket,
+    Operation::CreateMultipartUpload,
+    Operation::PutBucketAcl,
+    Operation::PutObject,
+    Operation::PutObjectAcl,
+    Operation::PostObject,
 ];
 
 const COPIES: &[Operation] = &[Operation::PutObject, Operation::UploadPart];
@@ -341,6 +385,24 @@ mod tests {
             assert_eq!(got, served, "{name} {operation:?}");
         }
         assert!(asked(Method::GET, "if-match", O::GetObjectTagging));
+    }
+
+    #[test]
+    fn what_makes_an_object_is_told_how_where_it_is_made() {
+        use Operation as O;
+        for (name, operation, served) in [
+            ("x-amz-object-lock-mode", O::CreateMultipartUpload, true),
+            ("x-amz-object-lock-mode", O::CompleteMultipartUpload, false),
+            ("x-amz-tagging", O::PutObject, true),
+            ("x-amz-tagging", O::UploadPart, false),
+            ("x-amz-acl", O::CreateBucket, true),
+            ("x-amz-acl", O::PutObjectTagging, false),
+            ("x-amz-bypass-governance-retention", O::DeleteObjects, true),
+            ("x-amz-bypass-governance-retention", O::PutObject, false),
+        ] {
+            let got = check(&Method::PUT, &headers(&[(name, "v")]), operation);
+            assert_eq!(got.is_ok(), served, "{name} {operation:?}");
+        }
     }
 
     #[test]
