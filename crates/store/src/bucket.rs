@@ -352,11 +352,8 @@ pub(crate) fn erasure(bucket: &Bucket) -> Vec<Write> {
     let mut writes = vec![
         delete(row_key::bucket(id)),
         delete(row_key::account_bucket(account, &bucket.name)),
-        Write::Add {
-            key: row_key::account_counter(account, Count::Buckets),
-            delta: -1,
-        },
     ];
+    writes.extend(store::count_bucket(account, &bucket.name, -1));
     let counts = [
         Count::Objects,
         Count::Bytes,
@@ -399,11 +396,8 @@ fn creation(bucket: &Bucket, account: Expectation, global: Option<BucketName>) -
             BucketRecord::new(bucket)?.to_value()?,
         ),
         put(list_key, id.clone()),
-        Write::Add {
-            key: row_key::account_counter(&bucket.owner.account, Count::Buckets),
-            delta: 1,
-        },
     ];
+    writes.extend(store::count_bucket(&bucket.owner.account, &bucket.name, 1));
     let created = Event::of_bucket(EventKind::BucketCreated, &bucket.name, &bucket.owner);
     writes.extend(feed::append(bucket.created, &[created])?);
     if let Some(global) = global {

@@ -16,7 +16,7 @@ use crate::nouns::{Bucket, JobState, Object};
 use crate::placement::Tally;
 use crate::read::open_content;
 use crate::record::{AccountRecord, BucketRecord, JobRecord, ObjectRecord, Record};
-use crate::row_key::{self, Count};
+use crate::row_key;
 use crate::store::{self, Store};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,10 +248,9 @@ impl Check<'_> {
         let bucket = BucketRecord::from_value(&row.value)?.into_bucket(id)?;
         self.summary.buckets += 1;
         let account = &bucket.owner.account;
-        *self
-            .counts
-            .entry(row_key::account_counter(account, Count::Buckets))
-            .or_default() += 1;
+        if let Some(Write::Add { key, delta }) = store::count_bucket(account, &bucket.name, 1) {
+            *self.counts.entry(key).or_default() += delta;
+        }
         let mut index = vec![row_key::account_bucket(account, &bucket.name)];
         if bucket.name.account().is_none() {
             index.push(row_key::bucket_name(&bucket.name));

@@ -115,6 +115,8 @@ impl Store {
                 writes.push(put(listed.clone(), id));
                 expectations.push(Expectation::Absent(listed));
                 expectations.extend(self.room_for_bucket(&*read, own, &to.account).await?);
+                writes.extend(store::count_bucket(&from, name, -1));
+                writes.extend(store::count_bucket(&to.account, name, 1));
                 let counted = counted(&*read, &bucket, &mut expectations).await?;
                 for (count, delta) in counted {
                     for (account, delta) in [(&from, -delta), (&to.account, delta)] {
@@ -232,13 +234,13 @@ async fn none_of(
     Ok(Expectation::EmptyRange(rows, end))
 }
 
-/// What a bucket counts for in its account, which a commit must still find so.
+/// What a bucket holds counts for in its account, which a commit must still find so.
 async fn counted(
     read: &dyn MetaRead,
     bucket: &Bucket,
     expectations: &mut Vec<Expectation>,
 ) -> Result<Vec<(Count, i64)>> {
-    let mut counted = vec![(Count::Buckets, 1)];
+    let mut counted = Vec::new();
     for count in CONTENTS {
         let key = row_key::bucket_counter(bucket.id, count);
         let value = store::counter(read, &key).await?;

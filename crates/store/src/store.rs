@@ -363,6 +363,13 @@ pub(crate) async fn counter(read: &dyn MetaRead, key: &[u8]) -> Result<u64> {
     })
 }
 
+/// What a bucket that comes (1) or goes (-1) adds to how many its account has; nothing for a hidden one,
+/// which nobody sees.
+pub(crate) fn count_bucket(account: &AccountId, name: &BucketName, delta: i64) -> Option<Write> {
+    let key = row_key::account_counter(account, Count::Buckets);
+    (!name.is_hidden()).then_some(Write::Add { key, delta })
+}
+
 /// What changes of buckets' contents add to the counters; nothing for zero.
 pub(crate) fn count(changed: &[(Bucket, Tally)]) -> Vec<Write> {
     let mut deltas: BTreeMap<Bytes, i64> = BTreeMap::new();

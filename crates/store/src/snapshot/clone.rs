@@ -370,6 +370,7 @@ impl Store {
             BucketRecord::new(&bucket)?.to_value()?,
         ));
         let (name, owner) = (&found.bucket.name, &found.bucket.owner);
+        writes.extend(store::count_bucket(&account, name, -1));
         let deleted = Event::of_bucket(EventKind::BucketDeleted, name, owner);
         writes.extend(feed::append(self.host.clock.now(), &[deleted])?);
         let commit = Commit {
@@ -434,16 +435,11 @@ fn kept_properties(source: &Bucket) -> Result<BucketProperties> {
 
 /// What makes a clone, besides its names.
 fn creation(bucket: &Bucket) -> Result<Vec<Write>> {
-    let mut writes = vec![
-        put(
-            row_key::bucket(bucket.id),
-            BucketRecord::new(bucket)?.to_value()?,
-        ),
-        Write::Add {
-            key: row_key::account_counter(&bucket.owner.account, Count::Buckets),
-            delta: 1,
-        },
-    ];
+    let mut writes = vec![put(
+        row_key::bucket(bucket.id),
+        BucketRecord::new(bucket)?.to_value()?,
+    )];
+    writes.extend(store::count_bucket(&bucket.owner.account, &bucket.name, 1));
     let created = Event::of_bucket(EventKind::BucketCreated, &bucket.name, &bucket.owner);
     writes.extend(feed::append(bucket.created, &[created])?);
     Ok(writes)

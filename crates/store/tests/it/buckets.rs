@@ -98,6 +98,7 @@ async fn buckets_are_listed_by_name() {
 async fn hidden_buckets_are_found_by_id_and_not_listed() {
     let f = Fixture::new().await;
     let hidden = BucketName::hidden(&account(), "ids").unwrap();
+    let before = f.account_usage().await.buckets;
     let of_bucket = |action| grant(action, Resource::Bucket(hidden.clone()));
     let create = of_bucket(Action::CreateBucket);
     let made = f.store.create_bucket(&create, &hidden).await.unwrap();
@@ -121,6 +122,11 @@ async fn hidden_buckets_are_found_by_id_and_not_listed() {
     );
     let missing = f.store.find_bucket_by_id(BucketId(Id([9; 16]))).await;
     assert_eq!(kind(missing), ErrorKind::NotFound(Noun::Bucket));
+    assert_eq!(f.account_usage().await.buckets, before);
+    f.assert_sound().await;
+    let delete = of_bucket(Action::DeleteBucket);
+    f.store.delete_bucket(&delete, &hidden).await.unwrap();
+    assert_eq!(f.account_usage().await.buckets, before);
     f.assert_sound().await;
 }
 

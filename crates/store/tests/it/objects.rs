@@ -4,7 +4,7 @@ use serde_json::json;
 use std::time::Duration;
 use trestle_access::Action;
 use trestle_core::*;
-use trestle_store::{BodyChecks, LateDigests};
+use trestle_store::{BodyChecks, LateDigests, METADATA_DEPTH_MAX};
 
 fn md5(bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::new(&[DigestAlgorithm::Md5]);
@@ -286,9 +286,11 @@ async fn metadata_comes_back_and_is_limited() {
         put.properties.metadata.insert("a".into(), value);
         put
     };
-    f.put_with(with(nested(32)), b"x").await.unwrap();
+    f.put_with(with(nested(METADATA_DEPTH_MAX)), b"x")
+        .await
+        .unwrap();
     assert_eq!(
-        kind(f.put_with(with(nested(33)), b"x").await),
+        kind(f.put_with(with(nested(METADATA_DEPTH_MAX + 1)), b"x").await),
         ErrorKind::InvalidInput
     );
     // {"a":"…"}
