@@ -193,6 +193,10 @@ fn a_large_object_is_its_segments() {
     assert_eq!(whole.header("etag"), Some(etag.clone()));
     let part = swift.send("GET", "/c/big", &[("range", "bytes=4-6")], &[]);
     assert_eq!((part.status, part.text()), (206, "o r".into()));
+    for (tag, status) in [(etag.as_str(), 206), ("\"another\"", 200)] {
+        let headers = [("range", "bytes=4-6"), ("if-range", tag)];
+        assert_eq!(swift.status("GET", "/c/big", &headers), status, "{tag}");
+    }
     let several = swift.send("GET", "/c/big", &[("range", "bytes=0-0,-1")], &[]);
     assert!(
         several.text().contains("bytes 9-9/10"),

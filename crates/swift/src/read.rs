@@ -205,6 +205,21 @@ fn ranges(headers: &HeaderMap, length: u64) -> Option<Vec<ResolvedRange>> {
     Some(found)
 }
 
+/// Whether ranges are of what the client has already (RFC 9110 §13.1.5): a tag with or without quotes.
+/// By a date nobody can know.
+fn is_current(headers: &HeaderMap, etag: &str) -> bool {
+    let mut tags = headers.get_all("if-range").iter();
+    match (tags.next(), tags.next()) {
+        (None, _) => true,
+        (Some(tag), None) => {
+            let tag = tag.to_str().unwrap_or_default().trim();
+            let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            quoted.unwrap_or(tag) == etag
+        }
+        _ => false,
+    }
+}
+
 /// The headers that describe an object.
 pub(crate) fn describe(call: &Call, view: &View, headers: &mut HeaderMap) {
     let object = &view.found.object;
@@ -378,6 +393,7 @@ async fn attempt(call: &Call) -> Outcome<Response<Body>> {
     // A manifest or a link is read whole.
     let is_link = facts::link(&view.found.object).is_some();
     let plain = view.instead.is_none() && !is_link;
+    let plain = plain && is_current(&call.headers, &view.etag);
     match ranges(&call.headers, view.length).filter(|_| plain) {
         Some(ranges) if ranges.is_empty() => {
             let text = crate::fault::page(416);
@@ -486,6 +502,28 @@ mod tests {
         headers.insert("range", text.parse().unwrap());
         let found = ranges(&headers, length)?;
         Some(found.iter().map(|range| (range.start, range.end)).collect())
+    }
+
+    #[test]
+    fn ranges_of_what_was_replaced_do_not_count() {
+        let asked = |texts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for text in texts {
+                headers.append("if-range", text.parse().unwrap());
+            }
+            is_current(&headers, "abc")
+        };
+        assert!(asked(&[]) && asked(&["abc"]) && asked(&["\"abc\""]));
+        for other in [
+            "abd",
+            "W/\"abc\"",
+            "\"abc",
+            "",
+            "Fri, 27 Nov 2026 00:00:00 GMT",
+        ] {
+            assert!(!asked(&[other]), "{other}");
+        }
+        assert!(!asked(&["abc", "abc"]));
     }
 
     #[test]
