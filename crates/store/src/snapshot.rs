@@ -150,6 +150,8 @@ impl Store {
             let links = row_key::links(id, at.live.ordinal);
             let cloned = !read.scan(&Scan::prefix(links.clone(), 1)).await?.is_empty()
                 && !canary::active(Canary::ForgetClones);
+            let row = row_key::snapshot(id, at.live.ordinal);
+            let revision = read.get(&row).await?.map(|found| found.revision);
             drop(read);
             let mut commit = match cloned {
                 true => hiding(&found, &reads_as, &at.live)?,
@@ -162,6 +164,9 @@ impl Store {
                     .expectations
                     .push(Expectation::EmptyRange(links, end));
             }
+            // A clone that leaves rewrites it.
+            let unchanged = revision.map(|revision| Expectation::Revision(row, revision));
+            commit.expectations.extend(unchanged);
             commit.expectations.push(confirmed);
             commit.expectations.extend(shown.expectations());
             if self.try_commit(commit).await? {

@@ -278,6 +278,8 @@ fn split_url(url: &str) -> Option<(String, String)> {
     let (host, path) = rest.split_at_checked(at)?;
     let sound = ["http", "https"].contains(&scheme) && !host.is_empty();
     let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['?', '#', '@']);
+    // Hosts in other case are the same (RFC 9110 §4.2.3).
+    let host = host.to_ascii_lowercase();
     (sound && plain).then(|| (format!("{scheme}://{host}"), path.to_owned()))
 }
 

@@ -319,13 +319,20 @@ impl Store {
         let links = row_key::links(base, ordinal);
         let others = read.scan(&Scan::prefix(links.clone(), 2)).await?;
         let last = live.hidden && others.len() == 1;
-        if last {
+        // So that two that leave at once, or one that leaves while the name goes, know of each other.
+        commit
+            .expectations
+            .push(Expectation::Revision(key.clone(), row.revision));
+        if !last {
+            commit
+                .writes
+                .push(put(key, SnapshotRecord::new(&live).to_value()?));
+        } else {
             let of = read.get(&row_key::bucket(base)).await?;
             let of = of.ok_or_else(|| Error::corrupt("a snapshot of no bucket"))?;
             let parent = BucketRecord::from_value(&of.value)?.into_bucket(base)?;
             commit.writes.extend(removal(&parent, &live)?);
             commit.expectations.extend([
-                Expectation::Revision(key, row.revision),
                 Expectation::Revision(row_key::bucket(base), of.revision),
                 Expectation::EmptyRange(links.clone(), link.clone()),
             ]);

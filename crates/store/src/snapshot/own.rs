@@ -9,6 +9,7 @@ use super::view;
 use crate::layer::Hold;
 use crate::nouns::{Bucket, Object};
 use crate::placement::{Changes, Tally};
+use crate::properties::Versioning;
 use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
 use crate::row_key;
@@ -105,6 +106,11 @@ impl Store {
         if !inherited {
             return Ok(Some((done, false)));
         }
+        // Where versions are kept nothing is freed by it.
+        let urgency = match found.bucket.properties.versioning {
+            Versioning::Off => urgency,
+            _ => Urgency::Normal,
+        };
         let mut hold = Hold::default();
         let applied = changes.commit(self, &found, &mut hold, urgency);
         Ok(applied.await?.then_some((done, true)))

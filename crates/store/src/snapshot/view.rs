@@ -367,6 +367,7 @@ impl<'a> Walk<'a> {
             low: Bound::Included(end.unwrap_or_else(|| vec![0xff])),
             high: Bound::Excluded(prefix.to_vec()),
         };
+        let keys = keys.within(self.source.prefix.as_bytes());
         let (current, kept) = match self.reverse {
             true => (keys.current_high(base), keys.kept_high(base)),
             false => (keys.current_low(base), keys.kept_low(base)),
@@ -414,6 +415,7 @@ impl<'a> Walk<'a> {
         };
         while let Some((key, row)) = walk.next(read).await? {
             if let Some(parent) = self.source.parent_of(read, &key).await?
+                && Source::inherited(parent).covers(&key)
                 && let Some(row) = inherited(self.source.base, parent, row)?
             {
                 return Ok(Some((key, row)));

@@ -154,3 +154,46 @@ async fn a_clone_is_one_of_the_buckets_that_an_account_may_have() {
     assert_eq!(refused.map(drop), Err(ErrorKind::QuotaExceeded));
     f.assert_sound().await;
 }
+
+#[tokio::test]
+async fn the_clone_of_a_directory_lists_nothing_beside_it() {
+    let f = Fixture::new().await;
+    for k in ["a", "d/x", "m/1", "m/n/2", "z"] {
+        f.put(k, b"v").await.unwrap();
+    }
+    let clone = CloneBucket {
+        source: name("b"),
+        prefix: "m/".to_owned(),
+        name: name("c"),
+    };
+    let grants = [
+        on_bucket(Action::CloneBucket, "b"),
+        on_bucket(Action::CreateBucket, "c"),
+    ];
+    f.store.clone_bucket(&grants, &clone).await.unwrap();
+    // What folds before and after the directory must not lead the walk out of it.
+    for k in ["!/x", "zz/x"] {
+        f.put_with(a_put("c", k), b"own").await.unwrap();
+    }
+    for reverse in [false, true] {
+        let list = ListObjects {
+            bucket: name("c"),
+            prefix: String::new(),
+            delimiter: Some("/".to_owned()),
+            after: None,
+            until: None,
+            reverse,
+            limit: 1000,
+        };
+        let grant = on_bucket(Action::ListObjects, "c");
+        let items = f.store.list(&grant, &list).await.unwrap().items;
+        let shown = |item: ListingItem| match item {
+            ListingItem::Object(object) => object.key.as_str().to_owned(),
+            ListingItem::Prefix(prefix) => prefix,
+        };
+        let mut found: Vec<String> = items.into_iter().map(shown).collect();
+        found.sort();
+        assert_eq!(found, ["!/", "m/", "zz/"], "{reverse}");
+    }
+    f.assert_sound().await;
+}
