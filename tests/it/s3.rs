@@ -28,6 +28,10 @@ fn signed(server: &Server, (method, target, body): (&str, &str, &str)) -> (u16, 
         body: body.as_bytes().to_vec(),
         ..Wire::default()
     };
+    signed_wire(server, wire)
+}
+
+fn signed_wire(server: &Server, wire: Wire) -> (u16, String) {
     let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
     let wire = signer.sign(&server.address.to_string(), wire);
     let headers: Vec<(&str, &str)> = wire
@@ -192,16 +196,7 @@ fn a_range_of_what_was_replaced_is_the_whole() {
             ],
             ..Wire::default()
         };
-        let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
-        let wire = signer.sign(&server.address.to_string(), wire);
-        let headers: Vec<(&str, &str)> = wire
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let mut client = Client::anonymous(server.address);
-        let answer = client.send("GET", &wire.target, &headers, &[]).unwrap();
-        (answer.status, answer.text())
+        signed_wire(server, wire)
     };
     // Of the ten digits, and of another content.
     let (same, other) = (

@@ -259,6 +259,11 @@ fn put(key: Bytes, value: Bytes) -> Write {
     }
 }
 
+fn put_bucket(bucket: &Bucket) -> Result<Write> {
+    let record = BucketRecord::new(bucket)?.to_value()?;
+    Ok(put(row_key::bucket(bucket.id), record))
+}
+
 /// The one commit that makes a snapshot.
 fn creation(found: &FoundBucket, snapshot: &Snapshot, live: &Live) -> Result<Commit> {
     let mut bucket = found.bucket.clone();
@@ -267,10 +272,7 @@ fn creation(found: &FoundBucket, snapshot: &Snapshot, live: &Live) -> Result<Com
     let mut commit = Commit {
         expectations: found.expectations(),
         writes: vec![
-            put(
-                row_key::bucket(bucket.id),
-                BucketRecord::new(&bucket)?.to_value()?,
-            ),
+            put_bucket(&bucket)?,
             put(
                 row_key::snapshot(bucket.id, live.ordinal),
                 SnapshotRecord::new(live).to_value()?,
@@ -293,15 +295,20 @@ fn hiding(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Com
         ..live.clone()
     };
     let row = row_key::snapshot(found.bucket.id, live.ordinal);
-    let mut writes = vec![put(row, SnapshotRecord::new(&hidden).to_value()?)];
+    let row = put(row, SnapshotRecord::new(&hidden).to_value()?);
+    Ok(unnaming(found, reads_as, vec![row]))
+}
+
+/// The one commit that takes a snapshot's name from it, with what else becomes of it.
+fn unnaming(found: &FoundBucket, reads_as: &BucketName, mut writes: Vec<Write>) -> Commit {
     let names = names(&found.bucket, reads_as).into_iter();
     writes.extend(names.map(|key| Write::Delete { key }));
-    Ok(Commit {
+    Commit {
         expectations: found.expectations(),
         writes,
         urgency: Urgency::Freeing,
         ..Commit::default()
-    })
+    }
 }
 
 /// What takes a snapshot away; a sweep follows.
@@ -313,10 +320,7 @@ fn removal(bucket: &Bucket, live: &Live) -> Result<Vec<Write>> {
         after: None,
     };
     Ok(vec![
-        put(
-            row_key::bucket(bucket.id),
-            BucketRecord::new(&bucket)?.to_value()?,
-        ),
+        put_bucket(&bucket)?,
         put(row_key::sweep(bucket.id, live.ordinal), sweep.to_value()?),
         Write::Delete {
             key: row_key::snapshot(bucket.id, live.ordinal),
@@ -326,15 +330,7 @@ fn removal(bucket: &Bucket, live: &Live) -> Result<Vec<Write>> {
 
 /// The one commit that makes a snapshot go; a sweep follows.
 fn deletion(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Commit> {
-    let mut writes = removal(&found.bucket, live)?;
-    let names = names(&found.bucket, reads_as).into_iter();
-    writes.extend(names.map(|key| Write::Delete { key }));
-    Ok(Commit {
-        expectations: found.expectations(),
-        writes,
-        urgency: Urgency::Freeing,
-        ..Commit::default()
-    })
+    Ok(unnaming(found, reads_as, removal(&found.bucket, live)?))
 }
 
 /// The snapshots that a scan of their rows finds, and the key of the last row.

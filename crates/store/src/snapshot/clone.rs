@@ -6,7 +6,7 @@
 //! stays, seen by its clones alone once nobody names it. A clone that inherits nothing any more is
 //! *detached*.
 
-use super::{all_live, check_prefix, check_there, names, put, removal, sweep, view};
+use super::{all_live, check_prefix, check_there, names, put, put_bucket, removal, sweep, view};
 use crate::account::find_account;
 use crate::authorize;
 use crate::feed::{self, Event, EventKind};
@@ -267,10 +267,7 @@ impl Store {
             hidden: true,
         };
         let writes = vec![
-            put(
-                row_key::bucket(bucket.id),
-                BucketRecord::new(&bucket)?.to_value()?,
-            ),
+            put_bucket(&bucket)?,
             put(
                 row_key::snapshot(bucket.id, live.ordinal),
                 SnapshotRecord::new(&live).to_value()?,
@@ -297,10 +294,7 @@ impl Store {
         let mut commit = Commit {
             expectations: found.expectations(),
             writes: vec![
-                put(
-                    row_key::bucket(bucket.id),
-                    BucketRecord::new(&bucket)?.to_value()?,
-                ),
+                put_bucket(&bucket)?,
                 Write::Delete { key: link.clone() },
                 Write::Delete {
                     key: row_key::bucket_counter(bucket.id, Count::Cut),
@@ -372,10 +366,7 @@ impl Store {
         for name in names(&bucket, &bucket.name) {
             writes.push(put(name, Bytes::copy_from_slice(bucket.id.0.as_bytes())));
         }
-        writes.push(put(
-            row_key::bucket(bucket.id),
-            BucketRecord::new(&bucket)?.to_value()?,
-        ));
+        writes.push(put_bucket(&bucket)?);
         let (name, owner) = (&found.bucket.name, &found.bucket.owner);
         writes.extend(store::count_bucket(&account, name, -1));
         let deleted = Event::of_bucket(EventKind::BucketDeleted, name, owner);
@@ -442,10 +433,7 @@ fn kept_properties(source: &Bucket) -> Result<BucketProperties> {
 
 /// What makes a clone, besides its names.
 fn creation(bucket: &Bucket) -> Result<Vec<Write>> {
-    let mut writes = vec![put(
-        row_key::bucket(bucket.id),
-        BucketRecord::new(bucket)?.to_value()?,
-    )];
+    let mut writes = vec![put_bucket(bucket)?];
     writes.extend(store::count_bucket(&bucket.owner.account, &bucket.name, 1));
     let created = Event::of_bucket(EventKind::BucketCreated, &bucket.name, &bucket.owner);
     writes.extend(feed::append(bucket.created, &[created])?);
