@@ -36,6 +36,7 @@ mod proxies;
 mod rest;
 mod rights;
 mod s3;
+mod s3_rights;
 mod sessions;
 mod signed_bytes;
 mod snapshots;

@@ -58,7 +58,7 @@ impl Keys {
     }
 }
 
-fn sent(f: &Fixture, signer: Signer, wire: Wire) -> Response {
+pub(crate) fn sent(f: &Fixture, signer: Signer, wire: Wire) -> Response {
     as_signed(f, signer.sign(&f.server().address.to_string(), wire))
 }
 

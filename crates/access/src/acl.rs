@@ -455,6 +455,7 @@ impl Permission {
         ];
         const LIST: &[Action] = &[
             A::ReadBucket,
+            A::ReadBucketLocation,
             A::ListObjects,
             A::ListVersions,
             A::ListUploads,

@@ -162,6 +162,11 @@ impl Grant {
             && (self.revisions.object == Seen::Unread || self.revisions.object == now.object)
     }
 
+    /// Whether it was decided with the object looked at, its list included.
+    pub fn saw_object(&self) -> bool {
+        self.revisions.object != Seen::Unread
+    }
+
     /// Decides again what was asked, on what is there now, object included; also says how.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Result};
+use trestle_store::VersionRef;
 
 /// The head of a request.
 #[derive(Clone, Debug)]
@@ -43,14 +44,12 @@ impl Call<'_> {
             resource,
             context: self.context.clone(),
         };
-        let of_object = matches!(asked.resource, Resource::Object(..));
         let store = &self.cdmi.store;
-        let grant = store.authorize(asked).await?;
-        if of_object {
+        match asked.resource {
             // Much is shown, or refused, without a verb that would look at the object's own list.
-            store.confirm_now(&grant).await?;
+            Resource::Object(..) => store.authorize_on(asked, VersionRef::Current).await,
+            _ => store.authorize(asked).await,
         }
-        Ok(grant)
     }
 
     /// The account of who asks.

@@ -364,7 +364,7 @@ async fn abort_uploads(call: &Call<'_>) -> Result<bool, S3Error> {
 }
 
 pub(crate) async fn location(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let bucket = call.read_bucket(Action::ReadBucket).await?;
+    let bucket = call.read_bucket(Action::ReadBucketLocation).await?;
     let mut document = XmlWriter::new();
     document.open_with("LocationConstraint", &[("xmlns", NAMESPACE)]);
     match region_of(&call, &bucket) {

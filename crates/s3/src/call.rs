@@ -7,7 +7,7 @@ use crate::dialect::S3;
 use crate::document::DOCUMENT_BYTES_MAX;
 use crate::error::{Code, S3Error};
 use crate::headers;
-use crate::route::Parameters;
+use crate::route::{Operation, Parameters};
 use crate::sse;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -113,7 +113,12 @@ pub(crate) fn context(
 }
 
 /// What the headers of a request, or those that a form's fields stand for, say of what it does.
-pub(crate) fn circumstances(context: &mut Context, headers: &HeaderMap) {
+pub(crate) fn circumstances(context: &mut Context, headers: &HeaderMap, operation: Operation) {
+    // What begins or feeds an upload makes no object yet: conditions of a write are its completion's.
+    let begins = [Operation::CreateMultipartUpload, Operation::UploadPart];
+    if begins.contains(&operation) {
+        context.set("s3:ObjectCreationOperation", vec!["false".to_owned()]);
+    }
     for (name, value) in headers {
         let name = name.as_str();
         let about = name.starts_with("x-amz-grant-")
@@ -185,20 +190,69 @@ impl<'a> Call<'a> {
         self.grant_in(action, resource, self.context.clone()).await
     }
 
-    /// A grant under more circumstances than all requests have.
+    /// A grant under more circumstances than all requests have. Of a version that the request names,
+    /// it is that one's list and tags that count.
     pub(crate) async fn grant_in(
         &self,
         action: Action,
         resource: Resource,
         context: Arc<Context>,
     ) -> Result<Grant, S3Error> {
-        let asked = Asked {
+        let version = self.version_of(&resource)?;
+        let asked = self.asked(action, resource, context);
+        let store = &self.s3.store;
+        Ok(match version {
+            Some(version) => store.authorize_on(asked, version).await?,
+            None => store.authorize(asked).await?,
+        })
+    }
+
+    /// A grant on a version of an object, as it is now.
+    pub(crate) async fn grant_on(
+        &self,
+        action: Action,
+        resource: Resource,
+        version: VersionRef,
+    ) -> Result<Grant, S3Error> {
+        let asked = self.asked(action, resource, self.of_version(version));
+        Ok(self.s3.store.authorize_on(asked, version).await?)
+    }
+
+    /// The circumstances of what is done to a version that the request names elsewhere than in its
+    /// query.
+    pub(crate) fn of_version(&self, version: VersionRef) -> Arc<Context> {
+        let text = match version {
+            VersionRef::Current | VersionRef::Ended => return self.context.clone(),
+            VersionRef::Null => "null".to_owned(),
+            VersionRef::Id(id) => id.to_string(),
+        };
+        let mut context = Context::clone(&self.context);
+        context.set("s3:VersionId", vec![text]);
+        context.into()
+    }
+
+    fn asked(&self, action: Action, resource: Resource, context: Arc<Context>) -> Asked {
+        Asked {
             principal: self.principal.clone(),
             action,
             resource,
             context,
+        }
+    }
+
+    /// The version that the request names of its object.
+    fn version_of(&self, resource: &Resource) -> Result<Option<VersionRef>, S3Error> {
+        let of_request = match resource {
+            Resource::Object(bucket, key) => {
+                let Target { bucket: b, key: k } = &self.target;
+                (b.as_ref(), k.as_ref()) == (Some(bucket), Some(key))
+            }
+            _ => false,
         };
-        Ok(self.s3.store.authorize(asked).await?)
+        match of_request && self.parameters.get("versionId").is_some() {
+            true => self.version().map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Asks for a right that no verb is given, and so would look at the bucket's list alone.
@@ -208,16 +262,20 @@ impl<'a> Call<'a> {
         resource: Resource,
         context: Arc<Context>,
     ) -> Result<(), S3Error> {
-        let grant = self.grant_in(action, resource, context).await?;
-        Ok(self.s3.store.confirm_now(&grant).await?)
+        let version = self.version_of(&resource)?.unwrap_or_default();
+        let asked = self.asked(action, resource, context);
+        self.s3.store.authorize_on(asked, version).await?;
+        Ok(())
     }
 
     /// Whether there is a right to the object of the request that no verb is given.
     pub(crate) async fn may(&self, action: Action) -> bool {
-        match self.on_object(action).await {
-            Ok(grant) => self.s3.store.confirm_now(&grant).await.is_ok(),
-            Err(_) => false,
-        }
+        let (Ok(bucket), Ok(key)) = (self.bucket(), self.key()) else {
+            return false;
+        };
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let checked = self.check(action, resource, self.context.clone());
+        checked.await.is_ok()
     }
 
     pub(crate) async fn on_bucket(&self, action: Action) -> Result<Grant, S3Error> {

@@ -31,9 +31,13 @@ async fn grants(
         VersionRef::Current | VersionRef::Ended => Action::DeleteObject,
         VersionRef::Null | VersionRef::Id(_) => Action::DeleteObjectVersion,
     };
-    let mut grants = vec![call.grant(action, resource.clone()).await?];
+    // Each of many names its version in the document.
+    let context = call.of_version(version);
+    let delete = call.grant_in(action, resource.clone(), context.clone());
+    let mut grants = vec![delete.await?];
+    let bypassing = call.grant_in(Action::BypassRetention, resource, context);
     // Who may not pass over a retention deletes what has none.
-    if bypass && let Ok(grant) = call.grant(Action::BypassRetention, resource).await {
+    if bypass && let Ok(grant) = bypassing.await {
         grants.push(grant);
     }
     Ok(grants)

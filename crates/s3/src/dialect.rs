@@ -203,7 +203,7 @@ impl S3 {
         }
         // What a form asks for is in its fields, and headers beside them must not pass for it.
         if !matches!(routed.operation, Operation::PostObject) {
-            call::circumstances(&mut context, &parts.headers);
+            call::circumstances(&mut context, &parts.headers, routed.operation);
         }
         let declared = match routed.operation {
             // Its checksums are of the object that it makes.

@@ -116,7 +116,8 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     }
     call.target.key = Some(key);
     call.headers = headers_of(&form.fields)?;
-    call::circumstances(Arc::make_mut(&mut call.context), &call.headers);
+    let context = Arc::make_mut(&mut call.context);
+    call::circumstances(context, &call.headers, Operation::PostObject);
     call.declared = checksum::declared(&call.headers)?;
     let mut new = write::new(&call).await?;
     if let Some(text) = form.fields.get("tagging") {

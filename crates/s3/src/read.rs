@@ -14,7 +14,7 @@ use crate::sse;
 use crate::time::iso_time;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
-use trestle_access::{Action, Grant};
+use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     ByteRange, Digest, Error, ErrorKind, Noun, Precondition, ResolvedRange, Validators, Verdict,
 };
@@ -69,10 +69,11 @@ fn describe(headers: &mut HeaderMap, object: &Object) {
 /// What only those see who may read it.
 async fn describe_more(call: &Call<'_>, headers: &mut HeaderMap, object: &Object) {
     if !object.tags.is_empty() {
-        let may = call
-            .on_version(Action::ReadObjectTags, Action::ReadObjectVersionTags)
-            .await;
-        if may.is_ok() {
+        let action = match call.parameters.get("versionId") {
+            None => Action::ReadObjectTags,
+            Some(_) => Action::ReadObjectVersionTags,
+        };
+        if call.may(action).await {
             headers::set(
                 headers,
                 "x-amz-tagging-count",
@@ -413,6 +414,12 @@ pub(crate) async fn attributes(call: Call<'_>) -> Result<Response<Body>, S3Error
         return Err(S3Error::argument(name, "", message));
     }
     let (grant, object) = look(&call).await?;
+    let action = match call.parameters.get("versionId") {
+        None => Action::ReadObjectAttributes,
+        Some(_) => Action::ReadObjectVersionAttributes,
+    };
+    let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
+    call.check(action, resource, call.context.clone()).await?;
     let wants = |name: &str| asked.iter().any(|one| one == name);
     let mut document = XmlWriter::new();
     document.open_with("GetObjectAttributesResponse", &[("xmlns", NAMESPACE)]);

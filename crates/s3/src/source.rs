@@ -108,10 +108,9 @@ pub(crate) async fn readable(
         Code::NoSuchBucket => error.field("BucketName", bucket.as_str()),
         _ => error,
     };
-    let grant = call.grant(read, resource.clone()).await;
+    let grant = call.grant_on(read, resource.clone(), version).await;
     let grant = grant.map_err(of_source)?;
-    let tags = call.check(tags, resource, call.context.clone()).await;
-    let tags = tags.is_ok();
+    let tags = call.grant_on(tags, resource, version).await.is_ok();
     let source = Source {
         key_of_client: sse::source_key(call)?,
         itself: false,

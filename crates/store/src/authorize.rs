@@ -6,6 +6,8 @@
 //! used.
 
 use crate::identity::{self, Moment};
+use crate::nouns::VersionRef;
+use crate::placement;
 use crate::properties::{BucketProperties, PublicAccessBlock};
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use std::sync::Arc;
@@ -28,14 +30,34 @@ impl Store {
     /// `Forbidden`; `NotFound(Bucket)` when what is not there does not allow it; `Corrupt` when what
     /// decides it cannot be read.
     pub async fn authorize(&self, asked: Asked) -> Result<Grant> {
+        self.decide(asked, None).await
+    }
+
+    /// The same on what is under a key now: for who does what no verb confirms, and so would go by the
+    /// bucket's list alone, whatever that of the object says, and for who is to see a version that is
+    /// not the current one, whose list and tags are its own.
+    ///
+    /// # Errors
+    /// As of [`Store::authorize`].
+    pub async fn authorize_on(&self, asked: Asked, version: VersionRef) -> Result<Grant> {
+        self.decide(asked, Some(version)).await
+    }
+
+    /// Looks at the object first when its version is said, else where the decision needs it.
+    async fn decide(&self, asked: Asked, version: Option<VersionRef>) -> Result<Grant> {
         let asked = Arc::new(asked);
         let read = self.snapshot().await?;
         let moment = self.moment(&*read).await?;
         let bucket = bucket_of(&*read, &asked).await?;
-        let facts = self.facts(moment, &asked, bucket.as_ref()).await?;
+        let mut facts = self.facts(moment, &asked, bucket.as_ref()).await?;
+        if let Some(version) = version {
+            let of = (bucket.as_ref(), version);
+            facts = self.more(moment, &asked, of, facts).await?;
+        }
         let (mut verdict, mut decided) = trestle_access::judge(&asked, &facts);
         if verdict == Verdict::NeedsMore {
-            let facts = self.more(moment, &asked, bucket.as_ref(), facts).await?;
+            let of = (bucket.as_ref(), VersionRef::Current);
+            facts = self.more(moment, &asked, of, facts).await?;
             (verdict, decided) = trestle_access::judge(&asked, &facts);
         }
         self.audit.decided(&asked, &verdict);
@@ -63,7 +85,8 @@ impl Store {
         let bucket = bucket_of(&*read, asked).await?;
         let moment = self.moment(&*read).await?;
         let facts = self.facts(moment, asked, bucket.as_ref()).await?;
-        let facts = self.more(moment, asked, bucket.as_ref(), facts).await?;
+        let of = (bucket.as_ref(), VersionRef::Current);
+        let facts = self.more(moment, asked, of, facts).await?;
         let verdict = trestle_access::verdict(asked, &facts);
         let owner = bucket.as_ref().map(|found| &found.bucket.owner.account);
         let owner = owner.or_else(|| asked.resource.account());
@@ -74,20 +97,14 @@ impl Store {
         })
     }
 
-    /// Confirms a grant on what is there now: for who does with it what no verb does, and so would go by
-    /// the bucket's list alone, whatever that of the object says.
+    /// Confirms a grant on what is under its key now, where [`Store::authorize_on`] was not asked.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub async fn confirm_now(&self, grant: &Grant) -> Result<()> {
+    pub async fn confirm_now(&self, grant: &Grant, version: VersionRef) -> Result<()> {
         let read = self.snapshot().await?;
         let bucket = bucket_of(&*read, grant.asked()).await?;
-        let object = match (grant.resource(), &bucket) {
-            (Resource::Object(_, key), Some(found)) => {
-                store::find_object(&*read, &found.bucket, key).await?
-            }
-            _ => None,
-        };
+        let object = object_of(&*read, grant.asked(), (bucket.as_ref(), version)).await?;
         let (bucket, object) = (bucket.as_ref(), object.as_ref());
         self.confirm(&*read, grant, bucket, object).await?;
         Ok(())
@@ -108,8 +125,9 @@ impl Store {
         let moment = self.moment(read).await?;
         let found = object.map_or(Seen::Absent, Seen::There);
         let now = revisions(moment.identities, bucket, &found);
-        // An ordered list binds everybody, and was not looked for.
-        let unread = object.is_some_and(|found| found.object.acl.is_some());
+        // An ordered list binds everybody, and was perhaps not looked for.
+        let listed = object.is_some_and(|found| found.object.acl.is_some());
+        let unread = listed && !grant.saw_object();
         if unread || !grant.rests_on(&now) {
             let asked = grant.asked();
             let mut facts = self.facts(moment, asked, bucket).await?;
@@ -157,15 +175,10 @@ impl Store {
         &self,
         moment: Moment<'_>,
         asked: &Asked,
-        bucket: Option<&FoundBucket>,
+        (bucket, version): (Option<&FoundBucket>, VersionRef),
         mut facts: Facts,
     ) -> Result<Facts> {
-        let object = match (&asked.resource, bucket) {
-            (Resource::Object(_, key), Some(found)) => {
-                store::find_object(moment.read, &found.bucket, key).await?
-            }
-            _ => None,
-        };
+        let object = object_of(moment.read, asked, (bucket, version)).await?;
         let object = object.as_ref().map_or(Seen::Absent, Seen::There);
         facts.revisions = revisions(facts.revisions.identities, bucket, &object);
         facts.object = object_facts(object)?;
@@ -206,6 +219,20 @@ async fn bucket_of(read: &dyn MetaRead, asked: &Asked) -> Result<Option<FoundBuc
         Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is under the key that is asked for.
+async fn object_of(
+    read: &dyn MetaRead,
+    asked: &Asked,
+    (bucket, version): (Option<&FoundBucket>, VersionRef),
+) -> Result<Option<FoundObject>> {
+    let (Resource::Object(_, key), Some(found)) = (&asked.resource, bucket) else {
+        return Ok(None);
+    };
+    let found = placement::find_version(read, &found.bucket, key, version).await?;
+    // Verbs find nothing under a marker.
+    Ok(found.filter(|found| !found.object.is_marker()))
 }
 
 /// Nothing protects the name of a bucket that does not exist.

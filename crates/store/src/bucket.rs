@@ -23,8 +23,9 @@ pub(crate) const LIST_LIMIT_MAX: usize = 10_000;
 pub(crate) const LIST_SCAN_ROWS: usize = 256;
 
 /// The actions that let a caller see a bucket's record.
-const LOOKS: [Action; 21] = [
+const LOOKS: [Action; 22] = [
     Action::ReadBucket,
+    Action::ReadBucketLocation,
     Action::ListObjects,
     Action::ReadBucketPolicy,
     Action::ReadBucketPolicyStatus,

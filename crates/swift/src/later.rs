@@ -72,7 +72,8 @@ async fn end(call: &Call, segment: &ObjectSegment) -> Outcome<()> {
     let key = key(&place.object)?;
     let delete = call.on_object(Action::DeleteObject, &bucket, &key).await?;
     // No verb is given it that would look at the segment's own list.
-    call.swift.store.confirm_now(&delete).await?;
+    let store = &call.swift.store;
+    store.confirm_now(&delete, VersionRef::Current).await?;
     let grant = call
         .on_object(Action::WriteObjectMetadata, &bucket, &key)
         .await?;

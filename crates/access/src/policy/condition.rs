@@ -36,6 +36,7 @@ const KEYS: &[&str] = &[
     "s3:if-none-match",
     "s3:locationconstraint",
     "s3:max-keys",
+    "s3:objectcreationoperation",
     "s3:object-lock-legal-hold",
     "s3:object-lock-mode",
     "s3:object-lock-remaining-retention-days",
@@ -444,6 +445,10 @@ impl<'a> Asking<'a> {
                 // A job goes on with what was kept of its request.
                 None => return context.get(key).map(Values::Said),
             },
+            // A write makes an object by whatever dialect, unless that says that it does not yet.
+            "s3:objectcreationoperation" if context.get(key).is_none() => {
+                (self.asked.action == crate::Action::WriteObject).then(|| "true".into())?
+            }
             _ => match key.strip_prefix("s3:existingobjecttag/") {
                 Some(tag) => self.object_tag(tag)?.into(),
                 None => return context.get(key).map(Values::Said),

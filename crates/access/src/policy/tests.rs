@@ -739,3 +739,28 @@ fn of_what_is_kept_a_key_that_is_refused_by_now_forbids_and_never_grants() {
         assert!(kept.is_err(), "{wrong}");
     }
 }
+
+/// A write makes an object unless the request says that it does not yet, whatever is spoken.
+#[test]
+fn what_makes_an_object_is_known_by_the_action() {
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*",
+        "Resource":"*","Condition":{"Bool":{"s3:ObjectCreationOperation":"true"}}}}"#;
+    let policy = Policy::parse(text, PolicyKind::Identity).unwrap();
+    let part = || Context::default().with("s3:ObjectCreationOperation", "false");
+    for (action, context, expected) in [
+        (Action::WriteObject, Context::default(), true),
+        (Action::WriteObject, part(), false),
+        (Action::ReadObject, Context::default(), false),
+    ] {
+        let asked = Asked {
+            principal: Arc::new(Principal::user(account("acct"), "ann")),
+            action,
+            resource: Resource::Object(BucketName::parse("b").unwrap(), Key::parse("k").unwrap()),
+            context: Arc::new(context),
+        };
+        let facts = Facts::default();
+        let asking = Asking::new(&asked, &facts);
+        let spoken = policy.spoken(Effect::Allow, &asking).next().is_some();
+        assert_eq!(spoken, expected, "{action:?}");
+    }
+}

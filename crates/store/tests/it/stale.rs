@@ -5,7 +5,10 @@ use crate::fixture::*;
 use crate::identities::{ann, identity};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use trestle_access::{Acl, AclEntry, Action, EntryKind, Grant, Grantee, Permission, Who, bits};
+use trestle_access::{
+    Acl, AclEntry, Action, Asked, EntryKind, Grant, Grantee, Permission, Principal, Resource, Who,
+    bits,
+};
 use trestle_core::*;
 use trestle_store::*;
 
@@ -317,5 +320,51 @@ async fn write_until_refused(f: Arc<Fixture>, written: Arc<AtomicU64>) -> ErrorK
             Err(ErrorKind::Conflict) => tokio::task::yield_now().await,
             Err(refused) => return refused,
         }
+    }
+}
+
+/// A version's list and tags are its own: neither does the current one's give a right to it, nor take one.
+#[tokio::test]
+async fn a_version_is_decided_on_by_its_own_list() {
+    let f = Source::OwnPolicy.fixture().await;
+    Source::OwnPolicy.set(&f, true).await;
+    f.versioning(Versioning::Enabled).await.unwrap();
+    let first = f.put("k", b"one").await.unwrap().object.version;
+    let second = f.put("k", b"two").await.unwrap().object.version;
+    let (first, second) = (VersionRef::Id(first), VersionRef::Id(second));
+    let public = Acl::default().grant(Grantee::Everyone, Permission::Read);
+    let public = public.to_text().unwrap();
+    for (version, text) in [(first, public), (second, list(false))] {
+        let change = |p: &mut ObjectProperties| {
+            p.acl = Some(text.clone());
+            Ok(())
+        };
+        let write = [Action::WriteObjectAcl, Action::WriteObjectVersionAcl];
+        f.update("k", version, &write, &change).await.unwrap();
+    }
+    let asked = |principal: Principal, action| Asked {
+        principal: Arc::new(principal),
+        action,
+        resource: Resource::Object(name("b"), key("k")),
+        context: Arc::default(),
+    };
+    let refused = Some(ErrorKind::Forbidden);
+    let nobody = || asked(Principal::anonymous(), Action::ReadObjectVersion);
+    // Ann's policy gives her neither of the actions on a version.
+    let she = || asked(Principal::user(account(), "ann"), Action::ReadObject);
+    for (version, of_nobody, of_ann) in [
+        (first, None, None),
+        (second, refused, refused),
+        (VersionRef::Current, refused, refused),
+    ] {
+        let kind = |granted: Result<Grant>| granted.err().map(|error| error.kind());
+        let granted = kind(f.store.authorize_on(nobody(), version).await);
+        assert_eq!(granted, of_nobody, "{version:?}");
+        let granted = kind(f.store.authorize_on(she(), version).await);
+        assert_eq!(granted, of_ann, "{version:?}");
+        // By her policy alone, until it is confirmed.
+        let grant = f.store.authorize(she()).await.unwrap();
+        let confirmed = f.store.confirm_now(&grant, version).await;
+        assert_eq!(confirmed.err().map(|error| error.kind()), of_ann);
     }
 }
