@@ -8,18 +8,19 @@
 use crate::copy::draft as copy_draft;
 use crate::encryption::Encrypt;
 use crate::layer::Hold;
-use crate::nouns::{CloneObject, Content, CopyObject, CopyOutcome, Object};
+use crate::nouns::{CloneObject, Content, CopyObject, CopyOutcome, Object, Source, VersionRef};
 use crate::placement::{Draft, Slot};
 use crate::properties::ObjectProperties;
 use crate::recrypt::target_encryption;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{Error, ErrorKind, Result};
-use trestle_engine::Urgency;
+use trestle_engine::{MetaRead, Urgency};
 
 impl Store {
     /// Clones an object with everything that describes it, but nothing that protects it. A clone of a
-    /// volume is a volume.
+    /// volume is a volume. The grants are to read the source and to write the clone; whether its metadata
+    /// and tags may be read, too, is decided here.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`, for the source and the target; `InvalidState` when the target
@@ -51,6 +52,8 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let source = self.find_source(&*read, source_grant, &copy.source).await?;
+            self.decide_to_carry(&*read, source_grant, &copy.source)
+                .await?;
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
             store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
@@ -89,6 +92,31 @@ impl Store {
             }
         }
         Err(store::conflict())
+    }
+
+    /// Whether who clones may read what comes along with the bytes.
+    async fn decide_to_carry(
+        &self,
+        read: &dyn MetaRead,
+        grant: &Grant,
+        source: &Source,
+    ) -> Result<()> {
+        let bucket = store::find_shown(read, &source.bucket).await?;
+        let found = self.find_live(read, &bucket, &source.key, source.version);
+        let found = found.await?;
+        let (metadata, tags) = match source.version {
+            VersionRef::Current | VersionRef::Ended => {
+                (Action::ReadObjectMetadata, Action::ReadObjectTags)
+            }
+            VersionRef::Null | VersionRef::Id(_) => (
+                Action::ReadObjectVersionMetadata,
+                Action::ReadObjectVersionTags,
+            ),
+        };
+        let mut carried = vec![metadata];
+        carried.extend((!found.object.tags.is_empty()).then_some(tags));
+        let mut decider = self.decider(read, grant.asked(), &bucket).await?;
+        decider.check(&carried, &source.key, Some(&found))
     }
 }
 

@@ -65,9 +65,13 @@ impl Decider {
             _ => Seen::Absent,
         };
         self.facts.object = object_facts(found)?;
+        self.decide(action, Resource::Object(self.name.clone(), key.clone()))
+    }
+
+    fn decide(&self, action: Action, resource: Resource) -> Result<Grant> {
         let asked = Arc::new(Asked {
             action,
-            resource: Resource::Object(self.name.clone(), key.clone()),
+            resource,
             ..self.asked.clone()
         });
         let (verdict, granted) = trestle_access::judge(&asked, &self.facts);
@@ -75,6 +79,15 @@ impl Decider {
             self.audit.decided(&asked, &verdict);
         }
         granted?.ok_or_else(|| Error::new(ErrorKind::Internal, "a decision was not made"))
+    }
+
+    /// Whether this may be done to the bucket itself.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn check_bucket(&self, action: Action) -> Result<()> {
+        let resource = Resource::Bucket(self.name.clone());
+        self.decide(action, resource).map(drop)
     }
 
     /// Whether all of these actions may be done to a key that holds `object`.

@@ -407,6 +407,11 @@ pub(crate) fn kept(id: BucketId, object_key: &Key, ordinal: u64) -> Bytes {
     key(KEPT, &[id.0.as_bytes(), &escaped(object_key), &ordinal])
 }
 
+/// Start of the keys of all snapshots.
+pub(crate) fn snapshots() -> Bytes {
+    key(SNAPSHOT, &[])
+}
+
 pub(crate) fn snapshot(id: BucketId, ordinal: u64) -> Bytes {
     key(SNAPSHOT, &[id.0.as_bytes(), &ordinal.to_be_bytes()])
 }

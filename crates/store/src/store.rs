@@ -52,6 +52,8 @@ pub struct Store {
     pub(crate) counted: Counted,
     /// Where `tidy` goes on to look for completions to forget.
     forgetting: Mutex<Option<Bytes>>,
+    /// Up to which snapshot it was seen whether a clone is of it; none once all were.
+    pub(crate) unlinked: Mutex<Option<Bytes>>,
     pub(crate) cache: crate::identity::Cache,
     /// Who is told of decisions.
     pub(crate) audit: Audit,
@@ -144,6 +146,7 @@ impl Store {
             turns: Turns::default(),
             counted: Counted::default(),
             forgetting: Mutex::default(),
+            unlinked: Mutex::new(Some(row_key::snapshots())),
             cache: crate::identity::Cache::default(),
             audit: Audit::default(),
             tree_keys_max: AtomicUsize::new(crate::tree::TREE_KEYS_MAX),

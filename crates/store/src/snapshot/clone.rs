@@ -11,7 +11,7 @@ use crate::account::find_account;
 use crate::authorize;
 use crate::feed::{self, Event, EventKind};
 use crate::identity;
-use crate::nouns::{Bucket, CloneBucket, CloneOf, Live, Parent};
+use crate::nouns::{Bucket, CloneBucket, CloneOf, Live, Object, Parent};
 use crate::properties::BucketProperties;
 use crate::record::{BucketRecord, Record, SnapshotRecord};
 use crate::row_key::{self, Count};
@@ -91,8 +91,9 @@ impl Store {
     /// versioning.
     ///
     /// The grants: `CloneBucket` on the source, `CreateBucket` on the clone. Whoever clones must be
-    /// allowed to read every object: for whom policies, or the bucket's ordered list, may say otherwise
-    /// of some, that is decided for each, of a snapshot.
+    /// allowed to read every object with its metadata, tags and ACL, and what is taken along of the
+    /// bucket: for whom policies, or the bucket's ordered list, may say otherwise of some, that is
+    /// decided for each, of a snapshot.
     ///
     /// # Errors
     /// `NotFound(Bucket)`; `NotFound(Object)` when there is nothing below the directory;
@@ -181,7 +182,7 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// Whether who clones may read all that there is.
+    /// Whether who clones may read all that the clone has of it: bytes, and what comes along with them.
     async fn decide_to_read(
         &self,
         read: &dyn MetaRead,
@@ -202,6 +203,9 @@ impl Store {
             return Err(Error::new(ErrorKind::Forbidden, message));
         }
         let mut decider = self.decider(read, grant.asked(), found).await?;
+        for action in carried_of_bucket(&kept_properties(&found.bucket)?) {
+            decider.check_bucket(action)?;
+        }
         let mut scan = Scan::prefix(row_key::objects(found.bucket.id, prefix), PAGE);
         let mut decided = 0;
         loop {
@@ -215,7 +219,8 @@ impl Store {
                 let (_, key) = row_key::split_object(&row_key).ok_or_else(malformed)?;
                 scan.from = Bound::Excluded(row_key.clone());
                 let object = FoundObject::decode(row_key, row, &key)?;
-                decider.grant(Action::ReadObject, &key, Some(&object))?;
+                let carried: Vec<Action> = carried(&object.object).collect();
+                decider.check(&carried, &key, Some(&object))?;
                 decided += 1;
                 if decided > TREE_KEYS_MAX {
                     return Err(store::too_many("key to decide on", TREE_KEYS_MAX));
@@ -322,20 +327,7 @@ impl Store {
                 .writes
                 .push(put(key, SnapshotRecord::new(&live).to_value()?));
         } else {
-            let of = read.get(&row_key::bucket(base)).await?;
-            let of = of.ok_or_else(|| Error::corrupt("a snapshot of no bucket"))?;
-            let parent = BucketRecord::from_value(&of.value)?.into_bucket(base)?;
-            commit.writes.extend(removal(&parent, &live)?);
-            commit.expectations.extend([
-                Expectation::Revision(row_key::bucket(base), of.revision),
-                Expectation::EmptyRange(links.clone(), link.clone()),
-            ]);
-            let after: Bytes = [&link[..], &[0]].concat().into();
-            if let Some(end) = row_key::end_of(&links) {
-                commit
-                    .expectations
-                    .push(Expectation::EmptyRange(after, end));
-            }
+            leave_none(&*read, &mut commit, (base, &live), Some(&link)).await?;
         }
         drop(read);
         let applied = self.try_commit(commit).await?;
@@ -407,6 +399,31 @@ impl Store {
     }
 }
 
+/// Makes a hidden snapshot go that no clone is of, or only one that leaves; a sweep follows.
+pub(super) async fn leave_none(
+    read: &dyn MetaRead,
+    commit: &mut Commit,
+    (base, live): (BucketId, &Live),
+    leaving: Option<&Bytes>,
+) -> Result<()> {
+    let of = read.get(&row_key::bucket(base)).await?;
+    let of = of.ok_or_else(|| Error::corrupt("a snapshot of no bucket"))?;
+    let bucket = BucketRecord::from_value(&of.value)?.into_bucket(base)?;
+    commit.writes.extend(removal(&bucket, live)?);
+    let unchanged = Expectation::Revision(row_key::bucket(base), of.revision);
+    commit.expectations.push(unchanged);
+    let mut links = row_key::links(base, live.ordinal);
+    let end = row_key::end_of(&links);
+    if let Some(link) = leaving {
+        let before = Expectation::EmptyRange(links, link.clone());
+        commit.expectations.push(before);
+        links = [&link[..], &[0]].concat().into();
+    }
+    let after = end.map(|end| Expectation::EmptyRange(links, end));
+    commit.expectations.extend(after);
+    Ok(())
+}
+
 /// The ordered list of a bucket's ACL, which binds everybody.
 fn ordered_list(bucket: &Bucket) -> Result<Option<&String>> {
     let Some(text) = &bucket.properties.acl else {
@@ -429,6 +446,23 @@ fn kept_properties(source: &Bucket) -> Result<BucketProperties> {
         tags: properties.tags.clone(),
         ..BucketProperties::default()
     })
+}
+
+/// What it takes to read what a clone has of a bucket itself.
+fn carried_of_bucket(kept: &BucketProperties) -> impl Iterator<Item = Action> + use<> {
+    let tags = (!kept.tags.is_empty()).then_some(Action::ReadBucketTags);
+    let metadata = (!kept.metadata.is_empty()).then_some(Action::ReadBucketMetadata);
+    let acl = kept.acl.is_some().then_some(Action::ReadBucketAcl);
+    [tags, metadata, acl].into_iter().flatten()
+}
+
+/// What it takes to read what a clone has of an object. A snapshot shows no versions but the current
+/// one, so that none is read by its id.
+fn carried(object: &Object) -> impl Iterator<Item = Action> + use<> {
+    let tags = (!object.tags.is_empty()).then_some(Action::ReadObjectTags);
+    let acl = object.acl.is_some().then_some(Action::ReadObjectAcl);
+    let always = [Action::ReadObject, Action::ReadObjectMetadata];
+    always.into_iter().chain(tags).chain(acl)
 }
 
 /// What makes a clone, besides its names.

@@ -5,20 +5,20 @@
 //! it. No snapshot that is yet to come needs one that is kept already, so nothing but the row itself is
 //! expected to be unchanged.
 
-use super::all_live;
+use super::{all_live, clone};
 use crate::bucket::erasure;
 use crate::layer::Hold;
 use crate::nouns::Live;
 use crate::placement::{Changes, Tally};
-use crate::record::{KeptRecord, ObjectRecord, Record, SweepRecord};
+use crate::record::{KeptRecord, ObjectRecord, Record, SnapshotRecord, SweepRecord};
 use crate::row_key;
 use crate::store::{self, Store};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::ops::Bound;
-use trestle_core::{BucketId, Result, Sequence};
-use trestle_engine::{Expectation, MetaRead, Row, Scan, ScanItem, Urgency};
+use trestle_core::{BucketId, ErrorKind, Result, Sequence};
+use trestle_engine::{Commit, Expectation, MetaRead, Row, Scan, ScanItem, Urgency};
 
 /// Commits of a sweep within the verb that deletes the snapshot, and within one `tidy`.
 pub(super) const COMMITS_AT_ONCE: usize = 50;
@@ -33,6 +33,7 @@ impl Store {
     /// # Errors
     /// The engine's; it will be tried again.
     pub async fn sweep_snapshots(&self) -> Result<()> {
+        self.remove_unlinked().await?;
         let scan = Scan::prefix(row_key::sweeps(), SWEEPS_MAX);
         let rows = self.snapshot().await?.scan(&scan).await?;
         for item in rows {
@@ -41,6 +42,54 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Makes hidden snapshots go that no clone is of, as an earlier build could leave them: once through
+    /// all snapshots after each start, a page at a time.
+    async fn remove_unlinked(&self) -> Result<()> {
+        let Some(after) = self.unlinked.lock().clone() else {
+            return Ok(());
+        };
+        let read = self.snapshot().await?;
+        let mut scan = Scan::prefix(row_key::snapshots(), ROWS);
+        scan.from = Bound::Excluded(after);
+        let page = read.scan(&scan).await?;
+        for item in &page {
+            if let ScanItem::Row(key, row) = item
+                && let Some((base, live)) = hidden(key, row)
+                && read
+                    .scan(&Scan::prefix(row_key::links(base, live.ordinal), 1))
+                    .await?
+                    .is_empty()
+                && !self.remove_one(&*read, (base, &live), (key, row)).await?
+            {
+                // It changed meanwhile, and is looked at again.
+                return Ok(());
+            }
+        }
+        let last = page.last().filter(|_| page.len() == ROWS);
+        *self.unlinked.lock() = last.map(|item| item.key().clone());
+        Ok(())
+    }
+
+    /// Whether no concurrent change won.
+    async fn remove_one(
+        &self,
+        read: &dyn MetaRead,
+        (base, live): (BucketId, &Live),
+        (key, row): (&Bytes, &Row),
+    ) -> Result<bool> {
+        let mut commit = Commit {
+            expectations: vec![Expectation::Revision(key.clone(), row.revision)],
+            urgency: Urgency::Freeing,
+            ..Commit::default()
+        };
+        match clone::leave_none(read, &mut commit, (base, live), None).await {
+            Ok(()) => self.try_commit(commit).await,
+            // That is for the check to tell; the others are tidied still.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Carries on one sweep, in at most so many commits.
@@ -120,6 +169,14 @@ impl Store {
         let applied = changes.commit(self, &found, &mut hold, freeing).await?;
         Ok(!finished || !applied)
     }
+}
+
+/// The snapshot of such a row, if nobody names it.
+fn hidden(key: &[u8], row: &Row) -> Option<(BucketId, Live)> {
+    let (base, ordinal) = row_key::split_ordinal(key)?;
+    let record = SnapshotRecord::from_value(&row.value).ok()?;
+    let live = record.into_live(ordinal, row.revision);
+    live.hidden.then_some((base, live))
 }
 
 impl Changes {

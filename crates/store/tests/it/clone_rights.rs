@@ -3,7 +3,9 @@
 use crate::fixture::*;
 use crate::rights::{granted, user};
 use std::sync::Arc;
-use trestle_access::{Acl, AclEntry, Action, EntryKind, Principal, Resource, Who, bits};
+use trestle_access::{
+    Acl, AclEntry, Action, EntryKind, Grantee, Permission, Principal, Resource, Who, bits,
+};
 use trestle_core::*;
 use trestle_store::*;
 
@@ -39,6 +41,138 @@ async fn what_may_not_all_be_read_is_not_cloned() {
         assert_eq!(cloned.is_ok(), allowed);
         if let Err(error) = cloned {
             assert_eq!(error.kind(), ErrorKind::Forbidden);
+        }
+    }
+    f.assert_sound().await;
+}
+
+/// A clone of `source` as who asks would make it.
+async fn cloned(f: &Fixture, who: &Arc<Principal>, source: &str, to: &str) -> Result<()> {
+    let clone = CloneBucket {
+        source: name(source),
+        prefix: String::new(),
+        name: name(to),
+    };
+    let from = Resource::Bucket(name(source));
+    let made = Resource::Bucket(name(to));
+    let grants = [
+        granted(f, who, Action::CloneBucket, from).await?,
+        granted(f, who, Action::CreateBucket, made).await?,
+    ];
+    f.store.clone_bucket(&grants, &clone).await.map(drop)
+}
+
+/// What comes along with the bytes is decided as they are, where there is any of it.
+#[tokio::test]
+async fn what_may_not_all_be_seen_is_not_cloned() {
+    let f = Fixture::new().await;
+    f.put("k", b"x").await.unwrap();
+    f.snap("bare", "").await.unwrap();
+    let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let mut denied = Vec::new();
+    for (action, of_bare) in [
+        ("trestle:ReadObject", false),
+        ("trestle:ReadObjectMetadata", false),
+        ("s3:GetObjectTagging", true),
+        ("s3:GetObjectAcl", true),
+        ("s3:GetBucketTagging", true),
+        ("trestle:ReadBucketMetadata", true),
+    ] {
+        let who = action.rsplit(':').next().unwrap().to_lowercase();
+        let deny = format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*"}}"#);
+        let bound = user(&f, &who, &format!("{all},{deny}")).await;
+        let made = cloned(&f, &bound, "b__bare", &format!("c-{who}")).await;
+        assert_eq!(made.is_ok(), of_bare, "{action}: {made:?}");
+        denied.push(bound);
+    }
+    let grantee = Grantee::User(account().to_string(), "ann".to_owned());
+    let list = Acl::default().grant(grantee, Permission::Read);
+    let list = list.to_text().unwrap();
+    let change = |p: &mut ObjectProperties| {
+        p.acl = Some(list.clone());
+        p.tags.insert("class".to_owned(), "secret".to_owned());
+        Ok(())
+    };
+    let write = [Action::WriteObjectAcl, Action::WriteObjectTags];
+    let described = f.update("k", VersionRef::Current, &write, &change);
+    described.await.unwrap();
+    let change = |p: &mut BucketProperties| {
+        p.tags.insert("class".to_owned(), "secret".to_owned());
+        p.metadata.insert("of".to_owned(), "secrets".into());
+        Ok(())
+    };
+    f.update_bucket(&change).await.unwrap();
+    f.snap("rich", "").await.unwrap();
+    for bound in denied {
+        let to = format!("r-{}", bound.user);
+        let refused = cloned(&f, &bound, "b__rich", &to).await;
+        let refused = refused.map_err(|error| error.kind());
+        assert_eq!(refused, Err(ErrorKind::Forbidden), "{}", bound.user);
+    }
+    let whole = user(&f, "whole", all).await;
+    cloned(&f, &whole, "b__rich", "whole").await.unwrap();
+    f.assert_sound().await;
+}
+
+/// A clone of one object has its tags and metadata, of the version that it is of.
+#[tokio::test]
+async fn an_object_is_cloned_with_what_may_be_seen_of_it() {
+    let f = Fixture::new().await;
+    f.versioning(Versioning::Enabled).await.unwrap();
+    let first = f.put("k", b"x").await.unwrap().object.version;
+    let change = |p: &mut ObjectProperties| {
+        p.tags.insert("class".to_owned(), "secret".to_owned());
+        Ok(())
+    };
+    let write = [Action::WriteObjectTags];
+    let tagged = f.update("k", VersionRef::Current, &write, &change);
+    tagged.await.unwrap();
+    f.put("k", b"without tags").await.unwrap();
+    let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let current = VersionRef::Current;
+    let former = VersionRef::Id(first);
+    for (action, denied) in [
+        ("trestle:ReadObjectMetadata", vec![current]),
+        ("trestle:ReadObjectVersionMetadata", vec![former]),
+        ("s3:GetObjectTagging", vec![]),
+        ("s3:GetObjectVersionTagging", vec![former]),
+    ] {
+        let who = action.rsplit(':').next().unwrap().to_lowercase();
+        let deny = format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*"}}"#);
+        let bound = user(&f, &who, &format!("{all},{deny}")).await;
+        for (version, read) in [
+            (current, Action::ReadObject),
+            (former, Action::ReadObjectVersion),
+        ] {
+            let to = format!("{who}-{}", version == current);
+            let clone = CloneObject {
+                source: Source {
+                    key_of_client: None,
+                    itself: true,
+                    bucket: name("b"),
+                    key: key("k"),
+                    version,
+                    precondition: Precondition::none(),
+                    tag_of: tag,
+                    range: None,
+                },
+                bucket: name("b"),
+                key: key(&to),
+                precondition: Precondition::absent(),
+                tag_of: tag,
+                frozen: false,
+            };
+            let of = |k: &str| Resource::Object(name("b"), key(k));
+            let read = granted(&f, &bound, read, of("k")).await.unwrap();
+            let write = granted(&f, &bound, Action::WriteObject, of(&to)).await;
+            let write = write.unwrap();
+            let made = f.store.clone_object(&read, &write, &clone);
+            let made = made.await.map(drop).map_err(|error| error.kind());
+            let expected = match denied.contains(&version) {
+                true => Err(ErrorKind::Forbidden),
+                false => Ok(()),
+            };
+            assert_eq!(made, expected, "{action} {version:?}");
         }
     }
     f.assert_sound().await;

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use trestle_access::{Action, Asked, Facts, Grant, Principal, Resource, Seen, decide};
 use trestle_core::*;
 use trestle_engine::data::READ_BYTES_MAX;
-use trestle_engine::{BodyRef, Commit, Data, DataWriter, Engine, Scan, ScanItem, Token, Written};
+use trestle_engine::{
+    BodyRef, Commit, Committed, Data, DataWriter, Engine, Meta, MetaRead, Scan, ScanItem, Token,
+    Written,
+};
 use trestle_host::{Host, ManualClock};
 use trestle_store::*;
 
@@ -19,6 +22,7 @@ pub(crate) struct Fixture {
     pub(crate) engine: Engine,
     pub(crate) clock: Arc<ManualClock>,
     held: Arc<Held>,
+    turns: Arc<Turns>,
 }
 
 pub(crate) fn name(text: &str) -> BucketName {
@@ -120,8 +124,12 @@ impl Fixture {
             data: engine.data,
             tokens: Arc::default(),
         });
-        let engine = Engine {
+        let turns = Arc::new(Turns {
             meta: engine.meta,
+            first: Mutex::default(),
+        });
+        let engine = Engine {
+            meta: turns.clone(),
             data: held.clone(),
             pins: engine.pins,
         };
@@ -133,9 +141,20 @@ impl Fixture {
             engine,
             clock,
             held,
+            turns,
         };
         fixture.create("b").await.unwrap();
         fixture
+    }
+
+    /// Has this done between what the next verb reads and what it then commits.
+    pub(crate) fn before_next_commit(&self, first: impl Future<Output = ()> + Send + 'static) {
+        *self.turns.first.lock().unwrap() = Some(Box::pin(first));
+    }
+
+    /// Whether it was done.
+    pub(crate) fn was_done(&self) -> bool {
+        self.turns.first.lock().unwrap().is_none()
     }
 
     pub(crate) async fn create(&self, bucket: &str) -> Result<Bucket> {
@@ -512,5 +531,39 @@ impl Data for Held {
 
     fn abandon(&self, token: Token) {
         self.data.abandon(token);
+    }
+}
+
+/// Lets something else come first when a commit is about to be applied.
+struct Turns {
+    meta: Arc<dyn Meta>,
+    first: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl Meta for Turns {
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn MetaRead>>> {
+        self.meta.snapshot()
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>> {
+        Box::pin(async move {
+            let first = self.first.lock().unwrap().take();
+            if let Some(first) = first {
+                first.await;
+            }
+            self.meta.commit(commit).await
+        })
+    }
+
+    fn writable(&self) -> Result<()> {
+        self.meta.writable()
+    }
+
+    fn tidy(&self) -> BoxFuture<'_, Result<()>> {
+        self.meta.tidy()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.meta.close()
     }
 }

@@ -11,6 +11,7 @@
 mod accounts;
 mod buckets;
 mod check;
+mod clone_leaves;
 mod clone_rights;
 mod clones;
 mod concurrency;

@@ -36,7 +36,7 @@ impl Fixture {
         self.store.create_snapshot(&grant, &create).await
     }
 
-    async fn unsnap(&self, snapshot: &str) -> Result<()> {
+    pub(crate) async fn unsnap(&self, snapshot: &str) -> Result<()> {
         let grant = on_bucket(Action::DeleteSnapshot, "b");
         self.store
             .delete_snapshot(&grant, &name("b"), snapshot)
