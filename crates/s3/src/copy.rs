@@ -62,6 +62,9 @@ pub(crate) fn result(document: &mut XmlWriter, object: &Object) {
 }
 
 pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+    if call.headers.contains_key(write::OFFSET) {
+        return Err(S3Error::later("An addition of what another object holds"));
+    }
     let readable = source::readable(&call, None).await?;
     let replaces_metadata = replaces(&call, "x-amz-metadata-directive")?;
     let replaces_tags = replaces(&call, "x-amz-tagging-directive")?;

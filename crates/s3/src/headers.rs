@@ -217,8 +217,29 @@ const LISTS: &[Operation] = &[
 
 const COPIES: &[Operation] = &[Operation::PutObject, Operation::UploadPart];
 
-/// What only goes with this header.
-const OF_COPIES: (&str, &str) = ("x-amz-copy-source-", "x-amz-copy-source");
+/// What only goes with the source of a copy, beside the headers that begin like it.
+const OF_COPIES: &[&str] = &[
+    "x-amz-metadata-directive",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-tagging-directive",
+];
+
+/// What tells how something is to be encrypted: where it is made, and again where its parts come.
+const ENCRYPTS: &[Operation] = &[
+    Operation::PutObject,
+    Operation::CreateMultipartUpload,
+    Operation::PostObject,
+    Operation::UploadPart,
+    Operation::CompleteMultipartUpload,
+];
+
+/// Whether a header describes or encrypts something in a change that makes nothing, so that nobody
+/// would ever see what it says.
+fn describes_nothing(method: &Method, name: &str, operation: Operation) -> bool {
+    let changes = !method.is_safe() && *method != Method::DELETE;
+    let metadata = name.starts_with("x-amz-meta-") && !MAKES.contains(&operation);
+    changes && (metadata || sse::is_choice(name) && !ENCRYPTS.contains(&operation))
+}
 
 /// The version of the protocol, which some clients name.
 const API_VERSION: (&str, &str) = ("x-amz-api-version", "2006-03-01");
@@ -236,8 +257,10 @@ pub(crate) fn check(
         let of_others = OF_OPERATIONS
             .iter()
             .any(|(known, operations)| *known == name && !operations.contains(&operation));
-        let of_copies = name.starts_with(OF_COPIES.0) && !headers.contains_key(OF_COPIES.1);
-        if of_others || of_copies {
+        let source = "x-amz-copy-source";
+        let of_copies = (name.starts_with("x-amz-copy-source-") || OF_COPIES.contains(&name))
+            && !headers.contains_key(source);
+        if of_others || of_copies || describes_nothing(method, name, operation) {
             let message = format!("The header {name} has no meaning for this request");
             return Err(S3Error::invalid(message).field("Header", name));
         }
@@ -402,6 +425,45 @@ mod tests {
         ] {
             let got = check(&Method::PUT, &headers(&[(name, "v")]), operation);
             assert_eq!(got.is_ok(), served, "{name} {operation:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_what_is_not_made_is_refused() {
+        use Operation as O;
+        let asked = |method, name, operation| {
+            let refused = check(&method, &headers(&[(name, "v")]), operation);
+            refused.map_err(|error| error.code())
+        };
+        let refused = Err(crate::error::Code::InvalidRequest);
+        for (name, operation, expected) in [
+            ("x-amz-meta-a", O::PutObject, Ok(())),
+            ("x-amz-meta-a", O::CreateMultipartUpload, Ok(())),
+            ("x-amz-meta-a", O::UploadPart, refused),
+            ("x-amz-meta-a", O::CompleteMultipartUpload, refused),
+            ("x-amz-meta-a", O::PutObjectTagging, refused),
+            ("x-amz-metadata-directive", O::PutObject, refused),
+            ("x-amz-tagging-directive", O::PutObject, refused),
+            ("x-amz-tagging-directive", O::CreateMultipartUpload, refused),
+            ("x-amz-source-expected-bucket-owner", O::PutObject, refused),
+            ("x-amz-server-side-encryption", O::UploadPart, Ok(())),
+            ("x-amz-server-side-encryption", O::CreateBucket, refused),
+            (
+                "x-amz-server-side-encryption-aws-kms-key-id",
+                O::RenameObject,
+                refused,
+            ),
+        ] {
+            let got = asked(Method::PUT, name, operation);
+            assert_eq!(got, expected, "{name} {operation:?}");
+        }
+        assert_eq!(asked(Method::GET, "x-amz-meta-a", O::GetObject), Ok(()));
+        let copy = [
+            ("x-amz-copy-source", "b/k"),
+            ("x-amz-metadata-directive", "REPLACE"),
+        ];
+        for operation in [O::PutObject, O::UploadPart] {
+            assert!(check(&Method::PUT, &headers(&copy), operation).is_ok());
         }
     }
 

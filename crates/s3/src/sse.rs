@@ -39,9 +39,12 @@ const SOURCE: Names = [
 
 /// Whether a header is one of these.
 pub(crate) fn is_known(name: &str) -> bool {
+    is_choice(name) || OWN.contains(&name) || SOURCE.contains(&name)
+}
+
+/// Whether a header chooses how something is encrypted.
+pub(crate) fn is_choice(name: &str) -> bool {
     [METHOD, KEY_ID, CONTEXT, BUCKET_KEY].contains(&name)
-        || OWN.contains(&name)
-        || SOURCE.contains(&name)
 }
 
 /// Whether a policy may ask about this header.

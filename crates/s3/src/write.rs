@@ -26,7 +26,7 @@ use trestle_store::{
 };
 
 /// Where a write goes on in an object that exists.
-const OFFSET: &str = "x-amz-write-offset-bytes";
+pub(crate) const OFFSET: &str = "x-amz-write-offset-bytes";
 /// Largest object of one request.
 pub(crate) const PUT_BYTES_MAX: u64 = 5 << 30;
 
@@ -387,6 +387,7 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     if let Some(offset) = headers::text(&call.headers, OFFSET)? {
         let wrong = || S3Error::argument(OFFSET, offset, "The header is not an offset");
         let offset = offset.parse().map_err(|_| wrong())?;
+        check_addition(&call.headers, offset)?;
         return append(call, new, condition, offset).await;
     }
     let put = PutObject {
@@ -407,6 +408,36 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let mut response = Response::new(Body::empty());
     wrote(response.headers_mut(), &outcome.object);
     Ok(response)
+}
+
+/// Refuses what would have to be passed over: what is added to an object leaves all that describes it
+/// as it is, and is encrypted as it is.
+fn check_addition(headers: &HeaderMap, offset: u64) -> Result<(), S3Error> {
+    for name in headers.keys().map(|name| name.as_str()) {
+        if name.starts_with("x-amz-server-side-encryption") {
+            return Err(S3Error::later("An addition with an encryption of its own"));
+        }
+        let describes = [
+            "acl",
+            "grant-",
+            "meta-",
+            "object-lock-",
+            "storage-class",
+            "tagging",
+        ];
+        let describes = describes.iter().chain(&["website-redirect-location"]);
+        let name_of = name.strip_prefix("x-amz-").unwrap_or_default();
+        if offset > 0
+            && describes
+                .into_iter()
+                .any(|start| name_of.starts_with(start))
+        {
+            let message =
+                format!("The header {name} has no meaning for what is added to an object");
+            return Err(S3Error::invalid(message).field("Header", name));
+        }
+    }
+    Ok(())
 }
 
 /// Adds to an object's end, which the request has to know; at 0 the object may be new.
