@@ -69,6 +69,37 @@ fn a_place_and_attributes_take_their_own_rights() {
     assert_eq!(attributes(ROOT), 200);
 }
 
+/// What a bucket is created with takes the rights that it takes afterwards.
+#[test]
+fn what_comes_along_with_a_bucket_takes_its_own_rights() {
+    let f = Fixture::new();
+    let create = r#"{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*"}"#;
+    let only = signer(&f, "only", create);
+    let not = r#"{"Effect":"Deny","Action":"s3:PutBucketAcl","Resource":"*"}"#;
+    let private = signer(&f, "private", &format!("{ALL},{not}"));
+    let open = ("x-amz-acl", "public-read");
+    let locked = ("x-amz-bucket-object-lock-enabled", "true");
+    let preferred = ("x-amz-object-ownership", "BucketOwnerPreferred");
+    let tags = "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>\
+                </CreateBucketConfiguration>";
+    for (who, name, header, body, expected) in [
+        (only, "one", None, "", 200),
+        (only, "two", Some(open), "", 403),
+        (only, "two", Some(locked), "", 403),
+        (only, "two", Some(preferred), "", 403),
+        (only, "two", None, tags, 403),
+        (private, "two", Some(open), "", 403),
+        (private, "two", Some(locked), "", 200),
+        (private, "three", Some(preferred), tags, 200),
+        (ROOT, "four", Some(open), tags, 200),
+    ] {
+        let headers: Vec<(&str, &str)> = header.into_iter().collect();
+        let made = ask(&f, who, ("PUT", &format!("/{name}")), &headers, body);
+        let said = made.text();
+        assert_eq!(made.status, expected, "{name} {header:?} {said}");
+    }
+}
+
 /// As its documentation has writes of new objects enforced.
 #[test]
 fn a_policy_that_wants_conditions_lets_uploads_begin() {
@@ -149,6 +180,13 @@ fn a_version_goes_by_its_own_list_and_its_own_id() {
         ask(&f, bound, ("PUT", "/b/copy"), &headers, "").status
     };
     assert_eq!((copy(&open), copy(&closed)), (403, 200));
+    // A marker is no source by its id.
+    let marked = ask(&f, ROOT, ("DELETE", "/b/k2"), &[], "");
+    let marker = marked.header("x-amz-version-id").unwrap();
+    let source = format!("/b/k2?versionId={marker}");
+    let headers = [("x-amz-copy-source", source.as_str())];
+    let refused = ask(&f, ROOT, ("PUT", "/b/copy"), &headers, "");
+    assert_eq!(refused.status, 400, "{}", refused.text());
     let object = |id: &str| format!("<Object><Key>k</Key><VersionId>{id}</VersionId></Object>");
     let both = format!("<Delete>{}{}</Delete>", object(&open), object(&closed));
     let deleted = ask(&f, bound, ("POST", "/b?delete="), &[], &both).text();

@@ -188,6 +188,43 @@ const CHECKS: &[Removed] = &[
         "stale::a_right_that_goes_after_the_decision_is_not_used",
     ),
     store(
+        "a version goes by its own list",
+        "crates/store/src/authorize.rs",
+        (
+            "placement::find_version(read, &found.bucket, key, version).await?",
+            "placement::find_version(read, &found.bucket, key, { let _ = version; VersionRef::Current })\
+             .await?",
+        ),
+        "stale::a_version_is_decided_on_by_its_own_list",
+    ),
+    store(
+        "a clone of a bucket takes the right to all that it carries along",
+        "crates/store/src/snapshot/clone.rs",
+        (
+            "always.into_iter().chain(tags).chain(acl)",
+            "always.into_iter().take(1).chain(tags.filter(|_| false)).chain(acl.filter(|_| false))",
+        ),
+        "clone_rights::what_may_not_all_be_seen_is_not_cloned",
+    ),
+    store(
+        "a clone of an object takes the right to what it carries along",
+        "crates/store/src/clone.rs",
+        (
+            "decider.check(&carried, &source.key, Some(&found))",
+            "decider.check(&carried[..0], &source.key, Some(&found))",
+        ),
+        "clone_rights::an_object_is_cloned_with_what_may_be_seen_of_it",
+    ),
+    store(
+        "clones that leave at once know of each other",
+        "crates/store/src/snapshot/clone.rs",
+        (
+            ".push(Expectation::Revision(key.clone(), row.revision));",
+            ".extend(Some(Expectation::Revision(key.clone(), row.revision)).filter(|_| false));",
+        ),
+        "clone_leaves::of_two_clones_that_leave_at_once_one_is_the_last",
+    ),
+    store(
         "an access key that is disabled is none",
         LOGIN,
         ("|_| !key.record.disabled && !ended", "|_| !ended"),

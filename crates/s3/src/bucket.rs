@@ -114,6 +114,22 @@ fn properties(call: &Call<'_>, new: document::NewBucket) -> Result<BucketPropert
     Ok(properties)
 }
 
+/// What it takes to set what a new bucket is created with, as if it were set afterwards.
+fn rights_of(call: &Call<'_>, new: &BucketProperties) -> Vec<Action> {
+    let chosen = call.headers.contains_key("x-amz-object-ownership");
+    let locked = new.lock.is_some();
+    [
+        (new.acl.is_some(), Action::WriteBucketAcl),
+        (chosen, Action::WriteBucketOwnership),
+        (locked, Action::WriteBucketLock),
+        (locked, Action::WriteBucketVersioning),
+        (!new.tags.is_empty(), Action::WriteBucketTags),
+    ]
+    .into_iter()
+    .filter_map(|(set, action)| set.then_some(action))
+    .collect()
+}
+
 /// Refuses a place that is not here.
 fn check_location(call: &Call<'_>, location: Option<&str>) -> Result<(), S3Error> {
     match location {
@@ -168,6 +184,9 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
         ));
     }
     properties.acl = acl::of_bucket(&call, &sent).await?;
+    for action in rights_of(&call, &properties) {
+        call.check_made(action).await?;
+    }
     let wanted = properties.clone();
     match call
         .s3

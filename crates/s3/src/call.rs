@@ -268,6 +268,13 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// Asks for a right to the bucket that the request is about to make.
+    pub(crate) async fn check_made(&self, action: Action) -> Result<(), S3Error> {
+        let resource = Resource::Bucket(self.bucket()?.clone());
+        let asked = self.asked(action, resource, self.context.clone());
+        Ok(self.s3.store.authorize_made(asked).await?)
+    }
+
     /// Whether there is a right to the object of the request that no verb is given.
     pub(crate) async fn may(&self, action: Action) -> bool {
         let (Ok(bucket), Ok(key)) = (self.bucket(), self.key()) else {

@@ -257,6 +257,6 @@ pub(crate) async fn put_request_payment(mut call: Call<'_>) -> Result<Response<B
 
 /// Nothing is accelerated, which is what a document without a state says.
 pub(crate) async fn get_accelerate(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    call.read_bucket(Action::ReadBucket).await?;
+    call.read_bucket(Action::ReadBucketDocument).await?;
     Ok(answer::xml(root("AccelerateConfiguration")))
 }

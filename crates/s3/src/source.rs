@@ -172,6 +172,11 @@ pub(crate) async fn failed(
     {
         return S3Error::from(error).field("BucketName", source.bucket.as_str());
     }
+    if error.marker().is_some() && !source.version.is_current() {
+        return S3Error::invalid(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        );
+    }
     if error.kind() != ErrorKind::NotFound(Noun::Object) {
         return error.into();
     }

@@ -12,8 +12,8 @@ use crate::properties::{BucketProperties, PublicAccessBlock};
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use std::sync::Arc;
 use trestle_access::{
-    Acl, Action, Asked, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind, Resource,
-    Revisions, Seen, Verdict,
+    Acl, Action, Asked, BucketFacts, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind,
+    Resource, Revisions, Seen, Verdict,
 };
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp};
 use trestle_engine::{Expectation, MetaRead};
@@ -41,6 +41,40 @@ impl Store {
     /// As of [`Store::authorize`].
     pub async fn authorize_on(&self, asked: Asked, version: VersionRef) -> Result<Grant> {
         self.decide(asked, Some(version)).await
+    }
+
+    /// Decides on a bucket that is about to be made as if it were there already, with neither policy nor
+    /// list: for what comes along with its creation.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn authorize_made(&self, asked: Asked) -> Result<()> {
+        let (Some(name), Some(mut owner)) = (asked.resource.bucket(), asked.principal.owner())
+        else {
+            let message = "an anonymous principal cannot own anything";
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        };
+        owner.account = name.account().unwrap_or(owner.account);
+        let read = self.snapshot().await?;
+        let moment = self.moment(&*read).await?;
+        let mut facts = self.facts(moment, &asked, None).await?;
+        let acl = self
+            .known_account(moment, &owner.account)
+            .await?
+            .acl
+            .clone();
+        facts.account_acl = acl.map_or(Seen::Absent, Seen::There);
+        facts.bucket = Some(Arc::new(BucketFacts {
+            name: name.clone(),
+            owner,
+            policy: None,
+            acl: None,
+            ownership: Ownership::Unsaid,
+            public_access: Default::default(),
+        }));
+        let (verdict, decided) = trestle_access::judge(&Arc::new(asked.clone()), &facts);
+        self.audit.decided(&asked, &verdict);
+        decided.map(drop)
     }
 
     /// Looks at the object first when its version is said, else where the decision needs it.
