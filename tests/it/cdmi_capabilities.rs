@@ -3,7 +3,9 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
-use crate::cdmi_capabilities_data::{data, member, metadata, partial, security, snapshot, version};
+use crate::cdmi_capabilities_data::{
+    data, member, metadata, partial, protects, security, snapshot, version,
+};
 use crate::cdmi_watch::{drain, notified};
 use serde_json::{Value, json};
 use trestle_tests::{Client, Response};
@@ -573,6 +575,13 @@ fn container(world: &mut World, path: &str, name: &str) -> bool {
             read(client, &at, CONTAINER);
             status(&plain(client, "DELETE", &at, b""), 204);
         }
+        "cdmi_data_retention" | "cdmi_data_holds" => {
+            let at = match path {
+                "container/top/" => format!("/top-{name}/"),
+                _ => format!("{parent}kept-{name}/"),
+            };
+            return protects(world, &at, name);
+        }
         "cdmi_delete_container" => {
             let at = match path {
                 "container/top/" => format!("{}/", world.top()),
@@ -668,6 +677,9 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             assert!(shown["children"].as_array().unwrap().contains(&json!(own)));
         }
         "cdmi_read_metadata" => assert_eq!(world.read(&path, DOMAIN)["metadata"]["a"], "b"),
+        "cdmi_ctime" | "cdmi_mtime" => {
+            assert!(world.read(&path, DOMAIN)["metadata"].get(name).is_some());
+        }
         "cdmi_modify_metadata" => {
             let change = json!({"metadata": {"a": "c"}});
             status(&world.call("PATCH", &path, DOMAIN, change), 204);
@@ -754,6 +766,7 @@ fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
         | "container/snapshot/"
         | "dataobject/snapshot/"
         | "queue/snapshot/" => snapshot(world, path, name),
+        _ if name.starts_with("cdmi_data_") => container(world, path, name),
         _ => metadata(world, name, value) || container(world, path, name),
     }
 }

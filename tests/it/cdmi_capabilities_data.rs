@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) fn metadata(world: &mut World, name: &str, value: &Value) -> bool {
     match name {
-        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
+        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_mcount" | "cdmi_size" => {
             let shown = world.with(json!({}));
             assert!(shown.get(name).is_some(), "{shown}");
         }
@@ -272,7 +272,7 @@ pub(crate) fn snapshot(world: &mut World, path: &str, name: &str) -> bool {
             let some = world.read(&format!("{at}?value=1-1"), kind);
             assert_eq!(some["value"], "Yg==");
         }
-        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
+        "cdmi_acl" | "cdmi_ctime" | "cdmi_mtime" | "cdmi_mcount" | "cdmi_size" => {
             assert!(shown["metadata"].get(name).is_some());
         }
         "cdmi_read_metadata" => assert!(shown["metadata"].get("cdmi_ctime").is_some()),
@@ -282,6 +282,19 @@ pub(crate) fn snapshot(world: &mut World, path: &str, name: &str) -> bool {
         }
         _ => return false,
     }
+    true
+}
+
+/// What protects a new container.
+pub(crate) fn protects(world: &mut World, at: &str, name: &str) -> bool {
+    let protection = match name {
+        "cdmi_data_holds" => json!({"cdmi_hold_id": ["a"]}),
+        _ => json!({"cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"}),
+    };
+    let container = "application/cdmi-container";
+    let made = world.call("PUT", at, container, json!({"metadata": protection}));
+    status(&made, 201);
+    status(&plain(&mut world.client, "DELETE", at, b""), 403);
     true
 }
 

@@ -8,7 +8,7 @@ use trestle_tests::{Client, Response};
 
 const PASSWORD: &str = "a long enough password";
 
-fn user(fixture: &Fixture, name: &str, more: &str) -> Client {
+pub(crate) fn user(fixture: &Fixture, name: &str, more: &str) -> Client {
     let target = format!("/-/accounts/acme/users/{name}");
     let text = format!("{{\"password\":\"{PASSWORD}\"{more}}}");
     let made = fixture.client().send("PUT", &target, &[], text.as_bytes());
@@ -16,7 +16,7 @@ fn user(fixture: &Fixture, name: &str, more: &str) -> Client {
     Client::new(fixture.server().address, &format!("acme/{name}"), PASSWORD)
 }
 
-fn entry(who: &str, mask: &str, flags: &str) -> Value {
+pub(crate) fn entry(who: &str, mask: &str, flags: &str) -> Value {
     json!({"acetype": "ALLOW", "identifier": who, "aceflags": flags, "acemask": mask})
 }
 

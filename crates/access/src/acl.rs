@@ -347,6 +347,21 @@ impl Acl {
         self.grants_all(bits::APPEND, principal, groups, owner)
     }
 
+    /// The entry of its ordered list that shuts who asks out of all that is in the container whose list
+    /// it is. Everybody may traverse whom no entry denies it: lists give rights to what is in a
+    /// container, as the least of them do, without a word about that.
+    pub fn traversal_denied(
+        &self,
+        principal: &Principal,
+        groups: &[String],
+        owner: &Owner,
+    ) -> Option<usize> {
+        match self.grants_all(bits::EXECUTE, principal, groups, owner)? {
+            Ordered::Denied(index) => Some(index),
+            Ordered::Allowed(_) | Ordered::Silent => None,
+        }
+    }
+
     fn grants_all(
         &self,
         mut needed: u32,
@@ -462,6 +477,7 @@ impl Permission {
         ];
         const WRITE_OBJECTS: &[Action] = &[
             A::WriteObject,
+            A::AppendObject,
             A::WriteObjectMetadata,
             A::WriteObjectDocument,
             A::DeleteObject,
@@ -535,6 +551,9 @@ fn mask(place: Place, action: Action) -> Option<u32> {
         (_, A::ReadBucketLocation) => bits::READ_ATTRIBUTES,
         (_, A::ReadBucket | A::ReadBucketMetadata | A::ReadBucketTags) => bits::READ_METADATA,
         (_, A::WriteObject | A::AbortUpload | A::WriteObjectDocument) => bits::WRITE,
+        (Place::Object, A::AppendObject) => bits::APPEND,
+        // There the bit is another right.
+        (_, A::AppendObject) => bits::WRITE,
         (_, A::WriteObjectMetadata | A::WriteBucketMetadata) => bits::WRITE_METADATA,
         (_, A::WriteObjectTags | A::WriteObjectVersionTags | A::WriteBucketTags) => {
             bits::WRITE_METADATA
@@ -545,8 +564,8 @@ fn mask(place: Place, action: Action) -> Option<u32> {
         (_, A::ReadObjectAcl | A::ReadObjectVersionAcl | A::ReadBucketAcl) => bits::READ_ACL,
         (_, A::WriteObjectAcl | A::WriteObjectVersionAcl | A::WriteBucketAcl) => bits::WRITE_ACL,
         (_, A::WriteObjectOwner | A::WriteBucketOwner) => bits::WRITE_OWNER,
-        (_, A::WriteObjectRetention) => bits::WRITE_RETENTION,
-        (_, A::WriteLegalHold) => bits::WRITE_HOLD,
+        (_, A::WriteObjectRetention | A::WriteBucketRetention) => bits::WRITE_RETENTION,
+        (_, A::WriteLegalHold | A::WriteBucketHold) => bits::WRITE_HOLD,
         (_, A::ReadObjectRetention | A::ReadLegalHold) => bits::READ_METADATA,
         _ => return None,
     })

@@ -165,6 +165,10 @@ actions! {
         WriteBucketDocument,
         /// Change a bucket's owner.
         WriteBucketOwner,
+        /// Change until when a bucket itself is retained.
+        WriteBucketRetention,
+        /// Change whether a bucket itself is held.
+        WriteBucketHold,
         /// Make a snapshot of a bucket, or of a directory in it.
         CreateSnapshot,
         /// Delete a snapshot of a bucket.
@@ -187,6 +191,8 @@ actions! {
         ReadObjectVersionAttributes,
         /// Create or replace an object, or change its bytes.
         WriteObject,
+        /// Add bytes at an object's end, and change none of those there.
+        AppendObject,
         /// Change an object's metadata alone.
         WriteObjectMetadata,
         /// Delete an object.

@@ -363,6 +363,9 @@ impl<'a> Case<'a> {
         if of_acl && principal.is_root() {
             return None;
         }
+        if object_level && let Some(shut) = self.traversal_denied() {
+            return Some(Verdict::Denied(shut));
+        }
         let mut decided = acl.ordered(place, self.asked.action, principal, self.groups, owner)?;
         if place == Place::Bucket
             && self.makes_subcontainer()
@@ -380,6 +383,16 @@ impl<'a> Case<'a> {
             Ordered::Denied(index) => Verdict::Denied(entry(Some(index))),
             Ordered::Silent => Verdict::Denied(entry(None)),
         })
+    }
+
+    /// Why the bucket's ordered list lets nobody like this at anything in it.
+    fn traversal_denied(&self) -> Option<Reason> {
+        let bucket = self.bucket?;
+        let acl = bucket.acl.as_deref()?;
+        let principal = &self.asked.principal;
+        let index = acl.traversal_denied(principal, self.groups, &bucket.owner)?;
+        let (place, index) = (Place::Bucket, Some(index));
+        Some(Reason::Entry { place, index })
     }
 
     /// Whether it makes what is a subcontainer over CDMI: a key that ends in a slash, and is new.

@@ -77,9 +77,14 @@ impl Call<'_> {
 
     /// The root container's metadata and its other state.
     pub(crate) async fn root_state(&self) -> Answered<(Metadata, BTreeMap<String, String>)> {
-        let key = Key::parse(ROOT_STATE)?;
-        let entry = self.look(&root_bucket(self)?, &key).await?;
+        let entry = self.root_entry().await?;
         Ok(entry.map_or_else(Default::default, |entry| (entry.metadata, entry.documents)))
+    }
+
+    /// The entry that has them, once something was set.
+    pub(crate) async fn root_entry(&self) -> Answered<Option<Object>> {
+        let key = Key::parse(ROOT_STATE)?;
+        self.look(&root_bucket(self)?, &key).await
     }
 
     /// Replaces the root container's metadata and its other state.

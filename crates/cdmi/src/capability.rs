@@ -99,7 +99,7 @@ const SYSTEM: [&str; 48] = [
 ];
 
 /// Of storage system metadata that all stored objects have.
-const STORED: [&str; 3] = ["cdmi_acl", "cdmi_ctime", "cdmi_mtime"];
+const STORED: [&str; 4] = ["cdmi_acl", "cdmi_ctime", "cdmi_mtime", "cdmi_mcount"];
 
 /// Of data objects.
 const DATA: [&str; 9] = [
@@ -192,6 +192,9 @@ const PROTECTION: [&str; 3] = [
     "cdmi_data_holds",
 ];
 
+/// The same of containers, which do not end with their retention.
+const PROTECTION_OF_CONTAINERS: [&str; 2] = ["cdmi_data_retention", "cdmi_data_holds"];
+
 /// Of containers, for what is made in them.
 const IN_CONTAINER: [&str; 19] = [
     "cdmi_copy_queue",
@@ -216,7 +219,9 @@ const IN_CONTAINER: [&str; 19] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 10] = [
+const DOMAIN: [&str; 12] = [
+    "cdmi_ctime",
+    "cdmi_mtime",
     "cdmi_modify_deserialize_domain",
     "cdmi_domain_members",
     "cdmi_create_domain",
@@ -349,6 +354,7 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&IN_CONTAINER);
             if path != "container/root/" {
                 enable(&["cdmi_delete_container", "cdmi_snapshot"]);
+                enable(&PROTECTION_OF_CONTAINERS);
             }
             if path == "container/top/" {
                 enable(&["cdmi_export_container_s3"]);

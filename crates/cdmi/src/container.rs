@@ -24,10 +24,12 @@ use trestle_http::Body;
 use trestle_store::{BucketProperties, ObjectProperties, TreeOutcome};
 
 /// The rights that a change of a bucket may need; the store says which one does.
-const CHANGES: [Action; 3] = [
+const CHANGES: [Action; 5] = [
     Action::WriteBucketMetadata,
     Action::WriteBucketDocument,
     Action::WriteBucketAcl,
+    Action::WriteBucketRetention,
+    Action::WriteBucketHold,
 ];
 
 /// Keeps the exports that a document asks for.
@@ -59,7 +61,6 @@ impl Call<'_> {
         {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));
         }
-        protect::check_container(document.metadata.as_ref())?;
         if let Some(given) = &document.metadata {
             self.note_metadata(given);
         }
@@ -145,6 +146,7 @@ impl Call<'_> {
             set_exports(&mut properties, document, (names, &owner))?;
         }
         set_acl(&mut properties, document)?;
+        self.protect_new_container(&mut properties)?;
         let name = names.last().unwrap_or_default();
         match &parent.place {
             Place::Root => self.make_bucket(name, properties).await,
@@ -158,6 +160,12 @@ impl Call<'_> {
         }
     }
 
+    /// The protection that a new container's metadata asks for.
+    pub(crate) fn protect_new_container(&self, properties: &mut ObjectProperties) -> Result<()> {
+        let now = self.cdmi.store.now();
+        protect::apply_to_container(properties, &ObjectProperties::default(), now)
+    }
+
     async fn make_bucket(&self, name: &str, properties: ObjectProperties) -> Answered<Id> {
         let name = BucketName::parse(name)?;
         let resource = Resource::Bucket(name.clone());
@@ -166,6 +174,8 @@ impl Call<'_> {
             metadata: properties.metadata,
             documents: properties.documents,
             acl: properties.acl,
+            retention: properties.retention,
+            legal_hold: properties.legal_hold,
             ..BucketProperties::default()
         };
         let store = &self.cdmi.store;
@@ -234,7 +244,9 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a container has no value"));
         }
-        protect::check_container(document.metadata.as_ref())?;
+        if container.place == Place::Root {
+            protect::check_root(document.metadata.as_ref())?;
+        }
         let to = self.heir_of_container(container, document);
         let to = to.boxed().await?;
         if document.exports.is_some() {
@@ -302,6 +314,7 @@ impl Call<'_> {
         self.change_properties(&mut properties, document)?;
         let whose = (&container.names, &container.owner);
         set_exports(&mut properties, document, whose)?;
+        let now = self.cdmi.store.now();
         match &container.place {
             Place::Root => {
                 self.set_root_state(properties.metadata, properties.documents)
@@ -310,14 +323,17 @@ impl Call<'_> {
             Place::Bucket(bucket) => self.update_bucket(bucket, (document, whose)).await?,
             Place::Directory(bucket, key, Some(_)) => {
                 let change = |properties: &mut ObjectProperties| -> Result<()> {
+                    let former = properties.clone();
                     self.change_properties(properties, document)?;
-                    set_exports(properties, document, whose)
+                    set_exports(properties, document, whose)?;
+                    protect::apply_to_container(properties, &former, now)
                 };
                 self.update(bucket, key, &change).await?;
             }
             // It was there by its keys only: now it is there by itself, and keeps its id.
             Place::Directory(bucket, key, None) => {
                 let resource = || Resource::Object(bucket.clone(), key.clone());
+                self.protect_new_container(&mut properties)?;
                 // It changes all the same: the right to add objects is none to that.
                 for (changes, action) in [
                     (
@@ -325,6 +341,8 @@ impl Call<'_> {
                         Action::WriteObjectMetadata,
                     ),
                     (properties.acl.is_some(), Action::WriteObjectAcl),
+                    (properties.retention.is_some(), Action::WriteObjectRetention),
+                    (properties.legal_hold, Action::WriteLegalHold),
                 ] {
                     if changes {
                         self.grant(action, resource()).await?;
@@ -347,15 +365,22 @@ impl Call<'_> {
     ) -> Answered<()> {
         let resource = Resource::Bucket(bucket.clone());
         let grants = self.grants(&CHANGES, &resource).await?;
+        let now = self.cdmi.store.now();
         let change = |properties: &mut BucketProperties| -> Result<()> {
             let mut shared = ObjectProperties {
                 metadata: std::mem::take(&mut properties.metadata),
                 documents: std::mem::take(&mut properties.documents),
                 acl: properties.acl.take(),
+                retention: properties.retention,
+                legal_hold: properties.legal_hold,
                 ..ObjectProperties::default()
             };
+            let former = shared.clone();
             self.change_properties(&mut shared, document)?;
             set_exports(&mut shared, document, whose)?;
+            protect::apply_to_container(&mut shared, &former, now)?;
+            properties.retention = shared.retention;
+            properties.legal_hold = shared.legal_hold;
             properties.acl = shared.acl;
             properties.metadata = shared.metadata;
             properties.documents = shared.documents;

@@ -368,6 +368,7 @@ impl Call<'_> {
             }
             place => return Err(not_given(place)),
         }
+        container.protection.check(self.cdmi.store.now())?;
         self.check_heir(heir).await?;
         Ok(to)
     }

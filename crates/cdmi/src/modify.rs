@@ -123,9 +123,19 @@ impl Call<'_> {
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
         self.check_besides(leaf, &properties).await?;
-        let former = (&leaf.object.documents, leaf.object.length());
+        let length = leaf.object.length();
+        let former = (&leaf.object.documents, length);
         let written = ranges.iter().map(gaps::range_of);
         gaps::note(&mut properties.documents, former, written);
+        if ranges.iter().all(|(at, _)| *at >= length) {
+            match self.grant(Action::WriteObject, leaf.resource()).await {
+                Err(error) if error.kind() == ErrorKind::Forbidden => {
+                    let appended = self.append(leaf, (properties, ranges), error);
+                    return appended.boxed().await;
+                }
+                granted => drop(granted?),
+            }
+        }
         let end = |(at, range): &(u64, Bytes)| at.saturating_add(range.len() as u64);
         let after = ranges.iter().map(end).max().unwrap_or_default();
         if !is_rewritten(leaf, after) {
@@ -149,9 +159,43 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Adds ranges behind the value, for who may do that alone; nothing else changes but how they are
+    /// encoded.
+    async fn append(
+        &self,
+        leaf: &Leaf,
+        (properties, ranges): (ObjectProperties, Vec<(u64, Bytes)>),
+        refused: Error,
+    ) -> Answered<()> {
+        let former = leaf.object.properties();
+        let same = ObjectProperties {
+            documents: former.documents.clone(),
+            ..properties.clone()
+        };
+        let fields = |of: &ObjectProperties| of.documents.get(document::FIELDS).cloned();
+        if same != former || fields(&properties) != fields(&former) {
+            return Err(refused.into());
+        }
+        let grant = self.grant(Action::AppendObject, leaf.resource()).await?;
+        for range in ranges {
+            self.patch_with(&grant, leaf, range).await?;
+        }
+        // What follows of it is the dialect's own.
+        self.cdmi.own_call().finish_patch(leaf, properties).await
+    }
+
     /// Overwrites a range of a large value where it is.
     pub(crate) async fn patch_range(&self, leaf: &Leaf, (at, range): (u64, Bytes)) -> Answered<()> {
         let grant = self.grant(Action::WriteObject, leaf.resource()).await?;
+        self.patch_with(&grant, leaf, (at, range)).await
+    }
+
+    async fn patch_with(
+        &self,
+        grant: &Grant,
+        leaf: &Leaf,
+        (at, range): (u64, Bytes),
+    ) -> Answered<()> {
         let patch = PatchObject {
             bucket: leaf.bucket.clone(),
             key: leaf.object.key.clone(),
@@ -162,7 +206,7 @@ impl Call<'_> {
             create: None,
         };
         let body = futures::stream::iter([Ok(range)]);
-        self.cdmi.store.patch(&grant, patch, body).boxed().await?;
+        self.cdmi.store.patch(grant, patch, body).boxed().await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::fault::{Answered, Fault};
 use crate::path::{Names, RESERVED, Target};
+use crate::protect::Protection;
 use crate::snapshots;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -70,9 +71,12 @@ pub(crate) struct Container {
     pub(crate) owner: Owner,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
+    pub(crate) modifications: u64,
     pub(crate) metadata: Metadata,
     pub(crate) acl: Option<String>,
     pub(crate) documents: BTreeMap<String, String>,
+    /// What protects the container itself.
+    pub(crate) protection: Protection,
 }
 
 /// A data object, a queue or a reference.
@@ -91,7 +95,7 @@ pub(crate) struct Leaf {
 /// What is somewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
-    Container(Container),
+    Container(Box<Container>),
     Leaf(Leaf),
 }
 
@@ -239,7 +243,7 @@ impl Call<'_> {
 
     async fn resolve_path(&self, names: &Names) -> Answered<Option<Node>> {
         let Some((top, rest)) = names.names.split_first() else {
-            return Ok(Some(Node::Container(self.root().await?)));
+            return Ok(Some(Node::Container(Box::new(self.root().await?))));
         };
         if let Some(at) = rest.iter().position(|name| name == snapshots::NAME)
             && let Some(node) = self.resolve_snapshot(names, at + 1).boxed().await?
@@ -254,7 +258,7 @@ impl Call<'_> {
             (Some(bucket), true) => {
                 let container = self.top(bucket);
                 self.check_slash(names, &container).await?;
-                Ok(Some(Node::Container(container)))
+                Ok(Some(Node::Container(Box::new(container))))
             }
             (Some(bucket), false) => self.resolve_in(&bucket, names, &rest.join("/")).await,
             (None, true) => {
@@ -285,6 +289,7 @@ impl Call<'_> {
         let (Ok(key), Ok(directory)) = (Key::parse(path), Key::parse(format!("{path}/"))) else {
             return Ok(None);
         };
+        self.check_traversable(bucket, path).await?;
         // A reference is one name, whatever it leads to.
         if let Some(object) = self.look(&bucket.name, &key).await?
             && (!names.slash || object.documents.contains_key(document::REFERENCE))
@@ -314,9 +319,11 @@ impl Call<'_> {
                 owner: object.owner.clone(),
                 created: object.created,
                 modified: object.modified,
+                modifications: object.modifications,
                 metadata: object.metadata.clone(),
                 acl: object.acl.clone(),
                 documents: object.documents.clone(),
+                protection: Protection::of(&object),
                 place: Place::Directory(bucket.name.clone(), directory, Some(Box::new(object))),
             },
             None => Container {
@@ -326,14 +333,16 @@ impl Call<'_> {
                 owner: bucket.owner.clone(),
                 created: bucket.created,
                 modified: bucket.created,
+                modifications: 0,
                 metadata: Metadata::new(),
                 acl: None,
                 documents: BTreeMap::new(),
+                protection: Protection::default(),
                 place: Place::Directory(bucket.name.clone(), directory, None),
             },
         };
         self.check_slash(names, &container).await?;
-        Ok(Some(Node::Container(container)))
+        Ok(Some(Node::Container(Box::new(container))))
     }
 
     /// Refuses what is in a container of another domain than its own when its own is disabled.
@@ -468,7 +477,14 @@ impl Call<'_> {
 
     /// The root container.
     pub(crate) async fn root(&self) -> Answered<Container> {
-        let (metadata, documents) = self.root_state().await?;
+        let state = self.root_entry().await?;
+        let changed = state.as_ref().map(|state| {
+            let changes = state.modifications.saturating_add(1);
+            (state.modified, changes)
+        });
+        let (modified, modifications) = changed.unwrap_or((made_at(self.cdmi.root), 0));
+        let (metadata, documents) =
+            state.map_or_else(Default::default, |state| (state.metadata, state.documents));
         Ok(Container {
             names: Names {
                 names: Vec::new(),
@@ -484,10 +500,12 @@ impl Call<'_> {
             },
             // Ids start with the milliseconds of their making.
             created: made_at(self.cdmi.root),
-            modified: made_at(self.cdmi.root),
+            modified,
+            modifications,
             metadata,
             acl: None,
             documents,
+            protection: Protection::default(),
         })
     }
 
@@ -503,7 +521,9 @@ impl Call<'_> {
             place: Place::Bucket(bucket.name),
             owner: bucket.owner,
             created: bucket.created,
-            modified: bucket.created,
+            modified: bucket.modified,
+            modifications: bucket.modifications,
+            protection: Protection::of_bucket(&bucket.properties),
             metadata: bucket.properties.metadata,
             acl: bucket.properties.acl,
             documents: bucket.properties.documents,
@@ -519,7 +539,7 @@ impl Call<'_> {
             .parent()
             .ok_or_else(|| Fault::bad("the root container is there already"))?;
         match self.resolve(&parent).await? {
-            Some(Node::Container(container)) => Ok(container),
+            Some(Node::Container(container)) => Ok(*container),
             Some(Node::Leaf(leaf)) => Err(self.redirect(&leaf).await),
             None => Err(Fault::missing(&parent.path())),
         }

@@ -4,7 +4,7 @@
 use crate::time::{self, Interval};
 use serde_json::{Map, Value};
 use trestle_core::{Error, ErrorKind, Metadata, Result, Timestamp};
-use trestle_store::{Object, ObjectProperties, Retention, RetentionMode};
+use trestle_store::{BucketProperties, Object, ObjectProperties, Retention, RetentionMode};
 
 const PERIOD: &str = "cdmi_retention_period";
 const AUTODELETE: &str = "cdmi_retention_autodelete";
@@ -40,20 +40,72 @@ fn period(metadata: &Metadata) -> Result<Option<Interval>> {
     }
 }
 
+/// What protects an object or a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Protection {
+    retention: Option<Retention>,
+    held: bool,
+}
+
+impl Protection {
+    /// That of a stored object.
+    pub(crate) fn of(object: &Object) -> Self {
+        Protection {
+            retention: object.retention,
+            held: object.legal_hold,
+        }
+    }
+
+    /// That of a bucket itself.
+    pub(crate) fn of_bucket(properties: &BucketProperties) -> Self {
+        Protection {
+            retention: properties.retention,
+            held: properties.legal_hold,
+        }
+    }
+
+    /// Whether it forbids changes and deletion now.
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        let retained = self.retention.is_some_and(|one| one.until > now);
+        self.held || retained
+    }
+
+    /// Refuses to change or delete what it protects now.
+    pub(crate) fn check(&self, now: Timestamp) -> Result<()> {
+        match self.is_in_force(now) {
+            true => Err(locked("a retention or a hold protects the object")),
+            false => Ok(()),
+        }
+    }
+
+    /// What is really provided, for whoever reads the metadata of what was made then.
+    pub(crate) fn provided(
+        &self,
+        created: Timestamp,
+        metadata: &Metadata,
+    ) -> Vec<(&'static str, Value)> {
+        let mut items = Vec::new();
+        if let Some(retention) = self.retention {
+            let (start, end) = (time::text(created), time::text(retention.until));
+            let period = Value::from(format!("{start}/{end}"));
+            items.push(("cdmi_retention_period_provided", period));
+        }
+        if self.held {
+            let names = holds(metadata).unwrap_or_default();
+            items.push(("cdmi_hold_id_provided", Value::from(names)));
+        }
+        items
+    }
+}
+
 /// Whether an object may not be changed or deleted now.
 pub(crate) fn is_protected(object: &Object, now: Timestamp) -> bool {
-    object.legal_hold
-        || object
-            .retention
-            .is_some_and(|retention| retention.until > now)
+    Protection::of(object).is_in_force(now)
 }
 
 /// Refuses to change or delete what is protected.
 pub(crate) fn check(object: &Object, now: Timestamp) -> Result<()> {
-    match is_protected(object, now) {
-        true => Err(locked("a retention or a hold protects the object")),
-        false => Ok(()),
-    }
+    Protection::of(object).check(now)
 }
 
 /// Gives new properties the protection that their metadata asks for, with regard to the former
@@ -63,10 +115,35 @@ pub(crate) fn apply(
     former: &ObjectProperties,
     now: Timestamp,
 ) -> Result<()> {
+    protect(properties, former, now)?;
+    // What is held does not end; nor does what nobody asked to end with its retention.
+    let ends = properties.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
+    let was = former.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
+    if ends || was {
+        let until = properties
+            .retention
+            .filter(|_| ends && !properties.legal_hold);
+        properties.expires = until.map(|retention| retention.until);
+    }
+    check_extended(properties, former, now)
+}
+
+/// The same of a container, which does not end with its retention: what is in it may stay longer.
+pub(crate) fn apply_to_container(
+    properties: &mut ObjectProperties,
+    former: &ObjectProperties,
+    now: Timestamp,
+) -> Result<()> {
+    protect(properties, former, now)?;
+    check_extended(properties, former, now)
+}
+
+fn protect(
+    properties: &mut ObjectProperties,
+    former: &ObjectProperties,
+    now: Timestamp,
+) -> Result<()> {
     let (asked, before) = (holds(&properties.metadata)?, holds(&former.metadata)?);
-    let retained = former
-        .retention
-        .is_some_and(|retention| retention.until > now);
     if former.legal_hold {
         if before.iter().any(|hold| !asked.contains(hold)) {
             return Err(locked("a hold is not released by changing metadata"));
@@ -74,6 +151,9 @@ pub(crate) fn apply(
     } else {
         properties.legal_hold = !asked.is_empty();
     }
+    let retained = former
+        .retention
+        .is_some_and(|retention| retention.until > now);
     let until = period(&properties.metadata)?.map(|period| period.end);
     match (until, former.retention) {
         (until, Some(retention)) if retained && until.is_none_or(|u| u < retention.until) => {
@@ -87,34 +167,39 @@ pub(crate) fn apply(
         }
         (None, _) => properties.retention = None,
     }
-    // What is held does not end; nor does what nobody asked to end with its retention.
-    let ends = properties.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
-    let was = former.metadata.get(AUTODELETE).and_then(Value::as_str) == Some("true");
-    if ends || was {
-        let until = properties
-            .retention
-            .filter(|_| ends && !properties.legal_hold);
-        properties.expires = until.map(|retention| retention.until);
-    }
-    if former.legal_hold || retained {
-        let rest = |metadata: &Metadata| -> Metadata {
-            let mut metadata = metadata.clone();
-            metadata.retain(|name, _| !ITEMS.contains(&name.as_str()));
-            metadata
-        };
-        let same = rest(&properties.metadata) == rest(&former.metadata)
-            && properties.representation == former.representation
-            && properties.acl == former.acl
-            && properties.documents == former.documents;
-        if !same {
-            return Err(locked("a retention or a hold protects the object"));
-        }
-    }
     Ok(())
 }
 
-/// Refuses to take a container's metadata for its protection: nothing would protect what is in it.
-pub(crate) fn check_container(given: Option<&Map<String, Value>>) -> Result<()> {
+/// Refuses every other change of what was protected than that it is protected for longer.
+fn check_extended(
+    properties: &ObjectProperties,
+    former: &ObjectProperties,
+    now: Timestamp,
+) -> Result<()> {
+    let protection = Protection {
+        retention: former.retention,
+        held: former.legal_hold,
+    };
+    if !protection.is_in_force(now) {
+        return Ok(());
+    }
+    let rest = |metadata: &Metadata| -> Metadata {
+        let mut metadata = metadata.clone();
+        metadata.retain(|name, _| !ITEMS.contains(&name.as_str()));
+        metadata
+    };
+    let same = rest(&properties.metadata) == rest(&former.metadata)
+        && properties.representation == former.representation
+        && properties.acl == former.acl
+        && properties.documents == former.documents;
+    match same {
+        true => Ok(()),
+        false => Err(locked("a retention or a hold protects the object")),
+    }
+}
+
+/// Refuses to take the root container's metadata for its protection: it never goes.
+pub(crate) fn check_root(given: Option<&Map<String, Value>>) -> Result<()> {
     let Some(given) = given else { return Ok(()) };
     let asked: Metadata = given
         .iter()
@@ -124,29 +209,20 @@ pub(crate) fn check_container(given: Option<&Map<String, Value>>) -> Result<()> 
     match holds(&asked)?.is_empty() && period(&asked)?.is_none() {
         true => Ok(()),
         false => Err(Error::invalid(
-            "retention and holds are of data objects and queues here: protect what is in the container",
+            "the root container is neither retained nor held: protect what is in it",
         )),
     }
 }
 
 /// What is really provided, for whoever reads the metadata.
 pub(crate) fn provided(object: &Object) -> Vec<(&'static str, Value)> {
-    let mut items = Vec::new();
-    if let Some(retention) = object.retention {
-        let (start, end) = (time::text(object.created), time::text(retention.until));
-        let period = Value::from(format!("{start}/{end}"));
-        items.push(("cdmi_retention_period_provided", period));
-    }
+    let mut items = Protection::of(object).provided(object.created, &object.metadata);
     if let Some(ends) = object.expires
         && object
             .retention
             .is_some_and(|retention| retention.until == ends)
     {
         items.push(("cdmi_retention_autodelete_provided", Value::from("true")));
-    }
-    if object.legal_hold {
-        let names = holds(&object.metadata).unwrap_or_default();
-        items.push(("cdmi_hold_id_provided", Value::from(names)));
     }
     items
 }
@@ -231,11 +307,25 @@ mod tests {
     }
 
     #[test]
-    fn a_container_asks_for_no_protection() {
-        let check = |given: Value| check_container(given.as_object());
+    fn the_root_container_asks_for_no_protection() {
+        let check = |given: Value| check_root(given.as_object());
         assert!(check(json!({"a": "b", "cdmi_hold_id": [], "cdmi_retention_period": ""})).is_ok());
         assert!(check(json!({"cdmi_hold_id": ["a"]})).is_err());
         assert!(check(json!({"cdmi_retention_period": until(2030)})).is_err());
+    }
+
+    #[test]
+    fn a_container_does_not_end_with_its_retention() {
+        let none = ObjectProperties::default();
+        let asked =
+            json!({"cdmi_retention_period": until(2030), "cdmi_retention_autodelete": "true"});
+        let mut set = with(asked);
+        apply_to_container(&mut set, &none, NOW).unwrap();
+        assert!(set.retention.is_some() && set.expires.is_none());
+        let mut other = set.clone();
+        other.metadata.insert("a".to_owned(), json!("b"));
+        let refused = apply_to_container(&mut other, &set, NOW).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Locked);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::node::{Container, Place, found};
 use crate::render::Rendering;
 use serde_json::Value;
 use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, Resource, Who};
-use trestle_core::{BucketName, Error, ErrorKind, Result};
+use trestle_core::{BucketName, Error, ErrorKind, Key, Result};
+use trestle_store::Bucket;
 
 /// The metadata item.
 pub(crate) const ITEM: &str = "cdmi_acl";
@@ -234,6 +235,32 @@ impl Call<'_> {
                 "the access control list of the container does not allow it",
             )),
         }
+    }
+
+    /// Refuses what is below a nested container whose list denies to traverse it. That of a bucket is
+    /// evaluated with every right to what is in it.
+    pub(crate) async fn check_traversable(&self, bucket: &Bucket, path: &str) -> Answered<()> {
+        let principal = &self.principal;
+        if principal.is_server() {
+            return Ok(());
+        }
+        for (at, _) in path.match_indices('/') {
+            let above = path.get(..=at).unwrap_or_default();
+            let Some(object) = self.look(&bucket.name, &Key::parse(above)?).await? else {
+                continue;
+            };
+            let Some(acl) = object.acl.as_deref() else {
+                continue;
+            };
+            let acl = Shared::parse(acl)?;
+            let denied = acl.traversal_denied(principal, &principal.groups, &object.owner);
+            if denied.is_some() {
+                return Err(Fault::forbidden(
+                    "the access control list of a container denies what is in it",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the list of a container gives all of these rights to who asks.

@@ -506,6 +506,7 @@ impl Call<'_> {
                     };
                     keep_unknown(&mut properties.documents, &own.unknown)?;
                     set_acl(&mut properties, &own)?;
+                    self.protect_new_container(&mut properties)?;
                     self.write_bytes(&destination, properties, Bytes::new())
                         .await?;
                     id

@@ -171,6 +171,7 @@ impl Call<'_> {
         let mut made = vec![
             ("cdmi_ctime", Value::from(time::text(object.created))),
             ("cdmi_mtime", Value::from(time::text(object.modified))),
+            ("cdmi_mcount", Value::from(object.modifications.to_string())),
             ("cdmi_owner", Value::from(main.object.owner.user.as_str())),
         ];
         if leaf.is_queue() && matches!(query_of(&object.metadata), Ok(Some(_))) {
@@ -372,8 +373,17 @@ impl Call<'_> {
             let mut made = vec![
                 ("cdmi_ctime", Value::from(time::text(container.created))),
                 ("cdmi_mtime", Value::from(time::text(container.modified))),
+                (
+                    "cdmi_mcount",
+                    Value::from(container.modifications.to_string()),
+                ),
                 ("cdmi_owner", Value::from(container.owner.user.as_str())),
             ];
+            made.extend(
+                container
+                    .protection
+                    .provided(container.created, &container.metadata),
+            );
             let root = container.place == Place::Root;
             let visible = match &container.place {
                 Place::Root => true,

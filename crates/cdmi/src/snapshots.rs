@@ -257,10 +257,10 @@ impl Call<'_> {
         let path = format!("{}{}", snapshot.prefix, rest.join("/"));
         let path = path.trim_end_matches('/');
         let node = match path {
-            "" => Some(Node::Container(Container {
+            "" => Some(Node::Container(Box::new(Container {
                 names: names.clone(),
                 ..self.top(shown)
-            })),
+            }))),
             path => self.resolve_in(&shown, names, path).await?,
         };
         let Some(node) = node else { return Ok(None) };
@@ -343,11 +343,11 @@ pub(crate) fn check_changeable(names: Option<&Names>) -> Answered<()> {
 /// As a snapshot shows it: with ids of its own, and no versions.
 fn relabelled(node: Node, (id, parent): (Id, Id)) -> Node {
     match node {
-        Node::Container(container) => Node::Container(Container {
+        Node::Container(container) => Node::Container(Box::new(Container {
             id,
             parent: Some(parent),
-            ..container
-        }),
+            ..*container
+        })),
         Node::Leaf(leaf) => {
             let mut object = leaf.object;
             object.id = ObjectId(id);

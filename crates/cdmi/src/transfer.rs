@@ -54,7 +54,7 @@ impl Call<'_> {
     pub(crate) async fn source_container(&self, uri: &str) -> Answered<(Container, Fields)> {
         let SourceNode { node, fields } = self.source(uri).await?;
         match node {
-            Node::Container(container) => Ok((container, fields)),
+            Node::Container(container) => Ok((*container, fields)),
             Node::Leaf(_) => Err(Fault::bad("the source is not a container")),
         }
     }

@@ -275,6 +275,7 @@ impl Call<'_> {
 
     async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
         let (bucket, prefix) = inside(container)?;
+        container.protection.check(self.cdmi.store.now())?;
         let versioned = self.check_below(bucket, prefix).await?;
         // Snapshots go last: a deletion that is refused on the way leaves them.
         let snapshots = self.snapshots_going_with(container).await?;

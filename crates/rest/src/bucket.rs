@@ -232,6 +232,8 @@ pub(crate) async fn document(call: Call<'_>, name: BucketName) -> Answer {
         ("tags", Action::ReadBucketTags),
         ("metadata", Action::ReadBucketMetadata),
         ("quota", Action::ReadBucketQuota),
+        ("retention", Action::ReadBucketMetadata),
+        ("legal_hold", Action::ReadBucketMetadata),
         ("cors", Action::ReadBucketCors),
     ] {
         call.hide_unless(action, resource.clone(), member, &mut document)

@@ -47,6 +47,22 @@ struct RetentionPart {
     until: String,
 }
 
+impl RetentionPart {
+    fn of(retention: Retention) -> Self {
+        RetentionPart {
+            mode: retention.mode.into(),
+            until: timestamp(retention.until),
+        }
+    }
+
+    fn into_retention(self) -> Result<Retention> {
+        Ok(Retention {
+            until: parse_timestamp(&self.until)?,
+            mode: self.mode.into(),
+        })
+    }
+}
+
 /// What can be changed of an object, as its document has it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,10 +83,7 @@ struct ObjectPart {
 
 impl ObjectPart {
     fn of(properties: &ObjectProperties) -> Self {
-        let retention = properties.retention.map(|retention| RetentionPart {
-            mode: retention.mode.into(),
-            until: timestamp(retention.until),
-        });
+        let retention = properties.retention.map(RetentionPart::of);
         ObjectPart {
             representation: properties.representation.clone(),
             metadata: properties.metadata.clone(),
@@ -96,13 +109,8 @@ impl ObjectPart {
         properties.metadata = self.metadata;
         properties.tags = self.tags;
         properties.expires = self.expires.as_deref().map(parse_timestamp).transpose()?;
-        properties.retention = match self.retention {
-            None => None,
-            Some(part) => Some(Retention {
-                until: parse_timestamp(&part.until)?,
-                mode: part.mode.into(),
-            }),
-        };
+        let retention = self.retention.map(RetentionPart::into_retention);
+        properties.retention = retention.transpose()?;
         properties.legal_hold = self.legal_hold;
         Ok(())
     }
@@ -267,18 +275,24 @@ struct BucketPart {
     #[serde(default)]
     quota: QuotaPart,
     #[serde(default)]
+    retention: Option<RetentionPart>,
+    #[serde(default)]
+    legal_hold: bool,
+    #[serde(default)]
     cors: Vec<cors::RulePart>,
     #[serde(default)]
     require_conditions: bool,
 }
 
 /// The members of a bucket's document that can be changed.
-pub(crate) const BUCKET_MEMBERS: [&str; 7] = [
+pub(crate) const BUCKET_MEMBERS: [&str; 9] = [
     "versioning",
     "lock",
     "tags",
     "metadata",
     "quota",
+    "retention",
+    "legal_hold",
     "cors",
     "require_conditions",
 ];
@@ -290,6 +304,8 @@ pub(crate) fn bucket_action(member: &str) -> Action {
         "lock" => Action::WriteBucketLock,
         "tags" => Action::WriteBucketTags,
         "quota" => Action::WriteBucketQuota,
+        "retention" => Action::WriteBucketRetention,
+        "legal_hold" => Action::WriteBucketHold,
         "cors" => Action::WriteBucketCors,
         "require_conditions" => Action::WriteBucketDocument,
         _ => Action::WriteBucketMetadata,
@@ -324,6 +340,8 @@ impl BucketPart {
                 bytes: properties.quota.bytes,
                 objects: properties.quota.objects,
             },
+            retention: properties.retention.map(RetentionPart::of),
+            legal_hold: properties.legal_hold,
             cors: cors::of(properties)?,
             require_conditions: conditions::of(properties),
         })
@@ -358,6 +376,9 @@ impl BucketPart {
             bytes: self.quota.bytes,
             objects: self.quota.objects,
         };
+        let retention = self.retention.map(RetentionPart::into_retention);
+        properties.retention = retention.transpose()?;
+        properties.legal_hold = self.legal_hold;
         conditions::set(self.require_conditions, properties);
         // What was not changed stays as it was written.
         if value(&cors::of(properties)?)? != value(&self.cors)? {

@@ -19,10 +19,14 @@ fn object_patch() -> Value {
         "metadata": {"type": ["object", "null"]},
         "tags": texts(),
         "expires": {"type": ["string", "null"], "format": "date-time"},
-        "retention": {"type": ["object", "null"], "additionalProperties": false,
-            "required": ["mode", "until"], "properties": {
-                "mode": mode(), "until": {"type": "string", "format": "date-time"}}},
+        "retention": retention(),
         "legal_hold": {"type": ["boolean", "null"]}}})
+}
+
+fn retention() -> Value {
+    json!({"type": ["object", "null"], "additionalProperties": false,
+        "required": ["mode", "until"], "properties": {
+            "mode": mode(), "until": {"type": "string", "format": "date-time"}}})
 }
 
 fn texts() -> Value {
@@ -56,6 +60,8 @@ fn bucket_patch() -> Value {
         "metadata": {"type": ["object", "null"]},
         "quota": {"type": ["object", "null"], "additionalProperties": false,
             "properties": {"bytes": count, "objects": count}},
+        "retention": retention(),
+        "legal_hold": {"type": ["boolean", "null"]},
         "cors": {"type": ["array", "null"], "maxItems": 100, "items": {"type": "object",
             "additionalProperties": false, "required": ["origins", "methods"], "properties": {
                 "id": {"type": ["string", "null"], "maxLength": 63},

@@ -374,8 +374,8 @@ pub(crate) static TABLE: &[Row] = &[
             ..Operation::new(
                 "PATCH",
                 "changeBucket",
-                "Changes the bucket's document: versioning, lock, tags, metadata, quota, cors, \
-                 require_conditions",
+                "Changes the bucket's document: versioning, lock, tags, metadata, quota, \
+                 retention, legal_hold, cors, require_conditions",
             )
         },
     ),

@@ -6,6 +6,7 @@ use crate::bucket_update::check_new;
 use crate::feed::{self, Event, EventKind};
 use crate::nouns::{Bucket, BucketUsage, ListBuckets, SnapshotCount};
 use crate::properties::BucketProperties;
+use crate::protection::Guard;
 use crate::quota;
 use crate::record::{BucketRecord, Record};
 use crate::row_key::{self, Count};
@@ -111,11 +112,14 @@ impl Store {
                     format!("bucket {name} already exists"),
                 ));
             }
+            let now = self.host.clock.now();
             let bucket = Bucket {
                 id: BucketId(self.host.id()),
                 name: global.clone().unwrap_or_else(|| name.clone()),
                 owner: owner.clone(),
-                created: self.host.clock.now(),
+                created: now,
+                modified: now,
+                modifications: 0,
                 properties: properties.clone(),
                 held: Vec::new(),
                 snapshots: SnapshotCount::default(),
@@ -273,6 +277,7 @@ impl Store {
             let read = self.snapshot().await?;
             let found = store::find_bucket(&*read, name).await?;
             let confirmed = self.confirm(&*read, grant, Some(&found), None).await?;
+            Guard::at(self.host.clock.now()).check_bucket(&found.bucket.properties)?;
             let id = found.bucket.id;
             let shown = Scan::prefix(row_key::objects(id, ""), 1);
             if !view::scan(&*read, &found.bucket, &shown).await?.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::feed::{self, Event, EventKind};
 use crate::nouns::Bucket;
+use crate::protection::Guard;
 use crate::record::{BucketRecord, Record};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, Store};
@@ -20,7 +21,7 @@ impl Store {
     /// # Errors
     /// `NotFound(Bucket)`; `AlreadyExists(Bucket)`; `InvalidInput` for names that are an account's
     /// own; `InvalidState` for a bucket with a policy, which says its name, or with snapshots; `TooLarge` for more keys
-    /// than can be decided at once; `Forbidden`; `Conflict`.
+    /// than can be decided at once; `Locked` when it is protected; `Forbidden`; `Conflict`.
     pub async fn rename_bucket(
         &self,
         grants: &[Grant],
@@ -41,6 +42,7 @@ impl Store {
             expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
             expectations.push(self.confirm(&*read, create, None, None).await?);
             expectations.dedup();
+            Guard::at(self.host.clock.now()).check_bucket(&found.bucket.properties)?;
             if found.bucket.properties.policy.is_some() {
                 let message = "the bucket's policy says its name: delete the policy first";
                 return Err(Error::new(ErrorKind::InvalidState, message));

@@ -5,6 +5,7 @@ use crate::authorize;
 use crate::encryption::Encryption;
 use crate::nouns::Bucket;
 use crate::properties::{BucketProperties, Versioning};
+use crate::protection::Guard;
 use crate::record::{BucketRecord, Record};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
@@ -29,8 +30,8 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound(Bucket)`; what `change` refuses with; `InvalidState` when the change may not follow
-    /// what is there; `TooLarge`; `InvalidInput`; `Forbidden`; `Conflict` when concurrent changes
-    /// keep winning.
+    /// what is there; `Locked` for a retention that would end earlier; `TooLarge`; `InvalidInput`;
+    /// `Forbidden`; `Conflict` when concurrent changes keep winning.
     pub async fn update_bucket(
         &self,
         grants: &[Grant],
@@ -62,6 +63,10 @@ impl Store {
             let block = self.block_within(&*read, &bucket).await?;
             drop(read);
             check_transition(former, &bucket.properties)?;
+            let guard = Guard::at(self.host.clock.now());
+            bucket.modified = guard.now.after(bucket.modified);
+            bucket.modifications = bucket.modifications.saturating_add(1);
+            guard.check_retention(former.retention, bucket.properties.retention)?;
             check_limits(&bucket.properties)?;
             authorize::check_bucket(&bucket.name, former, &bucket.properties, &block)?;
             let commit = Commit {
@@ -117,6 +122,11 @@ fn actions(former: &BucketProperties, new: &BucketProperties) -> BTreeSet<Action
         Action::WriteBucketEncryption,
     );
     part(former.quota != new.quota, Action::WriteBucketQuota);
+    part(
+        former.retention != new.retention,
+        Action::WriteBucketRetention,
+    );
+    part(former.legal_hold != new.legal_hold, Action::WriteBucketHold);
     for name in former.documents.keys().chain(new.documents.keys()) {
         let written = new.documents.get(name);
         let action = match (Action::write_document(name), written) {

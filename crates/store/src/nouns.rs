@@ -39,6 +39,10 @@ pub struct Bucket {
     pub owner: Owner,
     /// When it was created.
     pub created: Timestamp,
+    /// When its properties were last changed.
+    pub modified: Timestamp,
+    /// How often they were.
+    pub modifications: u64,
     /// What may be changed.
     pub properties: BucketProperties,
     /// What jobs on directories hold against new keys.
@@ -156,6 +160,8 @@ pub struct Object {
     pub created: Timestamp,
     /// When it was last modified; grows with every change of the key.
     pub modified: Timestamp,
+    /// How often anything of it was changed since the key was first written.
+    pub modifications: u64,
     /// What it holds.
     pub content: Content,
     /// Digests of the bytes.

@@ -6,8 +6,8 @@ use crate::layer::Hold;
 use crate::manifest::Manifest;
 use crate::nouns::{Object, UpdateObject, VersionRef};
 use crate::placement::{Changes, check_frozen, check_own};
-use crate::properties::{ObjectProperties, Retention, RetentionMode};
-use crate::protection::{Guard, locked};
+use crate::properties::ObjectProperties;
+use crate::protection::Guard;
 use crate::put::{check_metadata, check_representation};
 use crate::read::attached;
 use crate::record::{ObjectRecord, Record};
@@ -118,7 +118,7 @@ impl Store {
         for actions in needed(&former, &properties, update.version) {
             store::granted(grants, actions, &resource)?;
         }
-        check_retention(former.retention, properties.retention, guard)?;
+        guard.check_retention(former.retention, properties.retention)?;
         check_properties(&properties)?;
         check_manifest(&former, &properties)?;
         if let Some(acl) = properties
@@ -131,6 +131,7 @@ impl Store {
         }
         let mut object = found.object.clone();
         object.change = object.change.saturating_add(1);
+        object.modifications = object.modifications.saturating_add(1);
         if is_modification(&former, &properties) {
             object.modified = guard.now.after(object.modified);
         }
@@ -219,20 +220,6 @@ fn is_modification(former: &ObjectProperties, new: &ObjectProperties) -> bool {
         || former.expires != new.expires
         || former.storage_class != new.storage_class
         || former.manifest != new.manifest
-}
-
-/// A retention in force may be extended; in governance mode it may be anything for who may pass
-/// over it.
-fn check_retention(former: Option<Retention>, new: Option<Retention>, guard: Guard) -> Result<()> {
-    let Some(former) = former.filter(|former| guard.retains(*former)) else {
-        return Ok(());
-    };
-    let extended = new.is_some_and(|new| new.mode == former.mode && new.until >= former.until);
-    match (former.mode, extended) {
-        (_, true) => Ok(()),
-        (RetentionMode::Compliance, false) => Err(locked("nobody can shorten its retention")),
-        (RetentionMode::Governance, false) => Err(locked("its retention is in force")),
-    }
 }
 
 /// Segments come and go with the content that lists them.

@@ -179,6 +179,7 @@ impl Store {
                 leave(&mut object.acl, &from)?;
             }
             object.change = object.change.saturating_add(1);
+            object.modifications = object.modifications.saturating_add(1);
             let mut changes = Changes::expecting(bucket.expectations());
             changes.expectations.push(found.expectation());
             changes.expectations.extend(confirmed);

@@ -58,7 +58,12 @@ impl Store {
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
         let resource = Resource::Object(patch.bucket.clone(), patch.key.clone());
-        store::require(grant, Action::WriteObject, &resource)?;
+        if grant.action() != Action::AppendObject {
+            store::require(grant, Action::WriteObject, &resource)?;
+        } else if grant.resource() != &resource || patch.create.is_some() {
+            let message = "the right to append is for another object, or for none yet";
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
         patch.checks.check_limits()?;
         if let Some(properties) = &patch.create {
             check_new(properties)?;
@@ -104,6 +109,9 @@ impl Store {
         slot.confirm(self, read, grant).await?;
         let live = slot.live(self);
         store::check_precondition(&patch.precondition, patch.tag_of, live)?;
+        if grant.action() == Action::AppendObject {
+            check_appended(patch, live)?;
+        }
         if live.is_none() && patch.create.is_none() {
             return Err(crate::read::missing(read, &slot.bucket.bucket, &patch.key).await?);
         }
@@ -498,6 +506,19 @@ fn offset_of(patch: &PatchObject, current: Option<&FoundObject>) -> Result<u64> 
             ErrorKind::InvalidOffset { length },
             format!("the object ends at {length}, not at {at}"),
         )),
+    }
+}
+
+/// Refuses to change what is there for who may only append.
+fn check_appended(patch: &PatchObject, current: Option<&FoundObject>) -> Result<()> {
+    let length = current.map_or(0, |current| Object::stored_length(&current.object));
+    let volume = current.is_some_and(|current| current.object.is_volume());
+    match patch.at {
+        Offset::At(at) if at < length || volume => Err(Error::new(
+            ErrorKind::Forbidden,
+            "the right to append is none to what is there",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -255,6 +255,7 @@ impl Slot {
             owner: store::owner_of_next(&self.bucket.bucket, former, (draft.owner, acl.as_deref())),
             created: former.map_or(modified, |former| former.created),
             modified,
+            modifications: former.map_or(0, |former| former.modifications.saturating_add(1)),
             content: draft.content,
             digests: draft.digests,
             encryption: draft.encryption,

@@ -123,6 +123,11 @@ pub struct BucketProperties {
     pub encryption: Option<Encryption>,
     /// Limits.
     pub quota: Quota,
+    /// Until when the bucket itself is protected: it is neither deleted nor renamed. What is in it
+    /// is protected by its own.
+    pub retention: Option<Retention>,
+    /// Whether the bucket itself is protected until the hold is lifted.
+    pub legal_hold: bool,
     /// The storage policy that was chosen at its creation.
     pub storage_policy: Option<String>,
     /// Dialect state without a neutral meaning, by names that the dialect chooses.

@@ -28,6 +28,7 @@ fn object(layer: Option<LayerId>) -> Object {
         },
         created: Timestamp(10),
         modified: Timestamp(20),
+        modifications: 6,
         content: Content::Data { length: 7, layer },
         encryption: Some(Encryption::Customer { digest: [6; 16] }),
         written: Written::Parts {
@@ -135,6 +136,11 @@ fn buckets_come_back_as_they_went_in() {
                 bytes: Some(7),
                 objects: lock.map(|_| 8),
             },
+            retention: lock.map(|_| Retention {
+                mode: RetentionMode::Compliance,
+                until: Timestamp(99),
+            }),
+            legal_hold: lock.is_some(),
             storage_policy: Some("gold".into()),
             documents: map.clone(),
         };
@@ -144,6 +150,8 @@ fn buckets_come_back_as_they_went_in() {
                 name: BucketName::parse("b").unwrap(),
                 owner: object(None).owner,
                 created: Timestamp(4),
+                modified: Timestamp(lock.map_or(4, |_| 8)),
+                modifications: lock.map_or(0, |_| 2),
                 at: None,
                 parent: None,
                 clone_of: lock.map(|_| crate::nouns::CloneOf {

@@ -369,10 +369,14 @@ pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Re
         name: reads_as(&base.name, &live.name)?,
         owner: base.owner,
         created: live.created,
+        modified: live.created,
+        modifications: 0,
         properties: BucketProperties {
             versioning: Versioning::Off,
             lock: None,
             quota: Quota::default(),
+            retention: None,
+            legal_hold: false,
             ..base.properties
         },
         held: Vec::new(),

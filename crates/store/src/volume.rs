@@ -278,6 +278,7 @@ impl Store {
             drop(read);
             let mut object = current.object.clone();
             object.change = object.change.saturating_add(1);
+            object.modifications = object.modifications.saturating_add(1);
             object.modified = self.host.clock.now().after(object.modified);
             let layer = edited.layer;
             object.content = Content::Volume { length, layer };

@@ -93,6 +93,7 @@ const S3: &[(&str, &[Action])] = &[
         "PutObject",
         &[
             A::WriteObject,
+            A::AppendObject,
             A::WriteObjectMetadata,
             A::WriteObjectDocument,
         ],
@@ -208,7 +209,11 @@ pub fn actions_named(text: &str) -> Option<Vec<Action>> {
 
 fn neutral(name: &str) -> Option<ActionSet> {
     let all = Action::ALL.iter().copied();
-    let set: ActionSet = all.filter(|action| matches(name, action.name())).collect();
+    // Who is denied to write is denied to append, too.
+    let appends = matches(name, Action::WriteObject.name());
+    let set: ActionSet = all
+        .filter(|action| matches(name, action.name()) || *action == Action::AppendObject && appends)
+        .collect();
     (!set.is_empty()).then_some(set)
 }
 

@@ -1,6 +1,7 @@
 //! The record of a bucket.
 
 use super::encryption::EncryptionRecord;
+use super::object::RetentionRecord;
 use super::{
     IdBytes, OwnerRecord, Record, bad_name, encoded, filled, filled_metadata, metadata_of_filled,
     read_body,
@@ -59,6 +60,17 @@ pub(crate) struct BucketRecord {
     held: Option<Vec<HeldRecord>>,
     #[n(18)]
     snapshots: Option<SnapshotsRecord>,
+    #[n(19)]
+    retention: Option<RetentionRecord>,
+    /// Present and true, or absent.
+    #[n(20)]
+    legal_hold: Option<bool>,
+    /// When it was created, when absent.
+    #[n(21)]
+    modified: Option<u64>,
+    /// None when absent.
+    #[n(22)]
+    modifications: Option<u64>,
 }
 
 /// The snapshot that a clone is of.
@@ -93,16 +105,23 @@ struct HeldRecord {
 
 impl Record for BucketRecord {
     const NAME: &'static str = "bucket";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn migrate(_: u8, body: &[u8]) -> Result<Self> {
         read_body(Self::NAME, body)
     }
 
-    /// As version 1 while it neither is a clone nor had snapshots, so that who knows none can read it.
+    /// As version 1 while it neither is a clone nor had snapshots, and as 2 while nothing protects it,
+    /// so that who knows none of it can read it.
     fn to_value(&self) -> Result<Bytes> {
-        let new = self.snapshots.is_some() || self.clone_of.is_some();
-        encoded(self, if new { 2 } else { 1 })
+        let protected = self.retention.is_some() || self.legal_hold.is_some();
+        let copied = self.snapshots.is_some() || self.clone_of.is_some();
+        let version = match (protected, copied) {
+            (true, _) => 3,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
+        encoded(self, version)
     }
 }
 
@@ -261,6 +280,10 @@ impl BucketRecord {
                 made: bucket.snapshots.made,
                 live: bucket.snapshots.live,
             }),
+            retention: properties.retention.map(RetentionRecord::new),
+            legal_hold: properties.legal_hold.then_some(true),
+            modified: (bucket.modified != bucket.created).then_some(bucket.modified.0),
+            modifications: (bucket.modifications > 0).then_some(bucket.modifications),
         })
     }
 
@@ -279,6 +302,11 @@ impl BucketRecord {
                 .encryption
                 .map(EncryptionRecord::into_encryption)
                 .transpose()?,
+            retention: self
+                .retention
+                .map(RetentionRecord::into_retention)
+                .transpose()?,
+            legal_hold: self.legal_hold == Some(true),
             storage_policy: self.storage_policy,
             documents: self.documents.unwrap_or_default(),
         };
@@ -287,6 +315,8 @@ impl BucketRecord {
             name: BucketName::parse_stored(self.name).map_err(bad_name)?,
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
+            modified: Timestamp(self.modified.unwrap_or(self.created)),
+            modifications: self.modifications.unwrap_or(0),
             properties,
             at: None,
             clone_of: self.clone_of.map(|of| CloneOf {

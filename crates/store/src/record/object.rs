@@ -79,7 +79,7 @@ impl ContentRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
-struct RetentionRecord {
+pub(crate) struct RetentionRecord {
     #[n(0)]
     mode: u8,
     #[n(1)]
@@ -87,14 +87,14 @@ struct RetentionRecord {
 }
 
 impl RetentionRecord {
-    fn new(retention: Retention) -> Self {
+    pub(crate) fn new(retention: Retention) -> Self {
         RetentionRecord {
             mode: mode_number(retention.mode),
             until: retention.until.0,
         }
     }
 
-    fn into_retention(self) -> Result<Retention> {
+    pub(crate) fn into_retention(self) -> Result<Retention> {
         Ok(Retention {
             mode: mode_of(self.mode)?,
             until: Timestamp(self.until),
@@ -232,6 +232,9 @@ pub(crate) struct ObjectRecord {
     frozen: Option<bool>,
     #[n(25)]
     outranked: Option<u64>,
+    /// None when absent.
+    #[n(26)]
+    modifications: Option<u64>,
 }
 
 impl Record for ObjectRecord {
@@ -280,6 +283,7 @@ impl ObjectRecord {
             manifest: object.manifest.as_ref().map(StandsFor::new),
             frozen: object.frozen.then_some(true),
             outranked: object.outranked,
+            modifications: (object.modifications > 0).then_some(object.modifications),
         })
     }
 
@@ -306,6 +310,7 @@ impl ObjectRecord {
             null_version: Some(true),
             id: IdBytes(derived(clone, self.id.0)),
             version: IdBytes(derived(clone, self.version.0)),
+            modifications: None,
             frozen,
             ..self.shown_at(time)?
         })
@@ -327,6 +332,7 @@ impl ObjectRecord {
             owner: self.owner.into_owner()?,
             created: Timestamp(self.created),
             modified: Timestamp(self.modified),
+            modifications: self.modifications.unwrap_or(0),
             content: self.content.into_content()?,
             digests,
             encryption: self

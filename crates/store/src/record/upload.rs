@@ -45,6 +45,7 @@ impl UploadRecord {
             owner: upload.owner.clone(),
             created: upload.created,
             modified: upload.created,
+            modifications: 0,
             content: Content::Data {
                 length: 0,
                 layer: None,

@@ -132,11 +132,14 @@ impl Store {
                 .await?;
             let (of, mut writes) = self.parent_for(&*read, &found, &clone.prefix).await?;
             let link = (of.base, of.ordinal);
+            let now = self.host.clock.now();
             let bucket = Bucket {
                 id: BucketId(self.host.id()),
                 name: clone.name.clone(),
                 owner: store::owner(create)?,
-                created: self.host.clock.now(),
+                created: now,
+                modified: now,
+                modifications: 0,
                 properties: kept_properties(&found.bucket)?,
                 held: Vec::new(),
                 snapshots: Default::default(),

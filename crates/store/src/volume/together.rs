@@ -289,6 +289,7 @@ impl Store {
             }
         }
         written.now.change = written.now.change.saturating_add(1);
+        written.now.modifications = written.now.modifications.saturating_add(1);
         let modified = self.host.clock.now().after(written.now.modified);
         written.now.modified = modified;
         Ok(())

@@ -1,0 +1,162 @@
+//! CDMI: what protects containers, and how changes are counted.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, plain, read, status};
+use serde_json::json;
+use trestle_tests::Client;
+
+/// What protects a container protects its name, what it says of itself and all of it together, and is
+/// kept by every dialect; what is in it comes and goes by its own.
+#[test]
+fn containers_are_retained_and_held() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let period = |year: u16| format!("2020-01-01T00:00:00.000000Z/{year}-01-01T00:00:00.000000Z");
+    let held = json!({"metadata": {"cdmi_hold_id": ["case"], "a": "b"}});
+    create(client, "/held/", held.clone());
+    create(client, "/c/", json!({}));
+    create(client, "/c/made/", json!({}));
+    let put = client.send("PUT", "/rest/c/implied/x", &[], b"x").unwrap();
+    status(&put, 201);
+    for (target, item, value) in [
+        ("/c/made/", "cdmi_hold_id", json!(["case"])),
+        ("/c/implied/", "cdmi_retention_period", json!(period(2090))),
+        ("/held/", "cdmi_retention_period", json!(period(2090))),
+    ] {
+        let at = format!("{target}?metadata={item}");
+        let body = json!({"metadata": {item: value}});
+        status(&call(client, "PATCH", &at, CONTAINER, body), 204);
+    }
+    for target in ["/held/", "/c/made/", "/c/implied/", "/c/"] {
+        status(&plain(client, "DELETE", target, b""), 403);
+    }
+    for target in ["/held/", "/c/made/", "/c/implied/"] {
+        let shown = read(client, &format!("{target}?metadata=cdmi_"), CONTAINER);
+        let provided = shown["metadata"].as_object().unwrap();
+        assert!(
+            provided.keys().any(|name| name.ends_with("_provided")),
+            "{shown}"
+        );
+        for body in [
+            json!({"metadata": {"a": "c"}}),
+            json!({"metadata": {}}),
+            json!({"domainURI": "/cdmi_domains/other/"}),
+        ] {
+            let refused = call(client, "PATCH", target, CONTAINER, body.clone());
+            assert!([400, 403].contains(&refused.status), "{target} {body}");
+        }
+        let to = match target {
+            "/held/" => "/moved/",
+            _ => "/c/moved/",
+        };
+        status(
+            &call(client, "PUT", to, CONTAINER, json!({"move": target})),
+            403,
+        );
+        // What is in it is not it.
+        create(client, &format!("{target}in"), json!({}));
+        status(&plain(client, "DELETE", &format!("{target}in"), b""), 204);
+    }
+    let item = "/held/?metadata=cdmi_hold_id";
+    for (names, expected) in [(json!(["case", "more"]), 204), (json!(["more"]), 403)] {
+        let body = json!({"metadata": {"cdmi_hold_id": names}});
+        status(&call(client, "PATCH", item, CONTAINER, body), expected);
+    }
+    let item = "/held/?metadata=cdmi_retention_period";
+    for (year, expected) in [(2080, 403), (2091, 204)] {
+        let body = json!({"metadata": {"cdmi_retention_period": period(year)}});
+        status(&call(client, "PATCH", item, CONTAINER, body), expected);
+    }
+    let mut copied = held;
+    copied["copy"] = json!("/held/");
+    copied.as_object_mut().unwrap().remove("metadata");
+    create(client, "/copy/", copied);
+    status(&plain(client, "DELETE", "/copy/", b""), 204);
+    // The same over other dialects.
+    let send = |client: &mut Client, method: &str, target: &str, body: &[u8]| {
+        let headers = [("content-type", "application/merge-patch+json")];
+        let headers: &[_] = if method == "PATCH" { &headers } else { &[] };
+        client.send(method, target, headers, body).unwrap().status
+    };
+    assert_eq!(send(client, "DELETE", "/rest/held/", b""), 403);
+    assert_eq!(send(client, "DELETE", "/rest/c/made/", b""), 403);
+    // A hold is lifted out of band, a retention is not.
+    assert_eq!(
+        send(client, "PATCH", "/rest/held/", br#"{"legal_hold":false}"#),
+        204
+    );
+    assert_eq!(
+        send(client, "PATCH", "/rest/held/", br#"{"retention":null}"#),
+        403
+    );
+    assert_eq!(send(client, "DELETE", "/rest/held/", b""), 403);
+    let root = json!({"metadata": {"cdmi_hold_id": ["case"]}});
+    let root = call(client, "PATCH", "/?metadata=cdmi_hold_id", CONTAINER, root);
+    status(&root, 400);
+}
+
+/// What was changed how often and when is told of each kind, whatever dialect changes it; a child is
+/// not its container.
+#[test]
+fn changes_are_counted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let made = [
+        create(client, "/c/", json!({})),
+        create(client, "/c/d/", json!({})),
+        create(client, "/c/d/o", json!({"value": "x"})),
+    ];
+    let queue = call(client, "PUT", "/c/d/q", QUEUE, json!({}));
+    status(&queue, 201);
+    for made in made.iter().chain([&crate::json(&queue)]) {
+        let metadata = &made["metadata"];
+        assert_eq!(metadata["cdmi_mcount"], "0", "{made}");
+        assert_eq!(metadata["cdmi_mtime"], metadata["cdmi_ctime"], "{made}");
+    }
+    for (target, kind) in [
+        ("/c/", CONTAINER),
+        ("/c/d/", CONTAINER),
+        ("/c/d/o", OBJECT),
+        ("/c/d/q", QUEUE),
+    ] {
+        let before = read(client, target, kind)["metadata"].clone();
+        let change = json!({"metadata": {"a": "b", "cdmi_mcount": "77"}});
+        let item = format!("{target}?metadata=a&metadata=cdmi_mcount");
+        status(&call(client, "PATCH", &item, kind, change), 204);
+        let after = read(client, target, kind)["metadata"].clone();
+        assert_eq!(
+            (&before["cdmi_mcount"], &after["cdmi_mcount"]),
+            (&json!("0"), &json!("1"))
+        );
+        assert_eq!(before["cdmi_ctime"], after["cdmi_ctime"]);
+        assert!(
+            before["cdmi_mtime"].as_str() < after["cdmi_mtime"].as_str(),
+            "{target}"
+        );
+    }
+    let values = json!({"value": ["v"]});
+    status(&call(client, "POST", "/c/d/q", QUEUE, values), 204);
+    status(
+        &call(client, "PATCH", "/c/d/o", OBJECT, json!({"value": "y"})),
+        204,
+    );
+    let put = client.send("PUT", "/rest/c/d/o", &[], b"z").unwrap();
+    assert!([200, 201, 204].contains(&put.status));
+    let count = |client: &mut Client, target: &str, kind: &str| {
+        let shown = read(client, &format!("{target}?metadata=cdmi_mcount"), kind);
+        shown["metadata"]["cdmi_mcount"].clone()
+    };
+    assert_eq!(count(client, "/c/d/o", OBJECT), "3");
+    assert_eq!(count(client, "/c/d/q", QUEUE), "2");
+    assert_eq!(count(client, "/c/d/", CONTAINER), "1");
+    assert_eq!(count(client, "/c/", CONTAINER), "1");
+    let root = count(client, "/", CONTAINER);
+    let change = json!({"metadata": {"a": "b"}});
+    status(
+        &call(client, "PATCH", "/?metadata=a", CONTAINER, change),
+        204,
+    );
+    assert_ne!(count(client, "/", CONTAINER), root);
+    create(client, "/c/copy", json!({"copy": "/c/d/o"}));
+    assert_eq!(count(client, "/c/copy", OBJECT), "0");
+}

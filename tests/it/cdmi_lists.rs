@@ -1,0 +1,115 @@
+//! Access control lists over CDMI: rights to append and to traverse.
+
+use crate::Fixture;
+use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi_rights::{entry, user};
+use serde_json::{Value, json};
+use trestle_tests::Client;
+
+/// Who may only append changes nothing of what is there.
+#[test]
+fn a_right_to_append_is_one_to_what_follows() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/o", json!({"value": "abc"}));
+    let set = |boss: &mut Client, mask: &str| {
+        let list = [
+            entry("OWNER@", "ALL_PERMS", "0x0"),
+            entry("ann", mask, "0x0"),
+        ];
+        let list = json!({"metadata": {"cdmi_acl": list}});
+        let target = "/ac/o?metadata=cdmi_acl";
+        status(&call(boss, "PATCH", target, OBJECT, list), 204);
+    };
+    let append = |ann: &mut Client, at: &str, value: &str| {
+        let target = format!("/ac/o?value={at}");
+        call(ann, "PATCH", &target, OBJECT, json!({"value": value})).status
+    };
+    set(boss, "READ_OBJECT");
+    assert_eq!(append(ann, "3-3", "ZA=="), 403);
+    set(boss, "READ_OBJECT, APPEND_DATA");
+    for at in ["0-0", "2-2"] {
+        assert_eq!(append(ann, at, "ZA=="), 403, "{at}");
+    }
+    assert_eq!(append(ann, "3-3", "ZA=="), 204);
+    let ranged = [("content-range", "bytes 4-4/5")];
+    status(
+        &ann.send("PATCH", "/cdmi/ac/o", &ranged, b"e").unwrap(),
+        204,
+    );
+    status(
+        &ann.send("PATCH", "/cdmi/ac/o", &ranged, b"f").unwrap(),
+        403,
+    );
+    status(&plain(ann, "PUT", "/ac/o", b"z"), 403);
+    let whole = json!({"value": "eg=="});
+    status(&call(ann, "PATCH", "/ac/o", OBJECT, whole), 403);
+    let beside = json!({"value": "Zg==", "metadata": {"a": "b"}});
+    let beside = call(ann, "PATCH", "/ac/o?value=5-5&metadata", OBJECT, beside);
+    status(&beside, 403);
+    let typed = json!({"value": "Zg==", "mimetype": "a/b"});
+    status(
+        &call(ann, "PATCH", "/ac/o?value=5-5&mimetype", OBJECT, typed),
+        403,
+    );
+    assert_eq!(plain(ann, "GET", "/ac/o", b"").body, b"abcde");
+    let shown = read(boss, "/ac/o", OBJECT);
+    assert_eq!(shown["valuetransferencoding"], "base64");
+    set(boss, "READ_OBJECT, WRITE_OBJECT");
+    assert_eq!(append(ann, "5-5", "Zg=="), 204);
+}
+
+/// Who is denied to traverse a container is kept out of all that is in it, whatever that allows; who is
+/// not told anything of it is let through.
+#[test]
+fn a_container_that_may_not_be_traversed_shuts_out_of_what_is_in_it() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/d/", json!({}));
+    create(boss, "/ac/d/e/", json!({}));
+    let owner = || entry("OWNER@", "ALL_PERMS", "OBJECT_INHERIT, CONTAINER_INHERIT");
+    let open = [
+        owner(),
+        entry("ann", "ALL_PERMS", "OBJECT_INHERIT, CONTAINER_INHERIT"),
+    ];
+    let list = |entries: &[Value]| json!({"metadata": {"cdmi_acl": entries}});
+    let made = create(
+        boss,
+        "/ac/d/e/o",
+        json!({"value": "x", "metadata": {"cdmi_acl": open}}),
+    );
+    let by_id = format!("/cdmi_objectid/{}", made["objectID"].as_str().unwrap());
+    let deny = json!({
+        "acetype": "DENY", "identifier": "ann", "aceflags": "0x0", "acemask": "TRAVERSE_CONTAINER",
+    });
+    for (container, bucket) in [("/ac/", true), ("/ac/d/", false), ("/ac/d/e/", false)] {
+        let item = format!("{container}?metadata=cdmi_acl");
+        let silent = [
+            owner(),
+            entry("ann", "READ_METADATA, LIST_CONTAINER", "0x0"),
+        ];
+        status(&call(boss, "PATCH", &item, CONTAINER, list(&silent)), 204);
+        status(&get(ann, "/ac/d/e/o", OBJECT), 200);
+        let shut = [deny.clone(), owner(), entry("ann", "ALL_PERMS", "0x0")];
+        status(&call(boss, "PATCH", &item, CONTAINER, list(&shut)), 204);
+        for target in ["/ac/d/e/o", "/ac/d/e/o?metadata", by_id.as_str()] {
+            status(&get(ann, target, OBJECT), 403);
+        }
+        status(&plain(ann, "DELETE", "/ac/d/e/o", b""), 403);
+        status(&call(ann, "PUT", "/ac/d/e/new", OBJECT, json!({})), 403);
+        status(&get(ann, container, CONTAINER), 200);
+        if bucket {
+            // A bucket's list counts for every dialect.
+            let read = ann.send("GET", "/rest/ac/d/e/o", &[], b"").unwrap();
+            status(&read, 403);
+        }
+        status(&get(boss, "/ac/d/e/o", OBJECT), 200);
+        let open = list(&[owner(), entry("ann", "ALL_PERMS", "0x0")]);
+        status(&call(boss, "PATCH", &item, CONTAINER, open), 204);
+        status(&get(ann, "/ac/d/e/o", OBJECT), 200);
+    }
+}
