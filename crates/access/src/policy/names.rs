@@ -63,6 +63,7 @@ const S3: &[(&str, &[Action])] = &[
     ("ListBucketMultipartUploads", &[A::ListUploads]),
     ("ListBucketVersions", &[A::ListVersions]),
     ("ListMultipartUploadParts", &[A::ListParts]),
+    ("ListTagsForResource", &[A::ReadBucketTags]),
     ("PutAccelerateConfiguration", &[A::WriteBucketDocument]),
     (
         "PutAccountPublicAccessBlock",
@@ -109,6 +110,94 @@ const S3: &[(&str, &[Action])] = &[
     ("ReplicateObject", &[]),
     ("ReplicateTags", &[]),
     ("RestoreObject", &[]),
+    ("TagResource", &[A::WriteBucketTags]),
+    ("UntagResource", &[A::WriteBucketTags]),
+];
+
+/// Names in `s3:` of services beside storage, of which this server has none: policies that are brought
+/// from elsewhere name them beside others.
+const BESIDE_S3: &[&str] = &[
+    "AssociateAccessGrantsIdentityCenter",
+    "CreateAccessGrant",
+    "CreateAccessGrantsInstance",
+    "CreateAccessGrantsLocation",
+    "CreateAccessPoint",
+    "CreateAccessPointForObjectLambda",
+    "CreateBucketMetadataTableConfiguration",
+    "CreateJob",
+    "CreateMultiRegionAccessPoint",
+    "CreateStorageLensGroup",
+    "DeleteAccessGrant",
+    "DeleteAccessGrantsInstance",
+    "DeleteAccessGrantsInstanceResourcePolicy",
+    "DeleteAccessGrantsLocation",
+    "DeleteAccessPoint",
+    "DeleteAccessPointForObjectLambda",
+    "DeleteAccessPointPolicy",
+    "DeleteAccessPointPolicyForObjectLambda",
+    "DeleteBucketMetadataTableConfiguration",
+    "DeleteJobTagging",
+    "DeleteMultiRegionAccessPoint",
+    "DeleteStorageLensConfiguration",
+    "DeleteStorageLensConfigurationTagging",
+    "DeleteStorageLensGroup",
+    "DescribeJob",
+    "DescribeMultiRegionAccessPointOperation",
+    "DissociateAccessGrantsIdentityCenter",
+    "GetAccessGrant",
+    "GetAccessGrantsInstance",
+    "GetAccessGrantsInstanceForPrefix",
+    "GetAccessGrantsInstanceResourcePolicy",
+    "GetAccessGrantsLocation",
+    "GetAccessPoint",
+    "GetAccessPointConfigurationForObjectLambda",
+    "GetAccessPointForObjectLambda",
+    "GetAccessPointPolicy",
+    "GetAccessPointPolicyForObjectLambda",
+    "GetAccessPointPolicyStatus",
+    "GetAccessPointPolicyStatusForObjectLambda",
+    "GetBucketMetadataTableConfiguration",
+    "GetDataAccess",
+    "GetJobTagging",
+    "GetMultiRegionAccessPoint",
+    "GetMultiRegionAccessPointPolicy",
+    "GetMultiRegionAccessPointPolicyStatus",
+    "GetMultiRegionAccessPointRoutes",
+    "GetObjectVersionForReplication",
+    "GetObjectVersionTorrent",
+    "GetStorageLensConfiguration",
+    "GetStorageLensConfigurationTagging",
+    "GetStorageLensDashboard",
+    "GetStorageLensGroup",
+    "InitiateReplication",
+    "ListAccessGrants",
+    "ListAccessGrantsInstances",
+    "ListAccessGrantsLocations",
+    "ListAccessPoints",
+    "ListAccessPointsForObjectLambda",
+    "ListCallerAccessGrants",
+    "ListJobs",
+    "ListMultiRegionAccessPoints",
+    "ListStorageLensConfigurations",
+    "ListStorageLensGroups",
+    "ObjectOwnerOverrideToBucketOwner",
+    "PauseReplication",
+    "PutAccessGrantsInstanceResourcePolicy",
+    "PutAccessPointConfigurationForObjectLambda",
+    "PutAccessPointPolicy",
+    "PutAccessPointPolicyForObjectLambda",
+    "PutAccessPointPublicAccessBlock",
+    "PutJobTagging",
+    "PutMultiRegionAccessPointPolicy",
+    "PutStorageLensConfiguration",
+    "PutStorageLensConfigurationTagging",
+    "SubmitMultiRegionAccessPointRoutes",
+    "UpdateAccessGrantsLocation",
+    "UpdateBucketMetadataInventoryTableConfiguration",
+    "UpdateBucketMetadataJournalTableConfiguration",
+    "UpdateJobPriority",
+    "UpdateJobStatus",
+    "UpdateStorageLensGroup",
 ];
 
 /// Names in `iam:` and `sts:`.
@@ -167,14 +256,15 @@ pub(super) fn actions(text: &str) -> Option<ActionSet> {
         "trestle" => return neutral(name),
         _ => return None,
     };
-    let mut known = false;
+    let is_s3 = table.len() == S3.len();
+    let mut known = is_s3 && BESIDE_S3.iter().any(|known| matches(name, known));
     let mut set = ActionSet::default();
     for (_, actions) in table.iter().filter(|(known, _)| matches(name, known)) {
         known = true;
         set = set.or(actions.iter().copied().collect());
     }
     // All that can be done to buckets and objects, and no name of it less.
-    if name == "*" && table.len() == S3.len() {
+    if name == "*" && is_s3 {
         let of_s3 = |action: &&Action| {
             use crate::Level::{Bucket, Object};
             matches!(action.level(), Bucket | Object)
@@ -204,7 +294,12 @@ pub fn actions_named(text: &str) -> Option<Vec<Action>> {
     let found = table
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name));
-    found.map(|(_, actions)| actions.to_vec())
+    let beside = || {
+        let mut beside = BESIDE_S3.iter().filter(|_| table.len() == S3.len());
+        let found = beside.find(|known| known.eq_ignore_ascii_case(name));
+        found.map(|_| Vec::new())
+    };
+    found.map(|(_, actions)| actions.to_vec()).or_else(beside)
 }
 
 fn neutral(name: &str) -> Option<ActionSet> {
@@ -261,6 +356,10 @@ mod tests {
         assert!(set("s3:?etObject").holds(A::ReadObject));
         assert!(set("trestle:ReadObject").holds(A::ReadObject));
         assert!(set("sts:AssumeRole").holds(A::AssumeRole));
+        for nothing in ["s3:GetObjectVersionForReplication", "s3:*AccessPoint"] {
+            assert!(set(nothing).is_empty(), "{nothing}");
+        }
+        assert!(set("s3:TagResource").holds(A::WriteBucketTags));
         for unknown in [
             "",
             "s3",
@@ -286,6 +385,8 @@ mod tests {
         );
         assert_eq!(named("sts:AssumeRole"), [A::AssumeRole]);
         assert_eq!(named("s3:RestoreObject"), []);
+        assert_eq!(named("s3:createjob"), []);
+        assert_eq!(actions_named("iam:CreateJob"), None);
         for unknown in [
             "",
             "readobject",
@@ -314,5 +415,8 @@ mod tests {
         for table in [S3, IAM, STS] {
             assert!(table.is_sorted_by(|(one, _), (next, _)| one < next));
         }
+        assert!(BESIDE_S3.is_sorted_by(|one, next| one < next));
+        let mut names = S3.iter().map(|(name, _)| name);
+        assert!(!names.any(|name| BESIDE_S3.contains(name)));
     }
 }
