@@ -121,6 +121,9 @@ pub(crate) fn circumstances(context: &mut Context, headers: &HeaderMap, operatio
     }
     for (name, value) in headers {
         let name = name.as_str();
+        if !name.starts_with("x-amz-") && !name.starts_with("if-") {
+            continue;
+        }
         let about = name.starts_with("x-amz-grant-")
             || sse::is_public(name)
             || matches!(

@@ -123,15 +123,19 @@ fn sha256_mac(key: &[u8], message: &[u8]) -> [u8; 32] {
 
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = String::with_capacity(2 * bytes.len());
+    push_hex(&mut digits, bytes);
+    digits
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
             let digit = DIGITS.get(usize::from(nibble)).copied();
-            digits.push(digit.map_or('0', char::from));
+            text.push(digit.map_or('0', char::from));
         }
     }
-    digits
 }
 
 /// Exactly `N` bytes of lower-case hexadecimal digits.
@@ -154,6 +158,11 @@ pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Adds the digits of a digest to a text.
+pub(super) fn push_sha256(text: &mut String, bytes: &[u8]) {
+    push_hex(text, &Sha256::digest(bytes));
 }
 
 /// The key that signs what has one scope, ready to sign with.

@@ -2,7 +2,7 @@
 
 use super::canonical::{self, Query};
 use super::chunks::ChunkChain;
-use super::key::{Mac, from_hex, sha256_hex};
+use super::key::{Mac, from_hex, push_sha256};
 use super::scope::Credential;
 use super::{
     RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult, instant,
@@ -14,6 +14,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const CANONICAL_BYTES_USUAL: usize = 512;
 /// What the text that is signed mostly takes at most.
 const STRING_TO_SIGN_BYTES_USUAL: usize = 192;
+/// How many headers are mostly signed at most.
+const SIGNED_HEADERS_USUAL: usize = 16;
 /// Longest life of a presigned URL, in seconds.
 const EXPIRES_MAX: u64 = 7 * 24 * 60 * 60;
 
@@ -116,8 +118,8 @@ impl SignedV4 {
     fn string_to_sign(&self) -> String {
         let mut text = String::with_capacity(STRING_TO_SIGN_BYTES_USUAL);
         let (date, scope) = (self.date.as_str(), self.credential.scope());
-        let digest = sha256_hex(self.canonical_request.as_bytes());
-        text.extend([ALGORITHM, "\n", date, "\n", scope, "\n", &digest]);
+        text.extend([ALGORITHM, "\n", date, "\n", scope, "\n"]);
+        push_sha256(&mut text, self.canonical_request.as_bytes());
         text
     }
 }
@@ -279,7 +281,8 @@ fn signed_headers<'a>(
     text: &'a str,
     malformed: &dyn Fn(String) -> SignatureError,
 ) -> SignatureResult<Vec<&'a str>> {
-    let names: Vec<&str> = text.split(';').collect();
+    let mut names: Vec<&str> = Vec::with_capacity(SIGNED_HEADERS_USUAL);
+    names.extend(text.split(';').take(SIGNED_HEADERS_MAX + 1));
     let lower = |name: &&str| !name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase());
     let sorted = names.is_sorted_by(|one, next| one < next);
     if names.len() > SIGNED_HEADERS_MAX || !sorted || !names.iter().all(lower) {
