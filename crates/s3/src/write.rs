@@ -387,7 +387,7 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     if let Some(offset) = headers::text(&call.headers, OFFSET)? {
         let wrong = || S3Error::argument(OFFSET, offset, "The header is not an offset");
         let offset = offset.parse().map_err(|_| wrong())?;
-        check_addition(&call.headers, offset)?;
+        check_addition(&call, offset).await?;
         return append(call, new, condition, offset).await;
     }
     let put = PutObject {
@@ -412,26 +412,24 @@ pub(crate) async fn put(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
 
 /// Refuses what would have to be passed over: what is added to an object leaves all that describes it
 /// as it is, and is encrypted as it is.
-fn check_addition(headers: &HeaderMap, offset: u64) -> Result<(), S3Error> {
-    for name in headers.keys().map(|name| name.as_str()) {
+async fn check_addition(call: &Call<'_>, offset: u64) -> Result<(), S3Error> {
+    const DESCRIBE: [&str; 7] = [
+        "acl",
+        "grant-",
+        "meta-",
+        "object-lock-",
+        "storage-class",
+        "tagging",
+        "website-redirect-location",
+    ];
+    for name in call.headers.keys().map(|name| name.as_str()) {
         if name.starts_with("x-amz-server-side-encryption") {
             return Err(S3Error::later("An addition with an encryption of its own"));
         }
-        let describes = [
-            "acl",
-            "grant-",
-            "meta-",
-            "object-lock-",
-            "storage-class",
-            "tagging",
-        ];
-        let describes = describes.iter().chain(&["website-redirect-location"]);
-        let name_of = name.strip_prefix("x-amz-").unwrap_or_default();
-        if offset > 0
-            && describes
-                .into_iter()
-                .any(|start| name_of.starts_with(start))
-        {
+        let rest = name.strip_prefix("x-amz-").unwrap_or_default();
+        let describes = DESCRIBE.iter().any(|start| rest.starts_with(start));
+        // At 0 the object is mostly made by it.
+        if describes && (offset > 0 || !is_missing(call).await) {
             let message =
                 format!("The header {name} has no meaning for what is added to an object");
             return Err(S3Error::invalid(message).field("Header", name));
