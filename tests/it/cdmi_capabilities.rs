@@ -575,13 +575,7 @@ fn container(world: &mut World, path: &str, name: &str) -> bool {
             read(client, &at, CONTAINER);
             status(&plain(client, "DELETE", &at, b""), 204);
         }
-        "cdmi_data_retention" | "cdmi_data_holds" => {
-            let at = match path {
-                "container/top/" => format!("/top-{name}/"),
-                _ => format!("{parent}kept-{name}/"),
-            };
-            return protects(world, &at, name);
-        }
+        "cdmi_data_retention" | "cdmi_data_holds" => return protects(world, (path, &parent), name),
         "cdmi_delete_container" => {
             let at = match path {
                 "container/top/" => format!("{}/", world.top()),
@@ -766,7 +760,9 @@ fn perform(world: &mut World, path: &str, name: &str, value: &Value) -> bool {
         | "container/snapshot/"
         | "dataobject/snapshot/"
         | "queue/snapshot/" => snapshot(world, path, name),
-        _ if name.starts_with("cdmi_data_") => container(world, path, name),
+        _ if ["cdmi_data_retention", "cdmi_data_holds"].contains(&name) => {
+            container(world, path, name)
+        }
         _ => metadata(world, name, value) || container(world, path, name),
     }
 }

@@ -23,6 +23,20 @@ pub(crate) fn metadata(world: &mut World, name: &str, value: &Value) -> bool {
                 assert_eq!(&shown["cdmi_encryption_provided"], algorithm);
             }
         }
+        "cdmi_data_redundancy" | "cdmi_infrastructure_redundancy" => {
+            let shown = world.with(json!({name: value}));
+            assert_eq!(&shown[format!("{name}_provided")], value);
+            let more = world.with(json!({name: "77"}));
+            assert_eq!(&more[format!("{name}_provided")], value);
+            let none = world.with(json!({name: "many"}));
+            assert!(none.get(format!("{name}_provided")).is_none());
+        }
+        "cdmi_immediate_redundancy" => {
+            for (copies, provided) in [(value.clone(), "true"), (json!("77"), "false")] {
+                let asked = json!({"cdmi_data_redundancy": copies, name: "true"});
+                assert_eq!(world.with(asked)[format!("{name}_provided")], provided);
+            }
+        }
         "cdmi_data_retention" => {
             let period = "2020-01-01T00:00:00.000000Z/2090-01-01T00:00:00.000000Z";
             let metadata = json!({"cdmi_retention_id": "1", "cdmi_retention_period": period});
@@ -286,15 +300,21 @@ pub(crate) fn snapshot(world: &mut World, path: &str, name: &str) -> bool {
 }
 
 /// What protects a new container.
-pub(crate) fn protects(world: &mut World, at: &str, name: &str) -> bool {
+pub(crate) fn protects(world: &mut World, (path, parent): (&str, &str), name: &str) -> bool {
+    let above = if path == "container/top/" {
+        "/"
+    } else {
+        parent
+    };
+    let at = format!("{above}kept-{name}/");
     let protection = match name {
         "cdmi_data_holds" => json!({"cdmi_hold_id": ["a"]}),
         _ => json!({"cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"}),
     };
     let container = "application/cdmi-container";
-    let made = world.call("PUT", at, container, json!({"metadata": protection}));
+    let made = world.call("PUT", &at, container, json!({"metadata": protection}));
     status(&made, 201);
-    status(&plain(&mut world.client, "DELETE", at, b""), 403);
+    status(&plain(&mut world.client, "DELETE", &at, b""), 403);
     true
 }
 

@@ -94,7 +94,7 @@ fn members_are_the_users_and_groups_of_the_account() {
         status(&get(client, &path, CONTAINER), 404);
     }
     let mut wrong = john();
-    wrong["cdmi_member_privileges"] = json!(["backup_operator"]);
+    wrong["cdmi_member_privileges"] = json!(["owner"]);
     assert_eq!(put(client, &format!("{top}wrong"), &wrong), 400);
     // With a domain go its members.
     status(&plain(client, "DELETE", "/cdmi_domains/acme/", b""), 204);
@@ -202,4 +202,112 @@ fn a_domain_begins_with_the_members_of_its_parent() {
         elsewhere["cdmi_delegation_URI"] = json!(wrong);
         assert_eq!(put(client, &parent, &elsewhere), 400, "{wrong}");
     }
+}
+
+/// What the server makes leads to itself by its id, once it was shown, and so does what is below it.
+#[test]
+fn what_the_server_makes_is_found_by_its_id() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let top = "/cdmi_domains/acme/cdmi_domain_members/";
+    let at = format!("{top}john_doe");
+    assert_eq!(put(client, &at, &john()), 201);
+    create(client, "/c/", json!({}));
+    let taken = json!({"snapshot": "s"});
+    status(&call(client, "PATCH", "/c/", CONTAINER, taken), 201);
+    let id = |client: &mut Client, at: &str, kind: &str| {
+        let shown = read(client, at, kind);
+        format!("/cdmi_objectid/{}", shown["objectID"].as_str().unwrap())
+    };
+    for (at, slash, kind) in [
+        (at.as_str(), "", OBJECT),
+        (top, "/", CONTAINER),
+        ("/cdmi_domains/acme/cdmi_domain_summary/", "/", CONTAINER),
+        (
+            "/cdmi_domains/acme/cdmi_domain_summary/cumulative",
+            "",
+            OBJECT,
+        ),
+        ("/c/cdmi_snapshots/", "/", CONTAINER),
+        ("/cdmi_domains/", "/", CONTAINER),
+    ] {
+        let by_id = format!("{}{slash}", id(client, at, kind));
+        let (by_name, by_id) = (read(client, at, kind), read(client, &by_id, kind));
+        assert_eq!(by_name["objectID"], by_id["objectID"], "{at}");
+        assert_eq!(by_name["objectName"], by_id["objectName"]);
+    }
+    let below = format!("{}/john_doe", id(client, top, CONTAINER));
+    assert_eq!(read(client, &below, OBJECT)["objectName"], "john_doe");
+    let record = id(client, &at, OBJECT);
+    let mut off = john();
+    off["cdmi_member_enabled"] = json!("false");
+    assert_eq!(put(client, &record, &off), 204);
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    status(&get(nobody, &record, OBJECT), 404);
+    status(&plain(client, "DELETE", &record, b""), 204);
+    status(&get(client, &record, OBJECT), 404);
+}
+
+/// Who backs a domain up is bound by no list of it, and by those of others.
+#[test]
+fn a_backup_operator_is_bound_by_no_list_of_the_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let address = fixture.server().address;
+    let mut users = Vec::new();
+    for (domain_name, name, privileges) in [
+        ("acme", "boss", json!(["administrator"])),
+        ("acme", "saver", json!(["backup_operator"])),
+        ("other", "boss", json!(["administrator"])),
+    ] {
+        let path = format!("/cdmi_domains/{domain_name}/");
+        if get(client, &path, DOMAIN).status == 404 {
+            domain(client, &path);
+        }
+        let member = json!({
+            "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": name,
+            "cdmi_member_credentials": "a long password", "cdmi_member_privileges": privileges,
+        });
+        let at = format!("{path}cdmi_domain_members/{name}");
+        assert_eq!(put(client, &at, &member), 201);
+        assert_eq!(record(client, &at)["cdmi_member_privileges"], privileges);
+        users.push(Client::new(
+            address,
+            &format!("{domain_name}/{name}"),
+            "a long password",
+        ));
+    }
+    let [boss, saver, other] = &mut users[..] else {
+        panic!("three users");
+    };
+    let own = json!({"cdmi_acl": [{
+        "acetype": "ALLOW", "identifier": "OWNER@", "aceflags": "0x3", "acemask": "ALL_PERMS",
+    }, {
+        "acetype": "DENY", "identifier": "saver", "aceflags": "0x3", "acemask": "ALL_PERMS",
+    }]});
+    for (owner, at, expected) in [(boss, "/ours/", 200), (other, "/theirs/", 403)] {
+        create(owner, at, json!({"metadata": own}));
+        create(owner, &format!("{at}in/"), json!({"metadata": own}));
+        let object = format!("{at}in/o");
+        create(owner, &object, json!({"value": "x", "metadata": own}));
+        assert_eq!(get(saver, &object, OBJECT).status, expected, "{at}");
+        assert_eq!(get(saver, at, CONTAINER).status, expected, "{at}");
+        let written = if expected == 200 { 204 } else { 403 };
+        let changed = json!({"value": "y", "metadata": {"a": "b"}});
+        let changed = call(saver, "PATCH", &object, OBJECT, changed);
+        assert_eq!(changed.status, written, "{at}: {}", changed.text());
+        let made = call(saver, "PUT", &format!("{at}in/new/"), CONTAINER, json!({}));
+        assert_eq!(made.status, if expected == 200 { 201 } else { 403 }, "{at}");
+        // Over other dialects the privilege is none.
+        let read = saver.send("GET", &format!("/rest{object}"), &[], b"");
+        status(&read.unwrap(), 403);
+    }
+    let at = "/cdmi_domains/acme/cdmi_domain_members/saver";
+    let member = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "saver",
+        "cdmi_member_privileges": [],
+    });
+    assert_eq!(put(client, at, &member), 204);
+    status(&get(saver, "/ours/in/o", OBJECT), 403);
 }

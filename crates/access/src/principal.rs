@@ -55,6 +55,9 @@ pub struct Principal {
     pub admin: bool,
     /// Administers every account.
     pub reseller_admin: bool,
+    /// Backs its account up: no list binds it there, though policies do. A dialect that knows of that
+    /// says it of a request.
+    pub backup_operator: bool,
     /// The access key that was presented, if it was one.
     pub access_key: Option<String>,
     /// Policies that narrow this session: each must allow what is done.
@@ -82,6 +85,7 @@ impl Principal {
             groups: Vec::new(),
             admin: false,
             reseller_admin: false,
+            backup_operator: false,
             access_key: None,
             session_policies: Vec::new(),
             issued: None,

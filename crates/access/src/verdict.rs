@@ -38,6 +38,8 @@ pub enum Reason {
     Administrator,
     /// An administrator of all accounts.
     ResellerAdministrator,
+    /// Who backs the account up.
+    BackupOperator,
     /// An account's root may always mend its buckets' policies.
     Mending,
     /// A statement of a policy.
@@ -88,6 +90,7 @@ impl fmt::Display for Reason {
             Reason::Root => f.write_str("the root user"),
             Reason::Administrator => f.write_str("an administrator of the account"),
             Reason::ResellerAdministrator => f.write_str("an administrator of all accounts"),
+            Reason::BackupOperator => f.write_str("who backs the account up"),
             Reason::Mending => f.write_str("the account's root may mend its buckets' policies"),
             Reason::Statement { policy, index, sid } => {
                 match policy {
@@ -192,6 +195,13 @@ pub fn verdict(asked: &Asked, facts: &Facts) -> Verdict {
     }
     if let Some(reason) = case.denied_by_policy() {
         return Verdict::Denied(reason);
+    }
+    if case.is_for_backup() {
+        // It may be another account's.
+        if case.is_object_unread() {
+            return Verdict::NeedsMore;
+        }
+        return case.within_session(Verdict::Allowed(Reason::BackupOperator));
     }
     if let Some(verdict) = case.by_ordered_list() {
         // It was the bucket's: an object's own list, if it has one, is the one that counts.
@@ -383,6 +393,32 @@ impl<'a> Case<'a> {
             Ordered::Denied(index) => Verdict::Denied(entry(Some(index))),
             Ordered::Silent => Verdict::Denied(entry(None)),
         })
+    }
+
+    /// Whether it is what takes copies of an account's things, and brings them back, by who does that.
+    fn is_for_backup(&self) -> bool {
+        use Action as A;
+        let action = self.asked.action;
+        let of_bucket = matches!(
+            action,
+            A::CreateBucket
+                | A::ReadBucket
+                | A::ReadBucketMetadata
+                | A::ReadBucketLocation
+                | A::ReadBucketAcl
+                | A::ListObjects
+                | A::WriteBucketMetadata
+                | A::WriteBucketDocument
+                | A::WriteBucketAcl
+                | A::WriteBucketRetention
+                | A::WriteBucketHold
+        );
+        let of_object = action.level() == Level::Object && action != A::BypassRetention;
+        let principal = &self.asked.principal;
+        principal.backup_operator
+            && (of_bucket || of_object)
+            && principal.account().is_some()
+            && self.owner().as_ref() == principal.account()
     }
 
     /// Why the bucket's ordered list lets nobody like this at anything in it.

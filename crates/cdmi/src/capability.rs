@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use trestle_core::Id;
 use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
+use trestle_store::Redundancy;
 
 /// Where capability objects begin.
 const TOP: &str = "cdmi_capabilities";
@@ -257,6 +258,17 @@ fn add_passed_on(items: &mut Map<String, Value>) {
     }
 }
 
+/// How often contents are there, which containers pass on, too: as often as the engine can have them.
+fn add_redundancy(items: &mut Map<String, Value>, most: Redundancy) {
+    for (name, most) in [
+        ("cdmi_data_redundancy", most.copies),
+        ("cdmi_immediate_redundancy", most.copies),
+        ("cdmi_infrastructure_redundancy", most.infrastructures),
+    ] {
+        items.insert(name.to_owned(), Value::from(most.to_string()));
+    }
+}
+
 fn add_versioning(items: &mut Map<String, Value>) {
     let most = u64::from(u32::MAX).to_string();
     for (name, value) in [
@@ -270,7 +282,7 @@ fn add_versioning(items: &mut Map<String, Value>) {
 }
 
 /// The capabilities of one object.
-fn capabilities(path: &str) -> Map<String, Value> {
+fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
     let mut items = Map::new();
     let mut enable = |names: &[&str]| {
         for name in names {
@@ -314,12 +326,14 @@ fn capabilities(path: &str) -> Map<String, Value> {
             enable(&DATA);
             enable(&PROTECTION);
             add_passed_on(&mut items);
+            add_redundancy(&mut items, redundancy);
             add_versioning(&mut items);
         }
         "queue/" => {
             enable(&STORED);
             enable(&QUEUE);
             enable(&PROTECTION);
+            add_redundancy(&mut items, redundancy);
         }
         "domain/" => {
             enable(&DOMAIN);
@@ -360,6 +374,7 @@ fn capabilities(path: &str) -> Map<String, Value> {
                 enable(&["cdmi_export_container_s3"]);
             }
             add_passed_on(&mut items);
+            add_redundancy(&mut items, redundancy);
             add_versioning(&mut items);
         }
     }
@@ -433,7 +448,7 @@ impl Call<'_> {
         rendering.choose(fields, "parentID", self.id_text(parent));
         if fields.has("capabilities") {
             let prefixes = fields.arguments("capabilities");
-            let mut items = capabilities(path);
+            let mut items = capabilities(path, self.cdmi.store.redundancy());
             items.retain(|name, _| {
                 prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix))
             });
@@ -467,8 +482,12 @@ mod tests {
         assert_eq!(children(""), top);
         assert_eq!(children("container/").len(), 10);
         assert_eq!(children("dataobject/").len(), 7);
+        let once = Redundancy {
+            copies: 1,
+            infrastructures: 1,
+        };
         for path in PATHS {
-            for (name, value) in capabilities(path) {
+            for (name, value) in capabilities(path, once) {
                 assert!(name.starts_with("cdmi_"), "{name}");
                 assert!(value.is_string() || value.is_array(), "{name}");
             }

@@ -104,7 +104,7 @@ impl Call<'_> {
             Place::Bucket(bucket) => self.collect(bucket, "", false, &mut collector).await?,
             Place::Directory(bucket, key, _) => {
                 // The bucket's list is asked for with its keys, and knows of this one no more.
-                self.check_parent(container, mask::LIST_CONTAINER)?;
+                self.check_parent(container, mask::LIST_CONTAINER).await?;
                 self.collect(bucket, key.as_str(), false, &mut collector)
                     .await?;
             }

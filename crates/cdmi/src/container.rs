@@ -56,7 +56,7 @@ impl Call<'_> {
         document: &Document,
     ) -> Answered {
         check_new_name(names)?;
-        self.check_parent(parent, mask::ADD_SUBCONTAINER)?;
+        self.check_parent(parent, mask::ADD_SUBCONTAINER).await?;
         if document.mimetype.is_some() || document.encoding.is_some() || document.snapshot.is_some()
         {
             return Err(Fault::bad("a container has no value, and no snapshot yet"));

@@ -254,7 +254,7 @@ impl Call<'_> {
         names: &Names,
     ) -> Answered<Destination> {
         check_new_name(names)?;
-        self.check_parent(parent, mask::ADD_OBJECT)?;
+        self.check_parent(parent, mask::ADD_OBJECT).await?;
         let (bucket, key) = parent.slot(self, names.last().unwrap_or_default())?;
         if bucket.is_hidden() {
             self.make_hidden(&bucket).await?;

@@ -434,6 +434,7 @@ impl Call<'_> {
             kind,
             children: top.map(|id| format!("{id}/")).collect(),
         })
+        .await
     }
 
     async fn domain(&self, account: &Account, status: StatusCode) -> Answered {

@@ -7,7 +7,6 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
-use crate::members::{entries, is_conferring};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
 use crate::partial;
 use crate::path::Names;
@@ -191,11 +190,7 @@ impl Call<'_> {
         if self.principal.is_root() {
             return Ok(true);
         }
-        let account = self.cdmi.own_account(self.account()?).await?;
-        let narrowed = !self.principal.session_policies.is_empty();
-        let entries = entries(&account.properties)?;
-        let mut entries = entries.values();
-        Ok(!narrowed && entries.any(|entry| is_conferring(entry, &self.principal)))
+        Ok(self.has_privilege(|entry| entry.cross_domain).await?)
     }
 
     /// The rights to give something away: the dialect's own for what is new, and otherwise those of

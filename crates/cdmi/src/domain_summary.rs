@@ -114,6 +114,7 @@ impl Call<'_> {
                 let children = ["cumulative", "daily/", "monthly/", "yearly/"];
                 let children = children.iter().map(|name| (*name).to_owned());
                 self.summaries((id, &top), domain_path(id), children.collect())
+                    .await
             }
             ["cumulative"] => {
                 let parent = (top.as_str(), "cumulative");
@@ -124,7 +125,7 @@ impl Call<'_> {
                 let path = format!("{top}{length}/");
                 let periods = length_of.periods(from, now);
                 let children = periods.into_iter().map(|(name, _)| name);
-                self.summaries((id, &path), top, children.collect())
+                self.summaries((id, &path), top, children.collect()).await
             }
             [length, name] => {
                 let length_of = Length::of(length).ok_or_else(missing)?;
@@ -141,7 +142,7 @@ impl Call<'_> {
         }
     }
 
-    fn summaries(
+    async fn summaries(
         &self,
         (id, path): (&AccountId, &str),
         parent: String,
@@ -155,6 +156,7 @@ impl Call<'_> {
             kind: Kind::Container,
             children,
         })
+        .await
     }
 
     async fn summary(
@@ -184,7 +186,7 @@ impl Call<'_> {
             metadata: Map::new(),
             bytes,
         };
-        self.made_object(made, StatusCode::OK)
+        self.made_object(made, StatusCode::OK).await
     }
 }
 

@@ -59,23 +59,24 @@ impl Call<'_> {
     }
 
     /// The document of a container that the server makes.
-    pub(crate) fn made_container(&self, made: &MadeContainer) -> Answered {
+    pub(crate) async fn made_container(&self, made: &MadeContainer) -> Answered {
         let parent = match made.parent.as_str() {
             "/" => self.cdmi.root,
             parent => self.made_id(parent),
         };
-        self.made_within(made, parent)
+        self.made_within(made, parent).await
     }
 
     /// The same, in what has this id.
-    pub(crate) fn made_within(&self, made: &MadeContainer, parent: Id) -> Answered {
+    pub(crate) async fn made_within(&self, made: &MadeContainer, parent: Id) -> Answered {
         self.check_acceptable(made.kind)?;
+        let id = self.keep_made(&made.path).await?;
         let fields = &self.fields;
         let mut rendering = Rendering::default();
         let kind = made.kind.media_type();
         let name = made.path.strip_prefix(&made.parent).unwrap_or_default();
         rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.made_id(&made.path)));
+        rendering.choose(fields, "objectID", self.id_text(id));
         rendering.choose(fields, "objectName", name);
         rendering.choose(fields, "parentURI", made.parent.as_str());
         rendering.choose(fields, "parentID", self.id_text(parent));
@@ -91,7 +92,7 @@ impl Call<'_> {
 
     /// A data object that the server makes, as it is or as a document; one that has just been made is
     /// shown without its value.
-    pub(crate) fn made_object(&self, made: MadeObject<'_>, status: StatusCode) -> Answered {
+    pub(crate) async fn made_object(&self, made: MadeObject<'_>, status: StatusCode) -> Answered {
         let read = status == StatusCode::OK;
         if !self.wants_document() && read {
             let mut response = Response::new(Body::full(made.bytes));
@@ -104,8 +105,9 @@ impl Call<'_> {
         let mut rendering = Rendering::default();
         let kind = Kind::Object.media_type();
         let path = format!("{}{}", made.parent, made.name);
+        let id = self.keep_made(&path).await?;
         rendering.choose(fields, "objectType", kind);
-        rendering.choose(fields, "objectID", self.id_text(self.made_id(&path)));
+        rendering.choose(fields, "objectID", self.id_text(id));
         rendering.choose(fields, "objectName", made.name);
         rendering.choose(fields, "parentURI", made.parent);
         rendering.choose(fields, "parentID", self.id_text(self.made_id(made.parent)));

@@ -36,6 +36,8 @@ pub(crate) struct Member {
     pub(crate) administrator: bool,
     /// May give what it makes to other domains.
     pub(crate) cross_domain: bool,
+    /// Is bound by no access control list of the domain.
+    pub(crate) backup_operator: bool,
     pub(crate) groups: Vec<String>,
     /// Where members are delegated to.
     pub(crate) delegation: String,
@@ -87,6 +89,7 @@ impl Member {
             credentials: None,
             administrator: false,
             cross_domain: false,
+            backup_operator: false,
             groups: Vec::new(),
             delegation: String::new(),
         };
@@ -108,6 +111,7 @@ impl Member {
             match privilege.as_str() {
                 "administrator" if kind == MemberKind::User => member.administrator = true,
                 "cross_domain" => member.cross_domain = true,
+                "backup_operator" => member.backup_operator = true,
                 other => {
                     return Err(Error::invalid(format!(
                         "the privilege {other:?} is not conferred here"
@@ -136,6 +140,7 @@ impl Member {
             add("cdmi_member_principal", self.principal.as_str().into());
             let privileges = [
                 ("administrator", self.administrator),
+                ("backup_operator", self.backup_operator),
                 ("cross_domain", self.cross_domain),
             ];
             let privileges = privileges.iter().filter(|(_, has)| *has);
@@ -248,7 +253,7 @@ mod tests {
             ("cdmi_member_type", json!("robot")),
             ("cdmi_member_name", json!("")),
             ("cdmi_member_groups", json!("users")),
-            ("cdmi_member_privileges", json!(["backup_operator"])),
+            ("cdmi_member_privileges", json!(["owner"])),
             ("cdmi_member_other", json!("x")),
             ("cdmi_delegation_URI", json!("/cdmi_domains/x/")),
         ] {

@@ -67,7 +67,9 @@ impl Call<'_> {
         let made = self.find_member(&account, name).await?;
         let made = made.ok_or_else(|| Fault::conflict("the member was removed meanwhile"))?;
         let all = self.with_all_fields();
-        let mut response = all.member_document(id, (name, &made), StatusCode::CREATED)?;
+        let mut response = all
+            .member_document(id, (name, &made), StatusCode::CREATED)
+            .await?;
         let path = crate::path::escape(&format!("{}{NAME}/{name}", domain_path(id)));
         let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
         if let Ok(location) = HeaderValue::from_str(&url) {

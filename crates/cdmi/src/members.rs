@@ -20,7 +20,7 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use trestle_access::{Action, Grant, Principal, Resource};
+use trestle_access::{Action, Grant, Principal, PrincipalKind, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Metadata, Result, Timestamp};
 use trestle_http::RequestBody;
 use trestle_store::{Account, AccountProperties, Group, User};
@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) disabled: bool,
     #[serde(default)]
     pub(crate) cross_domain: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) backup_operator: bool,
     #[serde(default)]
     metadata: Metadata,
 }
@@ -83,6 +85,7 @@ pub(crate) fn of_parent(parent: &AccountId) -> (String, Entry) {
         name: None,
         disabled: false,
         cross_domain: false,
+        backup_operator: false,
         metadata: Metadata::new(),
     };
     ("parent".to_owned(), entry)
@@ -95,10 +98,9 @@ pub(crate) struct Found {
     created: Timestamp,
 }
 
-/// Whether a record confers the privilege to cross domains on somebody of its domain.
-pub(crate) fn is_conferring(entry: &Entry, principal: &Principal) -> bool {
-    entry.cross_domain
-        && !entry.disabled
+/// Whether a record confers its privileges on somebody of its domain.
+fn is_conferring(entry: &Entry, principal: &Principal) -> bool {
+    !entry.disabled
         && match entry.kind {
             MemberKind::User => entry.of == principal.user,
             MemberKind::Group => principal.groups.contains(&entry.of),
@@ -120,6 +122,7 @@ impl Entry {
             of,
             disabled: !user && !member.enabled,
             cross_domain: member.cross_domain,
+            backup_operator: member.backup_operator,
             metadata,
         }
     }
@@ -137,6 +140,7 @@ impl Entry {
             credentials: None,
             administrator: user.is_some_and(|user| user.admin),
             cross_domain: self.cross_domain || user.is_some_and(|user| user.root),
+            backup_operator: self.backup_operator,
             groups: user.map(|user| user.groups.clone()).unwrap_or_default(),
             delegation: text(delegation, self.of.clone()),
         }
@@ -149,6 +153,7 @@ impl Entry {
             && self.name.is_none()
             && !self.disabled
             && !self.cross_domain
+            && !self.backup_operator
             && self.metadata.is_empty()
     }
 }
@@ -180,6 +185,7 @@ impl Call<'_> {
         match (self.method.clone(), there) {
             (Method::GET | Method::HEAD, Some(found)) => {
                 self.member_document(id, (name, &found), StatusCode::OK)
+                    .await
             }
             (Method::PUT, None) => self.create_member(&account, name, body).await,
             (Method::PUT | Method::PATCH, Some(found)) => {
@@ -274,6 +280,7 @@ impl Call<'_> {
             kind: Kind::Container,
             children: self.member_names(account).await?,
         })
+        .await
     }
 
     async fn user_of(&self, id: &AccountId, name: &str) -> Answered<Option<User>> {
@@ -310,6 +317,7 @@ impl Call<'_> {
             name: None,
             disabled: false,
             cross_domain: false,
+            backup_operator: false,
             metadata: Metadata::new(),
         };
         // Another record may be the one of the user of this name.
@@ -348,7 +356,7 @@ impl Call<'_> {
         Ok(None)
     }
 
-    pub(crate) fn member_document(
+    pub(crate) async fn member_document(
         &self,
         id: &AccountId,
         (name, found): (&str, &Found),
@@ -365,7 +373,31 @@ impl Call<'_> {
             metadata,
             bytes: found.member.render(),
         };
-        self.made_object(made, status)
+        self.made_object(made, status).await
+    }
+
+    /// Whether a record of their own domain confers a privilege on who asks, in no session that may do
+    /// less.
+    pub(crate) async fn has_privilege(
+        &self,
+        confers: impl Fn(&Entry) -> bool + Send,
+    ) -> Result<bool> {
+        let narrowed = !self.principal.session_policies.is_empty();
+        let Some(account) = self.principal.account().filter(|_| !narrowed) else {
+            return Ok(false);
+        };
+        let account = self.cdmi.own_account(account).await?;
+        let entries = entries(&account.properties)?;
+        let mut entries = entries.values();
+        Ok(entries.any(|entry| confers(entry) && is_conferring(entry, &self.principal)))
+    }
+
+    /// Whether no access control list of their own domain binds who asks.
+    pub(crate) async fn is_backup_operator(&self) -> Result<bool> {
+        match self.principal.kind() {
+            PrincipalKind::User => self.has_privilege(|entry| entry.backup_operator).await,
+            _ => Ok(false),
+        }
     }
 
     /// Refuses who is no member of a domain: its groups and delegations say who is not.

@@ -289,7 +289,7 @@ impl Call<'_> {
         let (Ok(key), Ok(directory)) = (Key::parse(path), Key::parse(format!("{path}/"))) else {
             return Ok(None);
         };
-        self.check_traversable(bucket, path).await?;
+        self.check_traversable(bucket, path).boxed().await?;
         // A reference is one name, whatever it leads to.
         if let Some(object) = self.look(&bucket.name, &key).await?
             && (!names.slash || object.documents.contains_key(document::REFERENCE))
@@ -579,6 +579,42 @@ impl Call<'_> {
                 .await?;
         }
         Ok(id)
+    }
+
+    /// The id of what the server makes at a path, which leads there from now on.
+    pub(crate) async fn keep_made(&self, path: &str) -> Answered<Id> {
+        let id = self.made_id(path);
+        let (bucket, key) = (ids_bucket(self)?, Key::parse(id.to_string())?);
+        if self.look(&bucket, &key).await?.is_none() {
+            let place = (document::PLACE, crate::path::escape(path));
+            self.keep_own(&bucket, key, place).await?;
+        }
+        Ok(id)
+    }
+
+    /// What the server makes and has shown under an id, or a path below it.
+    pub(crate) async fn made_target(&self, id: Id, below: &Names) -> Answered<Option<Target>> {
+        let key = Key::parse(id.to_string())?;
+        let Some(entry) = self.look(&ids_bucket(self)?, &key).await? else {
+            return Ok(None);
+        };
+        let place = entry.documents.get(document::PLACE);
+        let Some(path) = place.filter(|place| place.starts_with('/')) else {
+            return Ok(None);
+        };
+        let target = Target::of_request(&format!("{}{path}", crate::path::ROOT))?;
+        let within = |names: Names| match below.names.is_empty() {
+            true => Names {
+                slash: below.slash,
+                ..names
+            },
+            false => names.join(below),
+        };
+        Ok(match target {
+            Target::Domains(names) => Some(Target::Domains(within(names))),
+            Target::Path(names) => Some(Target::Path(within(names))),
+            _ => None,
+        })
     }
 
     /// The bucket and key that the books have for an id.

@@ -201,7 +201,8 @@ impl Call<'_> {
     ) -> Answered<()> {
         let nothing = Document::default();
         if names.slash {
-            self.check_parent(container, crate::acl::mask::ADD_SUBCONTAINER)?;
+            self.check_parent(container, crate::acl::mask::ADD_SUBCONTAINER)
+                .await?;
             let made = self.deserialize_container(container, names, (child, &nothing));
             return made.await.map(drop);
         }

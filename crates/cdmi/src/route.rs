@@ -254,9 +254,17 @@ impl Call<'_> {
         let Target::Id(text, below) = &target else {
             return Ok(target);
         };
-        let (Some(id), true) = (self.cdmi.ids.parse(text)?, below.names.is_empty()) else {
+        let Some(id) = self.cdmi.ids.parse(text)? else {
             return Ok(target);
         };
+        if self.principal.account().is_some()
+            && let Some(made) = self.made_target(id, below).boxed().await?
+        {
+            return Ok(made);
+        }
+        if !below.names.is_empty() {
+            return Ok(target);
+        }
         if let Some(path) = self.capability_of(id) {
             let names = Names::parse(path)?;
             let slash = below.slash;

@@ -23,7 +23,7 @@ use futures::FutureExt;
 use serde_json::{Map, Value};
 use trestle_access::{Action, Resource};
 use trestle_core::{Key, Metadata, Owner};
-use trestle_store::Object;
+use trestle_store::{Object, Redundancy};
 
 /// The media type of bytes that nobody said one for.
 pub(crate) const MIMETYPE_DEFAULT: &str = "application/octet-stream";
@@ -76,6 +76,34 @@ fn status_of(processing: bool) -> &'static str {
         true => "Processing",
         false => "Complete",
     }
+}
+
+/// How often an object is there, of what its metadata asks for.
+fn redundancy_provided(items: &Metadata, redundancy: Redundancy) -> Vec<(&'static str, Value)> {
+    let number = |name: &str| {
+        let asked = items.get(name)?.as_str()?.parse::<u64>().ok()?;
+        (asked > 0).then_some(asked)
+    };
+    let mut made = Vec::new();
+    let copies = number("cdmi_data_redundancy");
+    if copies.is_some() {
+        let there = Value::from(redundancy.copies.to_string());
+        made.push(("cdmi_data_redundancy_provided", there));
+    }
+    if number("cdmi_infrastructure_redundancy").is_some() {
+        let there = Value::from(redundancy.infrastructures.to_string());
+        made.push(("cdmi_infrastructure_redundancy_provided", there));
+    }
+    let at_once = items
+        .get("cdmi_immediate_redundancy")
+        .and_then(Value::as_str);
+    if let (Some(asked), Some("true")) = (copies, at_once) {
+        // What is answered is durable, in all the copies that there are.
+        let all = asked <= u64::from(redundancy.copies);
+        let all = Value::from(all.to_string());
+        made.push(("cdmi_immediate_redundancy_provided", all));
+    }
+    made
 }
 
 impl Call<'_> {
@@ -203,6 +231,7 @@ impl Call<'_> {
             let name = items.get("cdmi_value_hash").cloned().unwrap_or_default();
             made.push(("cdmi_value_hash_provided", name));
         }
+        made.extend(redundancy_provided(&items, self.cdmi.store.redundancy()));
         if leaf.version_of.is_some() || is_versioned(object, &items) {
             made.extend(self.version_links(leaf).await?);
         }

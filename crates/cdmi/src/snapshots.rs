@@ -225,7 +225,7 @@ impl Call<'_> {
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
         let parent = container.id;
-        self.made_within(&made, parent).map(Some)
+        self.made_within(&made, parent).await.map(Some)
     }
 
     /// What is at a path below the snapshots of a container; none when there is no such snapshot.

@@ -17,7 +17,9 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
 use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::data::{READ_BYTES_MAX, ROWS_BYTES_MAX};
 use trestle_engine::meta::COMMIT_BYTES_MAX;
-use trestle_engine::{BodyRef, Commit, Committed, Data, DataWriter, Engine, Meta, MetaRead, Token};
+use trestle_engine::{
+    BodyRef, Commit, Committed, Data, DataWriter, Engine, Meta, MetaRead, Redundancy, Token,
+};
 use trestle_host::{File, Host};
 
 /// An open store.
@@ -146,6 +148,13 @@ impl Data for Embedded {
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(self.read_run(body, range))
+    }
+
+    fn redundancy(&self) -> Redundancy {
+        Redundancy {
+            copies: 1,
+            infrastructures: 1,
+        }
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -46,6 +46,15 @@ pub trait DataWriter: Send {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Written>>;
 }
 
+/// How often a byte store has what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redundancy {
+    /// Complete copies of the bytes, before a write is durable.
+    pub copies: u32,
+    /// Storage infrastructures, independent of each other, that they are on.
+    pub infrastructures: u32,
+}
+
 /// A byte store.
 pub trait Data: Send + Sync {
     /// Starts a stream of bytes. Its extents will be the bodies of the rows whose keys are `rows`
@@ -64,6 +73,9 @@ pub trait Data: Send + Sync {
         body: &'a BodyRef,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes>>;
+
+    /// How often it has all that is written to it.
+    fn redundancy(&self) -> Redundancy;
 
     /// Bytes up to which a content is attached to its row rather than streamed.
     fn body_bytes_max(&self) -> usize;

@@ -15,7 +15,7 @@ pub mod meta;
 pub mod pins;
 pub mod walk;
 
-pub use data::{Data, DataWriter, Extent, Token, Written};
+pub use data::{Data, DataWriter, Extent, Redundancy, Token, Written};
 pub use meta::{
     Body, BodyRef, Collapse, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem,
     Urgency, Write,

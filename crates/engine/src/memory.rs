@@ -3,7 +3,7 @@
 
 use crate::Engine;
 use crate::check;
-use crate::data::{Data, DataWriter, Extent, READ_BYTES_MAX, Token, Written};
+use crate::data::{Data, DataWriter, Extent, READ_BYTES_MAX, Redundancy, Token, Written};
 use crate::meta::{
     Body, BodyRef, Commit, Committed, Expectation, Meta, MetaRead, Row, Scan, ScanItem, Write,
 };
@@ -292,6 +292,13 @@ impl Data for Memory {
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(ready(slice(&body.handle, range)))
+    }
+
+    fn redundancy(&self) -> Redundancy {
+        Redundancy {
+            copies: 1,
+            infrastructures: 1,
+        }
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -24,6 +24,11 @@ impl Store {
         self.host.clock.now()
     }
 
+    /// How often what is written is there.
+    pub fn redundancy(&self) -> trestle_engine::Redundancy {
+        self.engine.data.redundancy()
+    }
+
     /// Decides whether it may be done.
     ///
     /// # Errors

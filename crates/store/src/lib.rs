@@ -101,5 +101,6 @@ pub use snapshot::{SNAPSHOT_NAME_BYTES_MAX, SNAPSHOTS_MAX};
 pub use store::Store;
 pub use transaction::{Failed, STEP_BODY_BYTES_MAX, STEPS_MAX, Step, StepOutcome};
 pub use tree::TREE_KEYS_MAX;
+pub use trestle_engine::Redundancy;
 pub use upload::PART_NUMBER_MAX;
 pub use volume::{VOLUME_BLOCK_BYTES, VOLUME_WRITE_BYTES_MAX};

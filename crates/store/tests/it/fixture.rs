@@ -525,6 +525,10 @@ impl Data for Held {
         self.data.read_body(body, range)
     }
 
+    fn redundancy(&self) -> trestle_engine::Redundancy {
+        self.data.redundancy()
+    }
+
     fn body_bytes_max(&self) -> usize {
         self.data.body_bytes_max()
     }
