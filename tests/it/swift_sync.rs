@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use trestle_tests::random::Random;
 use trestle_tests::server::Server;
-use trestle_tests::{Client, Launch};
+use trestle_tests::{Client, Launch, Response};
 
 /// A server that knows these clusters of one realm.
 fn server(folder: &Path, name: &str, clusters: &str) -> Server {
@@ -612,4 +612,142 @@ fn the_newest_of_what_another_cluster_sends_stays() {
     // Who has a token of the account needs no key, and the key means nothing then.
     let wrong = [("x-container-sync-key", "other"), ("x-timestamp", "9")];
     assert_eq!(to.status("HEAD", "/copy/k", &wrong), 200);
+}
+
+/// A container at a server, into which another cluster sends by the container's own key.
+struct Into {
+    swift: Swift,
+    other: Client,
+    container: &'static str,
+}
+
+impl Into {
+    fn new(server: &Server, container: &'static str, more: &[(&str, &str)]) -> Self {
+        let mut swift = Swift::of(server);
+        let mut headers = vec![("x-container-sync-key", "own")];
+        headers.extend_from_slice(more);
+        assert_eq!(swift.status("PUT", container, &headers), 201);
+        Into {
+            swift,
+            other: Client::anonymous(server.address),
+            container,
+        }
+    }
+
+    /// The server's time in seconds.
+    fn now(&mut self) -> u64 {
+        let path = format!("{}/now", self.container);
+        self.swift.put(&path, b"");
+        let now = told(&mut self.swift, &path, "x-timestamp").unwrap();
+        now.split('.').next().unwrap().parse().unwrap()
+    }
+
+    fn send(&mut self, method: &str, key: &str, time: &str, more: &[(&str, &str)]) -> Response {
+        let mut headers = vec![("x-container-sync-key", "own"), ("x-timestamp", time)];
+        headers.extend_from_slice(more);
+        let path = format!("/v1/AUTH_root{}/{key}", self.container);
+        let sent = self.other.send(method, &path, &headers, time.as_bytes());
+        sent.unwrap()
+    }
+
+    fn put(&mut self, key: &str, time: &str) -> u16 {
+        self.send("PUT", key, time, &[]).status
+    }
+
+    /// Waits until what was deleted so far is remembered.
+    fn until_noted(&mut self, mark: &str) {
+        let path = format!("{}/{mark}", self.container);
+        self.swift.put(&path, b"");
+        assert_eq!(self.swift.status("DELETE", &path, &[]), 204);
+        // Each is newer than the one before, which may have been taken.
+        let mut time = 5;
+        until("a deletion is remembered", || {
+            time += 1;
+            self.put(mark, &time.to_string()) == 202
+        });
+    }
+}
+
+#[test]
+fn what_has_ended_stays_away_and_what_is_newer_than_it_comes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = Launch::new(folder.path().join("there"));
+    let there = launch
+        .variable("TRESTLE_SWIFT_SYNC_HOST", "elsewhere")
+        .start();
+    let mut into = Into::new(&there, "/copy", &[]);
+    let now = into.now();
+    let at = |before: u64| (now - before).to_string();
+    let end = (now + 3).to_string();
+    let ends = [("x-delete-at", end.as_str())];
+    assert_eq!(into.send("PUT", "k", &at(1000), &ends).status, 201);
+    until("it is deleted", || {
+        let listed = into.swift.send("GET", "/copy", &[], &[]).text();
+        !listed.lines().any(|name| name == "k")
+    });
+    into.until_noted("mark");
+    assert_eq!(into.put("k", &at(1000)), 202);
+    assert_eq!(into.put("k", &at(1001)), 202);
+    // Written over there before the end, it comes in after it.
+    assert_eq!(into.put("k", &at(999)), 201);
+    into.until_noted("mark2");
+    let found = into.swift.send("GET", "/copy/k", &[], &[]);
+    assert_eq!((found.status, found.text()), (200, at(999)));
+}
+
+#[test]
+fn what_has_ended_and_is_not_deleted_yet_is_as_new_as_it_was() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = Launch::new(folder.path().join("there"));
+    let there = launch
+        .variable("TRESTLE_SWIFT_SYNC_HOST", "elsewhere")
+        .variable("TRESTLE_EXPIRY_DELAY", "3600")
+        .start();
+    let mut into = Into::new(&there, "/copy", &[]);
+    let now = into.now();
+    let end = (now + 3).to_string();
+    let ends = [("x-delete-at", end.as_str())];
+    assert_eq!(into.send("PUT", "k", "5", &ends).status, 201);
+    until("it has ended", || {
+        into.swift.status("HEAD", "/copy/k", &[]) == 404
+    });
+    assert_eq!((into.put("k", "4"), into.put("k", "5")), (202, 202));
+    assert_eq!(into.put("k", "6"), 201);
+    assert_eq!(into.swift.status("HEAD", "/copy/k", &[]), 200);
+}
+
+#[test]
+fn a_container_with_versions_remembers_what_was_deleted() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = Launch::new(folder.path().join("there"));
+    let there = launch
+        .variable("TRESTLE_SWIFT_SYNC_HOST", "elsewhere")
+        .start();
+    let mut into = Into::new(&there, "/kept", &[("x-versions-enabled", "true")]);
+    assert_eq!(into.put("here", "5"), 201);
+    assert_eq!(into.swift.status("DELETE", "/kept/here", &[]), 204);
+    // A deletion from elsewhere has the time that it has there.
+    assert_eq!(into.put("there", "5"), 201);
+    assert_eq!(into.send("DELETE", "there", "7", &[]).status, 204);
+    // A version that goes says nothing of what is current.
+    let first = into.send("PUT", "old", "5", &[]);
+    let first = first.header("x-object-version-id").unwrap();
+    assert_eq!(into.put("old", "6"), 201);
+    let version = format!("/kept/old?version-id={first}");
+    assert_eq!(into.swift.status("DELETE", &version, &[]), 204);
+    into.until_noted("mark");
+    for (key, time, status) in [
+        ("here", "5", 202),
+        ("here", "8", 202),
+        ("there", "7", 202),
+        ("there", "8", 201),
+        ("old", "6", 202),
+        ("old", "7", 201),
+    ] {
+        assert_eq!(into.put(key, time), status, "{key} {time}");
+    }
+    for (key, status) in [("here", 404), ("there", 200), ("old", 200), ("mark", 404)] {
+        let path = format!("/kept/{key}");
+        assert_eq!(into.swift.status("HEAD", &path, &[]), status, "{key}");
+    }
 }

@@ -4,6 +4,7 @@
 //! Only a current object expires: one that goes into history stays there. Every current object with
 //! an end has a row in table `36`, so that the job finds what is due without looking at the rest.
 
+use crate::feed::Ended;
 use crate::layer::Hold;
 use crate::nouns::{Object, VersionRef};
 use crate::placement::{Changes, Slot};
@@ -149,7 +150,7 @@ impl Store {
             return Ok(false);
         }
         let guard = Guard::at(self.host.clock.now());
-        let changes = match slot.versioning() {
+        let mut changes = match slot.versioning() {
             Versioning::Off => slot.remove(self, &*read, (current, true), guard).await?,
             Versioning::Enabled | Versioning::Suspended => {
                 let owner = current.object.owner.clone();
@@ -159,6 +160,9 @@ impl Store {
                 }
             }
         };
+        for event in &mut changes.events {
+            event.ended = Some(Ended::of(&current.object));
+        }
         drop(read);
         let mut hold = Hold::default();
         let urgency = Urgency::Freeing;

@@ -6,12 +6,13 @@
 //! `SEQUENCES_MAX`); asking for what is no longer kept is an error, never a gap.
 
 use crate::nouns::Object;
+use crate::properties::OF_WRITE;
 use crate::record::{FeedRecord, Record};
 use crate::row_key;
 use crate::store::{self, Store};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,6 +73,33 @@ pub struct Event {
     pub length: Option<u64>,
     /// Whose it is.
     pub owner: Option<Owner>,
+    /// When something is gone or marked: the version that the key showed until then, and no longer
+    /// shows. None when what is gone was not what the key showed.
+    pub former: Option<VersionId>,
+    /// When it is gone because its end had come: what it was.
+    pub ended: Option<Ended>,
+}
+
+/// What an object was whose end had come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// When it last changed.
+    pub modified: Timestamp,
+    /// The documents of its write ([`OF_WRITE`]), unless it was changed since.
+    pub documents: BTreeMap<String, String>,
+}
+
+impl Ended {
+    pub(crate) fn of(object: &Object) -> Self {
+        let documents = object.documents.iter();
+        let of_write =
+            |(name, _): &(&String, &String)| object.change == 0 && name.ends_with(OF_WRITE);
+        let own = |(name, text): (&String, &String)| (name.clone(), text.clone());
+        Ended {
+            modified: object.modified,
+            documents: documents.filter(of_write).map(own).collect(),
+        }
+    }
 }
 
 impl Event {
@@ -85,6 +113,8 @@ impl Event {
             version: Some(object.version),
             length: Some(object.length()),
             owner: Some(object.owner.clone()),
+            former: None,
+            ended: None,
         }
     }
 
@@ -98,6 +128,8 @@ impl Event {
             version: None,
             length: None,
             owner: Some(owner.clone()),
+            former: None,
+            ended: None,
         }
     }
 }

@@ -62,7 +62,7 @@ pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAG
 pub use check::{CheckSummary, Finding};
 pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
 pub use encryption::{CustomerKey, Encrypt, Encryption};
-pub use feed::{ChangedBuckets, Event, EventKind, FeedEntry, FeedPage, ReadFeed};
+pub use feed::{ChangedBuckets, Ended, Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use identity::{
     AccessKey, AssumeRole, ChangeUser, Group, IDENTITY_NAME_BYTES_MAX, Identities, Issue,
     NamedPolicy, NewAccessKey, NewRole, NewUser, Role, Session, User,

@@ -571,7 +571,13 @@ pub(crate) fn check_frozen(object: &Object) -> Result<()> {
 impl Changes {
     /// Something happens to an object of this slot.
     pub(crate) fn tell(&mut self, kind: EventKind, slot: &Slot, object: &Object) {
-        let event = Event::of(kind, &slot.bucket.bucket.name, object);
+        let mut event = Event::of(kind, &slot.bucket.bucket.name, object);
+        let shown = slot.current.as_ref().map(|shown| shown.object.version);
+        event.former = match kind {
+            EventKind::Marked => shown,
+            EventKind::Removed => shown.filter(|shown| *shown == object.version),
+            _ => None,
+        };
         self.events.push(event);
     }
 

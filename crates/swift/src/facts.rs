@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use trestle_core::{BucketId, Timestamp};
-use trestle_store::{Content, Object};
+use trestle_store::{Content, Ended, Object};
 
 /// The document that makes a dynamic large object: `container/prefix` as it was sent.
 pub(crate) const MANIFEST: &str = "swift.manifest";
@@ -95,14 +95,29 @@ pub(crate) fn received(time: Timestamp, bucket: BucketId, key: &str) -> String {
     format!("{} {bucket} {key}", time.0)
 }
 
+/// The time in a document of what another cluster sent, if it was sent to this place.
+fn sent(document: &str, bucket: BucketId, key: &str) -> Option<Timestamp> {
+    let (time, place) = document.split_once(' ')?;
+    let (own, own_key) = place.split_once(' ')?;
+    let time = time.parse().ok().map(Timestamp);
+    time.filter(|_| own_key == key && own == bucket.to_string())
+}
+
 /// The time that an object of a bucket has where it is from; none for one that was written, or
 /// changed, here.
 pub(crate) fn origin(object: &Object, bucket: BucketId) -> Option<Timestamp> {
-    let kept = object.documents.get(RECEIVED);
-    let (time, place) = kept.filter(|_| object.change == 0)?.split_once(' ')?;
-    let (own, key) = place.split_once(' ')?;
-    let time = time.parse().ok().map(Timestamp);
-    time.filter(|_| key == object.key.as_str() && own == bucket.to_string())
+    let kept = object
+        .documents
+        .get(RECEIVED)
+        .filter(|_| object.change == 0)?;
+    sent(kept, bucket, object.key.as_str())
+}
+
+/// When what has ended at a key became what it was: where it was from, if another cluster sent it.
+pub(crate) fn time_of_ended(ended: &Ended, bucket: BucketId, key: &str) -> Timestamp {
+    let kept = ended.documents.get(RECEIVED);
+    let origin = kept.and_then(|kept| sent(kept, bucket, key));
+    origin.unwrap_or(precise(ended.modified))
 }
 
 /// When an object of a bucket became what it is: where it is from, if another cluster sent it.

@@ -3,7 +3,7 @@
 //! the latter two by how many objects are in it.
 //!
 //! Who asks too fast is let wait, and refused when that would take too long. Each server counts for
-//! itself, and by the account that a request names, whoever asks.
+//! itself, and by the account that a request names, whoever asks; what does not exist is not counted.
 
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
@@ -19,6 +19,8 @@ const WAIT_MAX: u64 = 60_000_000;
 const BUFFER: u64 = 5_000_000;
 /// Accounts and containers that are counted at a time.
 const KEYS_MAX: usize = 100_000;
+/// How often those that nobody asked of for long are looked for, in microseconds.
+const PRUNED_EVERY: u64 = 1_000_000;
 /// Sizes that have a rate of their own.
 const SIZES_MAX: usize = 100;
 
@@ -112,8 +114,12 @@ impl Rates {
         };
         let (limits, kind) = match (call.method.as_str(), &target.object) {
             ("PUT" | "DELETE", None) => {
+                let Some(rate) = self.account else {
+                    return Ok(None);
+                };
+                let known = call.account(&call.account).await?.is_some();
                 let key = format!("account/{}", call.account);
-                return Ok(self.account.map(|rate| (key, rate)));
+                return Ok(known.then_some((key, rate)));
             }
             ("GET", None) => (&self.listing, "listing"),
             ("PUT" | "DELETE" | "POST" | "COPY", Some(_)) => (&self.container, "container"),
@@ -123,7 +129,10 @@ impl Rates {
             return Ok(None);
         }
         let found = call.container(&call.account, container).await?;
-        let size = found.map_or(0, |found| found.usage.objects);
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let size = found.usage.objects;
         let key = format!("{kind}/{}/{container}", call.account);
         Ok(rate_of(limits, size).map(|rate| (key, rate)))
     }
@@ -147,7 +156,29 @@ impl Rates {
 
 /// When the next request of each key is due, in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Paces(Mutex<BTreeMap<String, u64>>);
+pub(crate) struct Paces(Mutex<Due>);
+
+#[derive(Debug, Default)]
+struct Due {
+    by_key: BTreeMap<String, u64>,
+    /// When those that nobody asked of for long were last looked for.
+    pruned: u64,
+}
+
+impl Due {
+    /// Notes when the next request is due, if there is room.
+    fn note(&mut self, key: String, next: u64, now: Timestamp) {
+        let full = self.by_key.len() >= KEYS_MAX && !self.by_key.contains_key(&key);
+        if full && now.0.abs_diff(self.pruned) >= PRUNED_EVERY {
+            let oldest = now.0.saturating_sub(BUFFER);
+            self.by_key.retain(|_, due| *due >= oldest);
+            self.pruned = now.0;
+        }
+        if self.by_key.len() < KEYS_MAX || !full {
+            self.by_key.insert(key, next);
+        }
+    }
+}
 
 impl Paces {
     /// How long a request has to wait; none when that is too long.
@@ -156,7 +187,8 @@ impl Paces {
         let step = u64::try_from(step).ok()?;
         let mut due = self.0.lock();
         let oldest = now.0.saturating_sub(BUFFER);
-        let kept = due.get(&key).map_or(0, |kept| kept.saturating_add(step));
+        let kept = due.by_key.get(&key);
+        let kept = kept.map_or(0, |kept| kept.saturating_add(step));
         let next = match kept < oldest {
             true => now.0.saturating_add(step),
             false => kept,
@@ -165,12 +197,7 @@ impl Paces {
         if wait >= WAIT_MAX {
             return None;
         }
-        if due.len() >= KEYS_MAX && !due.contains_key(&key) {
-            due.retain(|_, due| *due >= oldest);
-        }
-        if due.len() < KEYS_MAX || due.contains_key(&key) {
-            due.insert(key, next);
-        }
+        due.note(key, next, now);
         Some(Duration::from_micros(wait))
     }
 }
@@ -202,6 +229,25 @@ mod tests {
         assert!(Rates::parse(None, &[], &twice).is_err());
         assert!(Rates::parse(Some("0"), &[], &[]).is_err());
         assert!(Rates::parse(None, &[], &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn those_that_nobody_asks_of_are_looked_for_once_a_second() {
+        let mut due = Due::default();
+        let start = 1_000_000_000;
+        for key in 0..KEYS_MAX {
+            due.note(key.to_string(), start, Timestamp(start));
+        }
+        let later = |micros: u64| Timestamp(start + micros);
+        // All of them were asked of just now.
+        due.note("a".to_owned(), start, later(1));
+        assert_eq!((due.by_key.len(), due.pruned), (KEYS_MAX, start + 1));
+        due.note("0".to_owned(), start + 2, later(2));
+        assert_eq!(due.by_key.get("0"), Some(&(start + 2)));
+        due.note("a".to_owned(), start, later(PRUNED_EVERY));
+        assert_eq!(due.pruned, start + 1);
+        due.note("a".to_owned(), start + 7, later(BUFFER + 2));
+        assert_eq!(due.by_key.len(), 2);
     }
 
     #[test]

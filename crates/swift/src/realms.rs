@@ -5,6 +5,7 @@
 //! the operator named: then nothing but the container's own key, which goes along as it is, says who
 //! sends. A URL of any other host is refused.
 
+use crate::target::unquote;
 use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
@@ -265,10 +266,10 @@ impl Realms {
     }
 }
 
-/// Whether a text is a part of a path.
+/// Whether a text is one part of a path, as it is and for whoever decodes it.
 fn is_part(part: &str) -> bool {
-    let named = !["", ".", ".."].contains(&part);
-    named && part.bytes().all(|byte| byte.is_ascii_graphic())
+    let named = |plain: String| !["", ".", ".."].contains(&&*plain) && !plain.contains('/');
+    unquote(part).is_ok_and(named) && part.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The server and the path of an http or https URL.
@@ -309,6 +310,11 @@ mod tests {
             "//realm1/name2/AUTH_a/c",
             "//realm1/name1//c",
             "//realm1/name1/../c",
+            "//realm1/name1/%2e%2e/c",
+            "//realm1/name1/AUTH_a/%2E.",
+            "//realm1/name1/AUTH_a/c%2Fd",
+            "//realm1/name1/AUTH_a/c%00",
+            "//realm1/name1/AUTH_a/%ff",
             "//realm1/name1/AUTH_a/c?x",
         ] {
             assert!(realms.destination(bad).is_err(), "{bad}");
@@ -355,6 +361,8 @@ mod tests {
             "http://a/v1/AUTH_a",
             "http://a/v1/AUTH_a/c/o",
             "http://a/v1/../c",
+            "http://a/v1/AUTH_a/%2e%2e",
+            "http://a/%2e/AUTH_a/c",
             "http://a/v1/AUTH_a/c?x",
             "a/v1/AUTH_a/c",
             "",

@@ -135,8 +135,8 @@ async fn verified(call: &Call) -> Outcome<(BucketId, Timestamp)> {
     Ok((container.bucket.id, time))
 }
 
-async fn there(call: &Call) -> Outcome<Option<Object>> {
-    match call.look(&call.place(), VersionRef::Current).await {
+async fn there(call: &Call, version: VersionRef) -> Outcome<Option<Object>> {
+    match call.look(&call.place(), version).await {
         Ok(found) => Ok(Some(found.object)),
         Err(fault) if fault.status() == 404 => Ok(None),
         Err(fault) => Err(fault),
@@ -155,16 +155,19 @@ async fn put(
     input: Input,
     (bucket, time): (BucketId, Timestamp),
 ) -> Outcome<Response<Body>> {
-    let found = there(&call).await?;
+    // What has ended, and is yet to be deleted, is as new as it was.
+    let found = there(&call, VersionRef::Ended).await?;
     let newer = |there: &Object| facts::timestamp(there, bucket) >= time;
     if found.as_ref().is_some_and(newer) || buried(&call, bucket, time).await?.is_some() {
         return Ok(page(202));
     }
-    call.received = Some(Received {
-        time,
-        bucket,
-        over: found.as_ref().map(Object::revision),
-    });
+    let live = |there: &&Object| {
+        there
+            .expires
+            .is_none_or(|end| end > call.swift.host.clock.now())
+    };
+    let over = found.as_ref().filter(live).map(Object::revision);
+    call.received = Some(Received { time, bucket, over });
     let answered = object::answer(&call, input).await;
     let response = answered.map_err(|fault| match fault.status() {
         // Something else came in between: to be sent again.
@@ -184,16 +187,25 @@ async fn put(
 async fn delete(call: &Call, (bucket, time): (BucketId, Timestamp)) -> Outcome<Response<Body>> {
     let key = call.target.object.as_deref().unwrap_or_default();
     for _ in 0..ATTEMPTS_MAX {
-        let found = there(call).await?;
+        let found = there(call, VersionRef::Current).await?;
         let newer = |there: &Object| facts::timestamp(there, bucket) > time;
         if found.as_ref().is_some_and(newer) {
             return Err(Fault::new(409));
         }
-        let version = found.as_ref().map(|found| found.version);
-        call.swift.bury((bucket, key), time, version).await?;
+        let noted = match &found {
+            Some(found) => {
+                let taken = Some(found.version);
+                call.swift.bury((bucket, key), time, taken).await?;
+                true
+            }
+            None => call.swift.bury_stranger((bucket, key), time).await?,
+        };
         match found {
+            None if !noted => return Err(Fault::new(404)),
             Some(found) if take_away(call, &found).await? => return Ok(empty(204)),
-            None if there(call).await?.is_none() => return Err(Fault::new(404)),
+            None if there(call, VersionRef::Current).await?.is_none() => {
+                return Err(Fault::new(404));
+            }
             // Something else came in between.
             _ => {}
         }

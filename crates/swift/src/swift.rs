@@ -7,6 +7,7 @@ use crate::query::Query;
 use crate::rates::Paces;
 use crate::settings::{Identify, Policy, Settings};
 use crate::target::{Prefixes, Target};
+use crate::tombstone::Strangers;
 use crate::who::Who;
 use crate::{
     account, auth, bulk, container, domain, formpost, info, object, receive, staticweb, tempurl,
@@ -37,6 +38,8 @@ pub struct Swift {
     /// How far containers are that are synchronised: the commits up to which all is sent, and all
     /// deletions are remembered.
     pub(crate) reached: Mutex<BTreeMap<BucketId, (Sequence, Sequence)>>,
+    /// Deletions of what is not there that containers remember.
+    pub(crate) strangers: Strangers,
     /// Those that were given a key or a destination, and are yet to be looked at.
     pub(crate) asked: Mutex<BTreeSet<BucketId>>,
 }
@@ -63,6 +66,7 @@ impl Swift {
             prefixes: Prefixes(settings.prefixes.clone()),
             paces: Paces::default(),
             reached: Mutex::default(),
+            strangers: Strangers::default(),
             asked: Mutex::default(),
             settings,
         })

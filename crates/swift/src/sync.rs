@@ -27,9 +27,9 @@ use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Id, Precondition, Result, Sequence,
-    Timestamp, VersionId,
+    Timestamp,
 };
-use trestle_store::{Bucket, EventKind, FeedEntry, ReadFeed, VersionRef, Versioning};
+use trestle_store::{Bucket, Event, EventKind, FeedEntry, ReadFeed, VersionRef, Versioning};
 
 /// Containers of one cluster that have their turn at a time.
 const AT_ONCE: usize = 4;
@@ -246,6 +246,7 @@ impl Swift {
                     self.forget(Book::Synchronised, &name).await?;
                     queues.paused.remove(&id);
                     self.reached.lock().remove(&id);
+                    self.strangers.forget(id);
                     continue;
                 };
                 let Some(server) = self.server_of(&bucket) else {
@@ -518,11 +519,8 @@ impl Working<'_> {
                 }
                 page => page?,
             };
-            // A version that goes says nothing of what is current.
-            if self.bucket.properties.versioning == Versioning::Off {
-                for entry in &page.entries {
-                    self.note_entry(entry).await?;
-                }
+            for entry in &page.entries {
+                self.note_entry(entry).await?;
             }
             self.position.noted = page.last;
             if !page.more {
@@ -543,21 +541,30 @@ impl Working<'_> {
             if !goes(event.kind) || written.contains(&event.key) {
                 continue;
             }
-            if let Some(key) = &event.key {
-                self.position.handle();
-                self.deleted(key.as_str(), entry.time, event.version)
-                    .await?;
-            }
+            self.deleted(event, entry.time).await?;
         }
         Ok(())
     }
 
-    /// A version of a key was deleted by a commit of this time.
-    async fn deleted(&self, key: &str, time: Timestamp, version: Option<VersionId>) -> Result<()> {
+    /// A key lost a version by a commit of this time.
+    async fn deleted(&mut self, event: &Event, time: Timestamp) -> Result<()> {
         let (swift, id) = (&self.call.swift, self.bucket.id);
-        let time = facts::precise(time);
+        let versions = self.bucket.properties.versioning != Versioning::Off;
+        // A version that goes says nothing of what is current.
+        let shown = event.former.or(event.version.filter(|_| !versions));
+        let (Some(key), true) = (&event.key, shown.is_some()) else {
+            return Ok(());
+        };
+        let key = key.as_str();
+        self.position.handle();
+        let time = match &event.ended {
+            // Everybody else has it end, too. What is newer than it is not deleted by its end, so
+            // nothing but itself, and what is older, may not come back.
+            Some(ended) => facts::time_of_ended(ended, id, key),
+            None => facts::precise(time),
+        };
         let stone = swift.tombstone(id, key).await?;
-        if stone.is_some_and(|stone| stone.took(version)) {
+        if stone.is_some_and(|stone| stone.took(shown)) {
             // It is remembered with the time that it has elsewhere.
             return Ok(());
         }
@@ -574,8 +581,10 @@ impl Working<'_> {
         let Some(there) = there else {
             return swift.bury((id, key), time, None).await;
         };
-        // What was written here since, or is newer elsewhere, stays.
-        if facts::origin(&there, id).is_none_or(|origin| origin > time) {
+        // What was written here since, or is newer elsewhere, stays, and so does an older version that
+        // the deletion brought forward.
+        let older = versions && event.version.is_some_and(|gone| there.version <= gone);
+        if older || facts::origin(&there, id).is_none_or(|origin| origin > time) {
             return Ok(());
         }
         swift.bury((id, key), time, Some(there.version)).await?;

@@ -5,20 +5,27 @@
 //! that the two are told apart when the change feed tells of the deletion, a tombstone names the
 //! versions that deletions from elsewhere took away.
 //!
+//! Another cluster may also delete what is not here, because it comes later or never. Of such names a
+//! container has [`STRANGERS_MAX`] new ones a week, so that who has its key cannot fill the store.
+//!
 //! Invariant: the time of a tombstone never goes back; it is forgotten [`KEPT_MICROS`] after it was
 //! last written.
 
 use crate::books::Book;
 use crate::receive;
 use crate::swift::Swift;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use trestle_core::{BucketId, Error, ErrorKind, Precondition, Result, Timestamp, VersionId};
 
 /// How long a deletion is remembered, in microseconds: a week, as in Swift.
 const KEPT_MICROS: u64 = 7 * 24 * 3_600 * 1_000_000;
 /// Versions that one tombstone names: the latest.
 const TAKEN_MAX: usize = 16;
+/// Deletions of what is not there that one container remembers in a week.
+const STRANGERS_MAX: u64 = 100_000;
 /// How often a change is tried that others get in the way of.
 const ATTEMPTS_MAX: usize = 10;
 
@@ -67,6 +74,29 @@ impl Tombstone {
     }
 }
 
+/// How many deletions of what is not there each container has remembered, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers(Mutex<BTreeMap<BucketId, (u64, Timestamp)>>);
+
+impl Strangers {
+    /// Whether a container may remember one more.
+    fn take(&self, bucket: BucketId, now: Timestamp) -> bool {
+        let mut kept = self.0.lock();
+        let (count, since) = kept.entry(bucket).or_insert((0, now));
+        if now.0.saturating_sub(since.0) > KEPT_MICROS {
+            (*count, *since) = (0, now);
+        }
+        let fits = *count < STRANGERS_MAX;
+        *count += u64::from(fits);
+        fits
+    }
+
+    /// A container has gone.
+    pub(crate) fn forget(&self, bucket: BucketId) {
+        self.0.lock().remove(&bucket);
+    }
+}
+
 /// What the tombstones of a container start with.
 pub(crate) fn prefix(bucket: BucketId) -> String {
     format!("{}/", bucket.0)
@@ -84,6 +114,20 @@ impl Swift {
     pub(crate) async fn tombstone(&self, bucket: BucketId, key: &str) -> Result<Option<Tombstone>> {
         let entry = self.entry(Book::Deleted, &name(bucket, key)).await?;
         Ok(entry.and_then(|entry| Tombstone::parse(&entry.text)))
+    }
+
+    /// Remembers a deletion of what is not there. Whether it does: not when there are too many.
+    pub(crate) async fn bury_stranger(
+        &self,
+        (bucket, key): (BucketId, &str),
+        time: Timestamp,
+    ) -> Result<bool> {
+        let known = self.tombstone(bucket, key).await?.is_some();
+        if !known && !self.strangers.take(bucket, self.host.clock.now()) {
+            return Ok(false);
+        }
+        self.bury((bucket, key), time, None).await?;
+        Ok(true)
     }
 
     /// Remembers a deletion. `taken`: the version that it takes away, when it comes from elsewhere.
@@ -148,6 +192,22 @@ mod tests {
         assert!(!stone.took(Some(version(1))) && stone.took(Some(version(17))));
         assert_eq!(stone.taken.len(), TAKEN_MAX);
         assert_eq!(Tombstone::parse("{}"), None);
+    }
+
+    #[test]
+    fn a_container_remembers_so_many_deletions_of_nothing_a_week() {
+        let bucket = |byte| BucketId(Id([byte; 16]));
+        let strangers = Strangers::default();
+        let start = Timestamp(1_000_000);
+        for _ in 0..STRANGERS_MAX {
+            assert!(strangers.take(bucket(1), start));
+        }
+        assert!(!strangers.take(bucket(1), start));
+        assert!(strangers.take(bucket(2), start));
+        assert!(!strangers.take(bucket(1), Timestamp(start.0 + KEPT_MICROS)));
+        assert!(strangers.take(bucket(1), Timestamp(start.0 + KEPT_MICROS + 1)));
+        strangers.forget(bucket(1));
+        assert_eq!(strangers.0.lock().len(), 1);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The record of an entry of the change feed.
 
 use super::{IdBytes, OwnerRecord, Record, bad_name};
-use crate::feed::{Event, EventKind, FeedEntry};
+use crate::feed::{Ended, Event, EventKind, FeedEntry};
 use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
 use trestle_core::{BucketName, Error, Key, ObjectId, Result, Sequence, Timestamp, VersionId};
 
 /// What each number means. Never reused.
@@ -44,6 +45,19 @@ struct EventRecord {
     length: Option<u64>,
     #[n(6)]
     owner: Option<OwnerRecord>,
+    #[n(7)]
+    former: Option<IdBytes>,
+    #[n(8)]
+    ended: Option<EndedRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct EndedRecord {
+    #[n(0)]
+    modified: u64,
+    #[n(1)]
+    documents: BTreeMap<String, String>,
 }
 
 impl Record for FeedRecord {
@@ -80,6 +94,11 @@ impl EventRecord {
             version: event.version.map(|id| IdBytes(id.0)),
             length: event.length,
             owner: event.owner.as_ref().map(OwnerRecord::new),
+            former: event.former.map(|id| IdBytes(id.0)),
+            ended: event.ended.as_ref().map(|ended| EndedRecord {
+                modified: ended.modified.0,
+                documents: ended.documents.clone(),
+            }),
         }
     }
 
@@ -94,6 +113,11 @@ impl EventRecord {
             version: self.version.map(|id| VersionId(id.0)),
             length: self.length,
             owner: self.owner.map(OwnerRecord::into_owner).transpose()?,
+            former: self.former.map(|id| VersionId(id.0)),
+            ended: self.ended.map(|ended| Ended {
+                modified: Timestamp(ended.modified),
+                documents: ended.documents,
+            }),
         })
     }
 }

@@ -1,10 +1,10 @@
 //! The change feed: what happened, in order, resumed without loss, and forgotten in the end.
 
-use crate::fixture::{Fixture, START, kind, name, on_bucket};
+use crate::fixture::{Fixture, START, a_put, kind, name, on_bucket};
 use futures::FutureExt;
 use trestle_access::Action;
 use trestle_core::{ErrorKind, Result, Sequence, Timestamp};
-use trestle_store::{EventKind, FeedPage, ReadFeed, VersionRef, Versioning};
+use trestle_store::{Ended, Event, EventKind, FeedPage, ReadFeed, VersionRef, Versioning};
 
 impl Fixture {
     async fn feed(&self, bucket: &str, after: Sequence, limit: usize) -> Result<FeedPage> {
@@ -80,6 +80,65 @@ async fn what_happened_is_told_in_order_and_resumed_anywhere() {
     let other = fixture.feed("other", start, 100).await.unwrap();
     assert_eq!(told(&other), [(EventKind::BucketCreated, None)]);
     fixture.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_is_gone_tells_whether_its_key_showed_it_and_whether_its_end_had_come() {
+    let f = Fixture::new().await;
+    let start = f.store.newest_sequence().await.unwrap();
+    let gone = |page: &FeedPage| -> Vec<Event> {
+        let events = page.entries.iter().flat_map(|entry| entry.events.clone());
+        let goes = |event: &Event| matches!(event.kind, EventKind::Removed | EventKind::Marked);
+        events.filter(goes).collect()
+    };
+    f.put("plain", b"x").await.unwrap();
+    f.delete("plain").await.unwrap();
+    let mut put = a_put("b", "k");
+    put.properties.expires = Some(Timestamp(START.0 + 1_000_000));
+    for name in ["dialect.other", "dialect.own.of-write"] {
+        let documents = &mut put.properties.documents;
+        documents.insert(name.to_owned(), "text".to_owned());
+    }
+    let object = f.put_with(put.clone(), b"x").await.unwrap().object;
+    f.clock.set(Timestamp(START.0 + 5_000_000));
+    assert_eq!(f.store.expire_due(10).await.unwrap(), 1);
+    let events = gone(&f.feed("b", start, 100).await.unwrap());
+    let [plain, ended] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(plain.ended.is_none() && plain.former.is_some());
+    assert_eq!(plain.former, plain.version);
+    assert_eq!(ended.former, Some(object.version));
+    let documents = [("dialect.own.of-write".to_owned(), "text".to_owned())];
+    let what = Ended {
+        modified: object.modified,
+        documents: documents.into(),
+    };
+    assert_eq!(ended.ended, Some(what));
+
+    f.versioning(Versioning::Enabled).await.unwrap();
+    let start = f.store.newest_sequence().await.unwrap();
+    let first = f.put("k", b"1").await.unwrap().object;
+    let second = f.put("k", b"2").await.unwrap().object;
+    f.mark("k").await;
+    let version = VersionRef::Id(first.version);
+    f.delete_version("k", version).await.unwrap();
+    put.properties.expires = Some(Timestamp(START.0 + 6_000_000));
+    let third = f.put_with(put, b"3").await.unwrap().object;
+    f.clock.set(Timestamp(START.0 + 7_000_000));
+    assert_eq!(f.store.expire_due(10).await.unwrap(), 1);
+    let events = gone(&f.feed("b", start, 100).await.unwrap());
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.kind, event.former, event.ended.is_some()))
+        .collect();
+    let expected = [
+        (EventKind::Marked, Some(second.version), false),
+        (EventKind::Removed, None, false),
+        (EventKind::Marked, Some(third.version), true),
+    ];
+    assert_eq!(told, expected);
+    f.assert_sound().await;
 }
 
 #[tokio::test]
