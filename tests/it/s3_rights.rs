@@ -194,3 +194,40 @@ fn a_version_goes_by_its_own_list_and_its_own_id() {
     assert!(deleted.contains("<Code>AccessDenied</Code>"), "{deleted}");
     assert_eq!(nobody(&open), 200);
 }
+
+#[test]
+fn a_copy_over_rest_takes_along_what_may_be_read() {
+    let f = Fixture::new();
+    put(&mut f.client(), "/rest/b/plain", b"x");
+    let tagged = ask(
+        &f,
+        ROOT,
+        ("PUT", "/b/tagged"),
+        &[("x-amz-tagging", "a=b")],
+        "x",
+    );
+    assert_eq!(tagged.status, 200, "{}", tagged.text());
+    let described = ask(
+        &f,
+        ROOT,
+        ("PUT", "/b/described"),
+        &[("x-amz-meta-a", "b")],
+        "x",
+    );
+    assert_eq!(described.status, 200, "{}", described.text());
+    for (name, action, refused) in [
+        ("tags", "s3:GetObjectTagging", "tagged"),
+        ("metadata", "trestle:ReadObjectMetadata", "described"),
+    ] {
+        let not = format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*"}}"#);
+        let mut bound = user(f.server(), ("root", name), false, &format!("{ALL},{not}"));
+        for key in ["plain", "tagged", "described"] {
+            let expected = if key == refused { 403 } else { 201 };
+            let to = format!("/rest/b/{key}-of-{name}");
+            let headers = [("destination", to.as_str())];
+            let path = format!("/rest/b/{key}");
+            let copied = bound.send("COPY", &path, &headers, b"").unwrap();
+            assert_eq!(copied.status, expected, "{name} {key} {}", copied.text());
+        }
+    }
+}

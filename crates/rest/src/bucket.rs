@@ -12,7 +12,7 @@ use serde::Serialize;
 use trestle_access::{Action, Resource};
 use trestle_core::BucketName;
 use trestle_http::{Body, MERGE_PATCH, Problem, incoming, negotiate, read_whole};
-use trestle_store::{Bucket, ListBuckets, ListObjects, ListingItem};
+use trestle_store::{Bucket, ListBuckets, ListObjects, ListingItem, VersionRef};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -236,8 +236,8 @@ pub(crate) async fn document(call: Call<'_>, name: BucketName) -> Answer {
         ("legal_hold", Action::ReadBucketMetadata),
         ("cors", Action::ReadBucketCors),
     ] {
-        call.hide_unless(action, resource.clone(), member, &mut document)
-            .await?;
+        let of = (action, resource.clone(), VersionRef::Current);
+        call.hide_unless(of, member, &mut document).await?;
     }
     page(&document, None)
 }

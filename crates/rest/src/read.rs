@@ -100,7 +100,7 @@ fn head_of(call: &Call<'_>, read: &ReadObject, object: &Object) -> Result<Respon
     Ok(response)
 }
 
-fn action(version: VersionRef, current: Action, named: Action) -> Action {
+pub(crate) fn action(version: VersionRef, current: Action, named: Action) -> Action {
     if version == VersionRef::Current {
         current
     } else {
@@ -261,7 +261,7 @@ pub(crate) async fn document(call: Call<'_>, bucket: BucketName, key: Key) -> An
         ("legal_hold", Action::ReadLegalHold),
     ] {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
-        call.hide_unless(action, resource, member, &mut document)
+        call.hide_unless((action, resource, read.version), member, &mut document)
             .await?;
     }
     let mut response = Response::new(Body::full(document.to_string()));

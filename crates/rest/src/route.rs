@@ -19,7 +19,7 @@ use trestle_http::{
     Body, Client, CorsRequest, LoggedUser, Presented, Problem, RequestBody, RequestId, decode,
     query,
 };
-use trestle_store::Store;
+use trestle_store::{Store, VersionRef};
 
 /// Where transactions are sent to.
 pub(crate) const TRANSACTIONS: &str = "/-/transactions";
@@ -74,22 +74,36 @@ impl<'a> Call<'a> {
             .await
     }
 
-    /// Takes a member out of a document unless the caller may read it.
-    pub(crate) async fn hide_unless(
+    /// Whether there is a right that no verb is given: of an object, by the list of this version.
+    pub(crate) async fn may(
         &self,
         action: Action,
         resource: Resource,
+        version: VersionRef,
+    ) -> Result<bool> {
+        let (store, asked) = (&self.rest.store, self.asked(action, resource));
+        let decided = match asked.resource {
+            Resource::Object(..) => store.authorize_on(asked, version).await,
+            _ => store.authorize(asked).await,
+        };
+        match decided {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a member out of a document unless the caller may read it.
+    pub(crate) async fn hide_unless(
+        &self,
+        (action, resource, version): (Action, Resource, VersionRef),
         member: &str,
         document: &mut serde_json::Value,
     ) -> Result<()> {
-        match self.grant(action, resource).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Forbidden => {
-                document
-                    .as_object_mut()
-                    .and_then(|members| members.remove(member));
-            }
-            Err(error) => return Err(error),
+        if !self.may(action, resource, version).await? {
+            document
+                .as_object_mut()
+                .and_then(|members| members.remove(member));
         }
         Ok(())
     }
