@@ -15,13 +15,11 @@ pub(crate) const ITEM_BYTES_MAX: usize = 32 << 10;
 pub(crate) const TOTAL_BYTES_MAX: usize = trestle_store::METADATA_BYTES_MAX;
 
 /// Items that the server makes: what a client sends for them is passed over, as clause 16.2 says.
-const MADE: [&str; 15] = [
+const MADE: [&str; 13] = [
     "cdmi_logging_status",
     "cdmi_size",
     "cdmi_ctime",
     "cdmi_mtime",
-    "cdmi_atime",
-    "cdmi_acount",
     "cdmi_mcount",
     "cdmi_hash",
     "cdmi_version_object",

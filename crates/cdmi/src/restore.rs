@@ -8,15 +8,20 @@ use crate::data::{new_metadata, new_properties};
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
+use crate::modify::unchanged;
 use crate::node::{Container, Leaf, Node};
 use crate::path::Names;
 use crate::protect;
 use crate::serial::Serialized;
+use crate::version_serial::{check_versions, mark_versioned};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use std::collections::BTreeSet;
+use trestle_access::Action;
 use trestle_core::{Id, Precondition};
+use trestle_store::ObjectProperties;
 
 impl Call<'_> {
     /// Refuses the serialised form of something else.
@@ -56,7 +61,34 @@ impl Call<'_> {
         let mut properties = new_properties(&value, metadata, own, self.is_partial()?)?;
         properties.acl = properties.acl.or(former.acl.clone());
         protect::apply(&mut properties, &former, self.cdmi.store.now())?;
-        self.replace(leaf, properties, value.bytes).await
+        match serialized.has_versions() {
+            true => {
+                let back = self.bring_history_back(leaf, (properties, value.bytes), serialized);
+                back.boxed().await
+            }
+            false => self.replace(leaf, properties, value.bytes).await,
+        }
+    }
+
+    /// The same with the versions that were serialised, in the place of those that there are: which
+    /// takes the right to delete these.
+    async fn bring_history_back(
+        &self,
+        leaf: &Leaf,
+        (mut properties, bytes): (ObjectProperties, Bytes),
+        serialized: &Serialized,
+    ) -> Answered<()> {
+        check_versions(serialized)?;
+        self.check_changeable(leaf)?;
+        self.check_besides(leaf, &properties).await?;
+        self.grant(Action::DeleteObject, leaf.resource()).await?;
+        mark_versioned(&mut properties);
+        let mut destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
+        destination.unversioned = true;
+        let written = self.write_bytes(&destination, properties, bytes).await?;
+        self.forget_versions(&leaf.bucket, leaf.object.id).await?;
+        self.bring_versions_back(&destination, &written.object, serialized)
+            .await
     }
 
     /// What a queue says of itself; its values come back with the container that it is in, and stay

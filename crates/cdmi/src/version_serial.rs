@@ -2,8 +2,8 @@
 //! of the versions, the current one first; and back again with their ids.
 //!
 //! When no version is of what the object is now, because nothing asks for one any more, the array
-//! begins with the object itself. Versions come back with a new object only: what is brought back in
-//! the place of an object gets the value of the first, and keeps the versions that it has.
+//! begins with the object itself. What is brought back in the place of an object gets the versions that
+//! were serialised in the place of those that it has.
 
 use crate::books::tag_of;
 use crate::call::Call;
@@ -147,6 +147,27 @@ impl Call<'_> {
 pub(crate) fn mark_versioned(properties: &mut ObjectProperties) {
     let name = document::VERSIONED.to_owned();
     properties.documents.insert(name, "true".to_owned());
+}
+
+/// Refuses versions that could not be brought back, before anything goes for them.
+pub(crate) fn check_versions(serialized: &Serialized) -> Result<()> {
+    check_count(&serialized.versions)?;
+    for version in &serialized.versions {
+        let version = Serialized::parse(version.clone())?;
+        if version.kind != Kind::Object || version.has_versions() {
+            return Err(Error::invalid(
+                "a version is a data object without versions",
+            ));
+        }
+        let value = version.value()?;
+        new_properties(
+            &value,
+            new_metadata(&version.document)?,
+            &version.document,
+            false,
+        )?;
+    }
+    Ok(())
 }
 
 /// Refuses more versions than are serialised.
