@@ -495,6 +495,52 @@ fn what_a_container_grants_holds_for_its_objects_alone() {
 }
 
 #[test]
+fn groups_that_an_account_makes_open_no_other_account() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    assert_eq!(swift.status("PUT", "/c", &[]), 201);
+    let json_type = [("content-type", "application/json")];
+    let put = |client: &mut Client, path: &str, body: &str| {
+        let answer = client.send("PUT", path, &json_type, body.as_bytes());
+        let answer = answer.unwrap();
+        assert!(answer.status < 300, "{path}: {}", answer.text());
+    };
+    let user = r#"{"password": "a long enough one", "admin": true}"#;
+    let users = "/-/accounts/acme/users";
+    put(&mut fixture.client(), &format!("{users}/eve"), user);
+    let mut eve = Client::new(fixture.server().address, "eve", "a long enough one");
+    let groups = [
+        ".reseller_admin",
+        ".reseller_reader",
+        "service",
+        "AUTH_root",
+    ];
+    for group in groups {
+        put(&mut eve, &format!("/-/accounts/acme/groups/{group}"), "{}");
+    }
+    let member = serde_json::json!({"password": "a long enough one", "groups": groups});
+    put(&mut eve, &format!("{users}/mallory"), &member.to_string());
+    let mut client = Client::anonymous(fixture.server().address);
+    let headers = [
+        ("x-auth-user", "acme:mallory"),
+        ("x-auth-key", "a long enough one"),
+    ];
+    let login = client.send("GET", "/auth/v1.0", &headers, &[]).unwrap();
+    assert_eq!(login.status, 200, "{}", login.text());
+    swift.token = login.header("x-auth-token").unwrap();
+    for (method, path) in [
+        ("GET", ""),
+        ("GET", "/c"),
+        ("PUT", "/c/o"),
+        ("POST", ""),
+        ("DELETE", "/c"),
+        ("DELETE", ""),
+    ] {
+        assert_eq!(swift.status(method, path, &[]), 403, "{method} {path}");
+    }
+}
+
+#[test]
 fn a_token_that_is_narrowed_stays_narrow() {
     let fixture = Fixture::new();
     let mut swift = Swift::new(&fixture);

@@ -145,6 +145,11 @@ async fn describe(
             set(headers, &format!("x-account-{name}"), &quota.to_string());
         }
     }
+    // The older form, which older clients read.
+    if let Some(quota) = properties.quota.bytes {
+        let name = "x-account-meta-quota-bytes";
+        set(headers, name, &quota.to_string());
+    }
     for (name, value) in &properties.documents {
         if let Some(quota) = name.strip_prefix("swift.quota-") {
             set(headers, &format!("x-account-quota-{quota}"), value);

@@ -63,6 +63,7 @@ fn document(swift: &Swift) -> Value {
         "account_quotas": {},
         "etag_quoter": {"enable_by_default": false},
         "container_quotas": {},
+        "crossdomain": {},
         "bulk_delete": {
             "max_deletes_per_request": bulk::DELETES_MAX,
             "max_failed_deletes": bulk::FAILED_MAX,

@@ -1,15 +1,14 @@
 //! Who may do what, by TempAuth's rules over Swift's lists, and the grants that the store's verbs
 //! take.
 //!
-//! What only Swift knows is decided here: passes by signature, readers of every account, prefixes
-//! that need a service. Everything else the core decides, by lists, policies and ownership. What the
+//! What only Swift knows is decided here: passes by signature and prefixes that need a service. Everything else the core decides, by lists, policies and ownership. What the
 //! caller then does is granted on the owner's authority, in the caller's name: a Deny of a policy and
 //! an ordered list still bind it.
 
 use crate::call::{Call, Place};
 use crate::fault::{Fault, Outcome};
 use crate::swift::unauthorized;
-use crate::who::{RESELLER_ADMIN, RESELLER_READER, SERVICE};
+use crate::who::{RESELLER_ADMIN, SERVICE};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Reason, Resource, Verdict};
 use trestle_core::{AccountId, BucketName, ErrorKind, Key, Noun, Result};
@@ -82,9 +81,6 @@ impl Call {
                 owner: true,
                 reseller: true,
             });
-        }
-        if who.is_in(RESELLER_READER) && wish.reads && !narrowed {
-            return Ok(GUEST);
         }
         let first = self.swift.prefixes.0.first().map(String::as_str);
         let needs_service = self.swift.prefixes.of(&name) != first;
@@ -193,7 +189,7 @@ impl Call {
     /// its name was asked.
     pub(crate) fn is_let_by_rules(&self, account: &AccountId) -> bool {
         let (who, name) = (&self.who, self.swift.prefixes.name(account));
-        let groups = [RESELLER_ADMIN, RESELLER_READER, &name];
+        let groups = [RESELLER_ADMIN, &name];
         who.pass.is_some() || !self.is_narrowed() && groups.iter().any(|group| who.is_in(group))
     }
 

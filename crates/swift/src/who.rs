@@ -1,5 +1,8 @@
-//! Who asks, in TempAuth's terms: a user, its account, and groups. What a temporary URL or a form
-//! lets somebody do is a pass, whoever they are.
+//! Who asks, in TempAuth's terms: what a user is, in groups of Swift's own. What a temporary URL or a
+//! form lets somebody do is a pass, whoever they are.
+//!
+//! Invariant: no name that an account chooses is one of these groups. Groups of an account are the
+//! core's matter, which counts them in that account alone.
 
 use crate::target::Prefixes;
 use crate::tempurl::Scope;
@@ -8,8 +11,6 @@ use trestle_access::{Principal, PrincipalKind};
 
 /// The group of those who may act on every account.
 pub(crate) const RESELLER_ADMIN: &str = ".reseller_admin";
-/// The group of those who may read every account.
-pub(crate) const RESELLER_READER: &str = ".reseller_reader";
 /// The group that the second and later prefixes need.
 pub(crate) const SERVICE: &str = "service";
 
@@ -93,8 +94,7 @@ fn groups_of(principal: &Principal, prefixes: &Prefixes) -> Vec<String> {
     let Some(account) = principal.account() else {
         return Vec::new();
     };
-    let mut groups = vec![format!("{account}:{}", principal.user), account.to_string()];
-    groups.extend(principal.groups.iter().cloned());
+    let mut groups = Vec::new();
     if principal.admin {
         groups.extend(
             prefixes
@@ -118,6 +118,29 @@ mod tests {
     use trestle_core::AccountId;
 
     #[test]
+    fn no_name_that_an_account_chooses_opens_another() {
+        let prefixes = Prefixes(vec!["AUTH".into(), "SERVICE".into()]);
+        let names = [
+            RESELLER_ADMIN,
+            ".reseller_reader",
+            SERVICE,
+            "AUTH_other",
+            "other",
+        ];
+        for account in ["a", "service", "AUTH_other", "SERVICE_other"] {
+            let mut principal = Principal::user(AccountId::parse(account).unwrap(), SERVICE);
+            principal.groups = names.map(str::to_owned).to_vec();
+            for admin in [false, true] {
+                principal.admin = admin;
+                let who = Who::new(Arc::new(principal.clone()), Some(&principal), &prefixes);
+                for name in names {
+                    assert!(!who.is_in(name), "{account} {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn users_and_their_services_have_groups() {
         let account = |name: &str| AccountId::parse(name).unwrap();
         let prefixes = Prefixes(vec!["AUTH".into(), "SERVICE".into()]);
@@ -125,7 +148,7 @@ mod tests {
         admin.admin = true;
         let service = Principal::named(PrincipalKind::Service, account("s"), "glance");
         let who = Who::new(Arc::new(admin), Some(&service), &prefixes);
-        for group in ["a:u", "a", "AUTH_a", "SERVICE_a", "service", "s:glance"] {
+        for group in ["AUTH_a", "SERVICE_a", "service"] {
             assert!(who.is_in(group), "{group}");
         }
         assert!(!who.is_in("AUTH_s") && !who.is_in(RESELLER_ADMIN));
@@ -134,7 +157,7 @@ mod tests {
             None,
             &prefixes,
         );
-        assert_eq!(plain.groups, ["a:v", "a"]);
+        assert!(plain.groups.is_empty());
         assert!(Who::anonymous().groups.is_empty());
         let pass = Pass::new(Scope::Container, "AUTH_a", "c");
         assert!(pass.admits("AUTH_a", Some("c")));
