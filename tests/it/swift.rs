@@ -495,6 +495,29 @@ fn what_a_container_grants_holds_for_its_objects_alone() {
 }
 
 #[test]
+fn a_page_asks_before_it_uses_a_temporary_url() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    let origin = "http://page.example.net";
+    let headers = [("x-container-meta-access-control-allow-origin", origin)];
+    assert_eq!(swift.status("PUT", "/c", &headers), 201);
+    let mut browser = Client::anonymous(fixture.server().address);
+    // Nobody has signed what is asked; the signature is for what comes after.
+    let url = "/v1/AUTH_root/c/o?temp_url_sig=0&temp_url_expires=1";
+    for (origin, status) in [(origin, 200), ("http://other.example.net", 401)] {
+        let headers = [("origin", origin), ("access-control-request-method", "PUT")];
+        let answer = browser.send("OPTIONS", url, &headers, &[]).unwrap();
+        assert_eq!(answer.status, status, "{origin}");
+        let said = answer.header("access-control-allow-origin");
+        assert_eq!(said.is_some(), status == 200, "{said:?}");
+    }
+    let put = browser
+        .send("PUT", url, &[("origin", origin)], &[])
+        .unwrap();
+    assert_eq!(put.status, 401);
+}
+
+#[test]
 fn groups_that_an_account_makes_open_no_other_account() {
     let fixture = Fixture::new();
     let mut swift = Swift::new(&fixture);
