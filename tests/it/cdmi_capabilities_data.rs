@@ -10,6 +10,7 @@ pub(crate) fn metadata(world: &mut World, name: &str, value: &Value) -> bool {
             let shown = world.with(json!({}));
             assert!(shown.get(name).is_some(), "{shown}");
         }
+        "cdmi_group" => assert_eq!(world.with(json!({name: "staff"}))[name], "staff"),
         "cdmi_value_hash" => {
             for algorithm in value.as_array().unwrap() {
                 let shown = world.with(json!({"cdmi_value_hash": algorithm}));

@@ -113,3 +113,71 @@ fn a_container_that_may_not_be_traversed_shuts_out_of_what_is_in_it() {
         status(&get(ann, "/ac/d/e/o", OBJECT), 200);
     }
 }
+
+/// Entries count until their time has come, and GROUP@ is the group that `cdmi_group` names.
+#[test]
+fn entries_end_and_the_group_is_one_that_is_named() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let group = fixture
+        .client()
+        .send("PUT", "/-/accounts/acme/groups/staff", &[], b"{}");
+    assert!([200, 201, 204].contains(&group.unwrap().status));
+    let ann = &mut user(&fixture, "ann", ",\"groups\":[\"staff\"]");
+    let bob = &mut user(&fixture, "bob", "");
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/d/", json!({}));
+    let owner = || entry("OWNER@", "ALL_PERMS", "OBJECT_INHERIT, CONTAINER_INHERIT");
+    let until = |year: u16| {
+        let mut ends = entry("ann", "READ_OBJECT, READ_METADATA", "0x0");
+        ends["expiration"] = json!(format!("{year}-01-01T00:00:00.000000Z"));
+        ends
+    };
+    for (year, expected) in [(2090, 200), (2020, 403)] {
+        let list = json!({"value": "x", "metadata": {"cdmi_acl": [owner(), until(year)]}});
+        let at = format!("/ac/{year}");
+        let made = create(boss, &at, list);
+        assert_eq!(
+            made["metadata"]["cdmi_acl"][1]["expiration"],
+            until(year)["expiration"]
+        );
+        assert_eq!(get(ann, &at, OBJECT).status, expected, "{year}");
+        let rest = ann.send("GET", &format!("/rest{at}"), &[], b"").unwrap();
+        status(&rest, expected);
+    }
+    let mut wrong = until(2090);
+    wrong["expiration"] = json!("soon");
+    let wrong = json!({"metadata": {"cdmi_acl": [wrong]}});
+    status(&call(boss, "PUT", "/ac/wrong", OBJECT, wrong), 400);
+
+    let flags = "OBJECT_INHERIT, CONTAINER_INHERIT";
+    let list = [owner(), entry("GROUP@", "ALL_PERMS", flags)];
+    let item = "/ac/d/?metadata=cdmi_acl";
+    let given = json!({"metadata": {"cdmi_acl": list}});
+    status(&call(boss, "PATCH", item, CONTAINER, given), 204);
+    create(boss, "/ac/d/all", json!({"value": "x"}));
+    status(&get(bob, "/ac/d/all", OBJECT), 200);
+    let item = "/ac/d/?metadata=cdmi_group";
+    let named = json!({"metadata": {"cdmi_group": "staff"}});
+    status(&call(boss, "PATCH", item, CONTAINER, named), 204);
+    assert_eq!(
+        read(boss, item, CONTAINER)["metadata"]["cdmi_group"],
+        "staff"
+    );
+    let made = create(boss, "/ac/d/staff", json!({"value": "x"}));
+    assert_eq!(made["metadata"]["cdmi_group"], "staff");
+    status(&get(ann, "/ac/d/staff", OBJECT), 200);
+    status(&get(bob, "/ac/d/staff", OBJECT), 403);
+    // Metadata that is replaced without a word of it leaves it.
+    let replaced = json!({"metadata": {"a": "b"}});
+    status(&call(boss, "PATCH", "/ac/d/staff", OBJECT, replaced), 204);
+    status(&get(bob, "/ac/d/staff", OBJECT), 403);
+    let item = "/ac/d/staff?metadata=cdmi_group";
+    status(
+        &call(boss, "PATCH", item, OBJECT, json!({"metadata": {}})),
+        204,
+    );
+    status(&get(bob, "/ac/d/staff", OBJECT), 200);
+    let wrong = json!({"metadata": {"cdmi_group": ["staff"]}});
+    status(&call(boss, "PATCH", item, OBJECT, wrong), 400);
+}

@@ -6,7 +6,7 @@
 
 use crate::{Action, ActionSet, Principal};
 use serde::{Deserialize, Serialize};
-use trestle_core::{AccountId, Error, Owner, Result};
+use trestle_core::{AccountId, Error, Owner, Result, Timestamp};
 
 /// Largest ACL, in bytes of its JSON text.
 pub const ACL_BYTES_MAX: usize = 32 << 10;
@@ -136,6 +136,22 @@ pub struct AclEntry {
     pub flags: u32,
     /// What it is about.
     pub mask: u32,
+    /// When it ends, in microseconds; it counts no more then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+}
+
+/// Who asks an ordered list, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderedAsked<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// The groups that they are in.
+    pub groups: &'a [String],
+    /// The owner of what the list belongs to.
+    pub owner: &'a Owner,
+    /// When it is asked.
+    pub time: Timestamp,
 }
 
 /// The bits of masks and flags.
@@ -194,6 +210,10 @@ pub struct Acl {
     /// The ordered list, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<Vec<AclEntry>>,
+    /// The group of the owner's account that its entries mean by the group; all users of the account
+    /// when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// How an ordered list decides.
@@ -330,49 +350,32 @@ impl Acl {
         &self,
         place: Place,
         action: Action,
-        principal: &Principal,
-        groups: &[String],
-        owner: &Owner,
+        asked: &OrderedAsked<'_>,
     ) -> Option<Ordered> {
-        self.grants_all(mask(place, action)?, principal, groups, owner)
+        self.grants_all(mask(place, action)?, asked)
     }
 
     /// How its ordered list decides whether a subcontainer is made: a right of its own.
-    pub fn subcontainer(
-        &self,
-        principal: &Principal,
-        groups: &[String],
-        owner: &Owner,
-    ) -> Option<Ordered> {
-        self.grants_all(bits::APPEND, principal, groups, owner)
+    pub fn subcontainer(&self, asked: &OrderedAsked<'_>) -> Option<Ordered> {
+        self.grants_all(bits::APPEND, asked)
     }
 
     /// The entry of its ordered list that shuts who asks out of all that is in the container whose list
     /// it is. Everybody may traverse whom no entry denies it: lists give rights to what is in a
     /// container, as the least of them do, without a word about that.
-    pub fn traversal_denied(
-        &self,
-        principal: &Principal,
-        groups: &[String],
-        owner: &Owner,
-    ) -> Option<usize> {
-        match self.grants_all(bits::EXECUTE, principal, groups, owner)? {
+    pub fn traversal_denied(&self, asked: &OrderedAsked<'_>) -> Option<usize> {
+        match self.grants_all(bits::EXECUTE, asked)? {
             Ordered::Denied(index) => Some(index),
             Ordered::Allowed(_) | Ordered::Silent => None,
         }
     }
 
-    fn grants_all(
-        &self,
-        mut needed: u32,
-        principal: &Principal,
-        groups: &[String],
-        owner: &Owner,
-    ) -> Option<Ordered> {
+    fn grants_all(&self, mut needed: u32, asked: &OrderedAsked<'_>) -> Option<Ordered> {
         let entries = self.entries.as_ref()?;
         for (index, entry) in entries.iter().enumerate() {
+            let ended = entry.expires.is_some_and(|ends| ends < asked.time.0);
             let counts = entry.flags & bits::INHERIT_ONLY == 0 && entry.mask & needed != 0;
-            if !counts || !entry.who.is(principal, groups, owner) {
+            if !counts || ended || !entry.who.is(asked, self.group.as_deref()) {
                 continue;
             }
             match entry.kind {
@@ -433,7 +436,14 @@ impl Grantee {
 }
 
 impl Who {
-    fn is(&self, principal: &Principal, groups: &[String], owner: &Owner) -> bool {
+    fn is(&self, asked: &OrderedAsked<'_>, group: Option<&str>) -> bool {
+        let OrderedAsked {
+            principal,
+            groups,
+            owner,
+            ..
+        } = asked;
+        let in_group = |name: &str| groups.iter().any(|group| group == name);
         let account = principal.account();
         let of = |named: &str| match named {
             "" => account == Some(&owner.account),
@@ -444,13 +454,13 @@ impl Who {
             Who::Anonymous => principal.is_anonymous(),
             Who::Authenticated => !principal.is_anonymous(),
             Who::Owner => account == Some(&owner.account) && principal.user == owner.user,
-            Who::Group => account == Some(&owner.account),
+            Who::Group => account == Some(&owner.account) && group.is_none_or(in_group),
             Who::Administrator => principal.is_root() || principal.reseller_admin,
             Who::AdminUsers => {
                 principal.is_root() || principal.admin && account == Some(&owner.account)
             }
             Who::User(named, user) => of(named) && principal.user == *user,
-            Who::NamedGroup(named, group) => of(named) && groups.contains(group),
+            Who::NamedGroup(named, group) => of(named) && in_group(group),
         }
     }
 }
@@ -572,186 +582,4 @@ fn mask(place: Place, action: Action) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(account: &str, name: &str) -> Principal {
-        Principal::user(AccountId::parse(account).unwrap(), name)
-    }
-
-    fn admits(acl: &Acl, action: Action, who: &Principal, referrer: Option<&str>) -> bool {
-        let asked = AclAsked {
-            place: Place::Bucket,
-            action,
-            principal: who,
-            groups: &[],
-            referrer,
-            public: true,
-            grants: true,
-        };
-        let unblocked = acl.admits(&asked);
-        let blocked = acl.admits(&AclAsked {
-            public: false,
-            ..asked
-        });
-        assert!(!matches!(blocked, Some(Admission::Public(_))));
-        unblocked.is_some()
-    }
-
-    #[test]
-    fn grants_admit_whom_they_name() {
-        let acl = Acl::default()
-            .grant(
-                Grantee::User("a".into(), "ann".into()),
-                Permission::ReadContents,
-            )
-            .grant(Grantee::Members("b".into()), Permission::WriteContents)
-            .grant(Grantee::Authenticated, Permission::List);
-        let nobody = Principal::anonymous();
-        assert!(admits(&acl, Action::ReadObject, &user("a", "ann"), None));
-        assert!(!admits(&acl, Action::ReadObject, &user("b", "ann"), None));
-        assert!(!admits(&acl, Action::WriteObject, &user("a", "ann"), None));
-        assert!(admits(&acl, Action::WriteObject, &user("b", "x"), None));
-        assert!(admits(&acl, Action::ListObjects, &user("c", "x"), None));
-        assert!(!admits(&acl, Action::ListObjects, &nobody, None));
-        assert!(acl.is_public());
-        assert_eq!(Acl::parse(&acl.to_text().unwrap()).unwrap(), acl);
-    }
-
-    #[test]
-    fn the_last_matching_referrer_counts() {
-        let acl = Acl::default()
-            .grant(Grantee::Referrer("*".into()), Permission::ReadContents)
-            .grant(
-                Grantee::NotReferrer(".bad.example".into()),
-                Permission::ReadContents,
-            )
-            .grant(
-                Grantee::Referrer("good.bad.example".into()),
-                Permission::ReadContents,
-            );
-        let nobody = Principal::anonymous();
-        for (referrer, admitted) in [
-            (None, true),
-            (Some("http://x.example/p"), true),
-            (Some("https://a.bad.example:80/"), false),
-            (Some("https://good.bad.example"), true),
-            (Some("https://GOOD.bad.example/x"), true),
-            (Some("https://good.bad.example@evil.bad.example/"), false),
-        ] {
-            assert_eq!(
-                admits(&acl, Action::ReadObject, &nobody, referrer),
-                admitted,
-                "{referrer:?}"
-            );
-        }
-        let one = Acl::default().grant(Grantee::Referrer("x.org".into()), Permission::ReadContents);
-        assert!(!admits(&one, Action::ReadObject, &nobody, None));
-        assert!(!admits(&one, Action::ReadObject, &nobody, Some("x.org")));
-        assert!(!admits(
-            &one,
-            Action::ListObjects,
-            &nobody,
-            Some("http://x.org/")
-        ));
-    }
-
-    #[test]
-    fn an_ordered_list_decides_in_its_order_and_denies_in_silence() {
-        let entry = |kind, who, mask| AclEntry {
-            kind,
-            who,
-            flags: 0,
-            mask,
-        };
-        let owner = user("a", "ann").owner().unwrap();
-        let decide = |entries: Vec<AclEntry>, who: &Principal, action| {
-            let acl = Acl {
-                entries: Some(entries),
-                ..Acl::default()
-            };
-            acl.ordered(Place::Object, action, who, &[], &owner)
-        };
-        use EntryKind::{Allow, Deny};
-        let allow_all = || entry(Allow, Who::Everyone, u32::MAX);
-        let deny_bob = || entry(Deny, Who::User(String::new(), "bob".into()), bits::READ);
-        let (ann, bob) = (user("a", "ann"), user("a", "bob"));
-        let read = Action::ReadObject;
-        assert_eq!(
-            decide(vec![deny_bob(), allow_all()], &bob, read),
-            Some(Ordered::Denied(0))
-        );
-        assert_eq!(
-            decide(vec![allow_all(), deny_bob()], &bob, read),
-            Some(Ordered::Allowed(0))
-        );
-        assert_eq!(
-            decide(vec![deny_bob(), allow_all()], &ann, read),
-            Some(Ordered::Allowed(1))
-        );
-        assert_eq!(decide(vec![], &ann, read), Some(Ordered::Silent));
-        let inherit_only = AclEntry {
-            flags: bits::INHERIT_ONLY,
-            ..allow_all()
-        };
-        assert_eq!(
-            decide(vec![inherit_only], &ann, read),
-            Some(Ordered::Silent)
-        );
-        let owners = vec![entry(Allow, Who::Owner, bits::READ)];
-        assert_eq!(
-            decide(owners.clone(), &ann, read),
-            Some(Ordered::Allowed(0))
-        );
-        assert_eq!(
-            decide(owners.clone(), &user("b", "ann"), read),
-            Some(Ordered::Silent)
-        );
-        let adds = |mask| {
-            let acl = Acl {
-                entries: Some(vec![entry(Allow, Who::Everyone, mask)]),
-                ..Acl::default()
-            };
-            acl.subcontainer(&ann, &[], &owner)
-        };
-        assert_eq!(adds(bits::APPEND), Some(Ordered::Allowed(0)));
-        assert_eq!(adds(bits::WRITE), Some(Ordered::Silent));
-        let root = Principal::root(AccountId::parse("root").unwrap(), "root");
-        assert_eq!(decide(owners, &root, read), Some(Ordered::Silent));
-        assert_eq!(decide(vec![], &ann, Action::WriteBucketCors), None);
-        assert_eq!(
-            Acl::default().ordered(Place::Object, read, &ann, &[], &owner),
-            None
-        );
-    }
-
-    #[test]
-    fn a_list_that_goes_to_another_owner_names_the_same_people() {
-        let of = |account: &str| Acl {
-            entries: Some(vec![AclEntry {
-                kind: EntryKind::Allow,
-                who: Who::User(account.into(), "ann".into()),
-                flags: 0,
-                mask: bits::READ,
-            }]),
-            ..Acl::default()
-        };
-        let former = AccountId::parse("a").unwrap();
-        assert_eq!(of("").leaving(&former), of("a"));
-        assert_eq!(of("b").leaving(&former), of("b"));
-    }
-
-    #[test]
-    fn what_is_not_an_acl_is_refused() {
-        for bad in [
-            "",
-            "{",
-            "[]",
-            "{\"x\":1}",
-            "{\"grants\":[{\"grantee\":\"nobody\",\"permission\":\"read\"}]}",
-        ] {
-            assert!(Acl::parse(bad).is_err(), "{bad}");
-        }
-        assert!(Acl::parse("{}").is_ok());
-    }
-}
+mod tests;

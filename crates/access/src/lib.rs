@@ -23,7 +23,7 @@ mod verdict;
 
 pub use acl::{
     ACL_BYTES_MAX, Acl, AclAsked, AclEntry, AclGrant, Admission, EntryKind, Grantee, Ordered,
-    Permission, Place, Who, bits,
+    OrderedAsked, Permission, Place, Who, bits,
 };
 pub use action::{Action, ActionSet, Level};
 pub use auditor::Auditor;

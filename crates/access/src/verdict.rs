@@ -6,7 +6,7 @@
 //!    are allowed to use. 8. Nothing else. What any of these allows, each policy of the session must
 //!    allow, too.
 
-use crate::acl::{AclAsked, Admission, Ordered, Place};
+use crate::acl::{AclAsked, Admission, Ordered, OrderedAsked, Place};
 use crate::policy::{Asking, Effect, Naming, Policy, Spoken};
 use crate::{
     Acl, Action, ActionSet, Asked, BucketFacts, Facts, IdentityFacts, Level, ObjectFacts,
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::fmt;
 use std::sync::Arc;
-use trestle_core::AccountId;
+use trestle_core::{AccountId, Owner};
 
 /// Where a policy stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,11 +376,11 @@ impl<'a> Case<'a> {
         if object_level && let Some(shut) = self.traversal_denied() {
             return Some(Verdict::Denied(shut));
         }
-        let mut decided = acl.ordered(place, self.asked.action, principal, self.groups, owner)?;
+        let asked = self.ordered_asked(owner);
+        let mut decided = acl.ordered(place, self.asked.action, &asked)?;
         if place == Place::Bucket
             && self.makes_subcontainer()
-            && let Some(allowed @ Ordered::Allowed(_)) =
-                acl.subcontainer(principal, self.groups, owner)
+            && let Some(allowed @ Ordered::Allowed(_)) = acl.subcontainer(&asked)
         {
             decided = allowed;
         }
@@ -421,12 +421,21 @@ impl<'a> Case<'a> {
             && self.owner().as_ref() == principal.account()
     }
 
+    /// Who asks the ordered list of something of this owner.
+    fn ordered_asked<'c>(&'c self, owner: &'c Owner) -> OrderedAsked<'c> {
+        OrderedAsked {
+            principal: &self.asked.principal,
+            groups: self.groups,
+            owner,
+            time: self.asked.context.time,
+        }
+    }
+
     /// Why the bucket's ordered list lets nobody like this at anything in it.
     fn traversal_denied(&self) -> Option<Reason> {
         let bucket = self.bucket?;
         let acl = bucket.acl.as_deref()?;
-        let principal = &self.asked.principal;
-        let index = acl.traversal_denied(principal, self.groups, &bucket.owner)?;
+        let index = acl.traversal_denied(&self.ordered_asked(&bucket.owner))?;
         let (place, index) = (Place::Bucket, Some(index));
         Some(Reason::Entry { place, index })
     }

@@ -4,8 +4,9 @@
 //! One deviation: `CONTAINER_INHERIT` stays on the entries that a subcontainer inherits. Cleared,
 //! as the table of flags says, nothing below the second level could inherit anything.
 
+use crate::time;
 use serde_json::{Map, Value, json};
-use trestle_core::{Error, Result};
+use trestle_core::{Error, Result, Timestamp};
 
 /// Most entries of a list.
 const ENTRIES_MAX: usize = 512;
@@ -111,6 +112,8 @@ pub(crate) struct Entry {
     pub(crate) flags: u32,
     /// Mask.
     pub(crate) mask: u32,
+    /// When it ends.
+    pub(crate) expires: Option<Timestamp>,
 }
 
 /// A list.
@@ -125,6 +128,7 @@ impl Acl {
             identifier: "OWNER@".to_owned(),
             flags: flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
             mask: mask::ALL_PERMS,
+            expires: None,
         }])
     }
 
@@ -136,6 +140,7 @@ impl Acl {
             identifier: "AUTHENTICATED@".to_owned(),
             flags: flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
             mask: 0x9,
+            expires: None,
         });
         acl
     }
@@ -159,7 +164,7 @@ impl Acl {
     /// Writes the metadata item, with names.
     pub(crate) fn to_value(&self, container: bool) -> Value {
         let entries = self.0.iter().map(|entry| {
-            json!({
+            let mut shown = json!({
                 "acetype": match entry.kind {
                     EntryType::Allow => "ALLOW",
                     EntryType::Deny => "DENY",
@@ -168,7 +173,11 @@ impl Acl {
                 "identifier": entry.identifier,
                 "aceflags": flag_names(entry.flags),
                 "acemask": mask_names(entry.mask, container),
-            })
+            });
+            if let (Some(ends), Some(shown)) = (entry.expires, shown.as_object_mut()) {
+                shown.insert("expiration".to_owned(), time::text(ends).into());
+            }
+            shown
         });
         Value::Array(entries.collect())
     }
@@ -197,13 +206,19 @@ impl Acl {
         Acl(entries.collect())
     }
 
-    /// Whether all bits of `wanted` are granted to whom `is` knows: entries in order, the first
+    /// Whether all bits of `wanted` are granted now to whom `is` knows: entries in order, the first
     /// denial of any wanted bit ends, grants add up, the end of the list denies.
-    pub(crate) fn grants(&self, wanted: u32, is: impl Fn(&str, bool) -> bool) -> bool {
+    pub(crate) fn grants(
+        &self,
+        wanted: u32,
+        now: Timestamp,
+        is: impl Fn(&str, bool) -> bool,
+    ) -> bool {
         let mut missing = wanted;
         for entry in &self.0 {
             let group = entry.flags & flag::IDENTIFIER_GROUP != 0;
-            if entry.flags & flag::INHERIT_ONLY != 0 || !is(&entry.identifier, group) {
+            let ended = entry.expires.is_some_and(|ends| ends < now);
+            if ended || entry.flags & flag::INHERIT_ONLY != 0 || !is(&entry.identifier, group) {
                 continue;
             }
             match entry.kind {
@@ -223,10 +238,8 @@ fn entry(value: &Value) -> Result<Entry> {
     let Value::Object(entry) = value else {
         return Err(Error::invalid("an entry of cdmi_acl is not an object"));
     };
-    if let Some(unknown) = entry
-        .keys()
-        .find(|key| !["acetype", "identifier", "aceflags", "acemask"].contains(&key.as_str()))
-    {
+    let known = ["acetype", "identifier", "aceflags", "acemask", "expiration"];
+    if let Some(unknown) = entry.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(Error::invalid(format!(
             "an entry of cdmi_acl has no {unknown:?} here"
         )));
@@ -260,11 +273,16 @@ fn entry(value: &Value) -> Result<Entry> {
     if flags & !known != 0 || mask & !mask::ALL_PERMS != 0 {
         return Err(Error::invalid("an entry of cdmi_acl has unknown bits"));
     }
+    let expires = match entry.contains_key("expiration") {
+        true => Some(time::parse(field(entry, "expiration")?)?),
+        false => None,
+    };
     Ok(Entry {
         kind,
         identifier,
         flags,
         mask,
+        expires,
     })
 }
 
@@ -465,11 +483,11 @@ mod tests {
             ("ALLOW", "a", "INHERIT_ONLY, OBJECT_INHERIT", "ALL_PERMS"),
         ]);
         let is_a = |who: &str, group: bool| !group && (who == "a" || who == "EVERYONE@");
-        assert!(list.grants(0x1 | 0x8, is_a));
-        assert!(!list.grants(0x1_0000, is_a));
-        assert!(!list.grants(0x2, is_a));
-        assert!(!list.grants(0x1, |who, _| who == "EVERYONE@"));
-        assert!(Acl::of_owner().grants(mask::ALL_PERMS, |who, _| who == "OWNER@"));
-        assert!(!Acl::default().grants(0x1, |_, _| true));
+        assert!(list.grants(0x1 | 0x8, Timestamp(1), is_a));
+        assert!(!list.grants(0x1_0000, Timestamp(1), is_a));
+        assert!(!list.grants(0x2, Timestamp(1), is_a));
+        assert!(!list.grants(0x1, Timestamp(1), |who, _| who == "EVERYONE@"));
+        assert!(Acl::of_owner().grants(mask::ALL_PERMS, Timestamp(1), |who, _| who == "OWNER@"));
+        assert!(!Acl::default().grants(0x1, Timestamp(1), |_, _| true));
     }
 }

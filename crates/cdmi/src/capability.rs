@@ -102,6 +102,9 @@ const SYSTEM: [&str; 48] = [
 /// Of storage system metadata that all stored objects have.
 const STORED: [&str; 4] = ["cdmi_acl", "cdmi_ctime", "cdmi_mtime", "cdmi_mcount"];
 
+/// Of those whose access control list may be set.
+const GROUPED: &str = crate::rights::GROUP;
+
 /// Of data objects.
 const DATA: [&str; 9] = [
     "cdmi_modify_deserialize_dataobject",
@@ -324,6 +327,7 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
             enable(&VERSION_LINKS);
             enable(&STORED);
             enable(&DATA);
+            enable(&[GROUPED]);
             enable(&PROTECTION);
             add_passed_on(&mut items);
             add_redundancy(&mut items, redundancy);
@@ -332,6 +336,7 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
         "queue/" => {
             enable(&STORED);
             enable(&QUEUE);
+            enable(&[GROUPED]);
             enable(&PROTECTION);
             add_redundancy(&mut items, redundancy);
         }
@@ -369,6 +374,7 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
             if path != "container/root/" {
                 enable(&["cdmi_delete_container", "cdmi_snapshot"]);
                 enable(&PROTECTION_OF_CONTAINERS);
+                enable(&[GROUPED]);
             }
             if path == "container/top/" {
                 enable(&["cdmi_export_container_s3"]);

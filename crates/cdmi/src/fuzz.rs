@@ -64,8 +64,8 @@ fn acl(data: &[u8]) {
         for bit in 0..32 {
             let somebody = |who: &str, _: bool| who == "EVERYONE@" || who == "ann";
             assert_eq!(
-                list.grants(1 << bit, somebody),
-                again.grants(1 << bit, somebody)
+                list.grants(1 << bit, trestle_core::Timestamp(1), somebody),
+                again.grants(1 << bit, trestle_core::Timestamp(1), somebody)
             );
         }
         let _inherited = list.inherited(container);

@@ -32,7 +32,7 @@ const MADE: [&str; 13] = [
 ];
 
 /// Items that are kept in the store's own fields rather than as metadata.
-const ELSEWHERE: [&str; 2] = [crate::rights::ITEM, "cdmi_owner"];
+const ELSEWHERE: [&str; 3] = [crate::rights::ITEM, crate::rights::GROUP, "cdmi_owner"];
 
 /// Data system metadata: inherited from the container unless the object has its own.
 const INHERITED: [&str; 21] = [

@@ -9,12 +9,16 @@ use crate::node::{Container, Place, found};
 use crate::render::Rendering;
 use futures::FutureExt;
 use serde_json::Value;
-use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, Resource, Who};
-use trestle_core::{BucketName, Error, ErrorKind, Key, Owner, Result};
+use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, OrderedAsked, Resource, Who};
+use trestle_core::{BucketName, Error, ErrorKind, Key, Owner, Result, Timestamp};
 use trestle_store::Bucket;
 
 /// The metadata item.
 pub(crate) const ITEM: &str = "cdmi_acl";
+/// The group whom the list means by GROUP@.
+pub(crate) const GROUP: &str = "cdmi_group";
+/// Longest name of a group, in bytes.
+const GROUP_BYTES_MAX: usize = 256;
 
 fn who(entry: &Entry) -> Who {
     let (account, name) = match entry.identifier.split_once('/') {
@@ -61,6 +65,7 @@ fn share(acl: &Acl) -> Vec<AclEntry> {
         who: who(entry),
         flags: entry.flags,
         mask: entry.mask,
+        expires: entry.expires.map(|ends| ends.0),
     });
     entries.collect()
 }
@@ -75,6 +80,7 @@ fn unshare(entries: &[AclEntry]) -> Acl {
         identifier: identifier(&entry.who),
         flags: entry.flags,
         mask: entry.mask,
+        expires: entry.expires.map(Timestamp),
     });
     Acl(entries.collect())
 }
@@ -98,9 +104,44 @@ fn stored(former: Option<&str>, list: Option<&Acl>) -> Result<Option<String>> {
     shared.to_text().map(Some)
 }
 
+/// The group of a stored text.
+pub(crate) fn group_of(stored: Option<&str>) -> Option<String> {
+    Shared::parse(stored?).ok()?.group
+}
+
+/// A stored text with this group.
+fn with_group(former: Option<&str>, group: Option<String>) -> Result<Option<String>> {
+    let mut shared = match former {
+        Some(former) => Shared::parse(former)?,
+        None => Shared::default(),
+    };
+    shared.group = group;
+    if shared == Shared::default() {
+        return Ok(None);
+    }
+    shared.to_text().map(Some)
+}
+
+/// What an update makes of the group in a stored text; metadata that is replaced without naming it
+/// leaves it, as the list.
+fn apply_group(update: &Update, acl: &mut Option<String>) -> Result<()> {
+    let Some(given) = update.item(GROUP) else {
+        return Ok(());
+    };
+    let group = match given {
+        None => None,
+        Some(Value::String(name)) if name.is_empty() => None,
+        Some(Value::String(name)) if name.len() <= GROUP_BYTES_MAX => Some(name.clone()),
+        Some(_) => return Err(Error::invalid("cdmi_group is the name of a group")),
+    };
+    *acl = with_group(acl.as_deref(), group)?;
+    Ok(())
+}
+
 /// What an update of metadata makes of a stored text. Metadata that is replaced without naming the
 /// list leaves it: nobody loses or gains rights by setting a colour.
 pub(crate) fn apply(update: &Update, acl: &mut Option<String>) -> Result<()> {
+    apply_group(update, acl)?;
     match update.item(ITEM) {
         None => {}
         Some(None) => *acl = stored(acl.as_deref(), None)?,
@@ -131,7 +172,11 @@ pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<St
     let list = list.inherited(container);
     match list.0.is_empty() {
         true => Ok(None),
-        false => stored(None, Some(&list)),
+        // What it says of the group goes on meaning that one.
+        false => {
+            let group = group_of(parent.acl.as_deref());
+            with_group(stored(None, Some(&list))?.as_deref(), group)
+        }
     }
 }
 
@@ -254,7 +299,12 @@ impl Call<'_> {
                 continue;
             };
             let acl = Shared::parse(acl)?;
-            let denied = acl.traversal_denied(principal, &principal.groups, &object.owner);
+            let denied = acl.traversal_denied(&OrderedAsked {
+                principal,
+                groups: &principal.groups,
+                owner: &object.owner,
+                time: self.context.time,
+            });
             if denied.is_some() && !self.backs_up(&object.owner).boxed().await? {
                 return Err(Fault::forbidden(
                     "the access control list of a container denies what is in it",
@@ -274,9 +324,15 @@ impl Call<'_> {
         let principal = &self.principal;
         let account = principal.account();
         let own = account == Some(&parent.owner.account);
-        list.grants(wanted, |identifier, group| match identifier {
+        let theirs = group_of(parent.acl.as_deref());
+        let now = self.context.time;
+        list.grants(wanted, now, |identifier, group| match identifier {
             "OWNER@" => own && principal.user == parent.owner.user,
-            "GROUP@" => own,
+            "GROUP@" => {
+                own && theirs
+                    .as_ref()
+                    .is_none_or(|theirs| principal.groups.contains(theirs))
+            }
             "EVERYONE@" => true,
             "ANONYMOUS@" => principal.is_anonymous(),
             "AUTHENTICATED@" => !principal.is_anonymous(),

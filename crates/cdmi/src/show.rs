@@ -78,6 +78,12 @@ fn status_of(processing: bool) -> &'static str {
     }
 }
 
+/// The group that a list means, if one was said.
+fn group_shown(acl: Option<&str>) -> Option<(&'static str, Value)> {
+    let group = rights::group_of(acl)?;
+    Some((rights::GROUP, Value::from(group)))
+}
+
 /// How often an object is there, of what its metadata asks for.
 fn redundancy_provided(items: &Metadata, redundancy: Redundancy) -> Vec<(&'static str, Value)> {
     let number = |name: &str| {
@@ -215,6 +221,7 @@ impl Call<'_> {
             made.push(("cdmi_size", Value::from(object.length().to_string())));
         }
         made.extend(crate::protect::provided(object));
+        made.extend(group_shown(main.object.acl.as_deref()));
         if self.may_see_list(&leaf.resource()).await? {
             let acl = rights::shown(main.object.acl.as_deref(), false, false);
             made.push((rights::ITEM, acl));
@@ -413,6 +420,7 @@ impl Call<'_> {
                     .protection
                     .provided(container.created, &container.metadata),
             );
+            made.extend(group_shown(container.acl.as_deref()));
             let root = container.place == Place::Root;
             let visible = match &container.place {
                 Place::Root => true,

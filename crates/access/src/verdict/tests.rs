@@ -554,6 +554,7 @@ fn an_ordered_list_binds_everybody() {
         who,
         flags: 0,
         mask,
+        expires: None,
     };
     let of_ann = || {
         vec![entry(
@@ -609,6 +610,7 @@ fn an_object_s_list_is_looked_for_before_the_bucket_s_refuses() {
                 who: Who::Everyone,
                 flags: 0,
                 mask,
+                expires: None,
             }]),
             ..Acl::default()
         }))

@@ -227,6 +227,7 @@ async fn an_object_s_ordered_list_binds_in_a_clone_as_in_its_source() {
         who: Who::Everyone,
         flags: 0,
         mask,
+        expires: None,
     };
     let deny = entry(EntryKind::Deny, bits::READ);
     let acl = Acl {

@@ -50,6 +50,7 @@ fn list(of_ann: bool) -> String {
         who,
         flags: 0,
         mask: bits::READ | 0x1f_ffff,
+        expires: None,
     };
     let mut entries = vec![entry(Who::Administrator)];
     if of_ann {

@@ -1,0 +1,228 @@
+use super::*;
+
+fn user(account: &str, name: &str) -> Principal {
+    Principal::user(AccountId::parse(account).unwrap(), name)
+}
+
+fn asked<'a>(principal: &'a Principal, owner: &'a Owner) -> OrderedAsked<'a> {
+    OrderedAsked {
+        principal,
+        groups: &[],
+        owner,
+        time: Timestamp(10),
+    }
+}
+
+fn admits(acl: &Acl, action: Action, who: &Principal, referrer: Option<&str>) -> bool {
+    let asked = AclAsked {
+        place: Place::Bucket,
+        action,
+        principal: who,
+        groups: &[],
+        referrer,
+        public: true,
+        grants: true,
+    };
+    let unblocked = acl.admits(&asked);
+    let blocked = acl.admits(&AclAsked {
+        public: false,
+        ..asked
+    });
+    assert!(!matches!(blocked, Some(Admission::Public(_))));
+    unblocked.is_some()
+}
+
+#[test]
+fn grants_admit_whom_they_name() {
+    let acl = Acl::default()
+        .grant(
+            Grantee::User("a".into(), "ann".into()),
+            Permission::ReadContents,
+        )
+        .grant(Grantee::Members("b".into()), Permission::WriteContents)
+        .grant(Grantee::Authenticated, Permission::List);
+    let nobody = Principal::anonymous();
+    assert!(admits(&acl, Action::ReadObject, &user("a", "ann"), None));
+    assert!(!admits(&acl, Action::ReadObject, &user("b", "ann"), None));
+    assert!(!admits(&acl, Action::WriteObject, &user("a", "ann"), None));
+    assert!(admits(&acl, Action::WriteObject, &user("b", "x"), None));
+    assert!(admits(&acl, Action::ListObjects, &user("c", "x"), None));
+    assert!(!admits(&acl, Action::ListObjects, &nobody, None));
+    assert!(acl.is_public());
+    assert_eq!(Acl::parse(&acl.to_text().unwrap()).unwrap(), acl);
+}
+
+#[test]
+fn the_last_matching_referrer_counts() {
+    let acl = Acl::default()
+        .grant(Grantee::Referrer("*".into()), Permission::ReadContents)
+        .grant(
+            Grantee::NotReferrer(".bad.example".into()),
+            Permission::ReadContents,
+        )
+        .grant(
+            Grantee::Referrer("good.bad.example".into()),
+            Permission::ReadContents,
+        );
+    let nobody = Principal::anonymous();
+    for (referrer, admitted) in [
+        (None, true),
+        (Some("http://x.example/p"), true),
+        (Some("https://a.bad.example:80/"), false),
+        (Some("https://good.bad.example"), true),
+        (Some("https://GOOD.bad.example/x"), true),
+        (Some("https://good.bad.example@evil.bad.example/"), false),
+    ] {
+        assert_eq!(
+            admits(&acl, Action::ReadObject, &nobody, referrer),
+            admitted,
+            "{referrer:?}"
+        );
+    }
+    let one = Acl::default().grant(Grantee::Referrer("x.org".into()), Permission::ReadContents);
+    assert!(!admits(&one, Action::ReadObject, &nobody, None));
+    assert!(!admits(&one, Action::ReadObject, &nobody, Some("x.org")));
+    assert!(!admits(
+        &one,
+        Action::ListObjects,
+        &nobody,
+        Some("http://x.org/")
+    ));
+}
+
+#[test]
+fn an_ordered_list_decides_in_its_order_and_denies_in_silence() {
+    let entry = |kind, who, mask| AclEntry {
+        kind,
+        who,
+        flags: 0,
+        mask,
+        expires: None,
+    };
+    let owner = user("a", "ann").owner().unwrap();
+    let decide = |entries: Vec<AclEntry>, who: &Principal, action| {
+        let acl = Acl {
+            entries: Some(entries),
+            ..Acl::default()
+        };
+        acl.ordered(Place::Object, action, &asked(who, &owner))
+    };
+    use EntryKind::{Allow, Deny};
+    let allow_all = || entry(Allow, Who::Everyone, u32::MAX);
+    let deny_bob = || entry(Deny, Who::User(String::new(), "bob".into()), bits::READ);
+    let (ann, bob) = (user("a", "ann"), user("a", "bob"));
+    let read = Action::ReadObject;
+    assert_eq!(
+        decide(vec![deny_bob(), allow_all()], &bob, read),
+        Some(Ordered::Denied(0))
+    );
+    assert_eq!(
+        decide(vec![allow_all(), deny_bob()], &bob, read),
+        Some(Ordered::Allowed(0))
+    );
+    assert_eq!(
+        decide(vec![deny_bob(), allow_all()], &ann, read),
+        Some(Ordered::Allowed(1))
+    );
+    assert_eq!(decide(vec![], &ann, read), Some(Ordered::Silent));
+    let inherit_only = AclEntry {
+        flags: bits::INHERIT_ONLY,
+        ..allow_all()
+    };
+    assert_eq!(
+        decide(vec![inherit_only], &ann, read),
+        Some(Ordered::Silent)
+    );
+    let owners = vec![entry(Allow, Who::Owner, bits::READ)];
+    assert_eq!(
+        decide(owners.clone(), &ann, read),
+        Some(Ordered::Allowed(0))
+    );
+    assert_eq!(
+        decide(owners.clone(), &user("b", "ann"), read),
+        Some(Ordered::Silent)
+    );
+    let adds = |mask| {
+        let acl = Acl {
+            entries: Some(vec![entry(Allow, Who::Everyone, mask)]),
+            ..Acl::default()
+        };
+        acl.subcontainer(&asked(&ann, &owner))
+    };
+    assert_eq!(adds(bits::APPEND), Some(Ordered::Allowed(0)));
+    assert_eq!(adds(bits::WRITE), Some(Ordered::Silent));
+    let root = Principal::root(AccountId::parse("root").unwrap(), "root");
+    assert_eq!(decide(owners, &root, read), Some(Ordered::Silent));
+    assert_eq!(decide(vec![], &ann, Action::WriteBucketCors), None);
+    assert_eq!(
+        Acl::default().ordered(Place::Object, read, &asked(&ann, &owner)),
+        None
+    );
+}
+
+#[test]
+fn a_list_that_goes_to_another_owner_names_the_same_people() {
+    let of = |account: &str| Acl {
+        entries: Some(vec![AclEntry {
+            kind: EntryKind::Allow,
+            who: Who::User(account.into(), "ann".into()),
+            flags: 0,
+            mask: bits::READ,
+            expires: None,
+        }]),
+        ..Acl::default()
+    };
+    let former = AccountId::parse("a").unwrap();
+    assert_eq!(of("").leaving(&former), of("a"));
+    assert_eq!(of("b").leaving(&former), of("b"));
+}
+
+#[test]
+fn what_is_not_an_acl_is_refused() {
+    for bad in [
+        "",
+        "{",
+        "[]",
+        "{\"x\":1}",
+        "{\"grants\":[{\"grantee\":\"nobody\",\"permission\":\"read\"}]}",
+    ] {
+        assert!(Acl::parse(bad).is_err(), "{bad}");
+    }
+    assert!(Acl::parse("{}").is_ok());
+}
+
+#[test]
+fn entries_end_and_the_group_may_be_one_of_the_account() {
+    let owner = user("a", "ann").owner().unwrap();
+    let entry = |who, expires| AclEntry {
+        kind: EntryKind::Allow,
+        who,
+        flags: 0,
+        mask: bits::READ,
+        expires,
+    };
+    let reads = |acl: &Acl, who: &Principal, groups: &[String]| {
+        let asked = OrderedAsked {
+            groups,
+            ..asked(who, &owner)
+        };
+        let decided = acl.ordered(Place::Object, Action::ReadObject, &asked);
+        matches!(decided, Some(Ordered::Allowed(_)))
+    };
+    let of = |entries| Acl {
+        entries: Some(entries),
+        ..Acl::default()
+    };
+    let ann = user("a", "ann");
+    for (ends, counts) in [(None, true), (Some(10), true), (Some(9), false)] {
+        let acl = of(vec![entry(Who::Everyone, ends)]);
+        assert_eq!(reads(&acl, &ann, &[]), counts, "{ends:?}");
+        assert_eq!(Acl::parse(&acl.to_text().unwrap()).unwrap(), acl);
+    }
+    let mut acl = of(vec![entry(Who::Group, None)]);
+    assert!(reads(&acl, &ann, &[]) && !reads(&acl, &user("b", "ann"), &[]));
+    acl.group = Some("staff".to_owned());
+    let staff = ["staff".to_owned()];
+    assert!(!reads(&acl, &ann, &[]) && reads(&acl, &ann, &staff));
+    assert!(!reads(&acl, &user("b", "ann"), &staff));
+}
