@@ -208,3 +208,155 @@ fn a_range_of_what_was_replaced_is_the_whole() {
         assert_eq!(read(replaced), (200, "0123456789".to_owned()), "{replaced}");
     }
 }
+
+/// What a browser's form for this key answers, with these conditions and fields and this file.
+fn posted(server: &Server, conditions: &str, file: &str) -> (u16, String) {
+    let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+    let conditions = format!(r#"{{"bucket":"codes"}},{{"key":"k"}},{conditions}"#);
+    let late = crate::negative::s3_forms::LATE;
+    let body = crate::negative::s3_forms::signed(
+        &signer,
+        (late, conditions.trim_end_matches(',')),
+        &[("key", "k")],
+        file,
+    );
+    let kind = crate::negative::s3_forms::KIND;
+    let mut client = Client::anonymous(server.address);
+    let headers = [("content-type", kind)];
+    let answer = client.send("POST", "/codes", &headers, body.as_bytes());
+    let answer = answer.unwrap();
+    (answer.status, answer.text())
+}
+
+#[test]
+fn refusals_say_what_was_sent_and_what_would_do() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let ask = |method: &str, target: &str, body: &str| signed(server, (method, target, body));
+    assert_eq!(ask("PUT", "/codes", "").0, 200);
+    let (status, text) = posted(server, r#"["content-length-range",3,9]"#, "hi");
+    assert_eq!(status, 400, "{text}");
+    for field in [
+        "<Code>EntityTooSmall</Code>",
+        "<ProposedSize>2</ProposedSize>",
+        "<MinSizeAllowed>3</MinSizeAllowed>",
+    ] {
+        assert!(text.contains(field), "{field}: {text}");
+    }
+    let (status, text) = posted(server, r#"["content-length-range",0,1]"#, "hi");
+    assert_eq!(status, 400, "{text}");
+    assert!(
+        text.contains("<MaxSizeAllowed>1</MaxSizeAllowed>"),
+        "{text}"
+    );
+    assert_eq!(posted(server, "", "hi").0, 204);
+    // Of another body than was signed.
+    let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+    let wire = Wire {
+        method: "PUT".into(),
+        target: "/codes/k".into(),
+        body: b"signed".to_vec(),
+        ..Wire::default()
+    };
+    let mut wire = signer.sign(&server.address.to_string(), wire);
+    wire.body = b"sealed".to_vec();
+    let headers: Vec<(&str, &str)> = wire
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let mut client = Client::anonymous(server.address);
+    let answer = client.send(&wire.method, &wire.target, &headers, &wire.body);
+    let text = answer.unwrap().text();
+    for field in ["ClientComputedContentSHA256", "S3ComputedContentSHA256"] {
+        let value = text.split(&format!("<{field}>")).nth(1);
+        let value = value.and_then(|rest| rest.split('<').next());
+        assert_eq!(value.map(str::len), Some(64), "{field}: {text}");
+    }
+}
+
+#[test]
+fn a_form_without_a_type_makes_an_object_without_one() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    assert_eq!(signed(server, ("PUT", "/codes", "")).0, 200);
+    assert_eq!(posted(server, "", "hi").0, 204);
+    let wire = Wire {
+        method: "GET".into(),
+        target: "/codes/k".into(),
+        ..Wire::default()
+    };
+    let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+    let wire = signer.sign(&server.address.to_string(), wire);
+    let headers: Vec<(&str, &str)> = wire
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let mut client = Client::anonymous(server.address);
+    let answer = client.send("GET", "/codes/k", &headers, &[]).unwrap();
+    assert_eq!(
+        answer.header("content-type").unwrap(),
+        "binary/octet-stream"
+    );
+}
+
+#[test]
+fn a_new_bucket_is_told_its_name_among_policies() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let made = |bucket: &str, acl: &str| {
+        let wire = Wire {
+            method: "PUT".into(),
+            target: format!("/{bucket}"),
+            headers: vec![
+                ("x-amz-acl".into(), acl.into()),
+                (
+                    "x-amz-object-ownership".into(),
+                    "BucketOwnerEnforced".into(),
+                ),
+            ],
+            ..Wire::default()
+        };
+        let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
+        let wire = signer.sign(&server.address.to_string(), wire);
+        let headers: Vec<(&str, &str)> = wire
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut client = Client::anonymous(server.address);
+        client.send("PUT", &wire.target, &headers, &[]).unwrap()
+    };
+    let answer = made("owned", "private");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let arn = answer.header("x-amz-bucket-arn");
+    assert_eq!(arn.unwrap(), "arn:aws:s3:::owned");
+    // A list that gives something away cannot be.
+    let answer = made("public", "public-read");
+    assert!(
+        answer
+            .text()
+            .contains("InvalidBucketAclWithObjectOwnership")
+    );
+}
+
+#[test]
+fn a_range_with_a_blank_is_none() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let ask = |method: &str, target: &str, body: &str| signed(server, (method, target, body));
+    assert_eq!(ask("PUT", "/ranges", "").0, 200);
+    assert_eq!(ask("PUT", "/ranges/k", "0123456789").0, 200);
+    let read = |range: &str| {
+        let wire = Wire {
+            method: "GET".into(),
+            target: "/ranges/k".into(),
+            headers: vec![("range".into(), range.into())],
+            ..Wire::default()
+        };
+        signed_wire(server, wire)
+    };
+    assert_eq!(read("bytes=-1"), (206, "9".to_owned()));
+    assert_eq!(read("bytes= -1"), (200, "0123456789".to_owned()));
+}

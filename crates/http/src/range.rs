@@ -32,7 +32,8 @@ pub fn parse_range(headers: &HeaderMap) -> RangeHeader {
     let Some((unit, list)) = value.to_str().ok().and_then(|text| text.split_once('=')) else {
         return RangeHeader::Malformed;
     };
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
+    // Blanks stand around commas alone.
+    if !unit.eq_ignore_ascii_case("bytes") || list.trim() != list {
         return RangeHeader::Malformed;
     }
     let ranges: Option<Vec<ByteRange>> = list.split(',').take(RANGES_MAX + 1).map(one).collect();
@@ -203,7 +204,11 @@ mod tests {
             parse("bytes=0-4"),
             RangeHeader::One(Inclusive { first: 0, last: 4 })
         );
-        assert_eq!(parse("Bytes= 7- "), RangeHeader::One(From(7)));
+        assert_eq!(parse("Bytes=7-"), RangeHeader::One(From(7)));
+        assert_eq!(
+            parse("bytes=-9 ,\t7-"),
+            RangeHeader::Several(vec![Suffix(9), From(7)])
+        );
         assert_eq!(parse("bytes=-9"), RangeHeader::One(Suffix(9)));
         assert_eq!(
             parse("bytes=0-0,-1"),
@@ -225,6 +230,9 @@ mod tests {
             "bytes=a-b",
             "items=0-1",
             "bytes=+1-2",
+            "bytes= -1",
+            "bytes=-1 ",
+            "bytes =-1",
         ] {
             assert_eq!(parse(bad), RangeHeader::Malformed, "{bad}");
         }

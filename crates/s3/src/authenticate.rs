@@ -75,7 +75,10 @@ impl S3 {
             host_bucket,
         };
         let source = parts.extensions.get::<Client>().map(|one| one.address);
-        match Presented::of(&raw, &self.scope()).map_err(refused)? {
+        match Presented::of(&raw, &self.scope()).map_err(|error| match presigned(&raw) {
+            true => refused_url(error),
+            false => refused(error),
+        })? {
             Presented::Nothing => Ok(Authenticated {
                 principal: Arc::new(Principal::anonymous()),
                 payload: unsigned_payload(&parts.headers)?,
@@ -141,6 +144,10 @@ impl S3 {
     ) -> Result<FormSigner, S3Error> {
         let of_form = |error: SignatureError| match error {
             SignatureError::MalformedQuery(why) => S3Error::argument("POST", "", &why),
+            SignatureError::WrongScope(_) | SignatureError::WrongRegion { .. } => {
+                let credential = fields.get("x-amz-credential").unwrap_or_default();
+                S3Error::argument("X-Amz-Credential", credential, &error.to_string())
+            }
             // What is no signature is not the right one.
             SignatureError::Malformed(why) => S3Error::new(Code::SignatureDoesNotMatch, why),
             other => refused(other),
@@ -237,6 +244,30 @@ fn verify_as_folder(raw: &RawRequest<'_>, scope: &Scope<'_>, secret: &SecretKey)
     }
 }
 
+/// Whether the signature is looked for in the query.
+fn presigned(raw: &RawRequest<'_>) -> bool {
+    let header = raw.headers.iter().any(|(name, _)| *name == "authorization");
+    let query = raw.query.unwrap_or_default();
+    !header
+        && query
+            .split('&')
+            .any(|pair| pair.starts_with("X-Amz-Algorithm="))
+}
+
+/// What is wrong with a presigned URL: what a header's credential is refused for is a fault of the
+/// query here.
+fn refused_url(error: SignatureError) -> S3Error {
+    use SignatureError as E;
+    let code = Code::AuthorizationQueryParametersError;
+    match &error {
+        E::Malformed(_) | E::WrongScope(_) => S3Error::new(code, error.to_string()),
+        E::WrongRegion { expected, .. } => {
+            S3Error::new(code, error.to_string()).field("Region", expected)
+        }
+        _ => refused(error),
+    }
+}
+
 fn way(presigned: bool) -> &'static str {
     if presigned {
         "REST-QUERY-STRING"
@@ -317,8 +348,13 @@ impl Authenticated {
             }
             return Ok((Framing::Plain(sha256), number("content-length")?));
         };
-        let length = number("x-amz-decoded-content-length")?.ok_or_else(missing_length)?;
-        if trailer != declared.trailer.is_some() {
+        // What is no length says nothing of it.
+        let name = "x-amz-decoded-content-length";
+        let length = headers::text(headers, name)?.and_then(|text| text.parse().ok());
+        let length: u64 = length.ok_or_else(missing_length)?;
+        // Without signatures the type allows for a trailer, and needs none.
+        let bare = trailer && !signed && declared.trailer.is_none();
+        if trailer != declared.trailer.is_some() && !bare {
             let message = "The trailers that are announced and those that the payload's type has \
                            are not the same";
             return Err(S3Error::new(Code::MalformedTrailerError, message));
@@ -396,7 +432,7 @@ pub(crate) fn refused(error: SignatureError) -> S3Error {
             with(Code::AuthorizationHeaderMalformed).field("Region", expected)
         }
         // A time that no signature can have is over.
-        E::MalformedQuery(why) if why.starts_with("X-Amz-Expires is a number") => {
+        E::MalformedQuery(why) if why.starts_with("X-Amz-Expires is from") => {
             with(Code::AccessDenied)
         }
         E::MalformedQuery(_) => with(Code::AuthorizationQueryParametersError),

@@ -48,7 +48,7 @@ impl fmt::Debug for Framing {
 
 /// An error of this dialect on its way through a verb.
 #[derive(Debug)]
-struct Fault(Code, String);
+struct Fault(Code, String, Vec<(&'static str, String)>);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,14 +60,23 @@ impl std::error::Error for Fault {}
 
 /// The error for a verb that stands for one of this dialect.
 pub(crate) fn fault(code: Code, message: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, message).with_source(Fault(code, message.to_owned()))
+    fault_with(code, message, Vec::new())
+}
+
+/// The error for a verb that stands for one of this dialect, with these fields.
+pub(crate) fn fault_with(code: Code, message: &str, fields: Vec<(&'static str, String)>) -> Error {
+    let fault = Fault(code, message.to_owned(), fields);
+    Error::new(ErrorKind::InvalidInput, message).with_source(fault)
 }
 
 /// The dialect's own error that came through a verb.
 pub(crate) fn of_fault(error: &Error) -> Option<S3Error> {
     let source = std::error::Error::source(error)?;
-    let Fault(code, message) = source.downcast_ref()?;
-    Some(S3Error::new(*code, message.clone()))
+    let Fault(code, message, fields) = source.downcast_ref()?;
+    let error = S3Error::new(*code, message.clone());
+    let field =
+        |error: S3Error, (name, value): &(&'static str, String)| error.field(name, value.as_str());
+    Some(fields.iter().fold(error, field))
 }
 
 /// The data of a body, its framing taken off.
@@ -125,7 +134,18 @@ fn sealed(
                     false => {
                         let message = "The provided 'x-amz-content-sha256' header does not match \
                                        what was computed.";
-                        Some((Err(fault(Code::XAmzContentSHA256Mismatch, message)), None))
+                        let hex = |value: &[u8]| {
+                            let algorithm = DigestAlgorithm::Sha256;
+                            let value = value.to_vec();
+                            Digest { algorithm, value }.hex()
+                        };
+                        let computed = found.map(Digest::hex).unwrap_or_default();
+                        let fields = vec![
+                            ("ClientComputedContentSHA256", hex(&expected)),
+                            ("S3ComputedContentSHA256", computed),
+                        ];
+                        let code = Code::XAmzContentSHA256Mismatch;
+                        Some((Err(fault_with(code, message, fields)), None))
                     }
                 }
             }
@@ -228,7 +248,10 @@ impl<S: Stream<Item = Result<Bytes>> + Send + Unpin> Chunks<S> {
         };
         let declared: Digest = match checksum::of_header(name) {
             Some(found) if found == algorithm => {
-                checksum::digest(algorithm, value).ok_or_else(malformed)?
+                checksum::digest(algorithm, value).ok_or_else(|| {
+                    let message = format!("Value for {name} trailing header is invalid.");
+                    fault(Code::InvalidRequest, &message)
+                })?
             }
             _ => return Err(malformed()),
         };
@@ -332,7 +355,13 @@ mod tests {
         assert_eq!(read(good, chunked(false, 2, true)).unwrap(), "ab");
         let bad = "2\r\nab\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n";
         assert_eq!(read(bad, chunked(false, 2, true)), Err(Code::BadDigest));
+        let short = "2\r\nab\r\n0\r\nx-amz-checksum-crc32:noNI\r\n\r\n";
+        assert_eq!(
+            read(short, chunked(false, 2, true)),
+            Err(Code::InvalidRequest)
+        );
         let none = "2\r\nab\r\n0\r\n\r\n";
+        assert_eq!(read(none, chunked(false, 2, false)).unwrap(), "ab");
         assert_eq!(
             read(none, chunked(false, 2, true)),
             Err(Code::MalformedTrailerError)

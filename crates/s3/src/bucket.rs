@@ -177,7 +177,8 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
     check_location(&call, new.location.as_deref())?;
     let mut properties = properties(&call, new)?;
     let sent = acl::sent(&call.headers)?;
-    if properties.ownership.as_deref() == Some("BucketOwnerEnforced") && sent != Sent::Nothing {
+    let given = sent != Sent::Nothing && sent != Sent::Canned("private".to_owned());
+    if properties.ownership.as_deref() == Some("BucketOwnerEnforced") && given {
         return Err(S3Error::new(
             Code::InvalidBucketAclWithObjectOwnership,
             LISTS_OFF,
@@ -209,6 +210,8 @@ pub(crate) async fn create(mut call: Call<'_>) -> Result<Response<Body>, S3Error
     if let Ok(location) = HeaderValue::from_str(&format!("/{name}")) {
         response.headers_mut().insert(LOCATION, location);
     }
+    let arn = format!("arn:aws:s3:::{name}");
+    headers::set(response.headers_mut(), "x-amz-bucket-arn", &arn);
     Ok(response)
 }
 

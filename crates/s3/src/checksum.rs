@@ -51,7 +51,7 @@ impl Kind {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, S3Error> {
-        match text {
+        match text.to_ascii_uppercase().as_str() {
             "COMPOSITE" => Ok(Kind::Composite),
             "FULL_OBJECT" => Ok(Kind::FullObject),
             _ => Err(S3Error::invalid(
@@ -127,6 +127,17 @@ pub(crate) fn named(name: &str) -> Result<DigestAlgorithm, S3Error> {
     }
 }
 
+/// Refuses more than one header with a value.
+pub(crate) fn single(headers: &HeaderMap) -> Result<(), S3Error> {
+    let values = |name: &&http::HeaderName| of_header(name.as_str()).is_some();
+    if headers.keys().filter(values).count() > 1 {
+        let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not \
+                       allowed.";
+        return Err(S3Error::invalid(message));
+    }
+    Ok(())
+}
+
 /// The algorithm whose value this header or trailer has.
 pub(crate) fn of_header(name: &str) -> Option<DigestAlgorithm> {
     let (algorithm, ..) = ALGORITHMS
@@ -145,7 +156,7 @@ pub(crate) fn base64(digest: &Digest) -> String {
     STANDARD.encode(&digest.value)
 }
 
-/// A value that a header or a trailer carries.
+/// A value that a header carries. What is no value at all is answered as one that does not match.
 pub(crate) fn value(algorithm: DigestAlgorithm, text: &str) -> Result<Digest, S3Error> {
     digest(algorithm, text).ok_or_else(|| {
         let header = header(algorithm);
@@ -181,6 +192,7 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Declared, S3Error> {
         md5: content_md5(headers)?,
         ..Declared::default()
     };
+    single(headers)?;
     for (name, text) in headers {
         let Some(kind) = name.as_str().strip_prefix("x-amz-checksum-") else {
             continue;
@@ -189,12 +201,12 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Declared, S3Error> {
             continue;
         }
         let Some(algorithm) = of_header(name.as_str()) else {
-            return Err(S3Error::later("This checksum algorithm"));
+            let message = "The algorithm type you specified in x-amz-checksum- header is invalid.";
+            return Err(S3Error::invalid(message));
         };
         let text = text.to_str().unwrap_or_default();
         if declared.value.replace(value(algorithm, text)?).is_some() {
-            let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are \
-                           not allowed.";
+            let message = format!("The header {name} comes twice");
             return Err(S3Error::invalid(message));
         }
     }
@@ -256,11 +268,16 @@ mod tests {
             (&[("content-md5", "short")][..], Code::InvalidDigest),
             (&[("x-amz-checksum-crc32", "AAAA")], Code::BadDigest),
             (&[("x-amz-checksum-xxhash3", "AAAA")], Code::BadDigest),
-            (&[("x-amz-checksum-crc16", "AAAA")], Code::NotImplemented),
+            (&[("x-amz-checksum-crc16", "AAAA")], Code::InvalidRequest),
             (
                 &[crc32, ("x-amz-checksum-crc32c", "AAAAAA==")],
                 Code::InvalidRequest,
             ),
+            (
+                &[crc32, ("x-amz-checksum-sha1", "malformed")],
+                Code::InvalidRequest,
+            ),
+            (&[crc32, crc32], Code::InvalidRequest),
             (
                 &[crc32, ("x-amz-trailer", "x-amz-checksum-sha1")],
                 Code::InvalidRequest,

@@ -6,7 +6,9 @@ use crate::dialect::S3;
 use crate::document::{malformed, parse};
 use crate::error::{Code, S3Error};
 use crate::listing::NAMESPACE;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, VARY};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
+};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use trestle_core::{BucketName, ErrorKind, Noun};
@@ -37,6 +39,12 @@ pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedCorsRule>, S3Error> {
                 "{pattern:?} can not have more than one wildcard."
             )));
         }
+        let names = rule.headers.iter().chain(&rule.expose);
+        if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
+            return Err(S3Error::invalid(format!(
+                "AllowedHeader \"{name}\" contains invalid character."
+            )));
+        }
         if rule.expose.iter().any(|name| name.contains('*')) {
             return Err(S3Error::invalid(
                 "ExposeHeader contains wildcard. We currently do not \
@@ -50,6 +58,11 @@ pub(crate) fn rules(document: &[u8]) -> Result<Vec<NamedCorsRule>, S3Error> {
     Ok(rules)
 }
 
+/// Whether this can be the name of a header (RFC 9110 §5.1), where `*` is a character like any other.
+fn is_name(text: &str) -> bool {
+    HeaderName::from_bytes(text.as_bytes()).is_ok()
+}
+
 /// Reads the rules that a bucket keeps. They may have come by another dialect, which admits more.
 pub(crate) fn kept(text: &str) -> Result<Vec<NamedCorsRule>, S3Error> {
     let root = parse(text.as_bytes(), "CORSConfiguration")?;
@@ -59,6 +72,31 @@ pub(crate) fn kept(text: &str) -> Result<Vec<NamedCorsRule>, S3Error> {
 /// The configuration of these rules.
 pub(crate) fn document(rules: &[NamedCorsRule]) -> XmlWriter {
     CorsRule::write(rules, NAMESPACE)
+}
+
+/// Refuses a preflight that does not say what is to follow, or says what never can.
+pub(crate) fn check_preflight(headers: &HeaderMap) -> Result<(), S3Error> {
+    let text = |name| {
+        let value = headers.get(name).map(http::HeaderValue::as_bytes);
+        value.map(String::from_utf8_lossy).unwrap_or_default()
+    };
+    let bad = |message: String| Err(S3Error::new(Code::BadRequest, message));
+    if text(ORIGIN).is_empty() {
+        return bad("Insufficient information. Origin request header needed.".to_owned());
+    }
+    let method = text(ACCESS_CONTROL_REQUEST_METHOD);
+    if !METHODS.contains(&method.as_ref()) {
+        let method = if method.is_empty() { "null" } else { &method };
+        return bad(format!("Invalid Access-Control-Request-Method: {method}"));
+    }
+    let names = text(ACCESS_CONTROL_REQUEST_HEADERS);
+    let wrong = |name: &&str| !name.trim().is_empty() && !is_name(name.trim());
+    match names.split(',').find(wrong) {
+        Some(name) => bad(format!(
+            "Access-Control-Request-Headers \"{name}\" contains invalid character."
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What a script asks, if one does. A request that is no preflight may name another method than its
@@ -75,7 +113,8 @@ pub(crate) fn asked(parts: &Parts) -> Result<Option<CorsRequest>, S3Error> {
 }
 
 impl S3 {
-    /// The headers that let a script read the answer, and whether there are rules at all.
+    /// The headers that let a script read the answer, and whether there are rules at all. Only a
+    /// preflight learns here that there is no such bucket.
     pub(crate) async fn cors(
         &self,
         bucket: &BucketName,
@@ -83,7 +122,7 @@ impl S3 {
     ) -> Result<(Option<HeaderMap>, bool), S3Error> {
         let bucket = match self.store.bucket_settings(bucket).await {
             Ok(bucket) => bucket,
-            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => {
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) && !asked.preflight => {
                 return Ok((None, false));
             }
             Err(error) => return Err(error.into()),
@@ -109,14 +148,6 @@ pub(crate) fn preflight(
     allowed: Option<HeaderMap>,
     rules: bool,
 ) -> Result<Response<Body>, S3Error> {
-    let Some(asked) = asked else {
-        let message = "Insufficient information. Origin request header needed.";
-        return Err(S3Error::new(Code::BadRequest, message));
-    };
-    if !asked.preflight {
-        let message = "Invalid Access-Control-Request-Method: null";
-        return Err(S3Error::new(Code::BadRequest, message));
-    }
     let Some(allowed) = allowed else {
         let message = match rules {
             true => {
@@ -127,8 +158,9 @@ pub(crate) fn preflight(
             }
             false => "CORSResponse: CORS is not enabled for this bucket.",
         };
+        let method = asked.map(|asked| asked.method.as_str());
         return Err(S3Error::new(Code::AccessForbidden, message)
-            .field("Method", &asked.method)
+            .field("Method", method.unwrap_or_default())
             .field("ResourceType", "BUCKET"));
     };
     let mut response = Response::new(Body::empty());
@@ -181,6 +213,55 @@ mod tests {
             ),
         ] {
             assert_eq!(read(&bad), Err(code), "{bad}");
+        }
+    }
+    #[test]
+    fn names_of_headers_are_names() {
+        let rule = |name: &str, value: &str| {
+            let text = format!(
+                "<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>\
+                 <{name}>{value}</{name}>"
+            );
+            read(&text).map(drop)
+        };
+        for name in ["AllowedHeader", "ExposeHeader"] {
+            assert_eq!(rule(name, "X-Amz-Date"), Ok(()));
+            for bad in ["a b", "a:b", "a(b)", "a/b", "a[b]", "a=b", "a\u{141}"] {
+                assert_eq!(rule(name, bad), Err(Code::InvalidRequest), "{bad}");
+            }
+        }
+        assert_eq!(rule("AllowedHeader", "x-*"), Ok(()));
+        assert_eq!(rule("AllowedHeader", "*"), Ok(()));
+    }
+
+    #[test]
+    fn a_preflight_says_what_is_to_follow() {
+        let check = |list: [(HeaderName, &str); 3]| {
+            let headers = list.map(|(name, text)| (name, text.parse().unwrap()));
+            let refused = check_preflight(&HeaderMap::from_iter(headers));
+            refused.map_err(|error| (error.code(), error.message().to_owned()))
+        };
+        let asked = |origin, method, names| {
+            check([
+                (ORIGIN, origin),
+                (ACCESS_CONTROL_REQUEST_METHOD, method),
+                (ACCESS_CONTROL_REQUEST_HEADERS, names),
+            ])
+        };
+        assert_eq!(asked("http://a", "GET", "X-Amz-Date, x-amz-acl,"), Ok(()));
+        assert_eq!(asked("http://a", "PUT", ""), Ok(()));
+        for (origin, method, names, part) in [
+            ("", "GET", "", "Origin request header needed"),
+            ("http://a", "get", "", "Method: get"),
+            ("http://a", "PATCH", "", "Method: PATCH"),
+            ("http://a", "", "", "Method: null"),
+            ("http://a", "GET", "a,b c", "\"b c\" contains"),
+            ("http://a", "GET", "a, b/c", "\" b/c\" contains"),
+            ("http://a", "GET", "Emoji\u{1f600}", "contains"),
+        ] {
+            let (code, message) = asked(origin, method, names).unwrap_err();
+            assert_eq!(code, Code::BadRequest);
+            assert!(message.contains(part), "{message}");
         }
     }
 }

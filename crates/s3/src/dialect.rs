@@ -151,6 +151,9 @@ impl S3 {
         let bare = |error: S3Error| (error, HeaderMap::new());
         let host_bucket = self.host_bucket(&parts);
         let target = target(parts.uri.path(), host_bucket.as_deref()).map_err(bare)?;
+        if parts.method == Method::OPTIONS {
+            cors::check_preflight(&parts.headers).map_err(bare)?;
+        }
         let asked = cors::asked(&parts).map_err(bare)?;
         let (allowed, rules) = match (&asked, &target.bucket) {
             (Some(asked), Some(bucket)) => self.cors(bucket, asked).await.map_err(bare)?,

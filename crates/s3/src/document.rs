@@ -124,26 +124,55 @@ pub(crate) struct NamedPart {
     pub(crate) checksum: Option<Digest>,
 }
 
+/// The number of a part that is completed.
+fn part_number(text: &str) -> Result<u32, S3Error> {
+    let number: i64 = text.parse().map_err(|_| malformed())?;
+    let most = PARTS_MAX as i64;
+    if number < 1 {
+        let message = "PartNumber must be >= 1";
+        return Err(S3Error::argument("PartNumber", text, message));
+    }
+    if number > most {
+        let message = format!("PartNumber must be <= {most}");
+        return Err(S3Error::argument("PartNumber", text, &message));
+    }
+    u32::try_from(number).map_err(|_| malformed())
+}
+
+/// The one checksum that a part is named with.
+fn part_checksum(part: &Element) -> Result<Option<Digest>, S3Error> {
+    let mut named = Vec::new();
+    for child in &part.children {
+        if let Some(name) = child.name.strip_prefix("Checksum") {
+            named.push((checksum::named(name)?, child.text.trim()));
+        }
+    }
+    let found = match named.as_slice() {
+        [] => return Ok(None),
+        [(algorithm, text)] => checksum::digest(*algorithm, text),
+        _ => None,
+    };
+    found.map(Some).ok_or_else(|| {
+        let texts: String = match named.as_slice() {
+            [(_, text)] => (*text).to_owned(),
+            all => all
+                .iter()
+                .map(|(algorithm, text)| format!("{}:{text};", checksum::name(*algorithm)))
+                .collect(),
+        };
+        let message = "Invalid Base64 or multiple checksums present in request";
+        S3Error::argument("Checksum", &texts, message)
+    })
+}
+
 pub(crate) fn complete(body: &[u8]) -> Result<Vec<NamedPart>, S3Error> {
     let root = parse(body, "CompleteMultipartUpload")?;
     let mut parts = Vec::new();
     for part in root.children_named("Part") {
-        let number = text(part, "PartNumber")?.parse().map_err(|_| malformed())?;
-        let mut checksum = None;
-        for child in &part.children {
-            let Some(name) = child.name.strip_prefix("Checksum") else {
-                continue;
-            };
-            let algorithm = checksum::named(name)?;
-            let value = checksum::value(algorithm, child.text.trim())?;
-            if checksum.replace(value).is_some() {
-                return Err(malformed());
-            }
-        }
         parts.push(NamedPart {
-            number,
+            number: part_number(text(part, "PartNumber")?)?,
             etag: text(part, "ETag")?.trim_matches('"').to_owned(),
-            checksum,
+            checksum: part_checksum(part)?,
         });
     }
     if parts.is_empty() || parts.len() > PARTS_MAX {
@@ -274,6 +303,10 @@ pub(crate) fn legal_hold(body: &[u8]) -> Result<bool, S3Error> {
 }
 
 pub(crate) fn object_lock(body: &[u8]) -> Result<ObjectLock, S3Error> {
+    if body.is_empty() {
+        let message = "Request Body is empty";
+        return Err(S3Error::new(Code::MissingRequestBodyError, message));
+    }
     let root = parse(body, "ObjectLockConfiguration")?;
     if text(&root, "ObjectLockEnabled")? != "Enabled" {
         return Err(malformed());

@@ -1,6 +1,6 @@
 //! Browser forms: one file with its fields, under a policy that somebody signed.
 
-use crate::body::fault;
+use crate::body::fault_with;
 use crate::call::{self, Call};
 use crate::checksum;
 use crate::document::{self, OBJECT_TAGS_MAX};
@@ -59,6 +59,14 @@ fn key(fields: &Fields, filename: Option<&str>) -> std::result::Result<trestle_c
     call::key(&text.replace("${filename}", filename.unwrap_or_default()))
 }
 
+/// A value in a field that can be no checksum is told from one that does not match.
+fn malformed_checksum(error: S3Error) -> S3Error {
+    match error.code() {
+        Code::BadDigest => S3Error::invalid(error.message()),
+        _ => error,
+    }
+}
+
 /// The file, no longer and no shorter than the policy says.
 fn within(
     file: impl Stream<Item = Result<Bytes>> + Send + Unpin,
@@ -73,14 +81,25 @@ fn within(
                 let seen = seen + piece.len() as u64;
                 if seen > most {
                     let message = "Your proposed upload exceeds the maximum allowed size";
-                    return Some((Err(fault(Code::EntityTooLarge, message)), None));
+                    // So much of it came before it was refused.
+                    let fields = vec![
+                        ("ProposedSize", seen.to_string()),
+                        ("MaxSizeAllowed", most.to_string()),
+                    ];
+                    let error = fault_with(Code::EntityTooLarge, message, fields);
+                    return Some((Err(error), None));
                 }
                 Some((Ok(piece), Some((file, seen))))
             }
             Some(Err(error)) => Some((Err(error), None)),
             None if seen < least => {
                 let message = "Your proposed upload is smaller than the minimum allowed size";
-                Some((Err(fault(Code::EntityTooSmall, message)), None))
+                let fields = vec![
+                    ("ProposedSize", seen.to_string()),
+                    ("MinSizeAllowed", least.to_string()),
+                ];
+                let error = fault_with(Code::EntityTooSmall, message, fields);
+                Some((Err(error), None))
             }
             None => None,
         }
@@ -118,7 +137,7 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
     call.headers = headers_of(&form.fields)?;
     let context = Arc::make_mut(&mut call.context);
     call::circumstances(context, &call.headers, Operation::PostObject);
-    call.declared = checksum::declared(&call.headers)?;
+    call.declared = checksum::declared(&call.headers).map_err(malformed_checksum)?;
     let mut new = write::new(&call).await?;
     if let Some(text) = form.fields.get("tagging") {
         new = write::with_more_tags(
@@ -127,12 +146,6 @@ pub(crate) async fn post(mut call: Call<'_>) -> std::result::Result<Response<Bod
             document::tagging(text.as_bytes(), OBJECT_TAGS_MAX)?,
         )
         .await?;
-    }
-    if let Some(kind) = form.file.content_type.clone() {
-        new.properties
-            .representation
-            .entry("content-type".to_owned())
-            .or_insert(kind);
     }
     let put = PutObject {
         encrypt: new.encrypt,

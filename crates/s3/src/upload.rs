@@ -36,12 +36,18 @@ fn no_upload() -> S3Error {
     )
 }
 
-fn upload_key(call: &Call<'_>) -> Result<UploadKey, S3Error> {
+/// The upload that the request names. One that cannot be is missed after its bucket.
+async fn upload_key(call: &Call<'_>) -> Result<UploadKey, S3Error> {
     let text = call.parameters.get("uploadId").unwrap_or_default();
+    let bucket = call.bucket()?.clone();
+    let Some(id) = call::id(text) else {
+        call.s3.store.bucket_settings(&bucket).await?;
+        return Err(no_upload());
+    };
     Ok(UploadKey {
-        bucket: call.bucket()?.clone(),
+        bucket,
         key: call.key()?.clone(),
-        upload: UploadId(call::id(text).ok_or_else(no_upload)?),
+        upload: UploadId(id),
     })
 }
 
@@ -145,13 +151,33 @@ fn part_tag(part: &Part) -> String {
     md5.map(Digest::hex).unwrap_or_default()
 }
 
+/// Refuses a part with a checksum of another algorithm than its upload was made with, and one without
+/// where the whole's is made of those of the parts.
+fn check_algorithm(
+    chosen: &UploadChecksum,
+    declared: Option<DigestAlgorithm>,
+) -> Result<(), S3Error> {
+    if declared == Some(chosen.algorithm) || declared.is_none() && !chosen.composite {
+        return Ok(());
+    }
+    let lower = |algorithm| checksum::name(algorithm).to_ascii_lowercase();
+    Err(S3Error::invalid(format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        lower(chosen.algorithm),
+        declared.map_or_else(|| "null".to_owned(), lower),
+    )))
+}
+
 pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     write::check_length(&call)?;
     let number = part_number(&call)?;
-    let to = upload_key(&call)?;
     let grant = call.on_object(Action::WriteObject).await?;
+    let to = upload_key(&call).await?;
     let upload = call.s3.store.upload(&grant, &to).await?;
     let (encryption, chosen) = (upload.encryption, upload.checksum);
+    if let Some(chosen) = &chosen {
+        check_algorithm(chosen, call.declared.algorithm())?;
+    }
     let key_of_client = sse::key_of_part(&call, encryption.as_ref())?;
     let part = UploadPart {
         only_new: false,
@@ -183,11 +209,12 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
 
 pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let number = part_number(&call)?;
-    let to = upload_key(&call)?;
-    let range = source::range(&call.headers)?;
-    let readable = source::readable(&call, range).await?;
     let grant = call.on_object(Action::WriteObject).await?;
     let store = &call.s3.store;
+    store.bucket_settings(call.bucket()?).await?;
+    let range = source::range(&call.headers)?;
+    let readable = source::readable(&call, range).await?;
+    let to = upload_key(&call).await?;
     if let Some(ByteRange::Inclusive { last, .. }) = range {
         source::reaches(&call, &readable, last).await?;
     }
@@ -231,8 +258,8 @@ pub(crate) async fn parts(call: Call<'_>) -> Result<Response<Body>, S3Error> {
         None | Some("") => 0,
         Some(_) => u32::try_from(after).unwrap_or(u32::MAX),
     };
-    let key = upload_key(&call)?;
     let grant = call.on_object(Action::ListParts).await?;
+    let key = upload_key(&call).await?;
     let listing = call.s3.store.list_parts(&grant, &key, after, limit).await?;
     let mut document = root("ListPartsResult");
     document
@@ -295,11 +322,16 @@ fn expected(
     chosen: Option<&UploadChecksum>,
     parts: usize,
 ) -> Result<Option<Checksum>, S3Error> {
+    checksum::single(&call.headers)?;
     let name = "x-amz-checksum-type";
     if let (Some(kind), Some(chosen)) = (headers::text(&call.headers, name)?, chosen)
         && Kind::parse(kind)? != kind_of(chosen)
     {
-        let message = "The upload was created with another checksum type.";
+        let message = format!(
+            "The upload was created using the {} checksum mode. The complete request must use the \
+             same checksum mode.",
+            kind_of(chosen).name()
+        );
         return Err(S3Error::invalid(message));
     }
     let composite = chosen.is_some_and(|chosen| chosen.composite);
@@ -321,6 +353,19 @@ fn expected(
         }));
     }
     Ok(None)
+}
+
+/// How long the whole is to be.
+fn expected_length(headers: &HeaderMap) -> Result<Option<u64>, S3Error> {
+    let name = "x-amz-mp-object-size";
+    let Some(text) = headers::text(headers, name)? else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        let below = text.parse::<i64>().is_ok();
+        let wrong = if below { "less than zero" } else { "invalid" };
+        S3Error::invalid(format!("Value for {name} header is {wrong}: '{text}'"))
+    })
 }
 
 /// Whether a part came with a checksum of the client's choice. Who may not list the parts is not
@@ -367,20 +412,23 @@ async fn check_key(
 }
 
 pub(crate) async fn complete(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let upload = upload_key(&call)?;
     let condition = write::write_condition(&call.headers)?;
     let grant = call.on_object(Action::WriteObject).await?;
+    let upload = upload_key(&call).await?;
     let chosen = check_key(&call, &grant, &upload).await?;
-    let name = "x-amz-mp-object-size";
-    let expected_length = match headers::text(&call.headers, name)? {
-        None => None,
-        Some(text) => {
-            let wrong = || S3Error::argument(name, text, "The header is not a length");
-            Some(text.parse().map_err(|_| wrong())?)
-        }
-    };
+    let expected_length = expected_length(&call.headers)?;
     let mut parts: Vec<CompletePart> = Vec::new();
     for part in document::complete(&call.document().await?)? {
+        if let (Some(chosen), Some(found)) = (&chosen, &part.checksum)
+            && found.algorithm != chosen.algorithm
+        {
+            let message = format!(
+                "The {} you specified for part {} did not match what we received.",
+                checksum::name(found.algorithm).to_ascii_lowercase(),
+                part.number
+            );
+            return Err(S3Error::new(Code::BadDigest, message));
+        }
         let invalid = || {
             S3Error::from(trestle_core::Error::new(
                 ErrorKind::InvalidPart {
@@ -447,8 +495,8 @@ fn md5(tag: &str) -> Option<Digest> {
 }
 
 pub(crate) async fn abort(call: Call<'_>) -> Result<Response<Body>, S3Error> {
-    let key = upload_key(&call)?;
     let grant = call.on_object(Action::AbortUpload).await?;
+    let key = upload_key(&call).await?;
     call.s3.store.abort_upload(&grant, &key).await?;
     Ok(answer::no_content())
 }
@@ -570,8 +618,46 @@ mod tests {
         ] {
             assert_eq!(read(bad), Err(Code::InvalidRequest));
         }
+        assert_eq!(
+            read(&[algorithm("sha1"), kind("composite")]),
+            Ok(Some(true))
+        );
         assert!(
             md5(&"0".repeat(32)).is_some() && md5("0").is_none() && md5(&"z".repeat(32)).is_none()
         );
+    }
+    #[test]
+    fn a_part_has_the_checksum_of_its_upload() {
+        use DigestAlgorithm::{Crc32, Sha1};
+        let check = |composite, declared| {
+            let algorithm = Crc32;
+            let chosen = UploadChecksum {
+                algorithm,
+                composite,
+            };
+            check_algorithm(&chosen, declared).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(check(true, Some(Crc32)), Ok(()));
+        assert_eq!(check(false, None), Ok(()));
+        let other = check(false, Some(Sha1)).unwrap_err();
+        assert!(
+            other.contains("Type: crc32,") && other.ends_with("Type: sha1"),
+            "{other}"
+        );
+        assert!(check(true, None).unwrap_err().ends_with("Type: null"));
+    }
+
+    #[test]
+    fn the_length_of_the_whole_is_a_number() {
+        let read = |text: &str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-amz-mp-object-size"),
+                HeaderValue::from_str(text).unwrap(),
+            )]);
+            expected_length(&headers).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(read("23"), Ok(Some(23)));
+        assert!(read("-1").unwrap_err().contains("less than zero"));
+        assert!(read("x").unwrap_err().contains("invalid"));
     }
 }

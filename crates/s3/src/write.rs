@@ -248,11 +248,7 @@ fn redirect(place: &str) -> Result<String, S3Error> {
     }
     let message = "The website redirect location must have a prefix of 'http://' or 'https://' or \
                    '/'.";
-    Err(S3Error::argument(
-        "x-amz-website-redirect-location",
-        place,
-        message,
-    ))
+    Err(S3Error::new(Code::InvalidRedirectLocation, message))
 }
 
 /// Refuses protection where the bucket has no object lock.

@@ -9,6 +9,7 @@ mod cdmi;
 mod rest;
 mod rows;
 mod s3;
+mod s3_bodies;
 pub(crate) mod s3_forms;
 mod state;
 mod swift;

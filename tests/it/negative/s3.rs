@@ -3,7 +3,6 @@
 use super::Who::{Boss, Nobody};
 use super::rows::rows;
 use super::{Ask, Case, World, ask};
-use trestle_tests::client::base64;
 
 /// A request that is signed as it should be.
 fn s3(method: &str, target: &str) -> Ask {
@@ -14,7 +13,7 @@ fn get() -> Ask {
     s3("GET", "/bkt/o")
 }
 
-fn put() -> Ask {
+pub(super) fn put() -> Ask {
     s3("PUT", "/bkt/o").body("x")
 }
 
@@ -65,6 +64,13 @@ fn world() -> World {
         .nth(1)
         .and_then(|rest| rest.split('<').next());
     world.names.insert("upload", id.unwrap().to_owned());
+    let sealed = s3("POST", "/bkt/crc?uploads").with("x-amz-checksum-algorithm", "CRC32");
+    let sealed = world.made(sealed).text();
+    let id = sealed
+        .split("<UploadId>")
+        .nth(1)
+        .and_then(|rest| rest.split('<').next());
+    world.names.insert("crc", id.unwrap().to_owned());
     let theirs = world
         .made(s3("POST", "/acmebkt/up?uploads").by(Boss))
         .text();
@@ -443,9 +449,33 @@ fn presigned() -> Vec<Case> {
         ),
         (
             "a URL for a word",
-            403,
-            "",
+            400,
+            "AuthorizationQueryParametersError",
             url().presigned(|s| s.expires = "forever".into()),
+        ),
+        (
+            "a URL for another region",
+            400,
+            "AuthorizationQueryParametersError",
+            url().presigned(|s| s.region = "eu-west-9".into()),
+        ),
+        (
+            "a URL for another service",
+            400,
+            "AuthorizationQueryParametersError",
+            url().presigned(|s| s.service = "sts".into()),
+        ),
+        (
+            "a URL whose credential ends otherwise",
+            400,
+            "AuthorizationQueryParametersError",
+            url().tampered(|w| w.target = w.target.replace("aws4_request", "aws_request")),
+        ),
+        (
+            "a URL whose credential has no day",
+            400,
+            "AuthorizationQueryParametersError",
+            url().tampered(|w| w.target = w.target.replace("%2Fus-east-1", "x%2Fus-east-1")),
         ),
         (
             "a URL that lasts longer than was signed",
@@ -554,201 +584,18 @@ fn presigned() -> Vec<Case> {
     ]
 }
 
-/// A body in chunks without signatures, with a trailer.
-fn open(length: &str, body: &str) -> Ask {
-    ask("PUT", "/bkt/o")
-        .with("x-amz-decoded-content-length", length)
-        .with("x-amz-trailer", "x-amz-checksum-crc32")
-        .body(body)
-        .signed(|s| s.payload = Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER".into()))
-}
-
-/// Bodies in chunks, and their digests.
-fn bodies() -> Vec<Case> {
-    const SEALED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
-    let chunked = |length: &str| {
-        ask("PUT", "/bkt/o")
-            .with("x-amz-decoded-content-length", length)
-            .signed(|s| s.payload = Some(SEALED.into()))
-    };
-    let zeros = "0".repeat(64);
-    vec![
-        (
-            "a chunk with a signature of nothing",
-            403,
-            "SignatureDoesNotMatch",
-            chunked("1").body(format!(
-                "1;chunk-signature={zeros}\r\nx\r\n0;chunk-signature={zeros}\r\n\r\n"
-            )),
-        ),
-        (
-            "a chunk without a signature",
-            403,
-            "SignatureDoesNotMatch",
-            chunked("1").body("1\r\nx\r\n0\r\n\r\n"),
-        ),
-        (
-            "a signed request whose body is not in chunks",
-            400,
-            "",
-            chunked("1").body("x"),
-        ),
-        (
-            "a chunk that is longer than the body",
-            400,
-            "",
-            open("3", "ffff\r\nabc\r\n0\r\n\r\n"),
-        ),
-        (
-            "a chunk's length that no number holds",
-            400,
-            "",
-            open("3", "ffffffffffffffffff\r\nabc\r\n0\r\n\r\n"),
-        ),
-        (
-            "a chunk's length with a sign",
-            400,
-            "",
-            open("3", "+3\r\nabc\r\n0\r\n\r\n"),
-        ),
-        (
-            "chunks that hold less than was said",
-            400,
-            "IncompleteBody",
-            open(
-                "4",
-                "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
-            ),
-        ),
-        (
-            "chunks that hold more than was said",
-            400,
-            "",
-            open(
-                "2",
-                "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
-            ),
-        ),
-        (
-            "no length of what the chunks hold",
-            411,
-            "MissingContentLength",
-            ask("PUT", "/bkt/o")
-                .with("x-amz-trailer", "x-amz-checksum-crc32")
-                .body("0\r\n\r\n")
-                .signed(|s| s.payload = Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER".into())),
-        ),
-        (
-            "a trailer that is missing",
-            400,
-            "",
-            open("3", "3\r\nabc\r\n0\r\n\r\n"),
-        ),
-        (
-            "a trailer that was not announced",
-            400,
-            "",
-            open(
-                "3",
-                "3\r\nabc\r\n0\r\nx-amz-checksum-sha1:qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\r\n\r\n",
-            ),
-        ),
-        (
-            "a trailer of another body",
-            400,
-            "",
-            open(
-                "3",
-                "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n",
-            ),
-        ),
-        (
-            "a trailer that is no checksum",
-            400,
-            "",
-            open("3", "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:x\r\n\r\n"),
-        ),
-        ("chunks that do not end", 400, "", open("3", "3\r\nabc\r\n")),
-        (
-            "bytes behind the last chunk",
-            400,
-            "",
-            open(
-                "3",
-                "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\nmore",
-            ),
-        ),
-        (
-            "a trailer for a body that is not in chunks",
-            400,
-            "",
-            put().with("x-amz-trailer", "x-amz-checksum-crc32"),
-        ),
-        (
-            "another body's MD5",
-            400,
-            "BadDigest",
-            put().with("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
-        ),
-        (
-            "an MD5 that is too short",
-            400,
-            "InvalidDigest",
-            put().with("content-md5", "AAAA"),
-        ),
-        (
-            "an empty MD5",
-            400,
-            "InvalidDigest",
-            put().with("content-md5", ""),
-        ),
-        (
-            "another body's CRC",
-            400,
-            "BadDigest",
-            put().with("x-amz-checksum-crc32", "AAAAAA=="),
-        ),
-        (
-            "another body's SHA-256",
-            400,
-            "BadDigest",
-            put().with("x-amz-checksum-sha256", base64(&[0; 32])),
-        ),
-        (
-            "a checksum that is too long",
-            400,
-            "",
-            put().with("x-amz-checksum-crc32", base64(&[0; 32])),
-        ),
-        (
-            "two checksums",
-            400,
-            "",
-            put()
-                .with("x-amz-checksum-crc32", "jNwTug==")
-                .with("x-amz-checksum-sha256", base64(&[0; 32])),
-        ),
-        (
-            "an algorithm of checksums that is not there",
-            400,
-            "",
-            put().with("x-amz-sdk-checksum-algorithm", "ADLER32"),
-        ),
-    ]
-}
-
 #[test]
 fn s3_refuses_each_of_its_named_cases_and_changes_nothing() {
     let mut world = world();
     let cases = [
         signatures(),
         presigned(),
-        bodies(),
+        super::s3_bodies::cases(),
         super::s3_forms::cases(),
         rows(include_str!("s3.txt"), |ask| ask.signed(|_| {})),
     ];
     let refused = world.refuses(cases.into_iter().flatten().collect());
-    assert!(refused >= 310, "{refused}");
+    assert!(refused >= 345, "{refused}");
 }
 
 /// Else a row would show nothing: it could be refused for another reason than its name says.
@@ -761,10 +608,23 @@ fn what_the_wrong_requests_are_made_of_is_served() {
         ("a presigned read", ask("GET", "/bkt/o").presigned(|_| {})),
         (
             "a body in chunks",
-            open(
+            super::s3_bodies::open(
                 "3",
                 "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
             ),
+        ),
+        (
+            "a body in chunks without a trailer",
+            ask("PUT", "/bkt/o")
+                .with("x-amz-decoded-content-length", "3")
+                .body("3\r\nabc\r\n0\r\n\r\n")
+                .signed(|s| s.payload = Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER".into())),
+        ),
+        (
+            "a part with its upload's checksum",
+            s3("PUT", "/bkt/crc?partNumber=1&uploadId=<crc>")
+                .with("x-amz-checksum-crc32", "jNwWgw==")
+                .body("x"),
         ),
         ("a form", super::s3_forms::good()),
     ] {

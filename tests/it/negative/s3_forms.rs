@@ -99,6 +99,47 @@ pub(super) fn cases() -> Vec<Case> {
             ),
         ),
         (
+            "a form with a signature that is none",
+            403,
+            "SignatureDoesNotMatch",
+            form(
+                LATE,
+                BUCKET,
+                &[("key", "in/a"), ("x-amz-signature", "incorrect")],
+                "x",
+            ),
+        ),
+        (
+            "a form with a checksum that is none",
+            400,
+            "InvalidRequest",
+            form(
+                LATE,
+                BUCKET,
+                &[("key", "in/a"), ("x-amz-checksum-crc32", "invalid")],
+                "x",
+            ),
+        ),
+        (
+            "a form for another region",
+            400,
+            "InvalidArgument",
+            sent(
+                &[
+                    ("key", "in/a"),
+                    ("policy", "e30="),
+                    ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+                    (
+                        "x-amz-credential",
+                        "TRESTLEROOTACCESSKEY/20200101/mars-1/s3/aws4_request",
+                    ),
+                    ("x-amz-date", "20200101T000000Z"),
+                    ("x-amz-signature", zeros),
+                ],
+                "x",
+            ),
+        ),
+        (
             "a form for a key beside its prefix",
             403,
             "AccessDenied",

@@ -76,8 +76,10 @@ impl SignedForm {
         let date = need("x-amz-date")?;
         let at = instant::basic(date).ok_or(SignatureError::MissingDate)?;
         credential.check_day(date, &refused)?;
-        let signature = Mac::from_hex(need("x-amz-signature")?)
-            .ok_or_else(|| malformed("x-amz-signature is not 64 hexadecimal digits"))?;
+        let signature = Mac::from_hex(need("x-amz-signature")?).ok_or_else(|| {
+            let why = "x-amz-signature is not 64 hexadecimal digits";
+            SignatureError::Malformed(why.to_owned())
+        })?;
         Ok(Some(SignedForm {
             access_key: credential.access_key().to_owned(),
             token,

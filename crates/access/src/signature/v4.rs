@@ -211,12 +211,7 @@ pub(super) fn presigned(
     let signed_at = instant::basic(date)
         .ok_or_else(|| malformed_query("X-Amz-Date is like 20130524T000000Z"))?;
     let expires = one("X-Amz-Expires")?;
-    let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
-    let expires: u64 = expires
-        .parse()
-        .ok()
-        .filter(|seconds| digits && (1..=EXPIRES_MAX).contains(seconds))
-        .ok_or_else(|| malformed_query("X-Amz-Expires is a number of seconds from 1 to 604800"))?;
+    let expires = seconds(expires)?;
     let headers = signed_headers(request, one("X-Amz-SignedHeaders")?, &refused)?;
     let signature = Mac::from_hex(one("X-Amz-Signature")?).ok_or_else(|| {
         malformed_query("X-Amz-Signature is not 64 lower-case hexadecimal digits")
@@ -249,6 +244,16 @@ pub(super) fn presigned(
         signed_at,
         expires: Some(expires),
     })
+}
+
+/// For how long a URL counts. A number that can be none is told from what is no number.
+fn seconds(text: &str) -> SignatureResult<u64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed_query("X-Amz-Expires should be a number"));
+    }
+    let seconds = text.parse().ok().filter(|n| (1..=EXPIRES_MAX).contains(n));
+    seconds.ok_or_else(|| malformed_query("X-Amz-Expires is from 1 to 604800 seconds"))
 }
 
 fn payload_text<'a>(request: &RawRequest<'a>) -> SignatureResult<&'a str> {

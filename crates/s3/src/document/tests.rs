@@ -65,6 +65,26 @@ fn completions_list_parts() {
     ] {
         assert_eq!(code(complete(bad.as_bytes())), Code::MalformedXML, "{bad}");
     }
+    for (number, checksum) in [
+        ("0", ""),
+        ("-4", ""),
+        ("10001", ""),
+        ("1", "<ChecksumCRC32>malformed</ChecksumCRC32>"),
+        (
+            "1",
+            "<ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C>",
+        ),
+    ] {
+        let bad = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>{number}</PartNumber><ETag>a</ETag>\
+             {checksum}</Part></CompleteMultipartUpload>"
+        );
+        assert_eq!(
+            code(complete(bad.as_bytes())),
+            Code::InvalidArgument,
+            "{bad}"
+        );
+    }
 }
 
 #[test]
