@@ -3,13 +3,11 @@
 
 use crate::call::Call;
 use crate::fault::Answered;
-use crate::node::{document, is_missing, root_bucket};
-use bytes::Bytes;
+use crate::node::{document, root_bucket};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Key, Metadata, Precondition, Result};
-use trestle_store::{BodyChecks, Object, ObjectProperties, PutObject};
+use trestle_store::{Books, Object, ObjectProperties};
 
 /// The entry of the root container's own state: no client can give such a name.
 const ROOT_STATE: &str = "\u{1}root";
@@ -40,39 +38,18 @@ impl Call<'_> {
         key: Key,
         properties: ObjectProperties,
     ) -> Answered<()> {
-        self.make_hidden(bucket).await?;
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let grant = self.cdmi.own_grant(Action::WriteObject, resource).await?;
-        let put = PutObject {
-            encrypt: None,
-            bucket: bucket.clone(),
-            key,
-            precondition: Precondition::none(),
-            tag_of,
-            properties,
-            checks: BodyChecks::default(),
-            checksum: None,
-        };
-        let nothing = futures::stream::iter(None::<Result<Bytes>>);
-        self.cdmi.store.put(&grant, put, nothing).await?;
+        let (books, always) = (self.books(), Precondition::none());
+        books.keep(bucket, key, properties, always).await?;
         Ok(())
     }
 
     /// Makes a hidden bucket when it is not there.
     pub(crate) async fn make_hidden(&self, bucket: &BucketName) -> Result<()> {
-        match self.cdmi.store.peek_bucket(bucket).await {
-            Ok(_) => return Ok(()),
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let resource = Resource::Bucket(bucket.clone());
-        let create = self.cdmi.own_grant(Action::CreateBucket, resource).await?;
-        match self.cdmi.store.create_bucket(&create, bucket).await {
-            Ok(_) => Ok(()),
-            // Somebody else has just made it.
-            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.books().make(bucket).await
+    }
+
+    fn books(&self) -> Books {
+        Books::new(self.cdmi.store.clone(), self.cdmi.root_account.clone())
     }
 
     /// The root container's metadata and its other state.

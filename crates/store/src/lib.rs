@@ -8,6 +8,7 @@
 mod account;
 mod audit;
 mod authorize;
+mod books;
 mod bucket;
 mod bucket_rename;
 mod bucket_update;
@@ -58,6 +59,7 @@ mod versions;
 mod volume;
 
 pub use account::ChangeAccount;
+pub use books::Books;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
 pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod books;
 mod buckets;
 mod check;
 mod clone_leaves;
