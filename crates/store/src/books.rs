@@ -147,7 +147,7 @@ impl Books {
     }
 
     /// A page of the entries whose keys start with a prefix, and after which key the next one begins.
-    /// What has ended may be among them.
+    /// What has ended is not among them.
     ///
     /// # Errors
     /// `Internal` for a bucket that is not hidden; the engine's.

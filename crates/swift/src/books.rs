@@ -82,7 +82,7 @@ impl Swift {
     }
 
     /// A page of the entries whose keys start with a prefix, and after which key the next one
-    /// begins. What has ended may be among them.
+    /// begins. What has ended is not among them.
     pub(crate) async fn entries(
         &self,
         book: Book,
