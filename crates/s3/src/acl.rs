@@ -8,7 +8,7 @@ use crate::body::{fault, of_fault};
 use crate::call::Call;
 use crate::config::root;
 use crate::dialect::AccountBy;
-use crate::document::{malformed, parse};
+use crate::document::parse;
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::listing::owner;
@@ -164,15 +164,15 @@ fn check_size(acl: Acl) -> Result<Acl, S3Error> {
     }
 }
 
+fn malformed_list() -> S3Error {
+    S3Error::new(
+        Code::MalformedACLError,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    )
+}
+
 /// The list of a document, whose owner has to be the real one.
 async fn read_document(call: &Call<'_>, body: &[u8], owner: &AccountId) -> Result<Acl, S3Error> {
-    let malformed_list = || {
-        S3Error::new(
-            Code::MalformedACLError,
-            "The XML you provided was not well-formed or did not validate against our published \
-             schema",
-        )
-    };
     let root = parse(body, "AccessControlPolicy").map_err(|_| malformed_list())?;
     let named = root.child("Owner").and_then(|owner| owner.child_text("ID"));
     if named.ok_or_else(malformed_list)? != owner.as_str() {
@@ -203,7 +203,7 @@ async fn grantee_of(call: &Call<'_>, element: &Element) -> Result<Grantee, S3Err
         (Some(id), None, None) => account(call, AccountBy::Id(id)).await,
         (None, Some(email), None) => account(call, AccountBy::Email(email)).await,
         (None, None, Some(uri)) => group(&uri),
-        _ => Err(malformed()),
+        _ => Err(malformed_list()),
     }
 }
 

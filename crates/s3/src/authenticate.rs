@@ -148,6 +148,11 @@ impl S3 {
                 let credential = fields.get("x-amz-credential").unwrap_or_default();
                 S3Error::argument("X-Amz-Credential", credential, &error.to_string())
             }
+            SignatureError::MissingDate => {
+                let date = fields.get("x-amz-date").unwrap_or_default();
+                let message = "X-Amz-Date is like 20130524T000000Z";
+                S3Error::argument("X-Amz-Date", date, message)
+            }
             // What is no signature is not the right one.
             SignatureError::Malformed(why) => S3Error::new(Code::SignatureDoesNotMatch, why),
             other => refused(other),

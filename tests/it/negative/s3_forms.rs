@@ -121,6 +121,25 @@ pub(super) fn cases() -> Vec<Case> {
             ),
         ),
         (
+            "a form of no time",
+            400,
+            "InvalidArgument",
+            sent(
+                &[
+                    ("key", "in/a"),
+                    ("policy", "e30="),
+                    ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+                    (
+                        "x-amz-credential",
+                        "TRESTLEROOTACCESSKEY/20200101/us-east-1/s3/aws4_request",
+                    ),
+                    ("x-amz-date", "2020-01-01"),
+                    ("x-amz-signature", zeros),
+                ],
+                "x",
+            ),
+        ),
+        (
             "a form for another region",
             400,
             "InvalidArgument",
