@@ -118,7 +118,6 @@ fn malformed_requests_are_refused_and_the_connection_closed() {
         "GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /healthz HTTP/1.1 \r\nHost: x\r\n\r\n",
         "GET /healthz\r\nHost: x\r\n\r\n",
-        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
         "GET http://other/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET HTTP://other/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -137,12 +136,14 @@ fn malformed_requests_are_refused_and_the_connection_closed() {
         "GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
         "y".repeat(80 << 10)
     );
-    assert_refused(&fixture, long.as_bytes());
+    assert_refused_with(&fixture, long.as_bytes(), 431);
     let many = format!(
         "GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n",
         "X: y\r\n".repeat(200)
     );
-    assert_refused(&fixture, many.as_bytes());
+    assert_refused_with(&fixture, many.as_bytes(), 431);
+    let other = "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n";
+    assert_refused_with(&fixture, other.as_bytes(), 505);
 }
 
 #[test]
@@ -268,4 +269,15 @@ fn an_expectation_is_met_before_the_body() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+/// RFC 9110 §6.6.1.
+#[test]
+fn a_refusal_has_its_date() {
+    let fixture = Fixture::new();
+    let request = b"GET /rest/b/ HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n";
+    let (answers, closed) = raw(fixture.server().address, request).unwrap();
+    assert_problem(&answers[0], 400);
+    assert!(answers[0].header("date").unwrap().ends_with(" GMT"));
+    assert!(closed.0);
 }

@@ -84,7 +84,7 @@ fn the_matrix_of_principals_actions_and_resources_is_the_model_s() {
     let mut root = f.client();
     for (account, name, text) in [("home", "read", READ), ("away", "all", ALL)] {
         let target = format!("/-/accounts/{account}/policies/{name}");
-        assert_eq!(body(&mut root, "PUT", &target, text).status, 200);
+        assert_eq!(body(&mut root, "PUT", &target, text).status, 201);
     }
     user(&mut root, "home", "boss", r#","admin":true"#);
     user(&mut root, "home", "reader", r#","policies":["read"]"#);
@@ -267,7 +267,7 @@ fn a_decision_is_explained_to_who_may_know() {
     user(&mut root, "root", "ann", "");
     assert_eq!(
         body(&mut root, "PUT", "/-/accounts/root/policies/read", READ).status,
-        200
+        201
     );
     let ask = r#"{"user":"ann","action":"ReadObject","resource":"b/k"}"#;
     let asked = json(&body(&mut root, "POST", "/-/explain", ask));
@@ -598,7 +598,7 @@ fn policies_bind_in_swift_as_anywhere() {
     let part = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3::home:c/mine/*"}}"#;
     for (name, text) in [("keep", keep), ("part", part)] {
         let target = format!("/-/accounts/home/policies/{name}");
-        assert_eq!(body(&mut root, "PUT", &target, text).status, 200);
+        assert_eq!(body(&mut root, "PUT", &target, text).status, 201);
     }
     let admin = r#","admin":true,"policies":["keep"]"#;
     user(&mut root, "home", "boss", admin);
@@ -636,7 +636,7 @@ fn nothing_is_moved_to_where_it_may_be_read() {
         {"Effect":"Allow","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"*"},
         {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/open/*"}]}"#;
     let target = "/-/accounts/root/policies/mover";
-    assert_eq!(body(&mut root, "PUT", target, policy).status, 200);
+    assert_eq!(body(&mut root, "PUT", target, policy).status, 201);
     user(&mut root, "root", "ann", r#","policies":["mover"]"#);
     assert_eq!(put(&mut root, "/rest/b/secret", b"x").status, 201);
     assert_eq!(put(&mut root, "/rest/b/open/a", b"x").status, 201);

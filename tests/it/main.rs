@@ -34,6 +34,7 @@ mod negative;
 mod objects;
 mod openapi;
 mod overload;
+mod promises;
 mod proxies;
 mod rest;
 mod rights;

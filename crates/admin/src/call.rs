@@ -1,7 +1,7 @@
 //! Who asks, what a request says, and the way to who answers it.
 
-use crate::answer::{Answer, problem};
-use crate::operations;
+use crate::answer::{Answer, nothing, problem};
+use crate::operations::{self, Names, Row};
 use futures::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -80,20 +80,21 @@ impl Call<'_> {
         self.grant(action, resource).await
     }
 
-    /// The one value of a parameter; only these parameters are known.
-    pub(crate) fn parameter(
-        &self,
-        name: &str,
-        known: &[&str],
-    ) -> std::result::Result<Option<&str>, Problem> {
-        let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
-        if let Some((other, _)) = self
-            .query
-            .iter()
-            .find(|(n, _)| !known.contains(&n.as_str()))
-        {
-            return Err(bad(format!("the parameter {other:?} is not known here")));
+    /// Refuses parameters that are not of these.
+    fn check_parameters(&self, known: &[&str]) -> std::result::Result<(), Problem> {
+        let mut names = self.query.iter().map(|(name, _)| name.as_str());
+        match names.find(|name| !known.contains(name)) {
+            Some(other) => {
+                let detail = format!("the parameter {other:?} is not known here");
+                Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+            }
+            None => Ok(()),
         }
+    }
+
+    /// The one value of a parameter.
+    pub(crate) fn parameter(&self, name: &str) -> std::result::Result<Option<&str>, Problem> {
+        let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
         let mut values = self.query.iter().filter(|(n, _)| n == name);
         let first = values.next().map(|(_, value)| value.as_str());
         match values.next() {
@@ -104,7 +105,6 @@ impl Call<'_> {
 
     /// The body, which must be text of a bounded size.
     pub(crate) async fn text(&mut self) -> std::result::Result<String, Problem> {
-        self.parameter("", &[])?;
         let Some(body) = self.body.take() else {
             return Ok(String::new());
         };
@@ -128,9 +128,11 @@ impl Call<'_> {
             let what = match error.classify() {
                 serde_json::error::Category::Data => {
                     let message = error.to_string();
-                    let unknown = message.starts_with("unknown field");
-                    if unknown {
-                        message
+                    // It tells the place itself, which is told below.
+                    let message = message.rsplit_once(" at line ").map(|(what, _)| what);
+                    let unknown = message.filter(|what| what.starts_with("unknown field"));
+                    if let Some(unknown) = unknown {
+                        unknown.to_owned()
                     } else {
                         "a value does not fit".to_owned()
                     }
@@ -161,6 +163,27 @@ pub(crate) fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
+/// The row of a path, and what stands in the place of its parameters.
+fn find(path: &str) -> std::result::Result<(&'static Row, Names), Problem> {
+    let rest = path.strip_prefix("/-/").unwrap_or_default();
+    let segments: Result<Vec<String>> = rest.split('/').map(decode).collect();
+    let segments = segments.map_err(problem)?;
+    operations::find(&segments).ok_or_else(|| Problem::not_found("nothing is served here"))
+}
+
+fn allow(row: &Row) -> HeaderValue {
+    let methods = row.methods().join(", ");
+    HeaderValue::from_str(&methods).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// What a resource can do, which is no secret.
+fn options(path: &str) -> Answer {
+    let (row, _) = find(path)?;
+    let mut response = nothing()?;
+    response.headers_mut().insert(ALLOW, allow(row));
+    Ok(response)
+}
+
 impl Admin {
     /// Over the identities of a store.
     pub fn new(identities: Arc<Identities>, authenticate: Arc<Authenticate>) -> Self {
@@ -180,6 +203,10 @@ impl Admin {
 
     /// Answers a request whose path [is one of these](Self::serves).
     pub async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
+        if request.method() == Method::OPTIONS {
+            let options = options(request.uri().path());
+            return options.unwrap_or_else(Problem::into_response);
+        }
         let presented = Presented::of(request.headers(), request.extensions());
         let presented = match presented {
             Ok(presented) if presented.is_nothing() => {
@@ -209,17 +236,9 @@ impl Admin {
             context.source = Some(client.address);
             context.secure = client.secure;
         }
-        let rest = parts.uri.path().strip_prefix("/-/").unwrap_or_default();
-        let segments: Result<Vec<String>> = rest.split('/').map(decode).collect();
-        let segments = segments.map_err(problem)?;
-        let Some((row, names)) = operations::find(&segments) else {
-            return Err(Problem::not_found("nothing is served here"));
-        };
-        let methods = row.methods();
-        if !methods.contains(&parts.method.as_str()) {
-            let allowed = HeaderValue::from_str(&methods.join(", "));
-            let allowed = allowed.unwrap_or_else(|_| HeaderValue::from_static(""));
-            return Err(not_allowed().with_header(ALLOW, allowed));
+        let (row, names) = find(parts.uri.path())?;
+        if !row.methods().contains(&parts.method.as_str()) {
+            return Err(not_allowed().with_header(ALLOW, allow(row)));
         }
         let call = Call {
             admin: self,
@@ -229,6 +248,7 @@ impl Admin {
             query: query(parts.uri.query()).map_err(problem)?,
             body: Some(body),
         };
+        call.check_parameters(&row.parameters(&call.method))?;
         (row.run)(call, names).await
     }
 }

@@ -26,7 +26,7 @@ fn shown(account: &Account, usage: Option<AccountUsage>) -> Value {
 pub(crate) async fn accounts(call: Call<'_>) -> Answer {
     call.no_body()?;
     let grant = call.grant(Action::ListAccounts, Resource::Server).await?;
-    let after = call.parameter("after", &["after"])?;
+    let after = call.parameter("after")?;
     let page = call.store().list_accounts(&grant, after).await;
     let (accounts, next) = page.map_err(problem)?;
     let accounts: Vec<Value> = accounts.iter().map(|a| shown(a, None)).collect();
@@ -36,7 +36,6 @@ pub(crate) async fn accounts(call: Call<'_>) -> Answer {
 /// One account.
 pub(crate) async fn account(call: Call<'_>, account: &AccountId) -> Answer {
     call.no_body()?;
-    call.parameter("", &[])?;
     let resource = || Resource::Account(account.clone());
     let store = call.store();
     match call.method {

@@ -5,6 +5,7 @@ use crate::answer::{Answer, problem};
 use crate::call::Call;
 use crate::{buckets, explain, identities, others, tokens, users};
 use futures::future::BoxFuture;
+use http::Method;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use trestle_core::AccountId;
@@ -89,7 +90,21 @@ impl Row {
         Some(values)
     }
 
-    /// The methods, as `Allow` has them.
+    /// The parameters that a method's operation has.
+    pub(crate) fn parameters(&self, method: &Method) -> Vec<&'static str> {
+        let method = match *method {
+            Method::HEAD => "GET",
+            _ => method.as_str(),
+        };
+        let operations = self.described.operations.iter();
+        let of_method = operations.filter(|operation| operation.method == method);
+        of_method
+            .flat_map(|operation| operation.query)
+            .map(|(name, ..)| *name)
+            .collect()
+    }
+
+    /// The methods, as `Allow` has them. Every resource has OPTIONS.
     pub(crate) fn methods(&self) -> Vec<&'static str> {
         let operations = self.described.operations.iter();
         operations
@@ -97,6 +112,7 @@ impl Row {
                 "GET" => ["GET", "HEAD"].as_slice(),
                 _ => std::slice::from_ref(&operation.method),
             })
+            .chain(&["OPTIONS"])
             .copied()
             .collect()
     }

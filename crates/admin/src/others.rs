@@ -55,7 +55,7 @@ fn policy(policy: &NamedPolicy) -> Value {
 /// A page of groups, roles or policies.
 pub(crate) async fn list(call: Call<'_>, account: &AccountId, kind: &str) -> Answer {
     call.no_body()?;
-    let after = call.parameter("after", &["after"])?;
+    let after = call.parameter("after")?;
     let store = call.store();
     let (items, next): (Vec<Value>, _) = match kind {
         "groups" => {
@@ -113,6 +113,14 @@ pub(crate) async fn of_group(mut call: Call<'_>, account: &AccountId, name: &str
     }
 }
 
+/// What was written: there is more now, or something else.
+fn written(made: bool) -> StatusCode {
+    match made {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    }
+}
+
 /// One role.
 pub(crate) async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
     match call.method {
@@ -130,7 +138,8 @@ pub(crate) async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str)
                 trust: trust.get().to_owned(),
             };
             let put = call.store().put_role(&grant, account, name, &new).await;
-            ok(&role(&put.map_err(problem)?))
+            let (put, made) = put.map_err(problem)?;
+            json(written(made), &role(&put))
         }
         Method::DELETE => {
             call.no_body()?;
@@ -143,8 +152,7 @@ pub(crate) async fn of_role(mut call: Call<'_>, account: &AccountId, name: &str)
     }
 }
 
-/// A policy's body is the document itself.
-/// One policy.
+/// One policy. Its body is the document itself.
 pub(crate) async fn of_policy(mut call: Call<'_>, account: &AccountId, name: &str) -> Answer {
     match call.method {
         Method::GET | Method::HEAD => {
@@ -161,7 +169,8 @@ pub(crate) async fn of_policy(mut call: Call<'_>, account: &AccountId, name: &st
                 .on(Action::WritePolicies, account, "policy", name)
                 .await?;
             let put = call.store().put_policy(&grant, account, name, &text).await;
-            ok(&policy(&put.map_err(problem)?))
+            let (put, made) = put.map_err(problem)?;
+            json(written(made), &policy(&put))
         }
         Method::DELETE => {
             call.no_body()?;

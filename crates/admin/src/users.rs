@@ -108,7 +108,7 @@ fn shown<'a>(
 pub(crate) async fn list(call: Call<'_>, account: &AccountId) -> Answer {
     call.no_body()?;
     let grant = call.on(Action::ReadUsers, account, "user", "").await?;
-    let after = call.parameter("after", &["after"])?;
+    let after = call.parameter("after")?;
     let page = call.store().list_users(&grant, account, after).await;
     let (users, next) = page.map_err(problem)?;
     let users: Vec<UserAnswer<'_>> = users.iter().map(|u| shown(u, None, Vec::new())).collect();

@@ -56,7 +56,12 @@ impl Remote {
             _ => utf8_percent_encode(segment, IN_PATH).to_string(),
         };
         let key: Vec<String> = self.key.split('/').map(escape).collect();
-        format!("/rest/{}/{}", escape(&self.bucket), key.join("/"))
+        // A name that only its account knows is `account:name`.
+        let bucket = match self.bucket.split_once(':') {
+            Some((account, name)) => format!("~{}/{}", escape(account), escape(name)),
+            None => escape(&self.bucket),
+        };
+        format!("/rest/{bucket}/{}", key.join("/"))
     }
 }
 
@@ -107,6 +112,10 @@ mod tests {
         let remote = Remote::parse("//b/a b/../ü").unwrap();
         assert_eq!(remote.path(), "/rest/b/a%20b/%2E%2E/%C3%BC");
         assert_eq!(Remote::parse("//b").unwrap().path(), "/rest/b/");
+        assert_eq!(
+            Remote::parse("//a:b/c:d").unwrap().path(),
+            "/rest/~a/b/c%3Ad"
+        );
         assert!(Remote::parse("///k").is_err());
         assert_eq!(Place::parse("a/b").unwrap(), Place::Local("a/b".into()));
         assert!(matches!(Place::parse("//b/k").unwrap(), Place::Remote(_)));

@@ -82,10 +82,10 @@ impl MediaRange {
     fn names(&self, offer: &Parameterized) -> Option<usize> {
         let (kind, subtype) = offer.value.split_once('/')?;
         let exact = self.kind == kind && self.subtype == subtype;
-        let parameter = |(name, value): &(String, String)| {
-            offer
-                .parameter(name)
-                .is_some_and(|found| found.eq_ignore_ascii_case(value))
+        // All text here is UTF-8, also that of types which have no such parameter, such as JSON.
+        let parameter = |(name, value): &(String, String)| match offer.parameter(name) {
+            Some(found) => found.eq_ignore_ascii_case(value),
+            None => name == "charset" && value.eq_ignore_ascii_case("utf-8"),
         };
         match (self.kind.as_str(), self.subtype.as_str()) {
             ("*", _) => Some(0),
@@ -145,6 +145,9 @@ mod tests {
             ("*/*, application/json;q=0", html),
             ("Text/HTML;Charset=UTF-8;q=1.000", html),
             ("text/html;charset=latin1, application/json;q=0.1", json),
+            ("application/json; charset=utf-8", json),
+            ("application/json;charset=latin1", None),
+            ("application/json;version=1", None),
             ("image/png", None),
             ("application/json;q=0", None),
         ] {

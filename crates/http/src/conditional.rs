@@ -112,7 +112,12 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<TagMatch>> {
             continue;
         }
         let mut rest = text;
-        while !rest.is_empty() {
+        loop {
+            // Empty elements say nothing (RFC 9110 §5.6.1.2).
+            rest = rest.trim_start_matches([',', ' ', '\t']);
+            if rest.is_empty() {
+                break;
+            }
             let (weak, opened) = match rest.strip_prefix("W/") {
                 Some(rest) => (true, rest),
                 None => (false, rest),
@@ -125,12 +130,10 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<TagMatch>> {
                 opaque: opaque.to_owned(),
                 weak,
             });
-            let after = after.trim_start();
-            rest = match after.strip_prefix(',') {
-                Some(rest) => rest.trim_start(),
-                None if after.is_empty() => after,
-                None => return Err(malformed()),
-            };
+            rest = after.trim_start();
+            if !rest.is_empty() && !rest.starts_with(',') {
+                return Err(malformed());
+            }
         }
     }
     match (present, any, found.is_empty()) {
@@ -164,6 +167,10 @@ mod tests {
         let list = vec![tag("a,b", false), tag("c", true), tag("", false)];
         assert_eq!(
             if_match(&["\"a,b\" , W/\"c\"", "\"\""]).unwrap(),
+            Some(TagMatch::Tags(list.clone()))
+        );
+        assert_eq!(
+            if_match(&[" ,, \"a,b\" ,\t, W/\"c\",", ",\"\""]).unwrap(),
             Some(TagMatch::Tags(list))
         );
         for bad in ["", "a", "\"a", "\"a\"b", "*,\"a\"", "w/\"a\"", ","] {

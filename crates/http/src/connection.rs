@@ -1,6 +1,7 @@
 //! One connection: whose it is (PROXY protocol), TLS, which HTTP it speaks, and its end.
 
 use crate::body::Body;
+use crate::conditional::http_date;
 use crate::drain::Drain;
 use crate::exchange::{Facts, answer};
 use crate::guard::Violation;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use trestle_core::Timestamp;
 
 /// What HTTP/2 begins with when a client knows that it is spoken (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -217,7 +219,7 @@ async fn first<S>(
         let id = host.id().to_string();
         tracing::info!(request = %id, reason = violation.0, "request refused");
         metrics.refused();
-        let refusal = refuse(&mut io.stream, violation, &id);
+        let refusal = refuse(&mut io.stream, violation, &id, host.clock.now());
         let refused = tokio::time::timeout(HEAD_TIMEOUT, refusal).await;
         if let Ok(Err(error)) = refused {
             tracing::debug!(%error, "a refusal could not be sent");
@@ -243,16 +245,25 @@ async fn refuse<S: AsyncWrite + Unpin>(
     stream: &mut S,
     violation: Violation,
     id: &str,
+    now: Timestamp,
 ) -> io::Result<()> {
-    send(stream, Problem::new(violation.status(), violation.0), id).await
+    let problem = Problem::new(violation.status(), violation.0);
+    send(stream, problem, id, now).await
 }
 
 /// Sends a problem as the only answer of a connection that HTTP was not spoken on.
-async fn send<S: AsyncWrite + Unpin>(stream: &mut S, problem: Problem, id: &str) -> io::Result<()> {
+async fn send<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    problem: Problem,
+    id: &str,
+    now: Timestamp,
+) -> io::Result<()> {
     let response = problem.into_response();
     let status = response.status();
+    let date = http_date(now);
     let mut bytes =
-        format!("HTTP/1.1 {status}\r\nconnection: close\r\nx-request-id: {id}\r\n").into_bytes();
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ndate: {date}\r\nx-request-id: {id}\r\n")
+            .into_bytes();
     for (name, value) in response.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
@@ -279,6 +290,13 @@ pub(crate) async fn turn_away(mut stream: TcpStream, service: &Service) -> io::R
         "too many connections are open",
     )
     .with_header(RETRY_AFTER, HeaderValue::from_static("1"));
-    send(&mut stream, problem, &service.host.id().to_string()).await?;
+    let host = &service.host;
+    send(
+        &mut stream,
+        problem,
+        &host.id().to_string(),
+        host.clock.now(),
+    )
+    .await?;
     linger(&mut stream).await
 }

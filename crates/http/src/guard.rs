@@ -25,11 +25,19 @@ pub struct Violation(pub &'static str);
 const UNKNOWN_CODING: Violation =
     Violation("the only transfer coding taken is one chunked, in HTTP/1.1");
 
+/// More than a head may have (RFC 6585 §5).
+const HEAD_TOO_LARGE: Violation = Violation("the request's head is too large");
+const TOO_MANY_HEADERS: Violation = Violation("the request has too many headers");
+/// A version of HTTP, and another one (RFC 9110 §15.6.6).
+const OTHER_VERSION: Violation = Violation("only HTTP/1.1 and HTTP/1.0 are spoken here");
+
 impl Violation {
     /// The status that says it: the request is wrong, or asks for what is not built.
     pub fn status(self) -> StatusCode {
         match self {
             UNKNOWN_CODING => StatusCode::NOT_IMPLEMENTED,
+            HEAD_TOO_LARGE | TOO_MANY_HEADERS => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            OTHER_VERSION => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -134,7 +142,7 @@ impl Guard {
         let fresh = received.get(from..).unwrap_or_default();
         let Some(end) = memchr::memmem::find(fresh, b"\r\n\r\n") else {
             if received.len() > HEAD_BYTES_MAX {
-                return Err(Violation("the request's head is too large"));
+                return Err(HEAD_TOO_LARGE);
             }
             // Refuse at once what no further byte can mend.
             let sound = received.strip_suffix(b"\r").unwrap_or(received);
@@ -145,7 +153,7 @@ impl Guard {
         let end = from + end;
         self.scanned = 0;
         if end + 4 > HEAD_BYTES_MAX {
-            return Err(Violation("the request's head is too large"));
+            return Err(HEAD_TOO_LARGE);
         }
         let head = received.split_to(end + 4);
         let framing = check_head(head.get(..end).unwrap_or_default())?;
@@ -334,7 +342,16 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
     let old = match *version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
-        _ => return Err(Violation("only HTTP/1.1 and HTTP/1.0 are spoken here")),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            return Err(OTHER_VERSION);
+        }
+        _ => {
+            return Err(Violation(
+                "the request line does not end in a version of HTTP",
+            ));
+        }
     };
     // A fragment would be cut off, and the request be for another resource (RFC 9112 §3.2). Bytes
     // beyond ASCII, which many clients send as they are, have one reading: they go on escaped.
@@ -349,7 +366,7 @@ fn check_head(head: &[u8]) -> Result<Framing, Violation> {
     let (mut hosts, mut lengths, mut codings) = (Vec::new(), Vec::new(), Vec::new());
     for (count, line) in lines.enumerate() {
         if count >= HEADERS_MAX {
-            return Err(Violation("the request has too many headers"));
+            return Err(TOO_MANY_HEADERS);
         }
         let (name, value) = field(line)?;
         for (known, values) in [
@@ -605,11 +622,16 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
             "X: y\r\n".repeat(HEADERS_MAX)
         );
-        assert!(check(&many).is_some());
+        let status = |violation: Option<Violation>| violation.unwrap().status().as_u16();
+        assert_eq!(status(check(&many)), 431);
+        assert_eq!(status(check("GET / HTTP/2.0\r\nHost: a\r\n\r\n")), 505);
+        assert_eq!(status(check("GET / HTTP/1.x\r\nHost: a\r\n\r\n")), 400);
+        assert_eq!(status(check("GET /\r\nHost: a\r\n\r\n")), 400);
         // Byte by byte: would take very long if each new one were a reason to look at all of them.
         for (bytes, start) in [(HEAD_BYTES_MAX, ""), (16 << 10, CHUNKED)] {
             let endless = format!("{start}{}", "a".repeat(bytes + 2));
-            assert!(feed(endless.as_bytes(), 1).1.is_some());
+            let found = status(feed(endless.as_bytes(), 1).1);
+            assert_eq!(found, if start.is_empty() { 431 } else { 400 });
         }
     }
 }

@@ -36,10 +36,13 @@ pub fn parse_range(headers: &HeaderMap) -> RangeHeader {
     if !unit.eq_ignore_ascii_case("bytes") || list.trim() != list {
         return RangeHeader::Malformed;
     }
-    let ranges: Option<Vec<ByteRange>> = list.split(',').take(RANGES_MAX + 1).map(one).collect();
+    // Empty elements say nothing (RFC 9110 §5.6.1.2).
+    let said = list.split(',').filter(|each| !each.trim().is_empty());
+    let ranges: Option<Vec<ByteRange>> = said.take(RANGES_MAX + 1).map(one).collect();
     match ranges {
         Some(ranges) if ranges.len() > RANGES_MAX => RangeHeader::Malformed,
         Some(ranges) => match ranges.as_slice() {
+            [] => RangeHeader::Malformed,
             [range] => RangeHeader::One(*range),
             _ => RangeHeader::Several(ranges),
         },

@@ -29,7 +29,10 @@ export class Trestle {
   url(bucket, key = "") {
     // Segments of dots are names here, while a URL would lose them.
     const part = (text) => encodeURIComponent(text).replace(/^\.{1,2}$/, (dots) => dots.replaceAll(".", "%2E"));
-    return `${this.base}/rest/${part(bucket)}/${key.split("/").map(part).join("/")}`;
+    // A name that only its account knows is account:name.
+    const [, account, name] = /^([^:]*):(.*)$/s.exec(bucket) ?? [null, null, bucket];
+    const path = (account === null ? "" : `~${part(account)}/`) + part(name);
+    return `${this.base}/rest/${path}/${key.split("/").map(part).join("/")}`;
   }
 
   async request(method, url, { headers = {}, body } = {}) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use trestle_access::Action;
 use trestle_core::{BucketName, DigestAlgorithm, Error, Metadata, Result};
-use trestle_http::merge_patch;
+use trestle_http::{Once, merge_patch};
 use trestle_store::{
     Bucket, BucketProperties, BucketUsage, DefaultRetention, Object, ObjectLock, ObjectProperties,
     Period, Quota, Retention, RetentionMode, VOLUME_BLOCK_BYTES, Versioning,
@@ -105,6 +105,7 @@ impl ObjectPart {
                 )));
             }
         }
+        named(&self.tags)?;
         properties.representation = self.representation;
         properties.metadata = self.metadata;
         properties.tags = self.tags;
@@ -116,6 +117,14 @@ impl ObjectPart {
     }
 }
 
+/// Every tag has a name.
+fn named(tags: &BTreeMap<String, String>) -> Result<()> {
+    match tags.contains_key("") {
+        true => Err(Error::invalid("a tag has no name")),
+        false => Ok(()),
+    }
+}
+
 fn value(part: &impl Serialize) -> Result<Value> {
     serde_json::to_value(part)
         .map_err(|error| Error::corrupt("a document cannot be written").with_source(error))
@@ -123,7 +132,7 @@ fn value(part: &impl Serialize) -> Result<Value> {
 
 /// Reads a merge patch: an object with known members alone. Their names say which rights it takes.
 pub(crate) fn parse_patch(body: &[u8], known: &[&str]) -> Answer<(Value, Vec<String>)> {
-    let patch: Value = serde_json::from_slice(body).map_err(|error| {
+    let Once(patch) = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("the body is not JSON: {error}"),
@@ -370,6 +379,7 @@ impl BucketPart {
                 default: lock.default.map(default).transpose()?,
             }),
         };
+        named(&self.tags)?;
         properties.tags = self.tags;
         properties.metadata = self.metadata;
         properties.quota = Quota {
@@ -446,6 +456,7 @@ mod tests {
         assert!(properties.legal_hold);
         for bad in [
             json!({"tags": {"t": 1}}),
+            json!({"tags": {"": "1"}}),
             json!({"metadata": 1}),
             json!({"expires": "soon"}),
             json!({"representation": {"x-evil": "1"}}),
@@ -478,5 +489,7 @@ mod tests {
         assert!(parse_patch(b"{\"size\": 1}", &OBJECT_MEMBERS).is_err());
         assert!(parse_patch(b"[]", &OBJECT_MEMBERS).is_err());
         assert!(parse_patch(b"{", &OBJECT_MEMBERS).is_err());
+        let twice = br#"{"tags": {"a": "1", "a": "2"}}"#;
+        assert!(parse_patch(twice, &OBJECT_MEMBERS).is_err());
     }
 }

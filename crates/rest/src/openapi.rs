@@ -64,7 +64,7 @@ fn bucket_patch() -> Value {
         "legal_hold": {"type": ["boolean", "null"]},
         "cors": {"type": ["array", "null"], "maxItems": 100, "items": {"type": "object",
             "additionalProperties": false, "required": ["origins", "methods"], "properties": {
-                "id": {"type": ["string", "null"], "maxLength": 63},
+                "id": {"type": ["string", "null"], "maxLength": 255},
                 "origins": list("^[!-)+-~]*\\*?[!-)+-~]+$"), "methods": list("^[A-Z]+$"),
                 "headers": few("^[!-)+-~]*\\*?[!-)+-~]+$"), "expose": few("^[!-)+-~]+$"),
                 "max_age": count}}},

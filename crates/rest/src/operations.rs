@@ -4,13 +4,14 @@
 
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
+use crate::representation::{META, OWN, TAGS};
 use crate::route::{CLONES, Call, SNAPSHOTS, TRANSACTIONS};
 use crate::table::TABLE;
 use crate::upload;
 use futures::future::BoxFuture;
-use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, StatusCode, Version};
-use trestle_core::{BucketName, Error, Key};
+use trestle_core::{BucketName, Error, Key, Result};
 use trestle_http::{Described, Operation, Parameter, Problem, Takes, query};
 
 /// What kind of resource a path names.
@@ -86,7 +87,7 @@ impl Place {
         const BUCKET: Parameter = (
             "bucket",
             // Reserved names, and the length in bytes, cannot be said like this.
-            Takes::Pattern("^[^/:~.\\x00-\\x1f\\x7f-\\x9f][^/:\\x00-\\x1f\\x7f-\\x9f]{0,62}$"),
+            Takes::Pattern("^[^/:~.\\x00-\\x1f\\x7f-\\x9f][^/:\\x00-\\x1f\\x7f-\\x9f]{0,255}$"),
             "the bucket's name; ~ACCOUNT/NAME for one that only its account knows by this name",
         );
         const KEY: Parameter = (
@@ -181,6 +182,32 @@ pub(crate) fn find<B>(place: Place, request: &Request<B>) -> Answer<(&'static Ro
         }
     }
     Ok((row, parameters))
+}
+
+/// Refuses a header of this API's own that the operation does not have: what it says would be lost.
+/// Reads pass them over.
+pub(crate) fn check_headers<B>(row: &Row, request: &Request<B>) -> Result<()> {
+    if matches!(row.is.method, "GET" | "HEAD") {
+        return Ok(());
+    }
+    let has = |name: &str| {
+        let mut known = row.is.headers.iter();
+        known.any(|(known, ..)| known.eq_ignore_ascii_case(name))
+    };
+    let own = |name: &&HeaderName| name.as_str().starts_with(OWN);
+    // What takes tags takes metadata.
+    let known = |name: &str| has(name) || (name.starts_with(META) && has(TAGS.as_str()));
+    match request
+        .headers()
+        .keys()
+        .filter(own)
+        .find(|name| !known(name.as_str()))
+    {
+        Some(name) => Err(Error::invalid(format!(
+            "{name} has no meaning in this request"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a body where none has a meaning (RFC 9110 §9.3.1, §9.3.5), and a change by a body whose
@@ -302,6 +329,31 @@ mod tests {
             find(Place::Folder, "DELETE", "/x?recursive", false),
             Some("deleteDirectory")
         );
+    }
+
+    #[test]
+    fn own_headers_are_those_that_the_operation_has() {
+        let row = |id: &str| TABLE.iter().find(|row| row.is.id == id).unwrap();
+        let taken = |id: &str, name: &str| {
+            let request = Request::builder().header(name, "1").body(()).unwrap();
+            check_headers(row(id), &request).is_ok()
+        };
+        for (id, name, expected) in [
+            ("writeObject", "trestle-tags", true),
+            ("writeObject", "trestle-meta-a", true),
+            ("writeObject", "trestle-tag", false),
+            ("writeObject", "trestle-hold", false),
+            ("writeObject", "x-other", true),
+            ("createUpload", "trestle-hold", true),
+            ("createUpload", "trestle-meta-a", true),
+            ("copyObject", "trestle-meta-a", false),
+            ("copyObject", "trestle-tags", false),
+            ("deleteObject", "trestle-bypass-retention", true),
+            ("createBucket", "trestle-tags", false),
+            ("readObject", "trestle-tags", true),
+        ] {
+            assert_eq!(taken(id, name), expected, "{id} {name}");
+        }
     }
 
     #[test]

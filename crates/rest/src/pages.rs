@@ -34,9 +34,15 @@ pub fn answer(
         ),
         _ => return None,
     };
+    let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+    if method == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(ALLOW, allow);
+        return Some(response);
+    }
     if method != Method::GET && method != Method::HEAD {
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read");
-        let allow = HeaderValue::from_static("GET, HEAD");
         return Some(problem.with_header(ALLOW, allow).into_response());
     }
     let selected = Selected {

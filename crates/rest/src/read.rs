@@ -235,6 +235,20 @@ pub(crate) async fn head_object(call: &Call<'_>, read: &ReadObject) -> Result<Ob
         .await
 }
 
+/// The members of a document that take a right of their own to read.
+pub(crate) fn own_rights(version: VersionRef) -> [(&'static str, Action); 3] {
+    let tags = action(
+        version,
+        Action::ReadObjectTags,
+        Action::ReadObjectVersionTags,
+    );
+    [
+        ("tags", tags),
+        ("retention", Action::ReadObjectRetention),
+        ("legal_hold", Action::ReadLegalHold),
+    ]
+}
+
 /// The object as a document, without what the caller may not read.
 pub(crate) async fn document(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     let read = ReadObject {
@@ -250,16 +264,7 @@ pub(crate) async fn document(call: Call<'_>, bucket: BucketName, key: Key) -> An
         return Ok(response);
     }
     let mut document = document::of_object(&read.bucket, &object)?;
-    let tags = action(
-        read.version,
-        Action::ReadObjectTags,
-        Action::ReadObjectVersionTags,
-    );
-    for (member, action) in [
-        ("tags", tags),
-        ("retention", Action::ReadObjectRetention),
-        ("legal_hold", Action::ReadLegalHold),
-    ] {
+    for (member, action) in own_rights(read.version) {
         let resource = Resource::Object(read.bucket.clone(), read.key.clone());
         call.hide_unless((action, resource, read.version), member, &mut document)
             .await?;

@@ -22,12 +22,14 @@ pub(crate) const KEPT: [HeaderName; 5] = [
     CONTENT_DISPOSITION,
 ];
 
+/// What the names of this API's own headers begin with.
+pub(crate) const OWN: &str = "trestle-";
 /// A header `trestle-meta-NAME` is the metadata NAME as a text.
-const META: &str = "trestle-meta-";
-/// How much of the metadata no header can carry.
+pub(crate) const META: &str = "trestle-meta-";
+/// How much of the metadata no header can carry. Only answers have it.
 const META_MISSING: HeaderName = HeaderName::from_static("trestle-meta-missing");
 /// Tags as `name=value&name=value`, percent-encoded.
-const TAGS: HeaderName = HeaderName::from_static("trestle-tags");
+pub(crate) const TAGS: HeaderName = HeaderName::from_static("trestle-tags");
 /// The version's id.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("trestle-version");
 /// Whether the version is a delete marker.
@@ -48,9 +50,15 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// The path of a bucket or an object. A bucket that only its account knows by name begins with the
 /// account.
 pub(crate) fn path_of(bucket: &BucketName, key: Option<&str>) -> String {
-    let bucket = utf8_percent_encode(bucket.as_str(), IN_PATH);
     let key = utf8_percent_encode(key.unwrap_or_default(), IN_PATH);
-    format!("/rest/{bucket}/{key}")
+    let local = utf8_percent_encode(bucket.local(), IN_PATH);
+    match bucket.account() {
+        None => format!("/rest/{local}/{key}"),
+        Some(account) => {
+            let account = utf8_percent_encode(account.as_str(), IN_PATH);
+            format!("/rest/~{account}/{local}/{key}")
+        }
+    }
 }
 
 /// This dialect's entity tag: the revision.
@@ -71,7 +79,7 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp> {
     let micros = parsed.and_then(|time| u64::try_from(time.as_microsecond()).ok());
     micros.map(Timestamp).ok_or_else(|| {
         Error::invalid(format!(
-            "{text:?} is not a time such as 2030-01-31T12:00:00Z"
+            "{text:?} is not a time such as 2030-01-31T12:00:00Z, up to 9999-12-30T22:00:00Z"
         ))
     })
 }
@@ -166,13 +174,12 @@ pub(crate) fn properties(headers: &HeaderMap) -> Result<ObjectProperties> {
     }
     let mut metadata = Metadata::new();
     for name in headers.keys() {
-        let Some(short) = name
-            .as_str()
-            .strip_prefix(META)
-            .filter(|short| !short.is_empty())
-        else {
+        let Some(short) = name.as_str().strip_prefix(META) else {
             continue;
         };
+        if short.is_empty() || name == META_MISSING {
+            return Err(Error::invalid(format!("{name} names no metadata")));
+        }
         let value = text(headers, name)?.unwrap_or_default();
         metadata.insert(short.to_owned(), value.into());
     }
@@ -187,6 +194,9 @@ pub(crate) fn properties(headers: &HeaderMap) -> Result<ObjectProperties> {
 fn tags(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut tags = BTreeMap::new();
     for (name, value) in query(text(headers, &TAGS)?)? {
+        if name.is_empty() {
+            return Err(Error::invalid("a tag has no name"));
+        }
         if tags.insert(name, value).is_some() {
             return Err(Error::invalid("a tag is given twice"));
         }
@@ -243,11 +253,36 @@ mod tests {
         assert_eq!(read.representation["content-type"], "text/plain");
         assert_eq!(read.metadata["colour"], "deep blue");
         assert_eq!(read.tags["b"], "é");
-        headers.insert("trestle-tags", "a=1&a=2".parse().unwrap());
-        assert!(properties(&headers).is_err());
+        for bad in ["a=1&a=2", "=1"] {
+            headers.insert("trestle-tags", bad.parse().unwrap());
+            assert!(properties(&headers).is_err(), "{bad}");
+        }
         headers.remove("trestle-tags");
+        for bad in ["trestle-meta-", "trestle-meta-missing"] {
+            headers.insert(bad, "1".parse().unwrap());
+            assert!(properties(&headers).is_err(), "{bad}");
+            headers.remove(bad);
+        }
         headers.append("trestle-meta-colour", "red".parse().unwrap());
         assert!(properties(&headers).is_err());
+    }
+
+    #[test]
+    fn paths_lead_back_to_what_they_name() {
+        use crate::route::{Target, target};
+        let account = trestle_core::AccountId::parse("an account").unwrap();
+        for bucket in [
+            BucketName::parse("b").unwrap(),
+            BucketName::parse("\u{e4} b").unwrap(),
+            BucketName::in_account(&account, "b:c").unwrap(),
+        ] {
+            let found = target(&path_of(&bucket, None)).unwrap();
+            assert!(matches!(found, Target::Bucket(found) if found == bucket));
+            let found = target(&path_of(&bucket, Some("a/ä//"))).unwrap();
+            assert!(
+                matches!(found, Target::Object(found, key) if found == bucket && key.as_str() == "a/ä//")
+            );
+        }
     }
 
     #[test]

@@ -81,31 +81,26 @@ impl<'a> Call<'a> {
         resource: Resource,
         version: VersionRef,
     ) -> Result<bool> {
-        let (store, asked) = (&self.rest.store, self.asked(action, resource));
-        let decided = match asked.resource {
-            Resource::Object(..) => store.authorize_on(asked, version).await,
-            _ => store.authorize(asked).await,
-        };
-        match decided {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.asker().may(action, resource, version).await
     }
 
     /// Takes a member out of a document unless the caller may read it.
     pub(crate) async fn hide_unless(
         &self,
-        (action, resource, version): (Action, Resource, VersionRef),
+        of: (Action, Resource, VersionRef),
         member: &str,
         document: &mut serde_json::Value,
     ) -> Result<()> {
-        if !self.may(action, resource, version).await? {
-            document
-                .as_object_mut()
-                .and_then(|members| members.remove(member));
+        self.asker().hide_unless(of, member, document).await
+    }
+
+    /// Who asks.
+    pub(crate) fn asker(&self) -> Asker<'a> {
+        Asker {
+            rest: self.rest,
+            principal: self.principal.clone(),
+            context: self.context.clone(),
         }
-        Ok(())
     }
 
     /// The body, and who asks: a body that is being read can be held by one task alone.
@@ -140,6 +135,46 @@ impl Asker<'_> {
             context: self.context.clone(),
         };
         self.rest.store.authorize(asked).await
+    }
+
+    /// Whether there is a right that no verb is given: of an object, by the list of this version.
+    pub(crate) async fn may(
+        &self,
+        action: Action,
+        resource: Resource,
+        version: VersionRef,
+    ) -> Result<bool> {
+        let asked = Asked {
+            principal: self.principal.clone(),
+            action,
+            resource,
+            context: self.context.clone(),
+        };
+        let store = &self.rest.store;
+        let decided = match asked.resource {
+            Resource::Object(..) => store.authorize_on(asked, version).await,
+            _ => store.authorize(asked).await,
+        };
+        match decided {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a member out of a document unless who asks may read it.
+    pub(crate) async fn hide_unless(
+        &self,
+        (action, resource, version): (Action, Resource, VersionRef),
+        member: &str,
+        document: &mut serde_json::Value,
+    ) -> Result<()> {
+        if !self.may(action, resource, version).await? {
+            document
+                .as_object_mut()
+                .and_then(|members| members.remove(member));
+        }
+        Ok(())
     }
 }
 
@@ -346,6 +381,7 @@ impl Rest {
     ) -> Answer {
         let (row, parameters) = operations::find(target.place(), &request)?;
         operations::check_body(row, &request)?;
+        operations::check_headers(row, &request)?;
         let call = Call {
             rest: self,
             principal,

@@ -29,7 +29,7 @@ use trestle_core::{
     BucketName, Error, ErrorKind, Id, Key, Metadata, Precondition, Result, UploadId, VersionId,
 };
 use trestle_http::{
-    IDEMPOTENCY_KEY, Parameterized, Problem, incoming, parse_precondition, read_whole,
+    IDEMPOTENCY_KEY, Once, Parameterized, Problem, incoming, parse_precondition, read_whole,
 };
 use trestle_store::{
     BodyChecks, CheckObject, CompleteUpload, CopyObject, DeleteObject, Failed, History,
@@ -134,7 +134,7 @@ struct Verb {
     to_key: Option<String>,
     to_if_match: Option<String>,
     to_if_none_match: Option<String>,
-    patch: Option<Value>,
+    patch: Option<Once>,
     #[serde(default)]
     bypass_retention: bool,
 }
@@ -634,7 +634,7 @@ async fn rename(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) ->
 }
 
 async fn patch(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Result<Step> {
-    let patch = verb.patch.clone().unwrap_or_default();
+    let Once(patch) = verb.patch.clone().unwrap_or_default();
     let members = document::patch_members(&patch, &OBJECT_MEMBERS).map_err(Error::invalid)?;
     let mut actions = document::object_actions(&members, false);
     if actions.is_empty() {

@@ -32,6 +32,10 @@ fn single<'a>(call: &'a Call<'_>, name: &HeaderName) -> Result<Option<&'a str>> 
 pub(crate) fn destination(call: &Call<'_>) -> Answer<(BucketName, Key)> {
     let wrong = |detail: &str| Refusal::from(Error::invalid(detail));
     let text = single(call, &DESTINATION)?.ok_or_else(|| wrong("Destination is missing"))?;
+    // A fragment would be cut off, and the target be another one.
+    if text.contains('#') {
+        return Err(wrong("a # in Destination must be escaped"));
+    }
     let url: http::Uri = text.parse().map_err(|_| wrong("Destination is no URL"))?;
     if let Some(authority) = url.authority() {
         let client = call.request.extensions().get::<Client>();

@@ -2,6 +2,7 @@
 
 use crate::conditions;
 use crate::document::{self, OBJECT_MEMBERS};
+use crate::read;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{
     DELETED, VERSION, expected_digests, header, identify, path_of, properties, tag_of,
@@ -303,10 +304,12 @@ async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
         .await;
     let object = object.map_err(unfit)?;
     let mut shown = document::of_object(&bucket, &object)?;
-    // What may be changed may not all be read.
-    if let Some(shown) = shown.as_object_mut() {
-        let private = ["tags", "retention", "legal_hold"];
-        shown.retain(|name, _| !private.contains(&name.as_str()) || members.contains(name));
+    // What may be changed may not all be read; what was just written is no secret.
+    for (member, action) in read::own_rights(version) {
+        if !members.iter().any(|changed| changed == member) {
+            let of = (action, resource.clone(), version);
+            parts.hide_unless(of, member, &mut shown).await?;
+        }
     }
     let mut response = Response::new(Body::full(shown.to_string()));
     identify(&object, response.headers_mut())?;

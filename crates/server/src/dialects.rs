@@ -7,7 +7,7 @@ use crate::figures::Figures;
 use crate::health;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
 use trestle_admin::Admin;
 use trestle_cdmi::{Cdmi, Witnessed, WitnessedPlace};
@@ -161,6 +161,9 @@ impl Dialects {
             return labelled("s3", self.s3.answer(request).await);
         }
         let path = request.uri().path();
+        if path == "*" && request.method() == Method::OPTIONS {
+            return whole_server();
+        }
         // No bucket has an empty name: what is meant is another dialect's, and malformed.
         if path.starts_with("//v1/") {
             return labelled("swift", self.swift.answer(request).await);
@@ -196,6 +199,13 @@ impl Dialects {
             _ => labelled("s3", self.s3.answer(request).await),
         }
     }
+}
+
+/// `OPTIONS *` asks about no resource (RFC 9110 §9.3.7): the answer is that there is one.
+fn whole_server() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 /// What queues are told of a request that names these.

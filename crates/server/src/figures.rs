@@ -1,7 +1,7 @@
 //! `/metrics`: the figures of this server, for Prometheus. They tell who uses it how, so they need
 //! root's credentials unless the configuration makes them public.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Extensions, Method, Response, StatusCode};
 use std::sync::Arc;
 use trestle_http::{Body, Figure, Metrics, Presented, Problem};
@@ -23,10 +23,8 @@ impl Figures {
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Response<Body> {
-        if method != Method::GET && method != Method::HEAD {
-            return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
-                .with_header(ALLOW, HeaderValue::from_static("GET, HEAD"))
-                .into_response();
+        if let Some(answered) = crate::health::only_read(method) {
+            return answered;
         }
         if let Some(refused) = self.refused(headers, extensions).await {
             return refused.into_response();

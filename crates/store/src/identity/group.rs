@@ -227,7 +227,7 @@ impl Store {
         Ok((groups.collect(), next))
     }
 
-    /// Creates a role, or replaces it.
+    /// Creates a role, or replaces it; and whether it was created.
     ///
     /// # Errors
     /// `InvalidInput` for a trust policy that is not understood; `NotFound(Policy)`; `Forbidden`.
@@ -237,7 +237,7 @@ impl Store {
         account: &AccountId,
         name: &str,
         new: &NewRole,
-    ) -> Result<Role> {
+    ) -> Result<(Role, bool)> {
         Policy::parse(&new.trust, PolicyKind::Trust)?;
         let now = self.host.clock.now();
         for _ in 0..ATTEMPTS_MAX {
@@ -247,6 +247,7 @@ impl Store {
             let found: Option<RoleRecord> = find(&*attempt.read, account, name).await?;
             check_attached::<PolicyRecord>(&*attempt.read, account, &new.policies).await?;
             attempt.make_account(account).await?;
+            let made = found.is_none();
             let record = RoleRecord {
                 created: found.map_or(now.0, |found| found.created),
                 policies: new.policies.clone(),
@@ -255,7 +256,7 @@ impl Store {
             attempt.writes.push(put(account, name, &record)?);
             let outcome = role(account, name, record);
             if attempt.commit().await? {
-                return Ok(outcome);
+                return Ok((outcome, made));
             }
         }
         Err(store::conflict())

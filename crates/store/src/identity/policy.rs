@@ -20,7 +20,7 @@ pub struct NamedPolicy {
 }
 
 impl Store {
-    /// Creates a policy, or replaces it wherever it is attached.
+    /// Creates a policy, or replaces it; and whether it was created.
     ///
     /// # Errors
     /// `InvalidInput` with the place of what is not understood; `Forbidden`.
@@ -30,7 +30,7 @@ impl Store {
         account: &AccountId,
         name: &str,
         text: &str,
-    ) -> Result<NamedPolicy> {
+    ) -> Result<(NamedPolicy, bool)> {
         Policy::parse(text, PolicyKind::Identity)?;
         let now = self.host.clock.now();
         for _ in 0..ATTEMPTS_MAX {
@@ -39,6 +39,7 @@ impl Store {
                 Attempt::on::<PolicyRecord>(self, grant, Action::WritePolicies, on).await?;
             let found: Option<PolicyRecord> = find(&*attempt.read, account, name).await?;
             attempt.make_account(account).await?;
+            let made = found.is_none();
             let record = PolicyRecord {
                 created: found.map_or(now.0, |found| found.created),
                 text: text.to_owned(),
@@ -46,7 +47,7 @@ impl Store {
             attempt.writes.push(put(account, name, &record)?);
             let outcome = policy(account, name, record);
             if attempt.commit().await? {
-                return Ok(outcome);
+                return Ok((outcome, made));
             }
         }
         Err(store::conflict())

@@ -56,6 +56,7 @@ impl Fixture {
         self.store
             .put_policy(&grant, &acct(account), name, text)
             .await
+            .map(|(policy, _)| policy)
     }
 
     pub(crate) async fn may(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant> {
