@@ -360,3 +360,27 @@ fn a_range_with_a_blank_is_none() {
     assert_eq!(read("bytes=-1"), (206, "9".to_owned()));
     assert_eq!(read("bytes= -1"), (200, "0123456789".to_owned()));
 }
+
+#[test]
+fn a_preflight_says_that_its_answer_is_not_to_be_kept() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let ask = |method: &str, target: &str, body: &str| signed(server, (method, target, body));
+    assert_eq!(ask("PUT", "/scripts", "").0, 200);
+    let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin>\
+                 <AllowedMethod>GET</AllowedMethod><MaxAgeSeconds>-1</MaxAgeSeconds></CORSRule>\
+                 </CORSConfiguration>";
+    assert_eq!(ask("PUT", "/scripts?cors=", rules).0, 200);
+    let mut client = Client::anonymous(server.address);
+    let asked = [
+        ("origin", "http://a.example"),
+        ("access-control-request-method", "GET"),
+    ];
+    let answer = client.send("OPTIONS", "/scripts/k", &asked, &[]).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("access-control-max-age").unwrap(), "-1");
+    let mut rest = Client::new(server.address, "root", PASSWORD);
+    let shown = rest.send("GET", "/rest/scripts/?metadata", &[], &[]);
+    let shown = shown.unwrap().text().replace(' ', "");
+    assert!(shown.contains("\"max_age\":-1"), "{shown}");
+}

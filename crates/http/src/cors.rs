@@ -26,8 +26,8 @@ pub struct CorsRule {
     pub headers: Vec<String>,
     /// Names of answer headers that scripts may read.
     pub expose: Vec<String>,
-    /// For how many seconds a preflight's answer may be kept.
-    pub max_age: Option<u64>,
+    /// For how many seconds a preflight's answer may be kept: below 0, not at all.
+    pub max_age: Option<i64>,
     /// Whether requests may carry credentials. A lone `*` as origin never admits them.
     pub credentials: bool,
 }

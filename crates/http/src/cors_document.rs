@@ -94,6 +94,9 @@ impl CorsRule {
         if !lists.iter().copied().flatten().all(visible) {
             return Err(Error::invalid("a rule's values are visible ASCII"));
         }
+        if self.max_age.is_some_and(|seconds| seconds < -1) {
+            return Err(Error::invalid("an age is a number of seconds, or -1"));
+        }
         let method = |method: &String| method.bytes().all(|b| b.is_ascii_uppercase());
         if !self.methods.iter().all(method) {
             return Err(Error::invalid("a rule's methods are in capitals"));
@@ -138,6 +141,10 @@ mod tests {
             },
             CorsRule {
                 methods: vec!["get".into()],
+                ..rule.clone()
+            },
+            CorsRule {
+                max_age: Some(-2),
                 ..rule.clone()
             },
             CorsRule {

@@ -29,7 +29,7 @@ pub(crate) struct RulePart {
     #[serde(default)]
     expose: Vec<String>,
     #[serde(default)]
-    max_age: Option<u64>,
+    max_age: Option<i64>,
 }
 
 fn kept(properties: &BucketProperties) -> Result<Option<Vec<NamedCorsRule>>> {

@@ -67,7 +67,7 @@ fn bucket_patch() -> Value {
                 "id": {"type": ["string", "null"], "maxLength": 255},
                 "origins": list("^[!-)+-~]*\\*?[!-)+-~]+$"), "methods": list("^[A-Z]+$"),
                 "headers": few("^[!-)+-~]*\\*?[!-)+-~]+$"), "expose": few("^[!-)+-~]+$"),
-                "max_age": count}}},
+                "max_age": {"type": ["integer", "null"], "minimum": -1}}}},
         "require_conditions": {"type": ["boolean", "null"]}}})
 }
 

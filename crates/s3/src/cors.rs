@@ -231,6 +231,8 @@ mod tests {
             }
         }
         assert_eq!(rule("AllowedHeader", "x-*"), Ok(()));
+        // Not to be kept at all.
+        assert_eq!(rule("MaxAgeSeconds", "-200"), Ok(()));
         assert_eq!(rule("AllowedHeader", "*"), Ok(()));
     }
 
