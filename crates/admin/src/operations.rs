@@ -121,10 +121,10 @@ impl Row {
 const JSON: &[Content] = &[("application/json", None)];
 const ACCOUNT: Parameter = (
     "account",
-    Takes::Pattern("^[^/:~\\x00-\\x1f\\x7f-\\x9f]{1,64}$"),
+    Takes::Pattern("^[^/:~\\x00-\\x1f\\x7f-\\x9f]{1,256}$"),
     "an account",
 );
-const NAME: Takes = Takes::Pattern("^[^/:\\x00-\\x1f\\x7f-\\x9f]{1,64}$");
+const NAME: Takes = Takes::Pattern("^[^/:\\x00-\\x1f\\x7f-\\x9f]{1,128}$");
 const AFTER: Parameter = (
     "after",
     Takes::Text,

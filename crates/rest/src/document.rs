@@ -96,10 +96,7 @@ impl ObjectPart {
 
     fn apply(self, properties: &mut ObjectProperties) -> Result<()> {
         for (name, value) in &self.representation {
-            let known = KEPT.iter().any(|kept| kept.as_str() == name);
-            let sound =
-                http::HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
-            if !known || !sound {
+            if !is_kept(name, value) {
                 return Err(Error::invalid(format!(
                     "{name:?} is not a representation field that is kept, or its value no header's"
                 )));
@@ -117,8 +114,15 @@ impl ObjectPart {
     }
 }
 
+/// Whether it is a representation field that is kept, with a value that a header can have.
+pub(crate) fn is_kept(name: &str, value: &str) -> bool {
+    let known = KEPT.iter().any(|kept| kept.as_str() == name);
+    let sound = http::HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    known && sound && !value.is_empty() && value.trim() == value
+}
+
 /// Every tag has a name.
-fn named(tags: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn named(tags: &BTreeMap<String, String>) -> Result<()> {
     match tags.contains_key("") {
         true => Err(Error::invalid("a tag has no name")),
         false => Ok(()),
@@ -457,6 +461,8 @@ mod tests {
         for bad in [
             json!({"tags": {"t": 1}}),
             json!({"tags": {"": "1"}}),
+            json!({"representation": {"content-type": ""}}),
+            json!({"representation": {"content-language": " de"}}),
             json!({"metadata": 1}),
             json!({"expires": "soon"}),
             json!({"representation": {"x-evil": "1"}}),

@@ -168,7 +168,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 pub(crate) fn properties(headers: &HeaderMap) -> Result<ObjectProperties> {
     let mut representation = Representation::new();
     for name in KEPT {
-        if let Some(text) = text(headers, &name)? {
+        // An empty field says nothing.
+        if let Some(text) = text(headers, &name)?.filter(|text| !text.is_empty()) {
             representation.insert(name.as_str().to_owned(), text.to_owned());
         }
     }
@@ -253,6 +254,8 @@ mod tests {
         assert_eq!(read.representation["content-type"], "text/plain");
         assert_eq!(read.metadata["colour"], "deep blue");
         assert_eq!(read.tags["b"], "é");
+        headers.insert("content-type", "".parse().unwrap());
+        assert!(properties(&headers).unwrap().representation.is_empty());
         for bad in ["a=1&a=2", "=1"] {
             headers.insert("trestle-tags", bad.parse().unwrap());
             assert!(properties(&headers).is_err(), "{bad}");

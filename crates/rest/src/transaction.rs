@@ -6,7 +6,7 @@
 use crate::conditions;
 use crate::document::{self, OBJECT_MEMBERS};
 use crate::refusal::{Answer, Refusal};
-use crate::representation::{KEPT, tag_of};
+use crate::representation::tag_of;
 use crate::route::{Asker, Call};
 use crate::transfer::kept;
 use crate::upload::parts_of;
@@ -134,7 +134,7 @@ struct Verb {
     to_key: Option<String>,
     to_if_match: Option<String>,
     to_if_none_match: Option<String>,
-    patch: Option<Once>,
+    patch: Option<Value>,
     #[serde(default)]
     bypass_retention: bool,
 }
@@ -154,6 +154,11 @@ impl Verb {
         for (name, member) in &members {
             if !["body", "text"].contains(&name.as_str()) && member.get().len() > MEMBER_BYTES_MAX {
                 return Err(too_large(&format!("the member {name:?}"), MEMBER_BYTES_MAX));
+            }
+            let nested = member.get().starts_with('{');
+            if nested && let Err(error) = serde_json::from_str::<Once>(member.get()) {
+                let message = format!("the member {name:?} is not understood: {error}");
+                return Err(Error::invalid(message));
             }
         }
         let name = members.get("verb");
@@ -254,18 +259,18 @@ impl Verb {
             representation.insert(CONTENT_TYPE.as_str().to_owned(), content_type.clone());
         }
         for (name, value) in &representation {
-            let known = KEPT.iter().any(|kept| kept.as_str() == name);
-            let sound = HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
-            if !known || !sound {
+            if !document::is_kept(name, value) {
                 let message =
                     format!("{name:?} is no representation field, or its value no header's");
                 return Err(Error::invalid(message));
             }
         }
+        let tags = self.tags.clone().unwrap_or_default();
+        document::named(&tags)?;
         Ok(ObjectProperties {
             representation,
             metadata: self.metadata.clone().unwrap_or_default(),
-            tags: self.tags.clone().unwrap_or_default(),
+            tags,
             ..ObjectProperties::default()
         })
     }
@@ -634,7 +639,7 @@ async fn rename(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) ->
 }
 
 async fn patch(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Result<Step> {
-    let Once(patch) = verb.patch.clone().unwrap_or_default();
+    let patch = verb.patch.clone().unwrap_or_default();
     let members = document::patch_members(&patch, &OBJECT_MEMBERS).map_err(Error::invalid)?;
     let mut actions = document::object_actions(&members, false);
     if actions.is_empty() {
@@ -688,6 +693,16 @@ mod tests {
             assert!(parse(bad.clone()).is_err(), "{bad}");
         }
         let large = "x".repeat(MEMBER_BYTES_MAX);
+        for twice in [
+            r#""tags": {"a": "1", "a": "2"}"#,
+            r#""metadata": {"a": {"b": 1, "b": 2}}"#,
+        ] {
+            let text = format!(r#"{{"verb": "put", "bucket": "b", "key": "k", {twice}}}"#);
+            let raw = RawValue::from_string(text).unwrap();
+            assert!(Verb::parse(&raw).is_err(), "{twice}");
+        }
+        let unnamed = json!({"verb": "put", "bucket": "b", "key": "k", "tags": {"": "1"}});
+        assert!(parse(unnamed).unwrap().properties().is_err());
         let large = json!({"verb": "put", "bucket": "b", "key": "k", "metadata": {"a": large}});
         let error = parse(large).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);

@@ -115,7 +115,10 @@ impl Dialects {
         let path = request.uri().path().strip_prefix('/')?;
         let (first, below) = path.split_once('/').unwrap_or((path, ""));
         let (account, named, other) = match first {
-            "rest" => (None, below, rest_destination(request)),
+            "rest" => {
+                let (account, named) = scoped(below)?;
+                (account, named, rest_destination(request))
+            }
             "v1" | "v1.0" => {
                 let (name, named) = below.split_once('/')?;
                 let account = self.swift.account(&decode(name).ok()?)?;
@@ -255,7 +258,18 @@ fn rest_destination(request: &Request<RequestBody>) -> Option<WitnessedPlace> {
         return None;
     }
     let destination: http::Uri = header(request, "destination")?.parse().ok()?;
-    placed(None, destination.path().strip_prefix("/rest/")?)
+    let (account, named) = scoped(destination.path().strip_prefix("/rest/")?)?;
+    placed(account, named)
+}
+
+/// A path of REST below its root: `~account/` says in whose names the bucket is named.
+fn scoped(below: &str) -> Option<(Option<AccountId>, &str)> {
+    let Some(rest) = below.strip_prefix('~') else {
+        return Some((None, below));
+    };
+    let (account, named) = rest.split_once('/')?;
+    let account = AccountId::parse(decode(account).ok()?).ok()?;
+    Some((Some(account), named))
 }
 
 /// What a PUT of S3 renames.
@@ -294,4 +308,30 @@ fn of_value(query: &str) -> bool {
 fn labelled(dialect: &'static str, mut response: Response<Body>) -> Response<Body> {
     response.extensions_mut().insert(Label(dialect));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_in_whose_names_it_names_a_bucket() {
+        let place = |path: &str| {
+            let (account, named) = scoped(path)?;
+            let place = placed(account, named)?;
+            let account = place.account.map(|account| account.as_str().to_owned());
+            Some((account, place.bucket, place.key))
+        };
+        let found = |account: Option<&str>, bucket: &str, key: &str| {
+            Some((
+                account.map(str::to_owned),
+                bucket.to_owned(),
+                key.to_owned(),
+            ))
+        };
+        assert_eq!(place("b/k"), found(None, "b", "k"));
+        assert_eq!(place("~a%20b/c/d/e"), found(Some("a b"), "c", "d/e"));
+        assert_eq!(place("~a/c"), found(Some("a"), "c", ""));
+        assert_eq!(place("~a"), None);
+    }
 }
