@@ -11,6 +11,7 @@ use crate::view::CurrentView;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use trestle_core::{ErrorKind, Result};
+use trestle_engine::canary::{self, Canary};
 use trestle_host::Host;
 
 /// A larger index is not written anew, in bytes.
@@ -144,7 +145,9 @@ impl Checkpointer {
     fn install(&mut self) -> Result<()> {
         self.reopen.layout.install_new_index(&self.reopen.host)?;
         let former = self.put_in_place()?;
-        self.former.push(former);
+        if !canary::active(Canary::CloseUnderReaders) {
+            self.former.push(former);
+        }
         self.renewed = self.index.allocated()?;
         Ok(())
     }
@@ -168,7 +171,9 @@ impl Checkpointer {
         if self.failed {
             self.open_again()?;
         }
-        if let Err(error) = self.index.checkpoint(&order.frozen, order.redo) {
+        let released = self.release();
+        let written = released.and_then(|()| self.index.checkpoint(&order.frozen, order.redo));
+        if let Err(error) = written {
             if error.kind() == ErrorKind::NoSpace {
                 // After any failure redb fails for good, readers included, until it is opened anew:
                 // what the checkpoint had written by then counts as little as after a kill.
@@ -191,6 +196,15 @@ impl Checkpointer {
         // A keeper that is gone, or has stopped, has no use for it.
         let _gone = self.events.send(Event::Checkpointed { pin, base });
         Ok(())
+    }
+
+    /// Gives up what the last checkpoint replaced, when the index has air enough to be worth that.
+    fn release(&self) -> Result<()> {
+        let bytes = self.view.read().base.bytes.unwrap_or(0);
+        match self.index.allocated()? > bytes.saturating_add(self.air_bytes) {
+            true => self.index.release(),
+            false => Ok(()),
+        }
     }
 
     /// Opens the index once more. The one that failed touches its file no more, and serves what it has

@@ -5,6 +5,7 @@
 //! before. A refusal is answered only after the group is durable, so whatever caused it is, too.
 
 use crate::blocks::{Place, Run};
+use crate::calm::{Calm, Written};
 use crate::checkpointer::Order;
 use crate::format::{Change, Changes, GROUP_HEADER_BYTES, NewBody, entry_bytes_max};
 use crate::headroom::{Headroom, no_space};
@@ -53,7 +54,7 @@ pub(crate) enum Message {
     Move(Vec<Moved>, oneshot::Sender<Result<()>>),
     /// Bring the index up to date soon.
     Checkpoint,
-    /// Bring the index up to date when nothing was committed since the last time, then answer.
+    /// Bring the index up to date when little was committed since the last time, then answer.
     Tidy(oneshot::Sender<Result<()>>),
     /// Flush everything, then refuse commits.
     Close(oneshot::Sender<Result<()>>),
@@ -110,8 +111,10 @@ pub(crate) struct Committer {
     pub(crate) waiting: Option<CheckpointOrder>,
     /// Somebody waits for the index.
     pub(crate) wanted: bool,
-    /// The newest commit when the store was last tidied.
-    pub(crate) tidied: Sequence,
+    /// Counts what commits write, for whoever asks whether there is little of it.
+    pub(crate) written: Arc<Written>,
+    /// As of when the store was last tidied.
+    pub(crate) calm: Calm,
 }
 
 /// A group while it forms.
@@ -202,10 +205,11 @@ impl Committer {
         round
     }
 
-    /// Whether nothing was committed since the last time that somebody asked.
+    /// Whether little was committed since the last time that somebody asked, and some of that, or of
+    /// what came before, is not in the index.
     fn is_idle(&mut self) -> bool {
-        let newest = Sequence(self.next.0.saturating_sub(1));
-        std::mem::replace(&mut self.tidied, newest) == newest && self.log_bytes_since_checkpoint > 0
+        let now = self.headroom.host.clock.monotonic();
+        self.calm.look(now) && self.log_bytes_since_checkpoint > 0
     }
 
     /// Whether the disk is full but for what is kept, and the log's segment may hold some of it.
@@ -252,6 +256,9 @@ impl Committer {
                 forming.last = sequence;
             }
             outcomes.push(outcome.map(|()| Committed { sequence }));
+        }
+        if forming.last >= first {
+            self.written.add(forming.bytes as u64);
         }
         let mut moved = Vec::with_capacity(moves.len());
         for (rows, reply) in moves {

@@ -419,12 +419,40 @@ impl Index {
         self.transact(|_| Ok(Sums::default()), Some(redo))
     }
 
+    /// Makes room in the file of what the last transaction replaced and nobody reads any more. redb
+    /// does so as a transaction ends, and by then the next checkpoint would have grown the file.
+    pub(crate) fn release(&self) -> Result<()> {
+        self.transact(|_| Ok(Sums::default()), None)
+    }
+
     /// Writes the newest rows of `memtable` and moves the redo point, in one durable transaction.
     pub(crate) fn checkpoint(&self, memtable: &Memtable, redo: RedoPoint) -> Result<()> {
+        self.write_newest(memtable, redo, None)
+    }
+
+    /// The same with those up to the key `last` alone.
+    pub(crate) fn checkpoint_up_to(
+        &self,
+        last: &[u8],
+        memtable: &Memtable,
+        redo: RedoPoint,
+    ) -> Result<()> {
+        self.write_newest(memtable, redo, Some(last))
+    }
+
+    fn write_newest(
+        &self,
+        memtable: &Memtable,
+        redo: RedoPoint,
+        last: Option<&[u8]>,
+    ) -> Result<()> {
         self.transact(
             |rows| {
                 let mut sums = Sums::default();
                 memtable.newest::<StorageError>(|key, state| {
+                    if last.is_some_and(|last| key.as_ref() > last) {
+                        return Ok(());
+                    }
                     let encoded = state.as_ref().map(|row| row.encode(key));
                     let former = match &encoded {
                         Some(row) => rows.insert(key.as_ref(), row.as_slice())?,

@@ -5,6 +5,7 @@
 //! in memory and is replayed from the log at start-up. `docs/format.md` gives every byte.
 
 mod blocks;
+mod calm;
 mod checkpointer;
 mod codec;
 mod committer;

@@ -1,6 +1,7 @@
 //! Opening a data folder: recovery, the workers, and what a reader alone needs of both.
 
 use crate::blocks::BLOCK_BYTES;
+use crate::calm::{Calm, Written};
 use crate::checkpointer::{Checkpointer, Reopen};
 use crate::committer::Committer;
 use crate::engine::Embedded;
@@ -31,6 +32,8 @@ use trestle_host::{File, Host};
 
 /// A data segment that holds so small a part of the waste that is left alone is not swept.
 const EXCESS_PART: u64 = 32;
+/// Part of what lives that is left alone as waste. Half as much would take twice as many moves.
+const WASTE_PART: u64 = 10;
 
 /// Commits that wait for the committer.
 const QUEUE_COMMITS: usize = 4096;
@@ -52,9 +55,10 @@ pub struct Settings {
     pub data_segment_bytes: u64,
     /// Rows of a slice of the snapshot, in bytes before compression.
     pub slice_bytes: usize,
-    /// Log segments that nobody needs any more, kept to be used again, at most.
+    /// Log segments that nobody needs any more, kept to be used again, at most; fewer in a small
+    /// store.
     pub spare_segments: usize,
-    /// Waste that is left alone, in bytes; an eighth of what lives is left alone, too.
+    /// Waste that is left alone, in bytes; a tenth of what lives is left alone, too.
     pub slack_bytes: u64,
 }
 
@@ -112,6 +116,7 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
     let streams = &embedded.streams;
     let (inbox, messages) = mpsc::channel(QUEUE_COMMITS);
     let (checkpoints, orders) = mpsc::unbounded_channel();
+    let (written, now) = (Arc::<Written>::default(), host.clock.monotonic());
     let committer = Committer {
         log: recovered.log,
         view: embedded.view.clone(),
@@ -127,7 +132,8 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         log_bytes_since_checkpoint: 0,
         waiting: None,
         wanted: false,
-        tidied: recovered.sequence,
+        calm: Calm::new(&written, now),
+        written: written.clone(),
     };
     let checkpointer = Checkpointer {
         headroom: headroom.clone(),
@@ -160,11 +166,10 @@ pub async fn open(host: &Host, dir: &Path, settings: Settings) -> Result<Engine>
         headroom: headroom.clone(),
         slack: Slack {
             bytes: settings.slack_bytes,
-            part: 8,
+            part: WASTE_PART,
         },
         spares,
-        tidied: recovered.sequence,
-        idle: false,
+        calm: Calm::new(&written, now),
         queue: VecDeque::new(),
         leaving: BTreeSet::new(),
         lengths: BTreeMap::new(),

@@ -64,12 +64,15 @@ impl Renewal {
         Ok(more)
     }
 
-    /// Writes what a checkpoint wrote into the index in use; false when that is too much.
+    /// Writes what a checkpoint wrote into the index in use, as far as this one has come; the rest is
+    /// read from there, in order, which leaves full pages. False when that is too much.
     pub(crate) fn follow(&mut self, order: &CheckpointOrder) -> Result<bool> {
         if order.frozen.bytes() > FOLLOWED_BYTES_MAX {
             return Ok(false);
         }
-        self.index.checkpoint(&order.frozen, order.redo)?;
+        let last = self.after.as_deref().unwrap_or_default();
+        self.index
+            .checkpoint_up_to(last, &order.frozen, order.redo)?;
         Ok(true)
     }
 

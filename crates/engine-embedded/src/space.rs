@@ -6,6 +6,7 @@
 //! start finds what was left undone by comparing what rows keep with what files hold.
 
 use crate::blocks::{Place, Segment};
+use crate::calm::Calm;
 use crate::checkpointer::Order;
 use crate::committer::Message;
 use crate::files::Files;
@@ -25,7 +26,7 @@ use std::ops::Range;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
-use trestle_core::{Error, ErrorKind, Result, Sequence};
+use trestle_core::{Error, ErrorKind, Result};
 use trestle_engine::canary::{self, Canary};
 use trestle_host::{Host, OpenMode};
 
@@ -54,8 +55,15 @@ pub(crate) enum Garbage {
     Removal(Segment),
 }
 
-/// Part of the waste that is left alone otherwise, while nothing is written.
-const QUIET_PART: u64 = 4;
+/// Part of the waste that is left alone otherwise, while little is written.
+const CALM_PART: u64 = 4;
+/// Part of the waste that is left alone that spare segments may take, beyond the first ones.
+const SPARES_PART: u64 = 8;
+/// Part of the waste that is left alone that may wait for the snapshot, unless that is large: to write
+/// it is cheaper than to move bodies.
+const WAITING_PART: u64 = 8;
+/// What waits for the snapshot is at least so many times what it takes to write it.
+const WAITING_SNAPSHOTS: u64 = 2;
 
 /// How much waste is left alone.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +93,8 @@ pub(crate) struct Keeper {
     pub(crate) headroom: Arc<Headroom>,
     pub(crate) slack: Slack,
     pub(crate) spares: Arc<Spares>,
-    /// The newest commit when the store was last tidied, and whether there was none since the time
-    /// before.
-    pub(crate) tidied: Sequence,
-    pub(crate) idle: bool,
+    /// Whether anybody else writes much, as of when the store was last tidied.
+    pub(crate) calm: Calm,
     pub(crate) queue: VecDeque<(Weak<()>, Garbage)>,
     /// Removals that are in the queue.
     pub(crate) leaving: BTreeSet<Segment>,
@@ -155,8 +161,7 @@ impl Keeper {
             }
             Event::Checkpointed { pin, base } => self.plan_removals(&pin, &base),
             Event::Tidy(reply) => {
-                let newest = self.view.read().sequence;
-                self.idle = std::mem::replace(&mut self.tidied, newest) == newest;
+                self.calm.look(self.host.clock.monotonic());
                 self.waiting.push(reply);
             }
             Event::Close => {}
@@ -202,9 +207,9 @@ impl Keeper {
         Ok(more || self.renew_index().await?)
     }
 
-    /// Has some more of the index written anew, if it is worth that, while nothing is written.
+    /// Has some more of the index written anew, if it is worth that, while little is written.
     async fn renew_index(&self) -> Result<bool> {
-        if !self.is_quiet() {
+        if !self.calm.is_calm() {
             return Ok(false);
         }
         let (reply, answer) = oneshot::channel();
@@ -251,7 +256,7 @@ impl Keeper {
         if place == Place::Log {
             self.moved.remove(&id);
             let length = self.lengths.remove(&id).unwrap_or(0);
-            if self.spares.wants(length) && self.keeps_spares() {
+            if self.keeps_spares() && self.spares.wants(length, self.left_spare()) {
                 return self.spares.keep(&self.host, &self.layout, &self.files, id);
             }
         }
@@ -262,12 +267,12 @@ impl Keeper {
     /// Whether spare segments are worth their space: while something is written, on a disk that has
     /// room.
     fn keeps_spares(&self) -> bool {
-        !self.is_quiet() && !self.headroom.is_short(0).unwrap_or(true)
+        !self.calm.is_calm() && !self.headroom.is_short(0).unwrap_or(true)
     }
 
-    /// Whether nobody but the keeper has written anything for a while.
-    fn is_quiet(&self) -> bool {
-        self.idle && self.view.read().sequence == self.tidied
+    /// Bytes of spare segments that are worth keeping, beyond the first ones.
+    fn left_spare(&self) -> u64 {
+        self.slack.of(total(&self.base().space)) / SPARES_PART
     }
 
     /// Punches holes; twice does no harm.
@@ -374,8 +379,7 @@ impl Keeper {
         length.saturating_sub(kept.unwrap_or(0))
     }
 
-    /// Writes the next slice, when a pass runs or is due: when what waits for the snapshot is more
-    /// than is left alone.
+    /// Writes the next slice, when a pass runs or is due.
     fn write_snapshot(&mut self, base: &Base) -> Result<bool> {
         if !self.snapshot.is_running() {
             let floor = self.snapshot.floor().segment;
@@ -384,7 +388,7 @@ impl Keeper {
                 .range(floor..base.redo.segment)
                 .map(|(id, length)| self.waste(base, *id, *length))
                 .sum();
-            if waiting <= self.slack(total(&base.space)) {
+            if waiting <= self.left_waiting(total(&base.space)) {
                 return Ok(false);
             }
         }
@@ -404,7 +408,6 @@ impl Keeper {
         if self.moving.is_none() {
             self.moving = self.choose(base);
         }
-        let quiet = self.is_quiet();
         let Some(moving) = &mut self.moving else {
             return Ok(false);
         };
@@ -412,13 +415,7 @@ impl Keeper {
             return Ok(false);
         };
         match moving.step(&self.files, &self.view, &committer).await {
-            Ok(Some(())) => {
-                if quiet {
-                    // What was moved has a sequence, too.
-                    self.tidied = self.view.read().sequence;
-                }
-                Ok(true)
-            }
+            Ok(Some(())) => Ok(true),
             Ok(None) => {
                 self.moved.insert(moving.segment());
                 self.moving = None;
@@ -446,10 +443,17 @@ impl Keeper {
     fn slack(&self, live: u64) -> u64 {
         match self.headroom.is_short(0) {
             Ok(true) => 0,
-            _ if self.is_quiet() => self.slack.of(live) / QUIET_PART,
+            _ if self.calm.is_calm() => self.slack.of(live) / CALM_PART,
             // A file system that does not say is not taken for a full one.
             Ok(false) | Err(_) => self.slack.of(live),
         }
+    }
+
+    /// Waste that may wait for the snapshot beside `live` bytes.
+    fn left_waiting(&self, live: u64) -> u64 {
+        let slack = self.slack(live);
+        let snapshot = self.snapshot.bytes().saturating_mul(WAITING_SNAPSHOTS);
+        (slack / WAITING_PART).max(snapshot).min(slack)
     }
 
     /// A removal waits for the next base.

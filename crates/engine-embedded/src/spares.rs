@@ -13,6 +13,9 @@ use trestle_core::Result;
 use trestle_engine::locks::Mutex;
 use trestle_host::{File, Host};
 
+/// Segments that are kept however small the store is.
+const KEPT_ANYHOW: usize = 2;
+
 /// The spare segments of this run, by the ids that they had.
 pub(crate) struct Spares {
     most: usize,
@@ -40,9 +43,14 @@ impl Spares {
         self.ids.lock().is_empty()
     }
 
-    /// Whether a segment of this length is worth keeping.
-    pub(crate) fn wants(&self, length: u64) -> bool {
-        length >= self.segment_bytes && self.ids.lock().len() < self.most
+    /// Whether a segment of this length is worth keeping: the first ones are, and more while all of
+    /// them together are no more than `bytes`.
+    pub(crate) fn wants(&self, length: u64, bytes: u64) -> bool {
+        let kept = self.ids.lock().len();
+        let together = length.saturating_mul(kept as u64 + 1);
+        length >= self.segment_bytes
+            && kept < self.most
+            && (kept < KEPT_ANYHOW || together <= bytes)
     }
 
     /// Keeps a segment that nobody can read any more.

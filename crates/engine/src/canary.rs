@@ -58,11 +58,13 @@ pub enum Canary {
     BorrowInherited,
     /// Frees a snapshot that clones inherit from.
     ForgetClones,
+    /// Closes an index that another has replaced while somebody reads it.
+    CloseUnderReaders,
 }
 
 impl Canary {
     /// Those of the embedded engine.
-    pub const ENGINE: [Canary; 15] = [
+    pub const ENGINE: [Canary; 16] = [
         Canary::AcknowledgeBeforeSync,
         Canary::SkipSync,
         Canary::ShowBeforeSync,
@@ -78,6 +80,7 @@ impl Canary {
         Canary::TrustUnsyncedManifest,
         Canary::WipeInPlace,
         Canary::ReplayStaleGroups,
+        Canary::CloseUnderReaders,
     ];
     /// Those of the store that readers meet.
     pub const STORE: [Canary; 2] = [Canary::FreeUnderReaders, Canary::ChangeUnderReaders];

@@ -354,8 +354,13 @@ impl Lane {
                     reader.number
                 ))
             }
-            // The machine has stopped.
-            Err(_) | Ok(None) => Ok(None),
+            // The machine has stopped; or the index met a full disk, and was opened anew.
+            Err(_) if self.index_fails || !self.disk_runs() => Ok(None),
+            Err(error) => Err(format!(
+                "a reader of commit {} failed: {error}",
+                reader.number
+            )),
+            Ok(None) => Ok(None),
             Ok(Some((value, bytes))) => {
                 let number = value.and_then(|value| value.as_ref().try_into().ok());
                 let number = number.map_or(0, u64::from_be_bytes);

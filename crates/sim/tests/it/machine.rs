@@ -14,6 +14,8 @@ pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) spawn: Arc<SimSpawn>,
     pub(crate) host: Host,
+    /// Stands still but for who moves it.
+    pub(crate) clock: Arc<ManualClock>,
     settings: Settings,
     engine: Option<Engine>,
 }
@@ -21,8 +23,9 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new(settings: Settings) -> Self {
         let (disk, spawn) = (SimDisk::new(), Arc::new(SimSpawn::default()));
+        let clock = Arc::new(ManualClock::at(Timestamp(0)));
         let host = Host {
-            clock: Arc::new(ManualClock::at(Timestamp(0))),
+            clock: clock.clone(),
             random: Arc::new(SeededRandom::new(1)),
             spawn: spawn.clone(),
             disk: Arc::new(disk.clone()),
@@ -31,6 +34,7 @@ impl Machine {
             disk,
             spawn,
             host,
+            clock,
             settings,
             engine: None,
         };

@@ -6,6 +6,9 @@ use std::time::Instant;
 use trestle_engine_embedded::{Canary, plant};
 use trestle_sim::model;
 
+/// Histories beyond the usual ones in which an outcome that was not met may still be.
+const RARE_HISTORIES: u64 = 30;
+
 #[test]
 fn the_store_is_the_model() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,16 +183,19 @@ fn the_store_is_the_model() {
     let first = number("TRESTLE_SEED", 1);
     for over in [model::Over::Memory, model::Over::Embedded] {
         let mut coverage = model::Coverage::new();
-        for seed in first..first + number("TRESTLE_HISTORIES", 12) {
+        let mut never: Vec<_> = outcomes.iter().collect();
+        let enough = first + number("TRESTLE_HISTORIES", 12);
+        // Where crashes come moves with each operation on the disk; what is rare then takes longer.
+        for seed in first..enough + RARE_HISTORIES {
+            if seed >= enough && never.is_empty() {
+                break;
+            }
             let covered = model::run(seed, 1200, over).unwrap_or_else(|broken| panic!("{broken}"));
             for (cell, count) in covered {
                 *coverage.entry(cell).or_default() += count;
             }
+            never.retain(|(verb, outcome)| !coverage.contains_key(&(*verb, (*outcome).to_owned())));
         }
-        let never: Vec<_> = outcomes
-            .iter()
-            .filter(|(verb, outcome)| !coverage.contains_key(&(*verb, (*outcome).to_owned())))
-            .collect();
         assert!(never.is_empty(), "{over:?} never met {never:?}");
         println!("{over:?}: {coverage:?}");
     }

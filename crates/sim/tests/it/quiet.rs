@@ -1,13 +1,15 @@
-//! What the engine does when nobody writes: an index that is mostly air is written anew, and what was
-//! moved stays; and somebody who writes, or a stop, in the middle of that.
+//! What the engine does when nobody writes, or little: an index that is mostly air is written anew, and
+//! what was moved stays; and somebody who writes, or a stop, in the middle of that.
 
 use crate::TURN;
 use crate::machine::{Machine, commit, turns};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::Duration;
 use trestle_engine::{Body, Write};
-use trestle_engine_embedded::{Phase, Settings};
+use trestle_engine_embedded::{Canary, Phase, Settings, plant};
 use trestle_host::{Disk, OpenMode, SeededRandom};
 
 const ROWS: u64 = 700;
@@ -89,8 +91,65 @@ fn an_index_that_is_mostly_air_is_written_anew_when_nobody_writes() {
 }
 
 #[test]
-fn who_reads_an_index_goes_on_reading_it_when_another_takes_its_place() {
+fn somebody_who_writes_a_little_now_and_then_keeps_no_air() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (pause, renewed) in [(5, true), (0, false)] {
+        let machine = airy();
+        machine.tidy();
+        let before = index_bytes(&machine);
+        for number in 0..8 {
+            let more = Write::Delete { key: row(number) };
+            assert!(machine.commit(commit(vec![more])).is_ok());
+            machine.clock.advance(Duration::from_secs(pause));
+            machine.tidy();
+        }
+        let after = index_bytes(&machine);
+        assert_eq!(after * 2 < before, renewed, "{before} bytes, then {after}");
+        assert!(!machine.has(&row(3)) && machine.has(&row(9)));
+    }
+}
+
+/// A row like that of a volume's block, with few bytes of its own.
+fn block(number: u64) -> Write {
+    let key = [&[0x41; 17][..], &(number * 4096).to_be_bytes()].concat();
+    Write::Put {
+        key: key.into(),
+        value: Bytes::from_static(&[1, 0xA1, 0, 0x19, 0x10, 0]),
+        body: Some(Body::Attached(Bytes::from_static(&[7; 16]))),
+    }
+}
+
+#[test]
+fn an_index_of_blocks_written_at_random_has_no_more_air_than_it_must() {
+    const BLOCKS: u64 = 20_000;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new(Settings {
+        // As many blocks between two checkpoints as 64 MiB of log are of a volume of 200 MiB.
+        memtable_bytes: 1200 << 10,
+        log_segment_bytes: 1 << 20,
+        slack_bytes: 512 << 10,
+        ..Settings::default()
+    });
+    let random = SeededRandom::new(7);
+    let mut there = BTreeSet::new();
+    for _ in 0..3 * BLOCKS / 100 {
+        let numbers = (0..100).map(|_| random.next_u64() % BLOCKS);
+        let numbers: BTreeSet<u64> = numbers.collect();
+        there.extend(numbers.iter().copied());
+        let writes = numbers.into_iter().map(block).collect();
+        assert!(machine.commit(commit(writes)).is_ok());
+        machine.tidy();
+    }
+    let blocks = there.len() as u64;
+    let written = index_bytes(&machine) / blocks;
+    (0..5).for_each(|_| machine.tidy());
+    let renewed = index_bytes(&machine) / blocks;
+    println!("{blocks} blocks: {written} bytes of index for each, {renewed} when nobody writes");
+    assert!(written < 260 && renewed < 120, "{written}, then {renewed}");
+}
+
+/// Reads what was there before another index took the place of the one that holds it.
+fn read_on() -> Result<(), String> {
     let machine = airy();
     machine.tidy();
     let before = index_bytes(&machine);
@@ -107,9 +166,20 @@ fn who_reads_an_index_goes_on_reading_it_when_another_takes_its_place() {
     for number in 0..ROWS {
         let found = machine.spawn.run(snapshot.get(&row(number)));
         let found = found.unwrap_or_else(|| panic!("a read hangs"));
-        let found = found.unwrap_or_else(|error| panic!("{number}: {error}"));
+        let found = found.map_err(|error| format!("{number}: {error}"))?;
         assert_eq!(found.is_some(), stays(number), "{number}");
     }
+    Ok(())
+}
+
+#[test]
+fn who_reads_an_index_goes_on_reading_it_when_another_takes_its_place() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(read_on(), Ok(()));
+    plant(Some(Canary::CloseUnderReaders));
+    let caught = read_on();
+    plant(None);
+    assert!(caught.is_err(), "an index was closed under its reader");
 }
 
 #[test]
