@@ -258,6 +258,71 @@ fn objects_belong_to_the_domain_that_they_are_given_to() {
     assert_eq!(made["domainURI"], "/cdmi_domains/d/");
 }
 
+/// What is serialised comes back to its own domain by who crosses them, or all of it to the one that is
+/// named; others bring back what is of their own.
+#[test]
+fn what_is_serialised_comes_back_to_its_domain() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for name in ["d", "e"] {
+        make(client, &format!("/cdmi_domains/{name}/"), enabled());
+    }
+    let of = |name: &str| json!({"domainURI": format!("/cdmi_domains/{name}/")});
+    create(client, "/c/", json!({}));
+    create(client, "/c/box/", of("d"));
+    create(client, "/c/box/o", of("e"));
+    create(client, "/c/box/in/", of("d"));
+    create(client, "/c/box/in/p", json!({}));
+    create(client, "/c/form", json!({"serialize": "/c/box/"}));
+    create(client, "/c/one", json!({"serialize": "/c/box/o"}));
+    let domains = |client: &mut Client, top: &str| -> Vec<String> {
+        let paths = [
+            ("", CONTAINER),
+            ("o", OBJECT),
+            ("in/", CONTAINER),
+            ("in/p", OBJECT),
+        ];
+        let paths = paths.iter().map(|(below, kind)| {
+            let shown = read(client, &format!("{top}{below}"), kind);
+            let uri = shown["domainURI"].as_str().unwrap();
+            uri.trim_matches('/').rsplit('/').next().unwrap().to_owned()
+        });
+        paths.collect()
+    };
+    create(client, "/c/back/", json!({"deserialize": "/c/form"}));
+    assert_eq!(domains(client, "/c/back/"), ["d", "e", "d", "root"]);
+    let mut named = of("e");
+    named["deserialize"] = json!("/c/form");
+    create(client, "/c/named/", named.clone());
+    assert_eq!(domains(client, "/c/named/"), ["e", "e", "e", "e"]);
+    let one = create(client, "/c/again", json!({"deserialize": "/c/one"}));
+    assert_eq!(one["domainURI"], "/cdmi_domains/e/");
+    let record = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "ann",
+        "cdmi_member_credentials": "a long password", "cdmi_member_privileges": ["administrator"],
+    });
+    let at = "/cdmi_domains/d/cdmi_domain_members/ann";
+    let record = json!({"value": record.to_string()});
+    status(&call(client, "PUT", at, OBJECT, record), 201);
+    let ann = &mut Client::new(fixture.server().address, "d/ann", "a long password");
+    create(ann, "/hers/", json!({}));
+    let form = plain(client, "GET", "/c/one", b"").body;
+    let form = json!({"deserializevalue": base64(&form)});
+    status(&call(ann, "PUT", "/hers/o", OBJECT, form.clone()), 400);
+    let mut hers = form;
+    hers["domainURI"] = json!("/cdmi_domains/d/");
+    assert_eq!(
+        create(ann, "/hers/o", hers)["domainURI"],
+        "/cdmi_domains/d/"
+    );
+    // A domain that is gone is no domain.
+    let mut lost = plain(client, "GET", "/c/one", b"").text();
+    lost = lost.replace("/cdmi_domains/e/", "/cdmi_domains/gone/");
+    let lost = json!({"deserializevalue": base64(lost.as_bytes())});
+    status(&call(client, "PUT", "/c/lost", OBJECT, lost), 400);
+    status(&get(client, "/c/lost", OBJECT), 404);
+}
+
 #[test]
 fn who_may_delete_what_is_of_another_domain_does_not_take_it_over() {
     let fixture = Fixture::new();

@@ -186,7 +186,7 @@ impl Call<'_> {
     }
 
     /// Whether who asks has the privilege to give what it makes to other domains.
-    async fn crosses_domains(&self) -> Answered<bool> {
+    pub(crate) async fn crosses_domains(&self) -> Answered<bool> {
         if self.principal.is_root() {
             return Ok(true);
         }

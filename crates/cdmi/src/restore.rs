@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::data::{new_metadata, new_properties};
 use crate::document::{Document, Source};
+use crate::domain_change::Heir;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::modify::unchanged;
@@ -46,7 +47,7 @@ impl Call<'_> {
             false => Kind::Object,
         };
         self.check_same(&serialized, leaf.object.id.0, kind)?;
-        self.check_serialized_domain(&serialized, document)?;
+        self.check_serialized_domain(&serialized, document).await?;
         if leaf.is_queue() {
             return self.bring_queue_back(leaf, &serialized, false).await;
         }
@@ -126,7 +127,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         let serialized = self.to_deserialize(source).await?;
         self.check_same(&serialized, container.id, Kind::Container)?;
-        self.check_serialized_domain(&serialized, document)?;
+        self.check_serialized_domain(&serialized, document).await?;
         self.bring_back(container, serialized).await
     }
 
@@ -189,7 +190,8 @@ impl Call<'_> {
             Some(_) => self.remove_child(names).await?,
             None => {}
         }
-        self.add_child(container, names, child).await
+        let nothing = Document::default();
+        self.add_child(container, names, (child, &nothing)).await
     }
 
     /// What is at a child's name, whether it is a container or not.
@@ -224,24 +226,63 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Makes a child out of its serialised form.
+    /// Makes a child out of its serialised form, for the domain that is given for all, if one is.
     pub(crate) async fn add_child(
         &self,
         container: &Container,
         names: &Names,
-        child: Serialized,
+        (child, given): (Serialized, &Document),
     ) -> Answered<()> {
-        let nothing = Document::default();
-        if names.slash {
+        if !names.slash {
+            return self.add_leaf((container, names), child, given).await;
+        }
+        let to = self.heir_of_child(container, names, given).await?;
+        self.deserialize_container(container, names, (child, given))
+            .await?;
+        match to {
+            Some(to) => self.give_child(names, to).await,
+            None => Ok(()),
+        }
+    }
+
+    // Boxed here, as all of it that is not what recurses: it takes stack at each level.
+    fn heir_of_child<'b>(
+        &'b self,
+        container: &'b Container,
+        names: &'b Names,
+        given: &'b Document,
+    ) -> BoxFuture<'b, Answered<Option<Heir>>> {
+        async move {
             self.check_parent(container, crate::acl::mask::ADD_SUBCONTAINER)
                 .await?;
-            let made = self.deserialize_container(container, names, (child, &nothing));
-            return made.await.map(drop);
+            self.heir_of_new_container((container, names), given).await
         }
-        let destination: Destination = self.place_in(container, names).await?;
-        self.store_deserialized(&destination, &nothing, &child)
-            .boxed()
-            .await?;
-        Ok(())
+        .boxed()
+    }
+
+    fn give_child<'b>(&'b self, names: &'b Names, to: Heir) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            match self.resolve(names).await? {
+                Some(Node::Container(made)) => self.give_restored(&made, &to).await,
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn add_leaf<'b>(
+        &'b self,
+        (container, names): (&'b Container, &'b Names),
+        child: Serialized,
+        given: &'b Document,
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move {
+            let destination: Destination = self.place_in(container, names).await?;
+            let to = self.heir_of_new(&destination, given).await?;
+            let object = self.store_deserialized(&destination, given, &child).await?;
+            self.give_new(&destination, object, to).await?;
+            Ok(())
+        }
+        .boxed()
     }
 }

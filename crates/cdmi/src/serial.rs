@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::content::{Destination, VALUE_BYTES_MAX};
 use crate::data::{NewValue, new_metadata, new_properties, set_acl};
 use crate::document::{Document, Source};
+use crate::domain_change::Heir;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, document};
@@ -362,20 +363,37 @@ impl Call<'_> {
         Ok(Serialized::from_bytes(&bytes)?)
     }
 
-    /// A serialised object's domain must be the caller's own, unless another is named.
-    pub(crate) fn check_serialized_domain(
+    /// A serialised object's domain must be the caller's own, unless another is named or they may give
+    /// what they make to others.
+    pub(crate) async fn check_serialized_domain(
         &self,
         serialized: &Serialized,
         given: &Document,
     ) -> Answered<()> {
         let own = self.principal.owner().map(|owner| self.domain_uri(&owner));
-        let crosses = self.principal.is_root() || given.domain.is_some();
         match &serialized.domain {
-            Some(domain) if !crosses && Some(domain) != own.as_ref() => Err(Fault::bad(format!(
-                "what is serialised belongs to the domain {domain}"
-            ))),
+            Some(domain)
+                if given.domain.is_none()
+                    && Some(domain) != own.as_ref()
+                    && !self.crosses_domains().boxed().await? =>
+            {
+                Err(Fault::bad(format!(
+                    "what is serialised belongs to the domain {domain}"
+                )))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// A document that says no more than to whose domain something comes back: its own, unless another
+    /// is named, which counts for all of it.
+    fn domain_of_restored(serialized: &Serialized, given: &Document) -> Option<Document> {
+        let domain = serialized.domain.clone();
+        let domain = domain.filter(|_| given.domain.is_none())?;
+        Some(Document {
+            domain: Some(domain),
+            ..Document::default()
+        })
     }
 
     /// The id that comes back, if it is one of this store and free.
@@ -407,7 +425,12 @@ impl Call<'_> {
         document: &Document,
         serialized: &Serialized,
     ) -> Answered<Object> {
-        self.check_serialized_domain(serialized, document)?;
+        self.check_serialized_domain(serialized, document).await?;
+        let to = match Self::domain_of_restored(serialized, document) {
+            Some(of) => self.heir_of_new(destination, &of).boxed().await?,
+            None => None,
+        };
+        let place = destination;
         serialized.check_no_version()?;
         check_count(&serialized.versions)?;
         let mut destination = destination.clone();
@@ -428,7 +451,8 @@ impl Call<'_> {
             Kind::Object if serialized.is_reference() => {
                 let uri = serialized.fields.get("reference").and_then(Value::as_str);
                 let uri = uri.unwrap_or_default();
-                return self.store_reference(&destination, uri).await;
+                let stored = self.store_reference(&destination, uri).await?;
+                return self.give_new(place, stored, to).await;
             }
             Kind::Object => {
                 let mut value = serialized.value()?;
@@ -473,7 +497,7 @@ impl Call<'_> {
         if serialized.kind == Kind::Queue {
             self.watch(&written.object).await?;
         }
-        Ok(written.object)
+        self.give_new(place, written.object, to).await
     }
 
     /// A new container, with all that is in it, out of its serialised form.
@@ -487,7 +511,8 @@ impl Call<'_> {
             if serialized.kind != Kind::Container {
                 return Err(Fault::bad("what is serialised is not a container"));
             }
-            self.check_serialized_domain(&serialized, document)?;
+            let to = self.heir_of_restored((parent, names), &serialized, document);
+            let to = to.await?;
             let mut own = serialized.document.clone();
             own.source = None;
             if document.metadata.is_some() {
@@ -518,7 +543,10 @@ impl Call<'_> {
             };
             let children = std::mem::take(&mut serialized.children);
             drop((serialized, own));
-            let filled = self.fill(&made, children).await;
+            let mut filled = self.fill(&made, (children, document)).await;
+            if let (Ok(()), Some(to)) = (&filled, &to) {
+                filled = self.give_restored(&made, to).await;
+            }
             if filled.is_err() {
                 self.delete_container(&made).boxed().await?;
             }
@@ -527,11 +555,47 @@ impl Call<'_> {
         .boxed()
     }
 
-    async fn fill(&self, made: &Container, children: Vec<Value>) -> Answered<()> {
+    /// To whose domain a container comes back by itself; none when it is the maker's, or one is given.
+    // Boxed here: what is made where it recurses takes stack at each level.
+    fn heir_of_restored<'b>(
+        &'b self,
+        place: (&'b Container, &'b Names),
+        serialized: &'b Serialized,
+        document: &'b Document,
+    ) -> BoxFuture<'b, Answered<Option<Heir>>> {
+        async move {
+            self.check_serialized_domain(serialized, document).await?;
+            match Self::domain_of_restored(serialized, document) {
+                Some(of) => self.heir_of_new_container(place, &of).await,
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    /// Gives a container away that came back.
+    pub(crate) fn give_restored<'b>(
+        &'b self,
+        made: &'b Container,
+        to: &'b Heir,
+    ) -> BoxFuture<'b, Answered<()>> {
+        async move { self.give_container(made, (to, true)).await }.boxed()
+    }
+
+    async fn fill(
+        &self,
+        made: &Container,
+        (children, given): (Vec<Value>, &Document),
+    ) -> Answered<()> {
+        // A domain that is named counts for all of it, and nothing else does.
+        let given = Document {
+            domain: given.domain.clone(),
+            ..Document::default()
+        };
         for child in children {
             let child = Serialized::parse(child)?;
             let names = child.names_in(made)?;
-            self.add_child(made, &names, child).await?;
+            self.add_child(made, &names, (child, &given)).await?;
         }
         Ok(())
     }
