@@ -1,6 +1,7 @@
 //! CDMI over the real binary: the members of domains, which are the users and groups of accounts.
 
 use crate::Fixture;
+use crate::access::user;
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
@@ -310,4 +311,33 @@ fn a_backup_operator_is_bound_by_no_list_of_the_domain() {
     });
     assert_eq!(put(client, at, &member), 204);
     status(&get(saver, "/ours/in/o", OBJECT), 403);
+}
+
+/// The right to change users gives nobody a privilege that they have not.
+#[test]
+fn a_privilege_over_lists_is_conferred_by_administrators() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let rights = r#"{"Effect":"Allow","Action":["iam:*","trestle:*"],"Resource":"*"}"#;
+    let mut climber = user(fixture.server(), ("acme", "climber"), false, rights);
+    let at = "/cdmi_domains/acme/cdmi_domain_members/climber";
+    let member = |privileges: Value| {
+        json!({
+            "cdmi_member_enabled": "true", "cdmi_member_type": "user",
+            "cdmi_member_name": "climber", "cdmi_member_privileges": privileges,
+        })
+    };
+    let plainly = put(&mut climber, at, &member(json!([])));
+    assert_eq!(plainly, 204, "what is not conferred may be changed");
+    for privilege in ["backup_operator", "cross_domain"] {
+        let climbed = put(&mut climber, at, &member(json!([privilege])));
+        assert_eq!(climbed, 403, "{privilege}");
+    }
+    assert_eq!(put(client, at, &member(json!(["backup_operator"]))), 204);
+    // Who has it already keeps it when something else of the record is changed.
+    assert_eq!(
+        put(&mut climber, at, &member(json!(["backup_operator"]))),
+        204
+    );
 }

@@ -228,6 +228,20 @@ fn a_copy_over_rest_takes_along_what_may_be_read() {
             let path = format!("/rest/b/{key}");
             let copied = bound.send("COPY", &path, &headers, b"").unwrap();
             assert_eq!(copied.status, expected, "{name} {key} {}", copied.text());
+            let verbs = format!(
+                r#"{{"verbs":[{{"verb":"copy","bucket":"b","key":"{key}","to_key":"{key}-{name}"}}]}}"#
+            );
+            let headers = [("content-type", "application/json")];
+            let copied = bound.send("POST", "/-/transactions", &headers, verbs.as_bytes());
+            let expected = if key == refused { 403 } else { 200 };
+            assert_eq!(
+                copied.unwrap().status,
+                expected,
+                "{name} {key} by a transaction"
+            );
         }
+        let to = [("destination", "/rest/b/elsewhere")];
+        let moved = bound.send("MOVE", &format!("/rest/b/{refused}"), &to, b"");
+        assert_eq!(moved.unwrap().status, 403, "{name}");
     }
 }

@@ -55,7 +55,7 @@ impl Call<'_> {
         let metadata = new_metadata(&document)?;
         let id = &account.id;
         self.check_member_entry(account, name, &mut member).await?;
-        self.check_privileges(&member, false)?;
+        self.check_privileges(id, &member, None)?;
         match member.kind {
             MemberKind::User => self.make_user(id, &member).await?,
             MemberKind::Group => self.make_group(id, &member.principal).await?,
@@ -125,13 +125,37 @@ impl Call<'_> {
         }
     }
 
-    /// Other domains are no domain's own to hand out: their administrators confer that.
-    fn check_privileges(&self, member: &Member, had: bool) -> Answered<()> {
+    /// Refuses to confer privileges beyond one's own: over other domains by who administers all of them
+    /// alone, over all lists of a domain by its administrators besides.
+    fn check_privileges(
+        &self,
+        id: &AccountId,
+        new: &Member,
+        former: Option<&Member>,
+    ) -> Answered<()> {
+        let confers = |has: fn(&Member) -> bool| {
+            let had = former.is_some_and(|former| former.enabled && has(former));
+            new.enabled && has(new) && !had
+        };
+        self.check_conferred(
+            id,
+            confers(|member| member.cross_domain),
+            confers(|member| member.backup_operator),
+        )
+    }
+
+    fn check_conferred(&self, id: &AccountId, crosses: bool, backs_up: bool) -> Answered<()> {
         let principal = &self.principal;
-        let may = principal.is_root() || principal.reseller_admin;
-        match member.cross_domain && !had && !may {
-            true => Err(Fault::forbidden(
+        let of_all = principal.is_root() || principal.reseller_admin;
+        let of_domain = principal.admin && principal.account() == Some(id);
+        if crosses && !of_all {
+            return Err(Fault::forbidden(
                 "cross_domain is conferred by who administers all domains",
+            ));
+        }
+        match backs_up && !of_all && !of_domain {
+            true => Err(Fault::forbidden(
+                "backup_operator is conferred by who administers the domain",
             )),
             false => Ok(()),
         }
@@ -218,7 +242,7 @@ impl Call<'_> {
                     return Err(Fault::bad("a record stays that of the same member"));
                 }
                 self.check_member_entry(account, name, &mut member).await?;
-                self.check_privileges(&member, found.member.cross_domain)?;
+                self.check_privileges(&account.id, &member, Some(&found.member))?;
                 self.change_user(&account.id, &member).await?;
                 member
             }
@@ -331,12 +355,8 @@ impl Call<'_> {
         let source = self.domain_account(from).await?;
         let kept = entries(&source.properties)?;
         let crosses = kept.values().any(|entry| entry.cross_domain);
-        let principal = &self.principal;
-        if crosses && !principal.is_root() && !principal.reseller_admin {
-            return Err(Fault::forbidden(
-                "cross_domain is conferred by who administers all domains",
-            ));
-        }
+        let backs_up = kept.values().any(|entry| entry.backup_operator);
+        self.check_conferred(from, crosses, backs_up)?;
         for group in self.all_groups(from).await? {
             self.make_groups(to, &[group.name]).await?;
         }

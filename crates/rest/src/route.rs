@@ -74,16 +74,6 @@ impl<'a> Call<'a> {
             .await
     }
 
-    /// Whether there is a right that no verb is given: of an object, by the list of this version.
-    pub(crate) async fn may(
-        &self,
-        action: Action,
-        resource: Resource,
-        version: VersionRef,
-    ) -> Result<bool> {
-        self.asker().may(action, resource, version).await
-    }
-
     /// Takes a member out of a document unless the caller may read it.
     pub(crate) async fn hide_unless(
         &self,

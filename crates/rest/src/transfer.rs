@@ -1,7 +1,6 @@
 //! COPY and MOVE with a Destination (RFC 4918 §9.8, §9.9): within the server, by reference.
 
 use crate::conditions;
-use crate::read::action as of_version;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{path_of, tag_of};
 use crate::route::{Call, Target, target};
@@ -9,7 +8,7 @@ use crate::write::written;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use trestle_access::{Action, Resource};
-use trestle_core::{BucketName, Error, ErrorKind, Key, Precondition, Result};
+use trestle_core::{BucketName, Error, Key, Precondition, Result};
 use trestle_http::{Client, parse_precondition};
 use trestle_store::{
     CopyObject, Object, ObjectProperties, PutOutcome, RenameObject, Source, VersionRef,
@@ -110,35 +109,6 @@ pub(crate) async fn rename(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     written(&outcome, &location)
 }
 
-/// What beside the bytes may be read, and so copied.
-struct Carried {
-    metadata: bool,
-    tags: bool,
-}
-
-impl Carried {
-    async fn of(call: &Call<'_>, from: &Resource, version: VersionRef) -> Result<Self> {
-        let may =
-            |current, named| call.may(of_version(version, current, named), from.clone(), version);
-        let (metadata, of_former) = (
-            Action::ReadObjectMetadata,
-            Action::ReadObjectVersionMetadata,
-        );
-        Ok(Carried {
-            metadata: may(metadata, of_former).await?,
-            tags: may(Action::ReadObjectTags, Action::ReadObjectVersionTags).await?,
-        })
-    }
-
-    fn check(&self, source: &Object) -> Result<()> {
-        let blind = !source.metadata.is_empty() && !self.metadata;
-        match blind || !source.tags.is_empty() && !self.tags {
-            true => Err(Error::new(ErrorKind::Forbidden, "access is denied")),
-            false => Ok(()),
-        }
-    }
-}
-
 /// Copies an object, or one of its versions.
 pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
     if !matches!(single(&call, &DEPTH)?, None | Some("0" | "infinity")) {
@@ -153,7 +123,6 @@ pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
     };
     let from = Resource::Object(bucket.clone(), key.clone());
     let source_grant = call.grant(action, from.clone()).await?;
-    let carried = Carried::of(&call, &from, version).await?;
     let to = Resource::Object(to_bucket.clone(), to_key.clone());
     let grant = call.grant(Action::WriteObject, to).await?;
     target_said(&call, &to_bucket).await?;
@@ -177,8 +146,7 @@ pub(crate) async fn copy(call: Call<'_>, bucket: BucketName, key: Key) -> Answer
         checksum: None,
     };
     let store = &call.rest.store;
-    let keep = |source: &Object| carried.check(source).and_then(|()| kept(source));
-    let outcome = store.copy(&source_grant, &grant, copy, &keep).await?;
+    let outcome = store.copy(&source_grant, &grant, copy, &kept).await?;
     let outcome = PutOutcome {
         object: outcome.object,
         created: outcome.created,

@@ -52,7 +52,8 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let read = self.snapshot().await?;
             let source = self.find_source(&*read, source_grant, &copy.source).await?;
-            self.decide_to_carry(&*read, source_grant, &copy.source)
+            let properties = described(&source.object);
+            self.decide_to_carry(&*read, source_grant, &copy.source, &properties)
                 .await?;
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
@@ -69,7 +70,7 @@ impl Store {
             };
             let owner = grant.principal().owner();
             let draft = Draft {
-                properties: described(&source.object),
+                properties,
                 ..copy_draft(&copy, &source, source.digests(), content, &owner)
             };
             let small = self.small_bytes(&*read, &source).await?;
@@ -94,12 +95,17 @@ impl Store {
         Err(store::conflict())
     }
 
-    /// Whether who clones may read what comes along with the bytes.
-    async fn decide_to_carry(
+    /// Whether who copies may read what comes along with the bytes: the metadata and tags of the source
+    /// that are those of the copy, too.
+    ///
+    /// # Errors
+    /// `Forbidden`; `NotFound` when the source is gone.
+    pub(crate) async fn decide_to_carry(
         &self,
         read: &dyn MetaRead,
         grant: &Grant,
         source: &Source,
+        copy: &ObjectProperties,
     ) -> Result<()> {
         let bucket = store::find_shown(read, &source.bucket).await?;
         let found = self.find_live(read, &bucket, &source.key, source.version);
@@ -113,8 +119,16 @@ impl Store {
                 Action::ReadObjectVersionTags,
             ),
         };
-        let mut carried = vec![metadata];
-        carried.extend((!found.object.tags.is_empty()).then_some(tags));
+        let of = &found.object;
+        let has_metadata = !of.metadata.is_empty() && of.metadata == copy.metadata;
+        let has_tags = !of.tags.is_empty() && of.tags == copy.tags;
+        let carried: Vec<Action> = [(has_metadata, metadata), (has_tags, tags)]
+            .into_iter()
+            .filter_map(|(has, action)| has.then_some(action))
+            .collect();
+        if carried.is_empty() {
+            return Ok(());
+        }
         let mut decider = self.decider(read, grant.asked(), &bucket).await?;
         decider.check(&carried, &source.key, Some(&found))
     }

@@ -19,7 +19,7 @@ use trestle_engine::{Body, MetaRead, Urgency};
 
 impl Store {
     /// Copies an object, or a range of its bytes. `properties` says what the copy keeps; it may be
-    /// asked several times.
+    /// asked several times. Whether the metadata and tags that it keeps may be read is decided here.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`, for the source and the target; `RangeNotSatisfiable`;
@@ -61,6 +61,10 @@ impl Store {
                 };
                 let mut draft = bytes.draft(&copy, &source, &owner);
                 draft.properties = source.kept(properties(&source.object)?)?;
+                let read = self.snapshot().await?;
+                self.decide_to_carry(&*read, source_grant, &copy.source, &draft.properties)
+                    .await?;
+                drop(read);
                 check_properties(&draft.properties)?;
                 let outcome = CopyOutcome {
                     object: slot.object(self, draft),
@@ -85,6 +89,8 @@ impl Store {
                 continue;
             };
             let new = source.kept(properties(&source.object)?)?;
+            self.decide_to_carry(&*read, source_grant, &copy.source, &new)
+                .await?;
             let draft = draft(&copy, &source, digests, source.content(), &owner);
             let draft = Draft {
                 properties: new,

@@ -190,7 +190,8 @@ impl Slot {
         }
     }
 
-    /// Whether who asks may take it all elsewhere: it, and its history. The grant is for reading it.
+    /// Whether who asks may take it all elsewhere: it, what describes it, and its history. The grant is
+    /// for reading it.
     ///
     /// # Errors
     /// `Forbidden`.
@@ -200,9 +201,18 @@ impl Slot {
         decider: &mut Decider,
     ) -> Result<Grant> {
         let current = self.current.as_ref();
-        decider.check(&[Action::DeleteObject], &self.key, current)?;
-        if !self.history(read, 1).await?.is_empty() {
-            let actions = [Action::ReadObjectVersion, Action::DeleteObjectVersion];
+        let carries = |has: fn(&Object) -> bool| current.is_some_and(|found| has(&found.object));
+        let mut actions = vec![Action::DeleteObject];
+        let metadata = carries(|object| !object.metadata.is_empty());
+        actions.extend(metadata.then_some(Action::ReadObjectMetadata));
+        actions.extend(carries(|object| !object.tags.is_empty()).then_some(Action::ReadObjectTags));
+        decider.check(&actions, &self.key, current)?;
+        let history = self.history(read, ERASE_ROWS_MAX).await?;
+        if !history.is_empty() {
+            let mut actions = vec![Action::ReadObjectVersion, Action::DeleteObjectVersion];
+            let mut versions = history.iter().map(|version| &version.object);
+            let tagged = versions.any(|version| !version.tags.is_empty());
+            actions.extend(tagged.then_some(Action::ReadObjectVersionTags));
             decider.check(&actions, &self.key, current)?;
         }
         decider.grant(Action::ReadObject, &self.key, current)

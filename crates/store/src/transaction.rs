@@ -474,8 +474,11 @@ impl Store {
             Error::invalid("a copy within a transaction has only digests that are known")
         })?;
         let owner = grant.principal().owner();
+        let kept = source.kept(properties(&source.object)?)?;
+        self.decide_to_carry(read, source_grant, &copy.source, &kept)
+            .await?;
         let draft = Draft {
-            properties: source.kept(properties(&source.object)?)?,
+            properties: kept,
             ..copy_draft(copy, &source, digests, source.content(), &owner)
         };
         let placed = self
