@@ -119,7 +119,11 @@ async fn what_may_not_all_be_seen_is_not_cloned() {
 async fn an_object_is_cloned_with_what_may_be_seen_of_it() {
     let f = Fixture::new().await;
     f.versioning(Versioning::Enabled).await.unwrap();
-    let first = f.put("k", b"x").await.unwrap().object.version;
+    let mut described = a_put("b", "k");
+    let metadata = &mut described.properties.metadata;
+    metadata.insert("of".to_owned(), "secrets".into());
+    let first = f.put_with(described.clone(), b"x").await.unwrap();
+    let first = first.object.version;
     let change = |p: &mut ObjectProperties| {
         p.tags.insert("class".to_owned(), "secret".to_owned());
         Ok(())
@@ -127,7 +131,7 @@ async fn an_object_is_cloned_with_what_may_be_seen_of_it() {
     let write = [Action::WriteObjectTags];
     let tagged = f.update("k", VersionRef::Current, &write, &change);
     tagged.await.unwrap();
-    f.put("k", b"without tags").await.unwrap();
+    f.put_with(described, b"without tags").await.unwrap();
     let all = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
     let current = VersionRef::Current;
     let former = VersionRef::Id(first);
