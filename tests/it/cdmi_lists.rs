@@ -33,6 +33,9 @@ fn a_right_to_append_is_one_to_what_follows() {
     for at in ["0-0", "2-2"] {
         assert_eq!(append(ann, at, "ZA=="), 403, "{at}");
     }
+    let ranged = [("content-range", "bytes 3-3/4"), ("x-cdmi-partial", "true")];
+    let partly = ann.send("PATCH", "/cdmi/ac/o", &ranged, b"d").unwrap();
+    status(&partly, 403);
     assert_eq!(append(ann, "3-3", "ZA=="), 204);
     let ranged = [("content-range", "bytes 4-4/5")];
     status(
@@ -180,4 +183,32 @@ fn entries_end_and_the_group_is_one_that_is_named() {
     status(&get(bob, "/ac/d/staff", OBJECT), 200);
     let wrong = json!({"metadata": {"cdmi_group": ["staff"]}});
     status(&call(boss, "PATCH", item, OBJECT, wrong), 400);
+}
+
+/// What comes along with a new container takes the right to each, as it does afterwards.
+#[test]
+fn a_list_and_protection_of_a_new_container_take_their_own_rights() {
+    let fixture = Fixture::new();
+    let all = r#"{"Effect":"Allow","Action":["s3:*","trestle:*"],"Resource":"*"}"#;
+    let list = json!({"cdmi_acl": [entry("EVERYONE@", "READ", "0x0")]});
+    let until = json!({"cdmi_retention_id": "1", "cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"});
+    let held = json!({"cdmi_hold_id": ["case"]});
+    let each = [
+        ("trestle:WriteBucketAcl", list),
+        ("trestle:WriteBucketRetention", until),
+        ("trestle:WriteBucketHold", held),
+    ];
+    for (number, (denied, _)) in each.iter().enumerate() {
+        let deny = format!(r#"{{"Effect":"Deny","Action":"{denied}","Resource":"*"}}"#);
+        let (name, rights) = (format!("u{number}"), format!("{all},{deny}"));
+        let who = ("root", name.as_str());
+        let bound = &mut crate::access::user(fixture.server(), who, false, &rights);
+        for (at, (action, metadata)) in each.iter().enumerate() {
+            let target = format!("/{name}-{at}/");
+            let body = json!({"metadata": metadata});
+            let made = call(bound, "PUT", &target, CONTAINER, body);
+            let expected = if action == denied { 403 } else { 201 };
+            assert_eq!(made.status, expected, "{denied} {action} {}", made.text());
+        }
+    }
 }

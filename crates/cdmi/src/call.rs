@@ -37,14 +37,19 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Asks for a right.
-    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
-        let asked = Asked {
+    /// What is asked of whoever decides.
+    pub(crate) fn asked(&self, action: Action, resource: Resource) -> Asked {
+        Asked {
             principal: self.principal.clone(),
             action,
             resource,
             context: self.context.clone(),
-        };
+        }
+    }
+
+    /// Asks for a right.
+    pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
+        let asked = self.asked(action, resource);
         // Boxed, as it is at the bottom of all that is deep.
         match self.decide(asked.clone()).boxed().await {
             Err(error)

@@ -179,6 +179,16 @@ impl Call<'_> {
             ..BucketProperties::default()
         };
         let store = &self.cdmi.store;
+        for (set, action) in [
+            (properties.acl.is_some(), Action::WriteBucketAcl),
+            (properties.retention.is_some(), Action::WriteBucketRetention),
+            (properties.legal_hold, Action::WriteBucketHold),
+        ] {
+            if set {
+                let resource = Resource::Bucket(name.clone());
+                store.authorize_made(self.asked(action, resource)).await?;
+            }
+        }
         let made = store.create_bucket_with(&grant, &name, properties).await?;
         Ok(made.id.0)
     }

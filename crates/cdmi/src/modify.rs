@@ -159,8 +159,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Adds ranges behind the value, for who may do that alone; nothing else changes but how they are
-    /// encoded.
+    /// Adds ranges behind the value, one behind the other, for who may do that alone; nothing else
+    /// changes but how they are encoded.
     async fn append(
         &self,
         leaf: &Leaf,
@@ -172,8 +172,17 @@ impl Call<'_> {
             documents: former.documents.clone(),
             ..properties.clone()
         };
-        let fields = |of: &ObjectProperties| of.documents.get(document::FIELDS).cloned();
-        if same != former || fields(&properties) != fields(&former) {
+        // These say how the bytes are encoded, and which were never written.
+        let of_bytes = |name: &str| matches!(name, document::ENCODING | document::GAPS);
+        let others = |of: &ObjectProperties| {
+            let mut documents = of.documents.clone();
+            documents.retain(|name, _| !of_bytes(name));
+            documents
+        };
+        let mut pairs = ranges.iter().zip(ranges.iter().skip(1));
+        let ascend =
+            pairs.all(|((at, range), (next, _))| at.saturating_add(range.len() as u64) <= *next);
+        if same != former || others(&properties) != others(&former) || !ascend {
             return Err(refused.into());
         }
         let grant = self.grant(Action::AppendObject, leaf.resource()).await?;

@@ -221,8 +221,8 @@ impl Call<'_> {
             made.push(("cdmi_size", Value::from(object.length().to_string())));
         }
         made.extend(crate::protect::provided(object));
-        made.extend(group_shown(main.object.acl.as_deref()));
         if self.may_see_list(&leaf.resource()).await? {
+            made.extend(group_shown(main.object.acl.as_deref()));
             let acl = rights::shown(main.object.acl.as_deref(), false, false);
             made.push((rights::ITEM, acl));
         }
@@ -420,7 +420,6 @@ impl Call<'_> {
                     .protection
                     .provided(container.created, &container.metadata),
             );
-            made.extend(group_shown(container.acl.as_deref()));
             let root = container.place == Place::Root;
             let visible = match &container.place {
                 Place::Root => true,
@@ -433,6 +432,7 @@ impl Call<'_> {
                 }
             };
             if visible {
+                made.extend(group_shown(container.acl.as_deref()));
                 let acl = rights::shown(container.acl.as_deref(), true, root);
                 made.push((rights::ITEM, acl));
             }
