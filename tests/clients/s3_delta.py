@@ -2,6 +2,7 @@
 the same next one: exactly one of each round wins, and no row is lost or doubled."""
 
 import multiprocessing
+import os
 
 import deltalake
 import pyarrow as pa
@@ -67,7 +68,9 @@ def main():
         write_deltalake(PLACE, rows(9, number), mode="append", storage_options=OPTIONS)
     table = DeltaTable(PLACE, storage_options=OPTIONS)
     assert table.to_pyarrow_table().num_rows == 4
-    print("done")
+    print("done", flush=True)
+    # Without the interpreter's own end, at which a thread of the library's that still runs aborts it.
+    os._exit(0)
 
 
 if __name__ == "__main__":
