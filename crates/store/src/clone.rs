@@ -53,7 +53,8 @@ impl Store {
             let read = self.snapshot().await?;
             let source = self.find_source(&*read, source_grant, &copy.source).await?;
             let properties = described(&source.object);
-            self.decide_to_carry(&*read, source_grant, &copy.source, &properties)
+            let of = (&copy.source, &source.object);
+            self.decide_to_carry(&*read, source_grant, of, &properties)
                 .await?;
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
@@ -104,12 +105,9 @@ impl Store {
         &self,
         read: &dyn MetaRead,
         grant: &Grant,
-        source: &Source,
+        (source, of): (&Source, &Object),
         copy: &ObjectProperties,
     ) -> Result<()> {
-        let bucket = store::find_shown(read, &source.bucket).await?;
-        let found = self.find_live(read, &bucket, &source.key, source.version);
-        let found = found.await?;
         let (metadata, tags) = match source.version {
             VersionRef::Current | VersionRef::Ended => {
                 (Action::ReadObjectMetadata, Action::ReadObjectTags)
@@ -119,7 +117,6 @@ impl Store {
                 Action::ReadObjectVersionTags,
             ),
         };
-        let of = &found.object;
         let has_metadata = !of.metadata.is_empty() && of.metadata == copy.metadata;
         let has_tags = !of.tags.is_empty() && of.tags == copy.tags;
         let carried: Vec<Action> = [(has_metadata, metadata), (has_tags, tags)]
@@ -129,6 +126,9 @@ impl Store {
         if carried.is_empty() {
             return Ok(());
         }
+        let bucket = store::find_shown(read, &source.bucket).await?;
+        let found = self.find_live(read, &bucket, &source.key, source.version);
+        let found = found.await?;
         let mut decider = self.decider(read, grant.asked(), &bucket).await?;
         decider.check(&carried, &source.key, Some(&found))
     }

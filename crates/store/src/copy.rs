@@ -62,7 +62,8 @@ impl Store {
                 let mut draft = bytes.draft(&copy, &source, &owner);
                 draft.properties = source.kept(properties(&source.object)?)?;
                 let read = self.snapshot().await?;
-                self.decide_to_carry(&*read, source_grant, &copy.source, &draft.properties)
+                let of = (&copy.source, &source.object);
+                self.decide_to_carry(&*read, source_grant, of, &draft.properties)
                     .await?;
                 drop(read);
                 check_properties(&draft.properties)?;
@@ -89,8 +90,8 @@ impl Store {
                 continue;
             };
             let new = source.kept(properties(&source.object)?)?;
-            self.decide_to_carry(&*read, source_grant, &copy.source, &new)
-                .await?;
+            let of = (&copy.source, &source.object);
+            self.decide_to_carry(&*read, source_grant, of, &new).await?;
             let draft = draft(&copy, &source, digests, source.content(), &owner);
             let draft = Draft {
                 properties: new,

@@ -475,8 +475,8 @@ impl Store {
         })?;
         let owner = grant.principal().owner();
         let kept = source.kept(properties(&source.object)?)?;
-        self.decide_to_carry(read, source_grant, &copy.source, &kept)
-            .await?;
+        let of = (&copy.source, &source.object);
+        self.decide_to_carry(read, source_grant, of, &kept).await?;
         let draft = Draft {
             properties: kept,
             ..copy_draft(copy, &source, digests, source.content(), &owner)
