@@ -1,7 +1,7 @@
 //! Access control lists over CDMI: rights to append and to traverse.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
 use crate::cdmi_rights::{entry, user};
 use serde_json::{Value, json};
 use trestle_tests::Client;
@@ -211,4 +211,158 @@ fn a_list_and_protection_of_a_new_container_take_their_own_rights() {
             assert_eq!(made.status, expected, "{denied} {action} {}", made.text());
         }
     }
+}
+
+/// The same of what is new in a container: the right to add it is none to its list, retention or hold.
+#[test]
+fn a_list_and_protection_of_what_is_new_in_a_container_take_their_own_rights() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(client, "/c/source", json!({"value": "x"}));
+    create(client, "/c/folder/", json!({}));
+    create(client, "/c/form", json!({"serialize": "/c/source"}));
+    let all = r#"{"Effect":"Allow","Action":["s3:*","trestle:*"],"Resource":"*"}"#;
+    let list = json!({"cdmi_acl": [entry("EVERYONE@", "READ", "0x0")]});
+    let until = json!({"cdmi_retention_id": "1", "cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"});
+    let held = json!({"cdmi_hold_id": ["case"]});
+    let each = [
+        ("s3:PutObjectAcl", list),
+        ("s3:PutObjectRetention", until),
+        ("s3:PutObjectLegalHold", held),
+    ];
+    let ways = [
+        ("o", OBJECT, json!({"value": "x"})),
+        ("copied", OBJECT, json!({"copy": "/c/source"})),
+        ("back", OBJECT, json!({"deserialize": "/c/form"})),
+        ("queue", QUEUE, json!({})),
+        ("in/", CONTAINER, json!({})),
+        ("too/", CONTAINER, json!({"copy": "/c/folder/"})),
+    ];
+    for (number, (denied, _)) in each.iter().enumerate() {
+        let deny = format!(r#"{{"Effect":"Deny","Action":"{denied}","Resource":"*"}}"#);
+        let (name, rights) = (format!("u{number}"), format!("{all},{deny}"));
+        let who = ("root", name.as_str());
+        let bound = &mut crate::access::user(fixture.server(), who, false, &rights);
+        for (at, (action, metadata)) in each.iter().enumerate() {
+            for (way, kind, body) in &ways {
+                let target = format!("/c/{name}-{at}-{way}");
+                let mut body = body.clone();
+                body["metadata"] = metadata.clone();
+                let made = call(bound, "PUT", &target, kind, body);
+                let expected = if action == denied { 403 } else { 201 };
+                let said = made.text();
+                assert_eq!(made.status, expected, "{denied} {action} {way} {said}");
+                if action == denied {
+                    status(&get(client, &target, kind), 404);
+                }
+            }
+        }
+    }
+}
+
+/// What may be said of something new is what its maker, who owns it, may say of it by the list that
+/// comes to it.
+#[test]
+fn who_makes_something_sets_its_list_by_the_one_that_it_inherits() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let bob = &mut user(&fixture, "bob", "");
+    let owner = |flags: &str| entry("OWNER@", "ALL_PERMS", flags);
+    let adds = entry(
+        "ann",
+        "ADD_OBJECT, ADD_SUBCONTAINER, READ_OBJECT, READ_METADATA",
+        "0x0",
+    );
+    let passed = "OBJECT_INHERIT, CONTAINER_INHERIT";
+    let own = json!({"cdmi_acl": [owner("0x0"), entry("bob", "READ_OBJECT", "0x0")]});
+    for (at, flags, expected) in [("/passes/", passed, 201), ("/keeps/", "0x0", 403)] {
+        let list = json!({"cdmi_acl": [owner(flags), adds.clone()]});
+        create(boss, at, json!({"metadata": list}));
+        let (object, folder) = (format!("{at}o"), format!("{at}d/"));
+        let listed = json!({"value": "x", "metadata": own.clone()});
+        assert_eq!(
+            call(ann, "PUT", &object, OBJECT, listed).status,
+            expected,
+            "{at}"
+        );
+        let listed = json!({"metadata": own.clone()});
+        assert_eq!(
+            call(ann, "PUT", &folder, CONTAINER, listed).status,
+            expected,
+            "{at}"
+        );
+        let reads = plain(bob, "GET", &object, b"").status;
+        assert_eq!(reads, if expected == 201 { 200 } else { 403 }, "{at}");
+        create(ann, &format!("{at}plain"), json!({"value": "x"}));
+    }
+    // A group alone does not do away with the list that is inherited.
+    let named = json!({"value": "x", "metadata": {"cdmi_group": "staff"}});
+    let made = create(ann, "/passes/grouped", named);
+    let shown = &made["metadata"];
+    assert_eq!(shown["cdmi_group"], "staff");
+    assert_eq!(shown["cdmi_acl"].as_array().map(Vec::len), Some(1));
+    assert_eq!(shown["cdmi_acl"][0]["identifier"], "OWNER@");
+}
+
+/// Nothing is copied, moved or deleted out of a nested container that may not be traversed.
+#[test]
+fn whole_containers_do_not_lead_into_what_may_not_be_traversed() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let flags = "OBJECT_INHERIT, CONTAINER_INHERIT";
+    let open = || {
+        [
+            entry("OWNER@", "ALL_PERMS", flags),
+            entry("ann", "ALL_PERMS", flags),
+        ]
+    };
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": open()}}));
+    create(boss, "/ac/d/", json!({}));
+    create(boss, "/ac/d/e/", json!({}));
+    create(boss, "/ac/d/e/o", json!({"value": "x"}));
+    create(boss, "/ac/d/f/", json!({}));
+    let deny = json!({
+        "acetype": "DENY", "identifier": "ann", "aceflags": "0x0", "acemask": "TRAVERSE_CONTAINER",
+    });
+    let [first, second] = open();
+    let shut = json!({"metadata": {"cdmi_acl": [deny, first, second]}});
+    let item = "?metadata=cdmi_acl";
+    for container in ["/ac/d/e/", "/ac/d/"] {
+        let target = format!("{container}{item}");
+        status(&call(boss, "PATCH", &target, CONTAINER, shut.clone()), 204);
+        let copied = call(
+            ann,
+            "PUT",
+            "/ac/copy/",
+            CONTAINER,
+            json!({"copy": "/ac/d/"}),
+        );
+        assert_eq!(copied.status, 400, "{container} {}", copied.text());
+        status(&get(boss, "/ac/copy/", CONTAINER), 404);
+        let moved = call(
+            ann,
+            "PUT",
+            "/ac/moved/",
+            CONTAINER,
+            json!({"move": "/ac/d/"}),
+        );
+        assert!(
+            [400, 403].contains(&moved.status),
+            "{container} {}",
+            moved.text()
+        );
+        status(&plain(ann, "DELETE", "/ac/d/", b""), 403);
+        status(&get(boss, "/ac/d/e/o", OBJECT), 200);
+        let reopened = json!({"metadata": {"cdmi_acl": open()}});
+        status(&call(boss, "PATCH", &target, CONTAINER, reopened), 204);
+    }
+    // One that is empty has nothing in it that would be refused.
+    let target = format!("/ac/d/f/{item}");
+    status(&call(boss, "PATCH", &target, CONTAINER, shut), 204);
+    create(ann, "/ac/copy/", json!({"copy": "/ac/d/"}));
+    assert_eq!(plain(ann, "GET", "/ac/copy/e/o", b"").body, b"x");
+    status(&plain(ann, "DELETE", "/ac/d/", b""), 204);
 }

@@ -1,7 +1,7 @@
 //! CDMI over the real binary: the members of domains, which are the users and groups of accounts.
 
 use crate::Fixture;
-use crate::access::user;
+use crate::access::{PASSWORD, user};
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
@@ -340,4 +340,52 @@ fn a_privilege_over_lists_is_conferred_by_administrators() {
         put(&mut climber, at, &member(json!(["backup_operator"]))),
         204
     );
+}
+
+/// What a record says of a user or group is of that one, and of none that has the name later.
+#[test]
+fn a_privilege_ends_with_the_user_or_group_that_had_it() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let top = "/cdmi_domains/acme/cdmi_domain_members/";
+    let own = json!({"metadata": {"cdmi_acl": [{
+        "acetype": "ALLOW", "identifier": "OWNER@", "aceflags": "0x3", "acemask": "ALL_PERMS",
+    }]}});
+    let rights = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
+    let boss = &mut user(fixture.server(), ("acme", "boss"), true, rights);
+    create(boss, "/ours/", own);
+    create(boss, "/ours/o", json!({"value": "x"}));
+    let mut member = json!({
+        "cdmi_member_enabled": "true", "cdmi_member_type": "user", "cdmi_member_name": "Keeper",
+        "cdmi_member_principal": "saver", "cdmi_member_privileges": ["backup_operator"],
+        "cdmi_member_credentials": PASSWORD,
+    });
+    let at = format!("{top}keeper");
+    assert_eq!(put(client, &at, &member), 201);
+    let saver = &mut Client::new(fixture.server().address, "acme/saver", PASSWORD);
+    status(&get(saver, "/ours/o", OBJECT), 200);
+    assert_eq!(login(&fixture, "acme/Keeper", PASSWORD), 200);
+
+    let target = "/-/accounts/acme/users/saver";
+    let gone = client.send("DELETE", target, &[], b"").unwrap();
+    assert!([200, 204].contains(&gone.status), "{}", gone.text());
+    let again = json!({"password": PASSWORD}).to_string();
+    let made = client.send("PUT", target, &[], again.as_bytes()).unwrap();
+    status(&made, 201);
+    status(&get(saver, "/ours/o", OBJECT), 403);
+    // The new one has a record of its own, and no other name to log in by.
+    assert_eq!(
+        read(client, top, CONTAINER)["children"],
+        json!(["boss", "saver"])
+    );
+    status(&get(client, &at, OBJECT), 404);
+    let plainly = record(client, &format!("{top}saver"));
+    assert_eq!(plainly["cdmi_member_privileges"], json!([]));
+    assert_eq!(login(&fixture, "acme/Keeper", PASSWORD), 401);
+    assert_eq!(login(&fixture, "acme/saver", PASSWORD), 200);
+    // It may be given one as anybody.
+    member["cdmi_member_name"] = json!("saver");
+    assert_eq!(put(client, &format!("{top}saver"), &member), 204);
+    status(&get(saver, "/ours/o", OBJECT), 200);
 }

@@ -5,6 +5,7 @@ use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 use trestle_tests::client::base64;
+use trestle_tests::server::PASSWORD;
 
 fn metadata(client: &mut Client, at: &str) -> Value {
     read(client, at, OBJECT)["metadata"].clone()
@@ -411,4 +412,58 @@ fn versions_are_serialised_with_their_object_and_come_back() {
     create(client, "/c/copy", json!({"deserialize": "/c/other"}));
     assert_eq!(read(client, "/c/copy", OBJECT)["value"], "9");
     assert_eq!(values(client, "/c/copy"), ["3", "2", "1"]);
+}
+
+/// What is brought back keeps the versions that are there still, and is whole or not at all.
+#[test]
+fn versions_that_are_missing_come_back_between_those_that_are_there() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let of = |letter: &str| letter.repeat(2000);
+    let document = json!({"value": of("1"), "metadata": {"cdmi_versioning": "value"}});
+    create(client, "/c/o", document);
+    for letter in ["2", "3", "4"] {
+        let change = json!({"value": of(letter)});
+        status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    }
+    let before = history(client, "/c/o");
+    create(client, "/c/form", json!({"serialize": "/c/o"}));
+    for version in [&before[1], &before[2]] {
+        status(&call(client, "DELETE", version, OBJECT, json!({})), 204);
+    }
+    let change = json!({"value": of("5")});
+    status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    let between = history(client, "/c/o");
+    assert_eq!(between[1..], [before[0].clone(), before[3].clone()]);
+
+    // There is room for one of the two that are missing.
+    let usage = crate::json(&crate::send(client, "GET", "/-/accounts/root"));
+    let bytes = usage["bytes"].as_u64().unwrap();
+    let nobody = &mut Client::anonymous(fixture.server().address);
+    let login = [("x-auth-user", "root:root"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let mut limit = |bytes: &str| {
+        let headers = [
+            ("x-auth-token", token.as_str()),
+            ("x-account-meta-quota-bytes", bytes),
+        ];
+        let set = nobody.send("POST", "/v1/AUTH_root", &headers, b"");
+        status(&set.unwrap(), 204);
+    };
+    limit(&(bytes + 3000).to_string());
+    let restore = json!({"deserialize": "/c/form"});
+    let full = call(client, "PATCH", "/c/o", OBJECT, restore.clone());
+    assert_eq!(full.status, 507, "{}", full.text());
+    assert_eq!(history(client, "/c/o"), between);
+    assert_eq!(read(client, "/c/o", OBJECT)["value"], of("5"));
+    limit("");
+    status(&call(client, "PATCH", "/c/o", OBJECT, restore), 204);
+    assert_eq!(history(client, "/c/o"), before);
+    let values = values(client, "/c/o");
+    assert_eq!(values, [of("4"), of("3"), of("2"), of("1")]);
+    let change = json!({"value": "6"});
+    status(&call(client, "PATCH", "/c/o", OBJECT, change), 204);
+    assert_eq!(history(client, "/c/o")[1..], before);
 }

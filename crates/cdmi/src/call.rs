@@ -56,13 +56,39 @@ impl Call<'_> {
                 if error.kind() == ErrorKind::Forbidden
                     && self.is_backup_operator().boxed().await? =>
             {
-                let mut principal = Principal::clone(&self.principal);
-                principal.backup_operator = true;
-                let principal = Arc::new(principal);
+                let principal = self.as_backup_operator();
                 self.decide(Asked { principal, ..asked }).boxed().await
             }
             decided => decided,
         }
+    }
+
+    /// Asks for a right to an object that is about to be made, as if it were there with this list.
+    pub(crate) async fn check_made(
+        &self,
+        action: Action,
+        resource: Resource,
+        acl: Option<&str>,
+    ) -> Result<()> {
+        let asked = self.asked(action, resource);
+        let store = &self.cdmi.store;
+        match store.authorize_new(asked.clone(), acl).boxed().await {
+            Err(error)
+                if error.kind() == ErrorKind::Forbidden
+                    && self.is_backup_operator().boxed().await? =>
+            {
+                let principal = self.as_backup_operator();
+                let asked = Asked { principal, ..asked };
+                store.authorize_new(asked, acl).boxed().await
+            }
+            decided => decided,
+        }
+    }
+
+    fn as_backup_operator(&self) -> Arc<Principal> {
+        let mut principal = Principal::clone(&self.principal);
+        principal.backup_operator = true;
+        Arc::new(principal)
     }
 
     async fn decide(&self, asked: Asked) -> Result<Grant> {

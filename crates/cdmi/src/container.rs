@@ -342,21 +342,11 @@ impl Call<'_> {
             }
             // It was there by its keys only: now it is there by itself, and keeps its id.
             Place::Directory(bucket, key, None) => {
-                let resource = || Resource::Object(bucket.clone(), key.clone());
                 self.protect_new_container(&mut properties)?;
                 // It changes all the same: the right to add objects is none to that.
-                for (changes, action) in [
-                    (
-                        properties.metadata != container.metadata,
-                        Action::WriteObjectMetadata,
-                    ),
-                    (properties.acl.is_some(), Action::WriteObjectAcl),
-                    (properties.retention.is_some(), Action::WriteObjectRetention),
-                    (properties.legal_hold, Action::WriteLegalHold),
-                ] {
-                    if changes {
-                        self.grant(action, resource()).await?;
-                    }
+                if properties.metadata != container.metadata {
+                    let resource = Resource::Object(bucket.clone(), key.clone());
+                    self.grant(Action::WriteObjectMetadata, resource).await?;
                 }
                 let mut destination = Destination::free(bucket.clone(), key.clone());
                 destination.id = Some(ObjectId(container.id));

@@ -5,6 +5,7 @@ use crate::books::tag_of;
 use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::node::{Leaf, document};
+use crate::rights;
 use crate::versions::{is_data, level_of};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt};
@@ -35,6 +36,8 @@ pub(crate) struct Destination {
     pub(crate) inherited: Metadata,
     /// Whether a write leaves no version, whatever metadata asks for.
     pub(crate) unversioned: bool,
+    /// Whether nothing is there yet: what comes along with it takes its own rights.
+    new: bool,
 }
 
 impl Destination {
@@ -48,6 +51,7 @@ impl Destination {
             acl: None,
             inherited: Metadata::new(),
             unversioned: false,
+            new: true,
         }
     }
 
@@ -68,6 +72,7 @@ impl Call<'_> {
     ) -> Answered<Destination> {
         let mut destination = Destination::free(leaf.bucket.clone(), leaf.object.key.clone());
         destination.precondition = precondition;
+        destination.new = false;
         if let Some(names) = &leaf.names {
             destination.inherited = self.inherited(names).await?;
         }
@@ -95,6 +100,29 @@ impl Call<'_> {
         Ok(self.cdmi.store.open_object(&grant, &read).await?)
     }
 
+    /// Asks for the right to each thing that comes along with something new, as if it were there
+    /// already: the right to make it is none to its list, its retention or holds.
+    pub(crate) async fn check_new(
+        &self,
+        destination: &Destination,
+        new: &ObjectProperties,
+    ) -> Result<()> {
+        let inherited = destination.acl.as_deref();
+        let comes = [
+            (
+                new.acl.is_some() && new.acl.as_deref() != inherited,
+                Action::WriteObjectAcl,
+            ),
+            (new.retention.is_some(), Action::WriteObjectRetention),
+            (new.legal_hold, Action::WriteLegalHold),
+        ];
+        for (_, action) in comes.into_iter().filter(|(comes, _)| *comes) {
+            let resource = Resource::Object(destination.bucket.clone(), destination.key.clone());
+            self.check_made(action, resource, inherited).await?;
+        }
+        Ok(())
+    }
+
     /// Writes a whole object; the hash that its metadata asks for is taken of the bytes.
     pub(crate) async fn write<B>(
         &self,
@@ -114,7 +142,7 @@ impl Call<'_> {
             acl,
             ..
         } = destination.clone();
-        properties.acl = properties.acl.or(acl);
+        properties.acl = rights::of_new(properties.acl, acl.as_deref())?;
         let effective = destination.effective(&properties.metadata);
         let versioned = !destination.unversioned
             && is_data(&properties.documents)
@@ -129,6 +157,9 @@ impl Call<'_> {
         }
         let resource = Resource::Object(bucket.clone(), key.clone());
         let grant = self.grant(Action::WriteObject, resource).await?;
+        if destination.new {
+            self.check_new(destination, &properties).boxed().await?;
+        }
         self.note_own_abroad(&bucket).boxed().await?;
         let put = PutObject {
             encrypt: encryption_of(&effective),

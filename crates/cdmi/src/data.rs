@@ -9,6 +9,7 @@ use crate::fault::{Answered, Fault};
 use crate::gaps;
 use crate::media::{Kind, MediaType};
 use crate::metadata::Update;
+use crate::modify::failed;
 use crate::multipart::{ContentRange, Part, write_end, write_part};
 use crate::node::{Container, Leaf, Node, check_new_name, document};
 use crate::path::Names;
@@ -25,7 +26,7 @@ use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use trestle_core::{ByteRange, Error, Metadata, Precondition, ResolvedRange, Result};
+use trestle_core::{ByteRange, Error, Metadata, ResolvedRange, Result, Verdict};
 use trestle_http::{Body, parse_precondition};
 use trestle_store::{Object, ObjectProperties};
 
@@ -240,8 +241,8 @@ impl Call<'_> {
         names: &Names,
         submission: Submission,
     ) -> Answered {
-        let mut destination = self.place_in(parent, names).await?;
-        destination.precondition = self.precondition(destination.precondition)?;
+        let destination = self.place_in(parent, names).await?;
+        self.check_absent()?;
         let object = self.store_new(&destination, submission).boxed().await?;
         let leaf = Leaf::made(destination, (Some(names.clone()), Some(parent.id)), object);
         self.created(&leaf).await
@@ -265,10 +266,12 @@ impl Call<'_> {
         Ok(destination)
     }
 
-    /// The conditions of the request, or the one that the operation itself has.
-    fn precondition(&self, own: Precondition) -> Result<Precondition> {
-        let asked = parse_precondition(&self.headers)?;
-        Ok(if asked.is_none() { own } else { asked })
+    /// Refuses what a condition of the request does not hold of, while nothing is there.
+    fn check_absent(&self) -> Answered<()> {
+        match parse_precondition(&self.headers)?.for_write(None) {
+            Verdict::Proceed => Ok(()),
+            _ => Err(failed()),
+        }
     }
 
     /// Stores what a new object is made of, for whom it is to belong to.

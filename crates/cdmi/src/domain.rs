@@ -502,7 +502,7 @@ impl Call<'_> {
                 Err(Fault::forbidden(format!("the domain {id} is not enabled")))
             }
             Some((account, _)) => {
-                self.check_member(&account)?;
+                self.check_member(&account).boxed().await?;
                 self.check_method(&account.properties.metadata)
             }
             None => Ok(()),

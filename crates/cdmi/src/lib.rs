@@ -24,6 +24,7 @@ mod fault;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod gaps;
+mod history;
 mod json;
 mod listing;
 mod made;

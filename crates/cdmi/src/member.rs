@@ -11,7 +11,7 @@ use trestle_core::{Error, Result};
 pub(crate) const RECORD_BYTES_MAX: usize = 64 << 10;
 
 /// What a record is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MemberKind {
     /// Somebody who presents credentials.

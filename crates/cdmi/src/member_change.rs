@@ -95,17 +95,18 @@ impl Call<'_> {
                 .map_err(|_| Fault::bad("the domain that members are delegated to is not there"))?;
             member.delegation = domain_path(&to);
         }
-        let entries = entries(&account.properties)?;
-        let same = |(other, entry): (&String, &Entry)| {
+        let mut entries = entries(&account.properties)?;
+        entries.retain(|other, entry| {
             let alias = entry.name.as_deref().unwrap_or(&entry.of);
             other != name
                 && entry.kind == member.kind
                 && member.kind != MemberKind::Delegation
                 && (entry.of == member.principal || alias == member.name)
-        };
-        match entries.iter().any(same) {
-            true => Err(Fault::conflict("another record has this member")),
-            false => Ok(()),
+        });
+        self.keep_live(&account.id, &mut entries).await?;
+        match entries.is_empty() {
+            true => Ok(()),
+            false => Err(Fault::conflict("another record has this member")),
         }
     }
 
@@ -318,6 +319,11 @@ impl Call<'_> {
             true => self.cdmi.own_grant(Action::WriteAccount, resource).await?,
             false => self.grant(Action::WriteAccount, resource).await?,
         };
+        let mut entry = entry;
+        if let Some(entry) = &mut entry {
+            let made = self.cdmi.made_at(id, entry).await?;
+            entry.since = made.map(|made| made.0);
+        }
         let change = |properties: &mut AccountProperties| -> Result<()> {
             let mut all = entries(properties)?;
             match entry.clone().filter(|entry| !entry.is_plain(name)) {
@@ -353,7 +359,8 @@ impl Call<'_> {
     /// Gives a new domain the members of the one that it is a copy of, with their credentials.
     pub(crate) async fn copy_members(&self, from: &AccountId, to: &AccountId) -> Answered<()> {
         let source = self.domain_account(from).await?;
-        let kept = entries(&source.properties)?;
+        let mut kept = entries(&source.properties)?;
+        self.keep_live(from, &mut kept).await?;
         let crosses = kept.values().any(|entry| entry.cross_domain);
         let backs_up = kept.values().any(|entry| entry.backup_operator);
         self.check_conferred(from, crosses, backs_up)?;
@@ -364,6 +371,10 @@ impl Call<'_> {
             if !user.root {
                 self.copy_user(to, &user).await?;
             }
+        }
+        for entry in kept.values_mut() {
+            let made = self.cdmi.made_at(to, entry).await?;
+            entry.since = made.map(|made| made.0);
         }
         let resource = Resource::Account(to.clone());
         let grant = self.grant(Action::WriteAccount, resource).await?;

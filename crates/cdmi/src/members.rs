@@ -48,6 +48,9 @@ pub(crate) struct Entry {
     pub(crate) cross_domain: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) backup_operator: bool,
+    /// When the user or group was made: another one of its name is not who this is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<u64>,
     #[serde(default)]
     metadata: Metadata,
 }
@@ -86,6 +89,7 @@ pub(crate) fn of_parent(parent: &AccountId) -> (String, Entry) {
         disabled: false,
         cross_domain: false,
         backup_operator: false,
+        since: None,
         metadata: Metadata::new(),
     };
     ("parent".to_owned(), entry)
@@ -123,8 +127,14 @@ impl Entry {
             disabled: !user && !member.enabled,
             cross_domain: member.cross_domain,
             backup_operator: member.backup_operator,
+            since: None,
             metadata,
         }
+    }
+
+    /// Whether it is of what was made then, and of no former one of that name.
+    fn is_of(&self, created: Timestamp) -> bool {
+        self.since.is_none_or(|since| since == created.0)
     }
 
     /// The record, of which a user or group knows the rest.
@@ -248,22 +258,21 @@ impl Call<'_> {
 
     /// The names of all records, in order.
     async fn member_names(&self, account: &Account) -> Answered<Vec<String>> {
-        let entries = entries(&account.properties)?;
-        let named = |kind: MemberKind, of: &str| {
-            let mut entries = entries.values();
-            entries.any(|entry| entry.kind == kind && entry.of == of)
-        };
-        let mut names: Vec<String> = entries.keys().cloned().collect();
-        for user in self.all_users(&account.id).await? {
-            if !named(MemberKind::User, &user.name) {
-                names.push(user.name);
-            }
+        let mut entries = entries(&account.properties)?;
+        let users = self.all_users(&account.id).await?.into_iter();
+        let users = users.map(|user| ((MemberKind::User, user.name), user.created));
+        let groups = self.all_groups(&account.id).await?.into_iter();
+        let groups = groups.map(|group| ((MemberKind::Group, group.name), group.created));
+        let mut members: BTreeMap<_, _> = users.chain(groups).collect();
+        entries.retain(|_, entry| {
+            let made = members.get(&(entry.kind, entry.of.clone()));
+            entry.kind == MemberKind::Delegation || made.is_some_and(|made| entry.is_of(*made))
+        });
+        for entry in entries.values() {
+            members.remove(&(entry.kind, entry.of.clone()));
         }
-        for group in self.all_groups(&account.id).await? {
-            if !named(MemberKind::Group, &group.name) {
-                names.push(group.name);
-            }
-        }
+        let mut names: Vec<String> = entries.into_keys().collect();
+        names.extend(members.into_keys().map(|(_, name)| name));
         names.sort();
         // A user and a group of one name: the user's record is shown.
         names.dedup();
@@ -311,6 +320,8 @@ impl Call<'_> {
         name: &str,
     ) -> Answered<Option<Found>> {
         let mut entries = entries(&account.properties)?;
+        entries.retain(|other, entry| other == name || entry.of == name);
+        self.keep_live(&account.id, &mut entries).await?;
         let plain = |kind: MemberKind| Entry {
             kind,
             of: name.to_owned(),
@@ -318,6 +329,7 @@ impl Call<'_> {
             disabled: false,
             cross_domain: false,
             backup_operator: false,
+            since: None,
             metadata: Metadata::new(),
         };
         // Another record may be the one of the user of this name.
@@ -386,10 +398,23 @@ impl Call<'_> {
         let Some(account) = self.principal.account().filter(|_| !narrowed) else {
             return Ok(false);
         };
-        let account = self.cdmi.own_account(account).await?;
-        let entries = entries(&account.properties)?;
-        let mut entries = entries.values();
-        Ok(entries.any(|entry| confers(entry) && is_conferring(entry, &self.principal)))
+        let properties = self.cdmi.own_account(account).await?.properties;
+        let mut entries = entries(&properties)?;
+        entries.retain(|_, entry| confers(entry) && is_conferring(entry, &self.principal));
+        self.keep_live(account, &mut entries).await?;
+        Ok(!entries.is_empty())
+    }
+
+    /// Leaves out the records of users and groups that are gone, whoever has their names now.
+    pub(crate) async fn keep_live(&self, id: &AccountId, entries: &mut Entries) -> Result<()> {
+        let mut gone = Vec::new();
+        for (name, entry) in entries.iter() {
+            if entry.since.is_some() && !self.cdmi.is_live(id, entry).await? {
+                gone.push(name.clone());
+            }
+        }
+        entries.retain(|name, _| !gone.contains(name));
+        Ok(())
     }
 
     /// Whether no access control list of their own domain binds who asks.
@@ -401,7 +426,7 @@ impl Call<'_> {
     }
 
     /// Refuses who is no member of a domain: its groups and delegations say who is not.
-    pub(crate) fn check_member(&self, domain: &Account) -> Answered<()> {
+    pub(crate) async fn check_member(&self, domain: &Account) -> Answered<()> {
         let Some(own) = self.principal.account() else {
             return Ok(());
         };
@@ -416,8 +441,10 @@ impl Call<'_> {
                     MemberKind::User => false,
                 }
         };
-        let entries = entries(&domain.properties)?;
-        match entries.values().any(refuses) && !self.principal.is_root() {
+        let mut entries = entries(&domain.properties)?;
+        entries.retain(|_, entry| refuses(entry));
+        self.keep_live(&domain.id, &mut entries).await?;
+        match !entries.is_empty() && !self.principal.is_root() {
             true => Err(Fault::forbidden(format!(
                 "this membership of the domain {} is not enabled",
                 domain.id
@@ -433,6 +460,33 @@ impl crate::dialect::Cdmi {
         let resource = Resource::Account(id.clone());
         let grant = self.own_grant(Action::ReadAccount, resource).await?;
         Ok(self.store.account(&grant, id).await?.0)
+    }
+
+    /// When the user or group that a record is of was made; none of what is not there.
+    pub(crate) async fn made_at(&self, id: &AccountId, entry: &Entry) -> Result<Option<Timestamp>> {
+        let identity = |word: &str| Resource::Identity(id.clone(), format!("{word}/{}", entry.of));
+        let created = match entry.kind {
+            MemberKind::Delegation => return Ok(None),
+            MemberKind::User => {
+                let grant = self.own_grant(Action::ReadUsers, identity("user")).await?;
+                let user = self.store.user(&grant, id, &entry.of).await;
+                user.map(|user| user.created)
+            }
+            MemberKind::Group => {
+                let grant = self
+                    .own_grant(Action::ReadGroups, identity("group"))
+                    .await?;
+                let group = self.store.group(&grant, id, &entry.of).await;
+                group.map(|group| group.created)
+            }
+        };
+        found(created)
+    }
+
+    /// Whether what a record is of is there still.
+    async fn is_live(&self, id: &AccountId, entry: &Entry) -> Result<bool> {
+        let made = self.made_at(id, entry).await?;
+        Ok(made.is_some_and(|made| entry.is_of(made)))
     }
 
     /// The user that clients name otherwise: `account/name`, as a record of the account has it.
@@ -453,6 +507,11 @@ impl crate::dialect::Cdmi {
         let mut users = entries.values();
         let user = users
             .find(|entry| entry.kind == MemberKind::User && entry.name.as_deref() == Some(name));
-        Ok(user.map(|entry| format!("{account}/{}", entry.of)))
+        match user {
+            Some(entry) if self.is_live(&account, entry).await? => {
+                Ok(Some(format!("{account}/{}", entry.of)))
+            }
+            _ => Ok(None),
+        }
     }
 }

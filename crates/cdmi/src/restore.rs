@@ -72,7 +72,8 @@ impl Call<'_> {
     }
 
     /// The same with the versions that were serialised, in the place of those that there are: which
-    /// takes the right to delete these.
+    /// takes the right to delete these. Those that are missing come first and the others go last, so
+    /// that nothing is lost where it is cut off in between.
     async fn bring_history_back(
         &self,
         leaf: &Leaf,
@@ -86,10 +87,20 @@ impl Call<'_> {
         mark_versioned(&mut properties);
         let mut destination = self.place_of(leaf, unchanged(&leaf.object)).await?;
         destination.unversioned = true;
-        let written = self.write_bytes(&destination, properties, bytes).await?;
-        self.forget_versions(&leaf.bucket, leaf.object.id).await?;
-        self.bring_versions_back(&destination, &written.object, serialized)
-            .await
+        let place = (&leaf.bucket, leaf.object.id);
+        let history = self.history_of(place, serialized).await?;
+        self.put_missing(&history).await?;
+        let written = self.write_bytes(&destination, properties, bytes);
+        match written.await {
+            Ok(written) => {
+                let of = (&leaf.bucket, &written.object);
+                self.settle_history(of, &history).await
+            }
+            Err(fault) => {
+                self.take_back(&history).await;
+                Err(fault)
+            }
+        }
     }
 
     /// What a queue says of itself; its values come back with the container that it is in, and stay

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, OrderedAsked, Resource, Who};
 use trestle_core::{BucketName, Error, ErrorKind, Key, Owner, Result, Timestamp};
-use trestle_store::Bucket;
+use trestle_store::{Bucket, Object};
 
 /// The metadata item.
 pub(crate) const ITEM: &str = "cdmi_acl";
@@ -180,6 +180,18 @@ pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<St
     }
 }
 
+/// The list of something new: what the request says, and what its container passes on unless that is
+/// a list. A group alone is whom the list that is passed on means then.
+pub(crate) fn of_new(own: Option<String>, inherited: Option<&str>) -> Result<Option<String>> {
+    match (own, inherited) {
+        (None, inherited) => Ok(inherited.map(str::to_owned)),
+        (Some(own), Some(inherited)) if list_of(Some(&own)).is_none() => {
+            with_group(Some(inherited), group_of(Some(&own)))
+        }
+        (own, _) => Ok(own),
+    }
+}
+
 /// What may be seen of something beside its value and its children.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visible {
@@ -206,6 +218,11 @@ impl Visible {
             )),
         }
     }
+}
+
+/// The refusal of what is in a container that may not be traversed.
+pub(crate) fn shut_out() -> Fault {
+    Fault::forbidden("the access control list of a container denies what is in it")
 }
 
 impl Call<'_> {
@@ -286,8 +303,7 @@ impl Call<'_> {
     /// Refuses what is below a nested container whose list denies to traverse it. That of a bucket is
     /// evaluated with every right to what is in it.
     pub(crate) async fn check_traversable(&self, bucket: &Bucket, path: &str) -> Answered<()> {
-        let principal = &self.principal;
-        if principal.is_server() {
+        if self.principal.is_server() {
             return Ok(());
         }
         for (at, _) in path.match_indices('/') {
@@ -295,23 +311,26 @@ impl Call<'_> {
             let Some(object) = self.look(&bucket.name, &Key::parse(above)?).await? else {
                 continue;
             };
-            let Some(acl) = object.acl.as_deref() else {
-                continue;
-            };
-            let acl = Shared::parse(acl)?;
-            let denied = acl.traversal_denied(&OrderedAsked {
-                principal,
-                groups: &principal.groups,
-                owner: &object.owner,
-                time: self.context.time,
-            });
-            if denied.is_some() && !self.backs_up(&object.owner).boxed().await? {
-                return Err(Fault::forbidden(
-                    "the access control list of a container denies what is in it",
-                ));
+            if self.is_shut(&object).await? {
+                return Err(shut_out());
             }
         }
         Ok(())
+    }
+
+    /// Whether the list of a nested container denies who asks to traverse it.
+    pub(crate) async fn is_shut(&self, object: &Object) -> Answered<bool> {
+        let principal = &self.principal;
+        let Some(acl) = object.acl.as_deref().filter(|_| !principal.is_server()) else {
+            return Ok(false);
+        };
+        let denied = Shared::parse(acl)?.traversal_denied(&OrderedAsked {
+            principal,
+            groups: &principal.groups,
+            owner: &object.owner,
+            time: self.context.time,
+        });
+        Ok(denied.is_some() && !self.backs_up(&object.owner).boxed().await?)
     }
 
     /// Whether the list of something of this owner does not bind who asks.

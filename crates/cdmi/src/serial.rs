@@ -12,6 +12,7 @@ use crate::node::{Container, Leaf, Node, document};
 use crate::path::Names;
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::Rendering;
+use crate::rights;
 use crate::value::{Encoding, from_base64};
 use crate::version_serial::{check_count, mark_versioned};
 use bytes::Bytes;
@@ -314,7 +315,7 @@ impl Call<'_> {
             match self.serialize(&child, taken).await {
                 Ok(rendering) => children.push(Value::Object(rendering.into_map())),
                 // What may not be read is left out.
-                Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => {}
+                Err(fault) if fault.is_forbidden() => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -525,6 +526,7 @@ impl Call<'_> {
                     let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
                     let mut destination = Destination::free(bucket, key);
                     destination.id = Some(ObjectId(id));
+                    destination.acl = rights::inherited(parent, true)?;
                     let mut properties = ObjectProperties {
                         metadata,
                         ..ObjectProperties::default()

@@ -10,6 +10,7 @@ use crate::metadata::Update;
 use crate::node::{Container, Leaf, Node, document};
 use crate::path::Target;
 use crate::query::Fields;
+use crate::rights;
 use crate::show::{CONTENT_TYPE, is_processing};
 use crate::value::Encoding;
 use crate::versions::level_of;
@@ -199,6 +200,12 @@ impl Call<'_> {
         let versioned = level_of(&effective)?.is_some();
         let resource = Resource::Object(bucket.clone(), key.clone());
         let write = self.grant(Action::WriteObject, resource).await?;
+        let acl = rights::of_new(copied.acl.clone(), acl.as_deref())?;
+        let new = ObjectProperties {
+            acl: acl.clone(),
+            ..copied
+        };
+        self.check_new(destination, &new).boxed().await?;
         self.note_own_abroad(&bucket).boxed().await?;
         let copy = CopyObject {
             encrypt: encryption_of(&effective),
@@ -220,7 +227,7 @@ impl Call<'_> {
         };
         let properties = |object: &Object| -> Result<ObjectProperties> {
             let mut properties = self.copied_properties(object, limits, document)?;
-            properties.acl = properties.acl.or(acl.clone());
+            properties.acl.clone_from(&acl);
             if versioned {
                 let yes = "true".to_owned();
                 properties
@@ -477,7 +484,7 @@ impl Call<'_> {
         };
         self.note_metadata(given);
         let update = Update::new(given.clone(), &self.fields);
-        crate::rights::apply(&update, &mut properties.acl)
+        rights::apply(&update, &mut properties.acl)
     }
 
     /// Changes what is not the value as a copy without it does.

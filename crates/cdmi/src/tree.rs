@@ -9,6 +9,7 @@ use crate::node::{Container, Place, document};
 use crate::path::Names;
 use crate::protect;
 use crate::render::bare;
+use crate::rights::shut_out;
 use crate::transfer::without_protection;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -41,6 +42,27 @@ fn inside(container: &Container) -> Answered<(&BucketName, &str)> {
         Place::Root => Err(Fault::bad("this cannot be done with the root container")),
         Place::Bucket(bucket) => Ok((bucket, "")),
         Place::Directory(bucket, key, _) => Ok((bucket, key.as_str())),
+    }
+}
+
+/// The way through the keys of a container, in their order: what is in a nested one that may not be
+/// traversed is refused.
+#[derive(Default)]
+struct Shut(Option<Key>);
+
+impl Shut {
+    async fn pass(&mut self, call: &Call<'_>, object: &Object) -> Answered<()> {
+        let key = object.key.as_str();
+        if let Some(shut) = &self.0 {
+            if key != shut.as_str() && key.starts_with(shut.as_str()) {
+                return Err(shut_out());
+            }
+            self.0 = None;
+        }
+        if key.ends_with('/') && call.is_shut(object).boxed().await? {
+            self.0 = Some(object.key.clone());
+        }
+        Ok(())
     }
 }
 
@@ -193,12 +215,14 @@ impl Call<'_> {
     ) -> Answered<()> {
         self.note_own_abroad(to).boxed().await?;
         let mut page = everything(from, prefix);
+        let mut shut = Shut::default();
         loop {
             let listing = self.cdmi.store.list(list, &page).await?;
             for item in &listing.items {
                 let ListingItem::Object(object) = item else {
                     continue;
                 };
+                shut.pass(self, object).await.map_err(Fault::of_source)?;
                 let name = object.key.as_str().strip_prefix(prefix).unwrap_or_default();
                 if name.is_empty() {
                     continue;
@@ -235,13 +259,19 @@ impl Call<'_> {
             properties.documents.remove(document::VERSIONED);
             Ok(properties)
         };
+        let destination = Destination::free(bucket.clone(), key.clone());
+        let new = properties(object)?;
         if key.as_str().ends_with('/') {
-            let destination = Destination::free(bucket.clone(), key);
-            let properties = properties(object)?;
-            self.write_bytes(&destination, properties, Bytes::new())
-                .await?;
+            self.write_bytes(&destination, new, Bytes::new()).await?;
             return Ok(());
         }
+        self.check_new(&destination, &new).boxed().await?;
+        let properties = |object: &Object| -> Result<ObjectProperties> {
+            let mut properties = properties(object)?;
+            // The list that was decided on.
+            properties.acl.clone_from(&new.acl);
+            Ok(properties)
+        };
         let copy = CopyObject {
             encrypt: None,
             source: Source {
@@ -334,11 +364,12 @@ impl Call<'_> {
         Ok(store.delete_directory(&grants, &delete).boxed().await?)
     }
 
-    /// Refuses when anything below a prefix is protected: nothing goes then. What has versions is
-    /// returned.
+    /// Refuses when anything below a prefix is protected, or in a container that may not be traversed:
+    /// nothing goes then. What has versions is returned.
     async fn check_below(&self, bucket: &BucketName, prefix: &str) -> Answered<Vec<ObjectId>> {
         let now = self.cdmi.store.now();
         let mut versioned = Vec::new();
+        let mut shut = Shut::default();
         let mut list = everything(bucket, prefix);
         let resource = Resource::Bucket(bucket.clone());
         let grant = self.grant(Action::ListObjects, resource).await?;
@@ -346,6 +377,7 @@ impl Call<'_> {
             let listing = self.cdmi.store.list(&grant, &list).await?;
             for item in &listing.items {
                 if let ListingItem::Object(object) = item {
+                    shut.pass(self, object).await?;
                     protect::check(object, now)?;
                     if object.documents.contains_key(document::VERSIONED) {
                         versioned.push(object.id);

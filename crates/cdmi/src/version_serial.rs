@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::data::{new_metadata, new_properties};
 use crate::fault::{Answered, Fault};
+use crate::history::ROOM;
 use crate::media::Kind;
 use crate::node::{Leaf, document};
 use crate::render::Rendering;
@@ -94,7 +95,7 @@ impl Call<'_> {
                 continue;
             }
             let id = self.free_id(&version).await?.map(ObjectId);
-            number += 1;
+            number += ROOM;
             // The newest is the version of what the object is.
             let print = match position {
                 0 => fingerprint(object).to_string(),
@@ -108,7 +109,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn put_version(
+    /// Makes a version out of its serialised form.
+    pub(crate) async fn put_version(
         &self,
         (bucket, key): (&BucketName, Key),
         (id, print): (Option<ObjectId>, String),

@@ -355,7 +355,11 @@ impl Call<'_> {
         Ok(())
     }
 
-    async fn erase_version(&self, bucket: &BucketName, version: &Object) -> Answered<()> {
+    pub(crate) async fn erase_version(
+        &self,
+        bucket: &BucketName,
+        version: &Object,
+    ) -> Answered<()> {
         let hidden = self.versions_bucket(bucket).await?;
         let own = self.cdmi.own_call();
         match own.erase(&hidden, &version.key, Precondition::none()).await {
@@ -561,7 +565,8 @@ impl Call<'_> {
     }
 }
 
-fn number_of(version: &Object) -> u64 {
+/// The place of a version in the order of all of its object.
+pub(crate) fn number_of(version: &Object) -> u64 {
     let number = version.key.as_str().rsplit('/').next();
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -82,6 +82,32 @@ impl Store {
         decided.map(drop)
     }
 
+    /// Decides on an object that is about to be made as if it were there already, whose it will be and
+    /// with the list that comes to it from what it is made in: for what else comes along with it.
+    ///
+    /// # Errors
+    /// `Forbidden`; `NotFound(Bucket)`; `Corrupt`.
+    pub async fn authorize_new(&self, asked: Asked, acl: Option<&str>) -> Result<()> {
+        let read = self.snapshot().await?;
+        let moment = self.moment(&*read).await?;
+        let bucket = bucket_of(&*read, &asked).await?;
+        let mut facts = self.facts(moment, &asked, bucket.as_ref()).await?;
+        if let Some(found) = &bucket {
+            let acl = acl.map(|text| identity::parse_acl(text).map(Arc::new));
+            facts.object = Seen::There(ObjectFacts {
+                owner: store::owner_within(&found.bucket, asked.principal.owner(), None),
+                acl: acl.transpose()?,
+                tags: Default::default(),
+            });
+        }
+        self.read_account_acl(moment, &asked, bucket.as_ref(), &mut facts)
+            .await?;
+        let (verdict, decided) = trestle_access::judge(&Arc::new(asked.clone()), &facts);
+        self.audit.decided(&asked, &verdict);
+        let decided = decided.map_err(|error| missing(&asked, bucket.as_ref(), error));
+        decided.map(drop)
+    }
+
     /// Looks at the object first when its version is said, else where the decision needs it.
     async fn decide(&self, asked: Asked, version: Option<VersionRef>) -> Result<Grant> {
         let asked = Arc::new(asked);
