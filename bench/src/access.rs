@@ -3,9 +3,11 @@
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::decide;
 use crate::load::Plan;
-use crate::machine::{median, scratch};
+use crate::machine::scratch;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
 use trestle_tests::sigv4::{Signer, Wire};
@@ -18,11 +20,11 @@ const CLIENTS: usize = 16;
 const IN_PERSON: usize = 4;
 const BY_GROUP: usize = 3;
 const GROUPS: [&str; 2] = ["staff", "readers"];
-const ANN: &str = "ann";
+pub(crate) const ANN: &str = "ann";
+const NOBODY: &str = "nobody, a public bucket";
+const NOBODY_S3: &str = "nobody, a public bucket, S3";
 const ACCESS_KEY: &str = "ANNSACCESSKEY0000001";
 const SECRET_KEY: &str = "ann-s-long-secret-key-for-benchmarks-01";
-/// Linux tells times of processes in hundredths of a second, on every machine.
-const MICROSECONDS_A_TICK: f64 = 10_000.0;
 /// What is sent first and not counted: passwords are hashed, caches filled.
 const WARM_UP: u64 = 500;
 
@@ -31,6 +33,8 @@ struct Kind {
     name: &'static str,
     target: &'static str,
     credential: Credential,
+    /// The kind that it is held against: nobody's request by the same interface.
+    over: usize,
 }
 
 enum Credential {
@@ -42,129 +46,155 @@ enum Credential {
     AsLong,
 }
 
-/// What the pairs of one kind found. A pair is a run of nobody's requests by the same interface and
-/// one of the kind's, right behind each other, so that whatever else the machine does meanwhile
-/// burdens both.
-#[derive(Default)]
-struct Pairs {
-    /// The server's CPU for a request, in microseconds: of nobody, and of the kind.
-    nobody: Vec<f64>,
-    kind: Vec<f64>,
+/// Quartiles of what the rounds found, and how exactly the one in the middle is known.
+struct Spread {
+    quartiles: [f64; 3],
+    /// Of the median, if the rounds are independent: 1.25 σ / √n, σ by the quartiles.
+    error: f64,
 }
 
-impl Pairs {
-    /// By how much the kind is over nobody, in percent: the quartiles over all pairs.
-    fn over(&self) -> [f64; 3] {
-        let pairs = self.kind.iter().zip(&self.nobody);
-        let mut over: Vec<f64> = pairs
-            .map(|(kind, base)| (kind / base - 1.0) * 100.0)
-            .collect();
-        over.sort_by(f64::total_cmp);
-        [1, 2, 3].map(|quarter| {
-            let place = (over.len() * quarter / 4).min(over.len().saturating_sub(1));
-            over.get(place).copied().unwrap_or(f64::NAN)
-        })
-    }
-}
-
-/// The table.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let policies = usize::try_from(arguments.number("policies", 1000)?)?;
-    let count = arguments.number("requests", 15_000)?;
-    let pairs = arguments.number("pairs", 20)?;
-    let folder = scratch("access")?;
-    let server = Launch::new(folder.join("data"))
-        .under(&["taskset", "-c", "0"])
-        .variable("TRESTLE_LOG", &arguments.text("log", "info")?)
-        .start();
-    let token = furnish(&server, policies)?;
-    let kinds = kinds(&token);
-    let mut found: Vec<Pairs> = kinds.iter().map(|_| Pairs::default()).collect();
-    for (_, kind) in &kinds {
-        measure(&server, kind, WARM_UP)?;
-    }
-    for pair in 0..pairs {
-        for ((nobody, kind), found) in kinds.iter().zip(&mut found) {
-            // Who is first takes turns, too.
-            let (base, own) = if pair % 2 == 0 {
-                let base = measure(&server, nobody, count)?;
-                (base, measure(&server, kind, count)?)
-            } else {
-                let own = measure(&server, kind, count)?;
-                (measure(&server, nobody, count)?, own)
-            };
-            found.nobody.push(base);
-            found.kind.push(own);
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Spread {
+        values.sort_by(f64::total_cmp);
+        let quartiles = [1, 2, 3].map(|quarter| {
+            let place = (values.len() * quarter / 4).min(values.len().saturating_sub(1));
+            values.get(place).copied().unwrap_or(f64::NAN)
+        });
+        let deviation = (quartiles[2] - quartiles[0]) / 1.349;
+        Spread {
+            quartiles,
+            error: 1.25 * deviation / (values.len() as f64).sqrt(),
         }
     }
+
+    fn median(&self) -> f64 {
+        self.quartiles[1]
+    }
+}
+
+/// The tables.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let policies = usize::try_from(arguments.number("policies", 1000)?)?;
+    let count = arguments.number("requests", 4_000)?;
+    let rounds = usize::try_from(arguments.number("rounds", 100)?)?;
+    let folder = scratch("access")?;
+    let data = folder.join("data");
+    let master_key = folder.join("master.key");
+    let server = Launch::new(&data)
+        .under(&["taskset", "-c", "0"])
+        .variable("TRESTLE_LOG", &arguments.text("log", "info")?)
+        .variable("TRESTLE_MASTER_KEY", &master_key.display().to_string())
+        .start();
+    let token = furnish(&server, policies)?;
     println!(
         "{policies} policies in store; the user has {IN_PERSON} in person and {BY_GROUP} by each of \
-         {} groups, the last of which allows it. {pairs} pairs of runs of {count} requests.\n",
+         {} groups, the last of which allows it. {rounds} rounds of runs of {count} requests.\n",
         GROUPS.len()
     );
-    println!(
-        "| GET, 4 KiB, {CLIENTS} clients | nobody, CPU, µs a request | this one | over nobody, \
-         median of the pairs | half of them lie within |"
-    );
-    println!("|---|---|---|---|---|");
-    for ((_, kind), found) in kinds.iter().zip(&found) {
-        let [low, middle, high] = found.over();
-        println!(
-            "| {} | {:.1} | {:.1} | {middle:+.1} % | {low:+.1} to {high:+.1} % |",
-            kind.name,
-            median(&found.nobody),
-            median(&found.kind),
-        );
+    let kinds = kinds(&token);
+    let mut found: Vec<Vec<f64>> = kinds.iter().map(|_| Vec::new()).collect();
+    for kind in &kinds {
+        measure(&server, kind, WARM_UP)?;
     }
-    println!();
+    for round in 0..rounds {
+        // Who is first takes turns.
+        for place in 0..kinds.len() {
+            let place = (place + round) % kinds.len();
+            if let (Some(kind), Some(found)) = (kinds.get(place), found.get_mut(place)) {
+                found.push(measure(&server, kind, count)?);
+            }
+        }
+    }
+    let whole = show(&kinds, &found);
+    let address = server.address.to_string();
     server.stop()?;
+    let asked = decide::Asked {
+        data: &data,
+        master_key: &master_key,
+        token: &token,
+        signed: &format!("host: {address}\r\n{}", signed(&address, "/closed/object")),
+        whole,
+    };
+    decide::run(&asked)?;
     Ok(std::fs::remove_dir_all(folder)?)
 }
 
-/// Each kind behind nobody's request by the same interface. The first is nobody's own: what it is
-/// over itself is what chance does.
-fn kinds(token: &str) -> Vec<(Kind, Kind)> {
+/// What each kind took of the server, and by how much that is over nobody's. Returns what a request
+/// of nobody takes by each of the two interfaces, in nanoseconds.
+fn show(kinds: &[Kind], found: &[Vec<f64>]) -> decide::Whole {
+    println!(
+        "| GET, 4 KiB, {CLIENTS} clients | server's CPU, ns a request | over nobody, ns | over nobody | \
+         half of the rounds lie within |"
+    );
+    println!("|---|---|---|---|---|");
+    let mut whole = decide::Whole::default();
+    for (kind, own) in kinds.iter().zip(found) {
+        let base = found.get(kind.over).map_or(&[][..], Vec::as_slice);
+        let spent = Spread::of(own.clone());
+        // Of one round each, so that whatever else the machine does meanwhile burdens both.
+        let pairs = || own.iter().zip(base);
+        let more = Spread::of(pairs().map(|(own, base)| own - base).collect());
+        let over = Spread::of(
+            pairs()
+                .map(|(own, base)| (own / base - 1.0) * 100.0)
+                .collect(),
+        );
+        println!(
+            "| {} | {:.0} | {:+.0} | {:+.1} ± {:.1} % | {:+.1} to {:+.1} % |",
+            kind.name,
+            spent.median(),
+            more.median(),
+            over.median(),
+            over.error,
+            over.quartiles[0],
+            over.quartiles[2],
+        );
+        match kind.name {
+            NOBODY => whole.rest = spent.median(),
+            NOBODY_S3 => whole.s3 = spent.median(),
+            _ => {}
+        }
+    }
+    println!();
+    whole
+}
+
+/// Each kind. Nobody's own is there twice for each interface: what the one is over the other is what
+/// chance does.
+fn kinds(token: &str) -> Vec<Kind> {
     let basic = |user: &str| {
         let pair = base64(format!("{user}:{PASSWORD}").as_bytes());
         Credential::Fixed(format!("authorization: Basic {pair}\r\n"))
     };
     let bearer = Credential::Fixed(format!("authorization: Bearer {token}\r\n"));
-    let kind = |name, target, credential| Kind {
+    let nothing = || Credential::Fixed(String::new());
+    let (open, closed) = ("/rest/open/object", "/rest/closed/object");
+    let (open_s3, closed_s3) = ("/open/object", "/closed/object");
+    let kind = |over, name, target, credential| Kind {
         name,
         target,
         credential,
-    };
-    let nobody = |target| kind("nobody", target, Credential::Fixed(String::new()));
-    let rest = |name, credential| {
-        let own = kind(name, "/rest/closed/object", credential);
-        (nobody("/rest/open/object"), own)
+        over,
     };
     vec![
-        (nobody("/rest/open/object"), nobody("/rest/open/object")),
-        rest("root, Basic", basic(USER)),
-        rest("user, Basic", basic(ANN)),
-        rest("user, token", bearer),
-        (
-            nobody("/open/object"),
-            kind(
-                "nobody, header as long, S3",
-                "/open/object",
-                Credential::AsLong,
-            ),
-        ),
-        (
-            nobody("/open/object"),
-            kind("user, signed, S3", "/closed/object", Credential::Signed),
-        ),
+        kind(0, NOBODY, open, nothing()),
+        kind(0, "nobody, again", open, nothing()),
+        kind(0, "root, Basic", closed, basic(USER)),
+        kind(0, "user, Basic", closed, basic(ANN)),
+        kind(0, "user, token", closed, bearer),
+        kind(5, NOBODY_S3, open_s3, nothing()),
+        kind(5, "nobody, again, S3", open_s3, nothing()),
+        kind(5, "nobody, header as long, S3", open_s3, Credential::AsLong),
+        kind(5, "user, signed, S3", closed_s3, Credential::Signed),
     ]
 }
 
-/// Runs one kind and says what the server's CPU did for each request, in microseconds.
+/// Runs one kind and says for how long the server had a CPU for each request, in nanoseconds.
 fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
     let headers = match &kind.credential {
         Credential::Fixed(headers) => headers.clone(),
-        Credential::Signed => signed(server, kind.target),
-        Credential::AsLong => as_long(&signed(server, kind.target)),
+        Credential::Signed => signed(&server.address.to_string(), kind.target),
+        Credential::AsLong => as_long(&signed(&server.address.to_string(), kind.target)),
     };
     let plan = Plan {
         address: server.address,
@@ -175,19 +205,22 @@ fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
         tag: "access".into(),
         count,
     };
-    let before = ticks(server)?;
+    let before = on_cpu(server)?;
     let found = plan.run_with(&["--target", kind.target, "--headers", &headers])?;
-    let spent = ticks(server)?.saturating_sub(before);
-    Ok(spent as f64 * MICROSECONDS_A_TICK / found.requests)
+    let spent: u64 = on_cpu(server)?
+        .iter()
+        .map(|(thread, now)| now.saturating_sub(before.get(thread).copied().unwrap_or(0)))
+        .sum();
+    Ok(spent as f64 / found.requests)
 }
 
-fn signed(server: &Server, target: &str) -> String {
+fn signed(address: &str, target: &str) -> String {
     let wire = Wire {
         method: "GET".into(),
         target: target.into(),
         ..Wire::default()
     };
-    let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(&server.address.to_string(), wire);
+    let wire = Signer::new(ACCESS_KEY, SECRET_KEY).sign(address, wire);
     let lines = wire.headers.iter();
     lines
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -209,17 +242,21 @@ fn as_long(lines: &str) -> String {
         .collect()
 }
 
-/// The time that all threads of the server have had so far, in the kernel and outside of it.
-fn ticks(server: &Server) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id()))?;
-    // The second field is a name in parentheses, which may hold anything.
-    let (_, rest) = stat.rsplit_once(')').ok_or("the server's times are gone")?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut next = || -> Result<u64> {
-        let field = fields.next().ok_or("the server's times are cut")?;
-        Ok(field.parse()?)
-    };
-    Ok(next()? + next()?)
+/// For how long each thread of the server has had a CPU, in the kernel and outside of it, in
+/// nanoseconds. `stat` would say it in hundredths of a second.
+fn on_cpu(server: &Server) -> Result<BTreeMap<String, u64>> {
+    let mut threads = BTreeMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.id()))? {
+        let thread = thread?;
+        // One that has just ended has nothing to say.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else {
+            continue;
+        };
+        let spent = text.split_whitespace().next().ok_or("no schedstat")?;
+        let name = thread.file_name().to_string_lossy().into_owned();
+        threads.insert(name, spent.parse()?);
+    }
+    Ok(threads)
 }
 
 /// Two buckets with an object each, the policies, the groups and the user, whose token it returns.

@@ -9,6 +9,7 @@ mod arguments;
 mod bare;
 mod blocks;
 mod clients;
+mod decide;
 mod disk;
 mod installs;
 mod listing;

@@ -51,7 +51,18 @@ const LAYERS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("tests", &[]),
-    ("bench", &["core", "tests"]),
+    (
+        "bench",
+        &[
+            "core",
+            "host",
+            "access",
+            "engine-embedded",
+            "store",
+            "http",
+            "tests",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

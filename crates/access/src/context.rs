@@ -36,7 +36,24 @@ pub struct Context {
     pub signed: Option<Signed>,
     /// Whether no auditor is told of it.
     pub quiet: bool,
-    values: BTreeMap<String, Vec<String>>,
+    /// By keys in lower case, each once. There are few: looking at all is the fastest way to one.
+    values: Vec<(Cow<'static, str>, Values)>,
+}
+
+/// The values of a condition key: mostly there is one.
+#[derive(Clone, Debug, PartialEq)]
+enum Values {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Values {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Values::One(value) => std::slice::from_ref(value),
+            Values::Several(values) => values,
+        }
+    }
 }
 
 impl Context {
@@ -72,13 +89,35 @@ impl Context {
 
     /// Sets a condition key to its values.
     pub fn set(&mut self, key: &str, values: Vec<String>) {
-        self.values.insert(key.to_ascii_lowercase(), values);
+        self.put(key.to_ascii_lowercase().into(), Values::Several(values));
+    }
+
+    /// Sets a condition key, whose name is in lower case, to one value.
+    pub fn set_one(&mut self, key: &'static str, value: &str) {
+        debug_assert!(!key.bytes().any(|byte| byte.is_ascii_uppercase()));
+        self.put(Cow::Borrowed(key), Values::One(value.to_owned()));
+    }
+
+    fn put(&mut self, key: Cow<'static, str>, values: Values) {
+        match self.values.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, place)) => *place = values,
+            None => self.values.push((key, values)),
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<&[String]> {
+        let mut values = self.values.iter();
+        let found = values.find(|(known, _)| known == key);
+        found.map(|(_, values)| values.as_slice())
     }
 
     /// The condition keys that were set, in lower case, with their values; what a signature says
     /// among them, apart from its age.
     pub fn values(&self) -> BTreeMap<String, Vec<String>> {
-        let mut values = self.values.clone();
+        let all = self.values.iter();
+        let mut values: BTreeMap<String, Vec<String>> = all
+            .map(|(key, values)| (key.clone().into_owned(), values.as_slice().to_vec()))
+            .collect();
         if let Some(signed) = &self.signed {
             values.insert(
                 "s3:signatureversion".to_owned(),
@@ -91,10 +130,29 @@ impl Context {
 
     /// The values of a condition key.
     pub fn get(&self, key: &str) -> Option<&[String]> {
-        let values = match key.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => self.values.get(&key.to_ascii_lowercase()),
-            false => self.values.get(key),
-        };
-        values.map(Vec::as_slice)
+        match key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.find(&key.to_ascii_lowercase()),
+            false => self.find(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_values_that_it_was_set_to_last() {
+        let mut context = Context::default().with("aws:UserAgent", "one");
+        context.set_one("aws:useragent", "two");
+        context.set("S3:Prefix", vec!["a".to_owned(), "b".to_owned()]);
+        context.set_one("aws:referer", "there");
+        assert_eq!(context.get("aws:UserAgent").unwrap(), ["two"]);
+        assert_eq!(context.get("s3:prefix").unwrap(), ["a", "b"]);
+        assert_eq!(context.get("s3:delimiter"), None);
+        let names: Vec<String> = context.values().into_keys().collect();
+        assert_eq!(names, ["aws:referer", "aws:useragent", "s3:prefix"]);
+        context.set("aws:referer", Vec::new());
+        assert!(context.get("aws:Referer").unwrap().is_empty());
     }
 }

@@ -33,7 +33,7 @@ pub use facts::{
     AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,
 };
 pub use generate::{new_access_key, new_password, new_secret_key};
-pub use password::{PasswordCache, hash_secret, verify_secret};
+pub use password::{PasswordCache, Remembered, hash_secret, verify_secret};
 pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, actions_named};
 pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{

@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use trestle_core::{Error, ErrorKind, Result};
@@ -63,11 +64,45 @@ fn verify_in(secret: &str, hash: &str, memory: &mut Vec<Block>) -> Result<bool> 
     Ok(found.is_ok_and(|found| found == expected))
 }
 
+/// Until when a verified password is remembered. All copies share it, so one that is used anywhere
+/// stays remembered everywhere.
+#[derive(Clone, Debug)]
+pub struct Remembered(Arc<AtomicU64>);
+
+impl Remembered {
+    fn since(now: Duration) -> Self {
+        let until = Remembered(Arc::default());
+        until.prolong(now);
+        until
+    }
+
+    fn prolong(&self, now: Duration) {
+        self.0.store(micros(now + REMEMBERED), Ordering::Relaxed);
+    }
+
+    fn holds(&self, now: Duration) -> bool {
+        micros(now) < self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still is remembered; then it is for as long again.
+    pub fn renew(&self, now: Duration) -> bool {
+        let holds = self.holds(now);
+        if holds {
+            self.prolong(now);
+        }
+        holds
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Remembers verified passwords for a while, as MACs under a key that only this process has, so
 /// that argon2 does not run on each request.
 pub struct PasswordCache {
     key: Keyed,
-    verified: Mutex<HashMap<[u8; 32], Duration>>,
+    verified: Mutex<HashMap<[u8; 32], Remembered>>,
     /// Anybody may ask for a run of argon2: one for each core at once.
     runs: Arc<Semaphore>,
     /// The memory of runs that ended, for the next ones: allocators keep what is freed for each
@@ -98,14 +133,9 @@ impl PasswordCache {
 
     /// Whether it is; then it is remembered from now on. Whoever keeps working never waits behind a
     /// flood of wrong passwords.
-    fn is_remembered(&self, mac: &[u8; 32], now: Duration) -> bool {
-        match self.verified.lock().get_mut(mac) {
-            Some(until) if now < *until => {
-                *until = now + REMEMBERED;
-                true
-            }
-            _ => false,
-        }
+    fn remembered(&self, mac: &[u8; 32], now: Duration) -> Option<Remembered> {
+        let verified = self.verified.lock();
+        verified.get(mac).filter(|one| one.renew(now)).cloned()
     }
 
     /// Hashes a password with argon2id, within the same bounds.
@@ -128,10 +158,24 @@ impl PasswordCache {
         receive.try_recv().map_err(stopped)?
     }
 
-    /// Whether this was verified a short time ago, so that checking it again costs nothing.
-    pub fn remembers(&self, host: &Host, user: &str, password: &str, hash: &str) -> bool {
+    /// Until when it is remembered that this was verified, if it is: checking it again costs nothing.
+    pub fn remembers(
+        &self,
+        host: &Host,
+        user: &str,
+        password: &str,
+        hash: &str,
+    ) -> Option<Remembered> {
         let mac = self.mac(user, password, hash);
-        self.is_remembered(&mac, host.clock.monotonic())
+        self.remembered(&mac, host.clock.monotonic())
+    }
+
+    /// A MAC of a name and a password as they are presented, by which to remember whose they are.
+    pub fn pair(&self, name: &str, password: &str) -> [u8; 32] {
+        // No name is as long as the first part says, so it never is the MAC of anything else.
+        let length = (name.len() as u64).to_be_bytes();
+        let parts = [&[0xff; 8], &length, name.as_bytes(), password.as_bytes()];
+        self.key.mac(&parts)
     }
 
     /// Of the hash, too: what was verified against another one is forgotten.
@@ -160,14 +204,14 @@ impl PasswordCache {
     ) -> Result<bool> {
         // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
         let mac = self.mac(user, password, hash);
-        if self.is_remembered(&mac, host.clock.monotonic()) {
+        if self.remembered(&mac, host.clock.monotonic()).is_some() {
             return Ok(true);
         }
         let stopped = |_| Error::new(ErrorKind::Internal, "a password check did not run");
         let run = self.runs.clone().acquire_owned().await.map_err(stopped)?;
         // Those who waited for a run of the same password need none of their own.
         let now = host.clock.monotonic();
-        if self.is_remembered(&mac, now) {
+        if self.remembered(&mac, now).is_some() {
             return Ok(true);
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
@@ -190,10 +234,10 @@ impl PasswordCache {
         if verified {
             let mut remembered = self.verified.lock();
             if remembered.len() >= REMEMBERED_MAX {
-                remembered.retain(|_, until| now < *until);
+                remembered.retain(|_, one| one.holds(now));
             }
             if remembered.len() < REMEMBERED_MAX {
-                remembered.insert(mac, now + REMEMBERED);
+                remembered.insert(mac, Remembered::since(now));
             }
         }
         Ok(verified)
@@ -308,5 +352,43 @@ mod tests {
         assert!(!again("another hash"));
         clock.advance(REMEMBERED);
         assert!(!again(&hash));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_ends_for_all_at_once() {
+        let clock = Arc::new(trestle_host::ManualClock::at(Default::default()));
+        let mut host = Host::real();
+        host.clock = clock.clone();
+        let hash = hash_secret("secret", &*host.random).unwrap();
+        let cache = PasswordCache::new(&*host.random);
+        assert!(cache.remembers(&host, "ann", "secret", &hash).is_none());
+        assert!(cache.verify(&host, "ann", "secret", &hash).await.unwrap());
+        let remembered = || cache.remembers(&host, "ann", "secret", &hash);
+        let copy = remembered().unwrap();
+        for _ in 0..3 {
+            clock.advance(REMEMBERED - Duration::from_secs(1));
+            assert!(copy.renew(host.clock.monotonic()));
+        }
+        clock.advance(REMEMBERED - Duration::from_secs(1));
+        assert!(remembered().is_some());
+        clock.advance(REMEMBERED);
+        assert!(!copy.renew(host.clock.monotonic()) && remembered().is_none());
+    }
+
+    #[test]
+    fn a_pair_is_told_from_every_other_and_from_what_is_verified() {
+        let cache = PasswordCache::new(&SeededRandom::new(1));
+        let other = PasswordCache::new(&SeededRandom::new(2));
+        let pair = cache.pair("ann", "secret");
+        assert_eq!(pair, cache.pair("ann", "secret"));
+        for different in [
+            cache.pair("anns", "ecret"),
+            cache.pair("ann", "secreT"),
+            cache.pair("", "annsecret"),
+            cache.mac("ann", "secret", ""),
+            other.pair("ann", "secret"),
+        ] {
+            assert_ne!(pair, different);
+        }
     }
 }

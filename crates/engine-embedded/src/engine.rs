@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
-use trestle_core::{Error, ErrorKind, Result};
+use trestle_core::{Error, ErrorKind, Result, Sequence};
 use trestle_engine::data::{READ_BYTES_MAX, ROWS_BYTES_MAX};
 use trestle_engine::meta::COMMIT_BYTES_MAX;
 use trestle_engine::{
@@ -66,6 +66,10 @@ impl Meta for Embedded {
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn MetaRead>>> {
         let view: Box<dyn MetaRead> = Box::new(self.view.read().clone());
         Box::pin(std::future::ready(Ok(view)))
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.view.read().sequence
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>> {

@@ -244,6 +244,10 @@ impl Meta for Memory {
         Box::pin(ready(Ok(view)))
     }
 
+    fn sequence(&self) -> Sequence {
+        self.view.lock().sequence
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>> {
         Box::pin(ready(self.try_commit(commit)))
     }

@@ -216,6 +216,9 @@ pub trait Meta: Send + Sync {
     /// The newest durable state.
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn MetaRead>>>;
 
+    /// The newest commit in it: what is known of a snapshot of this sequence is known of now.
+    fn sequence(&self) -> Sequence;
+
     /// Applies a transaction; returns when it is durable and visible to new snapshots.
     ///
     /// Dropping the future does not cancel the commit.

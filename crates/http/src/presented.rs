@@ -67,21 +67,35 @@ fn certificate(_client: &Client) -> Option<String> {
     None
 }
 
+/// What stands before a token.
+const BEARER: &[u8] = b"bearer ";
+
+/// Whether these are bytes of a token alone. It looks at all of them, several at once.
+fn is_token(bytes: &[u8]) -> bool {
+    let plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            | (b'-'..=b'/').contains(&byte)
+            | (byte == b'_')
+            | (byte == b'~')
+            | (byte == b'+')
+            | (byte == b'=')
+    };
+    bytes.iter().fold(true, |all, byte| all & plain(*byte))
+}
+
 fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {
         return Err(Error::invalid("more than one Authorization header"));
     }
-    let bearer = first
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if let Some((_, token)) = bearer {
+    let bearer = first.and_then(|value| value.as_bytes().split_at_checked(BEARER.len()));
+    if let Some((_, token)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER)) {
+        let malformed = || Error::invalid("the bearer token is not well-formed");
+        let token = std::str::from_utf8(token).map_err(|_| malformed())?;
         let token = token.trim_start_matches(' ');
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-        if token.is_empty() || !token.bytes().all(plain) {
-            return Err(Error::invalid("the bearer token is not well-formed"));
+        if token.is_empty() || !is_token(token.as_bytes()) {
+            return Err(malformed());
         }
         return Ok(Some(Credentials::Bearer(token.to_owned())));
     }
@@ -122,6 +136,10 @@ mod tests {
             "AWS a:b",
         ] {
             assert!(presented(&[bad]).is_err(), "{bad:?}");
+        }
+        for byte in 0..=255_u8 {
+            let plain = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            assert_eq!(is_token(&[b'a', byte, b'z']), plain, "{byte}");
         }
         assert!(presented(&["Bearer a", "Basic cm9vdDpw"]).is_err());
         assert!(presented(&["Basic cm9vdDpw", "Bearer a"]).is_err());

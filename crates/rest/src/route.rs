@@ -9,7 +9,8 @@ use crate::upload::{self, Writing};
 use crate::write;
 use futures::future::BoxFuture;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, REFERER,
+    USER_AGENT,
 };
 use http::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
@@ -176,10 +177,10 @@ fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
         context.source = Some(client.address);
         context.secure = client.secure;
     }
-    for (header, key) in [("user-agent", "aws:UserAgent"), ("referer", "aws:Referer")] {
+    for (header, key) in [(USER_AGENT, "aws:useragent"), (REFERER, "aws:referer")] {
         let value = request.headers().get(header);
         if let Some(Ok(text)) = value.map(|value| value.to_str()) {
-            context.set(key, vec![text.to_owned()]);
+            context.set_one(key, text);
         }
     }
     // What cannot be read is refused where it is used.

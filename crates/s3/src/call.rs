@@ -11,6 +11,7 @@ use crate::route::{Operation, Parameters};
 use crate::sse;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
@@ -99,14 +100,10 @@ pub(crate) fn context(
         context.secure = client.secure;
     }
     context.signed = authenticated.signed;
-    let mut set = |key: &str, value: &str| context.set(key, vec![value.to_owned()]);
-    for (header, key) in [("referer", "aws:Referer"), ("user-agent", "aws:UserAgent")] {
-        if let Some(value) = parts
-            .headers
-            .get(header)
-            .and_then(|value| value.to_str().ok())
-        {
-            set(key, value);
+    for (header, key) in [(REFERER, "aws:referer"), (USER_AGENT, "aws:useragent")] {
+        let value = parts.headers.get(header);
+        if let Some(value) = value.and_then(|value| value.to_str().ok()) {
+            context.set_one(key, value);
         }
     }
     context
@@ -124,21 +121,22 @@ pub(crate) fn circumstances(context: &mut Context, headers: &HeaderMap, operatio
         if !name.starts_with("x-amz-") && !name.starts_with("if-") {
             continue;
         }
-        let about = name.starts_with("x-amz-grant-")
-            || sse::is_public(name)
-            || matches!(
-                name,
-                "if-match"
-                    | "if-none-match"
-                    | "x-amz-acl"
-                    | "x-amz-copy-source"
-                    | "x-amz-metadata-directive"
-                    | "x-amz-storage-class"
-                    | "x-amz-content-sha256"
-                    | "x-amz-website-redirect-location"
-                    | "x-amz-object-ownership"
-            );
-        if let (true, Ok(value)) = (about, value.to_str()) {
+        let key = match name {
+            "if-match" => "s3:if-match",
+            "if-none-match" => "s3:if-none-match",
+            "x-amz-acl" => "s3:x-amz-acl",
+            "x-amz-copy-source" => "s3:x-amz-copy-source",
+            "x-amz-metadata-directive" => "s3:x-amz-metadata-directive",
+            "x-amz-storage-class" => "s3:x-amz-storage-class",
+            "x-amz-content-sha256" => "s3:x-amz-content-sha256",
+            "x-amz-website-redirect-location" => "s3:x-amz-website-redirect-location",
+            "x-amz-object-ownership" => "s3:x-amz-object-ownership",
+            _ => "",
+        };
+        let Ok(value) = value.to_str() else { continue };
+        if !key.is_empty() {
+            context.set_one(key, value);
+        } else if name.starts_with("x-amz-grant-") || sse::is_public(name) {
             context.set(&format!("s3:{name}"), vec![value.to_owned()]);
         }
     }

@@ -9,7 +9,7 @@ use crate::identity::{self, Moment};
 use crate::nouns::VersionRef;
 use crate::placement;
 use crate::properties::{BucketProperties, PublicAccessBlock};
-use crate::store::{self, FoundBucket, FoundObject, Store};
+use crate::store::{FoundBucket, FoundObject, Store};
 use std::sync::Arc;
 use trestle_access::{
     Acl, Action, Asked, BucketFacts, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind,
@@ -113,21 +113,22 @@ impl Store {
         let asked = Arc::new(asked);
         let read = self.snapshot().await?;
         let moment = self.moment(&*read).await?;
-        let bucket = bucket_of(&*read, &asked).await?;
-        let mut facts = self.facts(moment, &asked, bucket.as_ref()).await?;
+        let bucket = self.bucket_of(&*read, &asked).await?;
+        let bucket = bucket.as_deref();
+        let mut facts = self.facts(moment, &asked, bucket).await?;
         if let Some(version) = version {
-            let of = (bucket.as_ref(), version);
+            let of = (bucket, version);
             facts = self.more(moment, &asked, of, facts).await?;
         }
         let (mut verdict, mut decided) = trestle_access::judge(&asked, &facts);
         if verdict == Verdict::NeedsMore {
-            let of = (bucket.as_ref(), VersionRef::Current);
+            let of = (bucket, VersionRef::Current);
             facts = self.more(moment, &asked, of, facts).await?;
             (verdict, decided) = trestle_access::judge(&asked, &facts);
         }
         self.audit.decided(&asked, &verdict);
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = decided.map_err(|error| missing(&asked, bucket.as_ref(), error))?;
+        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
         decided.ok_or_else(undecided)
     }
 
@@ -147,13 +148,14 @@ impl Store {
         }
         let read = self.snapshot().await?;
         self.confirm(&*read, grant, None, None).await?;
-        let bucket = bucket_of(&*read, asked).await?;
+        let bucket = self.bucket_of(&*read, asked).await?;
+        let bucket = bucket.as_deref();
         let moment = self.moment(&*read).await?;
-        let facts = self.facts(moment, asked, bucket.as_ref()).await?;
-        let of = (bucket.as_ref(), VersionRef::Current);
+        let facts = self.facts(moment, asked, bucket).await?;
+        let of = (bucket, VersionRef::Current);
         let facts = self.more(moment, asked, of, facts).await?;
         let verdict = trestle_access::verdict(asked, &facts);
-        let owner = bucket.as_ref().map(|found| &found.bucket.owner.account);
+        let owner = bucket.map(|found| &found.bucket.owner.account);
         let owner = owner.or_else(|| asked.resource.account());
         let foreign = owner.is_some() && owner != grant.resource().account();
         Ok(match foreign && !grant.principal().reseller_admin {
@@ -168,9 +170,10 @@ impl Store {
     /// `Forbidden`.
     pub async fn confirm_now(&self, grant: &Grant, version: VersionRef) -> Result<()> {
         let read = self.snapshot().await?;
-        let bucket = bucket_of(&*read, grant.asked()).await?;
-        let object = object_of(&*read, grant.asked(), (bucket.as_ref(), version)).await?;
-        let (bucket, object) = (bucket.as_ref(), object.as_ref());
+        let bucket = self.bucket_of(&*read, grant.asked()).await?;
+        let bucket = bucket.as_deref();
+        let object = object_of(&*read, grant.asked(), (bucket, version)).await?;
+        let object = object.as_ref();
         self.confirm(&*read, grant, bucket, object).await?;
         Ok(())
     }
@@ -273,16 +276,20 @@ impl Store {
         facts.account_acl = acl.map_or(Seen::Absent, Seen::There);
         Ok(())
     }
-}
 
-async fn bucket_of(read: &dyn MetaRead, asked: &Asked) -> Result<Option<FoundBucket>> {
-    let Some(name) = asked.resource.bucket() else {
-        return Ok(None);
-    };
-    match store::find_shown(read, name).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(None),
-        Err(error) => Err(error),
+    async fn bucket_of(
+        &self,
+        read: &dyn MetaRead,
+        asked: &Asked,
+    ) -> Result<Option<Arc<FoundBucket>>> {
+        let Some(name) = asked.resource.bucket() else {
+            return Ok(None);
+        };
+        match self.shown(read, name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

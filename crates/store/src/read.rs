@@ -176,7 +176,7 @@ impl Store {
         grant: &Grant,
         (bucket, key, version): (&BucketName, &Key, VersionRef),
     ) -> Result<(FoundObject, Vec<Expectation>)> {
-        let bucket = store::find_shown(read, bucket).await?;
+        let bucket = self.shown(read, bucket).await?;
         let found = self.find_live(read, &bucket, key, version).await;
         let object = found.as_ref().ok();
         let confirmed = self.confirm(read, grant, Some(&bucket), object).await?;

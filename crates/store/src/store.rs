@@ -68,7 +68,7 @@ pub struct Store {
 }
 
 /// A bucket and the revisions that a commit must still find.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct FoundBucket {
     pub(crate) bucket: Bucket,
     /// The row that its name was found by.

@@ -128,32 +128,48 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     digits
 }
 
+/// What no digit stands for.
+const NO_DIGIT: u8 = 0xf0;
+
 fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            let digit = DIGITS.get(usize::from(nibble)).copied();
-            text.push(digit.map_or('0', char::from));
+    // A digest at once.
+    for bytes in bytes.chunks(32) {
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        let mut digits = [[0; 2]; 32];
+        for (to, byte) in digits.iter_mut().zip(bytes) {
+            *to = [digit(byte >> 4), digit(byte & 15)];
         }
+        let digits = digits.as_flattened().get(..2 * bytes.len());
+        text.push_str(
+            digits
+                .and_then(|d| std::str::from_utf8(d).ok())
+                .unwrap_or_default(),
+        );
     }
 }
 
 /// Exactly `N` bytes of lower-case hexadecimal digits.
 pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let value = |byte: &u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+    // Without a branch for each byte: several are looked at at once.
+    let value = |byte: &u8| {
+        let (number, letter) = (byte.wrapping_sub(b'0'), byte.wrapping_sub(b'a'));
+        match (number < 10, letter < 6) {
+            (true, _) => number,
+            (_, true) => letter + 10,
+            _ => NO_DIGIT,
+        }
     };
     if text.len() != 2 * N {
         return None;
     }
-    let mut bytes = [0; N];
-    for (to, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let [high, low] = pair else { return None };
-        *to = value(high)? << 4 | value(low)?;
+    let (mut bytes, mut seen) = ([0; N], 0);
+    let (pairs, _) = text.as_bytes().as_chunks::<2>();
+    for (to, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (value(high), value(low));
+        seen |= high | low;
+        *to = high << 4 | low;
     }
-    Some(bytes)
+    (seen & NO_DIGIT == 0).then_some(bytes)
 }
 
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
@@ -194,6 +210,16 @@ mod tests {
         assert_eq!(hex(&[10, 255]), "0aff");
         for bad in ["", "0a", "0AFF", "0afg", "0aff00", "+aff", "é1f"] {
             assert_eq!(from_hex::<2>(bad), None, "{bad:?}");
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        let digits: String = all.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex(&all), digits);
+        assert_eq!(from_hex::<256>(&digits).unwrap(), all[..]);
+        for byte in 0..128 {
+            let pair = [b'0', byte];
+            let text = std::str::from_utf8(&pair).unwrap();
+            let lower = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            assert_eq!(from_hex::<1>(text).is_some(), lower, "{byte}");
         }
     }
 

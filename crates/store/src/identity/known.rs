@@ -1,27 +1,33 @@
 //! What is known of identities and buckets, ready to be decided on, kept as long as nothing changed.
 //!
 //! Everything here was read at one revision of identities; with another one it is forgotten. A
-//! bucket's part is kept by the bucket's own revision.
+//! bucket's part is kept by the bucket's own revision, and how a bucket was found only until anything
+//! at all is committed.
 
 use super::access_key::find_key;
 use super::record::{AccessKeyRecord, GroupRecord, PolicyRecord, RoleRecord, UserRecord};
 use super::{find, need};
 use crate::nouns::Bucket;
 use crate::row_key;
-use crate::store::{FoundBucket, Store};
+use crate::store::{self, FoundBucket, Store};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_access::{
     Acl, Action, Asked, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind,
     Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
 };
-use trestle_core::{AccountId, BucketId, Error, ErrorKind, Noun, Result, Sequence};
+use trestle_core::{
+    AccountId, BucketId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp,
+};
 use trestle_engine::{MetaRead, Scan};
 
 /// Entries of each kind that are kept at once.
 const KEPT_MAX: usize = 10_000;
+/// Buckets that are kept as they were found: of each, all that its owner says of it.
+const SHOWN_MAX: usize = 1000;
 
 /// A user or a role.
 #[derive(Debug)]
@@ -45,6 +51,19 @@ pub(crate) struct KnownKey {
     pub(crate) secret: SecretKey,
     /// Who it stands for; nobody when that is disabled or gone.
     pub(crate) principal: Option<Arc<Principal>>,
+    /// When its use was last looked at, in microseconds.
+    used: AtomicU64,
+}
+
+impl KnownKey {
+    /// Whether its use was not looked at for so many microseconds; then it is now.
+    pub(crate) fn is_used_anew(&self, now: Timestamp, grain: u64) -> bool {
+        let anew = now.0 >= self.used.load(Ordering::Relaxed).saturating_add(grain);
+        if anew {
+            self.used.store(now.0, Ordering::Relaxed);
+        }
+        anew
+    }
 }
 
 /// A user by the name of a login, and its full name.
@@ -68,6 +87,65 @@ impl Store {
         let identities = super::revision(read).await?;
         *self.cache.seen.lock() = Some((sequence, identities));
         Ok(Moment { read, identities })
+    }
+
+    /// The newest commit, and the revision of identities that it shows, when a snapshot of it was
+    /// looked at before. Without one, whatever is kept of that revision can be used, and nothing else.
+    pub(crate) fn seen_now(&self) -> Option<(Sequence, Sequence)> {
+        let sequence = self.engine.meta.sequence();
+        self.cache.seen.lock().filter(|(of, _)| *of == sequence)
+    }
+
+    /// The bucket of a name, or the snapshot, that is to be read, as [`store::find_shown`] finds it;
+    /// once for all requests between two commits.
+    ///
+    /// # Errors
+    /// Those of [`store::find_shown`].
+    pub(crate) async fn shown(
+        &self,
+        read: &dyn MetaRead,
+        name: &BucketName,
+    ) -> Result<Arc<FoundBucket>> {
+        let sequence = read.sequence();
+        if let Some(found) = self.cache.shown.lock().get(sequence, name) {
+            return Ok(found);
+        }
+        let found = Arc::new(store::find_shown(read, name).await?);
+        self.cache.shown.lock().put(sequence, name, found.clone());
+        Ok(found)
+    }
+}
+
+/// Buckets as the snapshots of one sequence show them.
+#[derive(Debug)]
+struct Shown<B = FoundBucket> {
+    sequence: Sequence,
+    buckets: HashMap<BucketName, Arc<B>>,
+}
+
+impl<B> Default for Shown<B> {
+    fn default() -> Self {
+        Shown {
+            sequence: Sequence(0),
+            buckets: HashMap::new(),
+        }
+    }
+}
+
+impl<B> Shown<B> {
+    fn get(&self, sequence: Sequence, name: &BucketName) -> Option<Arc<B>> {
+        let same = self.sequence == sequence;
+        same.then(|| self.buckets.get(name).cloned()).flatten()
+    }
+
+    fn put(&mut self, sequence: Sequence, name: &BucketName, found: Arc<B>) {
+        if self.sequence < sequence || self.buckets.len() >= SHOWN_MAX {
+            self.buckets.clear();
+            self.sequence = self.sequence.max(sequence);
+        }
+        if self.sequence == sequence {
+            self.buckets.insert(name.clone(), found);
+        }
     }
 }
 
@@ -99,6 +177,7 @@ pub(crate) struct Cache {
     seen: Mutex<Option<(Sequence, Sequence)>>,
     kept: Mutex<Kept>,
     buckets: Mutex<HashMap<BucketId, (Sequence, Arc<BucketFacts>)>>,
+    shown: Mutex<Shown>,
 }
 
 impl Cache {
@@ -344,6 +423,13 @@ impl Store {
         Ok(known)
     }
 
+    /// An access key, or that there is none, when that is known of now.
+    pub(crate) fn known_key_now(&self, id: &str) -> Option<Option<Arc<KnownKey>>> {
+        let (_, identities) = self.seen_now()?;
+        self.cache
+            .get(identities, |kept| kept.keys.get(id).cloned())
+    }
+
     /// An access key with its secret.
     pub(crate) async fn known_key(
         &self,
@@ -377,6 +463,7 @@ impl Store {
                     record,
                     secret,
                     principal,
+                    used: AtomicU64::new(0),
                 }))
             }
         };
@@ -534,5 +621,36 @@ pub(crate) fn block_of(block: &crate::PublicAccessBlock) -> PublicAccessBlock {
         ignore_public_acls: block.ignore_acls,
         block_public_policy: block.block_policy,
         restrict_public_buckets: block.restrict_buckets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_snapshot_shows_does_not_take_the_place_of_what_a_newer_does() {
+        let name = |text: &str| BucketName::parse(text).unwrap();
+        let found = || Arc::new("a bucket");
+        let mut shown = Shown::default();
+        let (first, second) = (found(), found());
+        shown.put(Sequence(2), &name("a"), first.clone());
+        assert!(Arc::ptr_eq(
+            &shown.get(Sequence(2), &name("a")).unwrap(),
+            &first
+        ));
+        assert!(shown.get(Sequence(1), &name("a")).is_none());
+        assert!(shown.get(Sequence(3), &name("a")).is_none());
+        shown.put(Sequence(3), &name("a"), second.clone());
+        shown.put(Sequence(2), &name("a"), first);
+        assert!(Arc::ptr_eq(
+            &shown.get(Sequence(3), &name("a")).unwrap(),
+            &second
+        ));
+        assert!(shown.get(Sequence(2), &name("a")).is_none());
+        for number in 0..=SHOWN_MAX {
+            shown.put(Sequence(3), &name(&format!("b{number}")), found());
+            assert!(shown.buckets.len() <= SHOWN_MAX);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! could not be checked. Nothing here ever answers with the anonymous principal.
 
 use super::Moment;
-use super::known::{Known, KnownLogin};
+use super::known::{Known, KnownKey, KnownLogin};
 use super::token::Tokens;
 use crate::row_key;
 use crate::store::Store;
@@ -13,14 +13,16 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use trestle_access::{PasswordCache, Principal, SecretKey, Throttle, hash_secret};
-use trestle_core::{AccountId, Error, ErrorKind, Result, Timestamp};
+use trestle_access::{PasswordCache, Principal, Remembered, SecretKey, Throttle, hash_secret};
+use trestle_core::{AccountId, Error, ErrorKind, Result, Sequence, Timestamp};
 use trestle_engine::{Commit, Scan};
 
 /// How exactly the last use of an access key is kept, in microseconds.
 const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
 /// Access keys whose last use is remembered at once.
 const USED_MAX: usize = 10_000;
+/// Logins that are remembered at once.
+const LOGINS_MAX: usize = 1000;
 /// Attempts that wait at once, because of wrong passwords before.
 const WAITING_MAX: usize = 64;
 
@@ -28,12 +30,23 @@ const WAITING_MAX: usize = 64;
 pub struct Identities {
     pub(super) store: Arc<Store>,
     passwords: PasswordCache,
+    /// By the MAC of a name and a password, those that were right.
+    logins: Mutex<HashMap<[u8; 32], Login>>,
     throttle: Throttle,
     waiting: Semaphore,
     /// What a password is held against when there is no such user: it costs the same.
     nobody: String,
     pub(super) tokens: Tokens,
     used: Mutex<HashMap<String, u64>>,
+}
+
+/// A name and a password that were right, at one revision of identities.
+struct Login {
+    identities: Sequence,
+    remembered: Remembered,
+    /// The user's full name.
+    name: Arc<str>,
+    known: Arc<Known>,
 }
 
 impl std::fmt::Debug for Identities {
@@ -52,6 +65,7 @@ impl Identities {
         let nobody = hash_secret(&format!("{:032x}", store.host.nonce()), random)?;
         Ok(Arc::new(Identities {
             passwords: PasswordCache::new(random),
+            logins: Mutex::default(),
             throttle: Throttle::default(),
             waiting: Semaphore::new(WAITING_MAX),
             nobody,
@@ -131,13 +145,74 @@ impl Identities {
         password: &str,
         source: Option<IpAddr>,
     ) -> Result<Option<Arc<Known>>> {
-        let found = self.named(name).await?;
+        let pair = self.passwords.pair(name, password);
+        if let Some(known) = self.logged_in(&pair, source) {
+            return Ok(Some(known));
+        }
+        // What is seldom needed does not make every request's state larger.
+        Box::pin(self.verified_anew(name, password, source, pair)).await
+    }
+
+    /// The user of a name and a password that were found right already, if nothing that is known of
+    /// identities changed since.
+    fn logged_in(&self, pair: &[u8; 32], source: Option<IpAddr>) -> Option<Arc<Known>> {
+        let (_, identities) = self.store.seen_now()?;
+        let logins = self.logins.lock();
+        let login = logins
+            .get(pair)
+            .filter(|one| one.identities == identities)?;
+        if !login.remembered.renew(self.store.host.clock.monotonic()) {
+            return None;
+        }
+        self.throttle.right(&login.name, source);
+        Some(login.known.clone())
+    }
+
+    /// Remembers whose a name and a password are, where it is remembered that they are right.
+    fn remember_login(
+        &self,
+        (pair, identities): ([u8; 32], Sequence),
+        password: &str,
+        (name, known): &KnownLogin,
+    ) {
+        let Some(hash) = known.password_hash.as_deref() else {
+            return;
+        };
+        let host = &self.store.host;
+        let Some(remembered) = self.passwords.remembers(host, name, password, hash) else {
+            return;
+        };
+        let login = Login {
+            identities,
+            remembered,
+            name: name.clone(),
+            known: known.clone(),
+        };
+        let mut logins = self.logins.lock();
+        if logins.len() >= LOGINS_MAX {
+            logins.retain(|_, one| one.identities == identities);
+        }
+        if logins.len() >= LOGINS_MAX {
+            logins.clear();
+        }
+        logins.insert(pair, login);
+    }
+
+    async fn verified_anew(
+        &self,
+        name: &str,
+        password: &str,
+        source: Option<IpAddr>,
+        pair: [u8; 32],
+    ) -> Result<Option<Arc<Known>>> {
+        let (identities, found) = self.named(name).await?;
         let known = found.as_ref().map(|(_, known)| known);
         let hash = known.and_then(|known| known.password_hash.as_deref());
         let full = found.as_ref().map_or(name, |(full, _)| &**full);
         let verified = self.verify(full, password, hash, source).await?;
-        if !verified {
-            self.store.audit.refused("password", full, source);
+        match &found {
+            Some(login) if verified => self.remember_login((pair, identities), password, login),
+            _ => self.store.audit.refused("password", full, source),
         }
         Ok(found.filter(|_| verified).map(|(_, known)| known))
     }
@@ -152,6 +227,7 @@ impl Identities {
         let host = &self.store.host;
         let known = hash.unwrap_or(&self.nobody);
         let remembered = self.passwords.remembers(host, name, password, known);
+        let remembered = remembered.is_some();
         if !remembered {
             let wait = self.throttle.wait(name, source, host.clock.monotonic());
             if !wait.is_zero() {
@@ -173,18 +249,19 @@ impl Identities {
         Ok(right)
     }
 
-    /// The user that a login names, by its full name.
-    async fn named(&self, name: &str) -> Result<Option<KnownLogin>> {
+    /// The user that a login names, by its full name, at which revision of identities.
+    async fn named(&self, name: &str) -> Result<(Sequence, Option<KnownLogin>)> {
         let read = self.store.snapshot().await?;
         let moment = self.store.moment(&*read).await?;
+        let identities = moment.identities;
         let Some((account, user)) = name.split_once('/') else {
-            return self.store.known_login(moment, name).await;
+            return Ok((identities, self.store.known_login(moment, name).await?));
         };
         let Ok(account) = AccountId::parse(account) else {
-            return Ok(None);
+            return Ok((identities, None));
         };
         let known = self.store.known_user(moment, &account, user).await?;
-        Ok(known.map(|known| (name.into(), known)))
+        Ok((identities, known.map(|known| (name.into(), known))))
     }
 
     /// The secret of an access key, and who it stands for; none when there is no such key, or it is
@@ -205,20 +282,27 @@ impl Identities {
     }
 
     async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
-        let read = self.store.snapshot().await?;
-        let moment = self.store.moment(&*read).await?;
-        let Some(key) = self.store.known_key(moment, id).await? else {
-            return Ok(None);
+        let known = match self.store.known_key_now(id) {
+            Some(known) => known,
+            None => Box::pin(self.find_key(id)).await?,
         };
-        drop(read);
+        let Some(key) = known else { return Ok(None) };
         let now = self.store.host.clock.now();
         let ended = key.record.expires.is_some_and(|at| at <= now.0);
         let principal = key.principal.clone();
         let Some(principal) = principal.filter(|_| !key.record.disabled && !ended) else {
             return Ok(None);
         };
-        self.remember_use(id, now).await;
+        if key.is_used_anew(now, USED_GRAIN) {
+            Box::pin(self.remember_use(id, now)).await;
+        }
         Ok(Some((key.secret.clone(), principal)))
+    }
+
+    async fn find_key(&self, id: &str) -> Result<Option<Arc<KnownKey>>> {
+        let read = self.store.snapshot().await?;
+        let moment = self.store.moment(&*read).await?;
+        self.store.known_key(moment, id).await
     }
 
     /// Notes when a key was used, now and then. It is no harm when that fails.

@@ -81,6 +81,14 @@ pub(super) struct Tokens {
     read: Mutex<HashMap<[u8; 32], Arc<ReadToken>>>,
 }
 
+impl Tokens {
+    /// A token that was read before, whose signature is right.
+    fn read_before(&self, token: &str) -> Option<Arc<ReadToken>> {
+        let sealed = SealedToken::check(token, self.key.get()?)?;
+        self.read.lock().get(&sealed.mac()).cloned()
+    }
+}
+
 /// A token as it was read.
 struct ReadToken {
     token: Token,
@@ -247,9 +255,9 @@ impl Identities {
         token: &str,
         source: Option<IpAddr>,
     ) -> Result<Option<Arc<Principal>>> {
-        let read = self.read_token(token).await?;
+        let read = self.read_once(token).await?;
         let known = match &read {
-            Some(read) => self.principal_of(read).await,
+            Some(read) => self.stands_for(read).await,
             None => Ok(None),
         };
         if !matches!(known, Ok(Some(_))) {
@@ -270,10 +278,10 @@ impl Identities {
         token: &str,
         source: Option<IpAddr>,
     ) -> Result<Option<(SecretKey, Arc<Principal>)>> {
-        let read = self.read_token(token).await?;
+        let read = self.read_once(token).await?;
         let read = read.filter(|read| read.access_key == access_key);
         let known = match &read {
-            Some(read) => self.principal_of(read).await,
+            Some(read) => self.stands_for(read).await,
             None => Ok(None),
         };
         if !matches!(known, Ok(Some(_))) {
@@ -284,10 +292,26 @@ impl Identities {
     }
 
     /// Who a token stands for now.
-    async fn principal_of(&self, read: &ReadToken) -> Result<Option<Arc<Principal>>> {
+    async fn stands_for(&self, read: &ReadToken) -> Result<Option<Arc<Principal>>> {
         if read.token.has_ended(self.store.host.clock.now()) {
             return Err(expired());
         }
+        // Nothing was committed since that was found.
+        let now = self.store.engine.meta.sequence();
+        if let Some(same) = read
+            .stood_for
+            .lock()
+            .as_ref()
+            .filter(|one| one.sequence == now)
+        {
+            return Ok(same.principal.clone());
+        }
+        // What is seldom needed does not make every request's state larger.
+        Box::pin(self.principal_of(read)).await
+    }
+
+    /// Who a token that has not ended stands for now.
+    async fn principal_of(&self, read: &ReadToken) -> Result<Option<Arc<Principal>>> {
         let snapshot = self.store.snapshot().await?;
         let sequence = snapshot.sequence();
         let stood_for = read.stood_for.lock().clone();
@@ -358,6 +382,14 @@ impl Identities {
             let principal = Principal::role(account, role, session);
             principal.known(moment.identities, known.facts.clone())
         }))
+    }
+
+    /// What a token says, as [`Identities::read_token`] does; at once when it was read before.
+    async fn read_once(&self, token: &str) -> Result<Option<Arc<ReadToken>>> {
+        match self.tokens.read_before(token) {
+            Some(read) => Ok(Some(read)),
+            None => Box::pin(self.read_token(token)).await,
+        }
     }
 
     /// What a token says, when it is one of this store's; whether it has ended is not asked.

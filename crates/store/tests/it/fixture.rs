@@ -549,6 +549,10 @@ impl Meta for Turns {
         self.meta.snapshot()
     }
 
+    fn sequence(&self) -> Sequence {
+        self.meta.sequence()
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed>> {
         Box::pin(async move {
             let first = self.first.lock().unwrap().take();

@@ -26,6 +26,7 @@ mod manifests;
 mod objects;
 mod patches;
 mod properties;
+mod remembered;
 mod rename;
 mod rights;
 mod snapshots;
