@@ -9,7 +9,7 @@ use crate::identity::{self, Moment};
 use crate::nouns::VersionRef;
 use crate::placement;
 use crate::properties::{BucketProperties, PublicAccessBlock};
-use crate::store::{FoundBucket, FoundObject, Store};
+use crate::store::{self, FoundBucket, FoundObject, Store};
 use std::sync::Arc;
 use trestle_access::{
     Acl, Action, Asked, BucketFacts, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind,
@@ -90,9 +90,10 @@ impl Store {
     pub async fn authorize_new(&self, asked: Asked, acl: Option<&str>) -> Result<()> {
         let read = self.snapshot().await?;
         let moment = self.moment(&*read).await?;
-        let bucket = bucket_of(&*read, &asked).await?;
-        let mut facts = self.facts(moment, &asked, bucket.as_ref()).await?;
-        if let Some(found) = &bucket {
+        let bucket = self.bucket_of(&*read, &asked).await?;
+        let bucket = bucket.as_deref();
+        let mut facts = self.facts(moment, &asked, bucket).await?;
+        if let Some(found) = bucket {
             let acl = acl.map(|text| identity::parse_acl(text).map(Arc::new));
             facts.object = Seen::There(ObjectFacts {
                 owner: store::owner_within(&found.bucket, asked.principal.owner(), None),
@@ -100,11 +101,11 @@ impl Store {
                 tags: Default::default(),
             });
         }
-        self.read_account_acl(moment, &asked, bucket.as_ref(), &mut facts)
+        self.read_account_acl(moment, &asked, bucket, &mut facts)
             .await?;
         let (verdict, decided) = trestle_access::judge(&Arc::new(asked.clone()), &facts);
         self.audit.decided(&asked, &verdict);
-        let decided = decided.map_err(|error| missing(&asked, bucket.as_ref(), error));
+        let decided = decided.map_err(|error| missing(&asked, bucket, error));
         decided.map(drop)
     }
 
