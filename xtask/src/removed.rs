@@ -164,7 +164,7 @@ const CHECKS: &[Removed] = &[
     access(
         "a token is signed with the server's key",
         TOKEN,
-        ("bool::from(mac.ct_eq(&signature))", "(mac.len() == 32)"),
+        ("same(&mac, signature)", "(mac.len() == 32)"),
         "token::tests::every_changed_byte_voids_it",
     ),
     access(
@@ -176,7 +176,7 @@ const CHECKS: &[Removed] = &[
     Removed {
         rule: "a malformed bearer token is not nobody",
         file: "crates/http/src/presented.rs",
-        from: "return Err(Error::invalid(\"the bearer token is not well-formed\"));",
+        from: "return Err(malformed());",
         to: "return Ok(None);",
         suite: Suite::Http,
         test: "presented::tests::only_one_well_formed_header_counts",
@@ -250,6 +250,30 @@ const CHECKS: &[Removed] = &[
         BORNE,
         ("let epoch = Some(token.epoch);", "let epoch = None;"),
         "identities::passwords_keys_and_tokens_lead_to_their_user",
+    ),
+    store(
+        "a login that was right is so until identities change",
+        LOGIN,
+        (
+            ".filter(|one| one.identities == identities)?",
+            ".filter(|_| identities == identities)?",
+        ),
+        "remembered::a_login_ends_with_whatever_it_rests_on",
+    ),
+    store(
+        "a token stands for somebody until the next commit",
+        BORNE,
+        (
+            ".filter(|one| one.sequence == now)",
+            ".filter(|_| now == now)",
+        ),
+        "remembered::what_another_server_changes_counts_at_once",
+    ),
+    store(
+        "a bucket is as it was found until the next commit",
+        "crates/store/src/identity/known.rs",
+        ("let same = self.sequence == sequence;", "let same = true;"),
+        "remembered::what_another_server_changes_counts_at_once",
     ),
     store(
         "a grant is for one action on one resource",

@@ -1,18 +1,9 @@
 //! What a decision is made on, all of one moment.
 
-use crate::{Acl, Policy, Revisions, Seen};
+use crate::{Acl, AttachedPolicies, Policy, Revisions, Seen};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_core::{BucketName, Owner};
-
-/// A policy that is attached to a user, to one of its groups, or to a role.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttachedPolicy {
-    /// Its name.
-    pub name: String,
-    /// What it says.
-    pub policy: Arc<Policy>,
-}
 
 /// What is known of who asks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +17,7 @@ pub struct IdentityFacts {
     /// The groups that it is in.
     pub groups: Vec<String>,
     /// The policies that it has.
-    pub policies: Vec<AttachedPolicy>,
+    pub policies: AttachedPolicies,
 }
 
 /// Who owns an object that somebody else than the bucket's owner writes.

@@ -29,12 +29,13 @@ pub use action::{Action, ActionSet, Level};
 pub use auditor::Auditor;
 pub use context::{Context, Signed};
 pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide, judge};
-pub use facts::{
-    AttachedPolicy, BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock,
-};
+pub use facts::{BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock};
 pub use generate::{new_access_key, new_password, new_secret_key};
 pub use password::{PasswordCache, Remembered, hash_secret, verify_secret};
-pub use policy::{Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind, actions_named};
+pub use policy::{
+    AttachedPolicies, AttachedPolicy, Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind,
+    actions_named,
+};
 pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{
     ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,

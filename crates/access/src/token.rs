@@ -5,11 +5,10 @@
 //! check one without asking anybody; what it says of rights is never trusted, those are looked up.
 
 use crate::SecretKey;
-use crate::keyed::Keyed;
+use crate::keyed::{Keyed, same};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use trestle_core::{Error, ErrorKind, Result, Timestamp};
 
 /// How a token begins, so that one is known when it is seen.
@@ -129,7 +128,7 @@ impl<'a> SealedToken<'a> {
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut room).ok()?;
         let signature = room.get(..length)?;
         let mac = key.mac(BEARER, payload.as_bytes());
-        bool::from(mac.ct_eq(signature)).then_some(SealedToken { payload, mac })
+        same(&mac, signature).then_some(SealedToken { payload, mac })
     }
 
     /// What tells it from any other token.

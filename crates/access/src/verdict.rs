@@ -287,10 +287,10 @@ impl<'a> Case<'a> {
         if self.asked.action == Action::WriteObjectOwner {
             return true;
         }
-        self.policies()
-            .map(|(_, policy)| policy)
-            .chain(bucket)
-            .any(|policy| policy.needs_object(self.asked.action))
+        let mut others = self.session_policies().chain(bucket);
+        let attached = self.identity.map(|identity| &identity.policies);
+        attached.is_some_and(|policies| policies.needs_object(self.asked.action))
+            || others.any(|policy| policy.needs_object(self.asked.action))
             || !self.asked.principal.is_root()
                 && self.bucket.is_some_and(|b| b.ownership.is_of_writers())
                 && self.is_of_object_s_owner()
@@ -307,17 +307,16 @@ impl<'a> Case<'a> {
         self.is_object_unread() || self.owner().is_some() && self.facts.account_acl == Seen::Unread
     }
 
-    /// The policies of who asks, and of the session.
-    fn policies(&self) -> impl Iterator<Item = (Standing<'a>, &'a Policy)> {
-        let session = self.asked.principal.session_policies.iter();
-        self.attached()
-            .chain(session.map(|policy| (Standing::Session, &**policy)))
+    /// The policies of the session.
+    fn session_policies(&self) -> impl Iterator<Item = &'a Policy> + use<'a> {
+        let session = &self.asked.principal.session_policies;
+        session.iter().map(|policy| &**policy)
     }
 
-    /// The policies of who asks.
-    fn attached(&self) -> impl Iterator<Item = (Standing<'a>, &'a Policy)> {
-        let attached = self.identity.into_iter().flat_map(|i| &i.policies);
-        attached.map(|one| (Standing::Identity(&one.name), &*one.policy))
+    /// What the policies of who asks say first to one effect.
+    fn attached(&self, effect: Effect) -> Option<Reason> {
+        let (name, spoken) = self.identity?.policies.spoken(effect, &self.asking)?;
+        Some(reason(Standing::Identity(name), &spoken))
     }
 
     fn bucket_policy(&self) -> Option<&'a Policy> {
@@ -339,10 +338,14 @@ impl<'a> Case<'a> {
     }
 
     fn denied_by_policy(&self) -> Option<Reason> {
+        if let Some(reason) = self.attached(Effect::Deny) {
+            return Some(reason);
+        }
+        let session = self.session_policies().map(|p| (Standing::Session, p));
         let bucket = self.bucket_policy().map(|p| (Standing::Bucket, p));
         let trust = self.facts.trust.as_deref();
         let trust = trust.map(|policy| (Standing::Trust, policy));
-        for (place, policy) in self.policies().chain(bucket).chain(trust) {
+        for (place, policy) in session.chain(bucket).chain(trust) {
             if let Some(spoken) = policy.spoken(Effect::Deny, &self.asking).next() {
                 return Some(reason(place, &spoken));
             }
@@ -576,12 +579,7 @@ impl<'a> Case<'a> {
     }
 
     fn by_identity(&self) -> Option<Reason> {
-        for (place, policy) in self.attached() {
-            if let Some(spoken) = policy.spoken(Effect::Allow, &self.asking).next() {
-                return Some(reason(place, &spoken));
-            }
-        }
-        None
+        self.attached(Effect::Allow)
     }
 
     fn by_bucket_policy(&self) -> Option<(Naming, Reason)> {

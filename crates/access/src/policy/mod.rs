@@ -5,12 +5,14 @@
 //! condition on a key that is not known any more lets nobody in. Nothing here decides; see
 //! `decision`.
 
+mod attached;
 mod condition;
 mod json;
 mod named;
 mod names;
 mod pattern;
 
+pub use attached::{AttachedPolicies, AttachedPolicy};
 pub use named::Naming;
 pub use names::actions_named;
 
@@ -20,6 +22,7 @@ use json::Node;
 use named::{Arn, Principals, Resources};
 use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::sync::Arc;
 use trestle_core::{Error, Result};
 
 /// Largest policy document, in bytes.
@@ -87,7 +90,7 @@ impl Reading {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Its statements, in order.
-    pub(crate) statements: Vec<Statement>,
+    pub(crate) statements: Vec<Arc<Statement>>,
     /// What any of its statements grants, forbids, and decides by an object's tags: so that most
     /// policies need no look at their statements.
     allows: ActionSet,
@@ -168,7 +171,7 @@ impl Policy {
             Some(one @ Node::Map(_)) => std::slice::from_ref(one),
             _ => return Err(refused("Statement", "holds one statement or more")),
         };
-        let statements: Vec<Statement> = list
+        let statements: Vec<Arc<Statement>> = list
             .iter()
             .enumerate()
             .map(|(index, node)| {
@@ -178,6 +181,7 @@ impl Policy {
                     passed_over: Cell::default(),
                 };
                 Statement::parse(node, kind, &reading)
+                    .map(Arc::new)
                     .map_err(|(place, why)| refused(&format!("Statement[{index}]{place}"), &why))
             })
             .collect::<Result<_>>()?;
@@ -195,7 +199,8 @@ impl Policy {
             ""
         };
         let of = |wanted: &dyn Fn(&Statement) -> bool| {
-            let wanted = statements.iter().filter(|statement| wanted(statement));
+            let statements = statements.iter();
+            let wanted = statements.filter(|statement| wanted(statement));
             wanted.fold(ActionSet::default(), |set, s| set.or(s.actions))
         };
         let by_tags = |s: &Statement| s.conditions.iter().any(Condition::needs_object);
@@ -225,7 +230,7 @@ impl Policy {
             Effect::Deny => self.denies,
         };
         let speaks = actions.holds(asking.asked.action);
-        let statements: &[Statement] = if speaks { &self.statements } else { &[] };
+        let statements: &[Arc<Statement>] = if speaks { &self.statements } else { &[] };
         let statements = statements.iter().enumerate();
         let statements = statements.filter(move |(_, statement)| statement.effect == effect);
         statements.filter_map(|(index, statement)| {

@@ -205,6 +205,16 @@ impl ResourceName {
         })
     }
 
+    /// The first segment of all that it can be, when that is known.
+    fn root(&self) -> Option<&str> {
+        let literal = self.rest.literal();
+        match literal.split_once('/') {
+            _ if self.everything => None,
+            Some((root, _)) => Some(root),
+            None => Some(literal).filter(|_| self.rest.is_fixed()),
+        }
+    }
+
     fn matches(&self, asking: &Asking<'_>) -> bool {
         if self.everything {
             return true;
@@ -257,6 +267,13 @@ impl Resources {
         Ok(Resources { not, names })
     }
 
+    /// The first segments of all that it can be about: others than these it never is. None when
+    /// they are not known.
+    pub(super) fn roots(&self) -> Option<Vec<&str>> {
+        let roots = self.names.iter().map(ResourceName::root).collect();
+        if self.not { None } else { roots }
+    }
+
     pub(super) fn matches(&self, asking: &Asking<'_>) -> bool {
         self.names.iter().any(|name| name.matches(asking)) != self.not
     }
@@ -276,6 +293,12 @@ impl<'a> Asking<'a> {
         let found = self.facts.bucket.as_ref();
         let found = found.map(|bucket| bucket.name.as_str());
         found.or_else(|| self.asked.resource.bucket().map(|name| name.as_str()))
+    }
+
+    /// The first segment of what is asked for: its bucket, or of which kind an identity is.
+    pub(super) fn root(&self) -> &str {
+        let rest: &str = &self.arn().rest;
+        rest.split_once('/').map_or(rest, |(root, _)| root)
     }
 
     /// What is asked for, as policies name it. Worked out once.

@@ -1,12 +1,11 @@
 //! Secret keys, the keys derived of them, and MACs that compare in constant time.
 
-use crate::keyed::Keyed;
+use crate::keyed::{Keyed, same};
 use hmac::{Hmac, Mac as _};
 use parking_lot::Mutex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// Keys derived of one secret that are remembered at once: a few regions, around midnight.
 const DERIVED_MAX: usize = 8;
@@ -73,7 +72,7 @@ pub struct Mac<const N: usize>([u8; N]);
 
 impl<const N: usize> PartialEq for Mac<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        same(&self.0, &other.0)
     }
 }
 

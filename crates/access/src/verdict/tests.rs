@@ -94,7 +94,7 @@ impl Asks {
             .as_mut()
             .unwrap()
             .policies
-            .push(AttachedPolicy { name, policy });
+            .extend([AttachedPolicy { name, policy }]);
         self
     }
 
@@ -365,7 +365,7 @@ fn not_action_and_not_resource_are_all_others() {
             .as_mut()
             .unwrap()
             .policies
-            .push(AttachedPolicy { name, policy });
+            .extend([AttachedPolicy { name, policy }]);
         asks
     };
     let not_action = with(r#"{"Effect":"Allow","NotAction":"s3:Delete*","Resource":"*"}"#);
@@ -378,10 +378,12 @@ fn not_action_and_not_resource_are_all_others() {
 fn what_only_resellers_may_no_policy_gives() {
     let mut asks = asks(user("home"));
     let everything = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#.to_owned();
-    asks.identity.as_mut().unwrap().policies = vec![AttachedPolicy {
+    asks.identity.as_mut().unwrap().policies = [AttachedPolicy {
         name: "everything".to_owned(),
         policy: policy(&[everything], PolicyKind::Identity),
-    }];
+    }]
+    .into_iter()
+    .collect();
     assert!(asks.may(Action::ListBuckets) && asks.may(Action::WriteUsers));
     for action in OF_RESELLERS {
         assert!(!asks.may(action), "{action:?}");

@@ -11,13 +11,13 @@ use crate::nouns::Bucket;
 use crate::row_key;
 use crate::store::{self, FoundBucket, Store};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_access::{
-    Acl, Action, Asked, AttachedPolicy, BucketFacts, IdentityFacts, Ownership, Policy, PolicyKind,
-    Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
+    Acl, Action, Asked, AttachedPolicies, AttachedPolicy, BucketFacts, IdentityFacts, Ownership,
+    Policy, PolicyKind, Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
 };
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp,
@@ -297,10 +297,11 @@ impl Store {
         Moment { read, identities }: Moment<'_>,
         account: &AccountId,
         names: &[String],
-    ) -> Result<Vec<AttachedPolicy>> {
-        let mut attached: Vec<AttachedPolicy> = Vec::with_capacity(names.len());
+    ) -> Result<AttachedPolicies> {
+        let mut attached = AttachedPolicies::default();
+        let mut known = HashSet::new();
         for name in names {
-            if attached.iter().any(|one| one.name == *name) {
+            if !known.insert(name) {
                 continue;
             }
             let key = (account.clone(), name.clone());
@@ -325,7 +326,7 @@ impl Store {
                 }
             };
             let name = name.clone();
-            attached.push(AttachedPolicy { name, policy });
+            attached.extend([AttachedPolicy { name, policy }]);
         }
         Ok(attached)
     }
