@@ -272,7 +272,7 @@ fn what_is_serialised_comes_back_to_its_domain() {
     create(client, "/c/box/", of("d"));
     create(client, "/c/box/o", of("e"));
     create(client, "/c/box/in/", of("d"));
-    create(client, "/c/box/in/p", json!({}));
+    create(client, "/c/box/in/p", of("root"));
     create(client, "/c/form", json!({"serialize": "/c/box/"}));
     create(client, "/c/one", json!({"serialize": "/c/box/o"}));
     let domains = |client: &mut Client, top: &str| -> Vec<String> {

@@ -309,6 +309,9 @@ impl Call<'_> {
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
                 document.check_encoding()?;
                 let serialized = submission.serialized(self, source).await?;
+                if serialized.kind != Kind::Object {
+                    return Err(Fault::bad("what is serialised is not a data object"));
+                }
                 let stored = self.store_deserialized(destination, document, &serialized);
                 stored.boxed().await
             }
@@ -367,7 +370,12 @@ impl Call<'_> {
         } else if kind == Kind::Queue {
             rendering.add("queueValues", "");
         }
-        let mut response = rendering.answer(StatusCode::CREATED, kind.media_type())?;
+        let response = rendering.answer(StatusCode::CREATED, kind.media_type())?;
+        Ok(self.located(response, leaf))
+    }
+
+    /// An answer that says where something was made.
+    pub(crate) fn located(&self, mut response: Response<Body>, leaf: &Leaf) -> Response<Body> {
         let url = match &leaf.names {
             Some(names) => self.url(names),
             None => format!(
@@ -380,7 +388,7 @@ impl Call<'_> {
         if let Ok(location) = HeaderValue::from_str(&url) {
             response.headers_mut().insert(LOCATION, location);
         }
-        Ok(response)
+        response
     }
 
     /// The same request without a choice of fields.

@@ -4,6 +4,7 @@
 //! domain that is made here is disabled until its metadata says otherwise; accounts that came about
 //! elsewhere are enabled.
 
+use crate::books::{keep_unknown, unknown_fields};
 use crate::call::Call;
 use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
 use crate::domain_summary;
@@ -11,7 +12,7 @@ use crate::fault::{Answered, Fault};
 use crate::made::MadeContainer;
 use crate::media::Kind;
 use crate::members;
-use crate::metadata::{Update, select};
+use crate::metadata::{Update, is_inherited, select};
 use crate::node::found;
 use crate::path::{Names, RESERVED};
 use crate::render::{Rendering, bare};
@@ -139,9 +140,7 @@ impl Call<'_> {
         };
         let creates = self.method == Method::PUT && self.content_kind() == Some(Kind::Domain);
         if !names.slash && !is_single(below) {
-            if creates {
-                return Err(Fault::bad("a domain's path ends in a slash"));
-            }
+            self.check_there(id.as_ref(), below, creates).await?;
             let whole = Names {
                 slash: true,
                 ..names.clone()
@@ -172,12 +171,22 @@ impl Call<'_> {
                 let mut document = self.domain_document(body).await?;
                 self.domain_account(&id).await?;
                 let copies = matches!(document.source, None | Some(Source::Copy(_)));
+                let from = self.copied_domain(&document).boxed().await?;
+                let mut call = self.clone();
+                if let Some((_, limits)) = &from {
+                    call.fields = limits.clone();
+                }
                 let (own, children) = self.domain_source(&mut document).boxed().await?;
                 if !copies && !self.is_domain(&id, own.as_deref())? {
                     return Err(Fault::bad("what is serialised is another domain"));
                 }
-                self.update_domain(&id, &document).await?;
-                // Of another domain, only what it says of itself.
+                call.update_domain(&id, &document).await?;
+                // Of another domain, what it says of itself and its members.
+                if let Some((from, limits)) = from
+                    && limits.is_all()
+                {
+                    self.replace_members(&from, &id).boxed().await?;
+                }
                 if !copies && !children.is_empty() {
                     self.bring_domains_back(&id, children, (0, false)).await?;
                 }
@@ -186,6 +195,37 @@ impl Call<'_> {
             (&Method::DELETE, Some(id)) => self.delete_domain(&id).await,
             (&Method::POST, Some(_)) => Err(Fault::bad("nothing is made by a POST to a domain")),
             _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
+        }
+    }
+
+    /// Refuses a path without its slash that leads to nothing: what is there is somewhere else.
+    async fn check_there(
+        &self,
+        id: Option<&AccountId>,
+        below: &[String],
+        creates: bool,
+    ) -> Answered<()> {
+        let made = match below {
+            [] => true,
+            [kind] => kind == members::NAME || kind == domain_summary::NAME,
+            [_, period] => domain_summary::PERIODS.contains(&period.as_str()),
+            _ => false,
+        };
+        let there = match id {
+            None => true,
+            Some(id) => found(self.cdmi.own_account(id).await)?
+                .is_some_and(|account| !account.properties.closed),
+        };
+        match made && there {
+            true => Ok(()),
+            false if creates => Err(Fault::bad("a domain's path ends in a slash")),
+            false if self.method == Method::PUT => {
+                Err(Fault::bad("only domains are made below cdmi_domains"))
+            }
+            false => Err(Fault::Status(
+                StatusCode::NOT_FOUND,
+                "no domain has this path".to_owned(),
+            )),
         }
     }
 
@@ -315,11 +355,18 @@ impl Call<'_> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::WriteAccount, resource).await?;
         let given = document.metadata.clone();
-        if given.is_none() && !self.fields.names("metadata") {
+        let named = self.fields.names("metadata");
+        let given = given.filter(|_| named || self.fields.is_all());
+        if given.is_none() && !named && document.unknown.is_empty() {
             return Ok(());
         }
+        let says = given.is_some() || named;
         let update = Update::new(given.unwrap_or_default(), &self.fields);
         let change = |properties: &mut AccountProperties| -> Result<()> {
+            keep_unknown(&mut properties.documents, &document.unknown)?;
+            if !says {
+                return Ok(());
+            }
             let mut metadata = update.apply(&properties.metadata)?;
             check(&metadata)?;
             // It stays as it is unless it is named.
@@ -440,7 +487,8 @@ impl Call<'_> {
     async fn domain(&self, account: &Account, status: StatusCode) -> Answered {
         self.check_acceptable(Kind::Domain)?;
         let fields = &self.fields;
-        let mut rendering = self.domain_head(account);
+        let inherited = self.passed_on(&account.id).await?;
+        let mut rendering = self.domain_head(account, inherited);
         let mut children = Vec::new();
         if fields.has("children") || fields.has("childrenrange") {
             let prefix = format!("{}{BAR}", account.id);
@@ -457,8 +505,28 @@ impl Call<'_> {
         Ok(rendering.answer(status, Kind::Domain.media_type())?)
     }
 
+    /// Data system metadata that the domains above one pass on to it.
+    async fn passed_on(&self, id: &AccountId) -> Result<Metadata> {
+        let mut items = Metadata::new();
+        for (at, _) in id.as_str().match_indices(BAR) {
+            let above = id.as_str().get(..at).unwrap_or_default();
+            let above = self.cdmi.own_account(&AccountId::parse(above)?).await;
+            let own = found(above)?.map(|above| above.properties.metadata);
+            let own = own.unwrap_or_default().into_iter();
+            items.extend(own.filter(|(name, _)| is_inherited(name)));
+        }
+        Ok(items)
+    }
+
+    /// The same fields, as who may read the domain sees them.
+    pub(crate) async fn domain_seen(&self, id: &AccountId) -> Option<Map<String, Value>> {
+        let account = self.domain_account(id).await.ok()?;
+        let inherited = self.passed_on(id).await.ok()?;
+        Some(self.domain_head(&account, inherited).into_map())
+    }
+
     /// The fields of a domain before its children.
-    pub(crate) fn domain_head(&self, account: &Account) -> Rendering {
+    pub(crate) fn domain_head(&self, account: &Account, inherited: Metadata) -> Rendering {
         let fields = &self.fields;
         let mut rendering = Rendering::default();
         let path = domain_path(&account.id);
@@ -476,7 +544,8 @@ impl Call<'_> {
         if fields.has("metadata") {
             let metadata = &account.properties.metadata;
             let enabled = is_enabled(metadata) && !account.properties.closed;
-            let mut metadata: Map<String, Value> = metadata.clone().into_iter().collect();
+            let mut metadata: Map<String, Value> =
+                inherited.into_iter().chain(metadata.clone()).collect();
             for (name, value) in [
                 (ENABLED, enabled.to_string()),
                 ("cdmi_ctime", time::text(account.created)),
@@ -485,6 +554,9 @@ impl Call<'_> {
                 metadata.insert(name.to_owned(), Value::from(value));
             }
             rendering.add("metadata", select(metadata, fields));
+        }
+        for (name, value) in unknown_fields(&account.properties.documents) {
+            rendering.choose(fields, &name, value);
         }
         rendering
     }
@@ -503,7 +575,9 @@ impl Call<'_> {
             }
             Some((account, _)) => {
                 self.check_member(&account).boxed().await?;
-                self.check_method(&account.properties.metadata)
+                let mut metadata = self.passed_on(id).await?;
+                metadata.extend(account.properties.metadata);
+                self.check_method(&metadata)
             }
             None => Ok(()),
         }

@@ -5,7 +5,8 @@
 use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::Destination;
-use crate::document::Document;
+use crate::document::{Document, Source};
+use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
 use crate::partial;
@@ -163,7 +164,7 @@ impl Call<'_> {
         document: &Document,
         (now, around): (Option<&AccountId>, Option<&AccountId>),
     ) -> Answered<Option<AccountId>> {
-        let named = self.fields.is_all() || self.fields.has("domainURI");
+        let named = self.fields.has("domainURI");
         let Some(uri) = document.domain.as_ref().filter(|_| named) else {
             return Ok(None);
         };
@@ -257,10 +258,9 @@ impl Call<'_> {
         if document.domain.is_none() && !named {
             return Ok(None);
         }
-        let bucket = self.cdmi.store.peek_bucket(&destination.bucket).await?;
-        let around = &bucket.owner.account;
+        let around = self.domain_around(destination).await?;
         let own = self.principal.owner();
-        let heir = self.heir(document, (own.as_ref(), Some(around))).await?;
+        let heir = self.heir(document, (own.as_ref(), Some(&around))).await?;
         if let Some(heir) = heir.as_ref().filter(|heir| heir.named) {
             let (bucket, key) = (destination.bucket.clone(), destination.key.clone());
             let resource = Resource::Object(bucket, key);
@@ -268,6 +268,40 @@ impl Call<'_> {
             self.check_heir(heir).await?;
         }
         Ok(heir)
+    }
+
+    /// The domain that a document gives something new to where it names none: of the root user, who
+    /// makes things for others, that of the container; others own what they make.
+    pub(crate) fn in_domain_of(&self, parent: &Container, document: &mut Document) {
+        let own = self.principal.account();
+        let around = &parent.owner.account;
+        let brings_its_own = matches!(
+            document.source,
+            Some(
+                Source::Move(_)
+                    | Source::Reference(_)
+                    | Source::Deserialize(_)
+                    | Source::DeserializeValue(_)
+            )
+        );
+        if self.principal.is_root() && own != Some(around) && !brings_its_own {
+            document.domain.get_or_insert_with(|| domain_path(around));
+        }
+    }
+
+    /// The domain of the container that a new object comes into.
+    async fn domain_around(&self, destination: &Destination) -> Answered<AccountId> {
+        let bucket = &destination.bucket;
+        let mut above = destination.key.as_str();
+        while let Some(at) = above.rfind('/') {
+            above = above.get(..at).unwrap_or_default();
+            let key = Key::parse(format!("{above}/"))?;
+            if let Some(parent) = self.look(bucket, &key).await? {
+                return Ok(parent.owner.account);
+            }
+        }
+        let bucket = self.cdmi.store.peek_bucket(bucket).await?;
+        Ok(bucket.owner.account)
     }
 
     /// Whose a document makes a new container.

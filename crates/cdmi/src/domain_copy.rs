@@ -5,13 +5,14 @@ use crate::call::Call;
 use crate::document::{Document, Source};
 use crate::domain::{domain_names, is_below};
 use crate::fault::{Answered, Fault};
-use crate::path::Target;
+use crate::path::{Names, Target};
+use crate::query::Fields;
 use crate::render::Rendering;
 use crate::value::from_base64;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
-use trestle_core::AccountId;
+use trestle_core::{AccountId, Metadata};
 
 /// How deep serialised domains nest.
 const DEPTH_MAX: usize = 32;
@@ -19,12 +20,46 @@ const DEPTH_MAX: usize = 32;
 impl Call<'_> {
     /// The domain that a URI of a document names.
     pub(crate) async fn source_domain(&self, uri: &str) -> Answered<Option<AccountId>> {
-        let authority = self.origin.split_once("://").map(|(_, host)| host);
-        let (target, _) = Target::of_field(uri, authority)?;
-        match self.aliased(target).await? {
-            Target::Domains(names) => Ok(Some(domain_names(&names)?)),
-            _ => Ok(None),
+        let names = self.names_of_domain(uri).await?.0;
+        Ok(names.map(|names| domain_names(&names)).transpose()?)
+    }
+
+    /// The domain that a URI of a document names, itself or by the container of its members.
+    pub(crate) async fn source_members(&self, uri: &str) -> Answered<Option<AccountId>> {
+        let Some(mut names) = self.names_of_domain(uri).await?.0 else {
+            return Ok(None);
+        };
+        if names.last() == Some(crate::members::NAME) {
+            names.names.pop();
         }
+        Ok(Some(domain_names(&names)?))
+    }
+
+    /// Where a URI leads below `cdmi_domains`, and what its query is.
+    async fn names_of_domain(&self, uri: &str) -> Answered<(Option<Names>, Option<String>)> {
+        let authority = self.origin.split_once("://").map(|(_, host)| host);
+        let (target, query) = Target::of_field(uri, authority)?;
+        match self.aliased(target).await? {
+            Target::Domains(names) => Ok((Some(names), query)),
+            _ => Ok((None, query)),
+        }
+    }
+
+    /// The domain that an update copies, and the fields that limit what it takes.
+    ///
+    /// # Errors
+    /// 400 when fields are named at the source and at the destination.
+    pub(crate) async fn copied_domain(
+        &self,
+        document: &Document,
+    ) -> Answered<Option<(AccountId, Fields)>> {
+        let Some(Source::Copy(uri)) = &document.source else {
+            return Ok(None);
+        };
+        let (names, query) = self.names_of_domain(uri).await.map_err(Fault::of_source)?;
+        let names = names.ok_or_else(|| Fault::bad("the source is not a domain"))?;
+        let fields = Fields::parse(query.as_deref(), &self.version)?;
+        Ok(Some((domain_names(&names)?, self.limits(fields)?)))
     }
 
     /// A domain's document with those of the domains below it.
@@ -38,7 +73,7 @@ impl Call<'_> {
                 return Err(Fault::bad("the domains are nested too deep"));
             }
             let account = self.domain_account(id).await.map_err(Fault::of_source)?;
-            let mut rendering = self.domain_head(&account);
+            let mut rendering = self.domain_head(&account, Metadata::new());
             let mut children = Vec::new();
             for below in self.accounts().await? {
                 if is_below(&below, id) {

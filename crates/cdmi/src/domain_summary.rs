@@ -33,6 +33,9 @@ enum Length {
     Year,
 }
 
+/// The containers of summaries.
+pub(crate) const PERIODS: [&str; 3] = ["daily", "monthly", "yearly"];
+
 impl Length {
     fn of(name: &str) -> Option<Self> {
         match name {

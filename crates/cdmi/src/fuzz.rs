@@ -93,7 +93,7 @@ fn scopes(data: &[u8]) {
         let _matches = (
             found.matches(&object),
             found.may_match(&object, |name| name.len() % 2 == 0),
-            found.reads_values(),
+            found.names("value"),
         );
     }
     if scope::check_results(&specification).is_ok() {

@@ -13,6 +13,7 @@ mod container;
 mod content;
 mod cors;
 mod data;
+mod deeds;
 mod dialect;
 mod document;
 mod domain;

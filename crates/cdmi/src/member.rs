@@ -124,6 +124,11 @@ impl Member {
 
     /// As JSON, without the credential.
     pub(crate) fn render(&self) -> Bytes {
+        Bytes::from(Value::Object(self.items()).to_string())
+    }
+
+    /// What it says, without the credential.
+    pub(crate) fn items(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         add("cdmi_member_enabled", self.enabled.to_string().into());
@@ -148,8 +153,13 @@ impl Member {
             add("cdmi_member_privileges", privileges.into());
             add("cdmi_member_groups", self.groups.clone().into());
         }
-        Bytes::from(Value::Object(fields).to_string())
+        fields
     }
+}
+
+/// Whether an item of metadata is an element of a record.
+pub(crate) fn is_element(name: &str) -> bool {
+    name.starts_with("cdmi_member_") || ["cdmi_privileges", "cdmi_delegation_URI"].contains(&name)
 }
 
 /// Refuses elements that a record of this kind does not have.

@@ -7,35 +7,62 @@ use crate::document::{Document, Source};
 use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
-use crate::member::{Member, MemberKind, RECORD_BYTES_MAX};
-use crate::members::{Entry, Found, NAME, entries, set_entries};
+use crate::member::{Member, MemberKind, RECORD_BYTES_MAX, is_element};
+use crate::members::{Entries, Entry, Found, NAME, entries, set_entries};
 use crate::metadata::Update;
 use crate::path::RESERVED;
 use crate::render::bare;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{AccountId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
 use trestle_store::{Account, AccountProperties, NewUser, User};
 
+/// Takes the elements of a record out of a document's metadata.
+fn take_elements(document: &mut Document) -> Map<String, Value> {
+    let Some(metadata) = &mut document.metadata else {
+        return Map::new();
+    };
+    let all = std::mem::take(metadata).into_iter();
+    let (elements, rest) = all.partition(|(name, _)| is_element(name));
+    *metadata = rest;
+    elements
+}
+
 impl Call<'_> {
-    /// The document of a body and the bytes of the record in it, if it brings one.
-    async fn member_body(&self, body: RequestBody) -> Answered<(Document, Option<Bytes>)> {
+    /// The document of a body and the bytes of the record in it, if it brings one: as its value, or as
+    /// its metadata, which leaves what a record says that is there.
+    async fn member_body(
+        &self,
+        body: RequestBody,
+        there: Option<&Member>,
+    ) -> Answered<(Document, Option<Bytes>)> {
         if !self.brings_document() {
             let bytes = read_whole(incoming(body), RECORD_BYTES_MAX).await?;
             return Ok((Document::default(), Some(bytes)));
         }
-        let submission = self.submission(body, &[Kind::Object]).await?;
+        let mut submission = self.submission(body, &[Kind::Object]).await?;
+        let elements = take_elements(&mut submission.document);
         let brings = match &submission.document.source {
             None => !submission.parts.is_empty(),
             Some(Source::Value(_)) => true,
             Some(_) => return Err(Fault::bad("a member is not made out of another object")),
         };
         let value = match brings {
+            true if !elements.is_empty() => {
+                return Err(Fault::bad("the record of a member is given twice"));
+            }
             true => Some(submission.new_value()?.bytes),
-            false => None,
+            false if elements.is_empty() => None,
+            false => {
+                let mut record = there.map(Member::items).unwrap_or_default();
+                record.extend(elements);
+                Some(Bytes::from(Value::Object(record).to_string()))
+            }
         };
         Ok((submission.document, value))
     }
@@ -49,7 +76,7 @@ impl Call<'_> {
         if name.is_empty() || name.starts_with(RESERVED) {
             return Err(Fault::bad(format!("{name:?} is no name of a member")));
         }
-        let (document, value) = self.member_body(body).await?;
+        let (document, value) = self.member_body(body, None).await?;
         let value = value.ok_or_else(|| Fault::bad("the record of a member is missing"))?;
         let mut member = Member::parse(&value)?;
         let metadata = new_metadata(&document)?;
@@ -86,7 +113,7 @@ impl Call<'_> {
         member: &mut Member,
     ) -> Answered<()> {
         if member.kind == MemberKind::Delegation {
-            let to = self.source_domain(&member.delegation).await?;
+            let to = self.source_members(&member.delegation).await?;
             let to = to.filter(|to| *to != account.id);
             let to =
                 to.ok_or_else(|| Fault::bad("members are delegated to another domain here"))?;
@@ -227,13 +254,13 @@ impl Call<'_> {
         body: RequestBody,
     ) -> Answered {
         self.right_to_change(&account.id, &found.member).await?;
-        let (document, value) = self.member_body(body).await?;
+        let (document, value) = self.member_body(body, Some(&found.member)).await?;
         let mut metadata = found.metadata.clone();
         if document.metadata.is_some() || self.fields.names("metadata") {
             let given = document.metadata.clone().unwrap_or_default();
             metadata = Update::new(given, &self.fields).apply(&metadata)?;
         }
-        let named = self.fields.is_all() || self.fields.has("value");
+        let named = self.fields.has("value") || self.fields.names("metadata");
         let member = match value.filter(|_| named) {
             Some(value) => {
                 let mut member = Member::parse(&value)?;
@@ -358,6 +385,48 @@ impl Call<'_> {
 
     /// Gives a new domain the members of the one that it is a copy of, with their credentials.
     pub(crate) async fn copy_members(&self, from: &AccountId, to: &AccountId) -> Answered<()> {
+        self.take_members((from, to), false).await
+    }
+
+    /// Makes the members of a domain those of another one, with their credentials; who is a member of
+    /// both keeps all else.
+    pub(crate) async fn replace_members(&self, from: &AccountId, to: &AccountId) -> Answered<()> {
+        if from == to {
+            return Ok(());
+        }
+        let users = self.all_users(from).await?;
+        let users: BTreeSet<_> = users.into_iter().map(|user| user.name).collect();
+        let own = self.principal.account() == Some(to);
+        if own && !self.principal.is_root() && !users.contains(&self.principal.user) {
+            return Err(Fault::bad("who asks would not be a member any more"));
+        }
+        self.take_members((from, to), true).await?;
+        let store = &self.cdmi.store;
+        for user in self.all_users(to).await? {
+            let name = user.name.as_str();
+            if !user.root && !users.contains(name) {
+                let of = ("user", name);
+                let grant = self.on_identity(Action::WriteUsers, to, of).await?;
+                store.delete_user(&grant, to, name).await?;
+            }
+        }
+        let groups = self.all_groups(from).await?;
+        let groups: BTreeSet<_> = groups.into_iter().map(|group| group.name).collect();
+        for group in self.all_groups(to).await? {
+            if !groups.contains(&group.name) {
+                let of = ("group", group.name.as_str());
+                let grant = self.on_identity(Action::WriteGroups, to, of).await?;
+                store.delete_group(&grant, to, &group.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_members(
+        &self,
+        (from, to): (&AccountId, &AccountId),
+        alone: bool,
+    ) -> Answered<()> {
         let source = self.domain_account(from).await?;
         let mut kept = entries(&source.properties)?;
         self.keep_live(from, &mut kept).await?;
@@ -379,7 +448,10 @@ impl Call<'_> {
         let resource = Resource::Account(to.clone());
         let grant = self.grant(Action::WriteAccount, resource).await?;
         let change = |properties: &mut AccountProperties| -> Result<()> {
-            let mut all = entries(properties)?;
+            let mut all = match alone {
+                true => Entries::new(),
+                false => entries(properties)?,
+            };
             all.extend(kept.clone());
             set_entries(properties, &all)
         };
@@ -402,6 +474,18 @@ impl Call<'_> {
             ..NewUser::default()
         };
         let store = &self.cdmi.store;
+        if self.user_of(to, name).await?.is_some() {
+            let change = |there: &mut User| {
+                there.display_name.clone_from(&user.display_name);
+                there.password_hash.clone_from(&user.password_hash);
+                there.admin = user.admin || there.root;
+                there.groups.clone_from(&user.groups);
+                there.enabled = user.enabled;
+                Ok(())
+            };
+            store.update_user(&grant, to, name, &change).await?;
+            return Ok(());
+        }
         store.create_user(&grant, to, name, &new).await?;
         if !user.enabled {
             let disable = |user: &mut User| {

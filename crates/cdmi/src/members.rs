@@ -186,6 +186,9 @@ impl Call<'_> {
                 };
             }
             [name] if !below.slash => name,
+            _ if self.method == Method::PUT => {
+                return Err(Fault::bad("the members of a domain are in one container"));
+            }
             _ => {
                 let message = "the members of a domain are in one container";
                 return Err(Fault::Status(StatusCode::NOT_FOUND, message.to_owned()));
@@ -292,7 +295,7 @@ impl Call<'_> {
         .await
     }
 
-    async fn user_of(&self, id: &AccountId, name: &str) -> Answered<Option<User>> {
+    pub(crate) async fn user_of(&self, id: &AccountId, name: &str) -> Answered<Option<User>> {
         let grant = self
             .on_identity(Action::ReadUsers, id, ("user", name))
             .await?;
@@ -377,6 +380,8 @@ impl Call<'_> {
         let mut metadata: Map<String, Value> = found.metadata.clone().into_iter().collect();
         let created = Value::from(time::text(found.created));
         metadata.insert("cdmi_ctime".to_owned(), created);
+        // The standard's tables call them metadata.
+        metadata.extend(found.member.items());
         let made = MadeObject {
             id,
             parent: &format!("{}{NAME}/", domain_path(id)),

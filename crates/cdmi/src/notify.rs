@@ -28,8 +28,9 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use trestle_access::{Context, Principal};
-use trestle_core::{ErrorKind, Id, Timestamp};
+use trestle_core::{AccountId, ErrorKind, Id, Timestamp};
 use trestle_http::{Body, RequestBody};
+use trestle_store::Deeds;
 
 /// That data system metadata changes: it is no event, but is logged.
 const DATA_SYSTEM: &str = "data system metadata";
@@ -92,7 +93,7 @@ impl Cdmi {
     }
 
     /// The call of who made a queue; none when there is no such user any more.
-    async fn creator(&self, watcher: &Watcher) -> Option<Call<'_>> {
+    pub(crate) async fn creator(&self, watcher: &Watcher) -> Option<Call<'_>> {
         let user = self.identities.user(&watcher.account, &watcher.user).await;
         match user {
             Ok(user) => user.map(|principal| Call {
@@ -133,7 +134,7 @@ impl Cdmi {
     }
 
     /// Writes what waits for a queue into it, with one write.
-    async fn deliver(&self, watcher: &Watcher) {
+    pub(crate) async fn deliver(&self, watcher: &Watcher) {
         let mailbox = &watcher.mailbox;
         // What another write took along is in the queue when this one's turn comes.
         let _turn = mailbox.turn.lock().await;
@@ -183,14 +184,22 @@ impl Call<'_> {
         let wanting = wanting.filter(|watcher| watcher.watch.may_want(&self.method));
         let watchers: Vec<_> = wanting.cloned().collect();
         let mut last = LastValue::default();
-        let seen = match self.method {
+        let domain = domain_at(&target);
+        let mut seen = match self.method {
+            Method::DELETE if domain.is_some() => {
+                self.domain_seen_by_all(&watchers, domain.as_ref()).await
+            }
             Method::DELETE => {
                 self.seen_by_all(&watchers, before.as_ref(), &mut last)
                     .await
             }
             _ => Vec::new(),
         };
-        let answered = self.dispatch(target.clone(), body).await;
+        let deeds = Deeds::default();
+        let answered = deeds.of(self.dispatch(target.clone(), body)).await;
+        if domain.is_some() && self.method != Method::DELETE {
+            seen = self.domain_seen_by_all(&watchers, domain.as_ref()).await;
+        }
         let after = match self.method {
             Method::PUT | Method::POST | Method::PATCH => {
                 let target = self.leads_to(&answered).unwrap_or_else(|| target.clone());
@@ -202,6 +211,19 @@ impl Call<'_> {
         let node = after.as_ref().or(before.as_ref());
         self.tell_all(&watchers, (&outcome, node), (&seen, &mut last))
             .await;
+        if !self.method.is_safe() {
+            let nodes = [before.as_ref(), after.as_ref()];
+            let named = nodes.into_iter().flatten().filter_map(names_of).cloned();
+            let mut named: Vec<Names> = named.collect();
+            if let Target::Path(names) = target {
+                named.push(names);
+            }
+            let copies = self.notes.has("cdmi_copy");
+            let told = (deeds.take(), named.as_slice());
+            self.tell_deeds(&watchers, told, (outcome.status, copies))
+                .boxed()
+                .await;
+        }
         answered
     }
 
@@ -215,6 +237,23 @@ impl Call<'_> {
         let mut seen = Vec::new();
         for watcher in watchers {
             seen.push(self.seen_by(watcher, node, last).boxed().await);
+        }
+        seen
+    }
+
+    /// What the creators of queues see of a domain.
+    async fn domain_seen_by_all(
+        &self,
+        watchers: &[Arc<Watcher>],
+        domain: Option<&AccountId>,
+    ) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for watcher in watchers {
+            let creator = self.cdmi.creator(watcher).boxed().await;
+            seen.push(match (creator, domain) {
+                (Some(creator), Some(id)) => creator.domain_seen(id).boxed().await,
+                _ => None,
+            });
         }
         seen
     }
@@ -477,6 +516,18 @@ fn names_of(node: &Node) -> Option<&Names> {
     match node {
         Node::Container(container) => Some(&container.names),
         Node::Leaf(leaf) => leaf.names.as_ref(),
+    }
+}
+
+/// The domain that a target names itself, rather than something of it.
+fn domain_at(target: &Target) -> Option<AccountId> {
+    let Target::Domains(names) = target else {
+        return None;
+    };
+    let reserved = |name: &String| name.starts_with(crate::path::RESERVED);
+    match names.names.is_empty() || names.names.iter().any(reserved) {
+        true => None,
+        false => crate::domain::domain_names(names).ok(),
     }
 }
 

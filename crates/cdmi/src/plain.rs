@@ -4,6 +4,7 @@ use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::Destination;
 use crate::data::{set_encoding, set_partial, set_partial_new};
+use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::gaps;
 use crate::multipart::ContentRange;
@@ -230,7 +231,11 @@ impl Call<'_> {
         }
         let mut destination = self.place_in(parent, names).await?;
         destination.precondition = parse_precondition(&self.headers)?;
+        let mut document = Document::default();
+        self.in_domain_of(parent, &mut document);
+        let to = self.heir_of_new(&destination, &document).boxed().await?;
         let object = self.store_plain(&destination, body).await?;
+        let object = self.give_new(&destination, object, to).await?;
         let mut response = bare(StatusCode::CREATED);
         describe(&object, response.headers_mut())?;
         header(response.headers_mut(), LOCATION, &self.url(names))?;

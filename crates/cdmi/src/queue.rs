@@ -108,7 +108,10 @@ impl Submission {
     /// The values that a request brings.
     fn values(&self) -> Answered<Vec<QueueValue>> {
         if !self.parts.is_empty() {
-            return self.values_of_parts();
+            return match self.document.source {
+                None => self.values_of_parts(),
+                Some(_) => Err(Fault::bad("the values are given twice")),
+            };
         }
         let given = match &self.document.source {
             Some(Source::Value(Value::Array(values))) => values,
@@ -138,12 +141,15 @@ impl Submission {
     fn values_of_parts(&self) -> Answered<Vec<QueueValue>> {
         let count = self.parts.len();
         let mimetypes = texts(self.document.mimetype.as_ref(), "mimetype", count)?;
+        let encodings = self.document.encoding.as_ref();
+        let encodings = texts(encodings, "valuetransferencoding", count)?;
         let mut values = Vec::new();
         for (at, part) in self.parts.iter().enumerate() {
             let media_type = part.media_type()?;
-            let encoding = match media_type.is_utf8() {
-                true => Encoding::Utf8,
-                false => Encoding::Base64,
+            let encoding = match encodings.get(at) {
+                Some(text) => Encoding::parse(text)?,
+                None if media_type.is_utf8() => Encoding::Utf8,
+                None => Encoding::Base64,
             };
             encoding.check(&part.body)?;
             let mimetype = mimetypes.get(at).map(|text| text.to_lowercase());
@@ -204,7 +210,8 @@ impl Call<'_> {
         all.add_values(&mut rendering, &content.values, None, false)?;
         let (bucket, key) = (&leaf.bucket, &leaf.object.key);
         self.erase(bucket, key, Precondition::none()).await?;
-        Ok(rendering.answer(StatusCode::CREATED, Kind::Queue.media_type())?)
+        let response = rendering.answer(StatusCode::CREATED, Kind::Queue.media_type())?;
+        Ok(self.located(response, leaf))
     }
 
     /// Stores a new queue, in the domain that it is to belong to.
@@ -254,6 +261,9 @@ impl Call<'_> {
             }
             Some(source @ (Source::Deserialize(_) | Source::DeserializeValue(_))) => {
                 let serialized = self.to_deserialize(source).await?;
+                if serialized.kind != Kind::Queue {
+                    return Err(Fault::bad("what is serialised is not a queue"));
+                }
                 let stored = self.store_deserialized(destination, document, &serialized);
                 return stored.boxed().await;
             }
@@ -454,6 +464,9 @@ impl Call<'_> {
     /// Adds values.
     pub(crate) async fn enqueue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
         let values = match &submission.document.source {
+            Some(Source::Copy(_) | Source::Move(_)) if !submission.parts.is_empty() => {
+                return Err(Fault::bad("the values are given twice"));
+            }
             Some(Source::Copy(uri)) => self.values_of(uri, false).await?,
             Some(Source::Move(uri)) => self.values_of(uri, true).await?,
             _ => submission.values()?,

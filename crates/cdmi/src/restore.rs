@@ -49,7 +49,11 @@ impl Call<'_> {
         self.check_same(&serialized, leaf.object.id.0, kind)?;
         self.check_serialized_domain(&serialized, document).await?;
         if leaf.is_queue() {
-            return self.bring_queue_back(leaf, &serialized, false).await;
+            let mut call = self.clone();
+            if let Source::Deserialize(uri) = source {
+                call.fields = self.limits(self.source_leaf(uri).await?.1)?;
+            }
+            return call.bring_queue_back(leaf, &serialized, false).await;
         }
         self.bring_data_back(leaf, &serialized).await
     }
@@ -103,7 +107,7 @@ impl Call<'_> {
         }
     }
 
-    /// What a queue says of itself; its values come back with the container that it is in, and stay
+    /// What a queue says of itself, as far as the request names it; its values come back with the container that it is in, and stay
     /// when it is brought back alone.
     async fn bring_queue_back(
         &self,
@@ -116,18 +120,17 @@ impl Call<'_> {
         // These are of its values.
         (own.mimetype, own.encoding) = (None, None);
         own.metadata.get_or_insert_default();
-        let all = self.with_all_fields();
-        all.check_queue_change(leaf, &own)?;
+        self.check_queue_change(leaf, &own)?;
         let mut leaf = leaf.clone();
         if values {
-            all.set_values(&leaf, &serialized.queue()?).await?;
+            self.set_values(&leaf, &serialized.queue()?).await?;
             let object = self.look(&leaf.bucket, &leaf.object.key).await?;
             let object =
                 object.ok_or_else(|| Fault::conflict("the queue was removed meanwhile"))?;
             *leaf.object = object;
         }
-        all.change(&leaf, &own).await?;
-        all.follow_type(&leaf).await
+        self.change(&leaf, &own).await?;
+        self.follow_type(&leaf).await
     }
 
     /// Brings a container back.
@@ -194,7 +197,10 @@ impl Call<'_> {
                     && child.kind != Kind::Container =>
             {
                 return match leaf.is_queue() {
-                    true => self.bring_queue_back(&leaf, &child, true).await,
+                    true => {
+                        let all = self.with_all_fields();
+                        all.bring_queue_back(&leaf, &child, true).await
+                    }
                     false => self.bring_data_back(&leaf, &child).await,
                 };
             }

@@ -263,7 +263,7 @@ impl Call<'_> {
     }
 
     /// Whether it is the root user who asks, in no session that may do less.
-    fn mends_lists(&self) -> bool {
+    pub(crate) fn mends_lists(&self) -> bool {
         self.principal.is_root() && self.principal.session_policies.is_empty()
     }
 

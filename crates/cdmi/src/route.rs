@@ -366,12 +366,17 @@ impl Call<'_> {
         let parent = self.parent_of(&names).await?;
         match (kind, names.slash) {
             (Some(Kind::Container), _) => {
-                let submission = self.submission(body, &[Kind::Container]).await?;
+                let mut submission = self.submission(body, &[Kind::Container]).await?;
+                // What a copy holds stays whose the copy is.
+                if !matches!(submission.document.source, Some(Source::Copy(_))) {
+                    self.in_domain_of(&parent, &mut submission.document);
+                }
                 self.create_container(&parent, &names, &submission.document)
                     .await
             }
             (Some(Kind::Queue), _) => {
-                let submission = self.submission(body, &[Kind::Queue]).await?;
+                let mut submission = self.submission(body, &[Kind::Queue]).await?;
+                self.in_domain_of(&parent, &mut submission.document);
                 self.create_queue(&parent, &names, &submission.document)
                     .await
             }
@@ -380,15 +385,17 @@ impl Call<'_> {
                 if !bytes.is_empty() {
                     return Err(Fault::bad("a container has no value"));
                 }
-                self.create_container(&parent, &names, &Document::default())
-                    .await
+                let mut document = Document::default();
+                self.in_domain_of(&parent, &mut document);
+                self.create_container(&parent, &names, &document).await
             }
             (None, false) if !self.brings_parts() => {
                 self.create_plain(&parent, &names, incoming(body)).await
             }
             (_, true) => Err(Fault::bad("only a container's path ends in a slash")),
             (_, false) => {
-                let submission = self.submission(body, &[Kind::Object]).await?;
+                let mut submission = self.submission(body, &[Kind::Object]).await?;
+                self.in_domain_of(&parent, &mut submission.document);
                 self.create_data(&parent, &names, submission).await
             }
         }
@@ -448,7 +455,13 @@ impl Call<'_> {
         if self.content.as_ref().is_some_and(MediaType::is_form) {
             return self.post_form(container, body).await;
         }
-        let body = self.posted_body(body).await?;
+        let mut body = self.posted_body(body).await?;
+        let mut bare_document = Document::default();
+        let document = match &mut body {
+            Posted::Queue(submission) | Posted::Object(submission) => &mut submission.document,
+            Posted::Bytes(_) => &mut bare_document,
+        };
+        self.in_domain_of(container, document);
         let id = match &body {
             Posted::Object(submission) => self.id_of_moved(submission).await?,
             _ => None,
@@ -457,7 +470,10 @@ impl Call<'_> {
         let names = container.names.child(&self.id_text(id), false);
         let mut destination = self.place_in(container, &names).await?;
         destination.id = Some(ObjectId(id));
+        let to = self.heir_of_new(&destination, &bare_document);
+        let to = to.boxed().await?;
         let object = self.store_posted(&destination, body).boxed().await?;
+        let object = self.give_new(&destination, object, to).await?;
         let leaf = Leaf::made(destination, (Some(names), Some(container.id)), object);
         self.posted(&leaf).await
     }
@@ -556,8 +572,9 @@ impl Call<'_> {
             Node::Leaf(leaf) if leaf.names.as_ref().is_some_and(snapshots::is_within) => {
                 Err(Fault::forbidden("a snapshot never changes"))
             }
-            Node::Container(container) => self.delete_container(&container).await,
             Node::Leaf(leaf) if leaf.is_queue() && self.names_values() => self.dequeue(&leaf).await,
+            _ if self.names_values() => Err(Fault::bad("values of queues alone are deleted")),
+            Node::Container(container) => self.delete_container(&container).await,
             Node::Leaf(leaf) => match &leaf.version_of {
                 Some(main) => {
                     self.delete_version(&leaf, main).await?;

@@ -141,10 +141,10 @@ impl Scope {
         found
     }
 
-    /// Whether values are looked at.
-    pub(crate) fn reads_values(&self) -> bool {
+    /// Whether a field is looked at.
+    pub(crate) fn names(&self, field: &str) -> bool {
         self.0.iter().any(|one| match one {
-            Condition::Fields(fields) => fields.iter().any(|(name, _)| name == "value"),
+            Condition::Fields(fields) => fields.iter().any(|(name, _)| name == field),
             _ => false,
         })
     }

@@ -299,8 +299,11 @@ impl Call<'_> {
             true => Kind::Queue,
             false => Kind::Object,
         };
-        self.grant(Action::ReadObjectMetadata, leaf.resource())
-            .await?;
+        // Who may change each list sees the metadata of everything.
+        if !self.mends_lists() {
+            let of = leaf.resource();
+            self.grant(Action::ReadObjectMetadata, of).await?;
+        }
         self.seen_head(leaf, kind).await
     }
 

@@ -11,7 +11,7 @@ use crate::fault::Answered;
 use crate::mailbox::Mailbox;
 use crate::node::{document, found, is_missing};
 use crate::path::Names;
-use crate::query_queue::{IMMEDIATE, Query, query_of};
+use crate::query_queue::{IMMEDIATE, QUERY, Query, query_of};
 use crate::scope::{Scope, check_results};
 use http::Method;
 use parking_lot::RwLock;
@@ -171,7 +171,7 @@ fn check_type(metadata: &Metadata) -> Result<()> {
 /// The items that do not change while a queue is of its kind.
 pub(crate) fn fixed_items(kind: &str) -> &'static [&'static str] {
     match kind {
-        "cdmi_query_queue" => &[SCOPE, RESULTS],
+        QUERY => &[SCOPE, RESULTS],
         "cdmi_notification_queue" => &[EVENTS, SCOPE, RESULTS],
         "cdmi_logging_queue" => &[CLASSES, SCOPE],
         _ => &[],

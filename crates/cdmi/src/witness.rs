@@ -1,8 +1,6 @@
 //! What requests of other dialects tell the queues that watch: the object or container that a request
-//! names is looked at before and after it, and so is the other one of a copy or a move.
-//!
-//! So it is known what one request did to what it names, and not what else it did: of a request over
-//! many objects, only what it names is told.
+//! names is looked at before and after it, and so is the other one of a copy or a move. What else it
+//! changes the store tells.
 
 use crate::books::tag_of;
 use crate::call::Call;
@@ -19,6 +17,7 @@ use std::sync::Arc;
 use trestle_access::Principal;
 use trestle_core::AccountId;
 use trestle_http::{Body, LoggedUser};
+use trestle_store::Deeds;
 
 /// An object or bucket that a request names.
 #[derive(Clone, Debug)]
@@ -176,26 +175,33 @@ impl Cdmi {
         !self.watchers.all().is_empty()
     }
 
-    /// Has a request answered, and tells the queues that watch what it did. What goes wrong with that
-    /// never changes the answer.
+    /// Has a request answered, and tells the queues that watch what it did, also when it is not known
+    /// what it names. What goes wrong with that never changes the answer.
     pub async fn witness(
         &self,
-        request: Witnessed,
+        method: Method,
+        request: Option<Witnessed>,
         answer: BoxFuture<'_, Response<Body>>,
     ) -> Response<Body> {
         let watchers = self.watchers.all();
-        let told = |kind: Kind| kind == Kind::Log || !request.reads() || request.of_value;
+        let reads = matches!(method, Method::GET | Method::HEAD);
+        let of_value = request.as_ref().is_some_and(|request| request.of_value);
+        let told = |kind: Kind| kind == Kind::Log || !reads || of_value;
         let wanting = watchers
             .iter()
-            .filter(|watcher| told(watcher.watch.kind) && watcher.watch.may_want(&request.method));
+            .filter(|watcher| told(watcher.watch.kind) && watcher.watch.may_want(&method));
         let watchers: Vec<_> = wanting.cloned().collect();
-        if watchers.is_empty() {
+        if watchers.is_empty() || reads && request.is_none() {
             return answer.await;
         }
+        let Some(request) = request else {
+            return self.witness_nameless((&watchers, method), answer).await;
+        };
         let own = self.own_call();
         let mut last = LastValue::default();
         let mut looks = own.look_before(&request, (&watchers, &mut last)).await;
-        let response = answer.await;
+        let deeds = Deeds::default();
+        let response = deeds.of(answer).await;
         for look in &mut looks {
             look.after = match request.reads() {
                 true => look.before.clone(),
@@ -203,10 +209,49 @@ impl Cdmi {
             };
         }
         let user = response.extensions().get::<LoggedUser>().cloned();
-        let answered = (response.status(), user);
+        let answered = (response.status(), user.clone());
         self.tell_of(&request, (&watchers, &mut last), (&looks, answered))
             .await;
+        let named = looks.iter().filter_map(|look| match &look.target {
+            Target::Path(names) => Some(names.clone()),
+            _ => None,
+        });
+        let named: Vec<Names> = named.collect();
+        let call = self.call_of(&request.method, user);
+        let told = (deeds.take(), named.as_slice());
+        call.tell_deeds(&watchers, told, (response.status(), request.copies))
+            .boxed()
+            .await;
         response
+    }
+
+    /// The same, of what the store tells alone.
+    async fn witness_nameless(
+        &self,
+        (watchers, method): (&[Arc<Watcher>], Method),
+        answer: BoxFuture<'_, Response<Body>>,
+    ) -> Response<Body> {
+        let deeds = Deeds::default();
+        let response = deeds.of(answer).await;
+        let user = response.extensions().get::<LoggedUser>().cloned();
+        let call = self.call_of(&method, user);
+        let told: (_, &[Names]) = (deeds.take(), &[]);
+        call.tell_deeds(watchers, told, (response.status(), false))
+            .boxed()
+            .await;
+        response
+    }
+
+    /// A call in the name of who is known to have asked.
+    fn call_of(&self, method: &Method, user: Option<LoggedUser>) -> Call<'_> {
+        let mut principal = Principal::anonymous();
+        if let Some(LoggedUser(user)) = user {
+            principal.user = user;
+        }
+        Call {
+            method: method.clone(),
+            ..self.call_as(Arc::new(principal))
+        }
     }
 
     /// Tells queues what an answered request did.
@@ -217,12 +262,7 @@ impl Cdmi {
         (looks, (status, user)): (&[Look], (StatusCode, Option<LoggedUser>)),
     ) {
         let known = user.is_some();
-        let mut principal = Principal::anonymous();
-        if let Some(LoggedUser(user)) = user {
-            principal.user = user;
-        }
-        let mut call = self.call_as(Arc::new(principal));
-        call.method = request.method.clone();
+        let call = self.call_of(&request.method, user);
         for (look, events) in looks.iter().zip(events(request, looks)) {
             let outcome = Outcome {
                 known,

@@ -91,11 +91,10 @@ impl Dialects {
 
     /// Answers, and has CDMI's queues told what requests of other dialects do.
     async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
-        if self.cdmi.is_watched()
-            && let Some(witnessed) = self.witnessed(&request)
-        {
+        if self.cdmi.is_watched() {
+            let (method, witnessed) = (request.method().clone(), self.witnessed(&request));
             let answer = Box::pin(self.answered(request));
-            return self.cdmi.witness(witnessed, answer).await;
+            return self.cdmi.witness(method, witnessed, answer).await;
         }
         self.answered(request).await
     }

@@ -17,6 +17,7 @@ mod clone;
 mod compose;
 mod copy;
 mod decider;
+mod deeds;
 mod delete;
 mod directory;
 mod encryption;
@@ -63,6 +64,7 @@ pub use books::Books;
 pub use bucket_update::{ChangeBucket, DOCUMENTS_BYTES_MAX, POLICY_BYTES_MAX, TAGS_BYTES_MAX};
 pub use check::{CheckSummary, Finding};
 pub use compose::{COPIED_BYTES_MAX, SOURCES_MAX};
+pub use deeds::{Deed, Deeds};
 pub use encryption::{CustomerKey, Encrypt, Encryption};
 pub use feed::{ChangedBuckets, Ended, Event, EventKind, FeedEntry, FeedPage, ReadFeed};
 pub use identity::{

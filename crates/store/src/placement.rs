@@ -8,6 +8,7 @@
 //! again: then it says which version is the newest. At most one version of a key is the null version;
 //! all versions of a key have the object's id.
 
+use crate::deeds;
 use crate::encryption::Encryption;
 use crate::feed::{self, Event, EventKind};
 use crate::layer::{Hold, References};
@@ -578,6 +579,7 @@ impl Changes {
             EventKind::Removed => shown.filter(|shown| *shown == object.version),
             _ => None,
         };
+        deeds::plan(kind, slot, object);
         self.events.push(event);
     }
 

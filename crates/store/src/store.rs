@@ -1,6 +1,7 @@
 //! The store itself: opening it, its settings and accounts, and what all verbs share.
 
 use crate::audit::Audit;
+use crate::deeds;
 use crate::feed::Waiting;
 use crate::hashing::Hashing;
 use crate::keys::MasterKey;
@@ -255,8 +256,12 @@ impl Store {
 
     /// Whether the commit was applied; not, when an expectation did not hold.
     pub(crate) async fn try_commit(&self, commit: Commit) -> Result<bool> {
+        let told = deeds::told(&commit.writes)?;
         match self.engine.meta.commit(commit).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                deeds::done(told);
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(error),
         }

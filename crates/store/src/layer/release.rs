@@ -5,6 +5,7 @@
 //! goes piece by piece once it is not pinned, right after the commit or in a later `tidy`. No pin
 //! outlives the process, so after a start every doomed layer can go.
 
+use crate::deeds;
 use crate::layer::put_header;
 use crate::record::{ExtentRecord, LayerRecord, Record, Source};
 use crate::row_key;
@@ -209,6 +210,7 @@ impl Store {
         let Some(announcement) = hold.0.take() else {
             return self.try_commit(commit).await;
         };
+        let told = deeds::told(&commit.writes)?;
         let meta = Arc::clone(&self.engine.meta);
         let mut committing = Committing {
             future: Some(async move { meta.commit(commit).await }.boxed()),
@@ -218,7 +220,10 @@ impl Store {
         let outcome = (&mut committing).await;
         hold.0 = committing.announcement.take();
         match outcome {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                deeds::done(told);
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(error),
         }
