@@ -124,12 +124,17 @@ def form(path, files, signature=None, **fields):
     fields.setdefault("expires", str(int(time.time()) + 60))
     text = "\n".join([path] + [fields[n] for n in ("redirect", "max_file_size", "max_file_count", "expires")])
     fields["signature"] = signature or hmac.new(b"key", text.encode(), hashlib.sha256).hexdigest()
-    parts = [("file", (name, body)) for name, body in files]
+    parts = [("file", file) for file in files]
     return requests.post(server + path, data=fields, files=parts, allow_redirects=False)
 
 
 expect(form(f"{path}/c/form-", [("one", b"1"), ("two", b"22")]), 201)
 assert swift.get_object("c", "form-two")[1] == b"22"
+encoded = form(f"{path}/c/form-", [("packed", b"p", "text/x-own", {"Content-Encoding": "x-own"})])
+expect(encoded, 201)
+kept = swift.head_object("c", "form-packed")
+assert (kept["content-type"], kept["content-encoding"]) == ("text/x-own", "x-own"), kept
+swift.delete_object("c", "form-packed")
 sent = expect(form(f"{path}/c/form-", [("three", b"3")], redirect="http://x/?y"), 303)
 assert sent.headers["location"] == "http://x/?y&status=201&message=", sent.headers
 expect(form(f"{path}/c/form-", [("large", b"x" * 101)]), 400)

@@ -131,6 +131,27 @@ fn versions_are_kept_listed_read_and_deleted() {
 }
 
 #[test]
+fn a_bucket_s_retention_in_governance_mode_is_passed_over_when_it_is_said() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let until = value!({"retention": {"mode": "governance", "until": "2999-01-01T00:00:00Z"}});
+    assert_eq!(patch(client, "/rest/b/", &until).status, 204);
+    let lifted = value!({"retention": null});
+    assert_problem(&patch(client, "/rest/b/", &lifted), 403);
+    let mut say = |said: &str| {
+        let headers = [MERGE, ("trestle-bypass-retention", said)];
+        let body = lifted.to_string();
+        client
+            .send("PATCH", "/rest/b/", &headers, body.as_bytes())
+            .unwrap()
+    };
+    assert_problem(&say("false"), 403);
+    assert_problem(&say("yes"), 400);
+    assert_eq!(say("true").status, 204);
+    assert_eq!(send(client, "DELETE", "/rest/b/").status, 204);
+}
+
+#[test]
 fn objects_are_copied_and_moved_within_the_server() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();

@@ -88,6 +88,34 @@ fn who_asks_too_fast_is_told_to_slow_down() {
     }
 }
 
+/// Whoever waits learns nothing of which accounts and containers exist.
+#[test]
+fn what_does_not_exist_is_let_wait_as_what_does() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = Launch::new(folder.path().join("data"));
+    let server = launch
+        .variable("TRESTLE_SWIFT_ACCOUNT_RATE", "0.01")
+        .variable("TRESTLE_SWIFT_CONTAINER_RATE", "0:0.01")
+        .variable("TRESTLE_SWIFT_EXEMPT_ACCOUNT", "AUTH_free")
+        .variable("TRESTLE_SWIFT_BLOCKED_ACCOUNT", "AUTH_mallory")
+        .start();
+    assert_eq!(Swift::of(&server).status("PUT", "/there", &[]), 201);
+    let mut stranger = Client::anonymous(server.address);
+    let mut twice = |path: &str| {
+        let mut ask = || stranger.send("PUT", path, &[], b"").unwrap();
+        (ask().status, ask().status)
+    };
+    // The operator's own request counted already.
+    assert_eq!(twice(&format!("/v1/AUTH_{USER}/c")), (498, 498));
+    assert_eq!(twice("/v1/AUTH_nobody/c"), (401, 498));
+    assert_eq!(twice(&format!("/v1/AUTH_{USER}/there/o")), (401, 498));
+    assert_eq!(twice(&format!("/v1/AUTH_{USER}/nowhere/o")), (401, 498));
+    assert_eq!(twice("/v1/AUTH_free/c"), (401, 401));
+    assert_eq!(twice("/v1/AUTH_mallory/c"), (497, 497));
+    let answer = stranger.send("GET", "/v1/AUTH_mallory", &[], b"").unwrap();
+    assert_eq!(answer.text(), "Your account has been blacklisted");
+}
+
 #[test]
 fn a_client_adds_to_the_id_of_its_transaction() {
     let folder = tempfile::TempDir::new().unwrap();

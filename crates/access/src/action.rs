@@ -169,6 +169,8 @@ actions! {
         WriteBucketRetention,
         /// Change whether a bucket itself is held.
         WriteBucketHold,
+        /// Shorten or lift a bucket's own retention in governance mode.
+        BypassBucketRetention,
         /// Make a snapshot of a bucket, or of a directory in it.
         CreateSnapshot,
         /// Delete a snapshot of a bucket.

@@ -38,7 +38,7 @@ pub use policy::{
 };
 pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{
-    ChunkChain, Mac, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
+    ChunkChain, Mac, Mismatch, Payload, Presented, RawRequest, Scope, SecretKey, SignatureError,
     SignatureResult, SignedForm, SignedV2, SignedV4, is_signed_by_v2,
 };
 pub use throttle::Throttle;

@@ -201,6 +201,9 @@ pub fn verdict(asked: &Asked, facts: &Facts) -> Verdict {
         if case.is_object_unread() {
             return Verdict::NeedsMore;
         }
+        if let Some(shut) = case.shut_by_another_s_bucket() {
+            return Verdict::Denied(shut);
+        }
         return case.within_session(Verdict::Allowed(Reason::BackupOperator));
     }
     if let Some(verdict) = case.by_ordered_list() {
@@ -418,10 +421,29 @@ impl<'a> Case<'a> {
         );
         let of_object = action.level() == Level::Object && action != A::BypassRetention;
         let principal = &self.asked.principal;
-        principal.backup_operator
-            && (of_bucket || of_object)
-            && principal.account().is_some()
-            && self.owner().as_ref() == principal.account()
+        principal.backup_operator && (of_bucket || of_object) && self.is_all_of_account()
+    }
+
+    /// Whether what is asked for belongs to the account of who asks: an object by its own owner, and
+    /// what comes and goes by its bucket's, too.
+    fn is_all_of_account(&self) -> bool {
+        let Some(account) = self.asked.principal.account() else {
+            return false;
+        };
+        let by_bucket = || self.owner().as_ref() == Some(account);
+        let object = self.object;
+        match object.filter(|_| self.asked.action.level() == Level::Object) {
+            Some(object) if object.owner.account != *account => false,
+            Some(_) if self.is_of_object_s_owner() => true,
+            _ => by_bucket(),
+        }
+    }
+
+    /// Why the list of another account's bucket lets nobody like this at anything in it.
+    fn shut_by_another_s_bucket(&self) -> Option<Reason> {
+        let another = Some(&self.bucket?.owner.account) != self.asked.principal.account();
+        let object_level = self.asked.action.level() == Level::Object;
+        self.traversal_denied().filter(|_| another && object_level)
     }
 
     /// Who asks the ordered list of something of this owner.

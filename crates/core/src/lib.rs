@@ -7,6 +7,7 @@
 mod digest;
 mod error;
 mod id;
+mod json;
 mod md5;
 mod metadata;
 mod name;
@@ -17,6 +18,7 @@ mod time;
 pub use digest::{Digest, DigestAlgorithm, Digests, Hasher};
 pub use error::{Error, ErrorKind, Marker, Noun, Result};
 pub use id::{BucketId, Id, JobId, LayerId, ObjectId, Sequence, StoreId, UploadId, VersionId};
+pub use json::Once;
 pub use md5::Md5;
 pub use metadata::{Metadata, Owner, Representation};
 pub use name::{

@@ -36,8 +36,10 @@ pub fn parse_precondition(headers: &HeaderMap) -> Result<Precondition> {
 pub enum IfRange {
     /// Nothing.
     Absent,
-    /// Neither an entity tag nor a date.
+    /// Several values, none, or quotes that do not match.
     Malformed,
+    /// One value that is neither quoted nor a date: perhaps an entity tag without its quotes.
+    Bare(String),
     /// An entity tag.
     Tag(Tag),
     /// A date, in whole seconds.
@@ -50,7 +52,7 @@ impl IfRange {
     pub fn holds(&self, current: &Validators, dates_are_strong: bool) -> bool {
         match self {
             IfRange::Absent => true,
-            IfRange::Malformed => false,
+            IfRange::Malformed | IfRange::Bare(_) => false,
             IfRange::Tag(tag) => !tag.weak && tag.opaque == current.tag,
             IfRange::Date(date) => dates_are_strong && *date == current.modified.seconds(),
         }
@@ -78,7 +80,11 @@ pub fn parse_if_range(headers: &HeaderMap) -> IfRange {
             _ => IfRange::Malformed,
         };
     }
-    parse_http_date(text).map_or(IfRange::Malformed, IfRange::Date)
+    match parse_http_date(text) {
+        Some(date) => IfRange::Date(date),
+        None if text.is_empty() || text.contains('"') => IfRange::Malformed,
+        None => IfRange::Bare(text.to_owned()),
+    }
 }
 
 /// A date in any of the three forms of RFC 9110 §5.6.7, in whole seconds since 1970.
@@ -198,8 +204,13 @@ mod tests {
         assert!(parse(date).holds(&current, true));
         assert!(!parse(date).holds(&current, false));
         assert!(!parse("Sun, 06 Nov 1994 08:49:38 GMT").holds(&current, true));
-        for bad in ["", "a", "\"a", "\"a\"b\"", "*"] {
-            assert_eq!(parse(bad), IfRange::Malformed, "{bad:?}");
+        for bad in ["", "\"a", "\"a\"b\"", "a\"", "W/"] {
+            assert!(!parse(bad).holds(&current, true), "{bad:?}");
+        }
+        assert_eq!(parse("\"a"), IfRange::Malformed);
+        for bare in ["a", "*"] {
+            assert_eq!(parse(bare), IfRange::Bare(bare.to_owned()));
+            assert!(!parse(bare).holds(&current, true), "{bare:?}");
         }
     }
 

@@ -70,7 +70,8 @@ pub(crate) async fn serve(
             Err(_elapsed) => return,
         };
         let (_, session) = stream.get_ref();
-        let second = session.alpn_protocol() == Some(b"h2");
+        // What was agreed on is spoken; where nothing was, HTTP/2 begins with what it begins with.
+        let second = session.alpn_protocol().map(|agreed| agreed == b"h2");
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
         let facts = Facts {
             secure: true,
@@ -81,15 +82,7 @@ pub(crate) async fn serve(
             }),
             ..facts
         };
-        return speak(
-            stream,
-            BytesMut::new(),
-            second.then_some(true),
-            facts,
-            service,
-            stop,
-        )
-        .await;
+        return speak(stream, BytesMut::new(), second, facts, service, stop).await;
     }
     speak(stream, received, None, facts, service, stop).await;
 }
@@ -109,6 +102,7 @@ async fn open(
         let taken = proxy_protocol::take(&mut received).map_err(io::Error::other)?;
         if let Some(relayed) = taken {
             facts.peer = relayed.client.unwrap_or(peer);
+            facts.unnamed = relayed.client.is_none();
             facts.relayed_secure = relayed.secure;
             return Ok((facts, received));
         }
@@ -138,6 +132,10 @@ async fn speak<S>(
             };
             match begun {
                 Ok(Ok(second)) => second,
+                // Half of the preface may be the beginning of any request.
+                Err(_elapsed) if !received.is_empty() => {
+                    return give_up(&mut stream, &service).await;
+                }
                 // Ended, or silent, before it said anything whole.
                 _ => return,
             }
@@ -184,8 +182,11 @@ async fn first<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let host = service.host.clone();
-    let metrics = service.metrics.clone();
+    let (host, metrics, serving) = (
+        service.host.clone(),
+        service.metrics.clone(),
+        service.clone(),
+    );
     let io = Guarded::new(stream, received, Drain::new(TAKE_TIMEOUT));
     let facts = Arc::new(facts);
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -198,13 +199,16 @@ async fn first<S>(
         // What was asked before a violation is still answered.
         .half_close(true)
         .serve_connection(TokioIo::new(io), answer);
-    let mut stopping = false;
+    let (mut stopping, mut late) = (false, false);
     loop {
         tokio::select! {
             outcome = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
                 if let Err(error) = outcome {
                     tracing::debug!(%error, "a connection ended early");
-                    return;
+                    if !error.is_timeout() {
+                        return;
+                    }
+                    late = true;
                 }
                 break;
             }
@@ -215,6 +219,13 @@ async fn first<S>(
         }
     }
     let mut io = connection.into_parts().io.into_inner();
+    if late {
+        // Who asked for nothing is not told that it took long.
+        if io.is_in_head() {
+            give_up(&mut io.stream, &serving).await;
+        }
+        return;
+    }
     if let Some(Ended::Refused(violation)) = io.ended {
         let id = host.id().to_string();
         tracing::info!(request = %id, reason = violation.0, "request refused");
@@ -229,6 +240,22 @@ async fn first<S>(
         // Whether the client ends it or not, there is nothing left to do.
         let _ended = tokio::time::timeout(LINGER, linger(&mut io.stream)).await;
     }
+}
+
+/// Tells a client whose head took too long that it did, and ends the connection.
+async fn give_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, service: &Service) {
+    let (id, now) = (service.host.id().to_string(), service.host.clock.now());
+    tracing::info!(request = %id, reason = "the head took too long", "request refused");
+    service.metrics.refused();
+    let problem = Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "the request's head took too long",
+    );
+    let told = async {
+        send(stream, problem, &id, now).await?;
+        linger(stream).await
+    };
+    let _ended = tokio::time::timeout(LINGER, told).await;
 }
 
 /// Ends the sending side and reads on until the client has ended its own: unread bytes would turn
@@ -299,4 +326,57 @@ pub(crate) async fn turn_away(mut stream: TcpStream, service: &Service) -> io::R
     )
     .await?;
     linger(&mut stream).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use http::Response;
+    use tokio::io::DuplexStream;
+    use trestle_host::Host;
+
+    /// What a client that sends this, and then nothing, is told before the connection ends.
+    async fn told(sent: &[&str]) -> String {
+        let handler = |_: Request<crate::RequestBody>| -> futures::future::BoxFuture<'static, _> {
+            Box::pin(async { Response::new(Body::empty()) })
+        };
+        let service = Service::new(Host::real(), 8, Arc::new(handler));
+        let service = Arc::new(service.metrics(Arc::new(Metrics::default())));
+        let (mut client, stream): (DuplexStream, _) = tokio::io::duplex(64 << 10);
+        let (_keep, stop) = watch::channel(false);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let facts = Facts::of(peer, stop.clone());
+        let served = speak(stream, BytesMut::new(), None, facts, service, stop);
+        let served = tokio::spawn(served);
+        for piece in sent {
+            client.write_all(piece.as_bytes()).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        drop(client);
+        served.await.unwrap();
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_takes_too_long_is_told_so() {
+        for slow in [
+            &["P"][..],
+            &["GET / HT"],
+            &["GET / HTTP/1.1\r\n", "host: x\r\n", "x:"],
+        ] {
+            let answer = told(slow).await;
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{slow:?}: {answer}");
+            assert!(answer.contains("connection: close") && answer.contains("took too long"));
+        }
+        // Between two requests, too; and who asks for nothing is told nothing.
+        let whole = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let answer = told(&[whole, "GET"]).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(told(&[]).await, "");
+        assert!(!told(&[whole]).await.contains("408"));
+    }
 }

@@ -3,11 +3,12 @@
 
 use crate::body::Body;
 use crate::client::Client;
-use crate::guard::HEADERS_MAX;
+use crate::guard::{HEADERS_MAX, is_host};
 use crate::http2::Traffic;
-use crate::logged::{Line, Logged};
+use crate::logged::{Line, Logged, State};
 use crate::phrase;
 use crate::problem::Problem;
+use crate::proxies::Origin;
 use crate::request_body::RequestBody;
 use crate::serve::{RequestId, Service};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER};
@@ -24,6 +25,9 @@ pub(crate) struct Facts {
     pub(crate) secure: bool,
     /// Whether a proxy of bytes says that its client speaks TLS.
     pub(crate) relayed_secure: bool,
+    /// Whether a proxy of bytes does not say whom it speaks for: the peer is the proxy then, and what
+    /// headers say of clients may be anybody's.
+    pub(crate) unnamed: bool,
     #[cfg(feature = "tls")]
     pub(crate) certificate: Option<Arc<crate::tls::ClientCertificate>>,
     /// Of HTTP/2.
@@ -49,6 +53,7 @@ impl Facts {
             peer,
             secure: false,
             relayed_secure: false,
+            unnamed: false,
             #[cfg(feature = "tls")]
             certificate: None,
             traffic: None,
@@ -61,7 +66,11 @@ impl Facts {
 fn client<B>(service: &Service, facts: &Facts, request: &Request<B>) -> Client {
     let named = request.uri().authority().map(http::uri::Authority::as_str);
     let header = || request.headers().get(HOST)?.to_str().ok();
-    let origin = service.proxies.origin(facts.peer.ip(), request.headers());
+    let peer = facts.peer.ip();
+    let origin = match facts.unnamed {
+        true => Origin::of(peer),
+        false => service.proxies.origin(peer, request.headers()),
+    };
     let host = origin.host.as_deref();
     Client {
         peer: facts.peer,
@@ -87,10 +96,17 @@ fn sound<B>(request: &Request<B>) -> Result<(), Problem> {
     let bad = |detail| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     let headers = request.headers();
     if headers.len() > HEADERS_MAX {
-        return bad("the request has too many headers");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, "the request has too many headers"));
     }
     if request.method() == Method::CONNECT {
         return bad("CONNECT is not served");
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return bad("Content-Length is repeated");
+    }
+    if !request.uri().path().starts_with('/') && request.method() != Method::OPTIONS {
+        return bad("the target is neither a path nor an http URL");
     }
     let mut hosts = headers.get_all(HOST).iter();
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
@@ -102,7 +118,10 @@ fn sound<B>(request: &Request<B>) -> Result<(), Problem> {
         {
             bad("the authority and the Host header name different hosts")
         }
-        (Some(authority), ..) if authority.contains('@') => bad("the authority is not a host"),
+        (Some(authority), ..) if !is_host(authority.as_bytes()) => {
+            bad("the authority is not a host")
+        }
+        (None, Some(host), _) if !is_host(host.as_bytes()) => bad("the Host header is not a host"),
         _ => Ok(()),
     }
 }
@@ -127,6 +146,7 @@ pub(crate) async fn answer(
         host: service.host.clone(),
         metrics: service.metrics.clone(),
         place: None,
+        state: State::New,
     };
     line.begin();
     let vital = service.vital.contains(&request.uri().path());
@@ -134,7 +154,8 @@ pub(crate) async fn answer(
         Err(problem) => Some(problem),
         Ok(()) if vital => None,
         Ok(()) => {
-            line.place = service.places.clone().try_acquire_owned().ok();
+            let place = service.places.clone().try_acquire_owned();
+            line.place = place.ok().map(Arc::new);
             line.place.is_none().then(|| {
                 service.metrics.overloaded();
                 let detail = "too many requests are being answered";
@@ -172,7 +193,14 @@ async fn handle(service: &Service, request: Request<RequestBody>, line: &Line) -
     if line.method.is_safe() {
         return handling.await;
     }
-    // A task of its own: a client that goes away does not cancel a change half-way.
+    // A task of its own: a client that goes away does not cancel a change half-way, and does not make
+    // room for another before it has ended.
+    let place = line.place.clone();
+    let handling = async move {
+        let answered = handling.await;
+        drop(place);
+        answered
+    };
     tokio::spawn(handling).await.unwrap_or_else(|_panic| {
         tracing::error!(request = %line.id, "a request handler failed");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed").into_response()

@@ -440,7 +440,7 @@ fn check_host(hosts: &[&[u8]], authority: Option<&[u8]>, old: bool) -> Result<()
 
 /// Whether this is a host with or without a port (RFC 3986 §3.2.2). An empty one is right for a
 /// target without authority (RFC 9112 §3.2).
-fn is_host(text: &[u8]) -> bool {
+pub(crate) fn is_host(text: &[u8]) -> bool {
     let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
     let address = |byte: &u8| byte.is_ascii_hexdigit() || b":.".contains(byte);
     let (valid, port) = match text.strip_prefix(b"[") {

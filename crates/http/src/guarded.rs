@@ -46,6 +46,11 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
         }
     }
 
+    /// Whether a request's head has begun and not ended.
+    pub(crate) fn is_in_head(&self) -> bool {
+        self.ended.is_none() && self.guard.is_idle() && !self.received.is_empty()
+    }
+
     fn look(&mut self) {
         self.unseen = false;
         if let Err(violation) = self.guard.pass(&mut self.received, &mut self.passed) {

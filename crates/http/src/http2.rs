@@ -9,6 +9,8 @@ use crate::serve::{LINGER, Service, TAKE_TIMEOUT};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -43,6 +45,14 @@ pub(crate) struct Traffic {
     working: AtomicUsize,
     /// When something moved last, in milliseconds of the host's clock.
     moved: AtomicU64,
+    /// Since when each answer waits for its client to take what it was given.
+    owed: Mutex<Owed>,
+}
+
+#[derive(Debug, Default)]
+struct Owed {
+    last: u64,
+    since: BTreeMap<u64, u64>,
 }
 
 fn now(host: &Host) -> u64 {
@@ -68,6 +78,28 @@ impl Traffic {
     pub(crate) fn ended(&self, host: &Host) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.moved(host);
+    }
+
+    /// An answer has something for its client to take.
+    pub(crate) fn owes(&self, host: &Host) -> u64 {
+        let mut owed = self.owed.lock();
+        owed.last += 1;
+        let id = owed.last;
+        owed.since.insert(id, now(host));
+        id
+    }
+
+    /// The client took it, or the answer ended.
+    pub(crate) fn took(&self, id: u64) {
+        self.owed.lock().since.remove(&id);
+    }
+
+    /// For how long the answer waits that has waited longest.
+    fn longest_owed(&self, host: &Host) -> Duration {
+        let owed = self.owed.lock();
+        let oldest = owed.since.first_key_value().map(|(_, since)| *since);
+        let now = now(host);
+        Duration::from_millis(oldest.map_or(0, |oldest| now.saturating_sub(oldest)))
     }
 
     /// For how long nothing moved.
@@ -128,11 +160,42 @@ pub(crate) async fn serve<S>(
                 if idle && !stopping && silence > IDLE {
                     stopping = true;
                     Pin::new(&mut connection).graceful_shutdown();
-                } else if !busy && silence > if idle { IDLE + LINGER } else { TAKE_TIMEOUT } {
+                } else if !busy && silence > if idle { IDLE + LINGER } else { TAKE_TIMEOUT }
+                    || traffic.longest_owed(&host) > TAKE_TIMEOUT
+                {
                     tracing::debug!("a connection on which nothing moves is given up");
                     return;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trestle_core::Timestamp;
+    use trestle_host::ManualClock;
+
+    #[test]
+    fn the_answer_that_waits_longest_counts() {
+        let clock = Arc::new(ManualClock::at(Timestamp(1)));
+        let host = Host {
+            clock: clock.clone(),
+            ..Host::real()
+        };
+        let traffic = Traffic::default();
+        assert_eq!(traffic.longest_owed(&host), Duration::ZERO);
+        let first = traffic.owes(&host);
+        clock.advance(Duration::from_secs(5));
+        let second = traffic.owes(&host);
+        clock.advance(Duration::from_secs(5));
+        // What others move is no matter.
+        traffic.moved(&host);
+        assert_eq!(traffic.longest_owed(&host), Duration::from_secs(10));
+        traffic.took(first);
+        assert_eq!(traffic.longest_owed(&host), Duration::from_secs(5));
+        traffic.took(second);
+        assert_eq!(traffic.longest_owed(&host), Duration::ZERO);
     }
 }

@@ -32,13 +32,28 @@ pub(crate) struct Line {
     pub(crate) metrics: Arc<Metrics>,
     /// Of HTTP/2.
     pub(crate) traffic: Option<Arc<Traffic>>,
-    /// Its place among the requests in flight.
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Its place among the requests in flight; a change that goes on without its client keeps it.
+    pub(crate) place: Option<Arc<OwnedSemaphorePermit>>,
+    pub(crate) state: State,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nobody counts it yet.
+    New,
+    /// It has no answer.
+    Working,
+    /// It has one.
+    Answered,
+    /// Its answer says what became of it.
+    Told,
 }
 
 impl Line {
     /// The request is there.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&mut self) {
+        self.state = State::Working;
         self.metrics.began();
         if let Some(traffic) = &self.traffic {
             traffic.began(&self.host);
@@ -46,9 +61,34 @@ impl Line {
     }
 
     /// Its answer begins.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn answered(&mut self) {
+        self.state = State::Answered;
         if let Some(traffic) = &self.traffic {
             traffic.answered(&self.host);
+        }
+    }
+}
+
+impl Drop for Line {
+    /// Its client went away, or took the request back, before there was an answer to log.
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Working | State::Answered) {
+            return;
+        }
+        let took = self.host.clock.monotonic().saturating_sub(self.started);
+        let milliseconds = took.as_secs_f64() * 1e3;
+        let (id, client, version) = (&self.id, self.client, self.version);
+        let (method, path) = (&self.method, &self.path);
+        tracing::warn!(
+            request = %id, %client, ?version, %method, path, milliseconds,
+            "the client went away before its answer"
+        );
+        self.metrics.given_up();
+        if let Some(traffic) = &self.traffic {
+            if self.state == State::Working {
+                traffic.answered(&self.host);
+            }
+            traffic.ended(&self.host);
         }
     }
 }
@@ -61,11 +101,18 @@ pub(crate) struct Logged {
     label: &'static str,
     user: Option<LoggedUser>,
     sent: u64,
+    /// Among what its client leaves untaken, over HTTP/2.
+    owed: Option<u64>,
 }
 
 impl Logged {
     /// The answer with its body logged.
-    pub(crate) fn response(mut response: Response<Body>, line: Line) -> Response<Self> {
+    pub(crate) fn response(mut response: Response<Body>, mut line: Line) -> Response<Self> {
+        line.state = State::Told;
+        let owed = line
+            .traffic
+            .as_ref()
+            .map(|traffic| traffic.owes(&line.host));
         let status = response.status();
         let extensions = response.extensions_mut();
         let label = extensions.remove::<Label>().map_or("", |label| label.0);
@@ -77,6 +124,7 @@ impl Logged {
             label,
             user,
             sent: 0,
+            owed,
         })
     }
 }
@@ -123,6 +171,9 @@ impl Drop for Logged {
             whole,
         });
         if let Some(traffic) = traffic {
+            if let Some(owed) = self.owed {
+                traffic.took(owed);
+            }
             traffic.ended(host);
         }
     }
@@ -136,11 +187,18 @@ impl http_body::Body for Logged {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        // It is asked for more when there is room for it.
+        let owed = self.owed.take();
+        if let (Some(traffic), Some(owed)) = (&self.line.traffic, owed) {
+            traffic.took(owed);
+        }
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
             if let Some(traffic) = &self.line.traffic {
                 traffic.moved(&self.line.host);
+                let owed = traffic.owes(&self.line.host);
+                self.owed = Some(owed);
             }
         }
         Poll::Ready(frame)

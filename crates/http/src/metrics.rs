@@ -102,6 +102,12 @@ impl Metrics {
         self.overloaded.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request's client went away before its answer.
+    pub(crate) fn given_up(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.broken.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn ended(&self, ended: &Ended<'_>) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.sent.fetch_add(ended.sent, Ordering::Relaxed);

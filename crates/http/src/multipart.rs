@@ -8,7 +8,9 @@ use crate::parameters::{Parameterized, is_token};
 use crate::receive::read_whole;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use memchr::memmem;
 use trestle_core::{Error, ErrorKind, Result};
 
@@ -54,6 +56,8 @@ pub struct FormPart {
     pub filename: Option<String>,
     /// The Content-Type header.
     pub content_type: Option<String>,
+    /// The Content-Encoding header.
+    pub content_encoding: Option<String>,
 }
 
 impl FormPart {
@@ -77,6 +81,7 @@ impl FormPart {
             name: name.to_owned(),
             filename: disposition.parameter("filename").map(str::to_owned),
             content_type: text(CONTENT_TYPE).map(str::to_owned),
+            content_encoding: text(CONTENT_ENCODING).map(str::to_owned),
         })
     }
 }

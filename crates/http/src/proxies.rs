@@ -50,6 +50,17 @@ struct Hop {
     host: Option<String>,
 }
 
+impl Origin {
+    /// The peer itself.
+    pub(crate) fn of(peer: IpAddr) -> Self {
+        Origin {
+            address: peer.to_canonical(),
+            secure: None,
+            host: None,
+        }
+    }
+}
+
 impl Proxies {
     /// Whether a trusted proxy is at this address.
     pub fn trusts(&self, address: IpAddr) -> bool {
@@ -60,11 +71,7 @@ impl Proxies {
 
     /// Who a request came from, by what trusted proxies say.
     pub(crate) fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> Origin {
-        let mut origin = Origin {
-            address: peer.to_canonical(),
-            secure: None,
-            host: None,
-        };
+        let mut origin = Origin::of(peer);
         if !self.trusts(peer) {
             return origin;
         }

@@ -53,6 +53,12 @@ pub(crate) fn take(received: &mut BytesMut) -> Result<Option<Relayed>, &'static 
         .ok_or("a PROXY line is malformed")
 }
 
+/// Digits alone: a sign is none.
+fn port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
 fn parse_line(line: &str) -> Option<Relayed> {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
@@ -64,8 +70,8 @@ fn parse_line(line: &str) -> Option<Relayed> {
                 "TCP6" => source.is_ipv6() && target.is_ipv6(),
                 _ => false,
             };
-            let _port: u16 = target_port.parse().ok()?;
-            let client = SocketAddr::new(source, source_port.parse().ok()?);
+            let _port: u16 = port(target_port)?;
+            let client = SocketAddr::new(source, port(source_port)?);
             fits.then_some(Relayed {
                 client: Some(client),
                 secure: false,
@@ -182,6 +188,8 @@ mod tests {
             "PROXY TCP4 ::1 ::1 1 2\r\n",
             "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
             "PROXY TCP4 1.2.3.4 1.2.3.4 1 99999\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n",
+            "PROXY TCP4 1.2.3.4  1.2.3.4 1 2\r\n",
             "PROXY\r\n",
             &format!("PROXY UNKNOWN {}\r\n", "x".repeat(100)),
         ] {

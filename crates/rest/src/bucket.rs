@@ -267,12 +267,17 @@ pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
             .into());
     }
     let resource = Resource::Bucket(name.clone());
+    let bypass = write::bypass(&call)?;
     let (asker, body) = call.split();
     let body = read_whole(incoming(body), PATCH_BYTES_MAX).await?;
     let (patch, members) = document::parse_patch(&body, &BUCKET_MEMBERS)?;
     let mut grants = Vec::new();
     for member in &members {
         let action = document::bucket_action(member);
+        grants.push(asker.grant(action, resource.clone()).await?);
+    }
+    if bypass {
+        let action = Action::BypassBucketRetention;
         grants.push(asker.grant(action, resource.clone()).await?);
     }
     let change = |properties: &mut _| document::patch_bucket(properties, &patch);

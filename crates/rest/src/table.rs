@@ -367,6 +367,7 @@ pub(crate) static TABLE: &[Row] = &[
         &[Bucket],
         Run::Bucket(|call, name| Box::pin(bucket::patch(call, name))),
         Operation {
+            headers: &[BYPASS],
             takes: &[(MERGE_PATCH, Some("BucketPatch"))],
             successes: &[204],
             problems: &[404, 409, 411, 413, 415, 422, 501, 507],

@@ -14,8 +14,8 @@ use http::request::Parts;
 use std::net::IpAddr;
 use std::sync::Arc;
 use trestle_access::{
-    ChunkChain, Payload, Presented, Principal, RawRequest, Scope, SecretKey, SignatureError,
-    Signed, SignedForm,
+    ChunkChain, Mismatch, Payload, Presented, Principal, RawRequest, Scope, SecretKey,
+    SignatureError, Signed, SignedForm,
 };
 use trestle_core::{Digest, DigestAlgorithm, Hasher};
 use trestle_http::Client;
@@ -208,7 +208,7 @@ impl S3 {
 
     /// Has it written down that somebody signed with a wrong secret.
     fn note(&self, error: &SignatureError, access_key: &str, source: Option<IpAddr>) {
-        if matches!(error, SignatureError::Mismatch { .. }) {
+        if matches!(error, SignatureError::Mismatch(_)) {
             self.store.audit_refused("signature", access_key, source);
         }
     }
@@ -423,6 +423,57 @@ impl ChunkSeal for Seal {
     }
 }
 
+/// Headers whose values are the client's secrets, wherever they are signed; a parameter of the last
+/// name, too.
+const SECRETS: [&str; 3] = [
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-security-token",
+];
+
+/// What was signed, but for what is nobody else's to see: an answer may be logged on its way.
+fn without_secrets(text: &str) -> String {
+    let shown = |line: &str| -> String {
+        let header = line.split_once(':').map(|(name, _)| name);
+        if let Some(name) = header.filter(|name| SECRETS.contains(name)) {
+            return format!("{name}:***");
+        }
+        let pairs = line.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if SECRETS.contains(&&*name.to_ascii_lowercase()) => {
+                format!("{name}=***")
+            }
+            _ => pair.to_owned(),
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    };
+    text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// What a client needs to find out where its signature differs.
+fn mismatched(mismatch: &Mismatch) -> S3Error {
+    let bytes = |text: &str| {
+        let bytes = text.bytes().map(|byte| format!("{byte:02x}"));
+        bytes.collect::<Vec<_>>().join(" ")
+    };
+    let to_sign = without_secrets(&mismatch.string_to_sign);
+    let canonical = without_secrets(&mismatch.canonical_request);
+    let error = S3Error::new(
+        Code::SignatureDoesNotMatch,
+        "The request signature we calculated does not match the signature you provided. Check \
+         your key and signing method.",
+    )
+    .field("AWSAccessKeyId", &mismatch.access_key)
+    .field("StringToSign", &to_sign)
+    .field("SignatureProvided", &mismatch.signature)
+    .field("StringToSignBytes", bytes(&to_sign));
+    match canonical.is_empty() {
+        true => error,
+        false => error
+            .field("CanonicalRequest", &canonical)
+            .field("CanonicalRequestBytes", bytes(&canonical)),
+    }
+}
+
 /// The dialect's form of what is wrong with a signature.
 pub(crate) fn refused(error: SignatureError) -> S3Error {
     use SignatureError as E;
@@ -453,16 +504,47 @@ pub(crate) fn refused(error: SignatureError) -> S3Error {
             S3Error::invalid("Missing required header for this request: x-amz-content-sha256")
         }
         E::MalformedPayload => with(Code::InvalidArgument),
-        E::Mismatch {
-            string_to_sign,
-            canonical_request,
-        } => S3Error::new(
-            Code::SignatureDoesNotMatch,
-            "The request signature we calculated does not match the signature you provided. Check \
-             your key and signing method.",
-        )
-        .field("StringToSign", string_to_sign)
-        .field("CanonicalRequest", canonical_request),
+        E::Mismatch(mismatch) => mismatched(mismatch),
         _ => with(Code::SignatureDoesNotMatch),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mismatch_shows_what_was_signed_and_no_secret() {
+        let canonical = "PUT\n/b/k\nX-Amz-Security-Token=s3cret&partNumber=1\nhost:h\n\
+                         x-amz-security-token:s3cret\n\
+                         x-amz-server-side-encryption-customer-key:s3cret\n\nhost\nUNSIGNED-PAYLOAD";
+        let error = mismatched(&Mismatch {
+            access_key: "AKIA".to_owned(),
+            signature: "0f".to_owned(),
+            string_to_sign: "AWS4\nx".to_owned(),
+            canonical_request: canonical.to_owned(),
+        });
+        let text = format!("{error:?}");
+        for shown in [
+            r#"("AWSAccessKeyId", "AKIA")"#,
+            r#"("SignatureProvided", "0f")"#,
+            r#"("StringToSignBytes", "41 57 53 34 0a 78")"#,
+            r#"("CanonicalRequestBytes", "50 55 54 0a 2f"#,
+            r"/b/k\nX-Amz-Security-Token=***&partNumber=1\nhost:h\nx-amz-security-token:***\n",
+        ] {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
+        assert!(
+            !text.contains("s3cret") && !text.contains("73 33 63 72"),
+            "{text}"
+        );
+        let old = mismatched(&Mismatch {
+            access_key: "A".to_owned(),
+            signature: "=".to_owned(),
+            string_to_sign: "GET\nx-amz-security-token:s3cret\n/b".to_owned(),
+            canonical_request: String::new(),
+        });
+        let text = format!("{old:?}");
+        assert!(!text.contains("s3cret") && !text.contains("CanonicalRequest"));
     }
 }

@@ -10,6 +10,7 @@ use crate::headers;
 use crate::route::{Operation, Parameters};
 use crate::sse;
 use bytes::Bytes;
+use futures::StreamExt;
 use http::HeaderMap;
 use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
@@ -379,6 +380,24 @@ impl<'a> Call<'a> {
         let framing = std::mem::replace(&mut self.framing, Framing::Plain(None));
         let body = self.body.take().ok_or_else(missing_length)?;
         Ok(unframe(incoming(body), framing))
+    }
+
+    /// Refuses a body: what is asked for takes none.
+    pub(crate) async fn refuse_body(&mut self) -> Result<(), S3Error> {
+        let refused = || {
+            let message = "This request does not support content";
+            S3Error::new(Code::UnexpectedContent, message)
+        };
+        if self.length.is_some_and(|length| length > 0) {
+            return Err(refused());
+        }
+        let mut body = self.take_body()?;
+        while let Some(piece) = body.next().await {
+            if !piece?.is_empty() {
+                return Err(refused());
+            }
+        }
+        Ok(())
     }
 
     /// The body as a document, checked against what was declared of it.

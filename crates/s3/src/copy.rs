@@ -61,10 +61,11 @@ pub(crate) fn result(document: &mut XmlWriter, object: &Object) {
     }
 }
 
-pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+pub(crate) async fn copy(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     if call.headers.contains_key(write::OFFSET) {
         return Err(S3Error::later("An addition of what another object holds"));
     }
+    call.refuse_body().await?;
     let readable = source::readable(&call, None).await?;
     let replaces_metadata = replaces(&call, "x-amz-metadata-directive")?;
     let replaces_tags = replaces(&call, "x-amz-tagging-directive")?;
@@ -103,9 +104,6 @@ pub(crate) async fn copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
                 .extend(kept.map(|(name, text)| (name.clone(), text.clone())));
         }
         if !replaces_tags {
-            if !source.tags.is_empty() && !readable.tags {
-                return Err(fault(Code::AccessDenied, "Access Denied"));
-            }
             properties.tags = source.tags.clone();
         }
         Ok(properties)

@@ -88,8 +88,15 @@ async fn describe_more(call: &Call<'_>, headers: &mut HeaderMap, object: &Object
         let until = iso_time(retention.until);
         headers::set(headers, "x-amz-object-lock-retain-until-date", &until);
     }
-    if object.legal_hold && call.may(Action::ReadLegalHold).await {
-        headers::set(headers, "x-amz-object-lock-legal-hold", "ON");
+    let hold = match (object.legal_hold, object.hold_lifted) {
+        (true, _) => Some("ON"),
+        (false, true) => Some("OFF"),
+        (false, false) => None,
+    };
+    if let Some(hold) = hold
+        && call.may(Action::ReadLegalHold).await
+    {
+        headers::set(headers, "x-amz-object-lock-legal-hold", hold);
     }
 }
 

@@ -83,8 +83,6 @@ pub(crate) fn range(headers: &HeaderMap) -> Result<Option<ByteRange>, S3Error> {
 pub(crate) struct Readable {
     pub(crate) source: Source,
     pub(crate) grant: Grant,
-    /// Whether its tags may be read, too.
-    pub(crate) tags: bool,
 }
 
 /// Finds out what is to be copied, and that it may be.
@@ -97,20 +95,17 @@ pub(crate) async fn readable(
     if let Some(owner) = headers::text(&call.headers, "x-amz-source-expected-bucket-owner")? {
         call.owned_by(&bucket, owner).await?;
     }
-    let (read, tags) = match version {
-        VersionRef::Current | VersionRef::Ended => (Action::ReadObject, Action::ReadObjectTags),
-        VersionRef::Null | VersionRef::Id(_) => {
-            (Action::ReadObjectVersion, Action::ReadObjectVersionTags)
-        }
+    let read = match version {
+        VersionRef::Current | VersionRef::Ended => Action::ReadObject,
+        VersionRef::Null | VersionRef::Id(_) => Action::ReadObjectVersion,
     };
     let resource = Resource::Object(bucket.clone(), key.clone());
     let of_source = |error: S3Error| match error.code() {
         Code::NoSuchBucket => error.field("BucketName", bucket.as_str()),
         _ => error,
     };
-    let grant = call.grant_on(read, resource.clone(), version).await;
+    let grant = call.grant_on(read, resource, version).await;
     let grant = grant.map_err(of_source)?;
-    let tags = call.grant_on(tags, resource, version).await.is_ok();
     let source = Source {
         key_of_client: sse::source_key(call)?,
         itself: false,
@@ -121,11 +116,7 @@ pub(crate) async fn readable(
         tag_of: etag,
         range,
     };
-    Ok(Readable {
-        source,
-        grant,
-        tags,
-    })
+    Ok(Readable { source, grant })
 }
 
 /// Refuses a range that ends beyond its source: it is not cut to what is there.

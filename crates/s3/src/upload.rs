@@ -207,8 +207,9 @@ pub(crate) async fn part(mut call: Call<'_>) -> Result<Response<Body>, S3Error> 
     Ok(response)
 }
 
-pub(crate) async fn part_copy(call: Call<'_>) -> Result<Response<Body>, S3Error> {
+pub(crate) async fn part_copy(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let number = part_number(&call)?;
+    call.refuse_body().await?;
     let grant = call.on_object(Action::WriteObject).await?;
     let store = &call.s3.store;
     store.bucket_settings(call.bucket()?).await?;

@@ -229,6 +229,18 @@ const SETTINGS: &[Row] = &[
             "SIZE:RATE",
             "How many listings a second a Swift container of so many objects gives, may be repeated",
         ),
+    text("swift_exempt_account", "TRESTLE_SWIFT_EXEMPT_ACCOUNT")
+        .list()
+        .flag(
+            "ACCOUNT",
+            "A Swift account, as URLs name it, for which no rate holds, may be repeated",
+        ),
+    text("swift_blocked_account", "TRESTLE_SWIFT_BLOCKED_ACCOUNT")
+        .list()
+        .flag(
+            "ACCOUNT",
+            "A Swift account, as URLs name it, for which nothing is answered (497), may be repeated",
+        ),
     text("root_user", "TRESTLE_ROOT_USER"),
     text("root_password", "TRESTLE_ROOT_PASSWORD").secret(),
     text("root_access_key", "TRESTLE_ROOT_ACCESS_KEY"),

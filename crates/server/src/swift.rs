@@ -51,6 +51,10 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
             config.get("swift_account_rate"),
             config.list("swift_container_rate"),
             config.list("swift_listing_rate"),
+        )?
+        .with_accounts(
+            config.list("swift_exempt_account"),
+            config.list("swift_blocked_account"),
         )?,
         ..Settings::default()
     })

@@ -184,6 +184,8 @@ pub struct Object {
     pub retention: Option<Retention>,
     /// Whether this version is protected until the hold is lifted.
     pub legal_hold: bool,
+    /// Whether a hold of it was lifted, and there is none now.
+    pub hold_lifted: bool,
     /// When the object ends.
     pub expires: Option<Timestamp>,
     /// The storage class as it was named.
@@ -326,7 +328,9 @@ impl Object {
         self.tags = properties.tags;
         self.acl = properties.acl;
         self.retention = properties.retention;
+        let held = self.legal_hold || self.hold_lifted;
         self.legal_hold = properties.legal_hold;
+        self.hold_lifted = held && !self.legal_hold;
         self.expires = properties.expires;
         self.storage_class = properties.storage_class;
         self.documents = properties.documents;

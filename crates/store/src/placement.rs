@@ -22,6 +22,7 @@ use crate::row_key;
 use crate::snapshot::count_since;
 use crate::store::{self, FoundBucket, FoundObject, Store};
 use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
 use trestle_access::Grant;
 use trestle_core::{
     BucketId, BucketName, Digests, Error, ErrorKind, Key, LayerId, Noun, ObjectId, Owner, Result,
@@ -44,6 +45,8 @@ pub(crate) struct Slot {
     /// What the verb's grant rests on.
     confirmed: Vec<Expectation>,
     one_of_many: bool,
+    /// What a move found of history.
+    pub(crate) moving: OnceLock<Arc<[FoundObject]>>,
     /// The id that the verb gives when the key is new.
     assigned: Option<ObjectId>,
 }
@@ -186,6 +189,7 @@ impl Slot {
             null,
             confirmed: Vec::new(),
             one_of_many: false,
+            moving: OnceLock::new(),
             assigned: None,
         })
     }
@@ -268,6 +272,7 @@ impl Slot {
             acl,
             retention,
             legal_hold: properties.legal_hold,
+            hold_lifted: false,
             expires: properties.expires,
             storage_class: properties.storage_class,
             documents: properties.documents,

@@ -47,6 +47,7 @@ fn object(layer: Option<LayerId>) -> Object {
             until: Timestamp(30),
         }),
         legal_hold: true,
+        hold_lifted: false,
         expires: Some(Timestamp(40)),
         storage_class: Some("COLD".into()),
         documents: [("d".to_owned(), "e".to_owned())].into(),
@@ -89,6 +90,7 @@ fn markers_and_plain_objects_come_back_too() {
         (Content::Directory, Written::Patched),
     ] {
         object.content = content;
+        object.hold_lifted = written == Written::Patched;
         object.written = written;
         let value = ObjectRecord::new(&object).unwrap().to_value().unwrap();
         let back = ObjectRecord::from_value(&value).unwrap();

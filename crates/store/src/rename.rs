@@ -15,6 +15,7 @@ use crate::recrypt::Taken;
 use crate::removal::ERASE_ROWS_MAX;
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, FoundBucket, FoundObject, Store};
+use std::sync::Arc;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{Error, ErrorKind, Key, Precondition, Result, VersionId};
 use trestle_engine::{Body, MetaRead, Urgency, Write};
@@ -207,7 +208,7 @@ impl Slot {
         actions.extend(metadata.then_some(Action::ReadObjectMetadata));
         actions.extend(carries(|object| !object.tags.is_empty()).then_some(Action::ReadObjectTags));
         decider.check(&actions, &self.key, current)?;
-        let history = self.history(read, ERASE_ROWS_MAX).await?;
+        let history = self.moving(read).await?;
         if !history.is_empty() {
             let mut actions = vec![Action::ReadObjectVersion, Action::DeleteObjectVersion];
             let mut versions = history.iter().map(|version| &version.object);
@@ -216,6 +217,15 @@ impl Slot {
             decider.check(&actions, &self.key, current)?;
         }
         decider.grant(Action::ReadObject, &self.key, current)
+    }
+
+    /// History as far as a move goes, and one more. Read once of the snapshot that the slot is from.
+    async fn moving(&self, read: &dyn MetaRead) -> Result<Arc<[FoundObject]>> {
+        if let Some(history) = self.moving.get() {
+            return Ok(history.clone());
+        }
+        let history = self.history(read, ERASE_ROWS_MAX + 1).await?;
+        Ok(self.moving.get_or_init(|| history.into()).clone())
     }
 
     /// How a version is to be encrypted in another bucket, when that is not how it is.
@@ -260,7 +270,7 @@ impl Slot {
     ) -> Result<Changes> {
         let guard = Guard::at(store.host.clock.now());
         let mut changes = Changes::expecting(self.expectations());
-        let history = self.history(read, ERASE_ROWS_MAX + 1).await?;
+        let history = self.moving(read).await?;
         if history.len() > ERASE_ROWS_MAX {
             let message = format!("an object with more than {ERASE_ROWS_MAX} former versions");
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -270,7 +280,7 @@ impl Slot {
             return Err(Error::new(ErrorKind::InvalidState, message));
         }
         let (mut tally, target) = (Tally::default(), row_key::object(to.0.bucket.id, to.1));
-        for version in self.current.iter().chain(&history) {
+        for version in self.current.iter().chain(&*history) {
             guard.check(&version.object)?;
             let anew = anew.filter(|_| version.is_current());
             let volume = matches!(version.object.content, Content::Volume { .. });

@@ -120,6 +120,7 @@ pub(crate) async fn answer(call: &Call, input: Input) -> Outcome<Response<Body>>
         let file = File {
             name: filename,
             kind: part.content_type,
+            encoding: part.content_encoding,
         };
         match upload(call, &fields, file, &mut form).await? {
             Ok(()) => outcome = Some((201, String::new(), None)),
@@ -202,6 +203,7 @@ fn check(call: &Call, fields: &Fields, keys: &[String]) -> Outcome<()> {
 struct File {
     name: String,
     kind: Option<String>,
+    encoding: Option<String>,
 }
 
 /// Stores one file. The outer failure is the form's, the inner one the file's.
@@ -232,8 +234,9 @@ async fn upload(call: &Call, fields: &Fields, file: File, form: &mut Form) -> Ou
     if let Some(kind) = kind {
         set(&mut asking.headers, "content-type", &kind);
     }
-    if let Some(encoding) = fields.get("content-encoding") {
-        set(&mut asking.headers, "content-encoding", encoding);
+    let encoding = fields.get("content-encoding").map(str::to_owned);
+    if let Some(encoding) = encoding.or(file.encoding) {
+        set(&mut asking.headers, "content-encoding", &encoding);
     }
     let ready = match writable(&asking, &place).await {
         Ok(container) => write::asked(&asking, &place.object).map(|write| (container, write)),

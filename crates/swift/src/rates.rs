@@ -3,13 +3,15 @@
 //! the latter two by how many objects are in it.
 //!
 //! Who asks too fast is let wait, and refused when that would take too long. Each server counts for
-//! itself, and by the account that a request names, whoever asks; what does not exist is not counted.
+//! itself, and by the account that a request names, whoever asks. What does not exist is counted as an
+//! empty container is, by the name that was asked for and apart from the rest: who waits learns nothing
+//! of what exists, and names that are made up crowd nothing out.
 
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use trestle_core::Timestamp;
 
@@ -19,6 +21,10 @@ const WAIT_MAX: u64 = 60_000_000;
 const BUFFER: u64 = 5_000_000;
 /// Accounts and containers that are counted at a time.
 const KEYS_MAX: usize = 100_000;
+/// Names of what does not exist that are counted at a time.
+const NAMES_MAX: usize = 20_000;
+/// Accounts that are named in the settings.
+const ACCOUNTS_MAX: usize = 10_000;
 /// How often those that nobody asked of for long are looked for, in microseconds.
 const PRUNED_EVERY: u64 = 1_000_000;
 /// Sizes that have a rate of their own.
@@ -33,6 +39,23 @@ pub struct Rates {
     account: Option<f64>,
     container: Limits,
     listing: Limits,
+    exempt: BTreeSet<String>,
+    blocked: BTreeSet<String>,
+}
+
+/// What a request counts for.
+struct Counted {
+    key: String,
+    rate: f64,
+    /// Whether it is there.
+    exists: bool,
+}
+
+fn accounts(names: &[String]) -> Result<BTreeSet<String>, String> {
+    if names.len() > ACCOUNTS_MAX {
+        return Err(format!("{ACCOUNTS_MAX} accounts are named at most"));
+    }
+    Ok(names.iter().map(|name| name.trim().to_owned()).collect())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -88,7 +111,22 @@ impl Rates {
             account: account.map(rate).transpose()?,
             container: limits(container)?,
             listing: limits(listing)?,
+            ..Rates::default()
         })
+    }
+
+    /// The same, with accounts, as URLs name them, that no rate holds for, and others for which
+    /// nothing is answered.
+    ///
+    /// # Errors
+    /// Too many of them, and one that is both.
+    pub fn with_accounts(mut self, exempt: &[String], blocked: &[String]) -> Result<Self, String> {
+        self.exempt = accounts(exempt)?;
+        self.blocked = accounts(blocked)?;
+        match self.exempt.intersection(&self.blocked).next() {
+            Some(both) => Err(format!("{both:?} is both exempt and blocked")),
+            None => Ok(self),
+        }
     }
 
     /// Whether there is any.
@@ -106,8 +144,8 @@ impl Rates {
         })
     }
 
-    /// What a request counts for, and its rate.
-    async fn of(&self, call: &Call) -> Outcome<Option<(String, f64)>> {
+    /// What a request counts for.
+    async fn of(&self, call: &Call) -> Outcome<Option<Counted>> {
         let target = &call.target;
         let Some(container) = &target.container else {
             return Ok(None);
@@ -117,9 +155,9 @@ impl Rates {
                 let Some(rate) = self.account else {
                     return Ok(None);
                 };
-                let known = call.account(&call.account).await?.is_some();
+                let exists = call.account(&call.account).await?.is_some();
                 let key = format!("account/{}", call.account);
-                return Ok(known.then_some((key, rate)));
+                return Ok(Some(Counted { key, rate, exists }));
             }
             ("GET", None) => (&self.listing, "listing"),
             ("PUT" | "DELETE" | "POST" | "COPY", Some(_)) => (&self.container, "container"),
@@ -129,24 +167,28 @@ impl Rates {
             return Ok(None);
         }
         let found = call.container(&call.account, container).await?;
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        let size = found.usage.objects;
+        let exists = found.is_some();
+        let size = found.map_or(0, |found| found.usage.objects);
         let key = format!("{kind}/{}/{container}", call.account);
-        Ok(rate_of(limits, size).map(|rate| (key, rate)))
+        Ok(rate_of(limits, size).map(|rate| Counted { key, rate, exists }))
     }
 
     /// Waits until a request may go on.
     ///
     /// # Errors
-    /// 498 when that would take too long.
+    /// 498 when that would take too long; 497 for an account that is blocked.
     pub(crate) async fn admit(&self, paces: &Paces, call: &Call) -> Outcome<()> {
-        let Some((key, rate)) = self.of(call).await? else {
+        if self.exempt.contains(&call.target.account) {
+            return Ok(());
+        }
+        if self.blocked.contains(&call.target.account) {
+            return Err(Fault::text(497, "Your account has been blacklisted"));
+        }
+        let Some(counted) = self.of(call).await? else {
             return Ok(());
         };
         let slow = || Fault::text(498, "Slow down");
-        let wait = paces.wait(key, rate, call.now).ok_or_else(slow)?;
+        let wait = paces.wait(counted, call.now).ok_or_else(slow)?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -156,7 +198,10 @@ impl Rates {
 
 /// When the next request of each key is due, in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Paces(Mutex<Due>);
+pub(crate) struct Paces {
+    of_existing: Mutex<Due>,
+    of_names: Mutex<Due>,
+}
 
 #[derive(Debug, Default)]
 struct Due {
@@ -178,14 +223,27 @@ impl Due {
             self.by_key.insert(key, next);
         }
     }
+
+    /// The same of what does not exist: there is always room for the name that was asked for last, so
+    /// that it is let wait as any other.
+    fn note_name(&mut self, key: String, next: u64) {
+        if self.by_key.len() >= NAMES_MAX && !self.by_key.contains_key(&key) {
+            self.by_key.clear();
+        }
+        self.by_key.insert(key, next);
+    }
 }
 
 impl Paces {
     /// How long a request has to wait; none when that is too long.
-    fn wait(&self, key: String, rate: f64, now: Timestamp) -> Option<Duration> {
+    fn wait(&self, counted: Counted, now: Timestamp) -> Option<Duration> {
+        let Counted { key, rate, exists } = counted;
         let step = Duration::try_from_secs_f64(1.0 / rate).ok()?.as_micros();
         let step = u64::try_from(step).ok()?;
-        let mut due = self.0.lock();
+        let mut due = match exists {
+            true => self.of_existing.lock(),
+            false => self.of_names.lock(),
+        };
         let oldest = now.0.saturating_sub(BUFFER);
         let kept = due.by_key.get(&key);
         let kept = kept.map_or(0, |kept| kept.saturating_add(step));
@@ -197,7 +255,10 @@ impl Paces {
         if wait >= WAIT_MAX {
             return None;
         }
-        due.note(key, next, now);
+        match exists {
+            true => due.note(key, next, now),
+            false => due.note_name(key, next),
+        }
         Some(Duration::from_micros(wait))
     }
 }
@@ -251,10 +312,36 @@ mod tests {
     }
 
     #[test]
+    fn names_of_nothing_are_let_wait_and_crowd_nothing_out() {
+        let paces = Paces::default();
+        let now = Timestamp(1_000_000_000);
+        let wait = |key: &str, exists| {
+            let (key, rate) = (key.to_owned(), 0.1);
+            let wait = paces.wait(Counted { key, rate, exists }, now);
+            wait.map(|wait| wait.as_secs())
+        };
+        for exists in [true, false] {
+            assert_eq!(wait("a", exists), Some(0), "{exists}");
+            assert_eq!(wait("a", exists), Some(10), "{exists}");
+        }
+        // However many there are, the last is let wait.
+        for name in 0..NAMES_MAX + 2 {
+            assert_eq!(wait(&name.to_string(), false), Some(0), "{name}");
+            assert_eq!(wait(&name.to_string(), false), Some(10), "{name}");
+        }
+        assert_eq!(paces.of_names.lock().by_key.len(), 3);
+        assert_eq!(wait("a", true), Some(20));
+        let (some, other) = (["AUTH_a".to_owned()], ["AUTH_b".to_owned()]);
+        assert!(Rates::default().with_accounts(&some, &other).is_ok());
+        assert!(Rates::default().with_accounts(&some, &some).is_err());
+    }
+
+    #[test]
     fn who_asks_too_fast_waits_and_is_refused_at_last() {
         let paces = Paces::default();
         let wait = |key: &str, now: u64| {
-            let wait = paces.wait(key.to_owned(), 0.1, Timestamp(now));
+            let (key, rate, exists) = (key.to_owned(), 0.1, true);
+            let wait = paces.wait(Counted { key, rate, exists }, Timestamp(now));
             wait.map(|wait| wait.as_secs())
         };
         let start = 1_000_000_000;

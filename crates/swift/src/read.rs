@@ -15,7 +15,7 @@ use std::sync::Arc;
 use trestle_core::{
     ByteRange, Error, ErrorKind, Precondition, ResolvedRange, Tag, TagMatch, Validators, Verdict,
 };
-use trestle_http::{Body, ByteRanges, RangeHeader, parse_range};
+use trestle_http::{Body, ByteRanges, IfRange, RangeHeader, parse_if_range, parse_range};
 use trestle_store::{Manifest, Versioning};
 
 /// Most ranges of one request.
@@ -208,15 +208,11 @@ fn ranges(headers: &HeaderMap, length: u64) -> Option<Vec<ResolvedRange>> {
 /// Whether ranges are of what the client has already (RFC 9110 §13.1.5): a tag with or without quotes.
 /// By a date nobody can know.
 fn is_current(headers: &HeaderMap, etag: &str) -> bool {
-    let mut tags = headers.get_all("if-range").iter();
-    match (tags.next(), tags.next()) {
-        (None, _) => true,
-        (Some(tag), None) => {
-            let tag = tag.to_str().unwrap_or_default().trim();
-            let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-            quoted.unwrap_or(tag) == etag
-        }
-        _ => false,
+    match parse_if_range(headers) {
+        IfRange::Absent => true,
+        IfRange::Tag(tag) => !tag.weak && tag.opaque == etag,
+        IfRange::Bare(tag) => tag == etag,
+        IfRange::Malformed | IfRange::Date(_) => false,
     }
 }
 

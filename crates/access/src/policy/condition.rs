@@ -222,6 +222,11 @@ fn within(address: IpAddr, network: IpAddr, length: u8) -> bool {
 }
 
 impl Condition {
+    /// The key that it asks for, in lower case.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Reads what stands under one operator.
     pub(super) fn parse(
         name: &str,

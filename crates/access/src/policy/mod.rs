@@ -7,6 +7,7 @@
 
 mod attached;
 mod condition;
+mod fit;
 mod json;
 mod named;
 mod names;
@@ -180,7 +181,12 @@ impl Policy {
                     variables,
                     passed_over: Cell::default(),
                 };
-                Statement::parse(node, kind, &reading)
+                let statement = Statement::parse(node, kind, &reading);
+                statement
+                    .and_then(|statement| match kept {
+                        true => Ok(statement),
+                        false => fit::check(&statement, node, kind).map(|()| statement),
+                    })
                     .map(Arc::new)
                     .map_err(|(place, why)| refused(&format!("Statement[{index}]{place}"), &why))
             })

@@ -4,7 +4,7 @@
 
 use super::key::Mac;
 use super::scope::Credential;
-use super::{Scope, SecretKey, SignatureError, SignatureResult, instant, v2};
+use super::{Mismatch, Scope, SecretKey, SignatureError, SignatureResult, instant, v2};
 use crate::Signed;
 use base64::Engine as _;
 use trestle_core::Timestamp;
@@ -125,10 +125,15 @@ impl SignedForm {
             }
         };
         if !right {
-            return Err(SignatureError::Mismatch {
+            return Err(SignatureError::Mismatch(Box::new(Mismatch {
+                access_key: self.access_key.clone(),
+                signature: match &self.signature {
+                    Signature::V4(_, signature) => signature.to_hex(),
+                    Signature::V2(signature) => signature.to_base64(),
+                },
                 string_to_sign: self.policy.clone(),
                 canonical_request: String::new(),
-            });
+            })));
         }
         base64::engine::general_purpose::STANDARD
             .decode(self.policy.trim())

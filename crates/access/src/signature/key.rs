@@ -1,6 +1,7 @@
 //! Secret keys, the keys derived of them, and MACs that compare in constant time.
 
 use crate::keyed::{Keyed, same};
+use base64::Engine as _;
 use hmac::{Hmac, Mac as _};
 use parking_lot::Mutex;
 use sha1::Sha1;
@@ -96,6 +97,10 @@ impl<const N: usize> Mac<N> {
 
     pub(super) fn to_hex(self) -> String {
         hex(&self.0)
+    }
+
+    pub(super) fn to_base64(self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.0)
     }
 }
 

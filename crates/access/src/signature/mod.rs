@@ -97,14 +97,23 @@ pub enum SignatureError {
     /// A header that must be signed, and is not.
     Unsigned(String),
     /// The signature is not what the secret key gives.
-    Mismatch {
-        /// What was to be signed. Holds no secret.
-        string_to_sign: String,
-        /// The request in canonical form; empty where there is no such thing.
-        canonical_request: String,
-    },
+    Mismatch(Box<Mismatch>),
     /// A chunk or the trailer has the wrong signature.
     ChunkMismatch,
+}
+
+/// What a signature that does not match was made of, and is held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The access key whose secret was used.
+    pub access_key: String,
+    /// The signature that was presented.
+    pub signature: String,
+    /// What was to be signed.
+    pub string_to_sign: String,
+    /// The request in canonical form; empty where there is no such thing. It may hold what the client
+    /// keeps for itself: a session's token, a key of its own.
+    pub canonical_request: String,
 }
 
 /// The result of reading or verifying a signature.
@@ -134,7 +143,7 @@ impl std::fmt::Display for SignatureError {
             E::MissingPayload => f.write_str("x-amz-content-sha256 is missing"),
             E::MalformedPayload => f.write_str("x-amz-content-sha256 is not valid"),
             E::Unsigned(name) => write!(f, "the header {name} is not signed"),
-            E::Mismatch { .. } => {
+            E::Mismatch(_) => {
                 f.write_str("the signature does not match; check the secret key and the method")
             }
             E::ChunkMismatch => f.write_str("the signature of a chunk does not match"),

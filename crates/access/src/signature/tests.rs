@@ -197,7 +197,7 @@ fn botocore_s_signatures_verify() {
         );
         let wrong = owned.verify("another secret", &region, now);
         assert!(
-            matches!(wrong, Err(SignatureError::Mismatch { .. })),
+            matches!(wrong, Err(SignatureError::Mismatch(_))),
             "{}",
             case["name"]
         );
@@ -455,7 +455,7 @@ fn version_2_signs_parameters_that_stand_for_headers() {
     ] {
         for signature in [plain, with_acl] {
             let refused = put(signature, more);
-            let mismatch = matches!(refused, Err(SignatureError::Mismatch { .. }));
+            let mismatch = matches!(refused, Err(SignatureError::Mismatch(_)));
             assert!(mismatch, "{more}");
         }
     }

@@ -3,7 +3,7 @@
 
 use super::canonical::{self, Query};
 use super::key::Mac;
-use super::{RawRequest, Scope, SecretKey, SignatureError, SignatureResult, instant};
+use super::{Mismatch, RawRequest, Scope, SecretKey, SignatureError, SignatureResult, instant};
 use base64::Engine as _;
 use std::collections::BTreeMap;
 
@@ -100,10 +100,12 @@ impl SignedV2 {
                 return Ok(());
             }
         }
-        Err(SignatureError::Mismatch {
+        Err(SignatureError::Mismatch(Box::new(Mismatch {
+            access_key: self.access_key.clone(),
+            signature: self.signature.to_base64(),
             string_to_sign: self.string_to_sign.clone(),
             canonical_request: String::new(),
-        })
+        })))
     }
 }
 

@@ -5,7 +5,8 @@ use super::chunks::ChunkChain;
 use super::key::{Mac, from_hex, push_sha256};
 use super::scope::Credential;
 use super::{
-    RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult, instant,
+    Mismatch, RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult,
+    instant,
 };
 use trestle_core::Timestamp;
 
@@ -102,10 +103,12 @@ impl SignedV4 {
         let key = secret.signing(scope);
         let string_to_sign = self.string_to_sign();
         if key.sign(&string_to_sign) != self.signature {
-            return Err(SignatureError::Mismatch {
+            return Err(SignatureError::Mismatch(Box::new(Mismatch {
+                access_key: self.access_key().to_owned(),
+                signature: self.signature.to_hex(),
                 string_to_sign,
                 canonical_request: self.canonical_request.clone(),
-            });
+            })));
         }
         let in_chunks = matches!(self.payload, Payload::Chunked { signed: true, .. });
         let chain = || {

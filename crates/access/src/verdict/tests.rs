@@ -625,3 +625,50 @@ fn an_object_s_list_is_looked_for_before_the_bucket_s_refuses() {
     asks.object = Seen::Absent;
     assert!(!asks.may(Action::WriteObject) && asks.reads());
 }
+
+/// Each list is its owner's: what belongs to another account is no matter of who backs this one up.
+#[test]
+fn who_backs_an_account_up_is_bound_by_the_lists_of_others() {
+    let shut = || {
+        Some(Arc::new(Acl {
+            entries: Some(Vec::new()),
+            ..Acl::default()
+        }))
+    };
+    let saver = |of: &str, mine: bool| {
+        let mut saver = user("home");
+        saver.backup_operator = true;
+        asks(saver).object(|object| {
+            object.owner = owner(of);
+            object.acl = shut().filter(|_| mine);
+        })
+    };
+    assert!(saver("home", true).reads() && saver("home", true).may(Action::WriteObject));
+    for ownership in [Ownership::Unsaid, Ownership::ObjectWriter] {
+        let theirs = saver("away", true).ownership(ownership);
+        assert!(!theirs.reads() && !theirs.may(Action::WriteObjectMetadata));
+        assert!(!theirs.may(Action::DeleteObject));
+    }
+    // In a bucket of another account: what is theirs is read, and comes and goes by the bucket.
+    let elsewhere = |mut asks: Asks| {
+        asks.bucket.owner = owner("away");
+        asks.bucket.acl = shut();
+        asks
+    };
+    let own = elsewhere(saver("home", true));
+    assert!(own.reads());
+    assert!(!own.may(Action::DeleteObject) && !own.may(Action::ListObjects));
+    assert!(!elsewhere(saver("away", true)).reads());
+    let mut closed = elsewhere(saver("home", true));
+    closed.bucket.acl = Some(Arc::new(Acl {
+        entries: Some(vec![AclEntry {
+            kind: EntryKind::Deny,
+            who: Who::Everyone,
+            flags: 0,
+            mask: bits::EXECUTE,
+            expires: None,
+        }]),
+        ..Acl::default()
+    }));
+    assert!(!closed.reads());
+}

@@ -154,6 +154,16 @@ async fn tls_is_ended_here_and_its_files_are_read_again() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("HTTP/1.1 127.0.0.1 https a "), "{answer}");
+    // What was agreed on is spoken: no HTTP/2 where it is HTTP/1.1.
+    let mut stream = tls(&server, &first, None, b"http/1.1").await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(preface).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 505 ") || answer.starts_with("HTTP/1.1 400 "),
+        "{answer}"
+    );
     let stream = tls(&server, &first, Some((own, own_key)), b"h2")
         .await
         .unwrap();
@@ -204,6 +214,14 @@ async fn the_proxy_protocol_is_read_where_it_is_expected() {
         .raw(&format!("PROXY TCP4 1.2.3.4 1.1.1.1 5 80\r\n{get}"))
         .await;
     assert_eq!(told.body, "HTTP/1.1 1.2.3.4 http a ");
+    // Of a client that it does not name, headers say nothing: they may be the client's own.
+    let spoofed =
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n";
+    let told = server.raw(&format!("PROXY UNKNOWN\r\n{spoofed}")).await;
+    assert_eq!(told.body, "HTTP/1.1 127.0.0.1 http a ");
+    let named = "PROXY TCP4 127.0.0.9 1.1.1.1 5 80";
+    let told = server.raw(&format!("{named}\r\n{spoofed}")).await;
+    assert_eq!(told.body, "HTTP/1.1 6.6.6.6 http a ");
     let stranger = start(facts()).await;
     let told = stranger
         .raw(&format!("PROXY TCP4 1.2.3.4 1.1.1.1 5 80\r\n{get}"))

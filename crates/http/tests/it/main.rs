@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "helpers of tests are tests"
@@ -12,4 +13,5 @@ mod client;
 mod connections;
 mod hostile;
 mod resource;
+mod second;
 mod served;

@@ -44,6 +44,9 @@ pub(crate) struct AskedRecord {
     /// When the token was issued.
     #[n(9)]
     issued: Option<u64>,
+    /// Present and true, or absent: they back their account up.
+    #[n(10)]
+    backs_up: Option<bool>,
 }
 
 impl AskedRecord {
@@ -68,6 +71,7 @@ impl AskedRecord {
             secure: context.secure,
             values: context.values(),
             issued: principal.issued.map(|at| at.0),
+            backs_up: principal.backup_operator.then_some(true),
         }
     }
 
@@ -87,6 +91,7 @@ impl AskedRecord {
         };
         principal.id = self.id;
         principal.issued = self.issued.map(Timestamp);
+        principal.backup_operator = self.backs_up == Some(true);
         for text in &self.policies {
             let policy = Policy::parse_kept(text, PolicyKind::Session)?;
             principal.session_policies.push(Arc::new(policy));
@@ -115,6 +120,8 @@ mod tests {
     #[test]
     fn who_asked_comes_back() {
         let account = AccountId::parse("acme").unwrap();
+        let mut saver = Principal::user(account.clone(), "saver");
+        saver.backup_operator = true;
         let mut of_role = Principal::role(account.clone(), "auditor", "s");
         of_role.issued = Some(Timestamp(9));
         let text = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
@@ -124,6 +131,7 @@ mod tests {
             Principal::anonymous(),
             Principal::root(account.clone(), "root"),
             Principal::user(account, "ann"),
+            saver,
             of_role,
         ] {
             let mut context = Context::at(Timestamp(0)).with("aws:Referer", "x");

@@ -201,7 +201,7 @@ pub(crate) struct ObjectRecord {
     tags: Option<BTreeMap<String, String>>,
     #[n(11)]
     retention: Option<RetentionRecord>,
-    /// Present and true, or absent.
+    /// True; false when one was lifted; absent when there never was one.
     #[n(12)]
     legal_hold: Option<bool>,
     #[n(13)]
@@ -270,7 +270,7 @@ impl ObjectRecord {
             metadata: metadata_text(&object.metadata)?,
             tags: filled(&object.tags),
             retention: object.retention.map(RetentionRecord::new),
-            legal_hold: object.legal_hold.then_some(true),
+            legal_hold: (object.legal_hold || object.hold_lifted).then_some(object.legal_hold),
             expires: object.expires.map(|expires| expires.0),
             acl: object.acl.clone(),
             storage_class: object.storage_class.clone(),
@@ -355,6 +355,7 @@ impl ObjectRecord {
                 .map(RetentionRecord::into_retention)
                 .transpose()?,
             legal_hold: self.legal_hold == Some(true),
+            hold_lifted: self.legal_hold == Some(false),
             expires: self.expires.map(Timestamp),
             storage_class: self.storage_class,
             documents: self.documents.unwrap_or_default(),

@@ -259,6 +259,73 @@ async fn a_suspended_bucket_does_not_replace_a_protected_null_version() {
     );
 }
 
+/// A bucket's own retention in governance mode is shortened by who may pass over it, and by nobody
+/// else; one in compliance mode by nobody.
+#[tokio::test]
+async fn a_bucket_s_retention_in_governance_mode_is_passed_over_by_right() {
+    let f = Fixture::new().await;
+    let retain = |retention: Option<Retention>, bypass: bool| {
+        let mut actions = vec![Action::WriteBucketRetention];
+        actions.extend(bypass.then_some(Action::BypassBucketRetention));
+        let grants: Vec<_> = actions
+            .iter()
+            .map(|action| on_bucket(*action, "b"))
+            .collect();
+        let store = f.store.clone();
+        async move {
+            let change = move |bucket: &mut BucketProperties| {
+                bucket.retention = retention;
+                Ok(())
+            };
+            store.update_bucket(&grants, &name("b"), &change).await
+        }
+    };
+    let until = |hours, mode| {
+        Some(Retention {
+            mode,
+            until: hour(hours),
+        })
+    };
+    let governance = |hours| until(hours, RetentionMode::Governance);
+    retain(governance(10), false).await.unwrap();
+    retain(governance(11), false).await.unwrap();
+    assert_eq!(kind(retain(governance(9), false).await), ErrorKind::Locked);
+    assert_eq!(kind(retain(None, false).await), ErrorKind::Locked);
+    let changed = retain(governance(9), true).await.unwrap();
+    assert_eq!(changed.properties.retention, governance(9));
+    retain(None, true).await.unwrap();
+    let compliance = until(10, RetentionMode::Compliance);
+    retain(compliance, false).await.unwrap();
+    assert_eq!(kind(retain(None, true).await), ErrorKind::Locked);
+}
+
+/// That a hold was lifted is known of the version, and of nothing that is made of it.
+#[tokio::test]
+async fn a_hold_that_was_lifted_is_remembered() {
+    let f = Fixture::new().await;
+    let hold = |on: bool| {
+        let f = &f;
+        async move {
+            let actions = [Action::WriteLegalHold];
+            let set = |p: &mut trestle_store::ObjectProperties| {
+                p.legal_hold = on;
+                Ok(())
+            };
+            let object = f.update("k", CURRENT, &actions, &set).await.unwrap();
+            (object.legal_hold, object.hold_lifted)
+        }
+    };
+    let object = f.put("k", b"x").await.unwrap().object;
+    assert!(!object.hold_lifted);
+    assert_eq!(hold(true).await, (true, false));
+    assert_eq!(hold(false).await, (false, true));
+    let held = f.head("k").await.unwrap();
+    assert!(held.hold_lifted && !held.legal_hold);
+    assert_eq!(hold(true).await, (true, false));
+    assert_eq!(hold(false).await, (false, true));
+    assert!(!f.put("k", b"y").await.unwrap().object.hold_lifted);
+}
+
 #[tokio::test]
 async fn new_versions_get_the_default_retention() {
     let f = Fixture::new().await;

@@ -185,7 +185,7 @@ fn what_is_malformed_is_refused_by_its_own_name() {
         (
             "a signed header that did not come",
             |o| o.headers.retain(|(n, _)| n != "range"),
-            |e| matches!(e, E::Mismatch { .. }),
+            |e| matches!(e, E::Mismatch(_)),
         ),
         (
             "unsigned x-amz",
@@ -238,7 +238,7 @@ fn what_is_malformed_is_refused_by_its_own_name() {
         (
             "another payload",
             |o| *o.header("x-amz-content-sha256") = "UNSIGNED-PAYLOAD".into(),
-            |e| matches!(e, E::Mismatch { .. }),
+            |e| matches!(e, E::Mismatch(_)),
         ),
         (
             "repeated payload",
@@ -261,12 +261,12 @@ fn what_is_malformed_is_refused_by_its_own_name() {
         (
             "another parameter",
             |o| o.query = Some("acl".into()),
-            |e| matches!(e, E::Mismatch { .. }),
+            |e| matches!(e, E::Mismatch(_)),
         ),
         (
             "another method",
             |o| o.method = "PUT".into(),
-            |e| matches!(e, E::Mismatch { .. }),
+            |e| matches!(e, E::Mismatch(_)),
         ),
         (
             "a version 2 header without a colon",
@@ -329,7 +329,7 @@ fn a_presigned_url_is_read_strictly() {
     ));
     assert!(matches!(
         with("X-Amz-Expires=86400", "X-Amz-Expires=86401"),
-        Err(E::Mismatch { .. })
+        Err(E::Mismatch(_))
     ));
     let at = |seconds: i64| {
         let micros = seconds * 1_000_000;
