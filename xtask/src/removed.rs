@@ -138,6 +138,15 @@ const CHECKS: &[Removed] = &[
         "verdict::tests::what_only_resellers_may_no_policy_gives",
     ),
     access(
+        "who backs an account up is bound by the lists of others",
+        VERDICT,
+        (
+            "Some(object) if object.owner.account != *account => false,",
+            "Some(object) if false && object.owner.account != *account => false,",
+        ),
+        "verdict::tests::who_backs_an_account_up_is_bound_by_the_lists_of_others",
+    ),
+    access(
         "a signature is that of the secret key",
         V4,
         ("key.sign(&string_to_sign) != self.signature", "false"),
@@ -223,6 +232,15 @@ const CHECKS: &[Removed] = &[
             ".extend(Some(Expectation::Revision(key.clone(), row.revision)).filter(|_| false));",
         ),
         "clone_leaves::of_two_clones_that_leave_at_once_one_is_the_last",
+    ),
+    store(
+        "a bucket's own retention is passed over by right",
+        "crates/store/src/bucket_update.rs",
+        (
+            "store::granted(grants, &[bypassing], &resource).is_ok();",
+            "true || store::granted(grants, &[bypassing], &resource).is_ok();",
+        ),
+        "properties::a_bucket_s_retention_in_governance_mode_is_passed_over_by_right",
     ),
     store(
         "an access key that is disabled is none",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use trestle_host::Host;
 use trestle_http::{Handler, Service};
 
 /// Stops when it is dropped.
@@ -22,10 +23,18 @@ pub(crate) async fn start_with(
     handler: Arc<Handler>,
     shape: impl FnOnce(Service) -> Service,
 ) -> Server {
+    start_on(Host::real(), handler, shape).await
+}
+
+pub(crate) async fn start_on(
+    host: Host,
+    handler: Arc<Handler>,
+    shape: impl FnOnce(Service) -> Service,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stopping, stop) = watch::channel(false);
-    let service = shape(Service::new(trestle_host::Host::real(), 16, handler));
+    let service = shape(Service::new(host, 16, handler));
     tokio::spawn(trestle_http::serve(listener, service, stop, Duration::ZERO));
     Server {
         address,

@@ -1,13 +1,15 @@
 //! HTTP/2 frame by frame, as no proper client sends it: floods, heads that HTTP/1 would refuse, and
 //! clients that take their requests back.
 
-use crate::client::{Server, start, start_with};
+use crate::client::{Server, start, start_on, start_with};
 use http::Response;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use trestle_core::Timestamp;
+use trestle_host::{Host, ManualClock};
 use trestle_http::{Body, Handler, Metrics};
 
 const DATA: u8 = 0;
@@ -335,6 +337,34 @@ async fn a_request_that_is_taken_back_is_counted_no_more() {
     let broken = "trestle_http_broken_answers_total 1\n";
     let rendered = metrics.render(&[]);
     assert!(rendered.contains(broken), "{rendered}");
+}
+
+/// An answer that nobody takes from is given up, whatever its client does beside it.
+#[tokio::test]
+async fn what_nobody_takes_holds_nothing_for_ever() {
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000_000_000)));
+    let host = Host {
+        clock: clock.clone(),
+        ..Host::real()
+    };
+    let metrics = Arc::new(Metrics::default());
+    let counted = metrics.clone();
+    let gate = gated(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+    let server = start_on(host, gate, |service| service.metrics(counted)).await;
+    let mut wire = Wire::open(&server).await;
+    // No room for any byte of an answer.
+    wire.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let whole = END_HEADERS | END_STREAM;
+    let (stalled, empty) = (head("GET", "/x", &[]), head("HEAD", "/now", &[]));
+    wire.send(&frame(HEADERS, whole, 1, &stalled)).await;
+    in_flight(&metrics, 1).await;
+    for at in 1..=7u32 {
+        clock.advance(Duration::from_secs(50));
+        wire.send(&frame(HEADERS, whole, 2 * at + 1, &empty)).await;
+    }
+    // The connection is looked at every few seconds.
+    in_flight(&metrics, 0).await;
+    assert_eq!(wire.farewell().await, None);
 }
 
 /// Whoever takes changes back makes no room for more of them, so that there are never more at work
