@@ -16,10 +16,12 @@ use crate::view::CurrentView;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
-use trestle_core::{Error, Result};
+use trestle_core::{Error, ErrorKind, Result};
 
 /// Bytes moved at once: as long as a group with that many takes, other commits wait.
 const BATCH_BYTES: usize = 512 << 10;
+/// Bytes of the log that are read at once, with one group more.
+const READ_BYTES: u64 = 1 << 20;
 /// Largest group that is read: one commit more than a group takes.
 const GROUP_BYTES_MAX: u32 = 64 << 20;
 
@@ -47,6 +49,9 @@ pub(crate) struct Move {
     offset: u64,
     /// Found in groups that were read, and not yet moved.
     found: VecDeque<Moved>,
+    found_bytes: usize,
+    /// Answers with what became of the batch that was sent last.
+    sent: Option<oneshot::Receiver<Result<()>>>,
 }
 
 impl Move {
@@ -56,6 +61,8 @@ impl Move {
             nonce: None,
             offset: GROUPS_START,
             found: VecDeque::new(),
+            found_bytes: 0,
+            sent: None,
         }
     }
 
@@ -63,7 +70,8 @@ impl Move {
         self.segment
     }
 
-    /// Moves one batch, or reads one group; none when the segment has been gone through.
+    /// Reads on until a batch is full, and hands it to the committer when that has written the one
+    /// before: one is read while the other is written. None when the segment has been gone through.
     ///
     /// # Errors
     /// `Corrupt` when a group is not whole; `NoSpace`; `Unavailable`.
@@ -73,25 +81,37 @@ impl Move {
         view: &CurrentView,
         committer: &mpsc::Sender<Message>,
     ) -> Result<Option<()>> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
+        let until = self.offset + READ_BYTES;
+        let mut ended = false;
+        while self.found_bytes < BATCH_BYTES && self.offset < until && !ended {
+            ended = self.read_group(files, view)?.is_none();
+        }
+        if let Some(sent) = self.sent.take() {
+            sent.await.map_err(|_| closed())??;
+        }
+        if self.found.is_empty() {
+            return Ok((!ended).then_some(()));
+        }
+        let (reply, answer) = oneshot::channel();
+        committer
+            .send(Message::Move(self.batch(), reply))
+            .await
+            .map_err(|_| closed())?;
+        self.sent = Some(answer);
+        Ok(Some(()))
+    }
+
+    /// What is moved next.
+    fn batch(&mut self) -> Vec<Moved> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH_BYTES
             && let Some(moved) = self.found.pop_front()
         {
             bytes += moved.bytes.len();
             batch.push(moved);
         }
-        if batch.is_empty() {
-            return self.read_group(files, view);
-        }
-        let (reply, answer) = oneshot::channel();
-        let closed = || Error::new(trestle_core::ErrorKind::Unavailable, "the store is closed");
-        committer
-            .send(Message::Move(batch, reply))
-            .await
-            .map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())??;
-        Ok(Some(()))
+        self.found_bytes -= bytes;
+        batch
     }
 
     fn read_group(&mut self, files: &Files, view: &CurrentView) -> Result<Option<()>> {
@@ -137,6 +157,7 @@ impl Move {
                 };
                 let row = view.get(entry.key)?;
                 if row.and_then(|row| row.body).as_ref() == Some(&run) {
+                    self.found_bytes += bytes.len();
                     self.found.push_back(Moved {
                         key: Bytes::copy_from_slice(entry.key),
                         run,
@@ -152,4 +173,8 @@ impl Move {
     fn damaged(&self) -> Error {
         Error::corrupt(format!("log segment {:016x} is damaged", self.segment))
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the store is closed")
 }

@@ -184,10 +184,9 @@ impl Keeper {
             return Ok(true);
         }
         let base = self.base();
-        if self.write_snapshot(&base)? {
-            return Ok(true);
-        }
-        if self.move_bodies(&base).await? {
+        // Both in turns: a pass of the snapshot takes long, and waste grows meanwhile.
+        let written = self.write_snapshot(&base)?;
+        if self.move_bodies(&base).await? || written {
             return Ok(true);
         }
         let (streams, leaving) = (&self.streams, &self.leaving);
