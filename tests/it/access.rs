@@ -249,6 +249,22 @@ pub(crate) fn verified(fixture: &Fixture) -> (Option<i32>, String) {
 }
 
 #[test]
+fn where_no_log_can_be_none_is_sound() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let launch = trestle_tests::Launch::new(folder.path().join("data"));
+    for what in ["verify", "export"] {
+        let nowhere = folder.path().join("nowhere").display().to_string();
+        let output = launch
+            .command(&["audit", what, "--data", &nowhere])
+            .output();
+        let output = output.unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty());
+        assert!(errors.contains("not a Trestle data folder"), "{errors}");
+    }
+}
+
+#[test]
 fn what_was_decided_is_written_down_and_cannot_be_changed() {
     let mut fixture = Fixture::new();
     let root = &mut fixture.client();

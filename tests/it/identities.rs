@@ -349,7 +349,9 @@ fn a_malformed_credential_is_never_anonymous() {
         200
     );
     let mut client = Client::anonymous(f.server().address);
-    assert_eq!(send(&mut client, "GET", "/rest/b/k").status, 200);
+    for path in ["/rest/b/k", "/cdmi/b/k", "/v1/AUTH_root/b/k"] {
+        assert_eq!(send(&mut client, "GET", path).status, 200);
+    }
     for credential in [
         "",
         "Basic",
@@ -365,8 +367,11 @@ fn a_malformed_credential_is_never_anonymous() {
         "AWS a:b",
     ] {
         let headers = [("authorization", credential)];
-        let answer = client.send("GET", "/rest/b/k", &headers, b"").unwrap();
-        assert_eq!(answer.status, 401, "{credential:?}: {}", answer.text());
+        for path in ["/rest/b/k", "/cdmi/b/k", "/v1/AUTH_root/b/k"] {
+            let answer = client.send("GET", path, &headers, b"").unwrap();
+            let shown = answer.text();
+            assert_eq!(answer.status, 401, "{path} {credential:?}: {shown}");
+        }
     }
 }
 

@@ -15,7 +15,9 @@ fn a_first_start_makes_the_root_user_and_says_so_once() {
     let folder = TempDir::new().unwrap();
     let unset = Launch::new(folder.path().join("data"))
         .variable("TRESTLE_ROOT_USER", "")
-        .variable("TRESTLE_ROOT_PASSWORD", "");
+        .variable("TRESTLE_ROOT_PASSWORD", "")
+        .variable("TRESTLE_ROOT_ACCESS_KEY", "")
+        .variable("TRESTLE_ROOT_SECRET_KEY", "");
     let server = unset.start();
     let path = folder.path().join("data/root-credentials");
     let mode = path.metadata().unwrap().permissions().mode();
@@ -101,6 +103,27 @@ fn root_credentials_may_be_given_again_but_not_changed_in_passing() {
         send(&mut Client::new(address, USER, PASSWORD), "GET", "/rest/").status,
         200
     );
+}
+
+#[test]
+fn secrets_that_are_configured_are_not_printed() {
+    let folder = TempDir::new().unwrap();
+    let password = "one that the operator chose";
+    let launch = Launch::new(folder.path().join("data"))
+        .variable("TRESTLE_ROOT_PASSWORD", password)
+        .variable("TRESTLE_ROOT_SECRET_KEY", "");
+    let server = launch.start();
+    let kept = std::fs::read_to_string(folder.path().join("data/root-credentials")).unwrap();
+    let made = kept
+        .lines()
+        .find_map(|line| line.strip_prefix("TRESTLE_ROOT_SECRET_KEY="));
+    assert!(
+        server.greeting.contains(made.unwrap()),
+        "{}",
+        server.greeting
+    );
+    assert!(!server.greeting.contains(password), "{}", server.greeting);
+    server.stop().unwrap();
 }
 
 #[test]
@@ -388,6 +411,8 @@ fn a_store_needs_the_master_key_that_it_was_made_with() {
     let refused = errors(&with("second.key").refused());
     assert!(refused.contains("needs master key"), "{refused}");
     assert!(!refused.contains(text.trim()));
+    // Nothing is put where the right one belongs.
+    assert!(!std::path::Path::new(&key("second.key")).exists());
     std::fs::write(key("third.key"), "nonsense").unwrap();
     let refused = errors(&with("third.key").refused());
     assert!(refused.contains("does not hold a master key"), "{refused}");

@@ -19,6 +19,10 @@ pub struct Signed {
     pub at: Option<Timestamp>,
 }
 
+/// Headers that a request may have by any dialect, and the condition keys that they stand for.
+pub const HEADER_KEYS: [(&str, &str); 2] =
+    [("referer", "aws:referer"), ("user-agent", "aws:useragent")];
+
 /// The circumstances of a request. A dialect fills in what it knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {

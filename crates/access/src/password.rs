@@ -202,17 +202,36 @@ impl PasswordCache {
         password: &str,
         hash: &str,
     ) -> Result<bool> {
+        let looked_at = self.verify_when(host, (user, hash), password, &|| true);
+        Ok(looked_at.await?.unwrap_or_default())
+    }
+
+    /// The same, unless `due` says, when there is room to run argon2, that it must wait longer: then
+    /// there is no answer.
+    ///
+    /// # Errors
+    /// As [`PasswordCache::verify`].
+    pub async fn verify_when(
+        &self,
+        host: &Host,
+        (user, hash): (&str, &str),
+        password: &str,
+        due: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<bool>> {
         // A lookup by MAC leaks at most the timing of a value that cannot be guessed without the key.
         let mac = self.mac(user, password, hash);
         if self.remembered(&mac, host.clock.monotonic()).is_some() {
-            return Ok(true);
+            return Ok(Some(true));
         }
         let stopped = |_| Error::new(ErrorKind::Internal, "a password check did not run");
         let run = self.runs.clone().acquire_owned().await.map_err(stopped)?;
         // Those who waited for a run of the same password need none of their own.
         let now = host.clock.monotonic();
         if self.remembered(&mac, now).is_some() {
-            return Ok(true);
+            return Ok(Some(true));
+        }
+        if !due() {
+            return Ok(None);
         }
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let (password, hash) = (password.to_owned(), hash.to_owned());
@@ -240,7 +259,7 @@ impl PasswordCache {
                 remembered.insert(mac, Remembered::since(now));
             }
         }
-        Ok(verified)
+        Ok(Some(verified))
     }
 }
 

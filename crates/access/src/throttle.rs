@@ -18,6 +18,13 @@ const LONGEST: Duration = Duration::from_secs(8);
 const COUNTED: Duration = Duration::from_secs(600);
 /// Pairs of user and address that are remembered.
 const REMEMBERED_MAX: usize = 16 << 10;
+/// How much of a name is, in bytes: no user's is longer, and anybody may send any.
+const NAME_BYTES_MAX: usize = 512;
+
+fn pair(user: &str, source: Option<IpAddr>) -> (String, Option<IpAddr>) {
+    let most = user.floor_char_boundary(NAME_BYTES_MAX);
+    (user.get(..most).unwrap_or(user).to_owned(), source)
+}
 
 /// Counts wrong passwords.
 #[derive(Debug, Default)]
@@ -35,7 +42,7 @@ impl Throttle {
     /// How long the next attempt has to wait.
     pub fn wait(&self, user: &str, source: Option<IpAddr>, now: Duration) -> Duration {
         let wrong = self.wrong.lock();
-        match wrong.get(&(user.to_owned(), source)) {
+        match wrong.get(&pair(user, source)) {
             Some(found) if now < found.last + COUNTED => {
                 let beyond = found.count.saturating_sub(FREE);
                 match beyond.checked_sub(1) {
@@ -57,7 +64,7 @@ impl Throttle {
             // A flood from everywhere: argon2 alone is the brake.
             wrong.clear();
         }
-        let one = wrong.entry((user.to_owned(), source)).or_insert(Wrong {
+        let one = wrong.entry(pair(user, source)).or_insert(Wrong {
             count: 0,
             last: now,
         });
@@ -72,7 +79,7 @@ impl Throttle {
     pub fn right(&self, user: &str, source: Option<IpAddr>) {
         let mut wrong = self.wrong.lock();
         if !wrong.is_empty() {
-            wrong.remove(&(user.to_owned(), source));
+            wrong.remove(&pair(user, source));
         }
     }
 }
@@ -99,5 +106,10 @@ mod tests {
         assert_eq!(throttle.wait("ann", here, now + COUNTED), Duration::ZERO);
         throttle.right("ann", here);
         assert_eq!(throttle.wait("ann", here, now), Duration::ZERO);
+        // Of a name that nobody can have no more is kept than of one that somebody has.
+        throttle.wrong(&"é".repeat(20_000), here, now);
+        let kept = throttle.wrong.lock();
+        let longest = kept.keys().map(|(name, _)| name.len()).max();
+        assert_eq!(longest, Some(NAME_BYTES_MAX));
     }
 }

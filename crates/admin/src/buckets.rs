@@ -1,8 +1,8 @@
 //! A bucket's rights: its policy, its ACL, who owns its objects, and the block of public access.
 
 use crate::answer::{Answer, nothing, ok, problem};
-use crate::call::{Call, not_allowed};
-use http::{Method, StatusCode};
+use crate::call::{self, Call, not_allowed};
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trestle_access::{Action, Resource};
@@ -150,20 +150,16 @@ type Set = Box<dyn Fn(&mut BucketProperties) + Send + Sync>;
 
 /// What a body sets.
 fn parsed(part: &str, text: &str) -> Result<Set, Problem> {
-    let bad = |error: serde_json::Error| {
-        let detail = format!("the body is not understood: {error}");
-        Problem::new(StatusCode::BAD_REQUEST, detail)
-    };
     let kept = text.to_owned();
     Ok(match part {
         "policy" => Box::new(move |p| p.policy = Some(kept.clone())),
         "acl" => Box::new(move |p| p.acl = Some(kept.clone())),
         "ownership" => {
-            let document: OwnershipDocument = serde_json::from_str(text).map_err(bad)?;
+            let document: OwnershipDocument = call::parsed(text)?;
             Box::new(move |p| p.choose_ownership(Some(document.ownership.clone())))
         }
         _ => {
-            let block: BlockDocument = serde_json::from_str(text).map_err(bad)?;
+            let block: BlockDocument = call::parsed(text)?;
             Box::new(move |p| p.public_access = block.block())
         }
     })

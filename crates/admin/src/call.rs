@@ -7,7 +7,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
+use trestle_access::{Action, Asked, Context, Grant, HEADER_KEYS, Principal, Resource};
 use trestle_core::{AccountId, Result};
 use trestle_http::{
     Body, Client, LoggedUser, Presented, Problem, RequestBody, RequestId, decode, incoming, query,
@@ -116,33 +116,7 @@ impl Call<'_> {
 
     /// The body as a JSON map; an empty one is an empty map.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> std::result::Result<T, Problem> {
-        let text = self.text().await?;
-        let text = if text.trim().is_empty() { "{}" } else { &text };
-        if text.trim_start().starts_with('[') {
-            // It would be taken by the order of the fields.
-            let detail = "the body is not understood: it is a list";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        }
-        serde_json::from_str(text).map_err(|error| {
-            // Of a value that does not fit the message would quote it, which may be a secret.
-            let what = match error.classify() {
-                serde_json::error::Category::Data => {
-                    let message = error.to_string();
-                    // It tells the place itself, which is told below.
-                    let message = message.rsplit_once(" at line ").map(|(what, _)| what);
-                    let unknown = message.filter(|what| what.starts_with("unknown field"));
-                    if let Some(unknown) = unknown {
-                        unknown.to_owned()
-                    } else {
-                        "a value does not fit".to_owned()
-                    }
-                }
-                _ => "it is not JSON".to_owned(),
-            };
-            let place = format!("line {}, column {}", error.line(), error.column());
-            let detail = format!("the body is not understood: {what}, {place}");
-            Problem::new(StatusCode::BAD_REQUEST, detail)
-        })
+        parsed(&self.text().await?)
     }
 
     /// Refuses a body where none has a meaning.
@@ -155,6 +129,36 @@ impl Call<'_> {
             )),
         }
     }
+}
+
+/// A document as a JSON map; an empty text is an empty map.
+pub(crate) fn parsed<T: DeserializeOwned>(text: &str) -> std::result::Result<T, Problem> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    if text.trim_start().starts_with('[') {
+        // It would be taken by the order of the fields.
+        let detail = "the body is not understood: it is a list";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        // Of a value that does not fit the message would quote it, which may be a secret.
+        let what = match error.classify() {
+            serde_json::error::Category::Data => {
+                let message = error.to_string();
+                // It tells the place itself, which is told below.
+                let message = message.rsplit_once(" at line ").map(|(what, _)| what);
+                let unknown = message.filter(|what| what.starts_with("unknown field"));
+                if let Some(unknown) = unknown {
+                    unknown.to_owned()
+                } else {
+                    "a value does not fit".to_owned()
+                }
+            }
+            _ => "it is not JSON".to_owned(),
+        };
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let detail = format!("the body is not understood: {what}, {place}");
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })
 }
 
 /// 405. The table lets a request through only with a method that its path has.
@@ -235,6 +239,11 @@ impl Admin {
         if let Some(client) = parts.extensions.get::<Client>() {
             context.source = Some(client.address);
             context.secure = client.secure;
+        }
+        for (header, key) in HEADER_KEYS {
+            if let Some(Ok(text)) = parts.headers.get(header).map(|value| value.to_str()) {
+                context.set_one(key, text);
+            }
         }
         let (row, names) = find(parts.uri.path())?;
         if !row.methods().contains(&parts.method.as_str()) {

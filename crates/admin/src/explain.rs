@@ -43,11 +43,16 @@ pub(crate) async fn answer(mut call: Call<'_>) -> Answer {
         (None, Some(account)) => account.clone(),
         (None, None) => return Err(bad("the account is missing")),
     };
+    let user = document.user.as_deref();
+    let (word, name) = match user.and_then(|user| user.strip_prefix("role/")) {
+        Some(role) => ("role", role),
+        None => ("user", user.unwrap_or_default()),
+    };
     let grant = call
-        .on(Action::ExplainDecisions, &account, "user", "")
+        .on(Action::ExplainDecisions, &account, word, name)
         .await?;
     let actions = actions(&document.action)?;
-    let principal = principal(&call, &account, document.user.as_deref()).await?;
+    let principal = principal(&call, &account, user).await?;
     let context = Arc::new(context(&call, &document)?);
     let mut decisions = Vec::with_capacity(actions.len());
     let mut resource = String::new();

@@ -125,6 +125,8 @@ const ACCOUNT: Parameter = (
     "an account",
 );
 const NAME: Takes = Takes::Pattern("^[^/:\\x00-\\x1f\\x7f-\\x9f]{1,128}$");
+/// A user, a group, a role or a policy.
+const IDENTITY: Takes = Takes::Pattern("^[^/:,*?${}\"\\x00-\\x1f\\x7f-\\x9f]{1,128}$");
 const AFTER: Parameter = (
     "after",
     Takes::Text,
@@ -389,10 +391,10 @@ fn accounts() -> Vec<Row> {
 }
 
 fn users() -> Vec<Row> {
-    const USER: &[Parameter] = &[ACCOUNT, ("user", NAME, "a user of the account")];
+    const USER: &[Parameter] = &[ACCOUNT, ("user", IDENTITY, "a user of the account")];
     const KEY: &[Parameter] = &[
         ACCOUNT,
-        ("user", NAME, "a user of the account"),
+        ("user", IDENTITY, "a user of the account"),
         ("key", NAME, "an access key"),
     ];
     const DOCUMENT: &[Content] = &[("application/json", Some("User"))];
@@ -469,7 +471,7 @@ fn users() -> Vec<Row> {
 }
 
 fn others() -> Vec<Row> {
-    const NAMED: &[Parameter] = &[ACCOUNT, ("name", NAME, "its name")];
+    const NAMED: &[Parameter] = &[ACCOUNT, ("name", IDENTITY, "its name")];
     vec![
         path(
             "/-/accounts/{account}/groups/{name}",

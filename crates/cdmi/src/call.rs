@@ -11,7 +11,7 @@ use futures::FutureExt;
 use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
-use trestle_core::{AccountId, Error, ErrorKind, Result};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Result};
 use trestle_store::VersionRef;
 
 /// The head of a request.
@@ -49,7 +49,19 @@ impl Call<'_> {
 
     /// Asks for a right.
     pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
-        let asked = self.asked(action, resource);
+        self.grant_asked(self.asked(action, resource)).await
+    }
+
+    /// The grant to list what is directly in a directory of a bucket.
+    pub(crate) async fn grant_listing(&self, bucket: &BucketName, prefix: &str) -> Result<Grant> {
+        let mut asked = self.asked(Action::ListObjects, Resource::Bucket(bucket.clone()));
+        let context = Arc::make_mut(&mut asked.context);
+        context.set("s3:prefix", vec![prefix.to_owned()]);
+        context.set("s3:delimiter", vec!["/".to_owned()]);
+        self.grant_asked(asked).await
+    }
+
+    async fn grant_asked(&self, asked: Asked) -> Result<Grant> {
         // Boxed, as it is at the bottom of all that is deep.
         match self.decide(asked.clone()).boxed().await {
             Err(error)

@@ -159,7 +159,7 @@ impl Call<'_> {
         let resource = Resource::Bucket(bucket.clone());
         let grant = match own {
             true => self.cdmi.own_grant(Action::ListObjects, resource).await,
-            false => self.grant(Action::ListObjects, resource).await,
+            false => self.grant_listing(bucket, prefix).await,
         };
         let Some(grant) = found(grant)? else {
             return Ok(());

@@ -174,8 +174,10 @@ impl Call<'_> {
 
     fn check_conferred(&self, id: &AccountId, crosses: bool, backs_up: bool) -> Answered<()> {
         let principal = &self.principal;
-        let of_all = principal.is_root() || principal.reseller_admin;
-        let of_domain = principal.admin && principal.account() == Some(id);
+        // Whose token is narrowed confers nothing that its policies do not name.
+        let whole = principal.session_policies.is_empty();
+        let of_all = whole && (principal.is_root() || principal.reseller_admin);
+        let of_domain = whole && principal.admin && principal.account() == Some(id);
         if crosses && !of_all {
             return Err(Fault::forbidden(
                 "cross_domain is conferred by who administers all domains",

@@ -179,7 +179,9 @@ async fn freed(call: &Call<'_>, acl: Option<&str>) -> Result<&'static [Action], 
     }
     let writer = call.principal.owner();
     let owner = store.owner_of_next(&bucket, key, (writer, acl)).await?;
-    let own = call.principal.is_account_root() && account == Some(&owner.account);
+    // A policy of the token can.
+    let whole = call.principal.session_policies.is_empty();
+    let own = whole && call.principal.is_account_root() && account == Some(&owner.account);
     Ok(match own {
         true => &[Action::WriteObjectAcl, Action::WriteObjectTags],
         false => &[],

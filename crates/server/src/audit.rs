@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigArgs};
 use clap::Subcommand;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use trestle_audit::{AuditLog, Report, Scope, Settings, export, verify};
@@ -52,20 +52,32 @@ pub(crate) fn run(command: AuditCommand) -> Result<ExitCode, String> {
     let host = Host::real();
     match command {
         AuditCommand::Verify { config, head } => {
-            let data = crate::config::load(&config)?.data();
+            let data = folder(&host, &config)?;
             let report = verify(&*host.disk, &data, head.as_deref());
             let report = report.map_err(|error| format!("{}: {error}", data.display()))?;
             show(&report);
             Ok(ExitCode::from(u8::from(!report.is_sound())))
         }
         AuditCommand::Export { config } => {
-            let data = crate::config::load(&config)?.data();
+            let data = folder(&host, &config)?;
             let mut stdout = std::io::stdout().lock();
             let mut each = |line: &str| writeln!(stdout, "{line}");
             export(&*host.disk, &data, &mut each)
                 .map_err(|error| format!("{}: {error}", data.display()))?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// The data folder; of what is none nothing is said, least of all that it is sound.
+fn folder(host: &Host, config: &ConfigArgs) -> Result<PathBuf, String> {
+    let data = crate::config::load(config)?.data();
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", data.display());
+    let log = host.disk.list(&data.join("audit"));
+    let is_store = trestle_engine_embedded::is_store(host, &data).map_err(|e| failed(&e))?;
+    match log.is_ok() || is_store {
+        true => Ok(data),
+        false => Err(failed(&"is not a Trestle data folder")),
     }
 }
 

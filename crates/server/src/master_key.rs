@@ -16,8 +16,8 @@ const DIGITS: usize = 2 * KEY_BYTES;
 /// Former keys that are kept beside the one in use.
 const FORMER_MAX: u32 = 1000;
 
-/// Reads the master key, or makes it on first use.
-pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
+/// Reads the master key, or makes it on first use; and whether it was made.
+fn load(host: &Host, config: &Config) -> Result<(MasterKey, bool), String> {
     let path = path_of(config)?;
     let failed = |error: std::io::Error| format!("the master key {}: {error}", path.display());
     if is_inside(&path, &config.data()) {
@@ -27,12 +27,11 @@ pub(crate) fn load(host: &Host, config: &Config) -> Result<MasterKey, String> {
         );
     }
     if let Some(master) = read(host, &path)? {
-        return Ok(master);
+        return Ok((master, false));
     }
     let master = MasterKey::generate(&*host.random);
     make(host, &path, &master).map_err(failed)?;
-    tracing::info!(path = %path.display(), "a master key was made: keep a copy of it");
-    Ok(master)
+    Ok((master, true))
 }
 
 /// The key of a file; none when there is no such file.
@@ -100,15 +99,35 @@ pub(crate) async fn open_store(
         format!("{} cannot be opened: {error}", config.data().display())
     };
     let path = path_of(config)?;
-    let master = load(host, config)?;
+    let (master, made) = load(host, config)?;
     let opened = Store::open(engine.clone(), host.clone(), account.clone(), Some(master)).await;
     let error = match opened {
-        Ok(store) => return Ok(store),
+        Ok(store) => {
+            if made {
+                tracing::info!(path = %path.display(), "a master key was made: keep a copy of it");
+            }
+            return Ok(store);
+        }
         Err(error) => error,
     };
+    // A key that opens nothing, and that nothing is under, would only stand in the place of the right
+    // one.
+    let another = error.kind() == trestle_core::ErrorKind::InvalidInput;
+    let missing = made && another;
+    if missing {
+        let removed = host.disk.remove(&path);
+        removed.map_err(|error| format!("the master key {}: {error}", path.display()))?;
+    }
     let waiting = waiting(&path);
     let Some(next) = read(host, &waiting)? else {
-        return Err(cannot(error));
+        return Err(match missing {
+            true => format!(
+                "the master key {} is missing: {}",
+                path.display(),
+                cannot(error)
+            ),
+            false => cannot(error),
+        });
     };
     let store = Store::open(engine, host.clone(), account, Some(next)).await;
     // The one that is configured is the one to speak of.

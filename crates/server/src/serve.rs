@@ -52,11 +52,8 @@ pub(crate) async fn run(config: &Config) -> Result<ExitCode, String> {
     let fresh = credentials::root(&host, &identities, &dir, config).await?;
     let urls = listeners.urls()?;
     if let (Some(fresh), Some(url)) = (&fresh, urls.first()) {
-        introduce(
-            fresh,
-            url,
-            &dir.join(credentials::FILE).display().to_string(),
-        );
+        let file = dir.join(credentials::FILE);
+        introduce(fresh, config, (url, &file.display().to_string()));
     }
     for url in &urls {
         println!("listening on {url}");
@@ -227,30 +224,41 @@ pub(crate) async fn reset_root(config: &Config) -> Result<ExitCode, String> {
         "\nThe root user has new credentials; the old ones are void. These are shown once, and kept \
          in {}:\n{}",
         dir.join(credentials::FILE).display(),
-        shown(&fresh)
+        shown(&fresh, config)
     );
     Ok(ExitCode::SUCCESS)
 }
 
-fn shown(fresh: &Fresh) -> String {
+/// The credentials. Whoever configured a secret knows it, and what is printed is mostly kept.
+fn shown(fresh: &Fresh, config: &Config) -> String {
+    let secret = |part: &str, made: &str| match config.root(part) {
+        Some(_) => "as configured".to_owned(),
+        None => made.to_owned(),
+    };
     format!(
         "\n    user        {}\n    password    {}\n    access key  {}\n    secret key  {}\n",
-        fresh.user, fresh.password, fresh.access_key, fresh.secret_key
+        fresh.user,
+        secret("password", &fresh.password),
+        fresh.access_key,
+        secret("secret_key", &fresh.secret_key)
     )
 }
 
 /// Prints the credentials, once, with something to paste.
-fn introduce(fresh: &Fresh, url: &str, file: &str) {
+fn introduce(fresh: &Fresh, config: &Config, (url, file): (&str, &str)) {
+    // Without a password curl asks for it.
+    let user = match config.root("password") {
+        Some(_) => fresh.user.clone(),
+        None => format!("{}:{}", fresh.user, fresh.password),
+    };
     println!(
         "\nThe root user was made. These are shown once, and kept in {file}:\n\
          {}\nTry:\n\
-         \n    curl -u '{user}:{password}' -X PUT {url}/rest/photos/\
-         \n    curl -u '{user}:{password}' -T README.md {url}/rest/photos/readme\
-         \n    curl -u '{user}:{password}' {url}/rest/photos/readme\
-         \n    curl -u '{user}:{password}' {url}/rest/photos/\n",
-        shown(fresh),
-        user = fresh.user,
-        password = fresh.password,
+         \n    curl -u '{user}' -X PUT {url}/rest/photos/\
+         \n    curl -u '{user}' -T README.md {url}/rest/photos/readme\
+         \n    curl -u '{user}' {url}/rest/photos/readme\
+         \n    curl -u '{user}' {url}/rest/photos/\n",
+        shown(fresh, config),
     );
 }
 

@@ -10,7 +10,9 @@ use crate::fault::{Fault, Outcome};
 use crate::swift::unauthorized;
 use crate::who::{RESELLER_ADMIN, SERVICE};
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Context, Grant, Principal, Reason, Resource, Verdict};
+use trestle_access::{
+    Action, Asked, Context, Grant, HEADER_KEYS, Principal, Reason, Resource, Verdict,
+};
 use trestle_core::{AccountId, BucketName, ErrorKind, Key, Noun, Result};
 use trestle_store::{Account, AccountUsage};
 
@@ -139,15 +141,44 @@ impl Call {
     fn context(&self) -> Context {
         let mut context = Context::at(self.now).of("swift", Some(&self.request_id));
         (context.source, context.secure) = (self.remote, self.secure);
+        for (header, key) in HEADER_KEYS {
+            if let Some(Ok(text)) = self.headers.get(header).map(|value| value.to_str()) {
+                context.set_one(key, text);
+            }
+        }
+        if self.target.container.is_some() && self.target.object.is_none() {
+            self.add_listing(&mut context);
+        }
         context
+    }
+
+    /// What a listing of a container asks for, by the names that policies give it.
+    fn add_listing(&self, context: &mut Context) {
+        let mut set = |key: &str, value: String| context.set(key, vec![value]);
+        let asked = |name: &str| self.query.get(name).map(str::to_owned);
+        for (name, key) in [
+            ("prefix", "s3:prefix"),
+            ("delimiter", "s3:delimiter"),
+            ("limit", "s3:max-keys"),
+        ] {
+            if let Some(value) = asked(name) {
+                set(key, value);
+            }
+        }
+        // What is directly in a folder.
+        if let Some(path) = asked("path") {
+            let folder = match path.is_empty() || path.ends_with('/') {
+                true => path,
+                false => path + "/",
+            };
+            set("s3:prefix", folder);
+            set("s3:delimiter", "/".to_owned());
+        }
     }
 
     /// What the caller asks in its own name.
     fn asked(&self, action: Action, resource: Resource) -> Asked {
-        let mut context = self.context();
-        if let Some(referer) = self.headers.get("referer").and_then(|v| v.to_str().ok()) {
-            context = context.with("aws:Referer", referer);
-        }
+        let context = self.context();
         Asked {
             principal: self.who.principal.clone(),
             action,

@@ -13,6 +13,7 @@ use crate::{
     account, auth, bulk, container, domain, formpost, info, object, receive, staticweb, tempurl,
 };
 use futures::StreamExt;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,18 +279,22 @@ impl Swift {
             let answered = self.served(&call, input).await?;
             return Ok(crate::doors::downloaded(&call, answered));
         }
+        let is_form = call.method == "POST"
+            && formpost::is_form(&call.headers)
+            && call.target.container.is_some();
         call.who = match who {
             Ok(Some(who)) => who,
+            // What is no credential here is one that somebody presents all the same: never nobody's.
+            Ok(None) if !is_form && call.headers.contains_key(AUTHORIZATION) => {
+                return Err(unauthorized(&call.target.account));
+            }
             Ok(None) => Who::anonymous(),
             Err(fault) if fault.status() == 401 => {
                 return Err(unauthorized(&call.target.account));
             }
             Err(fault) => return Err(fault),
         };
-        if call.method == "POST"
-            && formpost::is_form(&call.headers)
-            && call.target.container.is_some()
-        {
+        if is_form {
             return formpost::answer(&call, input).await;
         }
         self.served(&call, input).await

@@ -109,6 +109,8 @@ enum Set {
 #[derive(Clone, Debug, PartialEq)]
 enum Wanted {
     Text(Pattern),
+    /// The parts of an ARN, each by itself: no wildcard of one reaches into the next.
+    Arn(Box<[Pattern; 6]>),
     Number(f64),
     Date(i64),
     Bool(bool),
@@ -188,6 +190,9 @@ fn date(text: &str) -> Option<i64> {
     Some(at.timestamp().as_microsecond())
 }
 
+/// How many bits stand before an IPv4 address within IPv6.
+const MAPPED: u8 = 96;
+
 /// `192.0.2.0/24`, or an address alone.
 fn network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = match text.split_once('/') {
@@ -196,14 +201,18 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     };
     let address: IpAddr = address.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
-    let length = match length {
+    let length: u8 = match length {
         None => most,
         Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             text.parse().ok().filter(|length| *length <= most)?
         }
         Some(_) => return None,
     };
-    Some((address, length))
+    // A network of IPv4 addresses within IPv6 is that network of IPv4.
+    Some(match (address.to_canonical(), length.checked_sub(MAPPED)) {
+        (plain @ IpAddr::V4(_), Some(length)) if address.is_ipv6() => (plain, length),
+        _ => (address, length),
+    })
 }
 
 /// Whether an address lies in a network. An IPv4 address within IPv6 is that IPv4 address.
@@ -251,6 +260,9 @@ impl Condition {
         let Node::Map(keys) = node else {
             return Err(format!("{name:?} holds no map of keys"));
         };
+        if keys.is_empty() && !reading.kept {
+            return Err(format!("{name:?} names no key"));
+        }
         let mut conditions = Vec::new();
         for (key, node) in keys {
             let before = reading.passed_over.get();
@@ -316,6 +328,14 @@ impl Condition {
             (Compare::Like | Compare::Arn | Compare::Binary, Wanted::Text(pattern)) => {
                 pattern.matches(value, asking, false)
             }
+            (Compare::Arn, Wanted::Arn(wanted)) => {
+                let mut parts = value.splitn(wanted.len(), ':');
+                let mut fits = |wanted: &Pattern| {
+                    let part = parts.next();
+                    part.is_some_and(|part| wanted.matches(part, asking, false))
+                };
+                wanted.iter().all(&mut fits)
+            }
             (Compare::Number(order), Wanted::Number(wanted)) => {
                 number(value).is_some_and(|value| order.holds(value, *wanted))
             }
@@ -343,6 +363,7 @@ impl Condition {
             (Wanted::Text(pattern), "aws:principalarn" | "aws:principalaccount" | "aws:userid") => {
                 pattern.is_fixed()
             }
+            (Wanted::Arn(parts), "aws:principalarn") => parts.iter().all(Pattern::is_fixed),
             _ => false,
         };
         self.wanted.iter().all(narrow)
@@ -353,7 +374,20 @@ fn parse_wanted(compare: Compare, text: &str, reading: &Reading) -> Result<Wante
     let wrong = |what: &str| format!("{text:?} is not {what}");
     Ok(match compare {
         Compare::Equal { .. } => Wanted::Text(Pattern::parse(text, false, Some(reading))?),
-        Compare::Like | Compare::Arn => Wanted::Text(Pattern::parse(text, true, Some(reading))?),
+        Compare::Like => Wanted::Text(Pattern::parse(text, true, Some(reading))?),
+        Compare::Arn => match super::named::arn_parts(text) {
+            Some(parts) => {
+                let parts = parts.map(|part| Pattern::parse(part, true, Some(reading)));
+                let parts: Vec<Pattern> = parts.into_iter().collect::<Result<_, _>>()?;
+                let parts = <[Pattern; 6]>::try_from(parts).map_err(|_| wrong("an ARN"))?;
+                Wanted::Arn(Box::new(parts))
+            }
+            // A variable may stand for a whole one.
+            None if text == "*" || text.contains("${") || reading.kept => {
+                Wanted::Text(Pattern::parse(text, true, Some(reading))?)
+            }
+            None => return Err(wrong("an ARN")),
+        },
         Compare::Binary => Wanted::Text(Pattern::parse(text, false, None)?),
         Compare::Number(_) => Wanted::Number(number(text).ok_or_else(|| wrong("a number"))?),
         Compare::Date(_) => Wanted::Date(date(text).ok_or_else(|| wrong("a date"))?),

@@ -300,7 +300,7 @@ impl Statement {
                 ("Effect", _) => return Err(at(name, "is \"Allow\" or \"Deny\"")),
                 ("Principal" | "NotPrincipal", node) => {
                     let not = name == "NotPrincipal";
-                    let parsed = Principals::parse(not, node).map_err(wrong)?;
+                    let parsed = Principals::parse(not, node, reading.kept).map_err(wrong)?;
                     if principals.replace(parsed).is_some() {
                         return Err(repeated());
                     }

@@ -36,8 +36,8 @@ pub(super) struct Principals {
     names: Vec<Name>,
 }
 
-/// Splits an ARN into its six parts; a colon within a variable is no border.
-fn split_arn(text: &str) -> Option<[&str; 6]> {
+/// Splits an ARN, or a pattern of ARNs, into its six parts; a colon within a variable is no border.
+pub(super) fn arn_parts(text: &str) -> Option<[&str; 6]> {
     let mut parts = Vec::with_capacity(6);
     let (mut start, mut depth) = (0, 0u32);
     let mut previous = ' ';
@@ -54,7 +54,12 @@ fn split_arn(text: &str) -> Option<[&str; 6]> {
         previous = c;
     }
     parts.push(text.get(start..)?);
-    let [arn, partition, service, region, account, rest] = parts.try_into().ok()?;
+    parts.try_into().ok()
+}
+
+/// The parts of what is an ARN.
+fn split_arn(text: &str) -> Option<[&str; 6]> {
+    let [arn, partition, service, region, account, rest] = arn_parts(text)?;
     let known = ["aws", "aws-cn", "aws-us-gov"].contains(&partition);
     (arn == "arn" && known).then_some([arn, partition, service, region, account, rest])
 }
@@ -111,13 +116,17 @@ impl Name {
 
 impl Principals {
     /// Reads a `Principal` or `NotPrincipal`.
-    pub(super) fn parse(not: bool, node: &Node) -> Result<Principals, String> {
+    pub(super) fn parse(not: bool, node: &Node, kept: bool) -> Result<Principals, String> {
         let mut names = Vec::new();
         match node {
             Node::Text(text) if text == "*" => names.push(Name::Everyone),
             Node::Map(kinds) if !kinds.is_empty() => {
                 for (kind, node) in kinds {
-                    for text in super::texts(node)? {
+                    let texts = super::texts(node)?;
+                    if texts.is_empty() && !kept {
+                        return Err(format!("{kind:?} names nobody"));
+                    }
+                    for text in texts {
                         names.push(match kind.as_str() {
                             "AWS" => Name::parse(&text)?,
                             "CanonicalUser" => Name::Account(text),

@@ -1,5 +1,7 @@
 //! The language: what is refused, what patterns and conditions match.
 
+mod strict;
+
 use super::*;
 use crate::{Action, Context, Principal, Resource};
 use std::sync::Arc;

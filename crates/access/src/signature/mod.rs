@@ -195,7 +195,18 @@ impl Presented {
         let in_v2 = query
             .names()
             .any(|name| name == "AWSAccessKeyId" || name == "Signature");
+        // What is left of a signature, or goes along with one, is a malformed one.
+        let of_any = |name: &str| {
+            let known = ["X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token"];
+            known.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
         match (header, in_v4, in_v2) {
+            (None, false, false) if query.names().any(of_any) => Err(
+                SignatureError::MalformedQuery("a presigned URL needs a signature".to_owned()),
+            ),
+            (None, false, false) if request.header("x-amz-security-token").is_some() => Err(
+                SignatureError::Malformed("a token goes along with a signature".to_owned()),
+            ),
             (None, false, false) => Ok(Presented::Nothing),
             (None, true, false) => v4::presigned(request, &query, scope).map(Presented::v4),
             (None, false, true) => v2::presigned(request, &query, scope).map(Presented::v2),

@@ -236,29 +236,36 @@ pub(super) async fn find_key(read: &dyn MetaRead, id: &str) -> Result<Option<Acc
 }
 
 impl Attempt<'_> {
-    /// Whoever changes an administrator's keys could act as that administrator.
+    /// Whoever changes an administrator's keys could act as that administrator; whose session is
+    /// narrowed, with a key of its own as what it was before.
     async fn check_keys_of(&self, grant: &Grant, account: &AccountId, user: &str) -> Result<()> {
         use super::record::{ADMIN, RESELLER_ADMIN, ROOT};
         let record: UserRecord = need(&*self.read, account, user).await?;
         let principal = grant.principal();
-        let own = principal.account() == Some(account) && principal.user == user;
-        if own || principal.is_root() {
+        let itself = principal.account() == Some(account) && principal.user == user;
+        let narrowed = !principal.session_policies.is_empty();
+        if (itself || principal.is_root()) && !narrowed {
             return Ok(());
         }
         let moment = self.store.moment(&*self.read).await?;
         let known = self.store.known_of(moment, principal).await?;
         let (admin, reseller) = known.map_or((false, false), |known| {
-            (known.facts.admin, known.facts.reseller_admin)
+            let own = principal.account() == Some(account);
+            (own && known.facts.admin, known.facts.reseller_admin)
         });
-        let allowed = match record.has(ROOT) || record.has(RESELLER_ADMIN) {
-            true => reseller && !record.has(ROOT),
-            false => !record.has(ADMIN) || admin || reseller,
+        let above = record.has(ROOT) || record.has(RESELLER_ADMIN);
+        let administers = above || record.has(ADMIN);
+        let allowed = match (narrowed, above) {
+            (true, _) => !itself && !administers,
+            (false, true) => reseller && !record.has(ROOT),
+            (false, false) => !administers || admin || reseller,
         };
         match allowed {
             true => Ok(()),
             false => Err(Error::new(
                 ErrorKind::Forbidden,
-                "only an administrator may change an administrator's access keys",
+                "only an administrator may change an administrator's access keys, and nobody their \
+                 own by a token that is narrowed",
             )),
         }
     }

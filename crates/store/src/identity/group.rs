@@ -146,6 +146,8 @@ impl Store {
                 return Err(taken(Noun::Group, name));
             }
             check_attached::<PolicyRecord>(&*attempt.read, account, policies).await?;
+            let of = (account, "group", name);
+            attempt.check_attaching(grant, of, &[], policies).await?;
             attempt.make_account(account).await?;
             let record = GroupRecord {
                 created: created.0,
@@ -179,6 +181,10 @@ impl Store {
             let missing = || Error::not_found(Noun::Group, format!("{account}/{name}"));
             let mut record = found.ok_or_else(missing)?;
             check_attached::<PolicyRecord>(&*attempt.read, account, policies).await?;
+            let of = (account, "group", name);
+            attempt
+                .check_attaching(grant, of, &record.policies, policies)
+                .await?;
             record.policies = policies.to_vec();
             attempt.writes.push(put(account, name, &record)?);
             let outcome = group(account, name, record);
@@ -246,6 +252,11 @@ impl Store {
                 Attempt::on::<RoleRecord>(self, grant, Action::WriteRoles, on).await?;
             let found: Option<RoleRecord> = find(&*attempt.read, account, name).await?;
             check_attached::<PolicyRecord>(&*attempt.read, account, &new.policies).await?;
+            let was = found.as_ref().map_or(&[][..], |found| &found.policies);
+            let of = (account, "role", name);
+            attempt
+                .check_attaching(grant, of, was, &new.policies)
+                .await?;
             attempt.make_account(account).await?;
             let made = found.is_none();
             let record = RoleRecord {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use trestle_access::{PasswordCache, Principal, Remembered, SecretKey, Throttle, hash_secret};
 use trestle_core::{AccountId, Error, ErrorKind, Result, Sequence, Timestamp};
@@ -227,26 +228,49 @@ impl Identities {
         let host = &self.store.host;
         let known = hash.unwrap_or(&self.nobody);
         let remembered = self.passwords.remembers(host, name, password, known);
-        let remembered = remembered.is_some();
-        if !remembered {
-            let wait = self.throttle.wait(name, source, host.clock.monotonic());
-            if !wait.is_zero() {
-                // Whoever guesses cannot make the server wait for more than some at once. A password
-                // that was not looked at is not called wrong: it may be the right one.
-                let Ok(_place) = self.waiting.try_acquire() else {
-                    let message = "too many attempts wait already; repeat this one later";
-                    return Err(Error::new(ErrorKind::Conflict, message));
-                };
-                tokio::time::sleep(wait).await;
-            }
-        }
-        let verified = remembered || self.passwords.verify(host, name, password, known).await?;
+        let verified = match remembered {
+            Some(_) => true,
+            None => self.look_at((name, source), password, known).await?,
+        };
         let right = verified && hash.is_some();
         match right {
             true => self.throttle.right(name, source),
             false => self.throttle.wrong(name, source, host.clock.monotonic()),
         }
         Ok(right)
+    }
+
+    /// Holds a password against a hash, after it has waited as long as the wrong ones before it
+    /// demand: also those that came at the same time and were looked at first.
+    async fn look_at(
+        &self,
+        (name, source): (&str, Option<IpAddr>),
+        password: &str,
+        hash: &str,
+    ) -> Result<bool> {
+        let host = &self.store.host;
+        let due = || self.throttle.wait(name, source, host.clock.monotonic());
+        let mut waited = Duration::ZERO;
+        loop {
+            let more = due().saturating_sub(waited);
+            if !more.is_zero() {
+                // Whoever guesses cannot make the server wait for more than some at once. A password
+                // that was not looked at is not called wrong: it may be the right one.
+                let Ok(_place) = self.waiting.try_acquire() else {
+                    let message = "too many attempts wait already; repeat this one later";
+                    return Err(Error::new(ErrorKind::Conflict, message));
+                };
+                tokio::time::sleep(more).await;
+                waited += more;
+            }
+            let is_due = || due() <= waited;
+            let looked_at = self
+                .passwords
+                .verify_when(host, (name, hash), password, &is_due);
+            if let Some(verified) = looked_at.await? {
+                return Ok(verified);
+            }
+        }
     }
 
     /// The user that a login names, by its full name, at which revision of identities.

@@ -27,7 +27,8 @@ use crate::row_key;
 use crate::store::{self, Store};
 use record::Named;
 use std::ops::Bound;
-use trestle_access::{Action, Grant, Resource};
+use std::sync::Arc;
+use trestle_access::{Action, Asked, Grant, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Sequence};
 use trestle_engine::{Commit, Expectation, MetaRead, Scan, ScanItem, Write};
 
@@ -126,6 +127,46 @@ impl<'a> Attempt<'a> {
         store::require(grant, action, &resource(account, R::WORD, name))?;
         check_name(R::WORD, name)?;
         Attempt::start(store, &[grant]).await
+    }
+
+    /// Whether who asks may do that, too: decided on what this attempt found, which its commit
+    /// expects.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    async fn demand(&self, grant: &Grant, action: Action, resource: Resource) -> Result<()> {
+        let asked = Arc::new(Asked {
+            action,
+            resource,
+            ..grant.asked().clone()
+        });
+        let moment = self.store.moment(&*self.read).await?;
+        let mut facts = self.store.facts(moment, &asked, None).await?;
+        self.store
+            .read_account_acl(moment, &asked, None, &mut facts)
+            .await?;
+        let (verdict, decided) = trestle_access::judge(&asked, &facts);
+        self.store.audit.decided(&asked, &verdict);
+        let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
+        decided?.map(drop).ok_or_else(undecided)
+    }
+
+    /// Whoever changes which policies somebody has must be allowed to attach them there.
+    async fn check_attaching(
+        &self,
+        grant: &Grant,
+        (account, word, name): (&AccountId, &str, &str),
+        was: &[String],
+        is: &[String],
+    ) -> Result<()> {
+        let same = was.len() == is.len() && was.iter().all(|one| is.contains(one));
+        match same {
+            true => Ok(()),
+            false => {
+                let of = resource(account, word, name);
+                self.demand(grant, Action::WritePolicies, of).await
+            }
+        }
     }
 
     /// Makes the account when nobody has named it before.

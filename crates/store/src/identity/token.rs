@@ -164,7 +164,8 @@ impl Identities {
             issue,
         } = assume;
         store::require(grant, Action::AssumeRole, &resource(account, "role", role))?;
-        if !grant.principal().session_policies.is_empty() {
+        let by_role = matches!(grant.principal().kind(), PrincipalKind::Role { .. });
+        if by_role || !grant.principal().session_policies.is_empty() {
             return Err(refused());
         }
         if issue.lifetime.is_zero() || issue.lifetime > SESSION_MAX {

@@ -3,7 +3,7 @@
 use super::record::{
     ADMIN, DISABLED, GroupRecord, Named, PolicyRecord, RESELLER_ADMIN, ROOT, SERVICE, UserRecord,
 };
-use super::{Attempt, check_attached, find, index, put, taken};
+use super::{Attempt, check_attached, find, index, put, resource, taken};
 use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant};
@@ -154,7 +154,7 @@ impl Store {
     ///
     /// # Errors
     /// `AlreadyExists(User)`; `NotFound` for a group or policy that is not there; `InvalidInput`;
-    /// `Forbidden`, also when who asks may not hand out what the user is to be.
+    /// `Forbidden`, also when who asks may not hand out what the user is to be, or have.
     pub async fn create_user(
         &self,
         grant: &Grant,
@@ -187,9 +187,11 @@ impl Store {
                 groups: new.groups.clone(),
                 policies: new.policies.clone(),
                 certificates: new.certificates.clone(),
-                epoch: 1,
+                // Of a former user of this name no token may stand for this one.
+                epoch: created.0,
             };
             attempt.check_handing_out(grant, None, &user).await?;
+            attempt.check_joining(grant, None, &user).await?;
             attempt.make_account(account).await?;
             attempt.write_user(None, &user).await?;
             let name_key = row_key::user_name(name, account);
@@ -236,6 +238,7 @@ impl Store {
             attempt
                 .check_handing_out(grant, Some(&former), &user)
                 .await?;
+            attempt.check_joining(grant, Some(&former), &user).await?;
             attempt.write_user(Some(&former), &user).await?;
             let outcome = user;
             if attempt.commit().await? {
@@ -432,7 +435,9 @@ impl Attempt<'_> {
     }
 
     /// Nobody hands out more than they have: an administrator is made, changed and deleted by one of
-    /// the account, a reseller administrator and a service by a reseller administrator.
+    /// the account, a reseller administrator and a service by a reseller administrator, and root is
+    /// changed by itself alone. Whose session is narrowed has none of that, and does not change itself:
+    /// its password would give back all that was taken.
     async fn check_handing_out(
         &self,
         grant: &Grant,
@@ -441,26 +446,58 @@ impl Attempt<'_> {
     ) -> Result<()> {
         let moment = self.store.moment(&*self.read).await?;
         let known = self.store.known_of(moment, grant.principal()).await?;
+        let principal = grant.principal();
+        let narrowed = !principal.session_policies.is_empty();
+        let itself = principal.account() == Some(&user.account) && principal.user == user.name;
         let (admin, reseller) = match &known {
-            _ if grant.principal().is_root() => (true, true),
+            _ if narrowed => (false, false),
+            _ if principal.is_root() => (true, true),
             Some(known) => (
-                known.facts.admin && grant.principal().account() == Some(&user.account),
+                known.facts.admin && principal.account() == Some(&user.account),
                 known.facts.reseller_admin,
             ),
             None => (false, false),
         };
         let was = |mark: fn(&User) -> bool| mark(user) || former.is_some_and(mark);
         // A service reaches what an account's own users must not, such as images kept for it.
-        let above = was(|user| user.reseller_admin || user.service || user.root);
-        let refused = above && !reseller || was(|user| user.admin) && !admin && !reseller;
+        let above = was(|user| user.reseller_admin || user.service);
+        // Policies may name the id that a system gave somebody.
+        let own_id = former.map_or(&user.name, |former| &former.id);
+        let refused = user.root && !principal.is_root()
+            || narrowed && itself
+            || user.id != *own_id && !admin && !reseller
+            || above && !reseller
+            || was(|user| user.admin) && !admin && !reseller;
         match refused {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Forbidden,
-                "only an administrator may make, change or delete an administrator, and only a \
-                 reseller administrator a service",
+                "only an administrator may make, change or delete an administrator, or give an id, \
+                 and only a reseller administrator a service; nobody does by a token that is narrowed",
             )),
         }
+    }
+
+    /// What policies a user has, and which groups, is a right of its own: to change a user's name or
+    /// password gives nobody more than they have.
+    async fn check_joining(&self, grant: &Grant, former: Option<&User>, user: &User) -> Result<()> {
+        let none = Vec::new();
+        let was = former.map_or(&none, |former| &former.policies);
+        self.check_attaching(
+            grant,
+            (&user.account, "user", &user.name),
+            was,
+            &user.policies,
+        )
+        .await?;
+        let was = former.map_or(&none, |former| &former.groups);
+        let joined = user.groups.iter().filter(|name| !was.contains(name));
+        let left = was.iter().filter(|name| !user.groups.contains(name));
+        for name in joined.chain(left) {
+            let group = resource(&user.account, "group", name);
+            self.demand(grant, Action::WriteGroups, group).await?;
+        }
+        Ok(())
     }
 
     async fn write_user(&mut self, former: Option<&User>, user: &User) -> Result<()> {

@@ -20,6 +20,7 @@ mod copies;
 mod encryption;
 mod feed;
 mod fixture;
+mod handing_out;
 mod identities;
 mod listing;
 mod manifests;

@@ -349,3 +349,31 @@ fn a_presigned_url_is_read_strictly() {
     let outcome = extra.verify(SECRET, "us-east-1", THEN);
     assert_eq!(outcome, Err(E::Unsigned("x-amz-copy-source".into())));
 }
+
+/// What is left of a signature is not taken for nothing.
+#[test]
+fn a_remnant_of_a_signature_is_never_nobody_s() {
+    let plain = |target: &str, headers: &[(&str, &str)]| {
+        let request = Owned::new("GET", target, headers);
+        request.present("us-east-1", THEN)
+    };
+    let host = ("host", "examplebucket.s3.amazonaws.com");
+    for query in [
+        "X-Amz-Date=20130524T000000Z",
+        "x-amz-expires=86400",
+        "X-Amz-Security-Token=t",
+    ] {
+        let presented = plain(&format!("/test.txt?{query}"), &[host]);
+        assert!(
+            matches!(presented, Err(SignatureError::MalformedQuery(_))),
+            "{query}"
+        );
+    }
+    let token = ("x-amz-security-token", "t");
+    let presented = plain("/test.txt", &[host, token]);
+    assert!(matches!(presented, Err(SignatureError::Malformed(_))));
+    // The time alone says nothing of who asks.
+    let date = ("x-amz-date", "20130524T000000Z");
+    let presented = plain("/test.txt?versionId=1", &[host, date]);
+    assert!(matches!(presented, Ok(Presented::Nothing)));
+}
