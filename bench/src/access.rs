@@ -33,6 +33,8 @@ struct Kind {
     credential: Credential,
     /// The kind that it is held against: nobody's request by the same interface.
     over: usize,
+    /// The same with a head as long, which says nothing.
+    as_long: Option<usize>,
 }
 
 enum Credential {
@@ -40,8 +42,8 @@ enum Credential {
     Fixed(String),
     /// Signed anew for each run, since a signature is good for minutes.
     Signed,
-    /// None, but lines of the same number and length as a signature's, which mean nothing.
-    AsLong,
+    /// None, but lines of the same number and length as those of another kind, which mean nothing.
+    AsLong(usize),
 }
 
 /// Quartiles of what the rounds found, and how exactly the one in the middle is known.
@@ -75,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let policies = usize::try_from(arguments.number("policies", 1000)?)?;
     let count = arguments.number("requests", 4_000)?;
     let rounds = usize::try_from(arguments.number("rounds", 100)?)?;
+    let times = u32::try_from(arguments.number("times", 5_000)?)?;
     let folder = scratch("access")?;
     let data = folder.join("data");
     let master_key = folder.join("master.key");
@@ -91,14 +94,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let kinds = kinds(&token);
     let mut found: Vec<Vec<f64>> = kinds.iter().map(|_| Vec::new()).collect();
     for kind in &kinds {
-        measure(&server, kind, WARM_UP)?;
+        measure(&server, (&kinds, kind), WARM_UP)?;
     }
     for round in 0..rounds {
         // Who is first takes turns.
         for place in 0..kinds.len() {
             let place = (place + round) % kinds.len();
             if let (Some(kind), Some(found)) = (kinds.get(place), found.get_mut(place)) {
-                found.push(measure(&server, kind, count)?);
+                found.push(measure(&server, (&kinds, kind), count)?);
             }
         }
     }
@@ -111,6 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         token: &token,
         signed: &format!("host: {address}\r\n{}", signed(&address, "/closed/object")),
         whole,
+        times,
     };
     decide::run(&asked)?;
     Ok(std::fs::remove_dir_all(folder)?)
@@ -121,23 +125,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn show(kinds: &[Kind], found: &[Vec<f64>]) -> decide::Whole {
     println!(
         "| GET, 4 KiB, {CLIENTS} clients | server's CPU, ns a request | over nobody, ns | over nobody | \
-         half of the rounds lie within |"
+         half of the rounds lie within | over nobody with a head as long |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
     let mut whole = decide::Whole::default();
     for (kind, own) in kinds.iter().zip(found) {
-        let base = found.get(kind.over).map_or(&[][..], Vec::as_slice);
         let spent = Spread::of(own.clone());
         // Of one round each, so that whatever else the machine does meanwhile burdens both.
-        let pairs = || own.iter().zip(base);
-        let more = Spread::of(pairs().map(|(own, base)| own - base).collect());
-        let over = Spread::of(
-            pairs()
-                .map(|(own, base)| (own / base - 1.0) * 100.0)
-                .collect(),
-        );
+        let over = |base: usize, of: fn(f64, f64) -> f64| {
+            let base = found.get(base).map_or(&[][..], Vec::as_slice);
+            let pairs = own.iter().zip(base);
+            Spread::of(pairs.map(|(own, base)| of(*own, *base)).collect())
+        };
+        let percent = |own: f64, base: f64| (own / base - 1.0) * 100.0;
+        let more = over(kind.over, |own, base| own - base);
+        let as_long = kind.as_long.map(|base| over(base, percent));
+        let as_long = as_long.map(|over| format!("{:+.1} ± {:.1} %", over.median(), over.error));
+        let over = over(kind.over, percent);
         println!(
-            "| {} | {:.0} | {:+.0} | {:+.1} ± {:.1} % | {:+.1} to {:+.1} % |",
+            "| {} | {:.0} | {:+.0} | {:+.1} ± {:.1} % | {:+.1} to {:+.1} % | {} |",
             kind.name,
             spent.median(),
             more.median(),
@@ -145,6 +151,7 @@ fn show(kinds: &[Kind], found: &[Vec<f64>]) -> decide::Whole {
             over.error,
             over.quartiles[0],
             over.quartiles[2],
+            as_long.unwrap_or_default(),
         );
         match kind.name {
             NOBODY => whole.rest = spent.median(),
@@ -167,31 +174,47 @@ fn kinds(token: &str) -> Vec<Kind> {
     let nothing = || Credential::Fixed(String::new());
     let (open, closed) = ("/rest/open/object", "/rest/closed/object");
     let (open_s3, closed_s3) = ("/open/object", "/closed/object");
-    let kind = |over, name, target, credential| Kind {
+    let kind = |(over, as_long), name, target, credential| Kind {
         name,
         target,
         credential,
         over,
+        as_long,
     };
+    let as_long = Credential::AsLong;
     vec![
-        kind(0, NOBODY, open, nothing()),
-        kind(0, "nobody, again", open, nothing()),
-        kind(0, "root, Basic", closed, basic(USER)),
-        kind(0, "user, Basic", closed, basic(ANN)),
-        kind(0, "user, token", closed, bearer),
-        kind(5, NOBODY_S3, open_s3, nothing()),
-        kind(5, "nobody, again, S3", open_s3, nothing()),
-        kind(5, "nobody, header as long, S3", open_s3, Credential::AsLong),
-        kind(5, "user, signed, S3", closed_s3, Credential::Signed),
+        kind((0, None), NOBODY, open, nothing()),
+        kind((0, None), "nobody, again", open, nothing()),
+        kind((0, None), "nobody, a head like Basic's", open, as_long(4)),
+        kind((0, Some(2)), "root, Basic", closed, basic(USER)),
+        kind((0, Some(2)), "user, Basic", closed, basic(ANN)),
+        kind((0, None), "nobody, a head like a token's", open, as_long(6)),
+        kind((0, Some(5)), "user, token", closed, bearer),
+        kind((7, None), NOBODY_S3, open_s3, nothing()),
+        kind((7, None), "nobody, again, S3", open_s3, nothing()),
+        kind(
+            (7, None),
+            "nobody, a head like a signed one",
+            open_s3,
+            as_long(10),
+        ),
+        kind(
+            (7, Some(9)),
+            "user, signed, S3",
+            closed_s3,
+            Credential::Signed,
+        ),
     ]
 }
 
 /// Runs one kind and says for how long the server had a CPU for each request, in nanoseconds.
-fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
+fn measure(server: &Server, (kinds, kind): (&[Kind], &Kind), count: u64) -> Result<f64> {
     let headers = match &kind.credential {
-        Credential::Fixed(headers) => headers.clone(),
-        Credential::Signed => signed(&server.address.to_string(), kind.target),
-        Credential::AsLong => as_long(&signed(&server.address.to_string(), kind.target)),
+        Credential::AsLong(of) => match kinds.get(*of) {
+            Some(of) => as_long(&lines(server, of)),
+            None => return Err("there is no such kind".into()),
+        },
+        _ => lines(server, kind),
     };
     let plan = Plan {
         address: server.address,
@@ -209,6 +232,15 @@ fn measure(server: &Server, kind: &Kind, count: u64) -> Result<f64> {
         .map(|(thread, now)| now.saturating_sub(before.get(thread).copied().unwrap_or(0)))
         .sum();
     Ok(spent as f64 / found.requests)
+}
+
+/// What a kind has in its head, apart from what means nothing.
+fn lines(server: &Server, kind: &Kind) -> String {
+    match &kind.credential {
+        Credential::Fixed(headers) => headers.clone(),
+        Credential::Signed => signed(&server.address.to_string(), kind.target),
+        Credential::AsLong(_) => String::new(),
+    }
 }
 
 fn signed(address: &str, target: &str) -> String {

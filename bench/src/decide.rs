@@ -12,7 +12,6 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 use trestle_access::{Action, Context, Principal, RawRequest, Resource, Scope};
 use trestle_core::{AccountId, BucketName, Key, Timestamp};
 use trestle_engine_embedded::Settings;
@@ -22,9 +21,8 @@ use trestle_store::{Identities, KEY_BYTES, MasterKey, Store};
 use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
 
-/// Runs of each, and how often each run does it.
+/// Runs of each.
 const RUNS: usize = 41;
-const TIMES: u32 = 5_000;
 
 /// What a whole GET of nobody takes of the server by each interface, in nanoseconds.
 #[derive(Default)]
@@ -41,6 +39,8 @@ pub(crate) struct Asked<'a> {
     /// The lines of a signed request for `/closed/object`.
     pub(crate) signed: &'a str,
     pub(crate) whole: Whole,
+    /// How often each run does it.
+    pub(crate) times: u32,
 }
 
 /// One way to ask: what is presented, for which bucket, and what a whole GET takes.
@@ -57,6 +57,7 @@ struct Bench {
     store: Arc<Store>,
     identities: Arc<Identities>,
     regions: Vec<String>,
+    times: u32,
 }
 
 /// The table.
@@ -131,6 +132,7 @@ impl Bench {
             identities: Identities::new(store.clone())?,
             store,
             regions: vec!["us-east-1".to_owned()],
+            times: asked.times,
         })
     }
 }
@@ -139,7 +141,10 @@ impl Way<'_> {
     /// Who asks, and how long it takes to know that.
     async fn known(&self) -> Result<(Arc<Principal>, f64)> {
         let principal = self.principal().await?;
-        let taken = timed(|| Box::pin(async { self.principal().await.map(drop) })).await?;
+        let taken = timed(self.bench.times, || {
+            Box::pin(async { self.principal().await.map(drop) })
+        })
+        .await?;
         Ok((principal, taken))
     }
 
@@ -193,7 +198,7 @@ impl Way<'_> {
     async fn decided(&self, principal: &Arc<Principal>) -> Result<f64> {
         let (bucket, key) = (BucketName::parse(self.bucket)?, Key::parse("object")?);
         let context = Arc::new(Context::at(Timestamp(1)).of("rest", Some("a request")));
-        timed(|| {
+        timed(self.bench.times, || {
             let asked = trestle_access::Asked {
                 principal: principal.clone(),
                 action: Action::ReadObject,
@@ -209,15 +214,24 @@ impl Way<'_> {
     }
 }
 
+/// For how long this thread has had a CPU, in nanoseconds.
+fn on_cpu() -> Result<f64> {
+    // It is brought up to date when a thread gives way.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let spent = text.split_whitespace().next().ok_or("no schedstat")?;
+    Ok(spent.parse()?)
+}
+
 /// Nanoseconds that it takes, by the run in the middle.
-async fn timed<'a>(mut work: impl FnMut() -> BoxFuture<'a, Result<()>>) -> Result<f64> {
+async fn timed<'a>(times: u32, mut work: impl FnMut() -> BoxFuture<'a, Result<()>>) -> Result<f64> {
     let mut runs = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let began = Instant::now();
-        for _ in 0..TIMES {
+        let began = on_cpu()?;
+        for _ in 0..times {
             work().await?;
         }
-        runs.push(began.elapsed().as_nanos() as f64 / f64::from(TIMES));
+        runs.push((on_cpu()? - began) / f64::from(times));
     }
     Ok(median(&runs))
 }
