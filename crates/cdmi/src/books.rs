@@ -64,17 +64,8 @@ impl Call<'_> {
         self.look(&root_bucket(self)?, &key).await
     }
 
-    /// Replaces the root container's metadata and its other state.
-    pub(crate) async fn set_root_state(
-        &self,
-        metadata: Metadata,
-        documents: BTreeMap<String, String>,
-    ) -> Answered<()> {
-        let properties = ObjectProperties {
-            metadata,
-            documents,
-            ..ObjectProperties::default()
-        };
+    /// Replaces the root container's metadata, its list and its other state.
+    pub(crate) async fn set_root_state(&self, properties: ObjectProperties) -> Answered<()> {
         self.put_own(&root_bucket(self)?, Key::parse(ROOT_STATE)?, properties)
             .await
     }

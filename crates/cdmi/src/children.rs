@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Place, document, found, root_bucket};
 use crate::query::Span;
+use crate::root::AtRoot;
 use crate::value::range_text;
 use http::StatusCode;
 use trestle_access::{Action, Resource};
@@ -94,6 +95,9 @@ impl Call<'_> {
         let mut collector = Collector::new(span);
         match &container.place {
             Place::Root => {
+                if container.acl.is_some() {
+                    self.check_root(container, AtRoot::Does(Action::ListObjects))?;
+                }
                 self.collect_buckets(&mut collector).await?;
                 self.collect(&root_bucket(self)?, "", true, &mut collector)
                     .await?;

@@ -149,7 +149,10 @@ impl Call<'_> {
         self.protect_new_container(&mut properties)?;
         let name = names.last().unwrap_or_default();
         match &parent.place {
-            Place::Root => self.make_bucket(name, properties).await,
+            Place::Root => {
+                let inherited = rights::inherited(parent, true)?;
+                self.make_bucket(name, properties, inherited).await
+            }
             _ => {
                 let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
                 let mut destination = Destination::free(bucket, key);
@@ -166,21 +169,30 @@ impl Call<'_> {
         protect::apply_to_container(properties, &ObjectProperties::default(), now)
     }
 
-    async fn make_bucket(&self, name: &str, properties: ObjectProperties) -> Answered<Id> {
+    async fn make_bucket(
+        &self,
+        name: &str,
+        properties: ObjectProperties,
+        inherited: Option<String>,
+    ) -> Answered<Id> {
         let name = BucketName::parse(name)?;
         let resource = Resource::Bucket(name.clone());
         let grant = self.grant(Action::CreateBucket, resource).await?;
+        let acl = rights::of_new(properties.acl, inherited.as_deref())?;
         let properties = BucketProperties {
             metadata: properties.metadata,
             documents: properties.documents,
-            acl: properties.acl,
+            acl,
             retention: properties.retention,
             legal_hold: properties.legal_hold,
             ..BucketProperties::default()
         };
         let store = &self.cdmi.store;
         for (set, action) in [
-            (properties.acl.is_some(), Action::WriteBucketAcl),
+            (
+                properties.acl.is_some() && properties.acl != inherited,
+                Action::WriteBucketAcl,
+            ),
             (properties.retention.is_some(), Action::WriteBucketRetention),
             (properties.legal_hold, Action::WriteBucketHold),
         ] {
@@ -326,10 +338,7 @@ impl Call<'_> {
         set_exports(&mut properties, document, whose)?;
         let now = self.cdmi.store.now();
         match &container.place {
-            Place::Root => {
-                self.set_root_state(properties.metadata, properties.documents)
-                    .await?;
-            }
+            Place::Root => self.change_root(container, document, properties).await?,
             Place::Bucket(bucket) => self.update_bucket(bucket, (document, whose)).await?,
             Place::Directory(bucket, key, Some(_)) => {
                 let change = |properties: &mut ObjectProperties| -> Result<()> {

@@ -616,10 +616,8 @@ impl Call<'_> {
                 .representation
                 .insert(CONTENT_TYPE.to_owned(), mimetype);
         }
-        if named("metadata") && (document.metadata.is_some() || self.fields.names("metadata")) {
-            let given = document.metadata.clone().unwrap_or_default();
-            self.note_metadata(&given);
-            let update = Update::new(given, &self.fields);
+        if let Some(update) = self.metadata_update(document) {
+            self.note_metadata(&document.metadata.clone().unwrap_or_default());
             properties.metadata = update.apply(&properties.metadata)?;
             rights::apply(&update, &mut properties.acl)?;
         }
@@ -628,6 +626,15 @@ impl Call<'_> {
         }
         keep_unknown(&mut properties.documents, &document.unknown)?;
         Ok(())
+    }
+
+    /// What a document changes of metadata, if it does.
+    pub(crate) fn metadata_update(&self, document: &Document) -> Option<Update> {
+        let fields = &self.fields;
+        let named = fields.is_all() || fields.has("metadata");
+        let changes = document.metadata.is_some() || fields.names("metadata");
+        let given = || document.metadata.clone().unwrap_or_default();
+        (named && changes).then(|| Update::new(given(), fields))
     }
 
     /// Deletes a data object, a queue or a reference.

@@ -114,6 +114,11 @@ impl<'de> Visitor<'de> for OfMap {
 }
 
 impl Document {
+    /// Whether it says that something else is copied or moved.
+    pub(crate) fn is_transfer(&self) -> bool {
+        matches!(self.source, Some(Source::Copy(_) | Source::Move(_)))
+    }
+
     /// Parses a document.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ mod queue_content;
 mod render;
 mod restore;
 mod rights;
+mod root;
 mod route;
 mod scope;
 mod serial;

@@ -483,8 +483,9 @@ impl Call<'_> {
             (state.modified, changes)
         });
         let (modified, modifications) = changed.unwrap_or((made_at(self.cdmi.root), 0));
-        let (metadata, documents) =
-            state.map_or_else(Default::default, |state| (state.metadata, state.documents));
+        let (metadata, documents, acl) = state.map_or_else(Default::default, |state| {
+            (state.metadata, state.documents, state.acl)
+        });
         Ok(Container {
             names: Names {
                 names: Vec::new(),
@@ -503,7 +504,7 @@ impl Call<'_> {
             modified,
             modifications,
             metadata,
-            acl: None,
+            acl,
             documents,
             protection: Protection::default(),
         })

@@ -7,6 +7,7 @@ use crate::fault::{Answered, Fault};
 use crate::metadata::Update;
 use crate::node::{Container, Place, found};
 use crate::render::Rendering;
+use crate::root::AtRoot;
 use futures::FutureExt;
 use serde_json::Value;
 use trestle_access::{Acl as Shared, AclEntry, Action, EntryKind, OrderedAsked, Resource, Who};
@@ -91,6 +92,14 @@ pub(crate) fn list_of(stored: Option<&str>) -> Option<Acl> {
     shared.entries.as_deref().map(unshare)
 }
 
+/// A list in the form that every dialect shares.
+pub(crate) fn shared(acl: &Acl) -> Shared {
+    Shared {
+        entries: Some(share(acl)),
+        ..Shared::default()
+    }
+}
+
 /// A stored text with this ordered list, beside the grants that others gave.
 fn stored(former: Option<&str>, list: Option<&Acl>) -> Result<Option<String>> {
     let mut shared = match former {
@@ -141,6 +150,15 @@ fn apply_group(update: &Update, acl: &mut Option<String>) -> Result<()> {
 /// What an update of metadata makes of a stored text. Metadata that is replaced without naming the
 /// list leaves it: nobody loses or gains rights by setting a colour.
 pub(crate) fn apply(update: &Update, acl: &mut Option<String>) -> Result<()> {
+    apply_list(update, acl, &Acl::of_owner())
+}
+
+/// The same of the root container, which has a default of its own.
+pub(crate) fn apply_to_root(update: &Update, acl: &mut Option<String>) -> Result<()> {
+    apply_list(update, acl, &Acl::of_root())
+}
+
+fn apply_list(update: &Update, acl: &mut Option<String>, default: &Acl) -> Result<()> {
     apply_group(update, acl)?;
     match update.item(ITEM) {
         None => {}
@@ -148,7 +166,7 @@ pub(crate) fn apply(update: &Update, acl: &mut Option<String>) -> Result<()> {
         Some(Some(value)) => {
             let list = Acl::parse(value)?;
             // Who sends back the default sets nothing: it only informs.
-            let set = list != Acl::of_owner() && list != Acl::of_root();
+            let set = list != *default;
             *acl = stored(acl.as_deref(), Some(&list).filter(|_| set))?;
         }
     }
@@ -284,7 +302,7 @@ impl Call<'_> {
             return Ok(());
         };
         let refused = match parent.place {
-            Place::Root => false,
+            Place::Root => return self.check_root(parent, AtRoot::Adds(wanted)),
             Place::Bucket(_) => {
                 wanted == mask::ADD_SUBCONTAINER
                     && self.is_given(parent, &list, mask::ADD_OBJECT)

@@ -333,23 +333,38 @@ impl Call<'_> {
                 if !self.brings_document() {
                     return Err(Fault::conflict("the container exists already"));
                 }
-                let submission = self.submission(body, &[Kind::Container]).await?;
-                self.update_container(&container, submission).await
+                self.put_onto_container(&container, body).await
             }
-            Some(Node::Leaf(leaf)) if leaf.is_queue() => {
-                let submission = self.submission(body, &[Kind::Queue]).await?;
-                self.update_queue(&leaf, &submission).await
-            }
+            Some(Node::Leaf(leaf)) if leaf.is_queue() => self.put_onto_queue(&leaf, body).await,
             Some(Node::Leaf(leaf)) if leaf.reference().is_none() => {
                 if self.brings_document() {
-                    let submission = self.submission(body, &[Kind::Object]).await?;
-                    return self.update_data(&leaf, submission).await;
+                    return self.put_onto_data(&leaf, body).await;
                 }
                 self.update_plain(&leaf, incoming(body)).await
             }
             Some(Node::Leaf(_)) => Err(Fault::conflict("a reference has this name")),
             None => self.create(target, body).boxed().await,
         }
+    }
+
+    async fn put_onto_container(&self, container: &Container, body: RequestBody) -> Answered {
+        let submission = self.submission(body, &[Kind::Container]).await?;
+        let transfers = submission.document.is_transfer();
+        let updated = self.update_container(container, submission).await;
+        self.of_transfer(transfers, updated)
+    }
+
+    async fn put_onto_queue(&self, leaf: &Leaf, body: RequestBody) -> Answered {
+        let submission = self.submission(body, &[Kind::Queue]).await?;
+        let updated = self.update_queue(leaf, &submission).await;
+        self.of_transfer(submission.document.is_transfer(), updated)
+    }
+
+    async fn put_onto_data(&self, leaf: &Leaf, body: RequestBody) -> Answered {
+        let submission = self.submission(body, &[Kind::Object]).await?;
+        let transfers = submission.document.is_transfer();
+        let updated = self.update_data(leaf, submission).await;
+        self.of_transfer(transfers, updated)
     }
 
     async fn create(&self, target: &Target, body: RequestBody) -> Answered {
@@ -371,19 +386,19 @@ impl Call<'_> {
         let parent = self.parent_of(&names).await?;
         match (kind, names.slash) {
             (Some(Kind::Container), _) => {
-                let mut submission = self.submission(body, &[Kind::Container]).await?;
+                let mut document = self.submission(body, &[Kind::Container]).await?.document;
                 // What a copy holds stays whose the copy is.
-                if !matches!(submission.document.source, Some(Source::Copy(_))) {
-                    self.in_domain_of(&parent, &mut submission.document);
+                if !matches!(document.source, Some(Source::Copy(_))) {
+                    self.in_domain_of(&parent, &mut document);
                 }
-                self.create_container(&parent, &names, &submission.document)
-                    .await
+                let made = self.create_container(&parent, &names, &document).await;
+                self.of_transfer(document.is_transfer(), made)
             }
             (Some(Kind::Queue), _) => {
-                let mut submission = self.submission(body, &[Kind::Queue]).await?;
-                self.in_domain_of(&parent, &mut submission.document);
-                self.create_queue(&parent, &names, &submission.document)
-                    .await
+                let mut document = self.submission(body, &[Kind::Queue]).await?.document;
+                self.in_domain_of(&parent, &mut document);
+                let made = self.create_queue(&parent, &names, &document).await;
+                self.of_transfer(document.is_transfer(), made)
             }
             (None, true) if !self.brings_parts() => {
                 let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
@@ -401,7 +416,9 @@ impl Call<'_> {
             (_, false) => {
                 let mut submission = self.submission(body, &[Kind::Object]).await?;
                 self.in_domain_of(&parent, &mut submission.document);
-                self.create_data(&parent, &names, submission).await
+                let transfers = submission.document.is_transfer();
+                let made = self.create_data(&parent, &names, submission).await;
+                self.of_transfer(transfers, made)
             }
         }
     }
@@ -416,21 +433,16 @@ impl Call<'_> {
                         "a container is updated by a document of its type",
                     ));
                 }
-                let submission = self.submission(body, &[Kind::Container]).await?;
-                self.update_container(&container, submission).await
+                self.put_onto_container(&container, body).await
             }
             Node::Leaf(leaf) if leaf.reference().is_some() => Err(self.redirect(&leaf).await),
             Node::Leaf(leaf) if leaf.is_queue() => {
                 if !self.brings_document() {
                     return Err(Fault::bad("a queue is updated by a document of its type"));
                 }
-                let submission = self.submission(body, &[Kind::Queue]).await?;
-                self.update_queue(&leaf, &submission).await
+                self.put_onto_queue(&leaf, body).await
             }
-            Node::Leaf(leaf) if self.brings_document() => {
-                let submission = self.submission(body, &[Kind::Object]).await?;
-                self.update_data(&leaf, submission).await
-            }
+            Node::Leaf(leaf) if self.brings_document() => self.put_onto_data(&leaf, body).await,
             Node::Leaf(leaf) => self.update_plain(&leaf, incoming(body)).await,
         }
     }
@@ -511,8 +523,15 @@ impl Call<'_> {
     /// Stores what a POST brings.
     async fn store_posted(&self, destination: &Destination, body: Posted) -> Answered<Object> {
         match body {
-            Posted::Queue(submission) => self.store_queue(destination, &submission.document).await,
-            Posted::Object(submission) => self.store_new(destination, submission).await,
+            Posted::Queue(submission) => {
+                let stored = self.store_queue(destination, &submission.document).await;
+                self.of_transfer(submission.document.is_transfer(), stored)
+            }
+            Posted::Object(submission) => {
+                let transfers = submission.document.is_transfer();
+                let stored = self.store_new(destination, submission).await;
+                self.of_transfer(transfers, stored)
+            }
             Posted::Bytes(body) => self.store_plain(destination, incoming(body)).await,
         }
     }

@@ -13,6 +13,7 @@ use crate::profile;
 use crate::query_queue::query_of;
 use crate::render::Rendering;
 use crate::rights;
+use crate::root::AtRoot;
 use crate::snapshots;
 use crate::time;
 use crate::value::{Encoding, range_text};
@@ -369,8 +370,16 @@ impl Call<'_> {
                 return self.made_container_head(container).await;
             }
             Place::Root => {
-                self.may_read(container).await?;
-                return self.made_container_head(container).await;
+                return match self.may_read(container).await {
+                    // Its children may be seen all the same.
+                    Err(fault) if fault.is_forbidden() && self.fields.has("children") => {
+                        Ok(Rendering::default())
+                    }
+                    read => {
+                        read?;
+                        self.made_container_head(container).await
+                    }
+                };
             }
             Place::Bucket(bucket) => {
                 let of = (Action::ReadBucket, Resource::Bucket(bucket.clone()));
@@ -425,7 +434,10 @@ impl Call<'_> {
             );
             let root = container.place == Place::Root;
             let visible = match &container.place {
-                Place::Root => true,
+                Place::Root => {
+                    container.acl.is_none()
+                        || self.may_at_root(container, AtRoot::Does(Action::ReadBucketAcl))?
+                }
                 Place::Bucket(bucket) => {
                     self.may_see_list(&Resource::Bucket(bucket.clone())).await?
                 }
@@ -457,7 +469,14 @@ impl Call<'_> {
             // Whoever is known may see that it is there.
             Place::Root => {
                 self.account()?;
-                return Ok(());
+                let read = match self.fields.is_list_alone() {
+                    true => Action::ReadBucketAcl,
+                    false => Action::ReadBucket,
+                };
+                return match container.acl {
+                    Some(_) => self.check_root(container, AtRoot::Does(read)),
+                    None => Ok(()),
+                };
             }
             Place::Bucket(bucket) => (Action::ReadBucket, Resource::Bucket(bucket.clone())),
             Place::Directory(bucket, key, _) => (

@@ -17,7 +17,7 @@ use crate::versions::level_of;
 use bytes::Bytes;
 use futures::FutureExt;
 use trestle_access::{Action, Resource};
-use trestle_core::{Metadata, Precondition, Result};
+use trestle_core::{ErrorKind, Metadata, Precondition, Result};
 use trestle_store::{CopyObject, Object, ObjectProperties, RenameObject, Source, VersionRef};
 
 /// What a URI of a document leads to, with the fields that it names.
@@ -27,6 +27,21 @@ pub(crate) struct SourceNode {
 }
 
 impl Call<'_> {
+    /// A copy or a move for which a right is missing is 400, at its source and where it leads (8.3.5);
+    /// who is not known is asked for credentials all the same.
+    pub(crate) fn of_transfer<T>(&self, transfers: bool, answered: Answered<T>) -> Answered<T> {
+        match answered {
+            Err(Fault::Error(error))
+                if transfers
+                    && error.kind() == ErrorKind::Forbidden
+                    && !self.principal.is_anonymous() =>
+            {
+                Err(Fault::bad(error.message()))
+            }
+            answered => answered,
+        }
+    }
+
     /// What a source URI leads to.
     ///
     /// # Errors
