@@ -308,6 +308,41 @@ fn who_makes_something_sets_its_list_by_the_one_that_it_inherits() {
     assert_eq!(shown["cdmi_acl"][0]["identifier"], "OWNER@");
 }
 
+/// What comes with a copied container inherits as what is made in it does.
+#[test]
+fn what_is_in_a_copied_container_inherits_where_it_comes() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let flags = "OBJECT_INHERIT, CONTAINER_INHERIT";
+    let open = [
+        entry("OWNER@", "ALL_PERMS", flags),
+        entry("ann", "ALL_PERMS", "0x0"),
+    ];
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": open}}));
+    create(boss, "/source/", json!({}));
+    create(boss, "/source/in/", json!({}));
+    let own = json!({"cdmi_acl": [entry("ann", "READ_OBJECT", "0x0")]});
+    create(
+        boss,
+        "/source/in/own",
+        json!({"value": "x", "metadata": own}),
+    );
+    for key in ["o", "in/o", "keys/only"] {
+        let put = boss.send("PUT", &format!("/rest/source/{key}"), &[], b"x");
+        status(&put.unwrap(), 201);
+    }
+    let shut = json!({"cdmi_acl": [entry("OWNER@", "ALL_PERMS", flags)]});
+    create(boss, "/ac/shut/", json!({"metadata": shut}));
+    create(boss, "/ac/shut/copy/", json!({"copy": "/source/"}));
+    for key in ["o", "in/o", "keys/only"] {
+        let target = format!("/ac/shut/copy/{key}");
+        status(&plain(boss, "GET", &target, b""), 200);
+        status(&plain(ann, "GET", &target, b""), 403);
+    }
+    status(&plain(ann, "GET", "/ac/shut/copy/in/own", b""), 200);
+}
+
 /// Nothing is copied, moved or deleted out of a nested container that may not be traversed.
 #[test]
 fn whole_containers_do_not_lead_into_what_may_not_be_traversed() {

@@ -184,7 +184,12 @@ pub(crate) fn shown(acl: Option<&str>, container: bool, root: bool) -> Value {
 
 /// What a new child of a container gets when the request sets no list.
 pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<String>> {
-    let Some(list) = list_of(parent.acl.as_deref()) else {
+    inherited_of(parent.acl.as_deref(), container)
+}
+
+/// The same of a container with this list.
+pub(crate) fn inherited_of(parent: Option<&str>, container: bool) -> Result<Option<String>> {
+    let Some(list) = list_of(parent) else {
         return Ok(None);
     };
     let list = list.inherited(container);
@@ -192,7 +197,7 @@ pub(crate) fn inherited(parent: &Container, container: bool) -> Result<Option<St
         true => Ok(None),
         // What it says of the group goes on meaning that one.
         false => {
-            let group = group_of(parent.acl.as_deref());
+            let group = group_of(parent);
             with_group(stored(None, Some(&list))?.as_deref(), group)
         }
     }

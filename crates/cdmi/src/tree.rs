@@ -9,7 +9,7 @@ use crate::node::{Container, Place, document};
 use crate::path::Names;
 use crate::protect;
 use crate::render::bare;
-use crate::rights::shut_out;
+use crate::rights::{self, shut_out};
 use crate::transfer::without_protection;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -63,6 +63,24 @@ impl Shut {
             self.0 = Some(object.key.clone());
         }
         Ok(())
+    }
+}
+
+/// The lists of the containers on the way to each key of a copied tree, in the order of the keys.
+struct Lists(Vec<(String, Option<String>)>);
+
+impl Lists {
+    /// What is new under a key inherits this.
+    fn inherited(&mut self, key: &Key) -> Result<Option<String>> {
+        let key = key.as_str();
+        let around = |container: &str| key != container && key.starts_with(container);
+        self.0.retain(|(container, _)| around(container));
+        let list = self.0.last().and_then(|(_, list)| list.as_deref());
+        rights::inherited_of(list, key.ends_with('/'))
+    }
+
+    fn enter(&mut self, key: &Key, list: Option<String>) {
+        self.0.push((key.as_str().to_owned(), list));
     }
 }
 
@@ -195,13 +213,15 @@ impl Call<'_> {
                 (bucket, key.as_str().to_owned())
             }
         };
+        let Some(crate::node::Node::Container(made)) = self.resolve(names).await? else {
+            return Err(Fault::conflict("the container was removed meanwhile"));
+        };
+        let lists = Lists(vec![(target.1.clone(), made.acl.clone())]);
         let copied = self
-            .copy_below(&list, (from, prefix), (&target.0, &target.1))
+            .copy_below(&list, (from, prefix), (&target.0, &target.1), lists)
             .boxed()
             .await;
-        if copied.is_err()
-            && let Ok(Some(crate::node::Node::Container(made))) = self.resolve(names).await
-        {
+        if copied.is_err() {
             self.delete_tree(&made).boxed().await?;
         }
         copied.map(|()| id)
@@ -212,6 +232,7 @@ impl Call<'_> {
         list: &Grant,
         (from, prefix): (&BucketName, &str),
         (to, target): (&BucketName, &str),
+        mut lists: Lists,
     ) -> Answered<()> {
         self.note_own_abroad(to).boxed().await?;
         let mut page = everything(from, prefix);
@@ -228,7 +249,12 @@ impl Call<'_> {
                     continue;
                 }
                 let key = Key::parse(format!("{target}{name}"))?;
-                self.copy_key(from, object, (to, key)).await?;
+                let mut destination = Destination::free(to.clone(), key.clone());
+                destination.acl = lists.inherited(&key)?;
+                let list = self.copy_key(from, object, destination).await?;
+                if key.as_str().ends_with('/') {
+                    lists.enter(&key, list);
+                }
             }
             match listing.next {
                 Some(next) => page.after = Some(next),
@@ -237,12 +263,14 @@ impl Call<'_> {
         }
     }
 
+    /// Copies what is under a key; the list that the copy has.
     async fn copy_key(
         &self,
         from: &BucketName,
         object: &Object,
-        (bucket, key): (&BucketName, Key),
-    ) -> Answered<()> {
+        destination: Destination,
+    ) -> Answered<Option<String>> {
+        let (bucket, key) = (&destination.bucket, destination.key.clone());
         let source = Resource::Object(from.clone(), object.key.clone());
         // The right to the value is none to what is said of it.
         let metadata = self.grant(Action::ReadObjectMetadata, source.clone()).await;
@@ -259,17 +287,18 @@ impl Call<'_> {
             properties.documents.remove(document::VERSIONED);
             Ok(properties)
         };
-        let destination = Destination::free(bucket.clone(), key.clone());
-        let new = properties(object)?;
+        let mut new = properties(object)?;
+        new.acl = rights::of_new(new.acl, destination.acl.as_deref())?;
+        let list = new.acl.clone();
         if key.as_str().ends_with('/') {
             self.write_bytes(&destination, new, Bytes::new()).await?;
-            return Ok(());
+            return Ok(list);
         }
         self.check_new(&destination, &new).boxed().await?;
         let properties = |object: &Object| -> Result<ObjectProperties> {
             let mut properties = properties(object)?;
             // The list that was decided on.
-            properties.acl.clone_from(&new.acl);
+            properties.acl.clone_from(&list);
             Ok(properties)
         };
         let copy = CopyObject {
@@ -292,7 +321,7 @@ impl Call<'_> {
         };
         let store = &self.cdmi.store;
         store.copy(&read, &write, copy, &properties).boxed().await?;
-        Ok(())
+        Ok(list)
     }
 
     /// Deletes a container and all that is in it.
