@@ -45,6 +45,11 @@ impl Fault {
         Fault::Error(Error::new(ErrorKind::Forbidden, detail))
     }
 
+    /// 403 for what nobody may: no right would change it.
+    pub(crate) fn never(detail: impl Into<String>) -> Self {
+        Fault::Status(StatusCode::FORBIDDEN, detail.into())
+    }
+
     /// 409.
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Fault::Status(StatusCode::CONFLICT, detail.into())

@@ -70,7 +70,7 @@ impl Call<'_> {
                 let mends = principal.is_root() || principal.reseller_admin;
                 if mends && !narrowed {
                     tracing::warn!(
-                        user = principal.user,
+                        user = %principal.user,
                         ?does,
                         "the root container's list does not speak of who administers it"
                     );

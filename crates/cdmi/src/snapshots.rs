@@ -317,7 +317,7 @@ fn of_bucket(names: &[String]) -> String {
 }
 
 fn never_changes() -> Fault {
-    Fault::forbidden("a snapshot never changes")
+    Fault::never("a snapshot never changes")
 }
 
 /// Whether a path leads into a snapshot.

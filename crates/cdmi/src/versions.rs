@@ -559,7 +559,7 @@ impl Call<'_> {
     /// Refuses to change a version.
     pub(crate) fn check_no_version(&self, leaf: &Leaf) -> Answered<()> {
         match leaf.version_of {
-            Some(_) => Err(Fault::forbidden("a version does not change")),
+            Some(_) => Err(Fault::never("a version does not change")),
             None => Ok(()),
         }
     }
