@@ -249,9 +249,9 @@ fn a_list_and_protection_of_what_is_new_in_a_container_take_their_own_rights() {
                 let target = format!("/c/{name}-{at}-{way}");
                 let mut body = body.clone();
                 body["metadata"] = metadata.clone();
-                let made = call(bound, "PUT", &target, kind, body);
                 // A copy that lacks a right is a bad one (8.3.5).
                 let refused = if body.get("copy").is_some() { 400 } else { 403 };
+                let made = call(bound, "PUT", &target, kind, body);
                 let expected = if action == denied { refused } else { 201 };
                 let said = made.text();
                 assert_eq!(made.status, expected, "{denied} {action} {way} {said}");
