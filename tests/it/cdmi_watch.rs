@@ -294,7 +294,7 @@ fn a_narrowed_session_is_not_told_what_its_user_may_read() {
         status(&put("PATCH", name, &log), 403);
         status(
             &put("PUT", &format!("{name}-q"), &json!({"copy": "/c/q"})),
-            403,
+            400,
         );
         let mut serialized = log.clone();
         serialized["objectType"] = json!(QUEUE);
