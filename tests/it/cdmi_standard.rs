@@ -485,3 +485,34 @@ fn values_travel_in_parts() {
         400,
     );
 }
+
+/// Sealed values are kept as they are: nobody's key is known here.
+#[test]
+fn values_are_neither_encrypted_nor_decrypted_in_place() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    create(
+        client,
+        "/c/open",
+        json!({"value": "x", "mimetype": "text/plain"}),
+    );
+    let own = json!({"cdmi_enc_key_id": "k"});
+    for kind in ["application/cms", "application/jose+json"] {
+        let sealed = json!({"value": "{}", "mimetype": kind, "metadata": own});
+        let made = create(client, "/c/sealed", sealed);
+        assert_eq!(made["metadata"]["cdmi_enc_key_id"], "k");
+        let read = plain(client, "GET", "/c/sealed", b"");
+        assert_eq!(read.header("content-type").as_deref(), Some(kind));
+        assert_eq!(read.body, b"{}");
+        let change = json!({"mimetype": kind, "metadata": own});
+        status(&call(client, "PATCH", "/c/open", OBJECT, change), 400);
+        let change = json!({"mimetype": "text/plain"});
+        status(&call(client, "PATCH", "/c/sealed", OBJECT, change), 400);
+        // With a value it is another value.
+        let change = json!({"mimetype": "text/plain", "value": "y"});
+        status(&call(client, "PATCH", "/c/sealed", OBJECT, change), 204);
+        status(&plain(client, "DELETE", "/c/sealed", b""), 204);
+    }
+    assert_eq!(read(client, "/c/open", OBJECT)["mimetype"], "text/plain");
+}

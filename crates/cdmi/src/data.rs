@@ -233,6 +233,25 @@ pub(crate) fn new_metadata(document: &Document) -> Result<Metadata> {
     Ok(metadata)
 }
 
+/// Refuses to encrypt or decrypt a value where it is (23.2.4, 23.2.5): that is what a mimetype alone
+/// asks for.
+fn check_not_in_place(former: &ObjectProperties, new: &ObjectProperties) -> Result<()> {
+    let is_sealed = |properties: &ObjectProperties| {
+        let mimetype = properties.representation.get(CONTENT_TYPE);
+        let essence = mimetype.and_then(|mimetype| mimetype.split(';').next());
+        matches!(
+            essence.map(str::trim),
+            Some("application/cms" | "application/jose+json")
+        )
+    };
+    match is_sealed(former) == is_sealed(new) {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "values are neither encrypted nor decrypted where they are: give the value, too",
+        )),
+    }
+}
+
 impl Call<'_> {
     /// A new data object in a container.
     pub(crate) async fn create_data(
@@ -559,6 +578,9 @@ impl Call<'_> {
             Some(Source::Value(value)) if named => Some(value),
             _ => None,
         };
+        if value.is_none() && submission.parts.is_empty() {
+            check_not_in_place(&former, &properties)?;
+        }
         let ranges = self.fields.spans("value")?;
         if !submission.parts.is_empty() {
             let ranged = submission
