@@ -322,7 +322,11 @@ fn what_is_in_a_copied_container_inherits_where_it_comes() {
     create(boss, "/ac/", json!({"metadata": {"cdmi_acl": open}}));
     create(boss, "/source/", json!({}));
     create(boss, "/source/in/", json!({}));
-    let own = json!({"cdmi_acl": [entry("ann", "READ_OBJECT", "0x0")]});
+    let own = [
+        entry("OWNER@", "ALL_PERMS", "0x0"),
+        entry("ann", "READ_OBJECT", "0x0"),
+    ];
+    let own = json!({"cdmi_acl": own});
     create(
         boss,
         "/source/in/own",
@@ -421,13 +425,9 @@ fn the_root_container_goes_by_its_own_list() {
 
     let passed = "OBJECT_INHERIT, CONTAINER_INHERIT";
     let list = json!([
-        entry(
-            "acme/boss",
-            "LIST_CONTAINER, READ_METADATA, WRITE_METADATA",
-            "0x0"
-        ),
+        entry("acme/boss", "WRITE_METADATA, READ", "NO_FLAGS"),
         entry("OWNER@", "ALL_PERMS", passed),
-        entry("acme/ann", "ADD_SUBCONTAINER", "0x0"),
+        entry("acme/ann", "ADD_SUBCONTAINER", "NO_FLAGS"),
     ]);
     let listed = json!({"cdmi_acl": list});
     assert_eq!(change(ann, listed.clone()), 403);
