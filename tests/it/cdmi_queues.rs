@@ -59,10 +59,25 @@ fn parts_have_the_encodings_that_are_named_and_values_are_given_once() {
     let expected = json!({"valuetransferencoding": ["utf-8", "base64"], "value": ["abc", "YWJj"]});
     assert_eq!(shown, expected);
     // Only values of queues are deleted alone.
-    for other in ["/c/o?value", "/c/?value", "/c/o?values=1"] {
+    for other in ["/c/o?value", "/c/?value", "/c/o?values=1", "/c/q?metadata"] {
         status(&plain(client, "DELETE", other, b""), 400);
     }
     status(&get(client, "/c/o", OBJECT), 200);
+    // What brings values says nothing else, but for fields that are kept without being understood.
+    let with = |name: &str, value: Value| json!({"value": ["x"], name: value});
+    for refused in [
+        with("metadata", json!({"a": "b"})),
+        with("snapshot", json!("s")),
+    ] {
+        status(&call(client, "POST", "/c/q", QUEUE, refused), 400);
+    }
+    status(
+        &call(client, "PATCH", "/c/q", QUEUE, json!({"exports": {}})),
+        400,
+    );
+    enqueue(client, "/c/q", with("vendor", json!({"a": 1})));
+    let shown = read(client, "/c/q?vendor&queueValues", QUEUE);
+    assert_eq!(shown, json!({"vendor": {"a": 1}, "queueValues": "0-2"}));
 }
 
 #[test]
@@ -274,6 +289,25 @@ fn domains_keep_fields_pass_metadata_on_and_are_copied_with_their_members() {
         "cdmi_delegation_URI": "/cdmi_domains/one/cdmi_domain_members/",
     }).to_string()});
     create(client, &format!("{members}others"), delegation);
+
+    // It has no list of its own, and is not deleted by who asks for less.
+    let list = json!({"metadata": {"cdmi_acl": []}});
+    status(
+        &call(
+            client,
+            "PATCH",
+            "/cdmi_domains/two/?metadata=cdmi_acl",
+            DOMAIN,
+            list,
+        ),
+        400,
+    );
+    for part in [
+        "/cdmi_domains/two/?metadata",
+        "/cdmi_domains/two/cdmi_domain_members/jo?value",
+    ] {
+        status(&plain(client, "DELETE", part, b""), 400);
+    }
 
     // A path without its slash leads on to what is there alone.
     status(&get(client, "/cdmi_domains/one", DOMAIN), 301);

@@ -18,12 +18,17 @@ use futures::FutureExt;
 use http::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trestle_access::Action;
+use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Id, Key};
 use trestle_store::{Deed, EventKind, Object};
 
 /// Changes that are told before the queues are written.
 const TOLD_AT_ONCE: usize = 500;
+/// Looks at one change for one queue that a request waits for; how many are left out is told.
+const LOOKS_MAX: usize = 10_000;
+
+/// A queue that is told, and the call of who made it.
+type Told<'c> = (Arc<Watcher>, Option<Call<'c>>);
 
 /// What became of a key in a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +110,31 @@ fn moved(changes: &[Change]) -> BTreeSet<Id> {
         .collect()
 }
 
+/// Counts a change for queues whose makers may know how much there is in its bucket.
+async fn miss(
+    wanting: &[&Told<'_>],
+    bucket: &BucketName,
+    known: &mut BTreeMap<(Id, BucketName), bool>,
+) {
+    for (watcher, creator) in wanting {
+        let Some(creator) = creator else { continue };
+        let at = (watcher.queue, bucket.clone());
+        let may = match known.get(&at) {
+            Some(may) => *may,
+            None => {
+                let resource = Resource::Bucket(bucket.clone());
+                let lists = creator.grant(Action::ListObjects, resource).await;
+                let may = creator.mends_lists() || lists.is_ok();
+                known.insert(at, may);
+                may
+            }
+        };
+        if may {
+            watcher.mailbox.miss(1);
+        }
+    }
+}
+
 /// The container of a key that is gone.
 fn container_of(change: &Change, names: &Names, object: Object, parent: Option<Id>) -> Container {
     Container {
@@ -135,9 +165,18 @@ impl Call<'_> {
         (deeds, named): (Vec<Deed>, &[Names]),
         (status, copies): (StatusCode, bool),
     ) {
+        if deeds.is_empty() {
+            return;
+        }
         let changes = changes(deeds);
         let moved = moved(&changes);
-        let mut told = 0_usize;
+        let mut queues: Vec<Told<'_>> = Vec::new();
+        for watcher in watchers {
+            let creator = self.cdmi.creator(watcher).boxed().await;
+            queues.push((watcher.clone(), creator));
+        }
+        let (mut told, mut looks) = (0_usize, 0_usize);
+        let mut known = BTreeMap::new();
         for change in &changes {
             let names = change.names();
             let is_moved = change.object.is_some_and(|id| moved.contains(&id));
@@ -164,8 +203,15 @@ impl Call<'_> {
                 // All of them are written at once.
                 known: false,
             };
-            self.tell_change(watchers, (change, &names), outcome).await;
             told += 1;
+            let may_want = |told: &&Told<'_>| told.0.watch.may_want_at(&names);
+            let wanting: Vec<_> = queues.iter().filter(may_want).collect();
+            looks += wanting.len();
+            if looks > LOOKS_MAX {
+                miss(&wanting, &change.bucket, &mut known).await;
+                continue;
+            }
+            self.tell_change(&wanting, (change, &names), outcome).await;
             if told.is_multiple_of(TOLD_AT_ONCE) {
                 self.deliver_all(watchers).await;
             }
@@ -183,14 +229,10 @@ impl Call<'_> {
 
     async fn tell_change(
         &self,
-        watchers: &[Arc<Watcher>],
+        wanting: &[&Told<'_>],
         (change, names): (&Change, &Names),
         mut outcome: Outcome,
     ) {
-        let wanting = watchers
-            .iter()
-            .filter(|watcher| watcher.watch.may_want_at(names));
-        let wanting: Vec<_> = wanting.cloned().collect();
         if wanting.is_empty() {
             return;
         }
@@ -202,16 +244,17 @@ impl Call<'_> {
         };
         let Some(node) = node else { return };
         outcome.object = Some(id_of(&node));
-        let mut seen = Vec::new();
-        if !change.exists {
-            for watcher in &wanting {
-                seen.push(self.seen_gone(watcher, &node).boxed().await);
-            }
-        }
         let mut last = LastValue::default();
-        self.tell_all(&wanting, (&outcome, Some(&node)), (&seen, &mut last))
-            .boxed()
-            .await;
+        for (watcher, creator) in wanting {
+            let Some(creator) = creator.as_ref().filter(|_| watcher.queue != id_of(&node)) else {
+                continue;
+            };
+            let seen = match change.exists {
+                true => creator.sees(watcher, &node, &mut last).boxed().await,
+                false => creator.sees_gone(watcher, &node).boxed().await,
+            };
+            self.tell(watcher, &outcome, seen).boxed().await;
+        }
     }
 
     /// What was at a place that shows nothing any more.
@@ -235,12 +278,11 @@ impl Call<'_> {
         }))
     }
 
-    /// What the creator of a queue could see of what is gone.
-    async fn seen_gone(&self, watcher: &Watcher, node: &Node) -> Seen {
-        let creator = self.cdmi.creator(watcher).await?;
+    /// What the creator of a queue, whose call this is, could see of what is gone.
+    async fn sees_gone(&self, watcher: &Watcher, node: &Node) -> Seen {
         let leaf = match node {
             Node::Container(container) => {
-                let head = creator.container_head(container).await;
+                let head = self.container_head(container).await;
                 return head.ok().map(|head| head.into_map());
             }
             Node::Leaf(leaf) => leaf,
@@ -248,18 +290,18 @@ impl Call<'_> {
         let object = &leaf.object;
         let owner = &object.owner;
         let owns = owner.account == watcher.account && owner.user == watcher.user;
-        if !owns && !creator.mends_lists() {
+        if !owns && !self.mends_lists() {
             if object.acl.is_some() || !object.tags.is_empty() {
                 return None;
             }
-            let right = creator.grant(Action::ReadObjectMetadata, leaf.resource());
+            let right = self.grant(Action::ReadObjectMetadata, leaf.resource());
             right.await.ok()?;
         }
         let kind = match leaf.is_queue() {
             true => Kind::Queue,
             false => Kind::Object,
         };
-        let head = creator.data_head(leaf, kind).await;
+        let head = self.data_head(leaf, kind).await;
         head.ok().map(|head| head.into_map())
     }
 }

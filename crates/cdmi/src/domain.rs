@@ -16,7 +16,7 @@ use crate::metadata::{Update, is_inherited, select};
 use crate::node::found;
 use crate::path::{Names, RESERVED};
 use crate::render::{Rendering, bare};
-use crate::route::not_allowed;
+use crate::route::{not_allowed, part_deleted};
 use crate::time;
 use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
@@ -31,6 +31,8 @@ use trestle_store::{Account, AccountProperties, AccountUsage};
 const TOP: &str = "cdmi_domains";
 /// The item that says whether a domain may be used.
 const ENABLED: &str = "cdmi_domain_enabled";
+/// Items that a domain does not have: its account's administrators own it.
+const WITHOUT: [&str; 3] = [crate::rights::ITEM, crate::rights::GROUP, "cdmi_owner"];
 /// The item that says how its members may authenticate.
 const METHODS: &str = "cdmi_authentication_methods";
 /// How who asks may be known.
@@ -168,7 +170,7 @@ impl Call<'_> {
             }
             (&Method::PUT, Some(id)) => self.put_domain((&path, &id), body).boxed().await,
             (&Method::PATCH, Some(id)) => {
-                let mut document = self.domain_document(body).await?;
+                let mut document = self.domain_document(&id, body).await?;
                 self.domain_account(&id).await?;
                 let copies = matches!(document.source, None | Some(Source::Copy(_)));
                 let from = self.copied_domain(&document).boxed().await?;
@@ -192,6 +194,7 @@ impl Call<'_> {
                 }
                 Ok(bare(StatusCode::NO_CONTENT))
             }
+            (&Method::DELETE, Some(_)) if !self.fields.is_all() => Err(part_deleted()),
             (&Method::DELETE, Some(id)) => self.delete_domain(&id).await,
             (&Method::POST, Some(_)) => Err(Fault::bad("nothing is made by a POST to a domain")),
             _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
@@ -240,7 +243,8 @@ impl Call<'_> {
         Ok(self.cdmi.store.account(&grant, id).await?)
     }
 
-    async fn domain_document(&self, body: RequestBody) -> Answered<Document> {
+    async fn domain_document(&self, id: &AccountId, body: RequestBody) -> Answered<Document> {
+        let other = |uri: &String| *uri != domain_path(id);
         if self.content_kind() != Some(Kind::Domain) {
             return Err(Fault::bad(
                 "a domain is described by a document of its type",
@@ -248,14 +252,23 @@ impl Call<'_> {
         }
         let bytes = read_whole(incoming(body), DOCUMENT_BYTES_MAX).await?;
         let document = Document::parse(&bytes)?;
-        if document.mimetype.is_some() || document.exports.is_some() {
-            return Err(Fault::bad("a domain has metadata only"));
+        if document.mimetype.is_some()
+            || document.exports.is_some()
+            || document.snapshot.is_some()
+            || document.domain.as_ref().is_some_and(other)
+        {
+            return Err(Fault::bad("a domain has metadata only, and owns itself"));
+        }
+        let metadata = document.metadata.as_ref();
+        let has = |name: &&str| metadata.is_some_and(|metadata| metadata.contains_key(*name));
+        if let Some(name) = WITHOUT.iter().find(|name| has(name)) {
+            return Err(Fault::bad(format!("a domain has no {name} of its own")));
         }
         Ok(document)
     }
 
     async fn put_domain(&self, (path, id): (&Names, &AccountId), body: RequestBody) -> Answered {
-        let mut document = self.domain_document(body).await?;
+        let mut document = self.domain_document(id, body).await?;
         if path
             .names
             .iter()

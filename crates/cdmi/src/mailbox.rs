@@ -61,6 +61,12 @@ impl Mailbox {
         !can_wait || now.0.saturating_sub(waiting.written.0) >= PATIENCE
     }
 
+    /// Notes messages that are not told one by one.
+    pub(crate) fn miss(&self, count: u64) {
+        let mut waiting = self.waiting.lock();
+        waiting.missed = waiting.missed.saturating_add(count);
+    }
+
     /// Everything that waits.
     pub(crate) fn take(&self, now: Timestamp) -> Batch {
         let mut waiting = self.waiting.lock();
@@ -122,6 +128,8 @@ mod tests {
         let batch = mailbox.take(at(11));
         assert_eq!((batch.values.len(), batch.missed), (WAITING_MAX, 5));
         assert_eq!(mailbox.take(at(11)), Batch::default());
+        mailbox.miss(7);
+        assert_eq!(mailbox.take(at(11)).missed, 7);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::member::{Member, MemberKind};
 use crate::node::found;
 use crate::path::Names;
 use crate::render::bare;
-use crate::route::not_allowed;
+use crate::route::{not_allowed, part_deleted};
 use crate::time;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -204,6 +204,7 @@ impl Call<'_> {
             (Method::PUT | Method::PATCH, Some(found)) => {
                 self.update_member(&account, (name, found), body).await
             }
+            (Method::DELETE, Some(_)) if !self.fields.is_all() => Err(part_deleted()),
             (Method::DELETE, Some(found)) => {
                 self.remove_member(id, (name, &found.member)).await?;
                 Ok(bare(StatusCode::NO_CONTENT))

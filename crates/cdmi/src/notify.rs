@@ -382,13 +382,18 @@ impl Call<'_> {
             return None;
         }
         let creator = self.cdmi.creator(watcher).await?;
+        creator.sees(watcher, node, last).await
+    }
+
+    /// What the creator of a queue, whose call this is, sees of something.
+    pub(crate) async fn sees(&self, watcher: &Watcher, node: &Node, last: &mut LastValue) -> Seen {
         let seen = match node {
             // Queries do not find references, but that one is made is an event.
             Node::Leaf(leaf) if leaf.reference().is_some() => {
-                let head = creator.readable_head(leaf).await;
+                let head = self.readable_head(leaf).await;
                 head.map(|head| Some(head.into_map()))
             }
-            node => creator.as_searched(node, &watcher.watch.query, last).await,
+            node => self.as_searched(node, &watcher.watch.query, last).await,
         };
         match seen {
             Ok(seen) => seen,

@@ -163,6 +163,14 @@ impl Submission {
     }
 }
 
+/// Refuses fields that are a container's.
+fn check_fields(document: &Document) -> Answered<()> {
+    match document.exports.is_some() || document.snapshot.is_some() {
+        true => Err(Fault::bad("exports and snapshot are fields of containers")),
+        false => Ok(()),
+    }
+}
+
 /// An array of strings with one for each value; nothing when the field is absent.
 fn texts(field: Option<&Value>, name: &str, count: usize) -> Answered<Vec<String>> {
     let Some(field) = field else {
@@ -233,6 +241,7 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a queue is made without values"));
         }
+        check_fields(document)?;
         let mut content = QueueContent::default();
         let mut metadata = new_metadata(document)?;
         match &document.source {
@@ -463,6 +472,13 @@ impl Call<'_> {
 
     /// Adds values.
     pub(crate) async fn enqueue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
+        let document = &submission.document;
+        if document.metadata.is_some() || document.domain.is_some() {
+            return Err(Fault::bad(
+                "what brings values says nothing else of the queue",
+            ));
+        }
+        check_fields(document)?;
         let values = match &submission.document.source {
             Some(Source::Copy(_) | Source::Move(_)) if !submission.parts.is_empty() => {
                 return Err(Fault::bad("the values are given twice"));
@@ -471,6 +487,14 @@ impl Call<'_> {
             Some(Source::Move(uri)) => self.values_of(uri, true).await?,
             _ => submission.values()?,
         };
+        if !document.unknown.is_empty() {
+            let unknown = document.unknown.clone();
+            let kept = Document {
+                unknown,
+                ..Document::default()
+            };
+            self.change(leaf, &kept).await?;
+        }
         self.enqueue_values(leaf, &values).await?;
         if let Some(Source::Move(uri)) = &submission.document.source {
             self.take_moved(uri, values.len()).await?;
@@ -584,6 +608,7 @@ impl Call<'_> {
     /// Changes what a queue says of itself, not its values.
     pub(crate) async fn update_queue(&self, leaf: &Leaf, submission: &Submission) -> Answered {
         let document = &submission.document;
+        check_fields(document)?;
         match &document.source {
             Some(Source::Copy(uri)) => {
                 self.copy_onto_queue(leaf, document, uri).boxed().await?;

@@ -184,6 +184,11 @@ enum Posted {
     Bytes(RequestBody),
 }
 
+/// 400 for a deletion of fields: what asks for less than all must not have all deleted.
+pub(crate) fn part_deleted() -> Fault {
+    Fault::bad("of fields, only the values of a queue are deleted")
+}
+
 /// 405 with the methods that there are.
 pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
     let detail = "the resource does not have this method";
@@ -590,14 +595,21 @@ impl Call<'_> {
             target => self.need(target).await?,
         };
         match node {
+            Node::Leaf(leaf)
+                if leaf.is_queue()
+                    && self.names_values()
+                    && !leaf.names.as_ref().is_some_and(snapshots::is_within) =>
+            {
+                self.dequeue(&leaf).await
+            }
+            // Part of something is not deleted, and the whole was not asked for.
+            _ if !self.fields.is_all() => Err(part_deleted()),
             Node::Container(container) if snapshots::is_within(&container.names) => {
                 self.delete_snapshot(&container).await
             }
             Node::Leaf(leaf) if leaf.names.as_ref().is_some_and(snapshots::is_within) => {
                 Err(Fault::forbidden("a snapshot never changes"))
             }
-            Node::Leaf(leaf) if leaf.is_queue() && self.names_values() => self.dequeue(&leaf).await,
-            _ if self.names_values() => Err(Fault::bad("values of queues alone are deleted")),
             Node::Container(container) => self.delete_container(&container).await,
             Node::Leaf(leaf) => match &leaf.version_of {
                 Some(main) => {
