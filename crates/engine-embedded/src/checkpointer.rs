@@ -21,6 +21,8 @@ const RENEWED_BYTES_MAX: u64 = 8 << 30;
 pub(crate) enum Order {
     /// Write this table, then answer.
     Checkpoint(CheckpointOrder, oneshot::Sender<Result<()>>),
+    /// Answer, all that was ordered before being done.
+    Settled(oneshot::Sender<Result<()>>),
     /// Write some more of the index anew, if that is worth its while, and say whether there is more.
     Renew(oneshot::Sender<Result<bool>>),
 }
@@ -69,6 +71,10 @@ impl Checkpointer {
                     // The committer only goes away when the process does.
                     let _gone = done.send(outcome);
                     self.follow(&order, written);
+                }
+                Order::Settled(reply) => {
+                    // Whoever asked may have gone away.
+                    let _gone = reply.send(self.poison.check());
                 }
                 Order::Renew(reply) => {
                     let outcome = self.renew();

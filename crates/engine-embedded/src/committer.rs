@@ -33,6 +33,9 @@ use trestle_engine::{Body, Commit, Committed, Expectation, Urgency, Write};
 const GROUP_BYTES: usize = 16 << 20;
 /// On a full disk a segment ends after so many bytes.
 const SHORT_SEGMENT_BYTES: u64 = 1 << 20;
+/// While little is written a segment ends after this part of what it may have: what lies in the one that
+/// is written to cannot be given back.
+const QUIET_SEGMENT_PART: u64 = 8;
 /// A group takes at most so many commits.
 const GROUP_COMMITS_MAX: usize = 4096;
 
@@ -164,7 +167,7 @@ impl Committer {
                 self.poison.set();
             }
             for reply in round.tidies {
-                let _gone = reply.send(self.settle().await);
+                self.answer_settled(reply);
             }
             if inbox.is_empty() && self.poison.check().is_ok() {
                 // The claim only helps a later start; if it cannot be written, the next group carries it.
@@ -217,6 +220,23 @@ impl Committer {
         // A file system that does not say stops the next group.
         self.log.position().offset > SHORT_SEGMENT_BYTES
             && self.headroom.is_short(0).unwrap_or(false)
+    }
+
+    /// Whether little is written, and the log's segment holds much that may be waste.
+    fn is_quiet(&self) -> bool {
+        let most = self.log.segment_bytes() / QUIET_SEGMENT_PART;
+        self.calm.is_calm() && self.log.position().offset > most
+    }
+
+    /// Has somebody told when the checkpoint that runs has ended. Commits do not wait for that: it may
+    /// take as long as the index has pages to write.
+    fn answer_settled(&self, reply: oneshot::Sender<Result<()>>) {
+        if self.running.is_some() && self.poison.check().is_ok() {
+            // Without a checkpointer the answer is dropped, which says so.
+            let _gone = self.checkpoints.send(Order::Settled(reply));
+            return;
+        }
+        let _gone = reply.send(self.poison.check());
     }
 
     /// Waits for the checkpoint that runs.
@@ -388,7 +408,8 @@ impl Committer {
             }
         }
         // A short disk cannot wait for the segment to fill before any of it is given back.
-        if self.log.is_full() || self.wanted && self.is_short() {
+        let sooner = self.wanted && (self.is_quiet() || self.is_short());
+        if self.log.is_full() || sooner {
             match self.log.rotate() {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NoSpace => {

@@ -14,8 +14,13 @@ const ROUNDS_MAX: usize = 1_000_000;
 /// A deterministic `Spawn`.
 #[derive(Default)]
 pub struct SimSpawn {
-    workers: Mutex<Vec<BoxFuture<'static, ()>>>,
+    workers: Mutex<Vec<Worker>>,
+    /// The name of workers that get no turn.
+    held: Mutex<Option<&'static str>>,
 }
+
+/// A worker, by its name.
+struct Worker(String, BoxFuture<'static, ()>);
 
 impl std::fmt::Debug for SimSpawn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,14 +46,20 @@ impl SimSpawn {
     fn turn(&self, context: &mut Context<'_>) {
         let workers = std::mem::take(&mut *self.workers.lock());
         let mut living = Vec::new();
-        for mut worker in workers {
-            if worker.as_mut().poll(context).is_pending() {
-                living.push(worker);
+        let held = *self.held.lock();
+        for Worker(name, mut work) in workers {
+            if held == Some(name.as_str()) || work.as_mut().poll(context).is_pending() {
+                living.push(Worker(name, work));
             }
         }
         let mut workers = self.workers.lock();
         living.append(&mut workers);
         *workers = living;
+    }
+
+    /// Gives workers of this name no turn from now on: their work takes as long as one likes.
+    pub fn hold(&self, name: Option<&'static str>) {
+        *self.held.lock() = name;
     }
 
     /// Lets every worker that can end do so.
@@ -67,8 +78,8 @@ impl SimSpawn {
 }
 
 impl Spawn for SimSpawn {
-    fn worker(&self, _name: &str, work: BoxFuture<'static, ()>) -> io::Result<()> {
-        self.workers.lock().push(work);
+    fn worker(&self, name: &str, work: BoxFuture<'static, ()>) -> io::Result<()> {
+        self.workers.lock().push(Worker(name.to_owned(), work));
         Ok(())
     }
 
