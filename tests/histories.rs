@@ -131,6 +131,8 @@ struct History {
     volumes: bool,
     /// Names of snapshots, and what each holds; none when it is not known that it was made.
     snapshots: Mutex<Vec<Snapshot>>,
+    /// The same of all keys at once.
+    together: Mutex<Vec<Together>>,
     clones: AtomicU64,
     volume_writes: AtomicU64,
     broken: Mutex<Option<Broken>>,
@@ -145,6 +147,16 @@ struct Snapshot {
     call: u64,
     /// Absent when there was no answer.
     value: Option<u64>,
+}
+
+/// A snapshot of all keys that was asked for.
+#[derive(Clone, Debug)]
+struct Together {
+    client: u64,
+    name: String,
+    call: u64,
+    /// The tag of each key that it shows; absent when there was no answer.
+    shown: Option<[Option<String>; KEYS]>,
 }
 
 /// The entity tags that an answer tells.
@@ -231,6 +243,7 @@ impl History {
             given_up: AtomicU64::new(0),
             volumes: number % 3 == 1,
             snapshots: Mutex::default(),
+            together: Mutex::default(),
             clones: AtomicU64::new(0),
             volume_writes: AtomicU64::new(0),
             broken: Mutex::default(),
@@ -296,8 +309,12 @@ impl History {
                 in_pieces: random.once_in(4) && !self.volumes,
                 clones: matches!(what, What::Clone(_)),
             };
-            if let What::Snapshot = what {
-                match self.snapshot(&mut connection, &asked) {
+            if let What::Snapshot | What::SnapshotOfAll = what {
+                let made = match what {
+                    What::Snapshot => self.snapshot(&mut connection, &asked),
+                    _ => self.snapshot_of_all(&mut connection, client),
+                };
+                match made {
                     Ok(true) => continue,
                     Ok(false) => return,
                     Err(broken) => {
@@ -340,7 +357,8 @@ impl History {
             (_, 10) => Action::Move { target, create },
             (_, 11..=12) => Action::Delete,
             (_, 13) => return What::Clone(copy(true)),
-            (_, 14..=15) => return What::Snapshot,
+            (_, 14) => return What::Snapshot,
+            (_, 15) => return What::SnapshotOfAll,
             (_, 16..=18) => self.transaction(value, random),
             (_, 19..=21) => replace(),
             (true, 22..=24) => Action::Make(value),
@@ -627,6 +645,8 @@ impl History {
         }
         let snapshots = self.judge_snapshots(&mut connection);
         tally.snapshots += snapshots.map_err(|b| format!("history {}: {b}", self.number))?;
+        let together = self.judge_together(&mut connection);
+        tally.snapshots += together.map_err(|b| format!("history {}: {b}", self.number))?;
         let recorded = self.resolved();
         let count = |wanted: &dyn Fn(&Operation) -> bool| {
             recorded.iter().filter(|other| wanted(other)).count() as u64
@@ -697,6 +717,7 @@ enum What {
     Ask(Action),
     Clone(Action),
     Snapshot,
+    SnapshotOfAll,
 }
 
 impl What {
@@ -704,6 +725,7 @@ impl What {
         match self {
             What::Ask(action) | What::Clone(action) => action,
             What::Snapshot => Action::Read,
+            What::SnapshotOfAll => Action::List,
         }
     }
 }
