@@ -45,8 +45,10 @@ fn a_volume_is_made_written_read_and_given_back() {
     drop(writing.stdin.take());
     assert!(writing.wait().unwrap().success());
     assert_eq!(read("0", "10"), b"from stdin");
+    put(&mut fixture.client(), "/rest/disks/object", b"bytes");
     for wrong in [
         &["volume", "create", "//disks/db", "1M"][..],
+        &["volume", "create", "//disks/object", "1M"],
         &["volume", "create", "//disks/other", "lots"],
         &["volume", "write", "//disks/none", "0", name],
         &["volume", "write", "//disks/db", "1023M", name],

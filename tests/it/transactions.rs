@@ -100,10 +100,16 @@ fn an_upload_becomes_an_object_within_a_transaction() {
         ("content-type", "application/offset+octet-stream"),
         ("upload-offset", "0"),
     ];
-    let sent = client.send("PATCH", &location, &headers, b"hello").unwrap();
+    let id = location.split("upload=").nth(1).unwrap().split('&').next();
+    let sent = client.send("PATCH", &location, &headers, b"he").unwrap();
+    assert_eq!(sent.status, 204);
+    // What is still to come is missing.
+    let early = value!([{"verb": "put", "bucket": "b", "key": "u", "upload": id.unwrap()}]);
+    assert_problem(&transact(client, early), 409);
+    let headers = [headers[0], headers[1], ("upload-offset", "2")];
+    let sent = client.send("PATCH", &location, &headers, b"llo").unwrap();
     assert_eq!(sent.status, 204);
     assert_problem(&send(client, "GET", "/rest/b/u"), 404);
-    let id = location.split("upload=").nth(1).unwrap().split('&').next();
     let done = transact(
         client,
         value!([
@@ -115,6 +121,56 @@ fn an_upload_becomes_an_object_within_a_transaction() {
     assert_eq!(send(client, "GET", "/rest/b/u").text(), "hello");
     let again = value!([{"verb": "put", "bucket": "b", "key": "u", "upload": id.unwrap()}]);
     assert_problem(&transact(client, again), 404);
+}
+
+/// The document is held to its digest, a copy says where it goes, and tags take the right to set them,
+/// as over S3.
+#[test]
+fn what_a_transaction_says_is_whole_and_its_tags_take_a_right() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    put(client, "/rest/b/a", b"one");
+    let body = br#"{"verbs": [{"verb": "delete", "bucket": "b", "key": "a"}]}"#;
+    let headers = [JSON, ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")];
+    let refused = client.send("POST", "/-/transactions", &headers, body);
+    assert_problem(&refused.unwrap(), 400);
+    assert_eq!(send(client, "GET", "/rest/b/a").text(), "one");
+    for verb in ["copy", "rename"] {
+        let nowhere = value!([{"verb": verb, "bucket": "b", "key": "a"}]);
+        assert_problem(&transact(client, nowhere), 400);
+    }
+    let user = value!({"password": PASSWORD}).to_string();
+    let target = "/-/accounts/root/users/bob";
+    let made = client
+        .send("PUT", target, &[JSON], user.as_bytes())
+        .unwrap();
+    assert_eq!(made.status, 201, "{}", made.text());
+    let policy = value!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::root:user/bob"},
+        "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/*"}]})
+    .to_string();
+    let target = "/-/buckets/b/policy";
+    let set = client
+        .send("PUT", target, &[JSON], policy.as_bytes())
+        .unwrap();
+    assert!(set.status < 300, "{}", set.text());
+    let bob = &mut Client::new(fixture.server().address, "root/bob", PASSWORD);
+    let verb = |tags: Value| value!([{"verb": "put", "bucket": "b", "key": "t", "tags": tags}]);
+    assert_problem(&transact(bob, verb(value!({"a": "1"}))), 403);
+    assert_eq!(transact(bob, verb(value!({}))).status, 200);
+    let tags = [("trestle-tags", "a=1")];
+    let volume = ("content-type", "application/vnd.trestle.volume+json");
+    let size = b"{\"size\":1}";
+    for (method, target, headers) in [
+        ("PUT", "/rest/b/t", &tags[..]),
+        ("POST", "/rest/b/", &tags[..]),
+        ("PUT", "/rest/b/v", &[tags[0], volume]),
+    ] {
+        let refused = bob.send(method, target, headers, size).unwrap();
+        assert_problem(&refused, 403);
+    }
+    let plain = bob.send("PUT", "/rest/b/v", &[volume], size).unwrap();
+    assert_eq!(plain.status, 201, "{}", plain.text());
 }
 
 #[test]

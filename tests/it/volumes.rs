@@ -280,3 +280,117 @@ fn of_two_conditional_writes_one_is_refused() {
         assert_eq!(sorted, [204, 412], "{statuses:?}");
     }
 }
+
+/// What holds for every write holds for what is said to a volume, too.
+#[test]
+fn what_is_said_to_a_volume_is_held_to_its_digest_and_its_bucket() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    // The MD5 of nothing.
+    let other = ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let size = b"{\"size\":8192}";
+    let headers = [VOLUME, other];
+    let refused = client.send("PUT", "/rest/b/v", &headers, size).unwrap();
+    assert_problem(&refused, 400);
+    assert_eq!(send(client, "HEAD", "/rest/b/v").status, 404);
+    assert_eq!(
+        ask(client, "PUT", "/rest/b/v", "{\"size\":8192}").status,
+        201
+    );
+    let zeroes = b"{\"verb\":\"zeroes\",\"offset\":0,\"length\":1}";
+    let refused = client.send("POST", "/rest/b/v", &headers, zeroes).unwrap();
+    assert_problem(&refused, 400);
+    let headers = [VOLUME, ("content-digest", "sha-256=:AA==:")];
+    let refused = client.send("POST", "/rest/b/v", &headers, zeroes).unwrap();
+    assert_problem(&refused, 501);
+    // It is made under a name that its client chooses, and never as an object of that type.
+    assert_problem(&ask(client, "POST", "/rest/b/", "{\"size\":8192}"), 415);
+    // A bucket that demands conditions demands them of this as well.
+    let demand = b"{\"require_conditions\":true}";
+    let set = client.send("PATCH", "/rest/b/", &headers, demand).unwrap();
+    assert_eq!(set.status, 204, "{}", set.text());
+    assert_problem(&ask(client, "PUT", "/rest/b/w", "{\"size\":1}"), 428);
+    let zeroes = "{\"verb\":\"zeroes\",\"offset\":0,\"length\":1}";
+    assert_problem(&ask(client, "POST", "/rest/b/v", zeroes), 428);
+    let flush = ask(client, "POST", "/rest/b/v", "{\"verb\":\"flush\"}");
+    assert_eq!(flush.status, 204);
+    let headers = [VOLUME, ("if-match", "*")];
+    let done = client.send("POST", "/rest/b/v", &headers, zeroes.as_bytes());
+    assert_eq!(done.unwrap().status, 204);
+}
+
+/// What a volume reads as is its bytes, whatever Swift is told; CDMI writes ranges of a small one; and a
+/// refused PUT leaves no copy in a container of former states.
+#[test]
+fn a_volume_stands_for_nothing_else_and_small_ones_are_written_in_part() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    ask(client, "PUT", "/rest/b/v", "{\"size\":100}");
+    put(client, "/rest/b/o", b"other bytes");
+    let mut spoken = Spoken::new(&fixture);
+    let manifest = vec![header("x-object-manifest", "b/o")];
+    let refused = spoken.send(Dialect::Swift, "POST", "b/v", manifest, b"");
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert_eq!(send(client, "GET", "/rest/b/v").body, [0; 100]);
+    let kind = vec![header("content-type", "application/cdmi-object")];
+    let document = b"{\"value\":\"aGVsbG8=\"}";
+    let target = "b/v?value=10-14";
+    let written = spoken.send(Dialect::Cdmi, "PATCH", target, kind, document);
+    assert_eq!(written.status, 204, "{}", written.text());
+    let read = send(client, "GET", "/rest/b/v");
+    assert_eq!(&read.body[8..17], b"\0\0hello\0\0");
+    assert_eq!(read.header("trestle-kind").as_deref(), Some("volume"));
+    let made = spoken.send(Dialect::Swift, "PUT", "former", vec![], b"");
+    assert_eq!(made.status, 201, "{}", made.text());
+    let history = vec![header("x-history-location", "former")];
+    let set = spoken.send(Dialect::Swift, "POST", "b", history, b"");
+    assert_eq!(set.status, 204, "{}", set.text());
+    let refused = spoken.send(Dialect::Swift, "PUT", "b/v", vec![], b"bytes");
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(spoken.list(Dialect::Swift, "former").is_empty());
+    let gone = spoken.send(Dialect::Swift, "DELETE", "b/v", vec![], b"");
+    assert_eq!(gone.status, 204, "{}", gone.text());
+    assert_eq!(spoken.list(Dialect::Swift, "former").len(), 2);
+}
+
+/// A snapshot has the name of its original and its own: it is not moved, and those of an object whose
+/// key goes on after the sign are not its.
+#[test]
+fn a_snapshot_keeps_its_name_and_is_listed_with_its_original_alone() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let post = |client: &mut Client, target: &str, document: &str, condition: bool| {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(condition.then_some(("if-match", "*")));
+        let body = document.as_bytes();
+        client.send("POST", target, &headers, body).unwrap()
+    };
+    let names = |client: &mut Client, key: &str| -> Vec<String> {
+        let listed = send(client, "GET", &format!("/-/snapshots?bucket=b&key={key}"));
+        let listed = json(&listed)["snapshots"].clone();
+        let names = listed.as_array().unwrap().iter();
+        names
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    put(client, "/rest/b/o", b"bytes");
+    put(client, "/rest/b/o@x/y", b"bytes");
+    for (key, name) in [("o", "n"), ("o@n", "m"), ("o@x/y", "z")] {
+        let document = format!("{{\"bucket\":\"b\",\"key\":\"{key}\",\"name\":\"{name}\"}}");
+        let refused = post(client, "/-/snapshots", &document, true);
+        assert_problem(&refused, 501);
+        let made = post(client, "/-/snapshots", &document, false);
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    assert_eq!(names(client, "o"), ["n"]);
+    assert_eq!(names(client, "o@n"), ["m"]);
+    assert_eq!(names(client, "o@x/y"), ["z"]);
+    let headers = [("destination", "/rest/b/plain")];
+    let moved = client.send("MOVE", "/rest/b/o@n", &headers, b"").unwrap();
+    assert_problem(&moved, 409);
+    let mut spoken = Spoken::new(&fixture);
+    let source = vec![header("x-amz-rename-source", "/b/o%40n")];
+    let moved = spoken.send(Dialect::S3, "PUT", "b/plain?renameObject=", source, b"");
+    assert_eq!(moved.status, 409, "{}", moved.text());
+    assert_eq!(names(client, "o"), ["n"]);
+}

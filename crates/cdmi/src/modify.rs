@@ -49,7 +49,7 @@ pub(crate) fn unchanged(object: &Object) -> Precondition {
 
 /// Whether a value is rewritten when a range of it that ends there changes.
 pub(crate) fn is_rewritten(leaf: &Leaf, end: u64) -> bool {
-    end.max(leaf.object.length()) <= REWRITTEN_MAX
+    !leaf.object.is_volume() && end.max(leaf.object.length()) <= REWRITTEN_MAX
 }
 
 /// A condition of the request that does not hold.

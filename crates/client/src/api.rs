@@ -4,7 +4,7 @@ use crate::Result;
 use crate::connection::{Credentials, Options, Reply, Server, expect};
 use crate::name::Remote;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, IF_NONE_MATCH, RANGE};
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
@@ -240,18 +240,27 @@ impl Client {
     /// Makes a volume.
     pub async fn create_volume(&self, name: &Remote, size: u64) -> Result<()> {
         let document = serde_json::json!({ "size": size });
-        self.volume(&Method::PUT, name, &document).await
+        // An object that is there would go.
+        let absent = [(IF_NONE_MATCH, "*".to_owned())];
+        self.volume(&Method::PUT, name, &document, &absent).await
     }
 
     /// Does something to a volume: `zeroes`, `trim`, `resize`, `flush`.
     pub async fn change_volume(&self, name: &Remote, verb: &Value) -> Result<()> {
-        self.volume(&Method::POST, name, verb).await
+        self.volume(&Method::POST, name, verb, &[]).await
     }
 
-    async fn volume(&self, method: &Method, name: &Remote, document: &Value) -> Result<()> {
+    async fn volume(
+        &self,
+        method: &Method,
+        name: &Remote,
+        document: &Value,
+        conditions: &[(HeaderName, String)],
+    ) -> Result<()> {
         let text = document.to_string();
         let media_type = "application/vnd.trestle.volume+json".to_owned();
-        let headers = [(CONTENT_TYPE, media_type)];
+        let mut headers = vec![(CONTENT_TYPE, media_type)];
+        headers.extend_from_slice(conditions);
         let body = || Ok(Body::full(text.clone()));
         let reply = self.send(method, &name.path(), &headers, &body).await?;
         let successes = [StatusCode::CREATED, StatusCode::NO_CONTENT];

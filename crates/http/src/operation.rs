@@ -19,6 +19,8 @@ const METHODS: [&str; 8] = [
 pub enum Takes {
     /// Any text.
     Text,
+    /// Any text, which must be there.
+    Needed,
     /// `true` or `false`.
     Flag,
     /// A number up to this one.
@@ -96,7 +98,7 @@ pub struct Described {
 impl Takes {
     fn schema(self) -> Value {
         match self {
-            Takes::Text => json!({"type": "string"}),
+            Takes::Text | Takes::Needed => json!({"type": "string"}),
             Takes::Flag => json!({"type": "boolean"}),
             Takes::Number(most) => json!({"type": "integer", "minimum": 0, "maximum": most}),
             Takes::OneOf(values) => json!({"enum": values}),
@@ -107,7 +109,7 @@ impl Takes {
 
 fn parameter(place: &str, (name, takes, description): Parameter) -> Value {
     json!({"name": name, "in": place, "description": description, "schema": takes.schema(),
-        "required": place == "path"})
+        "required": place == "path" || takes == Takes::Needed})
 }
 
 fn content(bodies: &[Content]) -> Map<String, Value> {

@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use trestle_access::{Action, Resource};
 use trestle_core::BucketName;
-use trestle_http::{Body, MERGE_PATCH, Problem, incoming, negotiate, read_whole};
+use trestle_http::{Body, MERGE_PATCH, Problem, negotiate};
 use trestle_store::{Bucket, ListBuckets, ListObjects, ListingItem, VersionRef};
 
 const JSON: &str = "application/json";
@@ -268,8 +268,7 @@ pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
     }
     let resource = Resource::Bucket(name.clone());
     let bypass = write::bypass(&call)?;
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), PATCH_BYTES_MAX).await?;
+    let (asker, body) = call.document(PATCH_BYTES_MAX).await?;
     let (patch, members) = document::parse_patch(&body, &BUCKET_MEMBERS)?;
     let mut grants = Vec::new();
     for member in &members {

@@ -7,8 +7,8 @@ use http::header::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
 use trestle_core::{
-    BucketName, Digest, DigestAlgorithm, Error, Metadata, Representation, Result, Timestamp,
-    Validators,
+    BucketName, Digest, DigestAlgorithm, Error, ErrorKind, Hasher, Metadata, Representation,
+    Result, Timestamp, Validators,
 };
 use trestle_http::{http_date, query};
 use trestle_store::{Object, ObjectProperties};
@@ -238,6 +238,24 @@ pub(crate) fn expected_digests(headers: &HeaderMap) -> Result<Vec<Digest>> {
         });
     }
     Ok(digests)
+}
+
+/// Refuses bytes that do not have the digests that they were sent with.
+pub(crate) fn check_digests(expected: &[Digest], bytes: &[u8]) -> Result<()> {
+    let algorithms: Vec<DigestAlgorithm> = expected.iter().map(|digest| digest.algorithm).collect();
+    let mut hasher = Hasher::new(&algorithms);
+    hasher.update(bytes);
+    let digests = hasher.finish();
+    match expected
+        .iter()
+        .find(|expected| digests.get(expected.algorithm) != Some(*expected))
+    {
+        Some(expected) => {
+            let message = format!("the body does not have the expected digest {expected:?}");
+            Err(Error::new(ErrorKind::DigestMismatch, message))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use crate::events::Streams;
 use crate::operations::{self, Place, Run};
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
+use crate::representation::{check_digests, expected_digests};
 use crate::upload::{self, Writing};
 use crate::write;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, REFERER,
@@ -18,9 +20,9 @@ use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
 use trestle_http::{
     Body, Client, CorsRequest, LoggedUser, Presented, Problem, RequestBody, RequestId, decode,
-    query,
+    incoming, query, read_whole,
 };
-use trestle_store::{Store, VersionRef};
+use trestle_store::{ObjectProperties, Store, VersionRef};
 
 /// Where transactions are sent to.
 pub(crate) const TRANSACTIONS: &str = "/-/transactions";
@@ -55,6 +57,21 @@ pub(crate) struct Call<'a> {
     /// The query, as the operation takes it.
     pub(crate) parameters: Parameters,
     pub(crate) request: Request<RequestBody>,
+}
+
+impl Asker<'_> {
+    /// Refuses tags to who may not set any: policies can speak of them.
+    pub(crate) async fn check_tags(
+        &self,
+        properties: &ObjectProperties,
+        written: &Grant,
+    ) -> Result<()> {
+        if !properties.tags.is_empty() {
+            let of = written.resource().clone();
+            self.grant(Action::WriteObjectTags, of).await?;
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Call<'a> {
@@ -102,6 +119,17 @@ impl<'a> Call<'a> {
             context: self.context,
         };
         (asker, self.request.into_body())
+    }
+
+    /// The whole body, a document, and who asks. Its digests are held against it, and headers whose
+    /// meaning is not there are refused.
+    pub(crate) async fn document(self, bytes_max: usize) -> Answer<(Asker<'a>, Bytes)> {
+        unsupported(&self, &write::UNSUPPORTED)?;
+        let expected = expected_digests(self.request.headers())?;
+        let (asker, body) = self.split();
+        let body = read_whole(incoming(body), bytes_max).await?;
+        check_digests(&expected, &body)?;
+        Ok((asker, body))
     }
 
     pub(crate) fn account(&self) -> Result<&AccountId> {

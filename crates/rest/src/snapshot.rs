@@ -6,13 +6,14 @@ use crate::document;
 use crate::refusal::{Answer, Refusal};
 use crate::representation::{header, identify, path_of, tag_of, timestamp};
 use crate::route::{Asker, Call, page};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Precondition, Result};
-use trestle_http::{Body, incoming, read_whole};
+use trestle_http::{Body, parse_precondition};
 use trestle_store::{
     CloneBucket, CloneObject, CreateSnapshot, ListObjects, ListingItem, Object, Source, VersionRef,
 };
@@ -64,6 +65,15 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
         .map_err(|error| Error::invalid(format!("the body is not understood: {error}")))
 }
 
+/// The document of a request, which has no conditions: nothing is replaced by it.
+async fn document_of(call: Call<'_>) -> Answer<(Asker<'_>, Bytes)> {
+    if !parse_precondition(call.request.headers())?.is_none() {
+        let detail = "conditions on a snapshot or a clone are not supported";
+        return Err(Refusal::unsupported(detail));
+    }
+    call.document(BODY_BYTES_MAX).await
+}
+
 /// The object that a document names. Nothing is cloned into a directory.
 fn key_of(key: &str) -> Answer<Key> {
     match key.ends_with('/') {
@@ -87,8 +97,7 @@ fn snapshot_key(key: &Key, name: &str) -> Result<Key> {
 
 /// POST: makes a snapshot.
 pub(crate) async fn create(call: Call<'_>) -> Answer {
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let (asker, body) = document_of(call).await?;
     let Snapshot { bucket, key, name } = parse(&body)?;
     let bucket = BucketName::parse_qualified(&bucket)?;
     match Of::parse(key.as_deref())? {
@@ -145,8 +154,7 @@ fn created(document: &Value, location: &str) -> Answer {
 
 /// POST: makes a clone, which can be written.
 pub(crate) async fn create_clone(call: Call<'_>) -> Answer {
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let (asker, body) = document_of(call).await?;
     let asked: Clone = parse(&body)?;
     let bucket = BucketName::parse_qualified(&asked.bucket)?;
     let to_bucket = asked.to_bucket.as_deref();
@@ -288,15 +296,22 @@ async fn list_of(call: &Call<'_>, bucket: BucketName, key: &Key) -> Answer {
     };
     let listing = call.rest.store.list(&grant, &list).await?;
     let snapshots = listing.items.iter().filter_map(|item| match item {
-        ListingItem::Object(object) if object.frozen => Some(json!({
-            "name": object.key.as_str().strip_prefix(&prefix),
-            "bucket": bucket.as_str(),
-            "key": object.key.as_str(),
-            "size": object.length(),
-            "etag": tag_of(object),
-            "created": timestamp(object.created),
-            "href": path_of(&bucket, Some(object.key.as_str())),
-        })),
+        ListingItem::Object(object) if object.frozen => {
+            let name = object.key.as_str().strip_prefix(&prefix)?;
+            // Another object's, whose key goes on after the sign.
+            let own = !name.contains(['/', '@']);
+            own.then(|| {
+                json!({
+                    "name": name,
+                    "bucket": bucket.as_str(),
+                    "key": object.key.as_str(),
+                    "size": object.length(),
+                    "etag": tag_of(object),
+                    "created": timestamp(object.created),
+                    "href": path_of(&bucket, Some(object.key.as_str())),
+                })
+            })
+        }
         _ => None,
     });
     let snapshots: Vec<Value> = snapshots.collect();

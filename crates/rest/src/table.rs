@@ -156,9 +156,10 @@ pub(crate) static TABLE: &[Row] = &[
         &[Snapshots],
         Run::Service(|call| Box::pin(snapshot::create(call))),
         Operation {
+            headers: &[MD5, DIGEST],
             takes: &[("application/json", Some("Snapshot"))],
             successes: &[201],
-            problems: &[404, 409, 412, 413, 507],
+            problems: &[404, 409, 412, 413, 501, 507],
             ..Operation::new(
                 "POST",
                 "createSnapshot",
@@ -171,7 +172,7 @@ pub(crate) static TABLE: &[Row] = &[
         Run::Service(|call| Box::pin(snapshot::list(call))),
         Operation {
             query: &[
-                ("bucket", Takes::Text, "the bucket"),
+                ("bucket", Takes::Needed, "the bucket"),
                 (
                     "key",
                     Takes::Text,
@@ -194,6 +195,7 @@ pub(crate) static TABLE: &[Row] = &[
         &[Clones],
         Run::Service(|call| Box::pin(snapshot::create_clone(call))),
         Operation {
+            headers: &[MD5, DIGEST],
             takes: &[("application/json", Some("Clone"))],
             successes: &[201],
             problems: &[404, 409, 412, 413, 501, 507],
@@ -208,10 +210,11 @@ pub(crate) static TABLE: &[Row] = &[
         &[Transactions],
         Run::Service(|call| Box::pin(transaction::answer(call))),
         Operation {
+            headers: &[MD5, DIGEST],
             takes: &[("application/json", Some("Transaction"))],
             gives: &[JSON],
             successes: &[200],
-            problems: &[404, 409, 412, 413, 415, 501, 507],
+            problems: &[404, 409, 412, 413, 415, 428, 501, 507],
             ..Operation::new(
                 "POST",
                 "transact",
@@ -344,7 +347,7 @@ pub(crate) static TABLE: &[Row] = &[
             headers: CREATE_HEADERS,
             takes: &[BYTES],
             successes: &[201],
-            problems: &[404, 409, 413, 422, 501, 507],
+            problems: &[404, 409, 413, 415, 422, 501, 507],
             leads_to: &["listObjects"],
             ..Operation::new(
                 "POST",
@@ -489,6 +492,8 @@ pub(crate) static TABLE: &[Row] = &[
                 IF_NONE_MATCH,
                 IF_UNMODIFIED,
                 ("Content-Range", Takes::Text, "bytes FIRST-LAST/*"),
+                MD5,
+                DIGEST,
                 BYPASS,
             ],
             takes: &[
@@ -590,10 +595,10 @@ pub(crate) static TABLE: &[Row] = &[
         &[Object],
         Run::Object(|call, bucket, key| Box::pin(volume::post(call, bucket, key))),
         Operation {
-            headers: &[IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED],
+            headers: &[IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED, MD5, DIGEST],
             takes: &[(VOLUME, Some("VolumeVerb"))],
             successes: &[204],
-            problems: &[404, 409, 412, 413, 415, 416, 501, 507],
+            problems: &[404, 409, 412, 413, 415, 416, 428, 501, 507],
             ..Operation::new(
                 "POST",
                 "changeVolume",
@@ -608,7 +613,7 @@ pub(crate) static TABLE: &[Row] = &[
             headers: CREATE_HEADERS,
             takes: &[BYTES],
             successes: &[201],
-            problems: &[404, 405, 409, 413, 422, 501, 507],
+            problems: &[404, 405, 409, 413, 415, 422, 501, 507],
             ..Operation::new(
                 "POST",
                 "createObjectBelow",

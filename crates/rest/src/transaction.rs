@@ -9,7 +9,7 @@ use crate::refusal::{Answer, Refusal};
 use crate::representation::tag_of;
 use crate::route::{Asker, Call};
 use crate::transfer::kept;
-use crate::upload::parts_of;
+use crate::upload::present;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -28,9 +28,7 @@ use trestle_access::{Action, Resource};
 use trestle_core::{
     BucketName, Error, ErrorKind, Id, Key, Metadata, Precondition, Result, UploadId, VersionId,
 };
-use trestle_http::{
-    IDEMPOTENCY_KEY, Once, Parameterized, Problem, incoming, parse_precondition, read_whole,
-};
+use trestle_http::{IDEMPOTENCY_KEY, Once, Parameterized, Problem, parse_precondition};
 use trestle_store::{
     BodyChecks, CheckObject, CompleteUpload, CopyObject, DeleteObject, Failed, History,
     ObjectProperties, PutObject, RenameObject, STEP_BODY_BYTES_MAX, STEPS_MAX, Source, Step,
@@ -227,6 +225,10 @@ impl Verb {
     }
 
     fn target(&self) -> Result<(BucketName, Key)> {
+        if self.to_bucket.is_none() && self.to_key.is_none() {
+            let message = format!("{} has a to_bucket or a to_key", self.verb);
+            return Err(Error::invalid(message));
+        }
         let bucket = self.to_bucket.as_ref().unwrap_or(&self.bucket);
         let key = self.to_key.as_ref().unwrap_or(&self.key);
         Ok((
@@ -328,8 +330,7 @@ pub(crate) async fn answer(call: Call<'_>) -> Answer {
         return Err(Refusal::unsupported(detail));
     }
     let anonymous = call.principal.is_anonymous();
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let (asker, body) = call.document(BODY_BYTES_MAX).await?;
     let Verbs(verbs) = verbs(&body)?;
     let mut steps = Vec::with_capacity(verbs.len());
     let mut told = Vec::with_capacity(verbs.len());
@@ -523,13 +524,15 @@ async fn put(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Re
     let precondition = verb.precondition()?;
     let Some(upload) = &verb.upload else {
         let body = verb.bytes()?;
+        let properties = verb.properties()?;
+        asker.check_tags(&properties, &grant).await?;
         let put = PutObject {
             encrypt: None,
             bucket,
             key,
             precondition,
             tag_of,
-            properties: verb.properties()?,
+            properties,
             checks: BodyChecks {
                 declared_length: Some(body.len() as u64),
                 ..BodyChecks::default()
@@ -559,12 +562,19 @@ async fn put(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Re
         key,
         upload,
     };
-    let parts = parts_of(asker, &upload).await?;
+    let present = present(asker, &upload).await?;
+    if let Some(length) = present.length.filter(|length| *length != present.offset) {
+        let message = format!(
+            "of the {length} bytes of the upload {} arrived",
+            present.offset
+        );
+        return Err(Error::new(ErrorKind::InvalidState, message));
+    }
     let complete = CompleteUpload {
         upload,
-        parts,
+        parts: present.parts,
         part_bytes_min: 0,
-        expected_length: None,
+        expected_length: present.length,
         expected_checksum: None,
         precondition,
         tag_of,

@@ -34,6 +34,8 @@ const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 /// Whether an upload waits, complete, for a transaction to make an object of it.
 const HOLD: HeaderName = HeaderName::from_static("trestle-hold");
+/// The document of a held upload that says how long it is going to be.
+const HELD_LENGTH: &str = "upload.length";
 /// The type of what a PATCH appends.
 pub(crate) const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// Extensions whose headers mean something that is not done here.
@@ -224,6 +226,11 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
             .representation
             .insert(CONTENT_TYPE.as_str().to_owned(), media_type);
     }
+    if hold {
+        // A transaction has the upload's id alone, and its URL says the length.
+        let length = length.to_string();
+        properties.documents.insert(HELD_LENGTH.to_owned(), length);
+    }
     let create = CreateUpload {
         encrypt: None,
         bucket: bucket.clone(),
@@ -233,6 +240,7 @@ async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
     };
     let resource = Resource::Object(bucket.clone(), create.key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
+    call.asker().check_tags(&create.properties, &grant).await?;
     let upload = call.rest.store.create_upload(&grant, create).await?;
     let path = path_of(&bucket, Some(upload.key.as_str()));
     let id = upload.id;
@@ -301,27 +309,28 @@ fn named_part(number: u32) -> CompletePart {
 }
 
 /// How much there is of an upload.
-struct Present {
-    offset: u64,
-    parts: Vec<CompletePart>,
+pub(crate) struct Present {
+    pub(crate) offset: u64,
+    pub(crate) parts: Vec<CompletePart>,
+    /// How long one is going to be that waits for a transaction.
+    pub(crate) length: Option<u64>,
 }
 
-/// All parts of an upload that is to become an object within a transaction.
-pub(crate) async fn parts_of(asker: &Asker<'_>, key: &UploadKey) -> Result<Vec<CompletePart>> {
-    Ok(present(asker, key).await?.parts)
-}
-
-async fn present(asker: &Asker<'_>, key: &UploadKey) -> Result<Present> {
+/// All parts that an upload has by now.
+pub(crate) async fn present(asker: &Asker<'_>, key: &UploadKey) -> Result<Present> {
     let resource = Resource::Object(key.bucket.clone(), key.key.clone());
     let grant = asker.grant(Action::ListParts, resource).await?;
     let mut present = Present {
         offset: 0,
         parts: Vec::new(),
+        length: None,
     };
     let mut after = 0;
     loop {
         let store = &asker.rest.store;
         let page = store.list_parts(&grant, key, after, PARTS_PAGE).await?;
+        let held = page.upload.properties.documents.get(HELD_LENGTH);
+        present.length = held.and_then(|text| text.parse().ok());
         for part in page.parts {
             present.offset += part.length;
             present.parts.push(named_part(part.number));
@@ -369,6 +378,7 @@ async fn offset(asker: &Asker<'_>, named: &Named) -> Result<(Present, Option<Obj
             let present = Present {
                 offset: named.length,
                 parts: Vec::new(),
+                length: None,
             };
             Ok((present, Some(object)))
         }

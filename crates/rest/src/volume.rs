@@ -1,6 +1,7 @@
 //! Volumes over HTTP: a resource of a fixed size that is read and written by ranges. This is what is
 //! done to one besides: made, made zero in part, resized, flushed.
 
+use crate::conditions::demand;
 use crate::refusal::Answer;
 use crate::representation::{header, identify, path_of, properties, tag_of};
 use crate::route::Call;
@@ -9,7 +10,7 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, Key, Result};
-use trestle_http::{Body, Problem, incoming, parse_precondition, read_whole};
+use trestle_http::{Body, Problem, parse_precondition};
 use trestle_store::{
     BodyChecks, ChangeVolume, CreateVolume, Object, Offset, PatchObject, VolumeChange,
 };
@@ -61,8 +62,9 @@ pub(crate) async fn create(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
     properties.representation.remove(CONTENT_TYPE.as_str());
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    demand(&call.rest.store, &bucket, headers).await?;
+    call.asker().check_tags(&properties, &grant).await?;
+    let (asker, body) = call.document(BODY_BYTES_MAX).await?;
     let Size { size } = parse(&body)?;
     let location = path_of(&bucket, Some(key.as_str()));
     let create = CreateVolume {
@@ -112,10 +114,14 @@ async fn act(
     let precondition = parse_precondition(call.request.headers())?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
-    let (asker, body) = call.split();
-    let body = read_whole(incoming(body), BODY_BYTES_MAX).await?;
+    let headers = call.request.headers().clone();
+    let (asker, body) = call.document(BODY_BYTES_MAX).await?;
     let store = &asker.rest.store;
-    let change = match read(&body)? {
+    let verb = read(&body)?;
+    if !matches!(verb, Verb::Flush {}) {
+        demand(store, &bucket, &headers).await?;
+    }
+    let change = match verb {
         Verb::Zeroes { offset, length } | Verb::Trim { offset, length } => {
             VolumeChange::Zeros { offset, length }
         }

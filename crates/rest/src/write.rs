@@ -18,7 +18,7 @@ use trestle_core::{
 };
 use trestle_http::{
     Body, IDEMPOTENCY_KEY, MERGE_PATCH, Parameterized, Problem, RequestId, incoming,
-    parse_content_range, parse_precondition, read_whole,
+    parse_content_range, parse_precondition,
 };
 use trestle_store::{
     BodyChecks, DeleteObject, History, Object, Offset, PatchObject, PutObject, PutOutcome,
@@ -26,7 +26,7 @@ use trestle_store::{
 };
 
 /// Request headers of a write whose meaning is not there: refused, never ignored.
-const UNSUPPORTED: [&str; 3] = ["content-digest", "digest", "trailer"];
+pub(crate) const UNSUPPORTED: [&str; 3] = ["content-digest", "digest", "trailer"];
 /// Largest merge patch.
 const PATCH_BYTES_MAX: usize = 256 << 10;
 /// Longest Idempotency-Key.
@@ -86,6 +86,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer 
     demand(&call, &bucket).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let put = put_object(&call, bucket, key)?;
+    call.asker().check_tags(&put.properties, &grant).await?;
     let store = call.rest.store.clone();
     let body = incoming(call.request.into_body());
     written(&store.put(&grant, put, body).await?, &location)
@@ -105,6 +106,10 @@ pub(crate) async fn create_below(call: Call<'_>, bucket: BucketName, key: Key) -
 async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
     unsupported(&call, &UNSUPPORTED)?;
     unsupported(&call, &["content-range"])?;
+    if media_type(call.request.headers()).as_deref() == Some(VOLUME) {
+        let detail = "a volume is made by PUT, under a name that its client chooses";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
     if !parse_precondition(call.request.headers())?.is_none() {
         return Err(Refusal::unsupported(
             "conditions on a POST are not supported",
@@ -127,6 +132,7 @@ async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
         precondition: Precondition::absent(),
         ..put_object(&call, bucket.clone(), key.clone())?
     };
+    call.asker().check_tags(&put.properties, &grant).await?;
     let store = call.rest.store.clone();
     // Whoever may create it may learn that it did.
     let look = call.grant(Action::ReadObjectMetadata, resource).await;
@@ -276,8 +282,7 @@ async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     let bypass = bypass(&call)?;
     let resource = Resource::Object(bucket.clone(), key.clone());
     let headers = call.request.headers().clone();
-    let (parts, body) = call.split();
-    let body = read_whole(incoming(body), PATCH_BYTES_MAX).await?;
+    let (parts, body) = call.document(PATCH_BYTES_MAX).await?;
     let (patch, members) = document::parse_patch(&body, &OBJECT_MEMBERS)?;
     let mut grants = Vec::new();
     let mut actions = document::object_actions(&members, version != VersionRef::Current);

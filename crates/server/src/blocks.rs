@@ -67,7 +67,7 @@ const WRITE_BYTES: usize = 4 << 20;
 
 #[derive(Subcommand)]
 pub(crate) enum VolumeCommand {
-    /// Make a volume, all zeros.
+    /// Make a volume, all zeros, where there is nothing.
     Create {
         /// `//bucket/key`
         name: String,

@@ -8,6 +8,7 @@ mod volume;
 pub use content::{
     CloneObject, ComposeObject, CopyObject, CopyOutcome, Offset, PatchObject, PropertiesOf, Source,
 };
+pub(crate) use upload::OF_UPLOAD;
 pub use upload::{
     CompleteOutcome, CompletePart, CompleteUpload, CopyPart, CreateUpload, ListUploads, ObjectPart,
     Part, PartListing, Upload, UploadChecksum, UploadItem, UploadKey, UploadListing, UploadPart,

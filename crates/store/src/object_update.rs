@@ -121,6 +121,10 @@ impl Store {
         guard.check_retention(former.retention, properties.retention)?;
         check_properties(&properties)?;
         check_manifest(&former, &properties)?;
+        if found.object.is_volume() && properties.manifest.is_some() {
+            let message = "a volume has bytes of its own: it stands for no other objects";
+            return Err(Error::new(ErrorKind::InvalidState, message));
+        }
         if let Some(acl) = properties
             .acl
             .as_ref()

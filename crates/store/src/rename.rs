@@ -5,7 +5,7 @@ use crate::encryption::Encrypt;
 use crate::feed::EventKind;
 use crate::layer::Hold;
 use crate::nouns::{Content, Object, PutOutcome, RenameObject, Source, VersionRef};
-use crate::placement::{Changes, Slot, Tally};
+use crate::placement::{Changes, Slot, Tally, check_frozen};
 use crate::properties::Versioning;
 use crate::protection::Guard;
 use crate::put::encrypt_of;
@@ -137,6 +137,8 @@ impl Store {
             let bucket = &from.bucket.bucket;
             return Err(missing(read, bucket, &rename.key).await?);
         };
+        // Its name is that of its original and its own.
+        check_frozen(&live.object)?;
         let needed = from.reseals(&to.bucket, &live.object).is_some();
         let of = live.object.bytes_since();
         let anew = taken.filter(|taken| needed && taken.of == of);

@@ -289,6 +289,7 @@ impl Store {
             changes.references = edited.references;
             let urgency = match edit {
                 Edit::Zeros(_) => Urgency::Freeing,
+                Edit::Size(size) if size < current.object.length() => Urgency::Freeing,
                 Edit::Size(_) => Urgency::Normal,
             };
             if changes

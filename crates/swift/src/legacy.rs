@@ -112,12 +112,26 @@ fn copy_name(object: &str, time: Timestamp) -> String {
     format!("{}{}", prefix(object), times::x_timestamp(time))
 }
 
-/// Copies what is about to be replaced.
+/// Copies what a write is about to replace. What it cannot replace gets no copy: the store refuses it.
 pub(crate) async fn archive(call: &Call, container: &Container, place: &Place) -> Outcome<()> {
+    keep(call, container, place, |object| {
+        !object.is_volume() && !object.frozen
+    })
+    .await
+}
+
+/// Copies what stands at a place, if it is one of `these`.
+async fn keep(
+    call: &Call,
+    container: &Container,
+    place: &Place,
+    these: impl Fn(&Object) -> bool,
+) -> Outcome<()> {
     let Some(archive) = archive_of(call, container).await? else {
         return Ok(());
     };
-    if let Some(object) = current(call, container, &place.object).await? {
+    let current = current(call, container, &place.object).await?;
+    if let Some(object) = current.filter(these) {
         let name = copy_name(&place.object, object.modified);
         carry(call, &object, (container, &place.object), (&archive, &name)).await?;
     }
@@ -139,7 +153,7 @@ async fn push(call: &Call, container: &Container, at: &Place) -> Outcome<bool> {
     let Some(archive) = archive_of(call, container).await? else {
         return Ok(false);
     };
-    self::archive(call, container, at).await?;
+    keep(call, container, at, |_| true).await?;
     let mut properties = ObjectProperties::default();
     let kind = MARKER_TYPE.to_owned();
     properties

@@ -652,7 +652,11 @@ fn rename(model: &mut Model, now: u64, from: (&str, &str), to: (&str, &str)) -> 
     }
     let source = model.get(from.0).ok_or(missing)?;
     let live = source.live(from.1, now);
-    let text = live.ok_or(ErrorKind::NotFound(Noun::Object))?.text();
+    let live = live.ok_or(ErrorKind::NotFound(Noun::Object))?;
+    if live.frozen {
+        return Err(ErrorKind::InvalidState);
+    }
+    let text = live.text();
     let created = target.live(to.1, now).is_none();
     let (versioning, former) = (target.versioning, target.totals());
     let target = model.get_mut(to.0).ok_or(missing)?;

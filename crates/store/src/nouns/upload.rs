@@ -31,6 +31,9 @@ pub struct CreateUpload {
     pub encrypt: Option<Encrypt>,
 }
 
+/// What the names of documents begin with that are of an upload alone, and no object's.
+pub(crate) const OF_UPLOAD: &str = "upload.";
+
 /// An upload in parts that was neither completed nor given up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upload {
@@ -42,7 +45,7 @@ pub struct Upload {
     pub owner: Owner,
     /// When it began.
     pub created: Timestamp,
-    /// The mutable part of the object.
+    /// The mutable part of the object. Documents whose names begin with `upload.` end with the upload.
     pub properties: ObjectProperties,
     /// The checksum that it asks for.
     pub checksum: Option<UploadChecksum>,

@@ -124,7 +124,7 @@ impl Store {
                 return Err(Error::new(ErrorKind::Forbidden, message));
             }
             if found.bucket.depth() >= DEPTH_MAX {
-                let message = "clones of clones go no deeper";
+                let message = format!("clones of clones are at most {DEPTH_MAX} deep");
                 return Err(Error::new(ErrorKind::InvalidState, message));
             }
             check_there(&*read, &found.bucket, &clone.prefix).await?;

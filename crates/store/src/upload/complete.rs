@@ -4,11 +4,11 @@
 use super::{FoundUpload, PART_NUMBER_MAX, all_parts, joins, no_part_since};
 use crate::layer::{Hold, NewLayer, Piece, References, Walk};
 use crate::nouns::{
-    CompleteOutcome, CompletePart, CompleteUpload, Content, Object, ObjectPart, Part, PartInfo,
-    ReadObject, Upload, UploadKey, VersionRef,
+    CompleteOutcome, CompletePart, CompleteUpload, Content, OF_UPLOAD, Object, ObjectPart, Part,
+    PartInfo, ReadObject, Upload, UploadKey, VersionRef,
 };
 use crate::placement::{Changes, Draft, Slot};
-use crate::properties::{Checksum, Written};
+use crate::properties::{Checksum, ObjectProperties, Written};
 use crate::receive::{OBJECT_BYTES_MAX, incomplete, object_too_large};
 use crate::record::{CompletedRecord, PartRecord, Record};
 use crate::row_key;
@@ -117,7 +117,7 @@ impl Store {
             encryption: found.upload.encryption.clone(),
             written: joined.written,
             checksum: joined.checksum,
-            properties: found.upload.properties.clone(),
+            properties: of_object(&found.upload),
         };
         let object = slot.object(self, draft);
         let Some(mut changes) = slot.install(self, &object, None).await? else {
@@ -380,6 +380,14 @@ fn joined_digest(parts: &[Part], algorithm: DigestAlgorithm) -> Option<Digest> {
     parts.try_fold(first, |joined, part| {
         joined.followed_by(part.digests.get(algorithm)?, part.length)
     })
+}
+
+/// What describes the object that an upload becomes.
+fn of_object(upload: &Upload) -> ObjectProperties {
+    let mut properties = upload.properties.clone();
+    let documents = &mut properties.documents;
+    documents.retain(|name, _| !name.starts_with(OF_UPLOAD));
+    properties
 }
 
 /// The digests of all bytes that the parts' tell.
