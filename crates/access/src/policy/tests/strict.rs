@@ -56,7 +56,7 @@ fn what_names_nothing_is_refused_and_read_when_it_is_kept() {
 fn a_network_of_mapped_addresses_is_one_of_ipv4() {
     let from = |network: &str, source: &str| {
         let condition = format!(r#"{{"IpAddress":{{"aws:SourceIp":"{network}"}}}}"#);
-        let mut context = Context::default();
+        let mut context = Context::at(Timestamp(0));
         context.source = source.parse().ok();
         holds(&condition, context)
     };
