@@ -24,7 +24,8 @@ use trestle_store::{Deed, EventKind, Object};
 
 /// Changes that are told before the queues are written.
 const TOLD_AT_ONCE: usize = 500;
-/// Looks at one change for one queue that a request waits for; how many are left out is told.
+/// Looks at one change for one queue of an account that a request waits for; how many are left out is
+/// told.
 const LOOKS_MAX: usize = 10_000;
 
 /// A queue that is told, and the call of who made it.
@@ -175,7 +176,7 @@ impl Call<'_> {
             let creator = self.cdmi.creator(watcher).boxed().await;
             queues.push((watcher.clone(), creator));
         }
-        let (mut told, mut looks) = (0_usize, 0_usize);
+        let (mut told, mut looks) = (0_usize, BTreeMap::new());
         let mut known = BTreeMap::new();
         for change in &changes {
             let names = change.names();
@@ -205,12 +206,13 @@ impl Call<'_> {
             };
             told += 1;
             let may_want = |told: &&Told<'_>| told.0.watch.may_want_at(&names);
-            let wanting: Vec<_> = queues.iter().filter(may_want).collect();
-            looks += wanting.len();
-            if looks > LOOKS_MAX {
-                miss(&wanting, &change.bucket, &mut known).await;
-                continue;
-            }
+            let wanting = queues.iter().filter(may_want);
+            let (wanting, missing): (Vec<_>, Vec<_>) = wanting.partition(|(watcher, _)| {
+                let looks = looks.entry(watcher.account.clone()).or_insert(0_usize);
+                *looks += 1;
+                *looks <= LOOKS_MAX
+            });
+            miss(&missing, &change.bucket, &mut known).await;
             self.tell_change(&wanting, (change, &names), outcome).await;
             if told.is_multiple_of(TOLD_AT_ONCE) {
                 self.deliver_all(watchers).await;
