@@ -307,7 +307,8 @@ fn what_is_said_to_a_volume_is_held_to_its_digest_and_its_bucket() {
     assert_problem(&ask(client, "POST", "/rest/b/", "{\"size\":8192}"), 415);
     // A bucket that demands conditions demands them of this as well.
     let demand = b"{\"require_conditions\":true}";
-    let set = client.send("PATCH", "/rest/b/", &headers, demand).unwrap();
+    let merge = [("content-type", "application/merge-patch+json")];
+    let set = client.send("PATCH", "/rest/b/", &merge, demand).unwrap();
     assert_eq!(set.status, 204, "{}", set.text());
     assert_problem(&ask(client, "PUT", "/rest/b/w", "{\"size\":1}"), 428);
     let zeroes = "{\"verb\":\"zeroes\",\"offset\":0,\"length\":1}";
