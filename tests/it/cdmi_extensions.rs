@@ -109,6 +109,62 @@ fn scripts_of_other_origins_are_admitted_by_metadata() {
     let nobody = &mut Client::anonymous(fixture.server().address);
     let refused = nobody.send("OPTIONS", "/cdmi/c/o", &preflight, b"");
     status(&refused.unwrap(), 403);
+    let named = json!({"metadata": {"cdmi_cors_methods": ["PUT"]}});
+    let target = "/c/o?metadata=cdmi_cors_methods";
+    status(&call(client, "PATCH", target, OBJECT, named), 204);
+    let admitted = nobody
+        .send("OPTIONS", "/cdmi/c/o", &preflight, b"")
+        .unwrap();
+    status(&admitted, 200);
+    let age = admitted.header("access-control-max-age").unwrap();
+    assert!(age.parse::<u32>().unwrap() > 0, "{age}");
+}
+
+/// Metadata that has the name of a header is one over plain HTTP, of containers, too.
+#[test]
+fn metadata_that_is_named_like_a_header_can_be_one() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let yellow = [("x-cdmi-meta-colour", "Yellow")];
+    status(
+        &client.send("PUT", "/cdmi/c/d/", &yellow, b"").unwrap(),
+        201,
+    );
+    let shown = read(client, "/c/d/", CONTAINER);
+    assert_eq!(shown["metadata"]["x-cdmi-meta-colour"], "Yellow");
+    let id = shown["objectID"].as_str().unwrap();
+    for target in [
+        "/cdmi/c/d/".to_owned(),
+        format!("/cdmi/cdmi_objectid/{id}/"),
+    ] {
+        let head = client.send("HEAD", &target, &[], b"").unwrap();
+        assert_eq!(head.header("x-cdmi-meta-colour").as_deref(), Some("Yellow"));
+        assert_eq!(head.header("content-type").as_deref(), Some(CONTAINER));
+    }
+    create(client, "/c/o", json!({"value": "v"}));
+    for bad in [
+        json!({"x-a-meta-b c": "1"}),
+        json!({"x-a-meta-b": "1\n2"}),
+        json!({"x-a-meta-b": {"c": "d"}}),
+        Value::Object(
+            (0..200)
+                .map(|n| (format!("x-a-meta-{n}"), "1".into()))
+                .collect(),
+        ),
+    ] {
+        let new = json!({"value": "v", "metadata": bad});
+        status(&call(client, "PUT", "/c/n", OBJECT, new.clone()), 400);
+        status(&call(client, "PATCH", "/c/o", OBJECT, new), 400);
+        let into = json!({"metadata": bad});
+        status(&call(client, "PATCH", "/c/d/", CONTAINER, into), 400);
+    }
+    // What is not named changes nothing.
+    let ignored = json!({"metadata": {"a": "b", "x-a-meta-b": {"c": "d"}}});
+    status(
+        &call(client, "PATCH", "/c/o?metadata=a", OBJECT, ignored),
+        204,
+    );
 }
 
 #[test]

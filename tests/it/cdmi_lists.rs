@@ -1,4 +1,4 @@
-//! Access control lists over CDMI: rights to append and to traverse.
+//! Access control lists over CDMI: rights to append, to traverse, and to see the list itself.
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
@@ -425,7 +425,7 @@ fn the_root_container_goes_by_its_own_list() {
 
     let passed = "OBJECT_INHERIT, CONTAINER_INHERIT";
     let list = json!([
-        entry("acme/boss", "WRITE_METADATA, READ", "NO_FLAGS"),
+        entry("acme/boss", "READ, WRITE_METADATA", "NO_FLAGS"),
         entry("OWNER@", "ALL_PERMS", passed),
         entry("acme/ann", "ADD_SUBCONTAINER", "NO_FLAGS"),
     ]);
@@ -463,4 +463,80 @@ fn the_root_container_goes_by_its_own_list() {
     status(&set, 204);
     status(&get(ann, "/", CONTAINER), 200);
     status(&call(boss, "PUT", "/second/", CONTAINER, json!({})), 201);
+}
+
+/// Who is denied to traverse a top-level container lists nothing that is in it.
+#[test]
+fn a_container_that_may_not_be_traversed_does_not_show_what_is_in_a_nested_one() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/in/", json!({}));
+    create(boss, "/ac/in/o", json!({"value": "v"}));
+    let set = |boss: &mut Client, first: &str| {
+        let denied = json!({
+            "acetype": first, "identifier": "ann", "aceflags": "0x0",
+            "acemask": "TRAVERSE_CONTAINER",
+        });
+        let list = json!([
+            entry("OWNER@", "ALL_PERMS", "0x0"),
+            denied,
+            entry("ann", "ALL_PERMS", "0x3"),
+        ]);
+        let list = json!({"metadata": {"cdmi_acl": list}});
+        let target = "/ac/?metadata=cdmi_acl";
+        status(&call(boss, "PATCH", target, CONTAINER, list), 204);
+    };
+    for (first, expected) in [("ALLOW", 200), ("DENY", 403)] {
+        set(boss, first);
+        for (target, kind) in [
+            ("/ac/in/", CONTAINER),
+            ("/ac/in/?children", CONTAINER),
+            ("/ac/in/o", OBJECT),
+        ] {
+            let answer = get(ann, target, kind);
+            assert_eq!(
+                answer.status,
+                expected,
+                "{first} {target}: {}",
+                answer.text()
+            );
+        }
+        status(&get(ann, "/ac/?children", CONTAINER), 200);
+    }
+}
+
+/// The right to metadata is none to the list, which is refused when it alone is asked for.
+#[test]
+fn the_list_alone_takes_the_right_to_it() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/in/", json!({}));
+    create(boss, "/ac/o", json!({"value": "v"}));
+    for (mask, [alone, beside]) in [
+        ("READ_METADATA", [403, 200]),
+        ("READ_METADATA, READ_ACL", [200, 200]),
+        ("READ_ACL", [200, 403]),
+    ] {
+        for (path, kind) in [
+            ("/ac/o", OBJECT),
+            ("/ac/in/", CONTAINER),
+            ("/ac/", CONTAINER),
+        ] {
+            let list = json!([
+                entry("OWNER@", "ALL_PERMS", "0x0"),
+                entry("ann", mask, "0x0")
+            ]);
+            let list = json!({"metadata": {"cdmi_acl": list}});
+            let target = format!("{path}?metadata=cdmi_acl");
+            status(&call(boss, "PATCH", &target, kind, list), 204);
+            let answer = get(ann, &target, kind);
+            assert_eq!(answer.status, alone, "{mask} {path}: {}", answer.text());
+            let answer = get(ann, &format!("{target}&metadata=cdmi_owner"), kind);
+            assert_eq!(answer.status, beside, "{mask} {path}: {}", answer.text());
+        }
+    }
 }

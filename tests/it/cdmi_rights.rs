@@ -590,10 +590,10 @@ fn rights_to_queues_are_to_their_metadata_or_their_values() {
     let around = shared_with_ann("TRAVERSE_CONTAINER, LIST_CONTAINER");
     create(boss, "/ac/", json!({"metadata": {"cdmi_acl": around}}));
     for (mask, [whole, value, values, designators, listed]) in [
-        ("READ_METADATA", [200, 403, 403, 200, 200]),
+        ("READ_METADATA", [200, 403, 403, 200, 403]),
         ("READ_OBJECT", [200, 200, 200, 403, 403]),
         ("READ_ACL", [403, 403, 403, 403, 200]),
-        ("READ_METADATA, READ_OBJECT", [200, 200, 200, 200, 200]),
+        ("READ_METADATA, READ_OBJECT", [200, 200, 200, 200, 403]),
         ("WRITE_OBJECT", [403, 403, 403, 403, 403]),
     ] {
         let queue = json!({"metadata": {"a": "b", "cdmi_acl": shared_with_ann(mask)}});
@@ -623,7 +623,7 @@ fn rights_to_queues_are_to_their_metadata_or_their_values() {
     }
 }
 
-/// Fields that are neither metadata nor value nor children come with the metadata, or alone.
+/// Fields that are neither metadata nor value nor children come by a right of their own.
 #[test]
 fn attributes_are_seen_by_a_right_to_them_alone() {
     let fixture = Fixture::new();
@@ -636,9 +636,9 @@ fn attributes_are_seen_by_a_right_to_them_alone() {
     let fields = ["objectID", "metadata", "value"];
     for (mask, seen) in [
         ("READ_ATTRIBUTES", [true, false, false]),
-        ("READ_METADATA", [true, true, false]),
+        ("READ_METADATA", [false, true, false]),
         ("READ_OBJECT", [false, false, true]),
-        ("READ_OBJECT, READ_METADATA", [true, true, true]),
+        ("READ_OBJECT, READ_METADATA", [false, true, true]),
         ("READ_METADATA, READ_ATTRIBUTES", [true, true, false]),
         ("READ", [true, true, true]),
         ("WRITE_OBJECT", [false, false, false]),

@@ -516,3 +516,126 @@ fn values_are_neither_encrypted_nor_decrypted_in_place() {
     }
     assert_eq!(read(client, "/c/open", OBJECT)["mimetype"], "text/plain");
 }
+
+/// 18.2: nothing of it changes any more, and it may be deleted or retained for longer.
+#[test]
+fn what_was_retained_is_deleted_and_not_changed() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let period = |end: &str| {
+        let period = format!("2010-04-28T00:00:00.000000Z/{end}T00:00:00.000000Z");
+        json!({"metadata": {"cdmi_retention_period": period}})
+    };
+    let target = "/c/o?metadata=cdmi_retention_period";
+    walk(
+        client,
+        json!([
+            ["PUT", "/c/", CONTAINER, {}, 201, null],
+            ["PUT", "/c/o", OBJECT, {"value": "v", "metadata": {"a": "b"}}, 201, null],
+            ["PATCH", target, OBJECT, {"metadata": {"cdmi_retention_period": ""}}, 400, null],
+            ["PATCH", target, OBJECT, period("2012-04-27"), 204, null],
+            ["PATCH", target, OBJECT, period("2013-04-27"), 204, null],
+            ["PATCH", target, OBJECT, period("2012-01-27"), 403, null],
+            ["PATCH", target, OBJECT, {"metadata": {}}, 403, null],
+            ["PATCH", "/c/o", OBJECT, {"value": "w"}, 403, null],
+            ["PATCH", "/c/o?value=0-0", OBJECT, {"value": "dw=="}, 403, null],
+            ["PATCH", "/c/o?metadata=a", OBJECT, {"metadata": {"a": "c"}}, 403, null],
+            ["PATCH", "/c/o", OBJECT, {"mimetype": "a/b"}, 403, null],
+            ["GET", "/c/o", OBJECT, null, 200, {"value": "v", "metadata": {
+                "a": "b",
+                "cdmi_retention_period_provided":
+                    "2010-04-28T00:00:00.000000Z/2013-04-27T00:00:00.000000Z",
+            }}],
+        ]),
+    );
+    status(&plain(client, "PUT", "/c/o", b"w"), 403);
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+}
+
+/// 9.3.5: the fields that are named are used, and no others.
+#[test]
+fn a_container_is_copied_with_its_children_alone() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    walk(
+        client,
+        json!([
+            ["PUT", "/c/", CONTAINER, {"metadata": {"a": "b"}}, 201, null],
+            ["PUT", "/c/o", OBJECT, {"value": "v"}, 201, null],
+            ["PUT", "/of/", CONTAINER, {"copy": "/c/?children"}, 201, {"metadata": {"a": null}}],
+            ["GET", "/of/", CONTAINER, null, 200, {"children": ["o"], "metadata": {"a": null}}],
+            ["PUT", "/at/?children", CONTAINER, {"copy": "/c/"}, 201, null],
+            ["GET", "/at/", CONTAINER, null, 200, {"children": ["o"], "metadata": {"a": null}}],
+            ["PUT", "/metadata/", CONTAINER, {"copy": "/c/?metadata"}, 201, null],
+            ["GET", "/metadata/", CONTAINER, null, 200, {"children": [], "metadata": {"a": "b"}}],
+        ]),
+    );
+}
+
+/// 8.3.5: the second part is the serialised object, and the third its value.
+#[test]
+fn a_serialised_object_and_its_value_come_in_parts() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let bytes = b"\x00\xff";
+    let new = json!({"value": base64(bytes), "valuetransferencoding": "base64"});
+    create(client, "/c/o", new);
+    create(client, "/c/s", json!({"serialize": "/c/o"}));
+    let serialized = plain(client, "GET", "/c/s", b"");
+    let mut serialized: Value = serde_json::from_slice(&serialized.body).unwrap();
+    let id = serialized["objectID"].clone();
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    let mut bring = |name: &str, serialized: &Value, values: &[&[u8]]| {
+        let mut body = Vec::new();
+        let document = json!({"deserializevalue": "limit"}).to_string();
+        let serialized = serialized.to_string();
+        let first = [
+            (OBJECT, document.as_bytes()),
+            ("application/json", serialized.as_bytes()),
+        ];
+        let values = values
+            .iter()
+            .map(|value| ("application/octet-stream", *value));
+        for (kind, part) in first.into_iter().chain(values) {
+            body.extend(format!("--limit\r\nContent-Type: {kind}\r\n\r\n").bytes());
+            body.extend(part);
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--limit--\r\n");
+        let headers = [("content-type", "multipart/mixed; boundary=limit")];
+        let target = format!("/cdmi/c/{name}");
+        client.send("PUT", &target, &headers, &body).unwrap()
+    };
+    status(&bring("twice", &serialized, &[bytes]), 400);
+    serialized.as_object_mut().unwrap().remove("value");
+    status(&bring("many", &serialized, &[bytes, bytes]), 400);
+    status(&bring("o", &serialized, &[bytes]), 201);
+    assert_eq!(plain(client, "GET", "/c/o", b"").body, bytes);
+    assert_eq!(read(client, "/c/o?objectID", OBJECT)["objectID"], id);
+}
+
+/// 15.4: what is deserialised into another domain without the privilege is a bad request.
+#[test]
+fn a_domain_that_may_not_be_given_to_what_is_deserialised_is_a_bad_request() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    for account in ["acme", "other"] {
+        let target = format!("/-/accounts/{account}/users/ann");
+        let text = br#"{"password":"a long enough password","admin":true}"#;
+        status(&root.send("PUT", &target, &[], text).unwrap(), 201);
+    }
+    let address = fixture.server().address;
+    let ann = &mut Client::new(address, "acme/ann", "a long enough password");
+    create(ann, "/mine/", json!({}));
+    create(ann, "/mine/o", json!({"value": "v"}));
+    create(ann, "/mine/s", json!({"serialize": "/mine/o"}));
+    let other = "/cdmi_domains/other/";
+    for (body, expected) in [
+        (json!({"deserialize": "/mine/s", "domainURI": other}), 400),
+        (json!({"value": "v", "domainURI": other}), 403),
+    ] {
+        status(&call(ann, "PUT", "/mine/n", OBJECT, body), expected);
+    }
+    status(&get(ann, "/mine/n", OBJECT), 404);
+}

@@ -49,6 +49,9 @@ pub(crate) mod mask {
     pub(crate) const LIST_CONTAINER: u32 = 0x1;
     pub(crate) const ADD_OBJECT: u32 = 0x2;
     pub(crate) const ADD_SUBCONTAINER: u32 = 0x4;
+    /// The standard names it, in the list of the root container, and says no more of it: all that a
+    /// document shows but the list.
+    pub(crate) const READ: u32 = 0x89;
     pub(crate) const ALL_PERMS: u32 = 0x1F_07FF;
 }
 
@@ -88,13 +91,13 @@ const MASKS: [(u32, &str, &str); 23] = [
     (0x400, "WRITE_RETENTION_HOLD", "WRITE_RETENTION_HOLD"),
     (0x200, "WRITE_RETENTION", "WRITE_RETENTION"),
     (0x100, "WRITE_ATTRIBUTES", "WRITE_ATTRIBUTES"),
+    (mask::READ, "READ", "READ"),
     (0x80, "READ_ATTRIBUTES", "READ_ATTRIBUTES"),
     (0x40, "DELETE_OBJECT", "DELETE_SUBCONTAINER"),
     (0x20, "EXECUTE", "TRAVERSE_CONTAINER"),
     (0x1F, "RW", "RW"),
     (0x16, "WRITE", "WRITE"),
     (0x10, "WRITE_METADATA", "WRITE_METADATA"),
-    (0x9, "READ", "READ"),
     (0x8, "READ_METADATA", "READ_METADATA"),
     (0x4, "APPEND_DATA", "ADD_SUBCONTAINER"),
     (0x2, "WRITE_OBJECT", "ADD_OBJECT"),
@@ -139,7 +142,7 @@ impl Acl {
             kind: EntryType::Allow,
             identifier: "AUTHENTICATED@".to_owned(),
             flags: flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
-            mask: 0x9,
+            mask: mask::READ,
             expires: None,
         });
         acl
@@ -391,7 +394,7 @@ mod tests {
             "OBJECT_INHERIT, IDENTIFIER_GROUP",
             "READ, DELETE",
         )]);
-        assert_eq!(names, acl(&[("0x00", "jdoe", "0x41", "0x00010009")]));
+        assert_eq!(names, acl(&[("0x00", "jdoe", "0x41", "0x00010089")]));
         assert_eq!(names, acl(&[("0x0", "jdoe", "0x41", "READ | 0x10000")]));
         let shown = names.to_value(false);
         assert_eq!(shown[0]["acemask"], "DELETE, READ");

@@ -11,6 +11,7 @@ use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
+use crate::plain::give_headers;
 use crate::protect;
 use crate::render::{Rendering, bare};
 use crate::rights;
@@ -252,7 +253,11 @@ impl Call<'_> {
     pub(crate) async fn read_container(&self, container: &Container) -> Answered {
         self.check_acceptable(Kind::Container)?;
         let rendering = self.container_document(container).await?;
-        Ok(rendering.answer(StatusCode::OK, Kind::Container.media_type())?)
+        let mut response = rendering.answer(StatusCode::OK, Kind::Container.media_type())?;
+        if rendering.has("metadata") {
+            give_headers(&container.metadata, response.headers_mut());
+        }
+        Ok(response)
     }
 
     /// Changes what a container says of itself.

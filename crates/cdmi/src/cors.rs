@@ -16,6 +16,9 @@ const ORIGINS: &str = "cdmi_cors_origins";
 const METHODS: &str = "cdmi_cors_methods";
 const HEADERS: &str = "cdmi_cors_headers";
 
+/// How long a browser may go by the answer to a preflight, in seconds.
+const MAX_AGE: i64 = 3600;
+
 /// The methods that metadata may name to some effect.
 pub(crate) const SUPPORTED: [&str; 6] = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"];
 
@@ -43,6 +46,7 @@ fn headers(asked: &CorsRequest, metadata: &Metadata) -> Option<HeaderMap> {
         }),
         headers: texts(metadata, HEADERS).unwrap_or_default(),
         credentials: true,
+        max_age: Some(MAX_AGE),
         ..CorsRule::default()
     };
     let mut headers = asked.answer(&[rule])?;

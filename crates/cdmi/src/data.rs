@@ -78,7 +78,14 @@ impl Submission {
             .and_then(|content| content.parameter("boundary"));
         match (source, self.parts.first()) {
             (Source::DeserializeValue(text), Some(part)) if Some(text.as_str()) == boundary => {
-                Ok(Serialized::from_bytes(&part.body)?)
+                let mut rest = self.parts.iter().skip(1);
+                match (rest.next(), rest.next()) {
+                    (None, _) => Ok(Serialized::from_bytes(&part.body)?),
+                    (Some(value), None) => Ok(Serialized::of_parts(&part.body, &value.body)?),
+                    _ => Err(Fault::bad(
+                        "a serialised object comes in one part or in two",
+                    )),
+                }
             }
             (_, Some(_)) => Err(Fault::bad("a value is in the document and in parts")),
             (source, None) => call.to_deserialize(source).await,

@@ -174,9 +174,14 @@ impl Call<'_> {
             return Ok(None);
         }
         if around != Some(&to) && !self.crosses_domains().await? {
-            return Err(Fault::forbidden(format!(
+            let message = format!(
                 "{uri:?} is another domain, and you do not have the privilege cross_domain"
-            )));
+            );
+            return Err(match &document.source {
+                // 15.4 has a status of its own for it.
+                Some(Source::Deserialize(_) | Source::DeserializeValue(_)) => Fault::bad(message),
+                _ => Fault::forbidden(message),
+            });
         }
         match found(self.cdmi.own_account(&to).await)? {
             Some(account) if !account.properties.closed => {}
@@ -362,7 +367,7 @@ impl Call<'_> {
             let of = leaf.resource();
             self.rights(GIVES_OBJECT, (of, to, false)).await?;
             self.check_heir(to).await?;
-            crate::protect::check(&leaf.object, self.cdmi.store.now())?;
+            crate::protect::check_change(&leaf.object, self.cdmi.store.now())?;
         }
         Ok(to)
     }

@@ -4,8 +4,10 @@
 //! whether its name is understood here or not.
 
 use crate::query::Fields;
+use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use trestle_core::{Error, Metadata, Result};
+use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// Most items of an object.
 pub(crate) const ITEMS_MAX: usize = 1024;
@@ -74,6 +76,34 @@ pub(crate) fn is_inherited(name: &str) -> bool {
     INHERITED.contains(&name)
 }
 
+/// Whether an item is also a header over plain HTTP (extension of clause 26.5).
+pub(crate) fn is_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("x-") && name.contains("-meta-") && !name.ends_with("-meta-")
+}
+
+/// Refuses items of a document that are headers by their names, and could not be sent as such.
+fn check_headers<'i>(items: impl Iterator<Item = (&'i String, &'i Value)>) -> Result<()> {
+    let (mut count, mut total) = (0, 0);
+    for (name, value) in items.filter(|(name, _)| is_header(name)) {
+        let text = value.as_str().unwrap_or_default();
+        let fits = value.is_string()
+            && HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && HeaderValue::from_bytes(text.as_bytes()).is_ok();
+        if !fits {
+            return Err(Error::invalid(format!(
+                "{name:?} has the name of a header, and is none"
+            )));
+        }
+        count += 1;
+        total += name.len() + text.len();
+    }
+    match count > HEADERS_MAX || total > HEAD_BYTES_MAX {
+        true => Err(Error::invalid("there are too many items that are headers")),
+        false => Ok(()),
+    }
+}
+
 /// An update of metadata: the whole, or the items that the query names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Update {
@@ -109,6 +139,11 @@ impl Update {
     /// # Errors
     /// `InvalidInput` beyond a limit.
     pub(crate) fn apply(&self, current: &Metadata) -> Result<Metadata> {
+        let takes = |name: &String| match &self.names {
+            Some(names) => names.contains(name),
+            None => true,
+        };
+        check_headers(self.given.iter().filter(|(name, _)| takes(name)))?;
         let mut metadata = match &self.names {
             Some(_) => current.clone(),
             None => Metadata::new(),

@@ -414,7 +414,7 @@ impl Call<'_> {
     /// Refuses to change a value that is protected, or when a condition of the request does not
     /// hold of what was found.
     pub(crate) fn check_changeable(&self, leaf: &Leaf) -> Answered<()> {
-        protect::check(&leaf.object, self.cdmi.store.now())?;
+        protect::check_change(&leaf.object, self.cdmi.store.now())?;
         let precondition = parse_precondition(&self.headers)?;
         let validators = Validators {
             tag: tag_of(&leaf.object),

@@ -611,7 +611,7 @@ impl Call<'_> {
         (bucket, key): (&BucketName, &Key),
         properties: &ObjectProperties,
     ) -> Answered<()> {
-        crate::protect::check(&leaf.object, self.cdmi.store.now())?;
+        crate::protect::check_change(&leaf.object, self.cdmi.store.now())?;
         self.check_besides(leaf, properties).await?;
         let place = self.place_of(leaf, unchanged(&leaf.object)).await?;
         let effective = place.effective(&properties.metadata);

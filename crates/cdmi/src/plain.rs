@@ -7,6 +7,7 @@ use crate::data::{set_encoding, set_partial, set_partial_new};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::gaps;
+use crate::metadata::is_header;
 use crate::multipart::ContentRange;
 use crate::node::{Container, Leaf, Node};
 use crate::partial::Upload;
@@ -52,16 +53,10 @@ fn describe(object: &Object, headers: &mut HeaderMap) -> Result<()> {
     header(headers, CACHE_CONTROL, "no-cache")
 }
 
-/// Whether a header carries a metadata item.
-fn is_metadata(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.starts_with("x-") && name.contains("-meta-") && !name.ends_with("-meta-")
-}
-
 /// Those metadata items that are headers, as headers.
-fn give_headers(object: &Object, headers: &mut HeaderMap) {
-    for (name, value) in &object.metadata {
-        let Some(text) = value.as_str().filter(|_| is_metadata(name)) else {
+pub(crate) fn give_headers(metadata: &Metadata, headers: &mut HeaderMap) {
+    for (name, value) in metadata {
+        let Some(text) = value.as_str().filter(|_| is_header(name)) else {
             continue;
         };
         // What came by another way need not fit into a header: then it is not one.
@@ -147,8 +142,8 @@ impl Call<'_> {
         let headers = response.headers_mut();
         describe(object, headers)?;
         header(headers, CONTENT_TYPE_HEADER, &mimetype_of(object))?;
-        if object.metadata.keys().any(|name| is_metadata(name)) && self.sees_metadata(leaf).await? {
-            give_headers(object, headers);
+        if object.metadata.keys().any(|name| is_header(name)) && self.sees_metadata(leaf).await? {
+            give_headers(&object.metadata, headers);
         }
         header(headers, ACCEPT_RANGES, "bytes")?;
         header(headers, CONTENT_LENGTH, &range.len().to_string())?;
@@ -175,7 +170,7 @@ impl Call<'_> {
     /// Metadata that comes in headers (extension of clause 26.5), as text by its names.
     pub(crate) fn header_items(&self) -> Result<BTreeMap<String, String>> {
         let headers = self.headers.iter();
-        let items = headers.filter(|(name, _)| is_metadata(name.as_str()));
+        let items = headers.filter(|(name, _)| is_header(name.as_str()));
         items
             .map(
                 |(name, value)| match std::str::from_utf8(value.as_bytes()) {
@@ -275,7 +270,7 @@ impl Call<'_> {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        crate::protect::check(&leaf.object, self.cdmi.store.now())?;
+        crate::protect::check_change(&leaf.object, self.cdmi.store.now())?;
         self.check_no_version(leaf)?;
         if let Some(upload) = self.upload()? {
             return self.take_piece(leaf, &upload, body).await;

@@ -34,10 +34,16 @@ fn holds(metadata: &Metadata) -> Result<Vec<String>> {
 fn period(metadata: &Metadata) -> Result<Option<Interval>> {
     match metadata.get(PERIOD) {
         None => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => Interval::parse(text).map(Some),
         Some(_) => Err(Error::invalid("cdmi_retention_period is a string")),
     }
+}
+
+/// Whether the retention that metadata asks for has begun: what was retained changes no more, even
+/// when that has ended, and may only be deleted or retained for longer (18.2).
+fn has_begun(metadata: &Metadata, now: Timestamp) -> bool {
+    let period = period(metadata).ok().flatten();
+    period.is_some_and(|period| period.start <= now)
 }
 
 /// What protects an object or a container.
@@ -70,7 +76,7 @@ impl Protection {
         self.held || retained
     }
 
-    /// Refuses to change or delete what it protects now.
+    /// Refuses to delete what it protects now.
     pub(crate) fn check(&self, now: Timestamp) -> Result<()> {
         match self.is_in_force(now) {
             true => Err(locked("a retention or a hold protects the object")),
@@ -78,15 +84,19 @@ impl Protection {
         }
     }
 
-    /// What is really provided, for whoever reads the metadata of what was made then.
+    /// What is really provided, for whoever reads the metadata of what was made and changed then. It
+    /// protects from the moment on when it was asked for, also when its period begins later.
     pub(crate) fn provided(
         &self,
-        created: Timestamp,
+        (created, modified): (Timestamp, Timestamp),
         metadata: &Metadata,
     ) -> Vec<(&'static str, Value)> {
         let mut items = Vec::new();
         if let Some(retention) = self.retention {
-            let (start, end) = (time::text(created), time::text(retention.until));
+            let asked = period(metadata).ok().flatten();
+            let asked = asked.filter(|period| period.start <= modified);
+            let start = asked.map_or(created, |period| period.start);
+            let (start, end) = (time::text(start), time::text(retention.until));
             let period = Value::from(format!("{start}/{end}"));
             items.push(("cdmi_retention_period_provided", period));
         }
@@ -103,9 +113,18 @@ pub(crate) fn is_protected(object: &Object, now: Timestamp) -> bool {
     Protection::of(object).is_in_force(now)
 }
 
-/// Refuses to change or delete what is protected.
+/// Refuses to delete what is protected.
 pub(crate) fn check(object: &Object, now: Timestamp) -> Result<()> {
     Protection::of(object).check(now)
+}
+
+/// Refuses to change what is protected, or was retained.
+pub(crate) fn check_change(object: &Object, now: Timestamp) -> Result<()> {
+    check(object, now)?;
+    match has_begun(&object.metadata, now) {
+        true => Err(locked("what was retained may be deleted, and not changed")),
+        false => Ok(()),
+    }
 }
 
 /// Gives new properties the protection that their metadata asks for, with regard to the former
@@ -155,18 +174,17 @@ fn protect(
         .retention
         .is_some_and(|retention| retention.until > now);
     let until = period(&properties.metadata)?.map(|period| period.end);
-    match (until, former.retention) {
-        (until, Some(retention)) if retained && until.is_none_or(|u| u < retention.until) => {
-            return Err(locked("a retention ends no earlier than it was set to"));
-        }
-        (Some(until), _) => {
-            properties.retention = Some(Retention {
-                mode: RetentionMode::Compliance,
-                until,
-            });
-        }
-        (None, _) => properties.retention = None,
+    let of_metadata = period(&former.metadata).ok().flatten();
+    let of_store = former.retention.filter(|_| retained);
+    let least = of_store.map(|retention| retention.until);
+    let least = least.max(of_metadata.map(|period| period.end));
+    if until < least {
+        return Err(locked("a retention ends no earlier than it was set to"));
     }
+    properties.retention = until.map(|until| Retention {
+        mode: RetentionMode::Compliance,
+        until,
+    });
     Ok(())
 }
 
@@ -180,7 +198,7 @@ fn check_extended(
         retention: former.retention,
         held: former.legal_hold,
     };
-    if !protection.is_in_force(now) {
+    if !protection.is_in_force(now) && !has_begun(&former.metadata, now) {
         return Ok(());
     }
     let rest = |metadata: &Metadata| -> Metadata {
@@ -216,7 +234,8 @@ pub(crate) fn check_root(given: Option<&Map<String, Value>>) -> Result<()> {
 
 /// What is really provided, for whoever reads the metadata.
 pub(crate) fn provided(object: &Object) -> Vec<(&'static str, Value)> {
-    let mut items = Protection::of(object).provided(object.created, &object.metadata);
+    let times = (object.created, object.modified);
+    let mut items = Protection::of(object).provided(times, &object.metadata);
     if let Some(ends) = object.expires
         && object
             .retention
@@ -281,13 +300,50 @@ mod tests {
         }
         let wrong = json!({"cdmi_retention_period": "tomorrow"});
         assert_eq!(kind(applied(wrong, &none)), ErrorKind::InvalidInput);
-        let over = applied(json!({"cdmi_retention_period": until(2020)}), &none).unwrap();
-        assert!(
-            applied(json!({"x": "y"}), &over)
-                .unwrap()
-                .retention
-                .is_none()
-        );
+        let empty = json!({"cdmi_retention_period": ""});
+        assert_eq!(kind(applied(empty, &none)), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn what_was_retained_is_retained_again_and_changes_no_more() {
+        let none = ObjectProperties::default();
+        let over = json!({"cdmi_retention_period": until(2020), "a": "b"});
+        let over = applied(over, &none).unwrap();
+        for refused in [
+            json!({"a": "b"}),
+            json!({"cdmi_retention_period": until(2019), "a": "b"}),
+            json!({"cdmi_retention_period": until(2020), "a": "c"}),
+        ] {
+            assert_eq!(kind(applied(refused, &over)), ErrorKind::Locked);
+        }
+        let longer = json!({"cdmi_retention_period": until(2030), "a": "b"});
+        assert!(applied(longer, &over).is_ok());
+        let protection = Protection {
+            retention: over.retention,
+            held: false,
+        };
+        assert!(protection.check(NOW).is_ok(), "it may be deleted");
+    }
+
+    #[test]
+    fn the_period_that_is_provided_begins_when_it_was_asked_to_unless_that_is_later() {
+        let none = ObjectProperties::default();
+        let made = Timestamp(NOW.0 - 1_000_000);
+        let past = "2019-01-01T00:00:00.000000Z".to_owned();
+        for (start, begins) in [
+            (past.clone(), past),
+            ("2029-01-01T00:00:00.000000Z".to_owned(), time::text(made)),
+        ] {
+            let [period, begins] =
+                [start, begins].map(|start| format!("{start}/2030-01-01T00:00:00.000000Z"));
+            let set = applied(json!({"cdmi_retention_period": period}), &none).unwrap();
+            let protection = Protection {
+                retention: set.retention,
+                held: false,
+            };
+            let provided = protection.provided((made, NOW), &set.metadata);
+            assert_eq!(provided[0].1, Value::from(begins));
+        }
     }
 
     #[test]
@@ -309,7 +365,7 @@ mod tests {
     #[test]
     fn the_root_container_asks_for_no_protection() {
         let check = |given: Value| check_root(given.as_object());
-        assert!(check(json!({"a": "b", "cdmi_hold_id": [], "cdmi_retention_period": ""})).is_ok());
+        assert!(check(json!({"a": "b", "cdmi_hold_id": []})).is_ok());
         assert!(check(json!({"cdmi_hold_id": ["a"]})).is_err());
         assert!(check(json!({"cdmi_retention_period": until(2030)})).is_err());
     }

@@ -445,7 +445,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         for _ in 0..ATTEMPTS_MAX {
             let (object, mut content) = self.queue_content(leaf).await?;
-            crate::protect::check(&object, self.cdmi.store.now())?;
+            crate::protect::check_change(&object, self.cdmi.store.now())?;
             change(&mut content)?;
             let bytes = content.encode()?;
             if bytes.len() as u64 > VALUE_BYTES_MAX {

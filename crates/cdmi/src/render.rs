@@ -36,6 +36,11 @@ impl Rendering {
         }
     }
 
+    /// Whether there is this field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
+    }
+
     /// Whether there is no field.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

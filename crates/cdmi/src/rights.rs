@@ -249,8 +249,8 @@ pub(crate) fn shut_out() -> Fault {
 }
 
 impl Call<'_> {
-    /// What who asks may see of something that is in a bucket, or that is one. Attributes come with
-    /// the metadata; an ordered list may give them alone.
+    /// What who asks may see of something that is in a bucket, or that is one. An ordered list gives
+    /// attributes by a right of their own; without one they come with the metadata.
     ///
     /// # Errors
     /// 403 when that is nothing.
@@ -259,6 +259,9 @@ impl Call<'_> {
         (bucket, acl): (&BucketName, Option<&str>),
         (action, resource): (Action, Resource),
     ) -> Answered<Visible> {
+        if self.fields.is_list_alone() && !self.may_see_list(&resource).await? {
+            return Err(Fault::forbidden("the access control list may not be seen"));
+        }
         let (metadata, refused) = match self.may_read_metadata(action, resource.clone()).await {
             // Who may mend each list sees what it is about.
             Err(fault) if fault.is_forbidden() && self.mends_lists() => (true, None),
@@ -270,8 +273,9 @@ impl Call<'_> {
             Ok::<_, Error>(bucket.and_then(|bucket| list_of(bucket.properties.acl.as_deref())))
         };
         let attributes = match &resource {
-            _ if metadata => Ok(true),
-            _ if list_of(acl).is_none() && of_bucket().await?.is_none() => Ok(false),
+            // Who may mend each list sees what it is about.
+            _ if metadata && self.mends_lists() => Ok(true),
+            _ if list_of(acl).is_none() && of_bucket().await?.is_none() => Ok(metadata),
             Resource::Bucket(_) => self.has(Action::ReadBucketLocation, resource).await,
             _ => self.has(Action::ReadObjectAttributes, resource).await,
         };
@@ -323,11 +327,15 @@ impl Call<'_> {
         }
     }
 
-    /// Refuses what is below a nested container whose list denies to traverse it. That of a bucket is
-    /// evaluated with every right to what is in it.
+    /// Refuses what is below a container whose list denies to traverse it. That of a bucket is
+    /// evaluated with every right to its objects, but not where a nested container is listed.
     pub(crate) async fn check_traversable(&self, bucket: &Bucket, path: &str) -> Answered<()> {
         if self.principal.is_server() {
             return Ok(());
+        }
+        let of_bucket = bucket.properties.acl.as_deref();
+        if self.is_shut_by(of_bucket, &bucket.owner).await? {
+            return Err(shut_out());
         }
         for (at, _) in path.match_indices('/') {
             let above = path.get(..=at).unwrap_or_default();
@@ -343,17 +351,22 @@ impl Call<'_> {
 
     /// Whether the list of a nested container denies who asks to traverse it.
     pub(crate) async fn is_shut(&self, object: &Object) -> Answered<bool> {
+        self.is_shut_by(object.acl.as_deref(), &object.owner).await
+    }
+
+    /// The same of the list of any container of this owner.
+    async fn is_shut_by(&self, acl: Option<&str>, owner: &Owner) -> Answered<bool> {
         let principal = &self.principal;
-        let Some(acl) = object.acl.as_deref().filter(|_| !principal.is_server()) else {
+        let Some(acl) = acl.filter(|_| !principal.is_server()) else {
             return Ok(false);
         };
         let denied = Shared::parse(acl)?.traversal_denied(&OrderedAsked {
             principal,
             groups: &principal.groups,
-            owner: &object.owner,
+            owner,
             time: self.context.time,
         });
-        Ok(denied.is_some() && !self.backs_up(&object.owner).boxed().await?)
+        Ok(denied.is_some() && !self.backs_up(owner).boxed().await?)
     }
 
     /// Whether the list of something of this owner does not bind who asks.

@@ -410,7 +410,14 @@ impl Call<'_> {
                 if !bytes.is_empty() {
                     return Err(Fault::bad("a container has no value"));
                 }
-                let mut document = Document::default();
+                let items = self.header_items()?.into_iter();
+                let items = items.filter(|(_, text)| !text.is_empty());
+                let items: serde_json::Map<_, _> =
+                    items.map(|(name, text)| (name, text.into())).collect();
+                let mut document = Document {
+                    metadata: Some(items).filter(|items| !items.is_empty()),
+                    ..Document::default()
+                };
                 self.in_domain_of(&parent, &mut document);
                 self.create_container(&parent, &names, &document).await
             }

@@ -139,6 +139,23 @@ impl Serialized {
         Serialized::parse(crate::json::parse(bytes)?)
     }
 
+    /// Of a serialised data object without a value, and the bytes of its value.
+    pub(crate) fn of_parts(bytes: &[u8], value: &[u8]) -> Result<Self> {
+        let mut serialized = Serialized::from_bytes(bytes)?;
+        if serialized.kind != Kind::Object || serialized.fields.contains_key("value") {
+            return Err(Error::invalid(
+                "a value comes in a part when the serialised data object has none",
+            ));
+        }
+        let encoding = serialized.document.encoding()?.unwrap_or(Encoding::Utf8);
+        encoding.check(value)?;
+        let (_, value) = encoding.encode(value, false);
+        let fields = &mut serialized.fields;
+        fields.insert("value".to_owned(), value.clone());
+        serialized.document.source = Some(Source::Value(value));
+        Ok(serialized)
+    }
+
     /// Whether it has versions.
     pub(crate) fn has_versions(&self) -> bool {
         !self.versions.is_empty()

@@ -187,7 +187,7 @@ impl Call<'_> {
     }
 
     /// Whether who asks may see an access control list.
-    async fn may_see_list(&self, resource: &Resource) -> Answered<bool> {
+    pub(crate) async fn may_see_list(&self, resource: &Resource) -> Answered<bool> {
         let action = match resource {
             Resource::Object(..) => Action::ReadObjectAcl,
             _ => Action::ReadBucketAcl,
@@ -430,7 +430,7 @@ impl Call<'_> {
             made.extend(
                 container
                     .protection
-                    .provided(container.created, &container.metadata),
+                    .provided((container.created, container.modified), &container.metadata),
             );
             let root = container.place == Place::Root;
             let visible = match &container.place {

@@ -308,7 +308,7 @@ impl Call<'_> {
             return Err(Fault::bad("a move is of the whole object"));
         }
         crate::snapshots::check_changeable(source.names.as_ref())?;
-        crate::protect::check(&source.object, self.cdmi.store.now())?;
+        crate::protect::check_change(&source.object, self.cdmi.store.now())?;
         self.check_no_version(&source)?;
         if source.is_queue() {
             self.check_queue_change(&source, document)?;

@@ -195,13 +195,15 @@ impl Call<'_> {
         let (from, prefix) = inside(&source)?;
         // Asked for before anything is made.
         let resource = Resource::Bucket(from.clone());
-        let list = self.grant(Action::ListObjects, resource).await;
+        let list = match limits.has("children") {
+            true => Some(self.grant(Action::ListObjects, resource).await),
+            false => None,
+        };
+        let list = list.transpose();
         let list = list.map_err(|error| Fault::from(error).of_source())?;
         let made = self.make_container(parent, names, metadata, document);
         let id = made.await?;
-        if !limits.is_all() {
-            return Ok(id);
-        }
+        let Some(list) = list else { return Ok(id) };
         let target = match &parent.place {
             Place::Root => (
                 BucketName::parse(names.last().unwrap_or_default())?,
