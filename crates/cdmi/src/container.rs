@@ -158,6 +158,7 @@ impl Call<'_> {
                 let (bucket, key) = parent.slot(self, &format!("{name}/"))?;
                 let mut destination = Destination::free(bucket, key);
                 destination.acl = rights::inherited(parent, true)?;
+                destination.adding = rights::of_adding(parent, mask::ADD_SUBCONTAINER)?;
                 let made = self.write_bytes(&destination, properties, Bytes::new());
                 Ok(made.await?.object.id.0)
             }

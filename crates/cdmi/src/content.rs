@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
-    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, ObjectId, Precondition,
+    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, ObjectId, Owner, Precondition,
     ResolvedRange, Result,
 };
 use trestle_store::{
@@ -32,6 +32,9 @@ pub(crate) struct Destination {
     pub(crate) id: Option<ObjectId>,
     /// The access control list that a new object gets when the request sets none.
     pub(crate) acl: Option<String>,
+    /// The owner and the list of the nested container that it is in, when that has one: who may add
+    /// to it may write there what is new.
+    pub(crate) adding: Option<(Owner, String)>,
     /// Data system metadata that the containers around it pass on.
     pub(crate) inherited: Metadata,
     /// Whether a write leaves no version, whatever metadata asks for.
@@ -49,6 +52,7 @@ impl Destination {
             precondition: Precondition::absent(),
             id: None,
             acl: None,
+            adding: None,
             inherited: Metadata::new(),
             unversioned: false,
             new: true,
@@ -98,6 +102,20 @@ impl Call<'_> {
             version: VersionRef::Current,
         };
         Ok(self.cdmi.store.open_object(&grant, &read).await?)
+    }
+
+    /// The right to write there.
+    pub(crate) async fn right_to_write(&self, destination: &Destination) -> Result<Grant> {
+        let resource = || Resource::Object(destination.bucket.clone(), destination.key.clone());
+        if let Some((owner, acl)) = &destination.adding {
+            let asked = self.asked(Action::WriteObject, resource());
+            let store = &self.cdmi.store;
+            match store.authorize_added(asked, (owner, acl)).boxed().await {
+                Err(error) if error.kind() == ErrorKind::Forbidden => {}
+                decided => return decided,
+            }
+        }
+        self.grant(Action::WriteObject, resource()).await
     }
 
     /// Asks for the right to each thing that comes along with something new, as if it were there
@@ -155,8 +173,7 @@ impl Call<'_> {
                 .documents
                 .insert(document::VERSIONED.to_owned(), yes);
         }
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let grant = self.grant(Action::WriteObject, resource).await?;
+        let grant = self.right_to_write(destination).await?;
         if destination.new {
             self.check_new(destination, &properties).boxed().await?;
         }

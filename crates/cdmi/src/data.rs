@@ -288,6 +288,7 @@ impl Call<'_> {
         }
         let mut destination = Destination::free(bucket, key);
         destination.acl = rights::inherited(parent, false)?;
+        destination.adding = rights::of_adding(parent, mask::ADD_OBJECT)?;
         destination.inherited = self.inherited(names).await?;
         Ok(destination)
     }

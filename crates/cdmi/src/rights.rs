@@ -215,6 +215,22 @@ pub(crate) fn of_new(own: Option<String>, inherited: Option<&str>) -> Result<Opt
     }
 }
 
+/// The owner and the list of a nested container, as those of what is new in it: who is given this
+/// right to the container may write that.
+pub(crate) fn of_adding(parent: &Container, wanted: u32) -> Result<Option<(Owner, String)>> {
+    let nested = matches!(parent.place, Place::Directory(..));
+    let Some(mut list) = list_of(parent.acl.as_deref()).filter(|_| nested) else {
+        return Ok(None);
+    };
+    list.0.retain(|entry| entry.mask & wanted != 0);
+    for entry in &mut list.0 {
+        entry.mask = mask::ADD_OBJECT;
+    }
+    let group = group_of(parent.acl.as_deref());
+    let acl = with_group(stored(None, Some(&list))?.as_deref(), group)?;
+    Ok(acl.map(|acl| (parent.owner.clone(), acl)))
+}
+
 /// What may be seen of something beside its value and its children.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visible {

@@ -1,5 +1,6 @@
 //! Serialised objects (clause 15): any object as one JSON text, and back again with its id.
 
+use crate::acl::mask;
 use crate::books::keep_unknown;
 use crate::call::Call;
 use crate::content::{Destination, VALUE_BYTES_MAX};
@@ -544,6 +545,7 @@ impl Call<'_> {
                     let mut destination = Destination::free(bucket, key);
                     destination.id = Some(ObjectId(id));
                     destination.acl = rights::inherited(parent, true)?;
+                    destination.adding = rights::of_adding(parent, mask::ADD_SUBCONTAINER)?;
                     let mut properties = ObjectProperties {
                         metadata,
                         ..ObjectProperties::default()

@@ -16,7 +16,7 @@ use crate::value::Encoding;
 use crate::versions::level_of;
 use bytes::Bytes;
 use futures::FutureExt;
-use trestle_access::{Action, Resource};
+use trestle_access::Action;
 use trestle_core::{ErrorKind, Metadata, Precondition, Result};
 use trestle_store::{CopyObject, Object, ObjectProperties, RenameObject, Source, VersionRef};
 
@@ -213,8 +213,7 @@ impl Call<'_> {
         let copied = self.copied_properties(&source.object, limits, document)?;
         let effective = destination.effective(&copied.metadata);
         let versioned = level_of(&effective)?.is_some();
-        let resource = Resource::Object(bucket.clone(), key.clone());
-        let write = self.grant(Action::WriteObject, resource).await?;
+        let write = self.right_to_write(destination).await?;
         let acl = rights::of_new(copied.acl.clone(), acl.as_deref())?;
         let new = ObjectProperties {
             acl: acl.clone(),
@@ -314,10 +313,9 @@ impl Call<'_> {
             self.check_queue_change(&source, document)?;
         }
         let delete = self.grant(Action::DeleteObject, source.resource()).await;
-        let to = Resource::Object(destination.bucket.clone(), destination.key.clone());
         let grants = [
             delete.map_err(|error| Fault::from(error).of_source())?,
-            self.grant(Action::WriteObject, to).await?,
+            self.right_to_write(destination).await?,
         ];
         let owner = &source.object.owner.account;
         self.note_abroad(owner, &destination.bucket).boxed().await?;

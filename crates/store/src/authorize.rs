@@ -15,7 +15,9 @@ use trestle_access::{
     Acl, Action, Asked, BucketFacts, Facts, Grant, ObjectFacts, Ownership, Policy, PolicyKind,
     Resource, Revisions, Seen, Verdict,
 };
-use trestle_core::{AccountId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp};
+use trestle_core::{
+    AccountId, BucketName, Error, ErrorKind, Noun, Owner, Result, Sequence, Timestamp,
+};
 use trestle_engine::{Expectation, MetaRead};
 
 impl Store {
@@ -107,6 +109,38 @@ impl Store {
         self.audit.decided(&asked, &verdict);
         let decided = decided.map_err(|error| missing(&asked, bucket, error));
         decided.map(drop)
+    }
+
+    /// Decides on an object that is about to be made by the list of what it is made in, of this owner,
+    /// as if that were its own.
+    ///
+    /// # Errors
+    /// `Forbidden`; `NotFound(Bucket)`; `Corrupt`.
+    pub async fn authorize_added(
+        &self,
+        asked: Asked,
+        (owner, acl): (&Owner, &str),
+    ) -> Result<Grant> {
+        let asked = Arc::new(asked);
+        let read = self.snapshot().await?;
+        let moment = self.moment(&*read).await?;
+        let bucket = self.bucket_of(&*read, &asked).await?;
+        let bucket = bucket.as_deref();
+        let facts = self.facts(moment, &asked, bucket).await?;
+        let of = (bucket, VersionRef::Current);
+        let mut facts = self.more(moment, &asked, of, facts).await?;
+        if facts.object == Seen::Absent {
+            facts.object = Seen::There(ObjectFacts {
+                owner: owner.clone(),
+                acl: Some(Arc::new(identity::parse_acl(acl)?)),
+                tags: Default::default(),
+            });
+        }
+        let (verdict, decided) = trestle_access::judge(&asked, &facts);
+        self.audit.decided(&asked, &verdict);
+        let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
+        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
+        decided.ok_or_else(undecided)
     }
 
     /// Looks at the object first when its version is said, else where the decision needs it.
