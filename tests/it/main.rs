@@ -20,6 +20,7 @@ mod certificates;
 mod cli;
 mod cli_blocks;
 mod clients;
+mod conditions;
 mod dialects;
 mod faults;
 mod figures;
