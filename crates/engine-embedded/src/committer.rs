@@ -33,9 +33,6 @@ use trestle_engine::{Body, Commit, Committed, Expectation, Urgency, Write};
 const GROUP_BYTES: usize = 16 << 20;
 /// On a full disk a segment ends after so many bytes.
 const SHORT_SEGMENT_BYTES: u64 = 1 << 20;
-/// While little is written a segment ends after this part of what it may have: what lies in the one that
-/// is written to cannot be given back.
-const QUIET_SEGMENT_PART: u64 = 8;
 /// A group takes at most so many commits.
 const GROUP_COMMITS_MAX: usize = 4096;
 
@@ -222,12 +219,6 @@ impl Committer {
             && self.headroom.is_short(0).unwrap_or(false)
     }
 
-    /// Whether little is written, and the log's segment holds much that may be waste.
-    fn is_quiet(&self) -> bool {
-        let most = self.log.segment_bytes() / QUIET_SEGMENT_PART;
-        self.calm.is_calm() && self.log.position().offset > most
-    }
-
     /// Has somebody told when the checkpoint that runs has ended. Commits do not wait for that: it may
     /// take as long as the index has pages to write.
     fn answer_settled(&self, reply: oneshot::Sender<Result<()>>) {
@@ -408,8 +399,7 @@ impl Committer {
             }
         }
         // A short disk cannot wait for the segment to fill before any of it is given back.
-        let sooner = self.wanted && (self.is_quiet() || self.is_short());
-        if self.log.is_full() || sooner {
+        if self.log.is_full() || self.wanted && self.is_short() {
             match self.log.rotate() {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NoSpace => {

@@ -99,11 +99,6 @@ impl Log {
         write_header(&self.host, &self.layout, &*self.file, header)
     }
 
-    /// How long a segment gets.
-    pub(crate) fn segment_bytes(&self) -> u64 {
-        self.segment_bytes
-    }
-
     pub(crate) fn position(&self) -> LogPosition {
         self.position
     }

@@ -6,7 +6,7 @@ use crate::machine::{Machine, commit, turns};
 use bytes::Bytes;
 use futures::future::Either;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 use trestle_engine::{Body, Write};
@@ -331,43 +331,4 @@ fn nobody_waits_for_a_checkpoint_that_somebody_else_waits_for() {
     let (wrote, tidied) = both.unwrap_or_else(|| panic!("a commit waits for the index"));
     assert!(wrote.is_ok() && tidied.is_ok(), "{wrote:?} {tidied:?}");
     assert!(machine.has(&row(1)) && machine.has(&row(2)));
-}
-
-fn segments(machine: &Machine) -> Vec<PathBuf> {
-    let segments = machine.disk.list(Path::new("/data/log"));
-    segments.unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[test]
-fn what_lies_in_the_segment_that_is_written_to_is_given_back_too() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let machine = Machine::new(Settings {
-        log_segment_bytes: 4 << 20,
-        slack_bytes: 64 << 10,
-        ..Settings::default()
-    });
-    let put = |number: u64| Write::Put {
-        key: row(number),
-        value: Bytes::from_static(b"value"),
-        body: Some(Body::Attached(vec![7; 100_000].into())),
-    };
-    // Less than a segment, all but one of which goes.
-    for number in 0..30 {
-        assert!(machine.commit(commit(vec![put(number)])).is_ok());
-    }
-    let before = segments(&machine);
-    let delete = |number| Write::Delete { key: row(number) };
-    assert!(
-        machine
-            .commit(commit((1..30).map(delete).collect()))
-            .is_ok()
-    );
-    for _ in 0..8 {
-        machine.clock.advance(Duration::from_secs(60));
-        machine.tidy();
-    }
-    let after = segments(&machine);
-    let stays = before.iter().find(|path| after.contains(path));
-    assert_eq!(stays, None, "{after:?}");
-    assert!(machine.has(&row(0)) && !machine.has(&row(1)));
 }
