@@ -185,14 +185,19 @@ fn entries_end_and_the_group_is_one_that_is_named() {
     status(&call(boss, "PATCH", item, OBJECT, wrong), 400);
 }
 
+/// Metadata that is each under a right of its own.
+fn list_retention_and_hold() -> [Value; 3] {
+    let list = json!({"cdmi_acl": [entry("EVERYONE@", "READ", "0x0")]});
+    let until = json!({"cdmi_retention_id": "1", "cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"});
+    [list, until, json!({"cdmi_hold_id": ["case"]})]
+}
+
 /// What comes along with a new container takes the right to each, as it does afterwards.
 #[test]
 fn a_list_and_protection_of_a_new_container_take_their_own_rights() {
     let fixture = Fixture::new();
     let all = r#"{"Effect":"Allow","Action":["s3:*","trestle:*"],"Resource":"*"}"#;
-    let list = json!({"cdmi_acl": [entry("EVERYONE@", "READ", "0x0")]});
-    let until = json!({"cdmi_retention_id": "1", "cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"});
-    let held = json!({"cdmi_hold_id": ["case"]});
+    let [list, until, held] = list_retention_and_hold();
     let each = [
         ("trestle:WriteBucketAcl", list),
         ("trestle:WriteBucketRetention", until),
@@ -223,9 +228,7 @@ fn a_list_and_protection_of_what_is_new_in_a_container_take_their_own_rights() {
     create(client, "/c/folder/", json!({}));
     create(client, "/c/form", json!({"serialize": "/c/source"}));
     let all = r#"{"Effect":"Allow","Action":["s3:*","trestle:*"],"Resource":"*"}"#;
-    let list = json!({"cdmi_acl": [entry("EVERYONE@", "READ", "0x0")]});
-    let until = json!({"cdmi_retention_id": "1", "cdmi_retention_period": "2020-01-01T00:00:00Z/2090-01-01T00:00:00Z"});
-    let held = json!({"cdmi_hold_id": ["case"]});
+    let [list, until, held] = list_retention_and_hold();
     let each = [
         ("s3:PutObjectAcl", list),
         ("s3:PutObjectRetention", until),

@@ -8,10 +8,9 @@
 
 use crate::call::Call;
 use crate::media::Kind;
-use crate::node::{Container, Leaf, Node, Place};
+use crate::node::{Container, Leaf, Node};
 use crate::notify::{Outcome, Seen, id_of};
 use crate::path::{Names, Target};
-use crate::protect::Protection;
 use crate::query_queue::LastValue;
 use crate::watch::Watcher;
 use futures::FutureExt;
@@ -136,28 +135,6 @@ async fn miss(
     }
 }
 
-/// The container of a key that is gone.
-fn container_of(change: &Change, names: &Names, object: Object, parent: Option<Id>) -> Container {
-    Container {
-        names: names.clone(),
-        id: object.id.0,
-        parent,
-        owner: object.owner.clone(),
-        created: object.created,
-        modified: object.modified,
-        modifications: object.modifications,
-        metadata: object.metadata.clone(),
-        acl: object.acl.clone(),
-        documents: object.documents.clone(),
-        protection: Protection::of(&object),
-        place: Place::Directory(
-            change.bucket.clone(),
-            change.key.clone(),
-            Some(Box::new(object)),
-        ),
-    }
-}
-
 impl Call<'_> {
     /// Tells queues what a request did at other places than those that are looked at already.
     pub(crate) async fn tell_deeds(
@@ -268,7 +245,8 @@ impl Call<'_> {
         };
         let parent = parent.as_ref().map(id_of);
         if names.slash {
-            let container = container_of(change, names, object, parent);
+            let at = (change.bucket.clone(), change.key.clone());
+            let container = Container::of(names.clone(), at, object, parent);
             return Some(Node::Container(Box::new(container)));
         }
         Some(Node::Leaf(Leaf {

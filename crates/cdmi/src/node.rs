@@ -100,6 +100,29 @@ pub(crate) enum Node {
 }
 
 impl Container {
+    /// The nested one that an object stands for, in the bucket and under the key where it is.
+    pub(crate) fn of(
+        names: Names,
+        (bucket, key): (BucketName, Key),
+        object: Object,
+        parent: Option<Id>,
+    ) -> Self {
+        Container {
+            names,
+            id: object.id.0,
+            parent,
+            owner: object.owner.clone(),
+            created: object.created,
+            modified: object.modified,
+            modifications: object.modifications,
+            metadata: object.metadata.clone(),
+            acl: object.acl.clone(),
+            documents: object.documents.clone(),
+            protection: Protection::of(&object),
+            place: Place::Directory(bucket, key, Some(Box::new(object))),
+        }
+    }
+
     /// Where the children of this name are kept, or would be.
     pub(crate) fn slot(&self, call: &Call<'_>, name: &str) -> Answered<(BucketName, Key)> {
         Ok(match &self.place {
@@ -312,20 +335,10 @@ impl Call<'_> {
         }
         let parent = self.parent_id(bucket, path).await?;
         let container = match made {
-            Some(object) => Container {
-                names: names.clone(),
-                id: object.id.0,
-                parent: Some(parent),
-                owner: object.owner.clone(),
-                created: object.created,
-                modified: object.modified,
-                modifications: object.modifications,
-                metadata: object.metadata.clone(),
-                acl: object.acl.clone(),
-                documents: object.documents.clone(),
-                protection: Protection::of(&object),
-                place: Place::Directory(bucket.name.clone(), directory, Some(Box::new(object))),
-            },
+            Some(object) => {
+                let at = (bucket.name.clone(), directory);
+                Container::of(names.clone(), at, object, Some(parent))
+            }
             None => Container {
                 names: names.clone(),
                 id: self.implied_id(bucket.id, &directory).await?,
