@@ -660,3 +660,34 @@ fn queues_are_told_of_what_comes_by_a_host_that_names_a_bucket() {
     let expected = [("cdmi_create_complete", "o")];
     assert_eq!(events(client, "/other/q"), pairs(&expected));
 }
+
+/// A queue is told what its maker may read, and nobody else of the name, also after a start.
+#[test]
+fn a_later_user_of_the_name_does_not_go_on_watching() {
+    let mut fixture = Fixture::new();
+    let root = &mut fixture.client();
+    create(root, "/c/", json!({}));
+    let ann = &mut ann_of_acme(&fixture);
+    create(ann, "/anns/", json!({}));
+    notified(ann, "/anns/q", json!(["cdmi_create_complete"]));
+    let list = json!({"metadata": {"cdmi_acl": [
+        {"acetype": "ALLOW", "identifier": "EVERYONE@", "aceflags": "0x3", "acemask": "ALL_PERMS"},
+    ]}});
+    let target = "/c/?metadata=cdmi_acl";
+    status(&call(root, "PATCH", target, CONTAINER, list), 204);
+    let told = |fixture: &Fixture, name: &str| {
+        let root = &mut fixture.client();
+        create(root, &format!("/c/{name}"), json!({"value": "x"}));
+        let count = read(root, "/anns/q", QUEUE)["queueValues"].clone();
+        count.as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&fixture, "first"), "0-0");
+    let user = "/-/accounts/acme/users/ann";
+    status(&root.send("DELETE", user, &[], b"").unwrap(), 204);
+    assert_eq!(told(&fixture, "second"), "0-0");
+    ann_of_acme(&fixture);
+    assert_eq!(told(&fixture, "third"), "0-0");
+    fixture.stop();
+    fixture.start();
+    assert_eq!(told(&fixture, "fourth"), "0-0");
+}

@@ -92,15 +92,18 @@ impl Cdmi {
         }
     }
 
-    /// The call of who made a queue; none when there is no such user any more.
+    /// The call of who made a queue; none when that user is gone, whoever has the name now.
     pub(crate) async fn creator(&self, watcher: &Watcher) -> Option<Call<'_>> {
-        let user = self.identities.user(&watcher.account, &watcher.user).await;
-        match user {
-            Ok(user) => user.map(|principal| Call {
-                // It is not the creator who asks: any request would fill the audit log with it.
-                context: Arc::new(Context::at(self.store.now()).quietly()),
-                ..self.call_as(principal)
-            }),
+        let (account, user) = (&watcher.account, &watcher.user);
+        match self.identities.user_made(account, user).await {
+            Ok(user) => {
+                let (principal, _) = user.filter(|(_, made)| *made == watcher.since)?;
+                Some(Call {
+                    // It is not the creator who asks: any request would fill the audit log with it.
+                    context: Arc::new(Context::at(self.store.now()).quietly()),
+                    ..self.call_as(principal)
+                })
+            }
             Err(error) => {
                 tracing::warn!(%error, "the user of a notification queue was not found out");
                 None

@@ -2,8 +2,8 @@
 //! whom, and for what.
 //!
 //! A watching queue has an entry in the dialect's books, so that it goes on watching after a start.
-//! What it is told is what its creator may read, with the rights that the creator has then. What the
-//! creator asked for is kept with the entry.
+//! What it is told is what its creator may read, with the rights that the creator has then, and not
+//! another user of that name. What the creator asked for is kept with the entry.
 
 use crate::call::Call;
 use crate::dialect::Cdmi;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use trestle_access::{Action, PrincipalKind, Resource};
 use trestle_core::{
     AccountId, BucketName, Error, ErrorKind, Id, Key, Metadata, ObjectId, Precondition, Result,
+    Timestamp,
 };
 use trestle_store::{ListObjects, ListingItem, Object};
 
@@ -80,6 +81,8 @@ pub(crate) struct Watcher {
     pub(crate) queue: Id,
     pub(crate) account: AccountId,
     pub(crate) user: String,
+    /// When that user was made.
+    pub(crate) since: Timestamp,
     pub(crate) watch: Watch,
     /// What it is told and does not hold yet.
     pub(crate) mailbox: Arc<Mailbox>,
@@ -322,10 +325,21 @@ impl Cdmi {
             );
             return Ok(None);
         }
+        let account = AccountId::parse(part("account")?)?;
+        let user = part("user")?.to_owned();
+        let since = match value.get("since").and_then(Value::as_u64) {
+            Some(since) => Timestamp(since),
+            // An earlier release wrote it, for whoever had the name then.
+            None => match self.identities.user_made(&account, &user).await? {
+                Some((_, made)) if made <= entry.modified => made,
+                _ => return Ok(None),
+            },
+        };
         Ok(Some(Watcher {
             queue,
-            account: AccountId::parse(part("account")?)?,
-            user: part("user")?.to_owned(),
+            account,
+            user,
+            since,
             watch,
             mailbox: Arc::default(),
         }))
@@ -371,8 +385,16 @@ impl Call<'_> {
         self.name_ids(&mut watch.query.scope).await?;
         let account = self.account()?.clone();
         let user = self.principal.user.clone();
+        let made = self.cdmi.identities.user_made(&account, &user).await?;
+        // Whoever is gone by now is told nothing.
+        let Some((_, since)) = made else {
+            return Ok(());
+        };
         let wish = wish(&queue.metadata);
-        let entry = json!({"account": account.as_str(), "user": user, "wish": wish}).to_string();
+        let entry = json!({
+            "account": account.as_str(), "user": user, "since": since.0, "wish": wish,
+        });
+        let entry = entry.to_string();
         let key = Key::parse(queue.id.0.to_string())?;
         let bucket = self.cdmi.watchers_bucket()?;
         self.keep_own(&bucket, key, (document::WATCH, entry))
@@ -381,6 +403,7 @@ impl Call<'_> {
             queue: queue.id.0,
             account,
             user,
+            since,
             watch,
             mailbox: Arc::default(),
         };

@@ -40,6 +40,8 @@ pub(crate) struct Known {
     pub(crate) password_hash: Option<String>,
     /// Tokens of another epoch are void; of a role, when it was made.
     pub(crate) epoch: u64,
+    /// When it was made, in microseconds: another one of that name was made at another time.
+    pub(crate) created: u64,
     /// Who may take it, of a role.
     trust: Option<Arc<Policy>>,
 }
@@ -288,6 +290,7 @@ impl Store {
             principal: Some(Arc::new(principal)),
             password_hash: record.password_hash,
             epoch: record.epoch,
+            created: record.created,
             trust: None,
         })
     }
@@ -415,6 +418,7 @@ impl Store {
                     principal: None,
                     password_hash: None,
                     epoch: record.created,
+                    created: record.created,
                     trust: Some(Arc::new(trust)),
                 }))
             }
