@@ -341,8 +341,12 @@ fn who_may_delete_what_is_of_another_domain_does_not_take_it_over() {
         let (kind, flags) = ("ALLOW", "0x3");
         json!({"acetype": kind, "identifier": who, "aceflags": flags, "acemask": mask})
     };
-    // All but WRITE_OWNER, and all.
-    for (name, mask, given) in [("few", "0x001707FF", 403), ("all", "ALL_PERMS", 204)] {
+    // All but WRITE_OWNER, all but WRITE_ATTRIBUTES, since its domain is an attribute, and all.
+    for (name, mask, given) in [
+        ("few", "0x001707FF", 403),
+        ("some", "0x001F06FF", 403),
+        ("all", "ALL_PERMS", 204),
+    ] {
         let list = [entry("OWNER@", "ALL_PERMS"), entry("e/ann", mask)];
         let top = &format!("/{name}/");
         create(client, top, json!({"metadata": {"cdmi_acl": list}}));

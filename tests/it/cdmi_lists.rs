@@ -450,6 +450,10 @@ fn the_root_container_goes_by_its_own_list() {
     );
     assert_eq!(change(boss, json!({"a": "c"})), 204);
     assert_eq!(change(boss, json!({"cdmi_acl": []})), 403);
+    let vendor = json!({"vendor": "x"});
+    let fields = |client: &mut Client| call(client, "PATCH", "/", CONTAINER, vendor.clone());
+    status(&fields(boss), 403);
+    status(&fields(root), 204);
     status(&call(boss, "PUT", "/second/", CONTAINER, json!({})), 403);
     status(&get(ann, "/", CONTAINER), 403);
     assert_eq!(change(ann, json!({"a": "d"})), 403);
@@ -605,4 +609,155 @@ fn the_list_of_a_nested_container_gives_the_right_to_add_to_it() {
     status(&plain(ann, "PUT", "/ac/in/last", b"v"), 201);
     set(boss, "/ac/", json!([owner(), denied]));
     status(&plain(ann, "PUT", "/ac/in/refused", b"v"), 403);
+}
+
+/// What is neither value nor children nor metadata changes by a right of its own, over every dialect.
+#[test]
+fn attributes_change_by_a_right_to_them_alone() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let set = |boss: &mut Client, (path, kind): (&str, &str), mask: &str| {
+        let list = json!([
+            entry("OWNER@", "ALL_PERMS", "0x0"),
+            entry("ann", mask, "0x0")
+        ]);
+        let target = format!("{path}?metadata=cdmi_acl");
+        let list = json!({"metadata": {"cdmi_acl": list}});
+        status(&call(boss, "PATCH", &target, kind, list), 204);
+    };
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/in/", json!({}));
+    for (at, (mask, attributes, metadata, value)) in [
+        ("WRITE_ATTRIBUTES", true, false, false),
+        ("WRITE_METADATA", false, true, false),
+        ("WRITE_OBJECT", false, false, true),
+        ("WRITE", false, true, true),
+        ("WRITE_OBJECT, WRITE_ATTRIBUTES", true, false, true),
+        ("WRITE_ALL", true, true, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = &format!("/ac/o{at}");
+        create(boss, path, json!({"value": "v", "metadata": {"a": "b"}}));
+        let hashed = json!({"capabilitiesURI": "/cdmi_capabilities/dataobject/hashed/"});
+        // A range of a small value is put into what is read of it.
+        set(boss, (path, OBJECT), &format!("{mask}, READ_OBJECT"));
+        for (query, body, allowed) in [
+            ("?mimetype", json!({"mimetype": "a/a"}), attributes),
+            ("", json!({"mimetype": "a/b"}), attributes),
+            ("", json!({"vendor": "x"}), attributes),
+            ("?capabilitiesURI", hashed.clone(), attributes && metadata),
+            ("?metadata=a", json!({"metadata": {"a": "c"}}), metadata),
+            ("", json!({"value": "w"}), value),
+            (
+                "",
+                json!({"value": "x", "mimetype": "a/c"}),
+                attributes && value,
+            ),
+            (
+                "",
+                json!({"value": "y", "vendor": "y"}),
+                attributes && value,
+            ),
+            (
+                "?value=0-0&mimetype",
+                json!({"value": "eg==", "mimetype": "a/d"}),
+                attributes && value,
+            ),
+        ] {
+            let done = call(
+                ann,
+                "PATCH",
+                &format!("{path}{query}"),
+                OBJECT,
+                body.clone(),
+            );
+            let expected = if allowed { 204 } else { 403 };
+            assert_eq!(done.status, expected, "{mask} {body}: {}", done.text());
+        }
+        // What stays as it is takes no right.
+        let now = read(boss, path, OBJECT)["mimetype"].clone();
+        let now = now.as_str().unwrap();
+        for (upload, kind, allowed) in [
+            ("upload-id=u; count=2", now, value),
+            ("upload-id=v; count=2", "a/e", attributes && value),
+        ] {
+            let at = format!("/cdmi{path}");
+            let put = ann
+                .send("PUT", &at, &[("content-type", kind)], b"z")
+                .unwrap();
+            let expected = if allowed { 204 } else { 403 };
+            assert_eq!(put.status, expected, "{mask} {kind}: {}", put.text());
+            let piece = [
+                ("content-type", kind),
+                ("x-cdmi-partial", upload),
+                ("content-range", "bytes 0-0/1"),
+            ];
+            let sent = ann.send("PUT", &at, &piece, b"z").unwrap();
+            let expected = if allowed { 202 } else { 403 };
+            assert_eq!(sent.status, expected, "{mask} {kind}: {}", sent.text());
+        }
+        let merge = [("content-type", "application/merge-patch+json")];
+        for (body, allowed) in [
+            (r#"{"representation":{"content-type":"a/f"}}"#, attributes),
+            (r#"{"metadata":{"a":"d"}}"#, metadata),
+        ] {
+            let target = format!("/rest{path}");
+            let done = ann.send("PATCH", &target, &merge, body.as_bytes()).unwrap();
+            let expected = if allowed { 200 } else { 403 };
+            assert_eq!(done.status, expected, "{mask} {body}: {}", done.text());
+        }
+        for path in ["/ac/in/", "/ac/"] {
+            set(boss, (path, CONTAINER), mask);
+            let exports =
+                json!({(at.to_string()): {"type": "rest", "path": format!("/rest{path}")}});
+            for (query, body, allowed) in [
+                ("", json!({"vendor": mask}), attributes),
+                ("", json!({"exports": exports}), attributes),
+                ("?metadata=a", json!({"metadata": {"a": mask}}), metadata),
+            ] {
+                let target = format!("{path}{query}");
+                let done = call(ann, "PATCH", &target, CONTAINER, body.clone());
+                let expected = if allowed { 204 } else { 403 };
+                assert_eq!(done.status, expected, "{mask} {body}: {}", done.text());
+            }
+            let open = json!({"metadata": {}});
+            let target = format!("{path}?metadata=cdmi_acl");
+            status(&call(boss, "PATCH", &target, CONTAINER, open), 204);
+        }
+    }
+}
+
+/// Over Swift, too, a POST changes what the list gives, and nothing else of it.
+#[test]
+fn a_media_type_changes_over_swift_by_the_right_to_attributes() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let login = [
+        ("x-auth-user", "acme:boss"),
+        ("x-auth-key", "a long enough password"),
+    ];
+    let login = boss.send("GET", "/auth/v1.0", &login, &[]).unwrap();
+    let token = login.header("x-auth-token").unwrap();
+    create(boss, "/ac/", json!({}));
+    create(boss, "/ac/o", json!({"value": "v"}));
+    let post = |boss: &mut Client, kind: &str, mask: &str| {
+        let list = json!({"metadata": {"cdmi_acl": [entry("OWNER@", mask, "0x0")]}});
+        let target = "/ac/o?metadata=cdmi_acl";
+        status(&call(boss, "PATCH", target, OBJECT, list), 204);
+        let headers = [("x-auth-token", token.as_str()), ("content-type", kind)];
+        let mut client = Client::anonymous(fixture.server().address);
+        client
+            .send("POST", "/v1/AUTH_acme/ac/o", &headers, &[])
+            .unwrap()
+            .status
+    };
+    assert_eq!(
+        post(boss, "a/b", "WRITE_ACL, WRITE_OBJECT, WRITE_METADATA"),
+        403
+    );
+    assert_eq!(post(boss, "a/b", "WRITE_ACL, WRITE_ATTRIBUTES, READ"), 202);
+    assert_eq!(read(boss, "/ac/o?mimetype", OBJECT)["mimetype"], "a/b");
 }

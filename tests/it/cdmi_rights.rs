@@ -553,7 +553,8 @@ fn metadata_beside_pieces_of_an_upload_takes_its_own_right() {
         let sent = client.send("PUT", &format!("/cdmi/ac/{at}"), &headers, b"new");
         sent.unwrap().status
     };
-    let made = json!({"value": "old", "metadata": {"x-cdmi-meta-a": "b", "cdmi_acl": list}});
+    let kept = json!({"x-cdmi-meta-a": "b", "cdmi_acl": list});
+    let made = json!({"value": "old", "mimetype": "text/plain;charset=utf-8", "metadata": kept});
     create(boss, "/ac/o", made);
     let (same, other) = (("x-cdmi-meta-a", "b"), ("x-cdmi-meta-a", "c"));
     assert_eq!(piece(ann, "o", 0, &[other]), 403);

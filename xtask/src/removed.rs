@@ -206,6 +206,21 @@ const CHECKS: &[Removed] = &[
         ),
         "stale::a_version_is_decided_on_by_its_own_list",
     ),
+    access(
+        "attributes are under a bit of their own in a list",
+        "crates/access/src/acl.rs",
+        ("=> bits::WRITE_ATTRIBUTES,", "=> bits::WRITE_METADATA,"),
+        "acl::tests::attributes_are_under_a_bit_of_their_own",
+    ),
+    store(
+        "attributes change by a right of their own",
+        "crates/store/src/object_update.rs",
+        (
+            "part(described, attributes, attributes);",
+            "part(described && false, attributes, attributes);",
+        ),
+        "properties::each_part_needs_its_own_right_and_moves_what_it_should",
+    ),
     store(
         "a clone of a bucket takes the right to all that it carries along",
         "crates/store/src/snapshot/clone.rs",

@@ -166,7 +166,7 @@ pub mod bits {
     pub const READ_METADATA: u32 = 0x8;
     /// Change the metadata.
     pub const WRITE_METADATA: u32 = 0x10;
-    /// Execute; traverse.
+    /// Execute, which nobody does here; traverse.
     pub const EXECUTE: u32 = 0x20;
     /// Delete something in a container.
     pub const DELETE_CHILD: u32 = 0x40;
@@ -186,7 +186,7 @@ pub mod bits {
     pub const WRITE_ACL: u32 = 0x4_0000;
     /// Change the owner.
     pub const WRITE_OWNER: u32 = 0x8_0000;
-    /// Use it at once.
+    /// Use it by synchronous reads and writes on the server itself: kept, and decides nothing.
     pub const SYNCHRONIZE: u32 = 0x10_0000;
     /// Flag: objects within inherit it.
     pub const INHERIT_OBJECT: u32 = 0x1;
@@ -489,6 +489,7 @@ impl Permission {
             A::WriteObject,
             A::AppendObject,
             A::WriteObjectMetadata,
+            A::WriteObjectAttributes,
             A::WriteObjectDocument,
             A::DeleteObject,
             A::AbortUpload,
@@ -565,6 +566,7 @@ fn mask(place: Place, action: Action) -> Option<u32> {
         // There the bit is another right.
         (_, A::AppendObject) => bits::WRITE,
         (_, A::WriteObjectMetadata | A::WriteBucketMetadata) => bits::WRITE_METADATA,
+        (_, A::WriteObjectAttributes | A::WriteBucketAttributes) => bits::WRITE_ATTRIBUTES,
         (_, A::WriteObjectTags | A::WriteObjectVersionTags | A::WriteBucketTags) => {
             bits::WRITE_METADATA
         }

@@ -163,6 +163,8 @@ actions! {
         ReadBucketDocument,
         /// Change a part of a bucket's configuration that has no action of its own.
         WriteBucketDocument,
+        /// Change what a bucket tells of itself that is neither its metadata nor configuration.
+        WriteBucketAttributes,
         /// Change a bucket's owner.
         WriteBucketOwner,
         /// Change until when a bucket itself is retained.
@@ -197,6 +199,9 @@ actions! {
         AppendObject,
         /// Change an object's metadata alone.
         WriteObjectMetadata,
+        /// Change an object's attributes alone: its media type, and what else is told of it beside its
+        /// bytes and its metadata.
+        WriteObjectAttributes,
         /// Delete an object.
         DeleteObject,
         /// Delete a version.
@@ -326,7 +331,16 @@ impl Action {
             "encryption" => Action::WriteBucketEncryption,
             "ownership" => Action::WriteBucketOwnership,
             "request-payment" => Action::WriteBucketRequestPayment,
+            name if is_attribute(name) => Action::WriteBucketAttributes,
             _ => Action::WriteBucketDocument,
+        }
+    }
+
+    /// The action that changes the state with this name that an object has.
+    pub fn write_object_document(name: &str) -> Action {
+        match is_attribute(name) {
+            true => Action::WriteObjectAttributes,
+            false => Action::WriteObjectDocument,
         }
     }
 
@@ -344,6 +358,12 @@ impl Action {
     }
 }
 
+/// Whether state with this name is what clients give and are shown as fields of their own; all else is
+/// what a dialect notes for itself. What stands before the dot is the dialect.
+fn is_attribute(name: &str) -> bool {
+    matches!(name.split_once('.'), Some((_, "fields" | "exports")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,5 +379,16 @@ mod tests {
         assert_eq!(Action::ReadObject.level(), Level::Object);
         assert_eq!(Action::write_document("cors"), Action::WriteBucketCors);
         assert_eq!(Action::write_document("x"), Action::WriteBucketDocument);
+        for (name, of_bucket, of_object) in [
+            ("x.fields", true, true),
+            ("x.exports", true, true),
+            ("x.y", false, false),
+            ("fields", false, false),
+        ] {
+            let (bucket, object) = (Action::WriteBucketAttributes, Action::WriteObjectAttributes);
+            assert_eq!(Action::write_document(name) == bucket, of_bucket, "{name}");
+            let found = Action::write_object_document(name);
+            assert_eq!(found == object, of_object, "{name}");
+        }
     }
 }

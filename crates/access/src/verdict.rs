@@ -415,6 +415,7 @@ impl<'a> Case<'a> {
                 | A::ListObjects
                 | A::WriteBucketMetadata
                 | A::WriteBucketDocument
+                | A::WriteBucketAttributes
                 | A::WriteBucketAcl
                 | A::WriteBucketRetention
                 | A::WriteBucketHold

@@ -25,8 +25,9 @@ use trestle_http::Body;
 use trestle_store::{BucketProperties, ObjectProperties, TreeOutcome};
 
 /// The rights that a change of a bucket may need; the store says which one does.
-const CHANGES: [Action; 5] = [
+const CHANGES: [Action; 6] = [
     Action::WriteBucketMetadata,
+    Action::WriteBucketAttributes,
     Action::WriteBucketDocument,
     Action::WriteBucketAcl,
     Action::WriteBucketRetention,
@@ -275,6 +276,8 @@ impl Call<'_> {
         if container.place == Place::Root {
             protect::check_root(document.metadata.as_ref())?;
         }
+        let choice = self.check_choice_of(container, document);
+        choice.boxed().await?;
         let to = self.heir_of_container(container, document);
         let to = to.boxed().await?;
         if document.exports.is_some() {
@@ -359,9 +362,20 @@ impl Call<'_> {
             Place::Directory(bucket, key, None) => {
                 self.protect_new_container(&mut properties)?;
                 // It changes all the same: the right to add objects is none to that.
-                if properties.metadata != container.metadata {
-                    let resource = Resource::Object(bucket.clone(), key.clone());
-                    self.grant(Action::WriteObjectMetadata, resource).await?;
+                for (differs, action) in [
+                    (
+                        properties.metadata != container.metadata,
+                        Action::WriteObjectMetadata,
+                    ),
+                    (
+                        properties.documents != container.documents,
+                        Action::WriteObjectAttributes,
+                    ),
+                ] {
+                    if differs {
+                        let resource = Resource::Object(bucket.clone(), key.clone());
+                        self.grant(action, resource).await?;
+                    }
                 }
                 let mut destination = Destination::free(bucket.clone(), key.clone());
                 destination.id = Some(ObjectId(container.id));

@@ -554,6 +554,7 @@ impl Call<'_> {
         if document.exports.is_some() || document.snapshot.is_some() {
             return Err(Fault::bad("exports and snapshot are fields of containers"));
         }
+        self.check_choice(leaf, document).boxed().await?;
         let to = self.heir_of_leaf(leaf, document).boxed().await?;
         match &document.source {
             None if to.is_some() && self.is_of_owner_alone() => {}

@@ -365,7 +365,12 @@ impl Call<'_> {
         if let Some(to) = &to {
             // Asked before anything changes, and again when it is given.
             let of = leaf.resource();
-            self.rights(GIVES_OBJECT, (of, to, false)).await?;
+            self.rights(GIVES_OBJECT, (of.clone(), to, false)).await?;
+            if to.crosses {
+                let at = (&leaf.bucket, leaf.object.acl.as_deref());
+                let attributes = (Action::WriteObjectAttributes, of);
+                self.check_listed(at, attributes).boxed().await?;
+            }
             self.check_heir(to).await?;
             crate::protect::check_change(&leaf.object, self.cdmi.store.now())?;
         }
@@ -391,16 +396,22 @@ impl Call<'_> {
         let now = Some(&container.owner);
         let to = self.heir(document, (now, None)).await?;
         let Some(heir) = &to else { return Ok(None) };
-        match &container.place {
+        let (bucket, attributes, of) = match &container.place {
             Place::Bucket(bucket) => {
                 let of = Resource::Bucket(bucket.clone());
-                self.rights(GIVES_BUCKET, (of, heir, false)).await?;
+                self.rights(GIVES_BUCKET, (of.clone(), heir, false)).await?;
+                (bucket, Action::WriteBucketAttributes, of)
             }
             Place::Directory(bucket, key, Some(_)) => {
                 let of = Resource::Object(bucket.clone(), key.clone());
-                self.rights(GIVES_OBJECT, (of, heir, false)).await?;
+                self.rights(GIVES_OBJECT, (of.clone(), heir, false)).await?;
+                (bucket, Action::WriteObjectAttributes, of)
             }
             place => return Err(not_given(place)),
+        };
+        if heir.crosses {
+            let at = (bucket, container.acl.as_deref());
+            self.check_listed(at, (attributes, of)).boxed().await?;
         }
         container.protection.check(self.cdmi.store.now())?;
         self.check_heir(heir).await?;

@@ -28,8 +28,9 @@ use trestle_store::{
 const REWRITTEN_MAX: u64 = 1 << 20;
 
 /// The rights that a change of properties may need; the store says which one does.
-const CHANGES: [Action; 5] = [
+const CHANGES: [Action; 6] = [
     Action::WriteObjectMetadata,
+    Action::WriteObjectAttributes,
     Action::WriteObjectDocument,
     Action::WriteObjectAcl,
     Action::WriteObjectRetention,
@@ -56,6 +57,14 @@ pub(crate) fn is_rewritten(leaf: &Leaf, end: u64) -> bool {
 pub(crate) fn failed() -> Fault {
     let message = "a condition of the request fails";
     Error::new(ErrorKind::PreconditionFailed, message).into()
+}
+
+/// Whether attributes differ: what is neither value nor metadata.
+fn are_described_otherwise(former: &ObjectProperties, new: &ObjectProperties) -> bool {
+    let documents = [document::FIELDS, document::EXPORTS];
+    let mut documents = documents.into_iter();
+    former.representation != new.representation
+        || documents.any(|name| former.documents.get(name) != new.documents.get(name))
 }
 
 /// Takes what is new of properties in the place of former ones, and leaves what somebody else has
@@ -96,11 +105,15 @@ impl Call<'_> {
     }
 
     /// Asks for the right to each thing that changes along with a value: the right to write the
-    /// value is none to the metadata, the list, retention or holds.
+    /// value is none to the metadata, the attributes, the list, retention or holds.
     pub(crate) async fn check_besides(&self, leaf: &Leaf, new: &ObjectProperties) -> Answered<()> {
         let former = leaf.object.properties();
         let changes = [
             (former.metadata != new.metadata, Action::WriteObjectMetadata),
+            (
+                are_described_otherwise(&former, new),
+                Action::WriteObjectAttributes,
+            ),
             (former.acl != new.acl, Action::WriteObjectAcl),
             (
                 former.retention != new.retention,

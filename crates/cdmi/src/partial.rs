@@ -373,6 +373,9 @@ impl Call<'_> {
         self.grant(Action::WriteObject, leaf.resource()).await?;
         self.check_conditions(leaf)?;
         let items = self.items_besides(leaf).await?;
+        if !bytes.is_empty() {
+            self.check_mimetype(leaf).await?;
+        }
         let bucket = self.uploads_bucket(&leaf.bucket).await?;
         self.make_hidden(&bucket).await?;
         let mut hash = Sha256::new();
@@ -452,6 +455,17 @@ impl Call<'_> {
             take_items(&items, &mut now.clone())?;
         }
         Ok(items)
+    }
+
+    /// Refuses another mimetype than the object has, but for who may change that.
+    async fn check_mimetype(&self, leaf: &Leaf) -> Answered<()> {
+        let mut of_value = leaf.object.properties();
+        self.describe_value(&mut of_value, true);
+        if of_value.representation != leaf.object.representation {
+            let action = Action::WriteObjectAttributes;
+            self.grant(action, leaf.resource()).await?;
+        }
+        Ok(())
     }
 
     /// An object as it is by now.

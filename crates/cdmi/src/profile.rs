@@ -8,9 +8,12 @@ use crate::call::Call;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
+use crate::node::{Container, Leaf, Place};
 use crate::path::Target;
+use crate::root::AtRoot;
 use crate::show::ENCRYPTION;
 use serde_json::{Map, Value};
+use trestle_access::{Action, Resource};
 use trestle_core::Metadata;
 
 /// A capability object with metadata.
@@ -110,6 +113,50 @@ impl Call<'_> {
         }
         document.profile = Some(path);
         Ok(())
+    }
+
+    /// Refuses another choice for a data object or queue than it has, where a list does not give its
+    /// attributes. The metadata that comes with it takes the right to that besides.
+    pub(crate) async fn check_choice(&self, leaf: &Leaf, document: &Document) -> Answered<()> {
+        let at = (&leaf.bucket, leaf.object.acl.as_deref());
+        let attributes = (Action::WriteObjectAttributes, leaf.resource());
+        match self.chooses(document, &leaf.object.metadata) {
+            true => self.check_listed(at, attributes).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The same for a container.
+    pub(crate) async fn check_choice_of(
+        &self,
+        container: &Container,
+        document: &Document,
+    ) -> Answered<()> {
+        if !self.chooses(document, &container.metadata) {
+            return Ok(());
+        }
+        let (bucket, attributes) = match &container.place {
+            Place::Root => {
+                return self.check_root(container, AtRoot::Does(Action::WriteBucketAttributes));
+            }
+            Place::Bucket(bucket) => {
+                let of = Resource::Bucket(bucket.clone());
+                (bucket, (Action::WriteBucketAttributes, of))
+            }
+            Place::Directory(bucket, key, _) => {
+                let of = Resource::Object(bucket.clone(), key.clone());
+                (bucket, (Action::WriteObjectAttributes, of))
+            }
+        };
+        let at = (bucket, container.acl.as_deref());
+        self.check_listed(at, attributes).await
+    }
+
+    /// Whether a document chooses what is not chosen already.
+    fn chooses(&self, document: &Document, own: &Metadata) -> bool {
+        let mut chosen = own.clone();
+        apply(document, &mut chosen);
+        self.fields.has("capabilitiesURI") && chosen != *own
     }
 }
 

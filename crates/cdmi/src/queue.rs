@@ -629,6 +629,7 @@ impl Call<'_> {
         if document.mimetype.is_some() || document.encoding.is_some() {
             return Err(Fault::bad("a queue has these fields for each value"));
         }
+        self.check_choice(leaf, document).boxed().await?;
         let to = self.heir_of_leaf(leaf, document).boxed().await?;
         if to.is_none() || !self.is_of_owner_alone() {
             self.check_queue_change(leaf, document)?;
@@ -648,6 +649,7 @@ impl Call<'_> {
         }
         let read = self.grant(Action::ReadObjectMetadata, source.resource());
         read.await.map_err(|error| Fault::from(error).of_source())?;
+        self.check_choice(leaf, document).boxed().await?;
         let to = self.heir_of_leaf(leaf, document).boxed().await?;
         let mut call = self.clone();
         call.fields = self.limits(fields)?;

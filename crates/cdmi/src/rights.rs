@@ -284,14 +284,10 @@ impl Call<'_> {
             Err(fault) if fault.is_forbidden() => (false, Some(fault)),
             read => (read.map(|()| true)?, None),
         };
-        let of_bucket = || async {
-            let bucket = found(self.cdmi.store.peek_bucket(bucket).await)?;
-            Ok::<_, Error>(bucket.and_then(|bucket| list_of(bucket.properties.acl.as_deref())))
-        };
         let attributes = match &resource {
             // Who may mend each list sees what it is about.
             _ if metadata && self.mends_lists() => Ok(true),
-            _ if list_of(acl).is_none() && of_bucket().await?.is_none() => Ok(metadata),
+            _ if !self.is_listed(bucket, acl).await? => Ok(metadata),
             Resource::Bucket(_) => self.has(Action::ReadBucketLocation, resource).await,
             _ => self.has(Action::ReadObjectAttributes, resource).await,
         };
@@ -303,6 +299,29 @@ impl Call<'_> {
                 attributes,
             }),
         }
+    }
+
+    /// Whether a list decides about what is in a bucket, or about that: its own, or the bucket's.
+    async fn is_listed(&self, bucket: &BucketName, acl: Option<&str>) -> Result<bool> {
+        if list_of(acl).is_some() {
+            return Ok(true);
+        }
+        let bucket = found(self.cdmi.store.peek_bucket(bucket).await)?;
+        let list = bucket.and_then(|bucket| list_of(bucket.properties.acl.as_deref()));
+        Ok(list.is_some())
+    }
+
+    /// Refuses a change of attributes that a list does not give. For changes that policies know by
+    /// another right.
+    pub(crate) async fn check_listed(
+        &self,
+        (bucket, acl): (&BucketName, Option<&str>),
+        (action, resource): (Action, Resource),
+    ) -> Answered<()> {
+        if self.is_listed(bucket, acl).await? {
+            self.grant(action, resource).await?;
+        }
+        Ok(())
     }
 
     /// Whether it is the root user who asks, in no session that may do less.

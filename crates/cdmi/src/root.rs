@@ -95,7 +95,11 @@ impl Call<'_> {
         if listed {
             self.check_root(root, AtRoot::Does(Action::WriteBucketAcl))?;
         }
-        if !listed || new.metadata != root.metadata || new.documents != root.documents {
+        let described = new.documents != root.documents;
+        if described {
+            self.check_root(root, AtRoot::Does(Action::WriteBucketAttributes))?;
+        }
+        if new.metadata != root.metadata || !listed && !described {
             self.check_root(root, AtRoot::Does(Action::WriteBucketMetadata))?;
         }
         self.set_root_state(new).await

@@ -183,6 +183,7 @@ pub(crate) fn object_actions(members: &[String], version: bool) -> Vec<Action> {
             ("tags", true) => Action::WriteObjectVersionTags,
             ("retention", _) => Action::WriteObjectRetention,
             ("legal_hold", _) => Action::WriteLegalHold,
+            ("representation", _) => Action::WriteObjectAttributes,
             _ => Action::WriteObjectMetadata,
         })
         .collect();
@@ -492,6 +493,9 @@ mod tests {
             object_actions(&members, false),
             [Action::WriteObjectMetadata, Action::WriteObjectTags]
         );
+        let members = ["representation".to_owned()];
+        let attributes = [Action::WriteObjectAttributes];
+        assert_eq!(object_actions(&members, true), attributes);
         assert!(parse_patch(b"{\"size\": 1}", &OBJECT_MEMBERS).is_err());
         assert!(parse_patch(b"[]", &OBJECT_MEMBERS).is_err());
         assert!(parse_patch(b"{", &OBJECT_MEMBERS).is_err());

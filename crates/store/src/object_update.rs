@@ -173,6 +173,15 @@ pub(crate) struct Updated {
     pub(crate) changes: Option<Changes>,
 }
 
+/// What changes an object's documents, each by a right of their own.
+const DOCUMENTS: &[(Action, &[Action])] = &[
+    (Action::WriteObjectDocument, &[Action::WriteObjectDocument]),
+    (
+        Action::WriteObjectAttributes,
+        &[Action::WriteObjectAttributes],
+    ),
+];
+
 /// For each part that differs, the actions of which one is needed.
 fn needed(
     former: &ObjectProperties,
@@ -186,8 +195,11 @@ fn needed(
             needed.push(if named { of_version } else { current });
         }
     };
+    let attributes: &[Action] = &[Action::WriteObjectAttributes, Action::WriteObject];
+    let described = former.representation != new.representation;
+    part(described, attributes, attributes);
     let write: &[Action] = &[Action::WriteObjectMetadata, Action::WriteObject];
-    part(is_modification(former, new), write, write);
+    part(is_modification_beside(former, new), write, write);
     if new.tags.is_empty() {
         part(
             former.tags != new.tags,
@@ -213,14 +225,24 @@ fn needed(
     part(former.retention != new.retention, retention, retention);
     let hold: &[Action] = &[Action::WriteLegalHold];
     part(former.legal_hold != new.legal_hold, hold, hold);
-    let documents: &[Action] = &[Action::WriteObjectDocument];
-    part(former.documents != new.documents, documents, documents);
+    for (action, actions) in DOCUMENTS {
+        let mut names = former.documents.keys().chain(new.documents.keys());
+        let differs = names.any(|name| {
+            Action::write_object_document(name) == *action
+                && former.documents.get(name) != new.documents.get(name)
+        });
+        part(differs, actions, actions);
+    }
     needed
 }
 
 fn is_modification(former: &ObjectProperties, new: &ObjectProperties) -> bool {
-    former.representation != new.representation
-        || former.metadata != new.metadata
+    former.representation != new.representation || is_modification_beside(former, new)
+}
+
+/// The same of all but the representation.
+fn is_modification_beside(former: &ObjectProperties, new: &ObjectProperties) -> bool {
+    former.metadata != new.metadata
         || former.expires != new.expires
         || former.storage_class != new.storage_class
         || former.manifest != new.manifest

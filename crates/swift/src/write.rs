@@ -12,10 +12,10 @@ use crate::who::RESELLER_ADMIN;
 use crate::{legacy, receive, times, versions};
 use futures::StreamExt;
 use http::Response;
-use trestle_access::Action;
+use trestle_access::{Action, Grant};
 use trestle_core::{
-    AccountId, BucketName, Digest, DigestAlgorithm, Error, ErrorKind, Precondition, Representation,
-    Timestamp,
+    AccountId, BucketName, Digest, DigestAlgorithm, Error, ErrorKind, Key, Precondition,
+    Representation, Timestamp,
 };
 use trestle_http::Body;
 use trestle_store::{
@@ -475,10 +475,7 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
         set_dynamic(properties, manifest.clone());
         Ok(())
     };
-    let mut grants = Vec::new();
-    for action in [Action::WriteObjectMetadata, Action::WriteObjectDocument] {
-        grants.push(call.on_object(action, &bucket, &key).await?);
-    }
+    let grants = rights_to_change(call, &bucket, &key).await?;
     let update = UpdateObject {
         bucket,
         key,
@@ -509,6 +506,27 @@ pub(crate) async fn post(call: &Call) -> Outcome<Response<Body>> {
         );
     }
     Ok(response)
+}
+
+/// Those of the rights to what a POST may change that are given, at least one: the store says which of
+/// them its changes take.
+async fn rights_to_change(call: &Call, bucket: &BucketName, key: &Key) -> Outcome<Vec<Grant>> {
+    let (mut grants, mut refused) = (Vec::new(), None);
+    for action in [
+        Action::WriteObjectAttributes,
+        Action::WriteObjectDocument,
+        Action::WriteObjectMetadata,
+    ] {
+        match call.on_object(action, bucket, key).await {
+            Ok(grant) => grants.push(grant),
+            Err(error) if error.kind() == ErrorKind::Forbidden => refused = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match refused.filter(|_| grants.is_empty()) {
+        Some(refused) => Err(refused.into()),
+        None => Ok(grants),
+    }
 }
 
 #[cfg(test)]

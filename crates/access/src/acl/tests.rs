@@ -226,3 +226,47 @@ fn entries_end_and_the_group_may_be_one_of_the_account() {
     assert!(!reads(&acl, &ann, &[]) && reads(&acl, &ann, &staff));
     assert!(!reads(&acl, &user("b", "ann"), &staff));
 }
+
+#[test]
+fn attributes_are_under_a_bit_of_their_own() {
+    let owner = user("a", "ann").owner().unwrap();
+    let gives = |mask, place, action| {
+        let acl = Acl {
+            entries: Some(vec![AclEntry {
+                kind: EntryKind::Allow,
+                who: Who::Everyone,
+                flags: 0,
+                mask,
+                expires: None,
+            }]),
+            ..Acl::default()
+        };
+        let bob = user("a", "bob");
+        let decided = acl.ordered(place, action, &asked(&bob, &owner));
+        matches!(decided, Some(Ordered::Allowed(_)))
+    };
+    for (place, attributes, metadata) in [
+        (
+            Place::Object,
+            Action::WriteObjectAttributes,
+            Action::WriteObjectMetadata,
+        ),
+        (
+            Place::Bucket,
+            Action::WriteBucketAttributes,
+            Action::WriteBucketMetadata,
+        ),
+    ] {
+        assert!(gives(bits::WRITE_ATTRIBUTES, place, attributes));
+        assert!(!gives(!bits::WRITE_ATTRIBUTES, place, attributes));
+        assert!(gives(!bits::WRITE_ATTRIBUTES, place, metadata));
+        assert!(!gives(bits::WRITE_ATTRIBUTES, place, metadata));
+    }
+    // A grant knows no such difference.
+    for permission in [Permission::Write, Permission::WriteContents] {
+        let actions = permission.actions(Place::Bucket);
+        assert!(actions.holds(Action::WriteObjectAttributes));
+    }
+    let all = Permission::WriteAll.actions(Place::Account);
+    assert!(all.holds(Action::WriteObjectAttributes));
+}

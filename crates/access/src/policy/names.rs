@@ -96,6 +96,7 @@ const S3: &[(&str, &[Action])] = &[
             A::WriteObject,
             A::AppendObject,
             A::WriteObjectMetadata,
+            A::WriteObjectAttributes,
             A::WriteObjectDocument,
         ],
     ),
@@ -318,12 +319,24 @@ pub fn actions_named(text: &str) -> Option<Vec<Action>> {
 
 fn neutral(name: &str) -> Option<ActionSet> {
     let all = Action::ALL.iter().copied();
-    // Who is denied to write is denied to append, too.
-    let appends = matches(name, Action::WriteObject.name());
     let set: ActionSet = all
-        .filter(|action| matches(name, action.name()) || *action == Action::AppendObject && appends)
+        .filter(|action| {
+            let wider = wider(*action).is_some_and(|wider| matches(name, wider.name()));
+            wider || matches(name, action.name())
+        })
         .collect();
     (!set.is_empty()).then_some(set)
+}
+
+/// The action whose name speaks of another one, too: who is denied to write is denied to append. What
+/// was a part of an action before it got a name goes on being meant by the name of the whole.
+fn wider(action: Action) -> Option<Action> {
+    match action {
+        A::AppendObject => Some(A::WriteObject),
+        A::WriteObjectAttributes => Some(A::WriteObjectMetadata),
+        A::WriteBucketAttributes => Some(A::WriteBucketDocument),
+        _ => None,
+    }
 }
 
 /// Whether a pattern with `*` and `?` matches a name.
@@ -370,6 +383,19 @@ mod tests {
         assert!(set("s3:?etObject").holds(A::ReadObject));
         assert!(set("trestle:ReadObject").holds(A::ReadObject));
         assert!(set("sts:AssumeRole").holds(A::AssumeRole));
+        // What was a part of them once is meant still, and has a name of its own besides.
+        let attributes = A::WriteObjectAttributes;
+        for whole in [
+            "s3:PutObject",
+            "trestle:WriteObjectMetadata",
+            "trestle:*Metadata",
+        ] {
+            assert!(set(whole).holds(attributes), "{whole}");
+        }
+        assert!(set("trestle:WriteBucketDocument").holds(A::WriteBucketAttributes));
+        let alone = set("trestle:WriteObjectAttributes");
+        assert!(alone.holds(attributes) && !alone.holds(A::WriteObjectMetadata));
+        assert!(!set("trestle:WriteObject").holds(attributes));
         for nothing in ["s3:GetObjectVersionForReplication", "s3:*AccessPoint"] {
             assert!(set(nothing).is_empty(), "{nothing}");
         }

@@ -35,7 +35,7 @@ async fn each_part_needs_its_own_right_and_moves_what_it_should() {
     let f = Fixture::new().await;
     let max = f.engine.data.body_bytes_max();
     type Change = fn(&mut ObjectProperties);
-    let parts: [(Change, Action, bool); 8] = [
+    let parts: [(Change, Action, bool); 9] = [
         (
             |p| _ = p.metadata.insert("a".into(), json!([1])),
             Action::WriteObjectMetadata,
@@ -43,7 +43,7 @@ async fn each_part_needs_its_own_right_and_moves_what_it_should() {
         ),
         (
             |p| _ = p.representation.insert("kind".into(), "x".into()),
-            Action::WriteObjectMetadata,
+            Action::WriteObjectAttributes,
             true,
         ),
         (
@@ -63,6 +63,11 @@ async fn each_part_needs_its_own_right_and_moves_what_it_should() {
             Action::WriteObjectDocument,
             false,
         ),
+        (
+            |p| _ = p.documents.insert("x.fields".into(), "z".into()),
+            Action::WriteObjectAttributes,
+            false,
+        ),
         (|p| p.tags.clear(), Action::DeleteObjectTags, false),
     ];
     for bytes in [pattern(9, 1), pattern(max + 9, 2)] {
@@ -74,7 +79,13 @@ async fn each_part_needs_its_own_right_and_moves_what_it_should() {
                 change(properties);
                 Ok(())
             };
-            for other in [Action::ReadObject, Action::WriteObjectRetention] {
+            let others = [
+                Action::ReadObject,
+                Action::WriteObjectMetadata,
+                Action::WriteObjectAttributes,
+                Action::WriteObjectDocument,
+            ];
+            for other in others.into_iter().filter(|other| other != action) {
                 let refused = f.update("k", CURRENT, &[other], &change).await;
                 assert_eq!(kind(refused), ErrorKind::Forbidden);
             }
