@@ -2,7 +2,7 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
-use crate::cdmi_rights::{entry, user};
+use crate::cdmi_rights::{entry, shared_with_ann, user};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 
@@ -618,12 +618,8 @@ fn attributes_change_by_a_right_to_them_alone() {
     let boss = &mut user(&fixture, "boss", ",\"admin\":true");
     let ann = &mut user(&fixture, "ann", "");
     let set = |boss: &mut Client, (path, kind): (&str, &str), mask: &str| {
-        let list = json!([
-            entry("OWNER@", "ALL_PERMS", "0x0"),
-            entry("ann", mask, "0x0")
-        ]);
         let target = format!("{path}?metadata=cdmi_acl");
-        let list = json!({"metadata": {"cdmi_acl": list}});
+        let list = json!({"metadata": {"cdmi_acl": shared_with_ann(mask)}});
         status(&call(boss, "PATCH", &target, kind, list), 204);
     };
     create(boss, "/ac/", json!({}));
@@ -728,6 +724,39 @@ fn attributes_change_by_a_right_to_them_alone() {
             status(&call(boss, "PATCH", &target, CONTAINER, open), 204);
         }
     }
+}
+
+/// A value that is to be hashed is written once more: by who may write it, and with nothing else that
+/// they may not change.
+#[test]
+fn a_value_that_is_written_once_more_brings_no_other_change() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    let own = shared_with_ann("READ, WRITE_OBJECT");
+    create(
+        boss,
+        "/ac/o",
+        json!({"value": "v", "metadata": {"a": "b", "cdmi_acl": own}}),
+    );
+    for more in [
+        json!({}),
+        json!({"a": "c"}),
+        json!({"cdmi_acl": shared_with_ann("ALL_PERMS")}),
+    ] {
+        let mut metadata = more;
+        metadata["cdmi_value_hash"] = json!("SHA256");
+        let change = json!({"metadata": metadata});
+        status(&call(ann, "PATCH", "/ac/o", OBJECT, change), 403);
+    }
+    let shown = read(boss, "/ac/o", OBJECT)["metadata"].clone();
+    let mask = &shown["cdmi_acl"][1]["acemask"];
+    assert_eq!(
+        (&shown["a"], mask),
+        (&json!("b"), &json!("READ, WRITE_OBJECT"))
+    );
+    assert!(shown.get("cdmi_value_hash").is_none(), "{shown}");
 }
 
 /// Over Swift, too, a POST changes what the list gives, and nothing else of it.

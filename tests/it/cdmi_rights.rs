@@ -89,7 +89,7 @@ fn lists_decide_who_reads_what() {
 }
 
 /// A list that gives the owner everything, and ann what the mask says.
-fn shared_with_ann(mask: &str) -> Value {
+pub(crate) fn shared_with_ann(mask: &str) -> Value {
     json!([
         entry("OWNER@", "ALL_PERMS", "0x0"),
         entry("ann", mask, "0x0")

@@ -316,6 +316,9 @@ impl Call<'_> {
         (effective, change): (&Metadata, &ChangeObject<'_>),
     ) -> Answered<()> {
         self.check_changeable(leaf)?;
+        let mut new = leaf.object.properties();
+        change(&mut new)?;
+        self.check_besides(leaf, &new).await?;
         let read = self.grant(Action::ReadObject, leaf.resource()).await?;
         let write = self.grant(Action::WriteObject, leaf.resource()).await?;
         let copy = CopyObject {
