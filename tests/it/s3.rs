@@ -384,3 +384,41 @@ fn a_preflight_says_that_its_answer_is_not_to_be_kept() {
     let shown = shown.unwrap().text().replace(' ', "");
     assert!(shown.contains("\"max_age\":-1"), "{shown}");
 }
+
+/// Amazon's documents: nothing is shown of a version that never had a hold applied, and one that is
+/// off is told from none.
+#[test]
+fn a_hold_that_was_never_set_is_none() {
+    let fixture = Fixture::new();
+    let ask =
+        |method: &str, target: &str, body: &str| signed(fixture.server(), (method, target, body));
+    let with = |target: &str, (name, value): (&str, &str)| {
+        let wire = Wire {
+            method: "PUT".to_owned(),
+            target: target.to_owned(),
+            headers: vec![(name.to_owned(), value.to_owned())],
+            ..Wire::default()
+        };
+        signed_wire(fixture.server(), wire).0
+    };
+    let locked = ("x-amz-bucket-object-lock-enabled", "true");
+    assert_eq!(with("/holds", locked), 200);
+    assert_eq!(ask("PUT", "/holds/k", "x").0, 200);
+    let none = ask("GET", "/holds/k?legal-hold=", "");
+    assert_eq!(none.0, 404);
+    assert!(
+        none.1
+            .contains("<Code>NoSuchObjectLockConfiguration</Code>")
+    );
+    for status in ["OFF", "ON", "OFF"] {
+        let hold = format!("<LegalHold><Status>{status}</Status></LegalHold>");
+        assert_eq!(ask("PUT", "/holds/k?legal-hold=", &hold).0, 200);
+        let (code, text) = ask("GET", "/holds/k?legal-hold=", "");
+        assert_eq!(code, 200);
+        assert!(text.contains(&format!("<Status>{status}</Status>")));
+    }
+    let off = ("x-amz-object-lock-legal-hold", "OFF");
+    assert_eq!(with("/holds/told", off), 200);
+    let (code, text) = ask("GET", "/holds/told?legal-hold=", "");
+    assert_eq!((code, text.contains("<Status>OFF</Status>")), (200, true));
+}

@@ -479,7 +479,7 @@ impl Call<'_> {
         self.keep_versioning(&mut properties, leaf, source);
         self.take_list(&mut properties, &former, document)?;
         properties.retention = former.retention;
-        properties.legal_hold = former.legal_hold;
+        properties.set_hold(former.hold());
         crate::protect::apply(&mut properties, &former, self.cdmi.store.now())?;
         Ok(properties)
     }

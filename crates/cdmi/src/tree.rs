@@ -285,7 +285,7 @@ impl Call<'_> {
             let mut properties = object.properties();
             properties.metadata = without_protection(properties.metadata);
             properties.retention = None;
-            properties.legal_hold = false;
+            properties.set_hold(None);
             properties.documents.remove(document::VERSIONED);
             Ok(properties)
         };

@@ -76,6 +76,7 @@ pub(crate) fn kept(source: &Object) -> Result<ObjectProperties> {
         acl: None,
         retention: None,
         legal_hold: false,
+        hold_lifted: false,
         ..source.properties()
     })
 }

@@ -9,7 +9,7 @@ use crate::headers;
 use crate::object::etag;
 use crate::read::{self, mode_name};
 use crate::time::iso_time;
-use crate::write::with_lock;
+use crate::write::{hold_name, with_lock};
 use http::Response;
 use trestle_access::{Action, Context, Resource};
 use trestle_core::{Error, ErrorKind, Precondition};
@@ -105,8 +105,9 @@ pub(crate) async fn get_retention(call: Call<'_>) -> Result<Response<Body>, S3Er
 
 pub(crate) async fn get_hold(call: Call<'_>) -> Result<Response<Body>, S3Error> {
     let object = object(&call, Action::ReadLegalHold).await?;
+    let hold = object.hold().ok_or_else(none)?;
     let mut document = root("LegalHold");
-    document.leaf("Status", if object.legal_hold { "ON" } else { "OFF" });
+    document.leaf("Status", hold_name(hold));
     Ok(answer::xml(document))
 }
 
@@ -162,7 +163,7 @@ pub(crate) async fn put_hold(mut call: Call<'_>) -> Result<Response<Body>, S3Err
     let hold = document::legal_hold(&call.document().await?)?;
     let context = with_lock(Context::clone(&call.context), None, Some(hold));
     change(&call, (Action::WriteLegalHold, context), &|properties| {
-        properties.legal_hold = hold;
+        properties.set_hold(Some(hold));
         Ok(())
     })
     .await?;

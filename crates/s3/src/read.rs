@@ -12,6 +12,7 @@ use crate::object::{
 };
 use crate::sse;
 use crate::time::iso_time;
+use crate::write::hold_name;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
 use trestle_access::{Action, Grant, Resource};
@@ -88,15 +89,10 @@ async fn describe_more(call: &Call<'_>, headers: &mut HeaderMap, object: &Object
         let until = iso_time(retention.until);
         headers::set(headers, "x-amz-object-lock-retain-until-date", &until);
     }
-    let hold = match (object.legal_hold, object.hold_lifted) {
-        (true, _) => Some("ON"),
-        (false, true) => Some("OFF"),
-        (false, false) => None,
-    };
-    if let Some(hold) = hold
+    if let Some(hold) = object.hold()
         && call.may(Action::ReadLegalHold).await
     {
-        headers::set(headers, "x-amz-object-lock-legal-hold", hold);
+        headers::set(headers, "x-amz-object-lock-legal-hold", hold_name(hold));
     }
 }
 

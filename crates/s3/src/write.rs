@@ -156,9 +156,14 @@ pub(crate) fn with_lock(
         set("remaining-retention-days", &left.div_ceil(DAY).to_string());
     }
     if let Some(hold) = hold {
-        set("legal-hold", if hold { "ON" } else { "OFF" });
+        set("legal-hold", hold_name(hold));
     }
     context
+}
+
+/// Whether a hold is on, as the protocol says it.
+pub(crate) fn hold_name(on: bool) -> &'static str {
+    if on { "ON" } else { "OFF" }
 }
 
 /// What takes no right of its own beside the right to write: when a list alone lets a stranger to the
@@ -230,7 +235,8 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
             tags,
             acl: list.text,
             retention,
-            legal_hold: hold.unwrap_or_default(),
+            legal_hold: hold == Some(true),
+            hold_lifted: hold == Some(false),
             expires: None,
             storage_class: storage_class(call)?,
             documents,
@@ -355,7 +361,7 @@ pub(crate) async fn with_more_tags(
 ) -> Result<New, S3Error> {
     new.properties.tags.extend(tags);
     let context = with_tags(Context::clone(&call.context), &new.properties.tags);
-    let hold = Some(true).filter(|_| new.properties.legal_hold);
+    let hold = new.properties.hold();
     let context = Arc::new(with_lock(context, new.properties.retention, hold));
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     new.grant = call

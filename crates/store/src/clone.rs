@@ -140,6 +140,7 @@ fn described(source: &Object) -> ObjectProperties {
         acl: None,
         retention: None,
         legal_hold: false,
+        hold_lifted: false,
         expires: None,
         ..source.properties().of_copy()
     }

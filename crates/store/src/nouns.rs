@@ -185,7 +185,7 @@ pub struct Object {
     pub retention: Option<Retention>,
     /// Whether this version is protected until the hold is lifted.
     pub legal_hold: bool,
-    /// Whether a hold of it was lifted, and there is none now.
+    /// Whether a hold of it was lifted, or said to be off, and there is none now.
     pub hold_lifted: bool,
     /// When the object ends.
     pub expires: Option<Timestamp>,
@@ -322,16 +322,21 @@ impl Object {
         self.content == Content::DeleteMarker
     }
 
+    /// What was ever said of a hold: whether it is on.
+    pub fn hold(&self) -> Option<bool> {
+        (self.legal_hold || self.hold_lifted).then_some(self.legal_hold)
+    }
+
     /// Replaces its mutable part.
     pub(crate) fn set_properties(&mut self, properties: ObjectProperties) {
+        let told = self.hold().is_some() || properties.hold().is_some();
         self.representation = properties.representation;
         self.metadata = properties.metadata;
         self.tags = properties.tags;
         self.acl = properties.acl;
         self.retention = properties.retention;
-        let held = self.legal_hold || self.hold_lifted;
         self.legal_hold = properties.legal_hold;
-        self.hold_lifted = held && !self.legal_hold;
+        self.hold_lifted = told && !self.legal_hold;
         self.expires = properties.expires;
         self.storage_class = properties.storage_class;
         self.documents = properties.documents;
@@ -352,6 +357,7 @@ impl Object {
             acl: self.acl.clone(),
             retention: self.retention,
             legal_hold: self.legal_hold,
+            hold_lifted: self.hold_lifted,
             expires: self.expires,
             storage_class: self.storage_class.clone(),
             documents: self.documents.clone(),

@@ -224,7 +224,8 @@ fn needed(
     let retention: &[Action] = &[Action::WriteObjectRetention];
     part(former.retention != new.retention, retention, retention);
     let hold: &[Action] = &[Action::WriteLegalHold];
-    part(former.legal_hold != new.legal_hold, hold, hold);
+    let told = new.hold_lifted && former.hold().is_none();
+    part(told || former.legal_hold != new.legal_hold, hold, hold);
     for (action, actions) in DOCUMENTS {
         let mut names = former.documents.keys().chain(new.documents.keys());
         let differs = names.any(|name| {

@@ -272,7 +272,7 @@ impl Slot {
             acl,
             retention,
             legal_hold: properties.legal_hold,
-            hold_lifted: false,
+            hold_lifted: properties.hold_lifted && !properties.legal_hold,
             expires: properties.expires,
             storage_class: properties.storage_class,
             documents: properties.documents,

@@ -178,6 +178,8 @@ pub struct ObjectProperties {
     pub retention: Option<Retention>,
     /// Whether this version is protected until the hold is lifted.
     pub legal_hold: bool,
+    /// Whether it was said that no hold protects it: of one that was lifted, or never was on.
+    pub hold_lifted: bool,
     /// When the object ends; from then on it reads as if it were not there.
     pub expires: Option<Timestamp>,
     /// The storage class as it was named.
@@ -195,6 +197,17 @@ impl ObjectProperties {
     pub(crate) fn of_copy(mut self) -> Self {
         self.documents.retain(|name, _| !name.ends_with(OF_WRITE));
         self
+    }
+
+    /// What was said of a hold: none is another thing than one that is off.
+    pub fn hold(&self) -> Option<bool> {
+        (self.legal_hold || self.hold_lifted).then_some(self.legal_hold)
+    }
+
+    /// Says whether a hold is on.
+    pub fn set_hold(&mut self, hold: Option<bool>) {
+        self.legal_hold = hold == Some(true);
+        self.hold_lifted = hold == Some(false);
     }
 }
 

@@ -270,7 +270,7 @@ impl ObjectRecord {
             metadata: metadata_text(&object.metadata)?,
             tags: filled(&object.tags),
             retention: object.retention.map(RetentionRecord::new),
-            legal_hold: (object.legal_hold || object.hold_lifted).then_some(object.legal_hold),
+            legal_hold: object.hold(),
             expires: object.expires.map(|expires| expires.0),
             acl: object.acl.clone(),
             storage_class: object.storage_class.clone(),

@@ -60,7 +60,7 @@ impl UploadRecord {
             acl: properties.acl,
             retention: properties.retention,
             legal_hold: properties.legal_hold,
-            hold_lifted: false,
+            hold_lifted: properties.hold_lifted,
             expires: properties.expires,
             storage_class: properties.storage_class,
             documents: properties.documents,

@@ -335,6 +335,16 @@ async fn a_hold_that_was_lifted_is_remembered() {
     assert_eq!(hold(true).await, (true, false));
     assert_eq!(hold(false).await, (false, true));
     assert!(!f.put("k", b"y").await.unwrap().object.hold_lifted);
+    // One that never was on is off once that is said, which takes the right to holds.
+    let off = |p: &mut trestle_store::ObjectProperties| {
+        p.set_hold(Some(false));
+        Ok(())
+    };
+    let unable = f.update("k", CURRENT, &[Action::WriteObjectMetadata], &off);
+    assert!(unable.await.is_err());
+    let told = f.update("k", CURRENT, &[Action::WriteLegalHold], &off);
+    assert!(told.await.unwrap().hold_lifted);
+    assert_eq!(f.head("k").await.unwrap().hold(), Some(false));
 }
 
 #[tokio::test]
