@@ -119,6 +119,9 @@ pub(crate) async fn answer(mut call: Call<'_>, bucket: &str, part: &str) -> Answ
             let text = call.text().await?;
             let grant = call.grant(write, resource).await?;
             let set = parsed(part, &text)?;
+            let of = |named: &str| Some(text.as_str()).filter(|_| part == named);
+            let blocked = call.store().check_blocked(&name, of("policy"), of("acl"));
+            blocked.await.map_err(problem)?;
             let change = |properties: &mut BucketProperties| {
                 set(properties);
                 Ok(())

@@ -4,7 +4,6 @@
 //! A document replaces all grants. The ordered list that another interface may have set stays.
 
 use crate::answer;
-use crate::body::{fault, of_fault};
 use crate::call::Call;
 use crate::config::root;
 use crate::dialect::AccountBy;
@@ -253,6 +252,17 @@ fn is_enforced(bucket: &Bucket) -> bool {
     bucket.properties.ownership.as_deref() == Some("BucketOwnerEnforced")
 }
 
+/// Refuses a public list where the bucket's block, or its account's, keeps such lists out.
+async fn check_blocked(call: &Call<'_>, acl: Option<&Acl>) -> Result<(), S3Error> {
+    let Some(acl) = acl else { return Ok(()) };
+    let text = acl.to_text()?;
+    let blocked = call
+        .s3
+        .store
+        .check_blocked(call.bucket()?, None, Some(&text));
+    Ok(blocked.await?)
+}
+
 fn check_public(bucket: &Bucket, acl: Option<&Acl>) -> Result<(), S3Error> {
     match bucket.properties.public_access.block_acls && acl.is_some_and(Acl::is_public) {
         true => Err(S3Error::new(Code::AccessDenied, "Access Denied")),
@@ -423,23 +433,18 @@ pub(crate) async fn put_bucket(mut call: Call<'_>) -> Result<Response<Body>, S3E
         return Err(unsupported());
     }
     let new = asked(&mut call, &bucket.owner.account, None).await?;
-    check_public(&bucket, new.as_ref())?;
-    let public = new.as_ref().is_some_and(Acl::is_public);
+    check_blocked(&call, new.as_ref()).await?;
     let changed = call
         .s3
         .store
         .update_bucket(&[grant], call.bucket()?, &|properties| {
-            // As it is at the commit.
-            if public && properties.public_access.block_acls {
-                return Err(fault(Code::AccessDenied, "Access Denied"));
-            }
             properties.acl = beside(properties.acl.as_deref(), new.as_ref())?;
             Ok(())
         })
         .await;
     match changed {
         Ok(_) => Ok(answer::empty()),
-        Err(error) => Err(of_fault(&error).unwrap_or_else(|| error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -464,7 +469,7 @@ pub(crate) async fn put_object(mut call: Call<'_>) -> Result<Response<Body>, S3E
         Err(error) => return Err(read::nothing(&call, version, error).await),
     };
     let new = asked(&mut call, &owner, Some(&bucket.owner.account)).await?;
-    check_public(&bucket, new.as_ref())?;
+    check_blocked(&call, new.as_ref()).await?;
     let update = UpdateObject {
         bucket: call.bucket()?.clone(),
         key: call.key()?.clone(),

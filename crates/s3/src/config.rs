@@ -23,11 +23,19 @@ pub(crate) async fn update(
     action: Action,
     change: &(dyn Fn(&mut BucketProperties) -> trestle_core::Result<()> + Send + Sync),
 ) -> Result<(), S3Error> {
-    let grants: [Grant; 1] = [call.on_bucket(action).await?];
+    let grant = call.on_bucket(action).await?;
+    update_by(call, grant, change).await
+}
+
+async fn update_by(
+    call: &Call<'_>,
+    grant: Grant,
+    change: &(dyn Fn(&mut BucketProperties) -> trestle_core::Result<()> + Send + Sync),
+) -> Result<(), S3Error> {
     let changed = call
         .s3
         .store
-        .update_bucket(&grants, call.bucket()?, change)
+        .update_bucket(&[grant], call.bucket()?, change)
         .await;
     match changed {
         Ok(_) => Ok(()),
@@ -135,13 +143,20 @@ pub(crate) async fn put_policy(mut call: Call<'_>) -> Result<Response<Body>, S3E
     let body = call.document().await?;
     let malformed = |message: &str| S3Error::new(Code::MalformedPolicy, message);
     let text = String::from_utf8(body.to_vec()).map_err(|_| malformed("The policy is not text"))?;
-    let public = policy::parse(call.bucket()?, &text)?.is_public();
-    update(&call, Action::WriteBucketPolicy, &|properties| {
-        if public && properties.public_access.block_policy {
-            let message = "public policies are blocked by the BlockPublicPolicy block public access \
-                           setting";
-            return Err(fault(Code::AccessDenied, message));
-        }
+    policy::parse(call.bucket()?, &text)?;
+    let grant = call.on_bucket(Action::WriteBucketPolicy).await?;
+    let blocked = call
+        .s3
+        .store
+        .check_blocked(call.bucket()?, Some(&text), None);
+    blocked.await.map_err(|error| match error.kind() {
+        ErrorKind::Forbidden => S3Error::new(
+            Code::AccessDenied,
+            "public policies are blocked by the BlockPublicPolicy block public access setting",
+        ),
+        _ => error.into(),
+    })?;
+    update_by(&call, grant, &|properties| {
         properties.policy = Some(text.clone());
         Ok(())
     })

@@ -95,6 +95,30 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Refuses a policy or an ACL that the block of a bucket or of its account keeps out, also when it
+    /// is there already: [`Store::update_bucket`] looks at what changes alone.
+    ///
+    /// # Errors
+    /// `NotFound(Bucket)`; `Forbidden` for what is blocked; `InvalidInput` for what is not understood.
+    pub async fn check_blocked(
+        &self,
+        name: &BucketName,
+        policy: Option<&str>,
+        acl: Option<&str>,
+    ) -> Result<()> {
+        let read = self.snapshot().await?;
+        let found = store::find_bucket(&*read, name).await?;
+        let block = self.block_within(&*read, &found.bucket).await?;
+        let new = BucketProperties {
+            policy: policy.map(str::to_owned),
+            acl: acl.map(str::to_owned),
+            ..BucketProperties::default()
+        };
+        authorize::check_bucket(name, &BucketProperties::default(), &new, &block)
+    }
+}
+
 /// What a caller must be allowed to do for this difference.
 fn actions(former: &BucketProperties, new: &BucketProperties) -> BTreeSet<Action> {
     let mut actions = BTreeSet::new();
