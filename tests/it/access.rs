@@ -189,6 +189,44 @@ fn circumstances_count_in_every_dialect() {
 }
 
 #[test]
+fn policies_speak_of_the_tags_that_a_request_over_rest_gives() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let tagged = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"},
+        {"Effect":"Deny","Action":["s3:PutObject","s3:PutObjectTagging"],"Resource":"*",
+         "Condition":{"StringNotEqualsIfExists":{"s3:RequestObjectTag/class":"open"},
+                      "Null":{"s3:RequestObjectTagKeys":"false"}}}"#;
+    let ann = &mut user(server, ("home", "ann"), false, tagged);
+    assert_eq!(put(ann, "/rest/tagged/", b"").status, 201);
+    let mut tries = |tags: &str| {
+        let tags = [("trestle-tags", tags)];
+        let patch = [("content-type", "application/merge-patch+json")];
+        let value = tags[0].1.trim_start_matches("class=");
+        let merged = format!(r#"{{"tags":{{"class":"{value}"}}}}"#);
+        let verb = value!({"verb": "put", "bucket": "tagged", "key": "t", "text": "x",
+            "tags": {"class": value}});
+        let patched = value!({"verb": "patch", "bucket": "tagged", "key": "k",
+            "patch": {"tags": {"class": value}}});
+        let [verb, patched] = [verb, patched].map(|verb| value!({ "verbs": [verb] }).to_string());
+        let json = [("content-type", "application/json")];
+        let mut ask = |method: &str, target: &str, headers: &[(&str, &str)], body: &str| {
+            let answer = ann.send(method, target, headers, body.as_bytes());
+            answer.unwrap().status
+        };
+        [
+            ask("PUT", "/rest/tagged/k", &tags, "x"),
+            ask("POST", "/rest/tagged/", &tags, "x"),
+            ask("PATCH", "/rest/tagged/k", &patch, &merged),
+            ask("POST", "/-/transactions", &json, &verb),
+            ask("POST", "/-/transactions", &json, &patched),
+        ]
+    };
+    assert_eq!(tries("class=open"), [201, 201, 200, 200, 200]);
+    assert_eq!(tries("class=secret"), [403; 5]);
+    assert_eq!(put(ann, "/rest/tagged/none", b"x").status, 201);
+}
+
+#[test]
 fn a_form_that_nobody_signed_leads_nowhere_and_keeps_nothing() {
     let fixture = Fixture::new();
     let server = fixture.server();

@@ -20,7 +20,7 @@ pub struct Signed {
 }
 
 /// Headers that a request may have by any dialect, and the condition keys that they stand for.
-pub const HEADER_KEYS: [(&str, &str); 2] =
+const HEADER_KEYS: [(&str, &str); 2] =
     [("referer", "aws:referer"), ("user-agent", "aws:useragent")];
 
 /// The circumstances of a request. A dialect fills in what it knows.
@@ -102,6 +102,28 @@ impl Context {
         self.put(Cow::Borrowed(key), Values::One(value.to_owned()));
     }
 
+    /// Adds the tags that a request gives an object.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &BTreeMap<String, String>) -> Self {
+        for (key, value) in tags {
+            self.set(&format!("s3:RequestObjectTag/{key}"), vec![value.clone()]);
+        }
+        if !tags.is_empty() {
+            self.set("s3:RequestObjectTagKeys", tags.keys().cloned().collect());
+        }
+        self
+    }
+
+    /// Sets the condition keys that stand for headers of any dialect, of which `header` gives the
+    /// text by their names in lower case.
+    pub fn set_headers<'a>(&mut self, header: impl Fn(&'static str) -> Option<&'a str>) {
+        for (name, key) in HEADER_KEYS {
+            if let Some(text) = header(name) {
+                self.set_one(key, text);
+            }
+        }
+    }
+
     fn put(&mut self, key: Cow<'static, str>, values: Values) {
         match self.values.iter_mut().find(|(known, _)| *known == key) {
             Some((_, place)) => *place = values,
@@ -156,6 +178,9 @@ mod tests {
         assert_eq!(context.get("s3:delimiter"), None);
         let names: Vec<String> = context.values().into_keys().collect();
         assert_eq!(names, ["aws:referer", "aws:useragent", "s3:prefix"]);
+        context.set_headers(|name| (name == "user-agent").then_some("three"));
+        assert_eq!(context.get("aws:useragent").unwrap(), ["three"]);
+        assert_eq!(context.get("aws:referer").unwrap(), ["there"]);
         context.set("aws:referer", Vec::new());
         assert!(context.get("aws:Referer").unwrap().is_empty());
     }

@@ -27,7 +27,7 @@ pub use acl::{
 };
 pub use action::{Action, ActionSet, Level};
 pub use auditor::Auditor;
-pub use context::{Context, HEADER_KEYS, Signed};
+pub use context::{Context, Signed};
 pub use decision::{Asked, Grant, Resource, Revisions, Seen, decide, judge};
 pub use facts::{BucketFacts, Facts, IdentityFacts, ObjectFacts, Ownership, PublicAccessBlock};
 pub use generate::{new_access_key, new_password, new_secret_key};

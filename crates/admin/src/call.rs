@@ -7,7 +7,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Context, Grant, HEADER_KEYS, Principal, Resource};
+use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, Result};
 use trestle_http::{
     Body, Client, LoggedUser, Presented, Problem, RequestBody, RequestId, decode, incoming, query,
@@ -240,11 +240,7 @@ impl Admin {
             context.source = Some(client.address);
             context.secure = client.secure;
         }
-        for (header, key) in HEADER_KEYS {
-            if let Some(Ok(text)) = parts.headers.get(header).map(|value| value.to_str()) {
-                context.set_one(key, text);
-            }
-        }
+        context.set_headers(|name| parts.headers.get(name)?.to_str().ok());
         let (row, names) = find(parts.uri.path())?;
         if !row.methods().contains(&parts.method.as_str()) {
             return Err(not_allowed().with_header(ALLOW, allow(row)));

@@ -22,7 +22,7 @@ use futures::FutureExt;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
-use trestle_access::{Context, HEADER_KEYS, Principal};
+use trestle_access::{Context, Principal};
 use trestle_core::{Id, Key, ObjectId, Result};
 use trestle_http::{
     Body, Client, Credentials, LoggedUser, Presented, Problem, RequestBody, RequestId, incoming,
@@ -122,11 +122,7 @@ impl Cdmi {
             context.source = Some(client.address);
             context.secure = client.secure;
         }
-        for (header, key) in HEADER_KEYS {
-            if let Some(Ok(text)) = head.headers.get(header).map(|value| value.to_str()) {
-                context.set_one(key, text);
-            }
-        }
+        context.set_headers(|name| head.headers.get(name)?.to_str().ok());
         let call = Call {
             cdmi: self,
             principal,

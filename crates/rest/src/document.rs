@@ -174,6 +174,13 @@ pub(crate) const OBJECT_MEMBERS: [&str; 6] = [
     "legal_hold",
 ];
 
+/// The tags that a patch gives an object; those that it takes away are none of them.
+pub(crate) fn tags_of(patch: &Value) -> BTreeMap<String, String> {
+    let given = patch.get("tags").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    given.into_iter().flatten().filter_map(text).collect()
+}
+
 /// What a change of these members takes, for a version or for the current object.
 pub(crate) fn object_actions(members: &[String], version: bool) -> Vec<Action> {
     let mut actions: Vec<Action> = members

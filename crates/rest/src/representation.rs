@@ -192,7 +192,8 @@ pub(crate) fn properties(headers: &HeaderMap) -> Result<ObjectProperties> {
     })
 }
 
-fn tags(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
+/// The tags that a write gives its object.
+pub(crate) fn tags(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut tags = BTreeMap::new();
     for (name, value) in query(text(headers, &TAGS)?)? {
         if name.is_empty() {

@@ -5,16 +5,16 @@ use crate::events::Streams;
 use crate::operations::{self, Place, Run};
 use crate::parameters::Parameters;
 use crate::refusal::{Answer, Refusal};
-use crate::representation::{check_digests, expected_digests};
+use crate::representation::{check_digests, expected_digests, tags};
 use crate::upload::{self, Writing};
 use crate::write;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, REFERER,
-    USER_AGENT,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
 };
 use http::{Method, Request, Response, StatusCode};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
 use trestle_core::{AccountId, BucketName, Error, ErrorKind, Key, Noun, Result, Timestamp};
@@ -85,6 +85,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same, asking as who gives an object the tags of the headers. Tags that cannot be read are
+    /// refused where they are used.
+    #[must_use]
+    pub(crate) fn tagging(mut self) -> Self {
+        if let Ok(tags) = tags(self.request.headers()) {
+            self.context = self.asker().tagging(&tags).context;
+        }
+        self
+    }
+
     pub(crate) async fn grant(&self, action: Action, resource: Resource) -> Result<Grant> {
         self.rest
             .store
@@ -143,6 +153,21 @@ pub(crate) struct Asker<'a> {
     pub(crate) rest: &'a Rest,
     principal: Arc<Principal>,
     context: Arc<Context>,
+}
+
+impl<'a> Asker<'a> {
+    /// The same, as who gives an object these tags: policies can speak of them.
+    pub(crate) fn tagging(&self, tags: &BTreeMap<String, String>) -> Asker<'a> {
+        let context = match tags.is_empty() {
+            true => self.context.clone(),
+            false => Arc::new(Context::clone(&self.context).with_tags(tags)),
+        };
+        Asker {
+            rest: self.rest,
+            principal: self.principal.clone(),
+            context,
+        }
+    }
 }
 
 impl Asker<'_> {
@@ -205,12 +230,7 @@ fn context(now: Timestamp, request: &Request<RequestBody>) -> Context {
         context.source = Some(client.address);
         context.secure = client.secure;
     }
-    for (header, key) in [(USER_AGENT, "aws:useragent"), (REFERER, "aws:referer")] {
-        let value = request.headers().get(header);
-        if let Some(Ok(text)) = value.map(|value| value.to_str()) {
-            context.set_one(key, text);
-        }
-    }
+    context.set_headers(|name| request.headers().get(name)?.to_str().ok());
     // What cannot be read is refused where it is used.
     for (name, value) in query(request.uri().query()).unwrap_or_default() {
         match name.as_str() {

@@ -520,6 +520,7 @@ async fn step(asker: &Asker<'_>, verb: &Verb) -> Result<Step> {
 
 async fn put(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Result<Step> {
     let resource = Resource::Object(bucket.clone(), key.clone());
+    let asker = &asker.tagging(verb.tags.as_ref().unwrap_or(&BTreeMap::new()));
     let grant = asker.grant(Action::WriteObject, resource).await?;
     let precondition = verb.precondition()?;
     let Some(upload) = &verb.upload else {
@@ -657,6 +658,7 @@ async fn patch(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> 
     }
     let resource = Resource::Object(bucket.clone(), key.clone());
     let mut grants = Vec::with_capacity(actions.len());
+    let asker = asker.tagging(&document::tags_of(&patch));
     for action in actions {
         grants.push(asker.grant(action, resource.clone()).await?);
     }

@@ -171,6 +171,7 @@ pub(crate) async fn create(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
 }
 
 async fn begin(call: Call<'_>, bucket: BucketName, path: &str) -> Answer {
+    let call = call.tagging();
     let headers = call.request.headers();
     check_version(headers)?;
     let length = number(headers, &UPLOAD_LENGTH)?.ok_or_else(|| {

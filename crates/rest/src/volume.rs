@@ -55,6 +55,7 @@ fn answered(object: &Object, created: Option<&str>) -> Answer {
 
 /// PUT with a size: makes a volume.
 pub(crate) async fn create(call: Call<'_>, bucket: BucketName, key: Key) -> Answer {
+    let call = call.tagging();
     let headers = call.request.headers();
     let precondition = parse_precondition(headers)?;
     let mut properties = properties(headers)?;

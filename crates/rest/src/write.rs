@@ -81,6 +81,7 @@ pub(crate) async fn put(call: Call<'_>, bucket: BucketName, key: Key) -> Answer 
     if media_type(call.request.headers()).as_deref() == Some(VOLUME) {
         return volume::create(call, bucket, key).await;
     }
+    let call = call.tagging();
     let resource = Resource::Object(bucket.clone(), key.clone());
     let grant = call.grant(Action::WriteObject, resource).await?;
     demand(&call, &bucket).await?;
@@ -125,6 +126,7 @@ async fn create(call: Call<'_>, bucket: BucketName, prefix: &str) -> Answer {
     };
     let key = Key::parse(format!("{prefix}{name}"))?;
     let resource = Resource::Object(bucket.clone(), key.clone());
+    let call = call.tagging();
     let grant = call.grant(Action::WriteObject, resource.clone()).await?;
     let location = path_of(&bucket, Some(key.as_str()));
     let put = PutObject {
@@ -284,6 +286,7 @@ async fn patch_properties(call: Call<'_>, bucket: BucketName, key: Key) -> Answe
     let headers = call.request.headers().clone();
     let (parts, body) = call.document(PATCH_BYTES_MAX).await?;
     let (patch, members) = document::parse_patch(&body, &OBJECT_MEMBERS)?;
+    let parts = parts.tagging(&document::tags_of(&patch));
     let mut grants = Vec::new();
     let mut actions = document::object_actions(&members, version != VersionRef::Current);
     if actions.is_empty() {

@@ -12,7 +12,6 @@ use crate::sse;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::HeaderMap;
-use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
@@ -101,12 +100,7 @@ pub(crate) fn context(
         context.secure = client.secure;
     }
     context.signed = authenticated.signed;
-    for (header, key) in [(REFERER, "aws:referer"), (USER_AGENT, "aws:useragent")] {
-        let value = parts.headers.get(header);
-        if let Some(value) = value.and_then(|value| value.to_str().ok()) {
-            context.set_one(key, value);
-        }
-    }
+    context.set_headers(|name| parts.headers.get(name)?.to_str().ok());
     context
 }
 

@@ -7,7 +7,6 @@ use crate::document::{self, BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags};
 use crate::error::{Code, S3Error};
 use crate::object::{etag, set_version};
 use crate::read;
-use crate::write::with_tags;
 use http::Response;
 use trestle_access::{Action, Context, Resource};
 use trestle_core::Precondition;
@@ -85,7 +84,7 @@ async fn set_object(
         VersionRef::Current | VersionRef::Ended => current,
         VersionRef::Null | VersionRef::Id(_) => named,
     };
-    let context = with_tags(Context::clone(&call.context), &tags);
+    let context = Context::clone(&call.context).with_tags(&tags);
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     let grant = call.grant_in(action, resource, context.into()).await?;
     let update = UpdateObject {

@@ -126,17 +126,6 @@ pub(crate) struct New {
     pub(crate) encrypt: Option<Encrypt>,
 }
 
-/// Tags as circumstances.
-pub(crate) fn with_tags(mut context: Context, tags: &Tags) -> Context {
-    for (key, value) in tags {
-        context.set(&format!("s3:RequestObjectTag/{key}"), vec![value.clone()]);
-    }
-    if !tags.is_empty() {
-        context.set("s3:RequestObjectTagKeys", tags.keys().cloned().collect());
-    }
-    context
-}
-
 /// What an object is to be protected by, as circumstances.
 pub(crate) fn with_lock(
     mut context: Context,
@@ -201,7 +190,7 @@ pub(crate) async fn new(call: &Call<'_>) -> Result<New, S3Error> {
     };
     let (retention, hold) = lock(&call.headers, call.now())?;
     let sent = acl::sent(&call.headers)?;
-    let context = with_tags(Context::clone(&call.context), &tags);
+    let context = Context::clone(&call.context).with_tags(&tags);
     let context = Arc::new(with_lock(context, retention, hold));
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());
     let grant = call
@@ -360,7 +349,7 @@ pub(crate) async fn with_more_tags(
     tags: Tags,
 ) -> Result<New, S3Error> {
     new.properties.tags.extend(tags);
-    let context = with_tags(Context::clone(&call.context), &new.properties.tags);
+    let context = Context::clone(&call.context).with_tags(&new.properties.tags);
     let hold = new.properties.hold();
     let context = Arc::new(with_lock(context, new.properties.retention, hold));
     let resource = Resource::Object(call.bucket()?.clone(), call.key()?.clone());

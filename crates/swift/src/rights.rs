@@ -10,9 +10,7 @@ use crate::fault::{Fault, Outcome};
 use crate::swift::unauthorized;
 use crate::who::{RESELLER_ADMIN, SERVICE};
 use std::sync::Arc;
-use trestle_access::{
-    Action, Asked, Context, Grant, HEADER_KEYS, Principal, Reason, Resource, Verdict,
-};
+use trestle_access::{Action, Asked, Context, Grant, Principal, Reason, Resource, Verdict};
 use trestle_core::{AccountId, BucketName, ErrorKind, Key, Noun, Result};
 use trestle_store::{Account, AccountUsage};
 
@@ -141,11 +139,7 @@ impl Call {
     fn context(&self) -> Context {
         let mut context = Context::at(self.now).of("swift", Some(&self.request_id));
         (context.source, context.secure) = (self.remote, self.secure);
-        for (header, key) in HEADER_KEYS {
-            if let Some(Ok(text)) = self.headers.get(header).map(|value| value.to_str()) {
-                context.set_one(key, text);
-            }
-        }
+        context.set_headers(|name| self.headers.get(name)?.to_str().ok());
         if self.target.container.is_some() && self.target.object.is_none() {
             self.add_listing(&mut context);
         }
