@@ -602,12 +602,9 @@ fn queue(world: &mut World, name: &str) -> bool {
             let text = parts.text();
             assert!(text.contains("\r\n\r\nfirst\r\n--") && text.contains("\r\n\r\nsecond\r\n--"));
         }
-        "cdmi_read_metadata" => {
-            assert!(
-                world.read(&path, QUEUE)["metadata"]
-                    .get("cdmi_ctime")
-                    .is_some()
-            );
+        "cdmi_read_metadata" | "cdmi_size" => {
+            let metadata = &world.read(&path, QUEUE)["metadata"];
+            assert!(metadata.get("cdmi_ctime").is_some() && metadata.get("cdmi_size").is_some());
         }
         "cdmi_modify_value" => {
             world.enqueue(&path, json!(["third"]));
@@ -671,7 +668,7 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             assert!(shown["children"].as_array().unwrap().contains(&json!(own)));
         }
         "cdmi_read_metadata" => assert_eq!(world.read(&path, DOMAIN)["metadata"]["a"], "b"),
-        "cdmi_ctime" | "cdmi_mtime" => {
+        "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
             assert!(world.read(&path, DOMAIN)["metadata"].get(name).is_some());
         }
         "cdmi_modify_metadata" => {

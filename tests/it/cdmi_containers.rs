@@ -160,3 +160,46 @@ fn changes_are_counted() {
     create(client, "/c/copy", json!({"copy": "/c/d/o"}));
     assert_eq!(count(client, "/c/copy", OBJECT), "0");
 }
+
+/// A queue, a top-level container and a domain say how many bytes they consume.
+#[test]
+fn sizes_are_shown_of_all_that_consumes_bytes() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let size = |client: &mut Client, target: &str, kind: &str| -> u64 {
+        let shown = read(client, &format!("{target}?metadata=cdmi_size"), kind);
+        let size = shown["metadata"]["cdmi_size"].as_str().unwrap();
+        size.parse().unwrap()
+    };
+    let made = create(client, "/c/", json!({}));
+    assert_eq!(made["metadata"]["cdmi_size"], "0");
+    let domain = made["domainURI"].as_str().unwrap().to_owned();
+    let kind = "application/cdmi-domain";
+    let before = size(client, &domain, kind);
+    create(client, "/c/o", json!({"value": "abc"}));
+    create(client, "/c/d/", json!({}));
+    create(client, "/c/d/o", json!({"value": "defgh"}));
+    assert_eq!(size(client, "/c/", CONTAINER), 8);
+    assert_eq!(size(client, &domain, kind), before + 8);
+    let queue = call(client, "PUT", "/c/q", QUEUE, json!({}));
+    status(&queue, 201);
+    assert_eq!(crate::json(&queue)["metadata"]["cdmi_size"], "0");
+    let values = json!({"value": ["0123456789"]});
+    status(&call(client, "POST", "/c/q", QUEUE, values), 204);
+    let of_queue = size(client, "/c/q", QUEUE);
+    assert!(of_queue >= 10, "{of_queue}");
+    assert_eq!(size(client, "/c/", CONTAINER), 8 + of_queue);
+    // What a client sends for it is passed over.
+    let given = json!({"metadata": {"cdmi_size": "77"}});
+    for (target, kind) in [("/c/", CONTAINER), ("/c/q", QUEUE), (domain.as_str(), kind)] {
+        let item = format!("{target}?metadata=cdmi_size");
+        let was = size(client, target, kind);
+        status(&call(client, "PATCH", &item, kind, given.clone()), 204);
+        assert_eq!(size(client, target, kind), was, "{target}");
+    }
+    status(&plain(client, "DELETE", "/c/q?value", b""), 204);
+    status(&plain(client, "DELETE", "/c/o", b""), 204);
+    assert_eq!(size(client, "/c/q", QUEUE), 0);
+    assert_eq!(size(client, "/c/", CONTAINER), 5);
+    assert_eq!(size(client, &domain, kind), before + 5);
+}

@@ -176,7 +176,8 @@ const CONTAINER: [&str; 8] = [
 ];
 
 /// Of queues.
-const QUEUE: [&str; 10] = [
+const QUEUE: [&str; 11] = [
+    "cdmi_size",
     "cdmi_multipart_mime",
     "cdmi_modify_deserialize_queue",
     "cdmi_move_queue",
@@ -223,7 +224,8 @@ const IN_CONTAINER: [&str; 19] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 12] = [
+const DOMAIN: [&str; 13] = [
+    "cdmi_size",
     "cdmi_ctime",
     "cdmi_mtime",
     "cdmi_modify_deserialize_domain",
@@ -358,7 +360,7 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
         }
         "queue/snapshot/" => {
             enable(&STORED);
-            enable(&["cdmi_read_value", "cdmi_read_metadata"]);
+            enable(&["cdmi_size", "cdmi_read_value", "cdmi_read_metadata"]);
         }
         "container/members/" => enable(&[
             "cdmi_list_children",
@@ -377,7 +379,7 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
                 enable(&[GROUPED]);
             }
             if path == "container/top/" {
-                enable(&["cdmi_export_container_s3"]);
+                enable(&["cdmi_size", "cdmi_export_container_s3"]);
             }
             add_passed_on(&mut items);
             add_redundancy(&mut items, redundancy);

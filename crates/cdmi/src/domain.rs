@@ -17,6 +17,7 @@ use crate::node::found;
 use crate::path::{Names, RESERVED};
 use crate::render::{Rendering, bare};
 use crate::route::{not_allowed, part_deleted};
+use crate::show::consumed;
 use crate::time;
 use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
@@ -165,8 +166,8 @@ impl Call<'_> {
             (&Method::GET | &Method::HEAD, None) => self.domains_container().await,
             (_, None) => Ok(not_allowed("GET, HEAD")),
             (&Method::GET | &Method::HEAD, Some(id)) => {
-                let account = self.domain_account(&id).await?;
-                self.domain(&account, StatusCode::OK).await
+                let found = self.domain_usage(&id).await?;
+                self.domain(&found, StatusCode::OK).await
             }
             (&Method::PUT, Some(id)) => self.put_domain((&path, &id), body).boxed().await,
             (&Method::PATCH, Some(id)) => {
@@ -307,9 +308,9 @@ impl Call<'_> {
             self.copy_members(&from, id).boxed().await?;
         }
         self.bring_domains_back(id, children, (0, true)).await?;
-        let account = self.domain_account(id).await?;
+        let made = self.domain_usage(id).await?;
         let all = self.with_all_fields();
-        let mut response = all.domain(&account, StatusCode::CREATED).await?;
+        let mut response = all.domain(&made, StatusCode::CREATED).await?;
         let path = crate::path::escape(&domain_path(id));
         let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
         if let Ok(location) = HeaderValue::from_str(&url) {
@@ -497,11 +498,12 @@ impl Call<'_> {
         .await
     }
 
-    async fn domain(&self, account: &Account, status: StatusCode) -> Answered {
+    async fn domain(&self, found: &(Account, AccountUsage), status: StatusCode) -> Answered {
         self.check_acceptable(Kind::Domain)?;
+        let account = &found.0;
         let fields = &self.fields;
         let inherited = self.passed_on(&account.id).await?;
-        let mut rendering = self.domain_head(account, inherited);
+        let mut rendering = self.domain_head(found, inherited);
         let mut children = Vec::new();
         if fields.has("children") || fields.has("childrenrange") {
             let prefix = format!("{}{BAR}", account.id);
@@ -533,13 +535,17 @@ impl Call<'_> {
 
     /// The same fields, as who may read the domain sees them.
     pub(crate) async fn domain_seen(&self, id: &AccountId) -> Option<Map<String, Value>> {
-        let account = self.domain_account(id).await.ok()?;
+        let found = self.domain_usage(id).await.ok()?;
         let inherited = self.passed_on(id).await.ok()?;
-        Some(self.domain_head(&account, inherited).into_map())
+        Some(self.domain_head(&found, inherited).into_map())
     }
 
     /// The fields of a domain before its children.
-    pub(crate) fn domain_head(&self, account: &Account, inherited: Metadata) -> Rendering {
+    pub(crate) fn domain_head(
+        &self,
+        (account, usage): &(Account, AccountUsage),
+        inherited: Metadata,
+    ) -> Rendering {
         let fields = &self.fields;
         let mut rendering = Rendering::default();
         let path = domain_path(&account.id);
@@ -563,6 +569,7 @@ impl Call<'_> {
                 (ENABLED, enabled.to_string()),
                 ("cdmi_ctime", time::text(account.created)),
                 ("cdmi_mtime", time::text(account.modified)),
+                ("cdmi_size", consumed(usage.bytes, usage.version_bytes)),
             ] {
                 metadata.insert(name.to_owned(), Value::from(value));
             }

@@ -72,8 +72,8 @@ impl Call<'_> {
             if depth > DEPTH_MAX {
                 return Err(Fault::bad("the domains are nested too deep"));
             }
-            let account = self.domain_account(id).await.map_err(Fault::of_source)?;
-            let mut rendering = self.domain_head(&account, Metadata::new());
+            let found = self.domain_usage(id).await.map_err(Fault::of_source)?;
+            let mut rendering = self.domain_head(&found, Metadata::new());
             let mut children = Vec::new();
             for below in self.accounts().await? {
                 if is_below(&below, id) {
@@ -112,6 +112,11 @@ impl Call<'_> {
                 parse(&read.map_err(Fault::of_source)?.2)?
             }
             Some(Source::DeserializeValue(text)) => parse(&from_base64(&text)?)?,
+            Some(Source::Move(_)) => {
+                return Err(Fault::bad(
+                    "a domain is not moved: its members and its objects are known by its name",
+                ));
+            }
             Some(_) => return Err(Fault::bad("a domain is not made of this")),
         };
         let Value::Object(mut fields) = serialized else {

@@ -2,7 +2,8 @@
 //! day, month and year of it.
 //!
 //! Nothing is counted for them. A summary says which time it is of; one whose time has not ended
-//! says what the domain holds now, too, under names that are this server's own.
+//! says what the domain holds now, too, under names that are this server's own. The least that a
+//! domain held is known of the time that it was made in: it began with nothing.
 
 use crate::call::Call;
 use crate::domain::domain_path;
@@ -17,8 +18,8 @@ use http::{Method, StatusCode};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, Timestamp};
+use trestle_store::Account;
 
 /// The name of a domain's summaries among its children.
 pub(crate) const NAME: &str = "cdmi_domain_summary";
@@ -121,7 +122,7 @@ impl Call<'_> {
             }
             ["cumulative"] => {
                 let parent = (top.as_str(), "cumulative");
-                self.summary(id, parent, ((from, now), true)).await
+                self.summary(&account, parent, ((from, now), true)).await
             }
             [length] => {
                 let length_of = Length::of(length).ok_or_else(missing)?;
@@ -139,7 +140,8 @@ impl Call<'_> {
                 let end = length_of.next(day).map_or(now, start_of);
                 let span = (start_of(day).max(from), end.min(now));
                 let parent = format!("{top}{length}/");
-                self.summary(id, (&parent, name), (span, end >= now)).await
+                self.summary(&account, (&parent, name), (span, end >= now))
+                    .await
             }
             _ => Err(missing()),
         }
@@ -164,19 +166,22 @@ impl Call<'_> {
 
     async fn summary(
         &self,
-        id: &AccountId,
+        account: &Account,
         (parent, name): (&str, &str),
         ((start, end), goes_on): ((Timestamp, Timestamp), bool),
     ) -> Answered {
+        let id = &account.id;
         let mut content = Map::new();
         let mut say = |name: &str, text: String| content.insert(name.to_owned(), text.into());
         say("cdmi_domainURI", domain_path(id));
         say("cdmi_summary_start", time::text(start));
         say("cdmi_summary_end", time::text(end));
+        if start == account.created {
+            say("cdmi_summary_objectsmin", "0".to_owned());
+            say("cdmi_summary_bytesmin", "0".to_owned());
+        }
         if goes_on {
-            let resource = Resource::Account(id.clone());
-            let grant = self.grant(Action::ReadAccount, resource).await?;
-            let (_, usage) = self.cdmi.store.account(&grant, id).await?;
+            let (_, usage) = self.domain_usage(id).await?;
             say("objects", usage.objects.to_string());
             say("bytes", usage.bytes.to_string());
         }

@@ -113,6 +113,11 @@ fn redundancy_provided(items: &Metadata, redundancy: Redundancy) -> Vec<(&'stati
     made
 }
 
+/// The bytes of objects with those of their former versions, as `cdmi_size`.
+pub(crate) fn consumed(bytes: u64, version_bytes: u64) -> String {
+    bytes.saturating_add(version_bytes).to_string()
+}
+
 impl Call<'_> {
     /// The URI of an owner's domain.
     pub(crate) fn domain_uri(&self, owner: &Owner) -> String {
@@ -207,6 +212,8 @@ impl Call<'_> {
             ("cdmi_ctime", Value::from(time::text(object.created))),
             ("cdmi_mtime", Value::from(time::text(object.modified))),
             ("cdmi_mcount", Value::from(object.modifications.to_string())),
+            // Of a queue, that of its values with what is kept of each.
+            ("cdmi_size", Value::from(object.length().to_string())),
             ("cdmi_owner", Value::from(main.object.owner.user.as_str())),
         ];
         if leaf.is_queue() && matches!(query_of(&object.metadata), Ok(Some(_))) {
@@ -217,9 +224,6 @@ impl Call<'_> {
             && let Some((name, status)) = status_of_watch(&object.metadata)
         {
             made.push((name, Value::from(self.watch_status(object.id.0, status))));
-        }
-        if !leaf.is_queue() {
-            made.push(("cdmi_size", Value::from(object.length().to_string())));
         }
         made.extend(crate::protect::provided(object));
         if self.may_see_list(&leaf.resource()).await? {
@@ -432,6 +436,9 @@ impl Call<'_> {
                     .protection
                     .provided((container.created, container.modified), &container.metadata),
             );
+            if let Some(size) = self.size_of_container(container).await? {
+                made.push(("cdmi_size", Value::from(size)));
+            }
             let root = container.place == Place::Root;
             let visible = match &container.place {
                 Place::Root => {
@@ -461,6 +468,19 @@ impl Call<'_> {
             rendering.choose(fields, &name, value);
         }
         Ok(rendering)
+    }
+
+    /// What a container consumes with all that is in it: counted of buckets alone.
+    async fn size_of_container(&self, container: &Container) -> Answered<Option<String>> {
+        match &container.place {
+            Place::Bucket(bucket) if !snapshots::is_within(&container.names) => {
+                let resource = Resource::Bucket(bucket.clone());
+                let grant = self.cdmi.own_grant(Action::ReadBucket, resource).await?;
+                let usage = self.cdmi.store.bucket(&grant, bucket).await?.1;
+                Ok(Some(consumed(usage.bytes, usage.version_bytes)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Asks for the right to read what a container says of itself.
