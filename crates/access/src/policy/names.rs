@@ -321,21 +321,22 @@ fn neutral(name: &str) -> Option<ActionSet> {
     let all = Action::ALL.iter().copied();
     let set: ActionSet = all
         .filter(|action| {
-            let wider = wider(*action).is_some_and(|wider| matches(name, wider.name()));
-            wider || matches(name, action.name())
+            let wider = wider(*action).iter();
+            let mut meant = wider.chain([action]);
+            meant.any(|meant| matches(name, meant.name()))
         })
         .collect();
     (!set.is_empty()).then_some(set)
 }
 
-/// The action whose name speaks of another one, too: who is denied to write is denied to append. What
+/// The actions whose names speak of another one, too: who is denied to write is denied to append. What
 /// was a part of an action before it got a name goes on being meant by the name of the whole.
-fn wider(action: Action) -> Option<Action> {
+fn wider(action: Action) -> &'static [Action] {
     match action {
-        A::AppendObject => Some(A::WriteObject),
-        A::WriteObjectAttributes => Some(A::WriteObjectMetadata),
-        A::WriteBucketAttributes => Some(A::WriteBucketDocument),
-        _ => None,
+        A::AppendObject => &[A::WriteObject],
+        A::WriteObjectAttributes => &[A::WriteObjectMetadata, A::WriteObjectDocument],
+        A::WriteBucketAttributes => &[A::WriteBucketDocument],
+        _ => &[],
     }
 }
 
@@ -388,6 +389,7 @@ mod tests {
         for whole in [
             "s3:PutObject",
             "trestle:WriteObjectMetadata",
+            "trestle:WriteObjectDocument",
             "trestle:*Metadata",
         ] {
             assert!(set(whole).holds(attributes), "{whole}");
