@@ -584,4 +584,4 @@ fn mask(place: Place, action: Action) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -119,8 +119,12 @@ pub(crate) async fn answer(mut call: Call<'_>, bucket: &str, part: &str) -> Answ
             let text = call.text().await?;
             let grant = call.grant(write, resource).await?;
             let set = parsed(part, &text)?;
-            let of = |named: &str| Some(text.as_str()).filter(|_| part == named);
-            let blocked = call.store().check_blocked(&name, of("policy"), of("acl"));
+            let (policy, acl) = match part {
+                "policy" => (Some(text.as_str()), None),
+                "acl" => (None, Some(text.as_str())),
+                _ => (None, None),
+            };
+            let blocked = call.store().check_blocked(&name, policy, acl);
             blocked.await.map_err(problem)?;
             let change = |properties: &mut BucketProperties| {
                 set(properties);

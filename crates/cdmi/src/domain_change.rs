@@ -396,22 +396,20 @@ impl Call<'_> {
         let now = Some(&container.owner);
         let to = self.heir(document, (now, None)).await?;
         let Some(heir) = &to else { return Ok(None) };
-        let (bucket, attributes, of) = match &container.place {
+        match &container.place {
             Place::Bucket(bucket) => {
                 let of = Resource::Bucket(bucket.clone());
-                self.rights(GIVES_BUCKET, (of.clone(), heir, false)).await?;
-                (bucket, Action::WriteBucketAttributes, of)
+                self.rights(GIVES_BUCKET, (of, heir, false)).await?;
             }
             Place::Directory(bucket, key, Some(_)) => {
                 let of = Resource::Object(bucket.clone(), key.clone());
-                self.rights(GIVES_OBJECT, (of.clone(), heir, false)).await?;
-                (bucket, Action::WriteObjectAttributes, of)
+                self.rights(GIVES_OBJECT, (of, heir, false)).await?;
             }
             place => return Err(not_given(place)),
-        };
-        if heir.crosses {
+        }
+        if let Some((bucket, attributes)) = container.attributes().filter(|_| heir.crosses) {
             let at = (bucket, container.acl.as_deref());
-            self.check_listed(at, (attributes, of)).boxed().await?;
+            self.check_listed(at, attributes).boxed().await?;
         }
         container.protection.check(self.cdmi.store.now())?;
         self.check_heir(heir).await?;

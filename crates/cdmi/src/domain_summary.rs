@@ -19,7 +19,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use trestle_core::{AccountId, Timestamp};
-use trestle_store::Account;
+use trestle_store::{Account, AccountUsage};
 
 /// The name of a domain's summaries among its children.
 pub(crate) const NAME: &str = "cdmi_domain_summary";
@@ -108,7 +108,8 @@ impl Call<'_> {
         if !matches!(self.method, Method::GET | Method::HEAD) {
             return Ok(not_allowed("GET, HEAD"));
         }
-        let account = self.domain_account(id).await?;
+        let found = self.domain_usage(id).await?;
+        let account = &found.0;
         let (from, now) = (account.created, self.cdmi.store.now());
         let top = format!("{}{NAME}/", domain_path(id));
         let names: Vec<&str> = below.names.iter().map(String::as_str).collect();
@@ -122,7 +123,7 @@ impl Call<'_> {
             }
             ["cumulative"] => {
                 let parent = (top.as_str(), "cumulative");
-                self.summary(&account, parent, ((from, now), true)).await
+                self.summary(&found, parent, ((from, now), true)).await
             }
             [length] => {
                 let length_of = Length::of(length).ok_or_else(missing)?;
@@ -140,7 +141,7 @@ impl Call<'_> {
                 let end = length_of.next(day).map_or(now, start_of);
                 let span = (start_of(day).max(from), end.min(now));
                 let parent = format!("{top}{length}/");
-                self.summary(&account, (&parent, name), (span, end >= now))
+                self.summary(&found, (&parent, name), (span, end >= now))
                     .await
             }
             _ => Err(missing()),
@@ -166,7 +167,7 @@ impl Call<'_> {
 
     async fn summary(
         &self,
-        account: &Account,
+        (account, usage): &(Account, AccountUsage),
         (parent, name): (&str, &str),
         ((start, end), goes_on): ((Timestamp, Timestamp), bool),
     ) -> Answered {
@@ -181,7 +182,6 @@ impl Call<'_> {
             say("cdmi_summary_bytesmin", "0".to_owned());
         }
         if goes_on {
-            let (_, usage) = self.domain_usage(id).await?;
             say("objects", usage.objects.to_string());
             say("bytes", usage.bytes.to_string());
         }

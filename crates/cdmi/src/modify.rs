@@ -59,14 +59,6 @@ pub(crate) fn failed() -> Fault {
     Error::new(ErrorKind::PreconditionFailed, message).into()
 }
 
-/// Whether attributes differ: what is neither value nor metadata.
-fn are_described_otherwise(former: &ObjectProperties, new: &ObjectProperties) -> bool {
-    let documents = [document::FIELDS, document::EXPORTS];
-    let mut documents = documents.into_iter();
-    former.representation != new.representation
-        || documents.any(|name| former.documents.get(name) != new.documents.get(name))
-}
-
 /// Takes what is new of properties in the place of former ones, and leaves what somebody else has
 /// changed since: a list that was narrowed meanwhile is not widened again.
 fn take_changes(current: &mut ObjectProperties, former: &ObjectProperties, new: &ObjectProperties) {
@@ -110,10 +102,7 @@ impl Call<'_> {
         let former = leaf.object.properties();
         let changes = [
             (former.metadata != new.metadata, Action::WriteObjectMetadata),
-            (
-                are_described_otherwise(&former, new),
-                Action::WriteObjectAttributes,
-            ),
+            (former.attributes_differ(new), Action::WriteObjectAttributes),
             (former.acl != new.acl, Action::WriteObjectAcl),
             (
                 former.retention != new.retention,

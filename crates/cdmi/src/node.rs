@@ -123,6 +123,21 @@ impl Container {
         }
     }
 
+    /// The bucket that it is or is in, and what changes its attributes there; none of the root container.
+    pub(crate) fn attributes(&self) -> Option<(&BucketName, (Action, Resource))> {
+        match &self.place {
+            Place::Root => None,
+            Place::Bucket(bucket) => {
+                let of = Resource::Bucket(bucket.clone());
+                Some((bucket, (Action::WriteBucketAttributes, of)))
+            }
+            Place::Directory(bucket, key, _) => {
+                let of = Resource::Object(bucket.clone(), key.clone());
+                Some((bucket, (Action::WriteObjectAttributes, of)))
+            }
+        }
+    }
+
     /// Where the children of this name are kept, or would be.
     pub(crate) fn slot(&self, call: &Call<'_>, name: &str) -> Answered<(BucketName, Key)> {
         Ok(match &self.place {

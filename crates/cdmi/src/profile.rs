@@ -8,12 +8,12 @@ use crate::call::Call;
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
-use crate::node::{Container, Leaf, Place};
+use crate::node::{Container, Leaf};
 use crate::path::Target;
 use crate::root::AtRoot;
 use crate::show::ENCRYPTION;
 use serde_json::{Map, Value};
-use trestle_access::{Action, Resource};
+use trestle_access::Action;
 use trestle_core::Metadata;
 
 /// A capability object with metadata.
@@ -135,18 +135,8 @@ impl Call<'_> {
         if !self.chooses(document, &container.metadata) {
             return Ok(());
         }
-        let (bucket, attributes) = match &container.place {
-            Place::Root => {
-                return self.check_root(container, AtRoot::Does(Action::WriteBucketAttributes));
-            }
-            Place::Bucket(bucket) => {
-                let of = Resource::Bucket(bucket.clone());
-                (bucket, (Action::WriteBucketAttributes, of))
-            }
-            Place::Directory(bucket, key, _) => {
-                let of = Resource::Object(bucket.clone(), key.clone());
-                (bucket, (Action::WriteObjectAttributes, of))
-            }
+        let Some((bucket, attributes)) = container.attributes() else {
+            return self.check_root(container, AtRoot::Does(Action::WriteBucketAttributes));
         };
         let at = (bucket, container.acl.as_deref());
         self.check_listed(at, attributes).await

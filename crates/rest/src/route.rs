@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
     #[must_use]
     pub(crate) fn tagging(mut self) -> Self {
         if let Ok(tags) = tags(self.request.headers()) {
-            self.context = self.asker().tagging(&tags).context;
+            self.context = tagged(self.context, &tags);
         }
         self
     }
@@ -158,15 +158,19 @@ pub(crate) struct Asker<'a> {
 impl<'a> Asker<'a> {
     /// The same, as who gives an object these tags: policies can speak of them.
     pub(crate) fn tagging(&self, tags: &BTreeMap<String, String>) -> Asker<'a> {
-        let context = match tags.is_empty() {
-            true => self.context.clone(),
-            false => Arc::new(Context::clone(&self.context).with_tags(tags)),
-        };
         Asker {
             rest: self.rest,
             principal: self.principal.clone(),
-            context,
+            context: tagged(self.context.clone(), tags),
         }
+    }
+}
+
+/// The circumstances of who gives an object these tags.
+fn tagged(context: Arc<Context>, tags: &BTreeMap<String, String>) -> Arc<Context> {
+    match tags.is_empty() {
+        true => context,
+        false => Arc::new(Context::clone(&context).with_tags(tags)),
     }
 }
 

@@ -434,18 +434,14 @@ pub(crate) async fn put_bucket(mut call: Call<'_>) -> Result<Response<Body>, S3E
     }
     let new = asked(&mut call, &bucket.owner.account, None).await?;
     check_blocked(&call, new.as_ref()).await?;
-    let changed = call
-        .s3
+    call.s3
         .store
         .update_bucket(&[grant], call.bucket()?, &|properties| {
             properties.acl = beside(properties.acl.as_deref(), new.as_ref())?;
             Ok(())
         })
-        .await;
-    match changed {
-        Ok(_) => Ok(answer::empty()),
-        Err(error) => Err(error.into()),
-    }
+        .await?;
+    Ok(answer::empty())
 }
 
 pub(crate) async fn put_object(mut call: Call<'_>) -> Result<Response<Body>, S3Error> {

@@ -93,9 +93,7 @@ impl Store {
         }
         Err(store::conflict())
     }
-}
 
-impl Store {
     /// Refuses a policy or an ACL that the block of a bucket or of its account keeps out, also when it
     /// is there already: [`Store::update_bucket`] looks at what changes alone.
     ///

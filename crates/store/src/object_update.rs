@@ -173,15 +173,6 @@ pub(crate) struct Updated {
     pub(crate) changes: Option<Changes>,
 }
 
-/// What changes an object's documents, each by a right of their own.
-const DOCUMENTS: &[(Action, &[Action])] = &[
-    (Action::WriteObjectDocument, &[Action::WriteObjectDocument]),
-    (
-        Action::WriteObjectAttributes,
-        &[Action::WriteObjectAttributes],
-    ),
-];
-
 /// For each part that differs, the actions of which one is needed.
 fn needed(
     former: &ObjectProperties,
@@ -226,13 +217,12 @@ fn needed(
     let hold: &[Action] = &[Action::WriteLegalHold];
     let told = new.hold_lifted && former.hold().is_none();
     part(told || former.legal_hold != new.legal_hold, hold, hold);
-    for (action, actions) in DOCUMENTS {
-        let mut names = former.documents.keys().chain(new.documents.keys());
-        let differs = names.any(|name| {
-            Action::write_object_document(name) == *action
-                && former.documents.get(name) != new.documents.get(name)
-        });
-        part(differs, actions, actions);
+    for actions in [
+        &[Action::WriteObjectDocument],
+        &[Action::WriteObjectAttributes],
+    ] {
+        let [action] = *actions;
+        part(former.documents_differ(new, action), actions, actions);
     }
     needed
 }

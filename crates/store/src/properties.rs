@@ -6,6 +6,7 @@
 use crate::encryption::Encryption;
 use crate::manifest::Manifest;
 use std::collections::BTreeMap;
+use trestle_access::Action;
 use trestle_core::{Digest, Metadata, Representation, Timestamp};
 
 /// Whether a bucket keeps what writes replace.
@@ -197,6 +198,21 @@ impl ObjectProperties {
     pub(crate) fn of_copy(mut self) -> Self {
         self.documents.retain(|name, _| !name.ends_with(OF_WRITE));
         self
+    }
+
+    /// Whether documents differ that this action changes.
+    pub(crate) fn documents_differ(&self, other: &Self, action: Action) -> bool {
+        let mut names = self.documents.keys().chain(other.documents.keys());
+        names.any(|name| {
+            Action::write_object_document(name) == action
+                && self.documents.get(name) != other.documents.get(name)
+        })
+    }
+
+    /// Whether what [`Action::WriteObjectAttributes`] changes differs: neither value nor metadata.
+    pub fn attributes_differ(&self, other: &Self) -> bool {
+        self.representation != other.representation
+            || self.documents_differ(other, Action::WriteObjectAttributes)
     }
 
     /// What was said of a hold: none is another thing than one that is off.

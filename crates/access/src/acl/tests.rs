@@ -4,6 +4,17 @@ fn user(account: &str, name: &str) -> Principal {
     Principal::user(AccountId::parse(account).unwrap(), name)
 }
 
+/// An entry for what is in the place itself, without an end.
+pub(crate) fn entry(kind: EntryKind, who: Who, mask: u32) -> AclEntry {
+    AclEntry {
+        kind,
+        who,
+        flags: 0,
+        mask,
+        expires: None,
+    }
+}
+
 fn asked<'a>(principal: &'a Principal, owner: &'a Owner) -> OrderedAsked<'a> {
     OrderedAsked {
         principal,
@@ -92,13 +103,6 @@ fn the_last_matching_referrer_counts() {
 
 #[test]
 fn an_ordered_list_decides_in_its_order_and_denies_in_silence() {
-    let entry = |kind, who, mask| AclEntry {
-        kind,
-        who,
-        flags: 0,
-        mask,
-        expires: None,
-    };
     let owner = user("a", "ann").owner().unwrap();
     let decide = |entries: Vec<AclEntry>, who: &Principal, action| {
         let acl = Acl {
@@ -163,13 +167,11 @@ fn an_ordered_list_decides_in_its_order_and_denies_in_silence() {
 #[test]
 fn a_list_that_goes_to_another_owner_names_the_same_people() {
     let of = |account: &str| Acl {
-        entries: Some(vec![AclEntry {
-            kind: EntryKind::Allow,
-            who: Who::User(account.into(), "ann".into()),
-            flags: 0,
-            mask: bits::READ,
-            expires: None,
-        }]),
+        entries: Some(vec![entry(
+            EntryKind::Allow,
+            Who::User(account.into(), "ann".into()),
+            bits::READ,
+        )]),
         ..Acl::default()
     };
     let former = AccountId::parse("a").unwrap();
@@ -232,13 +234,7 @@ fn attributes_are_under_a_bit_of_their_own() {
     let owner = user("a", "ann").owner().unwrap();
     let gives = |mask, place, action| {
         let acl = Acl {
-            entries: Some(vec![AclEntry {
-                kind: EntryKind::Allow,
-                who: Who::Everyone,
-                flags: 0,
-                mask,
-                expires: None,
-            }]),
+            entries: Some(vec![entry(EntryKind::Allow, Who::Everyone, mask)]),
             ..Acl::default()
         };
         let bob = user("a", "bob");

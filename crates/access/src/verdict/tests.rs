@@ -1,7 +1,8 @@
 //! The order of evaluation, case by case.
 
 use super::*;
-use crate::acl::{AclEntry, EntryKind, Grantee, Permission, Who, bits};
+use crate::acl::tests::entry;
+use crate::acl::{EntryKind, Grantee, Permission, Who, bits};
 use crate::{AttachedPolicy, Context, Policy, PolicyKind, Principal, PublicAccessBlock, Resource};
 use std::sync::Arc;
 use trestle_core::{AccountId, BucketName, Key, Owner};
@@ -607,13 +608,7 @@ fn an_object_that_is_unread_is_asked_for_before_a_refusal() {
 fn an_object_s_list_is_looked_for_before_the_bucket_s_refuses() {
     let list = |mask| {
         Some(Arc::new(Acl {
-            entries: Some(vec![AclEntry {
-                kind: EntryKind::Allow,
-                who: Who::Everyone,
-                flags: 0,
-                mask,
-                expires: None,
-            }]),
+            entries: Some(vec![entry(EntryKind::Allow, Who::Everyone, mask)]),
             ..Acl::default()
         }))
     };
@@ -661,13 +656,7 @@ fn who_backs_an_account_up_is_bound_by_the_lists_of_others() {
     assert!(!elsewhere(saver("away", true)).reads());
     let mut closed = elsewhere(saver("home", true));
     closed.bucket.acl = Some(Arc::new(Acl {
-        entries: Some(vec![AclEntry {
-            kind: EntryKind::Deny,
-            who: Who::Everyone,
-            flags: 0,
-            mask: bits::EXECUTE,
-            expires: None,
-        }]),
+        entries: Some(vec![entry(EntryKind::Deny, Who::Everyone, bits::EXECUTE)]),
         ..Acl::default()
     }));
     assert!(!closed.reads());
