@@ -226,6 +226,52 @@ fn policies_speak_of_the_tags_that_a_request_over_rest_gives() {
     assert_eq!(put(ann, "/rest/tagged/none", b"x").status, 201);
 }
 
+/// Tags are given where an upload begins; what feeds and ends it is decided with them.
+#[test]
+fn an_upload_is_completed_with_the_tags_that_it_began_with() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let tagged = r#"{"Effect":"Allow","Action":["s3:CreateBucket","s3:ListMultipartUploadParts"],"Resource":"*"},
+        {"Effect":"Allow","Action":["s3:PutObject","s3:PutObjectTagging"],"Resource":"*",
+         "Condition":{"StringEquals":{"s3:RequestObjectTag/class":"open"}}}"#;
+    let ann = &mut user(server, ("home", "ann"), false, tagged);
+    assert_eq!(put(ann, "/rest/tagged/", b"").status, 201);
+    let tus = ("tus-resumable", "1.0.0");
+    let mut begin = |tags: &str, hold: &str| {
+        let headers = [
+            tus,
+            ("upload-length", "2"),
+            ("trestle-tags", tags),
+            ("trestle-hold", hold),
+        ];
+        let answer = ann.send("POST", "/rest/tagged/k", &headers, b"").unwrap();
+        (answer.status, answer.header("location").unwrap_or_default())
+    };
+    assert_eq!(begin("class=secret", "false").0, 403);
+    let (uploaded, held) = (begin("class=open", "false"), begin("class=open", "true"));
+    assert_eq!((uploaded.0, held.0), (201, 201));
+    let ann = &mut trestle_tests::Client::new(server.address, "home/ann", PASSWORD);
+    for (location, offset, expected) in [
+        (&uploaded.1, "0", 204),
+        (&uploaded.1, "1", 204),
+        (&held.1, "0", 204),
+        (&held.1, "1", 204),
+    ] {
+        let kind = ("content-type", "application/offset+octet-stream");
+        let headers = [tus, kind, ("upload-offset", offset)];
+        let answer = ann.send("PATCH", location, &headers, b"x").unwrap();
+        assert_eq!(answer.status, expected, "{}", answer.text());
+    }
+    let upload = held.1.split(['=', '&']).nth(1).unwrap();
+    let verb = value!({"verb": "put", "bucket": "tagged", "key": "k", "upload": upload});
+    let verbs = value!({ "verbs": [verb] }).to_string();
+    let json = [("content-type", "application/json")];
+    let answer = ann
+        .send("POST", "/-/transactions", &json, verbs.as_bytes())
+        .unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
 #[test]
 fn a_form_that_nobody_signed_leads_nowhere_and_keeps_nothing() {
     let fixture = Fixture::new();

@@ -2,6 +2,7 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi_rights::{shared_with_ann, user};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 use trestle_tests::client::base64;
@@ -155,6 +156,34 @@ fn deleting_versions_keeps_their_links_and_reverts_the_current_one() {
     // The versions go with their object.
     status(&plain(client, "DELETE", "/c/o", b""), 204);
     status(&get(client, &versions[2], OBJECT), 404);
+}
+
+/// What an earlier version says besides its value comes back by the rights to change it.
+#[test]
+fn who_may_write_and_delete_brings_no_metadata_back() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    let open = shared_with_ann("READ, WRITE_OBJECT, DELETE");
+    create(boss, "/ac/", json!({"metadata": {"cdmi_acl": open}}));
+    let made = |boss: &mut Client, (name, mimetype, key): (&str, &str, &str)| {
+        let path = format!("/ac/{name}");
+        let metadata = json!({"cdmi_versioning": "all", "cdmi_acl": open, key: "former"});
+        let document = json!({"value": "1", "mimetype": mimetype, "metadata": metadata});
+        create(boss, &path, document);
+        let later = json!({"value": "2", "mimetype": "a/b", "metadata": {"k": "former"}});
+        let target = format!("{path}?value&mimetype&metadata=k&metadata=x");
+        status(&call(boss, "PATCH", &target, OBJECT, later), 204);
+        history(boss, &path)
+    };
+    for other in [("typed", "text/plain", "k"), ("told", "a/b", "x")] {
+        let versions = made(boss, other);
+        status(&plain(ann, "DELETE", &versions[0], b""), 403);
+        assert_eq!(history(boss, &format!("/ac/{}", other.0)), versions);
+    }
+    let versions = made(boss, ("alike", "a/b", "k"));
+    status(&plain(ann, "DELETE", &versions[0], b""), 204);
+    assert_eq!(read(boss, "/ac/alike", OBJECT)["value"], "1");
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub struct Principal {
     pub user: String,
     /// The unique id that a system gave the user; its name when none was given.
     pub id: String,
+    /// When the user or the role was made: who was made later, of the same name, is somebody else.
+    pub made: Option<Timestamp>,
     /// The name to show to people.
     pub display_name: String,
     /// The user's e-mail address.
@@ -80,6 +82,7 @@ impl Principal {
             account: None,
             user: String::new(),
             id: String::new(),
+            made: None,
             display_name: String::new(),
             email: None,
             groups: Vec::new(),

@@ -95,9 +95,9 @@ impl Cdmi {
     /// The call of who made a queue; none when that user is gone, whoever has the name now.
     pub(crate) async fn creator(&self, watcher: &Watcher) -> Option<Call<'_>> {
         let (account, user) = (&watcher.account, &watcher.user);
-        match self.identities.user_made(account, user).await {
+        match self.identities.user(account, user).await {
             Ok(user) => {
-                let (principal, _) = user.filter(|(_, made)| *made == watcher.since)?;
+                let principal = user.filter(|user| user.made == Some(watcher.since))?;
                 Some(Call {
                     // It is not the creator who asks: any request would fill the audit log with it.
                     context: Arc::new(Context::at(self.store.now()).quietly()),

@@ -515,6 +515,8 @@ impl Call<'_> {
                 .insert(document::VERSIONED.to_owned(), yes);
             Ok(properties)
         };
+        // What the parent says besides its value comes back by the rights to change that.
+        self.check_besides(main, &properties(parent)?).await?;
         let store = &self.cdmi.store;
         let copied = store.copy(&read, &write, copy, &properties).boxed().await?;
         // The parent is the version of what is there now.

@@ -327,14 +327,8 @@ impl Cdmi {
         }
         let account = AccountId::parse(part("account")?)?;
         let user = part("user")?.to_owned();
-        let since = match value.get("since").and_then(Value::as_u64) {
-            Some(since) => Timestamp(since),
-            // An earlier release wrote it, for whoever had the name then.
-            None => match self.identities.user_made(&account, &user).await? {
-                Some((_, made)) if made <= entry.modified => made,
-                _ => return Ok(None),
-            },
-        };
+        let since = value.get("since").and_then(Value::as_u64);
+        let since = Timestamp(since.ok_or_else(damaged)?);
         Ok(Some(Watcher {
             queue,
             account,
@@ -385,10 +379,9 @@ impl Call<'_> {
         self.name_ids(&mut watch.query.scope).await?;
         let account = self.account()?.clone();
         let user = self.principal.user.clone();
-        let made = self.cdmi.identities.user_made(&account, &user).await?;
-        // Whoever is gone by now is told nothing.
-        let Some((_, since)) = made else {
-            return Ok(());
+        // Of who was authenticated: the name may be somebody else's by now.
+        let Some(since) = self.principal.made else {
+            return self.unwatch(queue.id.0).await;
         };
         let wish = wish(&queue.metadata);
         let entry = json!({

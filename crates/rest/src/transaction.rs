@@ -520,10 +520,10 @@ async fn step(asker: &Asker<'_>, verb: &Verb) -> Result<Step> {
 
 async fn put(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Result<Step> {
     let resource = Resource::Object(bucket.clone(), key.clone());
-    let asker = &asker.tagging(verb.tags.as_ref().unwrap_or(&BTreeMap::new()));
-    let grant = asker.grant(Action::WriteObject, resource).await?;
     let precondition = verb.precondition()?;
     let Some(upload) = &verb.upload else {
+        let asker = &asker.tagging(verb.tags.as_ref().unwrap_or(&BTreeMap::new()));
+        let grant = asker.grant(Action::WriteObject, resource).await?;
         let body = verb.bytes()?;
         let properties = verb.properties()?;
         asker.check_tags(&properties, &grant).await?;
@@ -564,6 +564,8 @@ async fn put(asker: &Asker<'_>, verb: &Verb, bucket: BucketName, key: Key) -> Re
         upload,
     };
     let present = present(asker, &upload).await?;
+    let asker = asker.tagging(&present.tags);
+    let grant = asker.grant(Action::WriteObject, resource).await?;
     if let Some(length) = present.length.filter(|length| *length != present.offset) {
         let message = format!(
             "of the {length} bytes of the upload {} arrived",

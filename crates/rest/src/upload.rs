@@ -16,7 +16,7 @@ use futures::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Error, ErrorKind, Id, Key, Noun, Precondition, Result, UploadId};
 use trestle_http::{Body, Problem, RequestId, incoming, parse_precondition};
@@ -315,6 +315,8 @@ pub(crate) struct Present {
     pub(crate) parts: Vec<CompletePart>,
     /// How long one is going to be that waits for a transaction.
     pub(crate) length: Option<u64>,
+    /// The tags that its object gets; of a completed one nothing is said.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// All parts that an upload has by now.
@@ -325,6 +327,7 @@ pub(crate) async fn present(asker: &Asker<'_>, key: &UploadKey) -> Result<Presen
         offset: 0,
         parts: Vec::new(),
         length: None,
+        tags: BTreeMap::new(),
     };
     let mut after = 0;
     loop {
@@ -332,6 +335,7 @@ pub(crate) async fn present(asker: &Asker<'_>, key: &UploadKey) -> Result<Presen
         let page = store.list_parts(&grant, key, after, PARTS_PAGE).await?;
         let held = page.upload.properties.documents.get(HELD_LENGTH);
         present.length = held.and_then(|text| text.parse().ok());
+        present.tags = page.upload.properties.tags;
         for part in page.parts {
             present.offset += part.length;
             present.parts.push(named_part(part.number));
@@ -380,6 +384,7 @@ async fn offset(asker: &Asker<'_>, named: &Named) -> Result<(Present, Option<Obj
                 offset: named.length,
                 parts: Vec::new(),
                 length: None,
+                tags: BTreeMap::new(),
             };
             Ok((present, Some(object)))
         }
@@ -482,6 +487,7 @@ pub(crate) async fn append(call: Call<'_>, bucket: BucketName, key: Key) -> Answ
         let detail = format!("the upload goes on at {}", present.offset);
         return Err(Refusal::new(StatusCode::CONFLICT, detail));
     }
+    let asker = asker.tagging(&present.tags);
     let mut missing = named.length.saturating_sub(present.offset);
     if announced.is_some_and(|announced| announced > missing) {
         let message = format!("only {missing} bytes are missing");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::acl::tests::entry;
-use crate::acl::{EntryKind, Grantee, Permission, Who, bits};
+use crate::acl::{AclEntry, EntryKind, Grantee, Permission, Who, bits};
 use crate::{AttachedPolicy, Context, Policy, PolicyKind, Principal, PublicAccessBlock, Resource};
 use std::sync::Arc;
 use trestle_core::{AccountId, BucketName, Key, Owner};
@@ -551,13 +551,6 @@ fn an_ordered_list_binds_everybody() {
             entries: Some(entries),
             ..Acl::default()
         }))
-    };
-    let entry = |kind, who, mask| AclEntry {
-        kind,
-        who,
-        flags: 0,
-        mask,
-        expires: None,
     };
     let of_ann = || {
         vec![entry(

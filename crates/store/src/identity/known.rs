@@ -268,6 +268,7 @@ impl Store {
             false => Principal::user(account.clone(), name),
         };
         principal.id.clone_from(&record.id);
+        principal.made = Some(Timestamp(record.created));
         principal.display_name.clone_from(&record.display_name);
         principal.email.clone_from(&record.email);
         principal.groups.clone_from(&record.groups);
@@ -343,13 +344,16 @@ impl Store {
         let Some(account) = principal.account() else {
             return Ok(None);
         };
-        match principal.kind() {
-            PrincipalKind::Anonymous | PrincipalKind::Root => Ok(None),
+        let known = match principal.kind() {
+            PrincipalKind::Anonymous | PrincipalKind::Root => return Ok(None),
             PrincipalKind::User | PrincipalKind::Service => {
-                self.known_user(moment, account, &principal.user).await
+                self.known_user(moment, account, &principal.user).await?
             }
-            PrincipalKind::Role { role, .. } => self.known_role(moment, account, role).await,
-        }
+            PrincipalKind::Role { role, .. } => self.known_role(moment, account, role).await?,
+        };
+        // Who has the name by now may be somebody else.
+        let made = principal.made.map(|made| made.0);
+        Ok(known.filter(|known| made.is_none_or(|made| made == known.created)))
     }
 
     /// What decisions about a principal are made on, where its kind alone does not say.

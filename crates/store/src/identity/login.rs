@@ -94,23 +94,10 @@ impl Identities {
     /// # Errors
     /// The engine's.
     pub async fn user(&self, account: &AccountId, name: &str) -> Result<Option<Arc<Principal>>> {
-        let made = self.user_made(account, name).await?;
-        Ok(made.map(|(principal, _)| principal))
-    }
-
-    /// The same, and when the user was made: who was made later, of the same name, is somebody else.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn user_made(
-        &self,
-        account: &AccountId,
-        name: &str,
-    ) -> Result<Option<(Arc<Principal>, Timestamp)>> {
         let read = self.store.snapshot().await?;
         let moment = self.store.moment(&*read).await?;
         let known = self.store.known_user(moment, account, name).await?;
-        Ok(known.and_then(|known| Some((known.principal.clone()?, Timestamp(known.created)))))
+        Ok(known.and_then(|known| known.principal.clone()))
     }
 
     /// The store.

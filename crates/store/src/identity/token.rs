@@ -380,7 +380,8 @@ impl Identities {
         let known = self.store.known_role(moment, &account, role).await?;
         let same = known.filter(|known| known.epoch == taken.made);
         Ok(same.map(|known| {
-            let principal = Principal::role(account, role, session);
+            let mut principal = Principal::role(account, role, session);
+            principal.made = Some(Timestamp(known.created));
             principal.known(moment.identities, known.facts.clone())
         }))
     }

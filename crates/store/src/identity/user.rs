@@ -338,7 +338,12 @@ impl Store {
     ) -> Result<()> {
         super::check_name("user", name)?;
         let mut attempt = Attempt::start(self, &[]).await?;
+        // Who keeps its name is who it was: what was bound to it stays so.
+        let mut created = self.host.clock.now();
         if let Some(former) = self.find_root(account).await? {
+            if former.name == name {
+                created = former.created;
+            }
             let delete = |key| Write::Delete { key };
             let named = former.name != name;
             let old = row_key::identity(account, UserRecord::KIND, &former.name);
@@ -363,7 +368,7 @@ impl Store {
             account: account.clone(),
             name: name.to_owned(),
             id: name.to_owned(),
-            created: self.host.clock.now(),
+            created,
             display_name: name.to_owned(),
             email: None,
             password_hash: Some(password_hash.to_owned()),

@@ -47,6 +47,9 @@ pub(crate) struct AskedRecord {
     /// Present and true, or absent: they back their account up.
     #[n(10)]
     backs_up: Option<bool>,
+    /// When the user or the role was made, in microseconds.
+    #[n(11)]
+    made: Option<u64>,
 }
 
 impl AskedRecord {
@@ -72,6 +75,7 @@ impl AskedRecord {
             values: context.values(),
             issued: principal.issued.map(|at| at.0),
             backs_up: principal.backup_operator.then_some(true),
+            made: principal.made.map(|at| at.0),
         }
     }
 
@@ -91,6 +95,7 @@ impl AskedRecord {
         };
         principal.id = self.id;
         principal.issued = self.issued.map(Timestamp);
+        principal.made = self.made.map(Timestamp);
         principal.backup_operator = self.backs_up == Some(true);
         for text in &self.policies {
             let policy = Policy::parse_kept(text, PolicyKind::Session)?;
@@ -122,6 +127,7 @@ mod tests {
         let account = AccountId::parse("acme").unwrap();
         let mut saver = Principal::user(account.clone(), "saver");
         saver.backup_operator = true;
+        saver.made = Some(Timestamp(7));
         let mut of_role = Principal::role(account.clone(), "auditor", "s");
         of_role.issued = Some(Timestamp(9));
         let text = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;

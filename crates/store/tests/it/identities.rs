@@ -510,10 +510,17 @@ async fn the_root_user_keeps_its_name_and_is_made_anew() {
     };
     assert!(ids.bearer(&token, None).await.unwrap().unwrap().is_root());
     f.store
+        .set_root(&home, "root", &hash, ("ROOTKEY", "s1"))
+        .await
+        .unwrap();
+    // What was bound to it stays so, though its tokens end.
+    let again = ids.password("root", "pw", None).await.unwrap().unwrap();
+    assert!(root.made.is_some() && again.made == root.made);
+    assert!(ids.bearer(&token, None).await.unwrap().is_none());
+    f.store
         .set_root(&home, "admin", &hash, ("NEWKEY", "s2"))
         .await
         .unwrap();
-    assert!(ids.bearer(&token, None).await.unwrap().is_none());
     assert!(ids.access_key("ROOTKEY", None).await.unwrap().is_none());
     assert!(
         ids.access_key("NEWKEY", None)

@@ -97,6 +97,33 @@ async fn a_login_has_the_rights_of_now() {
     assert!(login().await.admin && reads().await);
 }
 
+/// Whoever takes a name gives no rights to who had it before: a request or a job of theirs may still
+/// be on its way.
+#[tokio::test]
+async fn who_was_authenticated_is_not_a_later_user_of_the_name() {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let home = account();
+    f.put("k", b"x").await.unwrap();
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let reader = || NewUser {
+        policies: vec!["read".to_owned()],
+        ..with_password("pw")
+    };
+    f.user(home.as_str(), "ann", reader()).await.unwrap();
+    let former = ids.password("ann", "pw", None).await.unwrap().unwrap();
+    assert!(f.may(&former, Action::ReadObject).await.is_ok());
+    let delete = Resource::Identity(home.clone(), "user/ann".to_owned());
+    let delete = grant(Action::WriteUsers, delete);
+    f.store.delete_user(&delete, &home, "ann").await.unwrap();
+    f.clock.advance(Duration::from_secs(1));
+    f.user(home.as_str(), "ann", reader()).await.unwrap();
+    let later = ids.password("ann", "pw", None).await.unwrap().unwrap();
+    assert!(f.may(&later, Action::ReadObject).await.is_ok());
+    let refused = f.may(&former, Action::ReadObject).await;
+    assert_eq!(kind(refused), ErrorKind::Forbidden);
+}
+
 /// Two servers over one engine: what one changes, the other knows at once.
 #[tokio::test]
 async fn what_another_server_changes_counts_at_once() {
