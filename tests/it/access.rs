@@ -2,8 +2,10 @@
 //! not moved, and circumstances count whatever is spoken.
 
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, status};
+use crate::s3::signed_wire;
 use crate::{Fixture, put, send};
 use serde_json::json as value;
+use trestle_tests::sigv4::Wire;
 use trestle_tests::{Client, Server};
 
 pub(crate) const PASSWORD: &str = "a long enough password";
@@ -564,8 +566,31 @@ fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
     );
     assert_eq!(set.unwrap().status, 403);
     // Who sets again what is there is refused, too; other parts may change beside it.
-    let same = boss.send("PUT", "/-/buckets/open/policy", &[], policy.as_bytes());
-    assert_eq!(same.unwrap().status, 403);
+    let list = r#"{"grants":[{"grantee":"everyone","permission":"read"}]}"#;
+    for (target, body) in [
+        ("/-/buckets/open/policy", policy),
+        ("/-/buckets/open/acl", list),
+    ] {
+        let same = boss.send("PUT", target, &[], body.as_bytes()).unwrap();
+        assert_eq!(same.status, 403, "{target}: {}", same.text());
+    }
+    for (target, acl, body) in [
+        ("/open?policy", None, policy),
+        ("/open?acl", Some("public-read"), ""),
+        ("/open/k?acl", Some("public-read"), ""),
+        ("/open/other", Some("public-read"), "x"),
+    ] {
+        let acl = acl.map(|acl| ("x-amz-acl".to_owned(), acl.to_owned()));
+        let wire = Wire {
+            method: "PUT".into(),
+            target: target.into(),
+            headers: acl.into_iter().collect(),
+            body: body.as_bytes().to_vec(),
+            ..Wire::default()
+        };
+        let (status, text) = signed_wire(server, wire);
+        assert_eq!(status, 403, "{target}: {text}");
+    }
     let tags = br#"{"tags":{"a":"b"}}"#;
     let patch = [("content-type", "application/merge-patch+json")];
     let beside = boss.send("PATCH", "/rest/open/", &patch, tags);

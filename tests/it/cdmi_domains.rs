@@ -94,6 +94,8 @@ fn summaries_say_which_time_they_are_of() {
         let last = children.last().unwrap().as_str().unwrap();
         let one = value(client, &format!("{top}{length}{last}"));
         assert!(one["cdmi_summary_end"].as_str().unwrap().starts_with(last));
+        assert_eq!(one["cdmi_summary_objectsmin"], "0", "{length}");
+        assert_eq!(one["cdmi_summary_bytesmin"], "0", "{length}");
     }
     status(&get(client, &format!("{top}daily/1999-01-01"), OBJECT), 404);
     for method in ["PUT", "PATCH", "DELETE"] {

@@ -757,6 +757,14 @@ fn a_value_that_is_written_once_more_brings_no_other_change() {
         (&json!("b"), &json!("READ, WRITE_OBJECT"))
     );
     assert!(shown.get("cdmi_value_hash").is_none(), "{shown}");
+    let list = json!({"metadata": {"cdmi_acl": shared_with_ann("RW, WRITE_METADATA")}});
+    let target = "/ac/o?metadata=cdmi_acl";
+    status(&call(boss, "PATCH", target, OBJECT, list), 204);
+    let hashed = json!({"metadata": {"cdmi_value_hash": "SHA256"}});
+    let target = "/ac/o?metadata=cdmi_value_hash";
+    status(&call(ann, "PATCH", target, OBJECT, hashed), 204);
+    let shown = read(boss, "/ac/o", OBJECT)["metadata"].clone();
+    assert!(shown.get("cdmi_hash").is_some(), "{shown}");
 }
 
 /// Over Swift, too, a POST changes what the list gives, and nothing else of it.

@@ -31,7 +31,7 @@ fn signed(server: &Server, (method, target, body): (&str, &str, &str)) -> (u16, 
     signed_wire(server, wire)
 }
 
-fn signed_wire(server: &Server, wire: Wire) -> (u16, String) {
+pub(crate) fn signed_wire(server: &Server, wire: Wire) -> (u16, String) {
     let signer = Signer::new(ACCESS_KEY, SECRET_KEY);
     let wire = signer.sign(&server.address.to_string(), wire);
     let headers: Vec<(&str, &str)> = wire

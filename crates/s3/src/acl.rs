@@ -263,13 +263,6 @@ async fn check_blocked(call: &Call<'_>, acl: Option<&Acl>) -> Result<(), S3Error
     Ok(blocked.await?)
 }
 
-fn check_public(bucket: &Bucket, acl: Option<&Acl>) -> Result<(), S3Error> {
-    match bucket.properties.public_access.block_acls && acl.is_some_and(Acl::is_public) {
-        true => Err(S3Error::new(Code::AccessDenied, "Access Denied")),
-        false => Ok(()),
-    }
-}
-
 /// The list that a new object gets, and whether it takes a right of its own: not when it gives
 /// nothing to anybody but who writes the object and who owns the bucket.
 pub(crate) struct NewList {
@@ -299,7 +292,7 @@ pub(crate) async fn of_object(call: &Call<'_>, sent: &Sent) -> Result<NewList, S
         bucket_owner: Some(&bucket.owner.account),
     };
     let acl = of_sent(call, sent, &subject).await?;
-    check_public(&bucket, acl.as_ref())?;
+    check_blocked(call, acl.as_ref()).await?;
     let grants = acl.iter().flat_map(|acl| &acl.grants);
     let within = [writer, &bucket.owner.account];
     let is_within = |one: &AclGrant| match &one.grantee {

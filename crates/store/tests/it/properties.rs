@@ -341,7 +341,7 @@ async fn a_hold_that_was_lifted_is_remembered() {
         Ok(())
     };
     let unable = f.update("k", CURRENT, &[Action::WriteObjectMetadata], &off);
-    assert!(unable.await.is_err());
+    assert_eq!(kind(unable.await), ErrorKind::Forbidden);
     let told = f.update("k", CURRENT, &[Action::WriteLegalHold], &off);
     assert!(told.await.unwrap().hold_lifted);
     assert_eq!(f.head("k").await.unwrap().hold(), Some(false));
