@@ -6,6 +6,7 @@ mod cdmi_capabilities;
 mod cdmi_capabilities_data;
 mod cdmi_containers;
 mod cdmi_domains;
+mod cdmi_elsewhere;
 mod cdmi_extensions;
 mod cdmi_lists;
 mod cdmi_members;

@@ -4,7 +4,9 @@ use crate::call::Call;
 use crate::domain::AUTHENTICATION_METHODS;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
-use crate::metadata::{ITEM_BYTES_MAX, ITEMS_MAX, TOTAL_BYTES_MAX};
+use crate::metadata::{
+    HEADER_BYTES_MAX, HEADER_ITEMS_MAX, ITEM_BYTES_MAX, ITEMS_MAX, TOTAL_BYTES_MAX,
+};
 use crate::path::Names;
 use crate::render::Rendering;
 use crate::route::not_allowed;
@@ -14,7 +16,6 @@ use crate::versions::VERSIONS_MAX;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use trestle_core::Id;
-use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 use trestle_store::Redundancy;
 
 /// Where capability objects begin.
@@ -303,12 +304,16 @@ fn capabilities(path: &str, redundancy: Redundancy) -> Map<String, Value> {
             limit(&mut items, "cdmi_metadata_maxitems", ITEMS_MAX);
             limit(&mut items, "cdmi_metadata_maxsize", ITEM_BYTES_MAX);
             limit(&mut items, "cdmi_metadata_maxtotalsize", TOTAL_BYTES_MAX);
-            limit(&mut items, "cdmi_header_metadata_maxitems", HEADERS_MAX);
+            limit(
+                &mut items,
+                "cdmi_header_metadata_maxitems",
+                HEADER_ITEMS_MAX,
+            );
             limit(&mut items, "cdmi_header_metadata_maxsize", ITEM_BYTES_MAX);
             limit(
                 &mut items,
                 "cdmi_header_metadata_maxtotalsize",
-                HEAD_BYTES_MAX,
+                HEADER_BYTES_MAX,
             );
             let timeout = crate::partial::TIMEOUT.as_secs().to_string();
             items.insert("cdmi_partial_timeout".to_owned(), Value::from(timeout));

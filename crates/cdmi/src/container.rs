@@ -317,14 +317,17 @@ impl Call<'_> {
         uri: &str,
     ) -> Answered<()> {
         self.note("cdmi_copy");
-        let (source, fields) = self.source_container(uri).await?;
+        let (mut source, fields) = self.source_container(uri).await?;
         self.may_read(&source).await.map_err(Fault::of_source)?;
         let limits = self.limits(fields)?;
         let mut own = document.clone();
         own.source = None;
         if own.metadata.is_none() && limits.has("metadata") {
-            let copied = crate::transfer::without_protection(source.metadata);
+            let copied = crate::transfer::without_protection(std::mem::take(&mut source.metadata));
             own.metadata = Some(copied.into_iter().collect());
+        }
+        if limits.is_all() {
+            crate::transfer::take_unknown(&source.documents, &mut own);
         }
         self.with_all_fields()
             .change_container(container, &own)

@@ -39,6 +39,8 @@ pub(crate) struct Destination {
     pub(crate) inherited: Metadata,
     /// Whether a write leaves no version, whatever metadata asks for.
     pub(crate) unversioned: bool,
+    /// The id of another server that a reference is known by.
+    pub(crate) known_as: Option<String>,
     /// Whether nothing is there yet: what comes along with it takes its own rights.
     new: bool,
 }
@@ -55,6 +57,7 @@ impl Destination {
             adding: None,
             inherited: Metadata::new(),
             unversioned: false,
+            known_as: None,
             new: true,
         }
     }

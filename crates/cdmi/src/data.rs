@@ -12,7 +12,7 @@ use crate::metadata::Update;
 use crate::modify::failed;
 use crate::multipart::{ContentRange, Part, write_end, write_part};
 use crate::node::{Container, Leaf, Node, check_new_name, document};
-use crate::path::Names;
+use crate::path::{self, Names};
 use crate::protect;
 use crate::query::{Fields, Span};
 use crate::render::{Rendering, bare};
@@ -139,6 +139,7 @@ fn placed(parts: &[Part]) -> Result<Vec<(u64, Bytes)>> {
         placed.push((at, part.body.clone()));
         at = at.saturating_add(part.body.len() as u64);
     }
+    gaps::check_apart(&placed)?;
     Ok(placed)
 }
 
@@ -330,6 +331,7 @@ impl Call<'_> {
             Some(Source::Copy(uri)) => self.store_copy(destination, document, uri).boxed().await,
             Some(Source::Move(uri)) => self.store_moved(destination, document, uri).await,
             Some(Source::Serialize(uri)) => {
+                document.check_encoding()?;
                 let stored = self.store_serialized(destination, document, uri);
                 stored.boxed().await
             }
@@ -369,7 +371,7 @@ impl Call<'_> {
         destination: &Destination,
         uri: &str,
     ) -> Answered<Object> {
-        if uri.is_empty() || uri.chars().any(char::is_control) {
+        if !path::may_be_uri(uri) {
             return Err(Fault::bad("a reference is not a URI"));
         }
         self.note("cdmi_reference");
@@ -377,6 +379,9 @@ impl Call<'_> {
         properties
             .documents
             .insert(document::REFERENCE.to_owned(), uri.to_owned());
+        let known = destination.known_as.clone();
+        let known = known.map(|id| (document::KNOWN_AS.to_owned(), id));
+        properties.documents.extend(known);
         let written = self.write_bytes(destination, properties, Bytes::new());
         Ok(written.await?.object)
     }
@@ -409,7 +414,7 @@ impl Call<'_> {
                 "{}{}/cdmi_objectid/{}",
                 self.origin,
                 crate::path::ROOT,
-                self.id_text(leaf.object.id.0)
+                self.id_of(leaf)
             ),
         };
         if let Ok(location) = HeaderValue::from_str(&url) {

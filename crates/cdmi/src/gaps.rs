@@ -7,6 +7,7 @@
 use crate::node::document;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use trestle_core::{Error, Result};
 
 /// Most gaps that are noted of a value; those nearest to its end are forgotten first.
 const GAPS_MAX: usize = 64;
@@ -66,6 +67,18 @@ pub(crate) fn note(
 /// The range that a piece covers.
 pub(crate) fn range_of((at, piece): &(u64, Bytes)) -> Range {
     (*at, at.saturating_add(piece.len() as u64))
+}
+
+/// Refuses ranges that overlap (8.2.3): which of them counts would be anybody's guess.
+pub(crate) fn check_apart(placed: &[(u64, Bytes)]) -> Result<()> {
+    let mut ranges: Vec<_> = placed.iter().map(range_of).collect();
+    ranges.retain(|(from, to)| from < to);
+    ranges.sort_unstable();
+    let mut pairs = ranges.iter().zip(ranges.iter().skip(1));
+    match pairs.any(|((_, end), (start, _))| start < end) {
+        true => Err(Error::invalid("ranges of the value overlap")),
+        false => Ok(()),
+    }
 }
 
 /// The value is whole: it has no gaps.

@@ -7,6 +7,9 @@ use trestle_core::{Error, Result};
 /// Most media types of an Accept header that are looked at.
 const ACCEPTED_MAX: usize = 64;
 
+/// What media types began with before there was a standard for them.
+const OF_VENDOR: &str = "application/vnd.org.snia.cdmi.";
+
 /// The kinds of things that have a representation of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -44,6 +47,17 @@ impl Kind {
 
     fn of(essence: &str) -> Option<Kind> {
         let essence = essence.strip_suffix("+json").unwrap_or(essence);
+        // Before RFC 6208 the types were a vendor's (CDMI 1.0, and an example that 2.0 still has).
+        if let Some(kind) = essence.strip_prefix(OF_VENDOR) {
+            return match kind {
+                "dataobject" | "object" => Some(Kind::Object),
+                "container" => Some(Kind::Container),
+                "domain" => Some(Kind::Domain),
+                "queue" => Some(Kind::Queue),
+                "capabilities" | "capability" => Some(Kind::Capability),
+                _ => None,
+            };
+        }
         Kind::ALL
             .into_iter()
             .find(|kind| kind.media_type() == essence)
@@ -164,8 +178,11 @@ impl Accepted {
                 };
                 present = true;
                 let quality = media_type.parameter("q").map_or(WHOLE, quality);
-                let essence = media_type.essence.clone();
-                accepted.ranges.push((essence, quality));
+                let essence = match media_type.kind() {
+                    Some(kind) if media_type.essence.starts_with(OF_VENDOR) => kind.media_type(),
+                    _ => media_type.essence.as_str(),
+                };
+                accepted.ranges.push((essence.to_owned(), quality));
                 if quality == 0 {
                     continue;
                 }
@@ -284,6 +301,8 @@ mod tests {
         assert!(Accepted::of(&HeaderMap::new()).is_indifferent());
         assert!(accepted("*/*").is_indifferent());
         assert!(!accepted("text/plain, */*").is_indifferent());
+        let vendor = accepted("application/vnd.org.snia.cdmi.dataobject+json");
+        assert!(vendor.is_cdmi() && vendor.takes(Kind::Object) && !vendor.takes(Kind::Queue));
         let object = accepted("text/plain;q=0.3, Application/CDMI-Object+json");
         assert!(object.is_cdmi() && object.takes(Kind::Object));
         assert!(!object.takes(Kind::Container));
@@ -328,6 +347,13 @@ mod tests {
                 .kind(),
             Some(Kind::Queue)
         );
+        let before = |name: &str| {
+            let text = format!("application/vnd.org.snia.cdmi.{name}+json");
+            MediaType::parse(&text).unwrap().kind()
+        };
+        assert_eq!(before("dataobject"), Some(Kind::Object));
+        assert_eq!(before("container"), Some(Kind::Container));
+        assert_eq!(before("objectid"), None);
         for bad in ["", "text", "a/b/c", "/x", "x/"] {
             assert!(MediaType::parse(bad).is_err(), "{bad:?}");
         }

@@ -7,7 +7,6 @@ use crate::query::Fields;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use trestle_core::{Error, Metadata, Result};
-use trestle_http::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// Most items of an object.
 pub(crate) const ITEMS_MAX: usize = 1024;
@@ -15,6 +14,11 @@ pub(crate) const ITEMS_MAX: usize = 1024;
 pub(crate) const ITEM_BYTES_MAX: usize = 32 << 10;
 /// All items together, as the store counts them.
 pub(crate) const TOTAL_BYTES_MAX: usize = trestle_store::METADATA_BYTES_MAX;
+/// Most items of an object that are headers: with those that each request has besides, they are not
+/// as many as a request may have, so that one too many is told of as such.
+pub(crate) const HEADER_ITEMS_MAX: usize = trestle_http::HEADERS_MAX - 20;
+/// All items together that are headers, in bytes, with room for the others as well.
+pub(crate) const HEADER_BYTES_MAX: usize = trestle_http::HEAD_BYTES_MAX - (16 << 10);
 
 /// Items that the server makes: what a client sends for them is passed over, as clause 16.2 says.
 const MADE: [&str; 13] = [
@@ -83,9 +87,8 @@ pub(crate) fn is_header(name: &str) -> bool {
 }
 
 /// Refuses items of a document that are headers by their names, and could not be sent as such.
-fn check_headers<'i>(items: impl Iterator<Item = (&'i String, &'i Value)>) -> Result<()> {
-    let (mut count, mut total) = (0, 0);
-    for (name, value) in items.filter(|(name, _)| is_header(name)) {
+fn check_headers<'i>(items: impl Iterator<Item = (&'i String, &'i Value)> + Clone) -> Result<()> {
+    for (name, value) in items.clone().filter(|(name, _)| is_header(name)) {
         let text = value.as_str().unwrap_or_default();
         let fits = value.is_string()
             && HeaderName::from_bytes(name.as_bytes()).is_ok()
@@ -95,10 +98,20 @@ fn check_headers<'i>(items: impl Iterator<Item = (&'i String, &'i Value)>) -> Re
                 "{name:?} has the name of a header, and is none"
             )));
         }
-        count += 1;
-        total += name.len() + text.len();
     }
-    match count > HEADERS_MAX || total > HEAD_BYTES_MAX {
+    check_header_room(items)
+}
+
+/// Refuses more items that are headers than there may be.
+pub(crate) fn check_header_room<'i>(
+    items: impl Iterator<Item = (&'i String, &'i Value)>,
+) -> Result<()> {
+    let (mut count, mut total) = (0, 0);
+    for (name, value) in items.filter(|(name, _)| is_header(name)) {
+        count += 1;
+        total += name.len() + value.as_str().unwrap_or_default().len();
+    }
+    match count > HEADER_ITEMS_MAX || total > HEADER_BYTES_MAX {
         true => Err(Error::invalid("there are too many items that are headers")),
         false => Ok(()),
     }

@@ -45,6 +45,8 @@ pub(crate) mod document {
     pub(crate) const VERSION: &str = "cdmi.version";
     /// What is there of an upload in pieces, as JSON, in the hidden bucket of those.
     pub(crate) const UPLOAD: &str = "cdmi.upload";
+    /// The id of another server that a reference is known by.
+    pub(crate) const KNOWN_AS: &str = "cdmi.known-as";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }
@@ -205,7 +207,7 @@ pub(crate) fn nameless_bucket(account: &AccountId) -> Result<BucketName> {
 }
 
 /// The hidden bucket of the ids of containers that only exist by keys below them.
-fn ids_bucket(call: &Call<'_>) -> Result<BucketName> {
+pub(crate) fn ids_bucket(call: &Call<'_>) -> Result<BucketName> {
     BucketName::hidden(&call.cdmi.root_account, "ids")
 }
 
@@ -383,7 +385,11 @@ impl Call<'_> {
 
     /// What an id leads to, or a path below the container that it names.
     async fn resolve_id(&self, text: &str, below: &Names) -> Answered<Option<Node>> {
-        let Some(id) = self.cdmi.ids.parse(text)? else {
+        let id = match self.cdmi.ids.parse(text)? {
+            Some(id) => Some(id),
+            None => self.referred(text).await?,
+        };
+        let Some(id) = id else {
             return Ok(None);
         };
         if let Some(names) = self.path_of(id).await? {
@@ -594,7 +600,7 @@ impl Call<'_> {
                 format!("{}{}{slash}{path}", self.origin, crate::path::ROOT)
             }
         };
-        Fault::Elsewhere(StatusCode::FOUND, url)
+        Fault::Elsewhere(StatusCode::FOUND, crate::path::escape_uri(&url))
     }
 
     /// The id of a container that exists by keys below it only: made when it is first asked for,

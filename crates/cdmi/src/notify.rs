@@ -327,7 +327,7 @@ impl Call<'_> {
                 names: Some(names), ..
             })) => names.path(),
             Some(Node::Leaf(leaf)) => {
-                format!("/cdmi_objectid/{}", self.id_text(leaf.object.id.0))
+                format!("/cdmi_objectid/{}", self.id_of(leaf))
             }
             None => uri_of(target),
         }

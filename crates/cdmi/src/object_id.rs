@@ -52,6 +52,11 @@ impl ObjectIds {
     }
 }
 
+/// Whether a text is an object id, of whichever server.
+pub(crate) fn well_formed(text: &str) -> bool {
+    valid(text).is_ok()
+}
+
 fn crc(bytes: &[u8]) -> u16 {
     (checksum(CrcAlgorithm::Crc16Arc, bytes) & 0xffff) as u16
 }

@@ -3,7 +3,7 @@
 //! A name never contains a slash or a question mark; `x` and `x/` are one name to this dialect and
 //! two keys to others, told apart by the trailing slash.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use trestle_core::{Error, Result};
 use trestle_http::decode;
 
@@ -31,6 +31,35 @@ const IN_NAME: &AsciiSet = &NON_ALPHANUMERIC
 /// A name or a path as part of a URI.
 pub(crate) fn escape(path: &str) -> String {
     utf8_percent_encode(path, IN_NAME).to_string()
+}
+
+/// What no URI has as it is; what is escaped already stays so.
+const IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A URI of a document, where names need not be escaped, for a header, where they are (5.5.4).
+pub(crate) fn escape_uri(uri: &str) -> String {
+    utf8_percent_encode(uri, IN_URI).to_string()
+}
+
+/// Whether a text can be where something leads to: it says something, and of another server whose.
+pub(crate) fn may_be_uri(text: &str) -> bool {
+    let authority = text.split_once("://").map(|(_, after)| {
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+        after.get(..end).unwrap_or_default()
+    });
+    !text.trim().is_empty()
+        && !text.chars().any(char::is_control)
+        && authority.is_none_or(|host| !host.is_empty() && !host.contains(char::is_whitespace))
 }
 
 /// Names in a path, and whether a slash follows the last one.
@@ -103,6 +132,19 @@ impl Target {
             Some("cdmi_capabilities") => Ok(Target::Capabilities(names.below())),
             Some("cdmi_domains") => Ok(Target::Domains(names.below())),
             _ => Ok(Target::Path(names)),
+        }
+    }
+
+    /// The same as a container's, whose path ends in a slash.
+    pub(crate) fn with_slash(self) -> Self {
+        let with_slash = |names: Names| Names {
+            slash: true,
+            ..names
+        };
+        match self {
+            Target::Path(names) => Target::Path(with_slash(names)),
+            Target::Id(id, below) => Target::Id(id, with_slash(below)),
+            other => other,
         }
     }
 

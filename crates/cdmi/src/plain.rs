@@ -7,6 +7,7 @@ use crate::data::{set_encoding, set_partial, set_partial_new};
 use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::gaps;
+use crate::media::MediaType;
 use crate::metadata::is_header;
 use crate::multipart::ContentRange;
 use crate::node::{Container, Leaf, Node};
@@ -14,6 +15,7 @@ use crate::partial::Upload;
 use crate::path::Names;
 use crate::render::bare;
 use crate::show::{CONTENT_TYPE, MIMETYPE_DEFAULT, is_processing, mimetype_of};
+use crate::text::Text;
 use crate::value::Encoding;
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
@@ -81,6 +83,7 @@ pub(crate) fn take_items(items: &BTreeMap<String, String>, metadata: &mut Metada
             false => metadata.insert(name, Value::from(text.as_str())),
         };
     }
+    crate::metadata::check_header_room(metadata.iter())?;
     crate::metadata::check(metadata)
 }
 
@@ -252,6 +255,7 @@ impl Call<'_> {
         set_partial_new(&mut properties, self.is_partial()?);
         let Some(range) = self.content_range()? else {
             let length = self.declared_length;
+            let body = self.checked(body);
             let written = self.write(destination, properties, length, body);
             return Ok(written.await?.object);
         };
@@ -280,6 +284,14 @@ impl Call<'_> {
         self.describe_value(&mut properties, true);
         set_partial(&mut properties, self.is_partial()?);
         match self.content_range()? {
+            None if self.goes_on(leaf) => {
+                let most = crate::content::VALUE_BYTES_MAX as usize;
+                let bytes = read_whole(body, most).await?;
+                let end = (leaf.object.length(), bytes);
+                let pieces = Some(end).filter(|(_, bytes)| !bytes.is_empty());
+                let pieces = pieces.into_iter().collect();
+                self.patch(leaf, properties, pieces).await?;
+            }
             Some(range) => {
                 let bytes = self.ranged_body(range, body).await?;
                 self.patch(leaf, properties, vec![(range.first, bytes)])
@@ -291,10 +303,25 @@ impl Call<'_> {
                 let destination = self.place_of(leaf, precondition).await?;
                 let length = self.declared_length;
                 gaps::forget(&mut properties.documents);
+                let body = self.checked(body);
                 self.write(&destination, properties, length, body).await?;
             }
         }
         Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// Whether a PUT is another part of a series of writes, which it says in so many words: without a
+    /// range such a part follows those that are there (extension for partial uploads).
+    fn goes_on(&self, leaf: &Leaf) -> bool {
+        self.method == Method::PUT
+            && self.headers.contains_key("x-cdmi-partial")
+            && is_processing(&leaf.object)
+    }
+
+    /// The body, which is text when its media type says so (8.2.3).
+    fn checked<B>(&self, body: B) -> Text<B> {
+        let is_text = self.content.as_ref().is_some_and(MediaType::is_utf8);
+        Text::new(body, is_text)
     }
 
     /// A new object without a value, for an upload in pieces.

@@ -563,8 +563,7 @@ impl Call<'_> {
             .iter()
             .find_map(|part| part.file_name().map(|name| (name, part)));
         let (name, part) = file.ok_or_else(|| Fault::bad("the form has no file"))?;
-        let names = container.names.child(&name, false);
-        let destination = self.place_in(container, &names).await?;
+        let (names, destination) = self.place_of_file(container, &name).await?;
         let mut call = self.clone();
         call.content = match part.header("content-type") {
             Some(_) => Some(part.media_type()?),
@@ -575,6 +574,29 @@ impl Call<'_> {
         let object = call.store_plain(&destination, body).await?;
         let leaf = Leaf::made(destination, (Some(names), Some(container.id)), object);
         call.posted(&leaf).await
+    }
+
+    /// Where a file of a form goes: under its own name, or by its id where something else has that.
+    async fn place_of_file(
+        &self,
+        container: &Container,
+        name: &str,
+    ) -> Answered<(Names, Destination)> {
+        let names = container.names.child(name, false);
+        match self.resolve(&names).await {
+            Ok(None) => {
+                let destination = self.place_in(container, &names).await?;
+                Ok((names, destination))
+            }
+            Ok(Some(_)) | Err(Fault::Elsewhere(..)) => {
+                let id = self.cdmi.host.id();
+                let names = container.names.child(&self.id_text(id), false);
+                let mut destination = self.place_in(container, &names).await?;
+                destination.id = Some(ObjectId(id));
+                Ok((names, destination))
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn delete(&self, target: &Target) -> Answered {
@@ -632,8 +654,12 @@ impl Call<'_> {
         let bucket = nameless_bucket(self.account()?)?;
         self.make_hidden(&bucket).await?;
         let key = Key::parse(self.cdmi.host.id().to_string())?;
-        let destination = Destination::free(bucket, key);
+        let mut destination = Destination::free(bucket, key);
         let body = self.posted_body(body).await?;
+        if let Posted::Object(submission) | Posted::Queue(submission) = &body {
+            let source = submission.document.source.as_ref();
+            self.name_referral(&mut destination, source).boxed().await?;
+        }
         let object = self.store_posted(&destination, body).boxed().await?;
         let leaf = Leaf::made(destination, (None, None), object);
         self.posted(&leaf).await

@@ -295,7 +295,7 @@ impl Call<'_> {
         if let Some(reference) = leaf.reference() {
             let mut rendering = Rendering::default();
             let names = leaf.names.as_ref();
-            self.identity(&mut rendering, Kind::Object, leaf.object.id.0, names);
+            self.identity(&mut rendering, Kind::Object, self.id_of(leaf), names);
             rendering.add("reference", reference);
             return Ok(rendering);
         }

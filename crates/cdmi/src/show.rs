@@ -129,12 +129,12 @@ impl Call<'_> {
         &self,
         rendering: &mut Rendering,
         kind: Kind,
-        id: trestle_core::Id,
+        id: String,
         names: Option<&Names>,
     ) {
         let fields = &self.fields;
         rendering.choose(fields, "objectType", kind.media_type());
-        rendering.choose(fields, "objectID", self.id_text(id));
+        rendering.choose(fields, "objectID", id);
         let Some(names) = names else { return };
         let slash = if names.slash { "/" } else { "" };
         let name = format!("{}{slash}", names.last().unwrap_or_default());
@@ -263,7 +263,7 @@ impl Call<'_> {
         let object = &leaf.object;
         let fields = &self.fields;
         let mut rendering = Rendering::default();
-        self.identity(&mut rendering, kind, object.id.0, leaf.names.as_ref());
+        self.identity(&mut rendering, kind, self.id_of(leaf), leaf.names.as_ref());
         if let Some(parent) = leaf.parent {
             rendering.choose(fields, "parentID", self.id_text(parent));
         }
@@ -406,7 +406,8 @@ impl Call<'_> {
         let fields = &self.fields;
         let mut rendering = Rendering::default();
         let kind = Kind::Container;
-        self.identity(&mut rendering, kind, container.id, Some(&container.names));
+        let id = self.id_text(container.id);
+        self.identity(&mut rendering, kind, id, Some(&container.names));
         if let Some(parent) = container.parent {
             rendering.choose(fields, "parentID", self.id_text(parent));
         }

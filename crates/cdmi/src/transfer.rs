@@ -1,6 +1,6 @@
 //! Copies and moves: what a URI names becomes the content of another object.
 
-use crate::books::{keep_unknown, tag_of};
+use crate::books::{keep_unknown, tag_of, unknown_fields};
 use crate::call::Call;
 use crate::content::{Destination, encryption_of, hash_of, pieces};
 use crate::data::{new_metadata, set_acl, set_encoding, set_partial};
@@ -16,6 +16,8 @@ use crate::value::Encoding;
 use crate::versions::level_of;
 use bytes::Bytes;
 use futures::FutureExt;
+use http::StatusCode;
+use std::collections::BTreeMap;
 use trestle_access::Action;
 use trestle_core::{ErrorKind, Metadata, Precondition, Result};
 use trestle_store::{CopyObject, Object, ObjectProperties, RenameObject, Source, VersionRef};
@@ -24,6 +26,13 @@ use trestle_store::{CopyObject, Object, ObjectProperties, RenameObject, Source, 
 pub(crate) struct SourceNode {
     pub(crate) node: Node,
     pub(crate) fields: Fields,
+}
+
+/// Takes fields that the standard does not know along with a whole copy; those of the document stay.
+pub(crate) fn take_unknown(source: &BTreeMap<String, String>, document: &mut Document) {
+    let mut all = unknown_fields(source);
+    all.append(&mut document.unknown);
+    document.unknown = all;
 }
 
 impl Call<'_> {
@@ -50,7 +59,14 @@ impl Call<'_> {
         let authority = self.origin.split_once("://").map(|(_, host)| host);
         let (target, query) = Target::of_field(uri, authority)?;
         let fields = Fields::parse(query.as_deref(), &self.version)?;
-        let node = self.need(&target).await.map_err(Fault::of_source)?;
+        let found = match self.need(&target).await {
+            // Whoever leaves out a container's slash is led to it, and so is this.
+            Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, _)) => {
+                self.need(&target.with_slash()).await
+            }
+            found => found,
+        };
+        let node = found.map_err(Fault::of_source)?;
         Ok(SourceNode { node, fields })
     }
 

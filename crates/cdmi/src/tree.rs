@@ -10,7 +10,7 @@ use crate::path::Names;
 use crate::protect;
 use crate::render::bare;
 use crate::rights::{self, shut_out};
-use crate::transfer::without_protection;
+use crate::transfer::{take_unknown, without_protection};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
@@ -192,6 +192,10 @@ impl Call<'_> {
         if document.metadata.is_some() {
             metadata = crate::data::new_metadata(document)?;
         }
+        let mut document = document.clone();
+        if limits.is_all() {
+            take_unknown(&source.documents, &mut document);
+        }
         let (from, prefix) = inside(&source)?;
         // Asked for before anything is made.
         let resource = Resource::Bucket(from.clone());
@@ -201,7 +205,7 @@ impl Call<'_> {
         };
         let list = list.transpose();
         let list = list.map_err(|error| Fault::from(error).of_source())?;
-        let made = self.make_container(parent, names, metadata, document);
+        let made = self.make_container(parent, names, metadata, &document);
         let id = made.await?;
         let Some(list) = list else { return Ok(id) };
         let target = match &parent.place {
@@ -286,7 +290,9 @@ impl Call<'_> {
             properties.metadata = without_protection(properties.metadata);
             properties.retention = None;
             properties.set_hold(None);
-            properties.documents.remove(document::VERSIONED);
+            for own in [document::VERSIONED, document::EXPORTS] {
+                properties.documents.remove(own);
+            }
             Ok(properties)
         };
         let mut new = properties(object)?;
