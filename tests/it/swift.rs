@@ -629,3 +629,29 @@ fn a_large_object_leaves_no_version_over_cdmi() {
         assert_eq!(current.is_string(), versioned, "{name}: {current}");
     }
 }
+
+/// What an object may have of metadata arrives beside what browsers and proxies add, and what is
+/// more is told in the dialect's own words.
+#[test]
+fn all_the_metadata_that_is_allowed_arrives_beside_other_headers() {
+    let fixture = Fixture::new();
+    let mut swift = Swift::new(&fixture);
+    swift.put("/many", b"");
+    let headers = |metadata: usize, others: usize| -> Vec<(String, String)> {
+        let metadata = (0..metadata).map(|i| (format!("x-object-meta-m{i}"), i.to_string()));
+        let others = (0..others).map(|i| (format!("x-other-{i}"), "v".to_owned()));
+        metadata.chain(others).collect()
+    };
+    for (metadata, others, put, post) in [(90, 36, 201, 202), (91, 0, 400, 400), (190, 0, 400, 400)]
+    {
+        let headers = headers(metadata, others);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+        let path = format!("/many/{metadata}");
+        assert_eq!(swift.status("PUT", &path, &headers), put, "{metadata}");
+        swift.put(&path, b"");
+        assert_eq!(swift.status("POST", &path, &headers), post, "{metadata}");
+        let shown = swift.send("HEAD", &path, &[], &[]);
+        let last = shown.header(&format!("x-object-meta-m{}", metadata - 1));
+        assert_eq!(last.is_some(), post == 202, "{metadata}");
+    }
+}

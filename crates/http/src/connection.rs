@@ -4,7 +4,7 @@ use crate::body::Body;
 use crate::conditional::http_date;
 use crate::drain::Drain;
 use crate::exchange::{Facts, answer};
-use crate::guard::Violation;
+use crate::guard::{HEADERS_MAX, Violation};
 use crate::guarded::{Ended, Guarded, Prefixed};
 use crate::http2;
 use crate::problem::Problem;
@@ -196,6 +196,7 @@ async fn first<S>(
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEADERS_MAX)
         // What was asked before a violation is still answered.
         .half_close(true)
         .serve_connection(TokioIo::new(io), answer);

@@ -10,8 +10,9 @@ use http::StatusCode;
 
 /// Largest request head, in bytes.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Most header lines in a request.
-pub const HEADERS_MAX: usize = 100;
+/// Most header lines in a request: room for all the metadata that a dialect lets an object have (90
+/// headers in Swift), beside what browsers and proxies add.
+pub const HEADERS_MAX: usize = 256;
 /// Longest line of a chunked body's framing, in bytes.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Most bytes of trailers.
