@@ -14,9 +14,9 @@ pub(crate) const ITEMS_MAX: usize = 1024;
 pub(crate) const ITEM_BYTES_MAX: usize = 32 << 10;
 /// All items together, as the store counts them.
 pub(crate) const TOTAL_BYTES_MAX: usize = trestle_store::METADATA_BYTES_MAX;
-/// Most items of an object that are headers: with those that each request has besides, they are not
-/// as many as a request may have, so that one too many is told of as such.
-pub(crate) const HEADER_ITEMS_MAX: usize = trestle_http::HEADERS_MAX - 20;
+/// Most items of an object that are headers: with those that each answer has besides, they are not
+/// more than the 100 that common clients take, and one too many is told of as such.
+pub(crate) const HEADER_ITEMS_MAX: usize = 80;
 /// All items together that are headers, in bytes, with room for the others as well.
 pub(crate) const HEADER_BYTES_MAX: usize = trestle_http::HEAD_BYTES_MAX - (16 << 10);
 
