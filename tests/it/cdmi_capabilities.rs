@@ -688,6 +688,14 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             status(&world.call("PUT", &to, DOMAIN, source), 201);
             assert_eq!(world.read(&to, DOMAIN)["metadata"]["a"], "b");
         }
+        "cdmi_move_domain" => {
+            let id = world.read(&path, DOMAIN)["objectID"].clone();
+            world.count += 1;
+            let to = format!("/cdmi_domains/d{}/", world.count);
+            status(&world.call("PUT", &to, DOMAIN, json!({"move": path})), 201);
+            assert_eq!(world.read(&to, DOMAIN)["objectID"], id);
+            status(&get(&mut world.client, &path, DOMAIN), 404);
+        }
         "cdmi_modify_deserialize_domain" => {
             let (form, _) = world.object(json!({"serialize": path}));
             let change = json!({"metadata": {"a": "c"}});

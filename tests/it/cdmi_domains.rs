@@ -8,7 +8,6 @@ use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
 
 const DOMAIN: &str = "application/cdmi-domain";
-const CAPABILITY: &str = "application/cdmi-capability";
 
 fn make(client: &mut Client, path: &str, document: Value) -> Value {
     let made = call(client, "PUT", path, DOMAIN, document);
@@ -629,29 +628,4 @@ fn what_users_make_in_containers_of_others_is_of_their_domain() {
     status(&plain(client, "DELETE", e, b""), 400);
     status(&plain(client, "DELETE", "/hers/o", b""), 204);
     status(&plain(client, "DELETE", e, b""), 204);
-}
-
-/// A domain's name is what its members and objects are known by, so none is moved.
-#[test]
-fn a_domain_is_not_moved() {
-    let fixture = Fixture::new();
-    let client = &mut fixture.client();
-    for path in ["/cdmi_domains/a/", "/cdmi_domains/a/b/", "/cdmi_domains/c/"] {
-        make(client, path, enabled());
-    }
-    let before = read(client, "/cdmi_domains/a/b/", DOMAIN);
-    for to in [
-        "/cdmi_domains/a/d/",
-        "/cdmi_domains/c/b/",
-        "/cdmi_domains/d/",
-    ] {
-        for from in ["/cdmi_domains/a/b/", "/cdmi_domains/c/"] {
-            let moved = call(client, "PUT", to, DOMAIN, json!({"move": from}));
-            status(&moved, 400);
-        }
-        status(&get(client, to, DOMAIN), 404);
-    }
-    assert_eq!(read(client, "/cdmi_domains/a/b/", DOMAIN), before);
-    let shown = read(client, "/cdmi_capabilities/domain/", CAPABILITY);
-    assert!(shown["capabilities"].get("cdmi_move_domain").is_none());
 }

@@ -10,6 +10,7 @@ mod cdmi_elsewhere;
 mod cdmi_extensions;
 mod cdmi_lists;
 mod cdmi_members;
+mod cdmi_moved_domains;
 mod cdmi_objects;
 mod cdmi_queues;
 mod cdmi_rights;

@@ -225,7 +225,7 @@ const IN_CONTAINER: [&str; 19] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 13] = [
+const DOMAIN: [&str; 14] = [
     "cdmi_size",
     "cdmi_ctime",
     "cdmi_mtime",
@@ -235,6 +235,7 @@ const DOMAIN: [&str; 13] = [
     "cdmi_list_children",
     "cdmi_domain_summary",
     "cdmi_copy_domain",
+    "cdmi_move_domain",
     "cdmi_deserialize_domain",
     "cdmi_read_metadata",
     "cdmi_modify_metadata",
@@ -242,8 +243,9 @@ const DOMAIN: [&str; 13] = [
 ];
 
 /// Of the container of all domains.
-const DOMAINS: [&str; 6] = [
+const DOMAINS: [&str; 7] = [
     "cdmi_copy_domain",
+    "cdmi_move_domain",
     "cdmi_deserialize_domain",
     "cdmi_create_domain",
     "cdmi_read_metadata",

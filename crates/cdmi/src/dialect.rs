@@ -1,10 +1,12 @@
 //! The dialect over one store: its root container and the ids that it gives.
 
+use crate::domain_tree::DomainTree;
 use crate::object_id::ObjectIds;
 use crate::partial::Completions;
 use crate::watch::Watchers;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub struct Cdmi {
     pub(crate) identities: Arc<Identities>,
     pub(crate) watchers: Watchers,
     pub(crate) completions: Completions,
+    /// Where domains are.
+    pub(crate) domains: RwLock<Arc<DomainTree>>,
     pub(crate) ids: ObjectIds,
     /// The id of the root container.
     pub(crate) root: Id,
@@ -90,10 +94,12 @@ impl Cdmi {
             identities,
             watchers: Watchers::default(),
             completions: Completions::default(),
+            domains: RwLock::default(),
             ids: ObjectIds::new(enterprise)?,
             root,
             root_account: settings.root_account,
         };
+        cdmi.load_domains().await?;
         cdmi.load_watchers().await?;
         Ok(cdmi)
     }

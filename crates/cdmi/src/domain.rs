@@ -1,13 +1,14 @@
 //! Domains (clause 10): each account is one, below `cdmi_domains/`.
 //!
-//! A domain below another is the account whose id has the names of both, with a bar between them. A
-//! domain that is made here is disabled until its metadata says otherwise; accounts that came about
-//! elsewhere are enabled.
+//! A domain below another is the account whose id has the names of both, with a bar between them,
+//! until it is moved. A domain that is made here is disabled until its metadata says otherwise;
+//! accounts that came about elsewhere are enabled.
 
 use crate::books::{keep_unknown, unknown_fields};
 use crate::call::Call;
 use crate::document::{DOCUMENT_BYTES_MAX, Document, Source};
 use crate::domain_summary;
+use crate::domain_tree::{Spot, TOP};
 use crate::fault::{Answered, Fault};
 use crate::made::MadeContainer;
 use crate::media::Kind;
@@ -23,13 +24,11 @@ use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
-use trestle_access::{Action, Grant, Resource};
+use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
 use trestle_store::{Account, AccountProperties, AccountUsage};
 
-/// Where domains begin.
-const TOP: &str = "cdmi_domains";
 /// The item that says whether a domain may be used.
 const ENABLED: &str = "cdmi_domain_enabled";
 /// Items that a domain does not have: its account's administrators own it.
@@ -38,37 +37,6 @@ const WITHOUT: [&str; 3] = [crate::rights::ITEM, crate::rights::GROUP, "cdmi_own
 const METHODS: &str = "cdmi_authentication_methods";
 /// How who asks may be known.
 pub(crate) const AUTHENTICATION_METHODS: [&str; 4] = ["anonymous", "basic", "bearer", "x509"];
-
-/// Between the names of nested domains in an account's id.
-const BAR: char = '|';
-
-/// Where a domain is: relative to the root URI, with the slash behind it.
-pub(crate) fn domain_path(id: &AccountId) -> String {
-    format!("/{TOP}/{}/", id.as_str().replace(BAR, "/"))
-}
-
-/// The account of the domain that names lead to.
-pub(crate) fn domain_names(names: &Names) -> Result<AccountId> {
-    if names.names.iter().any(|name| name.contains(BAR)) {
-        return Err(Error::invalid("the name of a domain has no bar"));
-    }
-    AccountId::parse(names.names.join("|"))
-}
-
-/// The account of a domain below another.
-pub(crate) fn child_of(parent: &AccountId, name: &str) -> Result<AccountId> {
-    if name.is_empty() || name.contains([BAR, '/']) || name.starts_with(RESERVED) {
-        return Err(Error::invalid(format!("{name:?} is no name of a domain")));
-    }
-    AccountId::parse(format!("{parent}{BAR}{name}"))
-}
-
-/// Whether a domain is right below another.
-pub(crate) fn is_below(id: &AccountId, parent: &AccountId) -> bool {
-    let rest = id.as_str().strip_prefix(parent.as_str());
-    let name = rest.and_then(|rest| rest.strip_prefix(BAR));
-    name.is_some_and(|name| !name.contains(BAR))
-}
 
 /// Whether a domain may be used.
 fn is_enabled(metadata: &Metadata) -> bool {
@@ -137,13 +105,13 @@ impl Call<'_> {
             names: own.to_vec(),
             slash: true,
         };
-        let id = match path.names.is_empty() {
+        let spot = match path.names.is_empty() {
             true => None,
-            false => Some(domain_names(&path)?),
+            false => Some(self.cdmi.domains().at(&path.names)?),
         };
         let creates = self.method == Method::PUT && self.content_kind() == Some(Kind::Domain);
         if !names.slash && !is_single(below) {
-            self.check_there(id.as_ref(), below, creates).await?;
+            self.check_there(spot.as_ref(), below, creates).await?;
             let whole = Names {
                 slash: true,
                 ..names.clone()
@@ -152,6 +120,12 @@ impl Call<'_> {
             let url = format!("{}{}/{TOP}{path}", self.origin, crate::path::ROOT);
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
+        let id = match &spot {
+            Some(spot) if spot.left && !creates => {
+                return Err(Fault::missing(&format!("/{TOP}{}", path.path())));
+            }
+            spot => spot.as_ref().map(|spot| spot.id.clone()),
+        };
         if let (Some(id), Some((kind, below))) = (&id, below.split_first()) {
             let below = Names {
                 names: below.to_vec(),
@@ -169,7 +143,7 @@ impl Call<'_> {
                 let found = self.domain_usage(&id).await?;
                 self.domain(&found, StatusCode::OK).await
             }
-            (&Method::PUT, Some(id)) => self.put_domain((&path, &id), body).boxed().await,
+            (&Method::PUT, Some(_)) => self.put_domain(&path, body).boxed().await,
             (&Method::PATCH, Some(id)) => {
                 let mut document = self.domain_document(&id, body).await?;
                 self.domain_account(&id).await?;
@@ -205,7 +179,7 @@ impl Call<'_> {
     /// Refuses a path without its slash that leads to nothing: what is there is somewhere else.
     async fn check_there(
         &self,
-        id: Option<&AccountId>,
+        spot: Option<&Spot>,
         below: &[String],
         creates: bool,
     ) -> Answered<()> {
@@ -215,10 +189,9 @@ impl Call<'_> {
             [_, period] => domain_summary::PERIODS.contains(&period.as_str()),
             _ => false,
         };
-        let there = match id {
+        let there = match spot {
             None => true,
-            Some(id) => found(self.cdmi.own_account(id).await)?
-                .is_some_and(|account| !account.properties.closed),
+            Some(spot) => self.is_there(spot).await?,
         };
         match made && there {
             true => Ok(()),
@@ -245,7 +218,7 @@ impl Call<'_> {
     }
 
     async fn domain_document(&self, id: &AccountId, body: RequestBody) -> Answered<Document> {
-        let other = |uri: &String| *uri != domain_path(id);
+        let other = |uri: &String| *uri != self.domain_path(id);
         if self.content_kind() != Some(Kind::Domain) {
             return Err(Fault::bad(
                 "a domain is described by a document of its type",
@@ -268,7 +241,9 @@ impl Call<'_> {
         Ok(document)
     }
 
-    async fn put_domain(&self, (path, id): (&Names, &AccountId), body: RequestBody) -> Answered {
+    async fn put_domain(&self, path: &Names, body: RequestBody) -> Answered {
+        let spot = self.cdmi.domains().at(&path.names)?;
+        let id = &spot.id;
         let mut document = self.domain_document(id, body).await?;
         if path
             .names
@@ -279,24 +254,30 @@ impl Call<'_> {
                 "names that start with {RESERVED} belong to the server"
             )));
         }
-        if let Some(parent) = path.parent().filter(|parent| !parent.names.is_empty()) {
-            self.domain_account(&domain_names(&parent)?).await?;
+        let above = path.parent().filter(|parent| !parent.names.is_empty());
+        let above = above.map(|above| self.domain_at(&above)).transpose()?;
+        if let Some(above) = &above {
+            self.domain_account(above).await?;
         }
         let resource = Resource::Account(id.clone());
-        let account = self.grant(Action::CreateAccount, resource).await?;
-        let there = found(
-            self.cdmi
-                .store
-                .account(&self.own_right(id).await?, id)
-                .await,
-        )?;
-        drop(account);
-        if there.is_some_and(|(account, _)| !account.properties.closed) {
+        self.grant(Action::CreateAccount, resource).await?;
+        if self.is_there(&spot).await? {
             if document.source.is_some() {
                 return Err(Fault::conflict("the domain exists already"));
             }
             self.update_domain(id, &document).await?;
             return Ok(bare(StatusCode::NO_CONTENT));
+        }
+        if let Some(Source::Move(uri)) = &document.source {
+            let place = (above.as_ref(), path.last().unwrap_or_default());
+            let moved = self.move_domain(uri, place, &document).boxed().await?;
+            return self.made_domain(&moved).await;
+        }
+        if spot.left {
+            return Err(Fault::conflict(format!(
+                "the account of this name is the domain {} now",
+                self.domain_path(id)
+            )));
         }
         let from = match &document.source {
             Some(Source::Copy(uri)) => self.source_domain(uri).await?,
@@ -308,10 +289,15 @@ impl Call<'_> {
             self.copy_members(&from, id).boxed().await?;
         }
         self.bring_domains_back(id, children, (0, true)).await?;
+        self.made_domain(id).await
+    }
+
+    /// Answers that a domain was made, or moved to where it is.
+    async fn made_domain(&self, id: &AccountId) -> Answered {
         let made = self.domain_usage(id).await?;
         let all = self.with_all_fields();
         let mut response = all.domain(&made, StatusCode::CREATED).await?;
-        let path = crate::path::escape(&domain_path(id));
+        let path = crate::path::escape(&self.domain_path(id));
         let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
         if let Ok(location) = HeaderValue::from_str(&url) {
             response.headers_mut().insert(LOCATION, location);
@@ -319,10 +305,22 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// The dialect's own right to look whether a domain is there.
-    async fn own_right(&self, id: &AccountId) -> Result<Grant> {
-        let resource = Resource::Account(id.clone());
-        self.cdmi.own_grant(Action::ReadAccount, resource).await
+    /// Whether there is a domain in a place.
+    pub(crate) async fn is_there(&self, spot: &Spot) -> Answered<bool> {
+        let account = found(self.cdmi.own_account(&spot.id).await)?;
+        Ok(!spot.left && account.is_some_and(|account| !account.properties.closed))
+    }
+
+    /// The account of the domain that names lead to.
+    ///
+    /// # Errors
+    /// 400 for what are no names of domains, 404 where one was moved away.
+    pub(crate) fn domain_at(&self, names: &Names) -> Answered<AccountId> {
+        let spot = self.cdmi.domains().at(&names.names)?;
+        match spot.left {
+            true => Err(Fault::missing(&format!("/{TOP}{}", names.path()))),
+            false => Ok(spot.id),
+        }
     }
 
     /// Makes a domain; nothing is left of it when its metadata is refused.
@@ -337,9 +335,9 @@ impl Call<'_> {
             .or_insert_with(|| Value::from("false"));
         let mut made = self.update_domain(id, &document).await;
         if made.is_ok()
-            && let Some((parent, _)) = id.as_str().rsplit_once(BAR)
+            && let Some(parent) = self.cdmi.domains().above(id)?.last()
         {
-            made = self.delegate_to(id, &AccountId::parse(parent)?).await;
+            made = self.delegate_to(id, parent).await;
         }
         if let Err(fault) = made {
             let resource = Resource::Account(id.clone());
@@ -403,11 +401,12 @@ impl Call<'_> {
         }
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::DeleteAccount, resource).await?;
+        let tree = self.cdmi.domains();
         if self
             .accounts()
             .await?
             .iter()
-            .any(|other| is_below(other, id))
+            .any(|other| tree.is_below(other, Some(id)))
         {
             return Err(Fault::bad("there are domains below it"));
         }
@@ -449,12 +448,17 @@ impl Call<'_> {
             Some(text) => self.cdmi.ids.parse(text)?,
             None => None,
         };
-        Ok(given == Some(self.made_id(&domain_path(id))))
+        Ok(given == Some(self.made_id(&self.domain_path(id))))
     }
 
-    /// The id of what the server makes at a path.
+    /// The id of what the server makes at a path, which stays when the domain that it is of is moved.
     pub(crate) fn made_id(&self, path: &str) -> Id {
-        self.cdmi.derived(path)
+        self.cdmi.derived(&self.cdmi.domains().kept(path))
+    }
+
+    /// Where a domain is: relative to the root URI, with the slash behind it.
+    pub(crate) fn domain_path(&self, id: &AccountId) -> String {
+        self.cdmi.domains().path(id)
     }
 
     /// All accounts that may be seen, by their ids.
@@ -480,7 +484,8 @@ impl Call<'_> {
 
     async fn domains_container(&self) -> Answered {
         let accounts = self.accounts().await?;
-        let top = accounts.iter().filter(|id| !id.as_str().contains(BAR));
+        let tree = self.cdmi.domains();
+        let top = accounts.iter().filter(|id| tree.is_below(id, None));
         // Who takes nothing but domains sees the one that all others are in.
         let accepted = &self.accepted;
         let kind = match accepted.is_cdmi() && !accepted.takes(Kind::Container) {
@@ -490,10 +495,10 @@ impl Call<'_> {
         self.made_container(&MadeContainer {
             path: format!("/{TOP}/"),
             parent: "/".to_owned(),
-            domain: domain_path(&self.cdmi.root_account),
+            domain: self.domain_path(&self.cdmi.root_account),
             profile: "/cdmi_capabilities/container/domains/",
             kind,
-            children: top.map(|id| format!("{id}/")).collect(),
+            children: top.map(|id| format!("{}/", tree.name(id))).collect(),
         })
         .await
     }
@@ -506,11 +511,11 @@ impl Call<'_> {
         let mut rendering = self.domain_head(found, inherited);
         let mut children = Vec::new();
         if fields.has("children") || fields.has("childrenrange") {
-            let prefix = format!("{}{BAR}", account.id);
-            let accounts = self.accounts().await?;
-            let below = accounts.iter().filter(|id| is_below(id, &account.id));
-            let names = below.filter_map(|id| id.as_str().strip_prefix(&prefix));
-            children = names.map(|name| format!("{name}/")).collect();
+            let (accounts, tree) = (self.accounts().await?, self.cdmi.domains());
+            let below = accounts
+                .iter()
+                .filter(|id| tree.is_below(id, Some(&account.id)));
+            children = below.map(|id| format!("{}/", tree.name(id))).collect();
             children.push(format!("{}/", domain_summary::NAME));
             children.push(format!("{}/", members::NAME));
         }
@@ -523,9 +528,8 @@ impl Call<'_> {
     /// Data system metadata that the domains above one pass on to it.
     async fn passed_on(&self, id: &AccountId) -> Result<Metadata> {
         let mut items = Metadata::new();
-        for (at, _) in id.as_str().match_indices(BAR) {
-            let above = id.as_str().get(..at).unwrap_or_default();
-            let above = self.cdmi.own_account(&AccountId::parse(above)?).await;
+        for above in self.cdmi.domains().above(id)? {
+            let above = self.cdmi.own_account(&above).await;
             let own = found(above)?.map(|above| above.properties.metadata);
             let own = own.unwrap_or_default().into_iter();
             items.extend(own.filter(|(name, _)| is_inherited(name)));
@@ -548,7 +552,7 @@ impl Call<'_> {
     ) -> Rendering {
         let fields = &self.fields;
         let mut rendering = Rendering::default();
-        let path = domain_path(&account.id);
+        let path = self.domain_path(&account.id);
         let inner = path.strip_suffix('/').unwrap_or(&path);
         let (above, name) = inner.rsplit_once('/').unwrap_or(("", inner));
         let parent = format!("{above}/");
@@ -633,9 +637,9 @@ impl Call<'_> {
         }
         let accounts = self.accounts().await?;
         let mut accounts = accounts.iter();
-        let account = accounts.find(|account| self.made_id(&domain_path(account)) == id);
+        let account = accounts.find(|account| self.made_id(&self.domain_path(account)) == id);
         Ok(account.map(|account| Names {
-            names: account.as_str().split(BAR).map(str::to_owned).collect(),
+            names: self.cdmi.domains().names(account),
             slash: true,
         }))
     }

@@ -6,7 +6,6 @@ use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::Destination;
 use crate::document::{Document, Source};
-use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
 use crate::partial;
@@ -290,7 +289,9 @@ impl Call<'_> {
             )
         );
         if self.principal.is_root() && own != Some(around) && !brings_its_own {
-            document.domain.get_or_insert_with(|| domain_path(around));
+            document
+                .domain
+                .get_or_insert_with(|| self.domain_path(around));
         }
     }
 

@@ -3,25 +3,23 @@
 
 use crate::call::Call;
 use crate::document::{Document, Source};
-use crate::domain::{domain_names, is_below};
+use crate::domain_tree::DEPTH_MAX;
 use crate::fault::{Answered, Fault};
-use crate::path::{Names, Target};
+use crate::path::{Names, RESERVED, Target};
 use crate::query::Fields;
 use crate::render::Rendering;
 use crate::value::from_base64;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
+use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, Metadata};
-
-/// How deep serialised domains nest.
-const DEPTH_MAX: usize = 32;
 
 impl Call<'_> {
     /// The domain that a URI of a document names.
     pub(crate) async fn source_domain(&self, uri: &str) -> Answered<Option<AccountId>> {
         let names = self.names_of_domain(uri).await?.0;
-        Ok(names.map(|names| domain_names(&names)).transpose()?)
+        names.map(|names| self.domain_at(&names)).transpose()
     }
 
     /// The domain that a URI of a document names, itself or by the container of its members.
@@ -32,7 +30,7 @@ impl Call<'_> {
         if names.last() == Some(crate::members::NAME) {
             names.names.pop();
         }
-        Ok(Some(domain_names(&names)?))
+        Ok(Some(self.domain_at(&names)?))
     }
 
     /// Where a URI leads below `cdmi_domains`, and what its query is.
@@ -59,7 +57,7 @@ impl Call<'_> {
         let (names, query) = self.names_of_domain(uri).await.map_err(Fault::of_source)?;
         let names = names.ok_or_else(|| Fault::bad("the source is not a domain"))?;
         let fields = Fields::parse(query.as_deref(), &self.version)?;
-        Ok(Some((domain_names(&names)?, self.limits(fields)?)))
+        Ok(Some((self.domain_at(&names)?, self.limits(fields)?)))
     }
 
     /// A domain's document with those of the domains below it.
@@ -76,7 +74,7 @@ impl Call<'_> {
             let mut rendering = self.domain_head(&found, Metadata::new());
             let mut children = Vec::new();
             for below in self.accounts().await? {
-                if is_below(&below, id) {
+                if self.cdmi.domains().is_below(&below, Some(id)) {
                     let child = self.serialize_domain(&below, depth + 1).await?;
                     children.push(Value::Object(child.into_map()));
                 }
@@ -112,11 +110,6 @@ impl Call<'_> {
                 parse(&read.map_err(Fault::of_source)?.2)?
             }
             Some(Source::DeserializeValue(text)) => parse(&from_base64(&text)?)?,
-            Some(Source::Move(_)) => {
-                return Err(Fault::bad(
-                    "a domain is not moved: its members and its objects are known by its name",
-                ));
-            }
             Some(_) => return Err(Fault::bad("a domain is not made of this")),
         };
         let Value::Object(mut fields) = serialized else {
@@ -143,6 +136,56 @@ impl Call<'_> {
         Ok((id, children))
     }
 
+    /// The account of a domain that is, or is to be, below another.
+    fn new_child(&self, parent: &AccountId, name: &str) -> Answered<AccountId> {
+        if name.is_empty() || name.contains('/') || name.starts_with(RESERVED) {
+            return Err(Fault::bad(format!("{name:?} is no name of a domain")));
+        }
+        let spot = self.cdmi.domains().child(Some(parent), name)?;
+        match spot.left {
+            true => Err(Fault::conflict(format!(
+                "the account of {name:?} is a domain elsewhere now"
+            ))),
+            false => Ok(spot.id),
+        }
+    }
+
+    /// Moves a domain to a place where none is, and says which it was. Its account stays what it is:
+    /// users, lists, policies and objects go on in it, as do the domains below.
+    ///
+    /// # Errors
+    /// 400 for a source that is not there, that may not be deleted, or that the place is in.
+    pub(crate) async fn move_domain(
+        &self,
+        uri: &str,
+        (parent, name): (Option<&AccountId>, &str),
+        document: &Document,
+    ) -> Answered<AccountId> {
+        let id = self.source_domain(uri).await.map_err(Fault::of_source)?;
+        let id = id.ok_or_else(|| Fault::bad("the source is not a domain"))?;
+        if id == self.cdmi.root_account {
+            return Err(Fault::bad("the domain of the root container stays"));
+        }
+        let resource = Resource::Account(id.clone());
+        let away = self.grant(Action::DeleteAccount, resource).await;
+        away.map_err(|error| Fault::of_source(error.into()))?;
+        let account = self.domain_account(&id).await.map_err(Fault::of_source)?;
+        let of = (&id, account.created.0);
+        let (tree, above) = (self.cdmi.domains(), self.cdmi.domains().above(&id)?);
+        let former = (above.last(), tree.name(&id));
+        self.note("cdmi_rename");
+        self.cdmi.place_domain(of, (parent, name)).await?;
+        if document.metadata.is_some() || !document.unknown.is_empty() {
+            let all = self.with_all_fields();
+            if let Err(fault) = all.update_domain(&id, document).await {
+                let back = (former.0, former.1.as_str());
+                self.cdmi.place_domain(of, back).await?;
+                return Err(fault);
+            }
+        }
+        Ok(id)
+    }
+
     /// Makes the domains below one those of its serialised form: they are made and changed, and unless
     /// it is new, others are deleted.
     pub(crate) fn bring_domains_back<'b>(
@@ -160,7 +203,7 @@ impl Call<'_> {
             for mut child in children {
                 let name = child.get("objectName").and_then(Value::as_str);
                 let name = name.unwrap_or_default().trim_end_matches('/');
-                let id = crate::domain::child_of(parent, name)?;
+                let id = self.new_child(parent, name)?;
                 kept.push(id.clone());
                 let metadata = child.get("metadata").and_then(Value::as_object);
                 let document = Document {
@@ -183,7 +226,7 @@ impl Call<'_> {
                 }
             }
             for other in there.iter().filter(|_| !new) {
-                if is_below(other, parent) && !kept.contains(other) {
+                if self.cdmi.domains().is_below(other, Some(parent)) && !kept.contains(other) {
                     self.delete_domain(other).boxed().await?;
                 }
             }

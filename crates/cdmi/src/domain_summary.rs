@@ -6,7 +6,6 @@
 //! domain held is known of the time that it was made in: it began with nothing.
 
 use crate::call::Call;
-use crate::domain::domain_path;
 use crate::fault::{Answered, Fault};
 use crate::made::{MadeContainer, MadeObject};
 use crate::media::Kind;
@@ -111,14 +110,14 @@ impl Call<'_> {
         let found = self.domain_usage(id).await?;
         let account = &found.0;
         let (from, now) = (account.created, self.cdmi.store.now());
-        let top = format!("{}{NAME}/", domain_path(id));
+        let top = format!("{}{NAME}/", self.domain_path(id));
         let names: Vec<&str> = below.names.iter().map(String::as_str).collect();
         let missing = || Fault::missing(&format!("{top}{}", names.join("/")));
         match names.as_slice() {
             [] => {
                 let children = ["cumulative", "daily/", "monthly/", "yearly/"];
                 let children = children.iter().map(|name| (*name).to_owned());
-                self.summaries((id, &top), domain_path(id), children.collect())
+                self.summaries((id, &top), self.domain_path(id), children.collect())
                     .await
             }
             ["cumulative"] => {
@@ -157,7 +156,7 @@ impl Call<'_> {
         self.made_container(&MadeContainer {
             path: path.to_owned(),
             parent,
-            domain: domain_path(id),
+            domain: self.domain_path(id),
             profile: "/cdmi_capabilities/container/summaries/",
             kind: Kind::Container,
             children,
@@ -174,7 +173,7 @@ impl Call<'_> {
         let id = &account.id;
         let mut content = Map::new();
         let mut say = |name: &str, text: String| content.insert(name.to_owned(), text.into());
-        say("cdmi_domainURI", domain_path(id));
+        say("cdmi_domainURI", self.domain_path(id));
         say("cdmi_summary_start", time::text(start));
         say("cdmi_summary_end", time::text(end));
         if start == account.created {

@@ -20,6 +20,7 @@ mod domain;
 mod domain_change;
 mod domain_copy;
 mod domain_summary;
+mod domain_tree;
 mod exports;
 mod fault;
 #[cfg(any(test, feature = "fuzz"))]

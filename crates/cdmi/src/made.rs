@@ -2,7 +2,6 @@
 //! summaries, and the places of snapshots. Nothing changes them but what they tell of.
 
 use crate::call::Call;
-use crate::domain::domain_path;
 use crate::fault::Answered;
 use crate::media::Kind;
 use crate::metadata::select;
@@ -111,7 +110,7 @@ impl Call<'_> {
         rendering.choose(fields, "objectName", made.name);
         rendering.choose(fields, "parentURI", made.parent);
         rendering.choose(fields, "parentID", self.id_text(self.made_id(made.parent)));
-        rendering.choose(fields, "domainURI", domain_path(made.id));
+        rendering.choose(fields, "domainURI", self.domain_path(made.id));
         rendering.choose(fields, "capabilitiesURI", made.profile);
         rendering.choose(fields, "completionStatus", "Complete");
         rendering.choose(fields, "mimetype", "application/json");

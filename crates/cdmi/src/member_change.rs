@@ -4,7 +4,7 @@
 use crate::call::Call;
 use crate::data::new_metadata;
 use crate::document::{Document, Source};
-use crate::domain::domain_path;
+use crate::domain_tree::kept_path;
 use crate::fault::{Answered, Fault};
 use crate::media::Kind;
 use crate::member::{Member, MemberKind, RECORD_BYTES_MAX, is_element};
@@ -97,7 +97,7 @@ impl Call<'_> {
         let mut response = all
             .member_document(id, (name, &made), StatusCode::CREATED)
             .await?;
-        let path = crate::path::escape(&format!("{}{NAME}/{name}", domain_path(id)));
+        let path = crate::path::escape(&format!("{}{NAME}/{name}", self.domain_path(id)));
         let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
         if let Ok(location) = HeaderValue::from_str(&url) {
             response.headers_mut().insert(LOCATION, location);
@@ -120,7 +120,7 @@ impl Call<'_> {
             self.domain_account(&to)
                 .await
                 .map_err(|_| Fault::bad("the domain that members are delegated to is not there"))?;
-            member.delegation = domain_path(&to);
+            member.delegation = kept_path(&to);
         }
         let mut entries = entries(&account.properties)?;
         entries.retain(|other, entry| {
@@ -276,7 +276,10 @@ impl Call<'_> {
                 self.change_user(&account.id, &member).await?;
                 member
             }
-            None => found.member,
+            None => Member {
+                delegation: self.cdmi.domains().kept(&found.member.delegation),
+                ..found.member
+            },
         };
         let entry = Entry::of(&member, metadata);
         let id = &account.id;

@@ -6,7 +6,7 @@
 //! the account's state of this dialect.
 
 use crate::call::Call;
-use crate::domain::domain_path;
+use crate::domain_tree::kept_path;
 use crate::fault::{Answered, Fault};
 use crate::made::{MadeContainer, MadeObject};
 use crate::media::Kind;
@@ -36,7 +36,7 @@ const MEMBERS_MAX: usize = 100_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) kind: MemberKind,
-    /// The user or group; where a delegation leads.
+    /// The user or group; where a delegation leads, by the domain's kept path.
     pub(crate) of: String,
     /// The name that clients present, of a user or group that is called otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ pub(crate) fn set_entries(properties: &mut AccountProperties, entries: &Entries)
 pub(crate) fn of_parent(parent: &AccountId) -> (String, Entry) {
     let entry = Entry {
         kind: MemberKind::Delegation,
-        of: domain_path(parent),
+        of: kept_path(parent),
         name: None,
         disabled: false,
         cross_domain: false,
@@ -209,9 +209,9 @@ impl Call<'_> {
                 self.remove_member(id, (name, &found.member)).await?;
                 Ok(bare(StatusCode::NO_CONTENT))
             }
-            (Method::GET | Method::HEAD | Method::PATCH | Method::DELETE, None) => {
-                Err(Fault::missing(&format!("{}{NAME}/{name}", domain_path(id))))
-            }
+            (Method::GET | Method::HEAD | Method::PATCH | Method::DELETE, None) => Err(
+                Fault::missing(&format!("{}{NAME}/{name}", self.domain_path(id))),
+            ),
             _ => Ok(not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
         }
     }
@@ -284,7 +284,7 @@ impl Call<'_> {
     }
 
     async fn member_list(&self, account: &Account) -> Answered {
-        let path = domain_path(&account.id);
+        let path = self.domain_path(&account.id);
         self.made_container(&MadeContainer {
             path: format!("{path}{NAME}/"),
             parent: path.clone(),
@@ -360,7 +360,11 @@ impl Call<'_> {
                     Some(group) => (entry.member(None), group.created),
                     None => continue,
                 },
-                MemberKind::Delegation => (entry.member(None), account.created),
+                MemberKind::Delegation => {
+                    let mut member = entry.member(None);
+                    member.delegation = self.cdmi.domains().shown_path(&member.delegation);
+                    (member, account.created)
+                }
             };
             let metadata = entry.metadata;
             return Ok(Some(Found {
@@ -385,7 +389,7 @@ impl Call<'_> {
         metadata.extend(found.member.items());
         let made = MadeObject {
             id,
-            parent: &format!("{}{NAME}/", domain_path(id)),
+            parent: &format!("{}{NAME}/", self.domain_path(id)),
             name,
             profile: "/cdmi_capabilities/dataobject/member/",
             metadata,
@@ -436,7 +440,7 @@ impl Call<'_> {
         let Some(own) = self.principal.account() else {
             return Ok(());
         };
-        let path = domain_path(own);
+        let path = kept_path(own);
         let refuses = |entry: &Entry| {
             entry.disabled
                 && match entry.kind {

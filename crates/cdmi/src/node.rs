@@ -621,7 +621,8 @@ impl Call<'_> {
         let id = self.made_id(path);
         let (bucket, key) = (ids_bucket(self)?, Key::parse(id.to_string())?);
         if self.look(&bucket, &key).await?.is_none() {
-            let place = (document::PLACE, crate::path::escape(path));
+            let kept = self.cdmi.domains().kept(path);
+            let place = (document::PLACE, crate::path::escape(&kept));
             self.keep_own(&bucket, key, place).await?;
         }
         Ok(id)
@@ -646,7 +647,13 @@ impl Call<'_> {
             false => names.join(below),
         };
         Ok(match target {
-            Target::Domains(names) => Some(Target::Domains(within(names))),
+            Target::Domains(names) => {
+                let shown = self.cdmi.domains().shown(&names.names);
+                Some(Target::Domains(within(Names {
+                    names: shown,
+                    ..names
+                })))
+            }
             Target::Path(names) => Some(Target::Path(within(names))),
             _ => None,
         })

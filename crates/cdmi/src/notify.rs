@@ -187,7 +187,7 @@ impl Call<'_> {
         let wanting = wanting.filter(|watcher| watcher.watch.may_want(&self.method));
         let watchers: Vec<_> = wanting.cloned().collect();
         let mut last = LastValue::default();
-        let domain = domain_at(&target);
+        let mut domain = self.domain_named(&target);
         let mut seen = match self.method {
             Method::DELETE if domain.is_some() => {
                 self.domain_seen_by_all(&watchers, domain.as_ref()).await
@@ -201,6 +201,8 @@ impl Call<'_> {
         let deeds = Deeds::default();
         let answered = deeds.of(self.dispatch(target.clone(), body)).await;
         if domain.is_some() && self.method != Method::DELETE {
+            // One that was moved there is another than that which would have been made.
+            domain = self.domain_named(&target);
             seen = self.domain_seen_by_all(&watchers, domain.as_ref()).await;
         }
         let after = match self.method {
@@ -242,6 +244,18 @@ impl Call<'_> {
             seen.push(self.seen_by(watcher, node, last).boxed().await);
         }
         seen
+    }
+
+    /// The domain that a target names itself, rather than something of it.
+    fn domain_named(&self, target: &Target) -> Option<AccountId> {
+        let Target::Domains(names) = target else {
+            return None;
+        };
+        let reserved = |name: &String| name.starts_with(crate::path::RESERVED);
+        match names.names.is_empty() || names.names.iter().any(reserved) {
+            true => None,
+            false => self.domain_at(names).ok(),
+        }
     }
 
     /// What the creators of queues see of a domain.
@@ -524,18 +538,6 @@ fn names_of(node: &Node) -> Option<&Names> {
     match node {
         Node::Container(container) => Some(&container.names),
         Node::Leaf(leaf) => leaf.names.as_ref(),
-    }
-}
-
-/// The domain that a target names itself, rather than something of it.
-fn domain_at(target: &Target) -> Option<AccountId> {
-    let Target::Domains(names) = target else {
-        return None;
-    };
-    let reserved = |name: &String| name.starts_with(crate::path::RESERVED);
-    match names.names.is_empty() || names.names.iter().any(reserved) {
-        true => None,
-        false => crate::domain::domain_names(names).ok(),
     }
 }
 

@@ -40,6 +40,9 @@ impl Cdmi {
             Ok(version) => version,
             Err(error) => return Fault::Error(error).answer(false),
         };
+        if let Err(error) = self.load_domains().await {
+            return Fault::Error(error).answer(false);
+        }
         let mut response = match self.principal(&request).await {
             Ok((principal, how)) => {
                 let anonymous = principal.is_anonymous();

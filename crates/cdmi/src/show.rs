@@ -121,7 +121,7 @@ pub(crate) fn consumed(bytes: u64, version_bytes: u64) -> String {
 impl Call<'_> {
     /// The URI of an owner's domain.
     pub(crate) fn domain_uri(&self, owner: &Owner) -> String {
-        crate::domain::domain_path(&owner.account)
+        self.domain_path(&owner.account)
     }
 
     /// The fields that say what and where an object is.

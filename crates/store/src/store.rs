@@ -233,21 +233,38 @@ impl Store {
     /// `Conflict` when it exists and `expect_absent` is set; `TooLarge`.
     pub async fn set_setting(&self, name: &str, value: Bytes, expect_absent: bool) -> Result<()> {
         check_setting_name(name)?;
-        if value.len() > SETTING_BYTES_MAX {
-            return Err(too_large("a setting", SETTING_BYTES_MAX as u64));
-        }
         let key = row_key::setting(name);
         let absent = expect_absent.then(|| Expectation::Absent(key.clone()));
-        let commit = Commit {
-            expectations: absent.into_iter().collect(),
-            writes: vec![Write::Put {
-                key,
-                value,
-                body: None,
-            }],
-            ..Commit::default()
-        };
+        let commit = setting_commit(&key, value, absent)?;
         self.engine.meta.commit(commit).await.map(drop)
+    }
+
+    /// Writes a setting of the store itself as a function of what it is.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad name; `TooLarge`; those of the function.
+    pub async fn change_setting(
+        &self,
+        name: &str,
+        change: &(dyn Fn(Option<&Bytes>) -> Result<Bytes> + Send + Sync),
+    ) -> Result<()> {
+        check_setting_name(name)?;
+        let key = row_key::setting(name);
+        for _ in 0..ATTEMPTS_MAX {
+            let former = self.snapshot().await?.get(&key).await?;
+            let value = change(former.as_ref().map(|row| &row.value))?;
+            let expected = match former {
+                Some(row) => Expectation::Revision(key.clone(), row.revision),
+                None => Expectation::Absent(key.clone()),
+            };
+            if self
+                .try_commit(setting_commit(&key, value, Some(expected))?)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(conflict())
     }
 
     pub(crate) async fn snapshot(&self) -> Result<Box<dyn MetaRead>> {
@@ -266,6 +283,21 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+fn setting_commit(key: &Bytes, value: Bytes, expected: Option<Expectation>) -> Result<Commit> {
+    if value.len() > SETTING_BYTES_MAX {
+        return Err(too_large("a setting", SETTING_BYTES_MAX as u64));
+    }
+    Ok(Commit {
+        expectations: expected.into_iter().collect(),
+        writes: vec![Write::Put {
+            key: key.clone(),
+            value,
+            body: None,
+        }],
+        ..Commit::default()
+    })
 }
 
 fn check_setting_name(name: &str) -> Result<()> {

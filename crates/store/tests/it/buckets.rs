@@ -1,4 +1,5 @@
 use crate::fixture::*;
+use bytes::Bytes;
 use trestle_access::{Action, Resource};
 use trestle_core::*;
 use trestle_store::ListBuckets;
@@ -206,6 +207,17 @@ async fn settings_are_kept() {
         f.store.setting("enterprise").await.unwrap(),
         Some("3".into())
     );
+    for (expected, new) in [(Some("3"), "4"), (Some("4"), "5")] {
+        let change = |former: Option<&Bytes>| {
+            assert_eq!(former, expected.map(Bytes::from).as_ref());
+            Ok(Bytes::from(new))
+        };
+        f.store.change_setting("enterprise", &change).await.unwrap();
+    }
+    let refused = |_: Option<&Bytes>| Err(Error::invalid("no"));
+    let refused = f.store.change_setting("new", &refused).await;
+    assert_eq!(kind(refused), ErrorKind::InvalidInput);
+    assert_eq!(f.store.setting("new").await.unwrap(), None);
     assert_eq!(kind(f.store.setting("").await), ErrorKind::InvalidInput);
     let large = f
         .store
