@@ -586,7 +586,6 @@ fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
             target: target.into(),
             headers: acl.into_iter().collect(),
             body: body.as_bytes().to_vec(),
-            ..Wire::default()
         };
         let (status, text) = signed_wire(server, wire);
         assert_eq!(status, 403, "{target}: {text}");

@@ -690,8 +690,7 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
         }
         "cdmi_move_domain" => {
             let id = world.read(&path, DOMAIN)["objectID"].clone();
-            world.count += 1;
-            let to = format!("/cdmi_domains/d{}/", world.count);
+            let to = format!("/cdmi_domains/moved{}/", world.count);
             status(&world.call("PUT", &to, DOMAIN, json!({"move": path})), 201);
             assert_eq!(world.read(&to, DOMAIN)["objectID"], id);
             status(&get(&mut world.client, &path, DOMAIN), 404);

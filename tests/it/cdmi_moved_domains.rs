@@ -1,7 +1,8 @@
 //! CDMI over the real binary: domains that are moved, with all that is theirs.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use crate::cdmi_watch::drain;
 use serde_json::{Value, json};
 use trestle_tests::Client;
 
@@ -165,6 +166,27 @@ fn a_domain_is_not_moved_where_it_cannot_be() {
     let bob = &mut Client::new(address, "c/bob", "a long enough password");
     assert_eq!(moved(bob, "/cdmi_domains/c/", "/cdmi_domains/x/"), 403);
     assert_eq!(moved(bob, "/cdmi_domains/a/b/", "/cdmi_domains/c/b/"), 403);
+}
+
+#[test]
+fn queues_are_told_of_a_domain_that_is_moved() {
+    let fixture = Fixture::new();
+    let root = &mut fixture.client();
+    make(root, "/cdmi_domains/a/", enabled());
+    create(root, "/c/", json!({}));
+    let queue = json!({"metadata": {
+        "cdmi_queue_type": "cdmi_notification_queue", "cdmi_notification_events": [],
+        "cdmi_scope_specification": [{"objectType": "== application/cdmi-domain"}],
+        "cdmi_results_specification": {"cdmi_event": "", "objectName": "", "parentURI": ""},
+    }});
+    status(&call(root, "PUT", "/c/q", QUEUE, queue), 201);
+    make(root, "/cdmi_domains/b/", enabled());
+    assert_eq!(moved(root, "/cdmi_domains/a/", "/cdmi_domains/b/x/"), 201);
+    let expected = [
+        json!({"cdmi_event": "cdmi_create_complete", "objectName": "b/", "parentURI": "/cdmi_domains/"}),
+        json!({"cdmi_event": "cdmi_rename", "objectName": "x/", "parentURI": "/cdmi_domains/b/"}),
+    ];
+    assert_eq!(drain(root, "/c/q"), expected);
 }
 
 /// A name stays its account's while the account's domain is elsewhere, and an account that is made
