@@ -199,6 +199,8 @@ fn names_of_accounts_and_places_of_domains_are_two_things() {
     assert_eq!(moved(root, "/cdmi_domains/a/", "/cdmi_domains/b/"), 201);
     let again = call(root, "PUT", "/cdmi_domains/a/", DOMAIN, enabled());
     status(&again, 409);
+    let member = "/cdmi_domains/a/cdmi_domain_members/x";
+    status(&call(root, "PUT", member, DOMAIN, json!({})), 404);
     let other = root.send("PUT", "/-/accounts/b", &[], b"").unwrap();
     assert!(other.status < 300, "{}", other.text());
     assert_eq!(

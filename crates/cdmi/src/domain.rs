@@ -121,7 +121,7 @@ impl Call<'_> {
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
         let id = match &spot {
-            Some(spot) if spot.left && !creates => {
+            Some(spot) if spot.left && !(creates && below.is_empty()) => {
                 return Err(Fault::missing(&format!("/{TOP}{}", path.path())));
             }
             spot => spot.as_ref().map(|spot| spot.id.clone()),
