@@ -668,7 +668,7 @@ fn domain(world: &mut World, name: &str, value: &Value) -> bool {
             assert!(shown["children"].as_array().unwrap().contains(&json!(own)));
         }
         "cdmi_read_metadata" => assert_eq!(world.read(&path, DOMAIN)["metadata"]["a"], "b"),
-        "cdmi_ctime" | "cdmi_mtime" | "cdmi_size" => {
+        "cdmi_ctime" | "cdmi_mtime" | "cdmi_mcount" | "cdmi_size" => {
             assert!(world.read(&path, DOMAIN)["metadata"].get(name).is_some());
         }
         "cdmi_modify_metadata" => {

@@ -1,7 +1,8 @@
 //! CDMI: what protects containers, and how changes are counted.
 
 use crate::Fixture;
-use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, plain, read, status};
+use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use crate::cdmi_rights::{entry, user};
 use serde_json::json;
 use trestle_tests::Client;
 
@@ -202,4 +203,106 @@ fn sizes_are_shown_of_all_that_consumes_bytes() {
     assert_eq!(size(client, "/c/q", QUEUE), 0);
     assert_eq!(size(client, "/c/", CONTAINER), 5);
     assert_eq!(size(client, &domain, kind), before + 5);
+}
+
+#[test]
+fn a_nested_container_is_listed_and_deleted_by_its_own_list() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    let listed = |mask: &str| {
+        let owner = entry("OWNER@", "ALL_PERMS", "0x3");
+        json!({"metadata": {"cdmi_acl": [owner, entry("ann", mask, "0x0")]}})
+    };
+    create(boss, "/ac/in/", listed("LIST_CONTAINER"));
+    create(boss, "/ac/in/o", json!({"value": "x"}));
+    let seen = read(ann, "/ac/in/", CONTAINER);
+    assert_eq!(seen["children"], json!(["o"]));
+    assert!(seen.get("metadata").is_none());
+    status(&get(ann, "/ac/in/o", OBJECT), 403);
+    status(&get(ann, "/ac/?children", CONTAINER), 403);
+    status(&plain(ann, "DELETE", "/ac/in/", b""), 403);
+    create(boss, "/ac/out/", listed("READ_METADATA"));
+    status(&get(ann, "/ac/out/?children", CONTAINER), 403);
+    // What is in it goes by rights of its own.
+    let target = "/ac/in/?metadata=cdmi_acl";
+    let goes = listed("DELETE, LIST_CONTAINER");
+    status(&call(boss, "PATCH", target, CONTAINER, goes.clone()), 204);
+    status(&plain(ann, "DELETE", "/ac/in/", b""), 403);
+    status(&get(boss, "/ac/in/o", OBJECT), 200);
+    status(&plain(boss, "DELETE", "/ac/in/o", b""), 204);
+    status(&plain(ann, "DELETE", "/ac/in/", b""), 204);
+    status(&get(boss, "/ac/in/", CONTAINER), 404);
+}
+
+#[test]
+fn containers_tell_how_often_what_they_hold_is_there() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let asked = json!({"metadata": {
+        "cdmi_data_redundancy": "2", "cdmi_infrastructure_redundancy": "1",
+        "cdmi_immediate_redundancy": "true",
+    }});
+    let made = create(client, "/c/", asked);
+    let inner = create(client, "/c/in/", json!({}));
+    for shown in [made, inner] {
+        let of = |name: &str| shown["metadata"][format!("{name}_provided")].clone();
+        assert_eq!(of("cdmi_data_redundancy"), "1");
+        assert_eq!(of("cdmi_infrastructure_redundancy"), "1");
+        // Two were asked for.
+        assert_eq!(of("cdmi_immediate_redundancy"), "false");
+    }
+    let alone = json!({"value": "x", "metadata": {"cdmi_immediate_redundancy": "true"}});
+    create(client, "/d/", json!({}));
+    let shown = create(client, "/d/o", alone);
+    assert_eq!(
+        shown["metadata"]["cdmi_immediate_redundancy_provided"],
+        "true"
+    );
+    let none = create(client, "/d/in/", json!({}));
+    assert!(!none["metadata"].to_string().contains("_provided"));
+}
+
+#[test]
+fn a_range_is_written_by_who_may_not_read() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    let owner = entry("OWNER@", "ALL_PERMS", "0x0");
+    let list = json!([owner, entry("ann", "WRITE_OBJECT", "0x0")]);
+    let document = json!({"value": "hello", "metadata": {"cdmi_acl": list}});
+    create(boss, "/ac/o", document);
+    let change = json!({"value": "WFg="});
+    let target = "/ac/o?value=1-2";
+    status(&call(ann, "PATCH", target, OBJECT, change), 204);
+    status(&get(ann, "/ac/o?value", OBJECT), 403);
+    assert_eq!(plain(boss, "GET", "/ac/o", b"").body, b"hXXlo");
+}
+
+#[test]
+fn an_administrator_takes_over_what_a_list_keeps_from_them() {
+    let fixture = Fixture::new();
+    let boss = &mut user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut user(&fixture, "ann", "");
+    create(boss, "/ac/", json!({}));
+    let list = json!([
+        entry("ann", "ALL_PERMS", "0x0"),
+        entry("OWNER@", "RW_ALL", "0x0")
+    ]);
+    let owned = json!({"value": "x", "metadata": {"cdmi_acl": list, "cdmi_owner": "ann"}});
+    create(boss, "/ac/o", owned);
+    status(&get(boss, "/ac/o", OBJECT), 403);
+    let bob = &mut user(&fixture, "bob", "");
+    let take = |who: &str| json!({"metadata": {"cdmi_owner": who}});
+    let target = "/ac/o?metadata=cdmi_owner";
+    status(&call(bob, "PATCH", target, OBJECT, take("bob")), 403);
+    status(&call(boss, "PATCH", target, OBJECT, take("boss")), 204);
+    let shown = read(boss, "/ac/o", OBJECT);
+    assert_eq!(
+        (&shown["value"], &shown["metadata"]["cdmi_owner"]),
+        (&json!("x"), &json!("boss"))
+    );
+    status(&get(ann, "/ac/o", OBJECT), 200);
 }

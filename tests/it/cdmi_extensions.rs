@@ -185,7 +185,14 @@ fn a_domain_admits_the_methods_of_authentication_that_it_names() {
             204,
         );
     };
+    let told = |root: &mut Client| {
+        let target = "/cdmi_domains/acme/?metadata=cdmi_authentication_methods_provided";
+        let shown = read(root, target, "application/cdmi-domain");
+        shown["metadata"]["cdmi_authentication_methods_provided"].clone()
+    };
+    assert_eq!(told(root), json!(["anonymous", "basic", "bearer", "x509"]));
     admit(root, json!(["x509"]));
+    assert_eq!(told(root), json!(["x509"]));
     status(&get(ann, "/mine/", CONTAINER), 403);
     admit(root, json!(["anonymous", "basic"]));
     status(&get(ann, "/mine/", CONTAINER), 200);
@@ -580,7 +587,7 @@ fn accept_chooses_between_a_value_and_its_document() {
         ("image/png, application/cdmi-object;q=0.2", OBJECT, 406),
         ("application/*", OBJECT, 200),
         ("text/*, application/*;q=0.1", "text/plain", 200),
-        ("application/cdmi-object;q=0, text/plain", "text/plain", 200),
+        ("application/cdmi-object;q=0, text/plain", "text/plain", 406),
         (
             "application/cdmi-object, application/cdmi-container;q=0.3",
             OBJECT,

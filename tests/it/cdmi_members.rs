@@ -389,3 +389,40 @@ fn a_privilege_ends_with_the_user_or_group_that_had_it() {
     assert_eq!(put(client, &format!("{top}saver"), &member), 204);
     status(&get(saver, "/ours/o", OBJECT), 200);
 }
+
+#[test]
+fn a_list_names_those_of_the_domain_that_something_is_made_for() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    domain(client, "/cdmi_domains/acme/");
+    let at = "/cdmi_domains/acme/cdmi_domain_members/john_doe";
+    assert_eq!(put(client, at, &john()), 201);
+    let password = john()["cdmi_member_credentials"].clone();
+    let password = password.as_str().unwrap();
+    let john = &mut Client::new(fixture.server().address, "acme/jdoe", password);
+    let entry = |who: &str| json!({"acetype": "ALLOW", "identifier": who, "aceflags": "0x0", "acemask": "ALL_PERMS"});
+    let names = ["jdoe", "other/ann", "root/root", "OWNER@"];
+    let list = json!(names.map(entry));
+    let document = json!({"domainURI": "/cdmi_domains/acme/", "metadata": {"cdmi_acl": list}});
+    create(client, "/c/", document);
+    let named = |shown: &Value| -> Vec<Value> {
+        let list = shown["metadata"]["cdmi_acl"].as_array().unwrap();
+        list.iter().map(|one| one["identifier"].clone()).collect()
+    };
+    let shown = read(john, "/c/", CONTAINER);
+    assert_eq!(named(&shown), names);
+    // What root makes there is of that domain without a word about it.
+    let listed = json!({"value": "x", "metadata": {"cdmi_acl": list}});
+    create(client, "/c/o", listed);
+    let shown = read(john, "/c/o", OBJECT);
+    assert_eq!(named(&shown), names);
+    let made = call(
+        client,
+        "PUT",
+        "/c/q",
+        "application/cdmi-queue",
+        json!({"metadata": {"cdmi_acl": list}}),
+    );
+    status(&made, 201);
+    assert_eq!(named(&crate::json(&made)), names);
+}

@@ -211,6 +211,125 @@ fn what_root_makes_belongs_to_the_domain_of_its_container() {
 }
 
 #[test]
+fn what_changes_stays_whose_it_is() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let enabled = json!({"metadata": {"cdmi_domain_enabled": "true"}});
+    let domain = "/cdmi_domains/archive/";
+    status(&call(client, "PUT", domain, DOMAIN, enabled), 201);
+    create(client, "/c/", json!({"domainURI": domain}));
+    create(client, "/c/o", json!({"value": "x"}));
+    create(client, "/c/other", json!({"value": "copied"}));
+    queue(client, "/c/q", json!({}));
+    let whose = |client: &mut Client, at: &str, kind: &str| {
+        let shown = read(client, at, kind);
+        let owner = shown["metadata"]["cdmi_owner"].clone();
+        (shown["domainURI"].clone(), owner)
+    };
+    let (of_object, of_queue) = (whose(client, "/c/o", OBJECT), whose(client, "/c/q", QUEUE));
+    assert_eq!(
+        (&of_object.0, &of_queue.0),
+        (&json!(domain), &json!(domain))
+    );
+    enqueue(client, "/c/q", json!({"value": ["a", "b"]}));
+    assert_eq!(whose(client, "/c/q", QUEUE), of_queue, "values were added");
+    status(&plain(client, "DELETE", "/c/q?value", b""), 204);
+    assert_eq!(whose(client, "/c/q", QUEUE), of_queue, "one was taken");
+    for change in [
+        json!({"value": "y"}),
+        json!({"value": {"a": 1}, "valuetransferencoding": "json", "mimetype": "application/json"}),
+        json!({"copy": "/c/other"}),
+        json!({"metadata": {"cdmi_encryption": "AES_GCM_256"}}),
+    ] {
+        status(&call(client, "PATCH", "/c/o", OBJECT, change.clone()), 204);
+        assert_eq!(whose(client, "/c/o", OBJECT), of_object, "{change}");
+    }
+    status(&plain(client, "PUT", "/c/o", b"plain"), 204);
+    assert_eq!(whose(client, "/c/o", OBJECT), of_object, "over plain HTTP");
+}
+
+#[test]
+fn a_user_s_query_finds_what_they_may_read() {
+    let fixture = Fixture::new();
+    let boss = &mut crate::cdmi_rights::user(&fixture, "boss", ",\"admin\":true");
+    let ann = &mut crate::cdmi_rights::user(&fixture, "ann", "");
+    let all = crate::cdmi_rights::entry("AUTHENTICATED@", "ALL_PERMS", "0x3");
+    let list = json!({"metadata": {"cdmi_acl": [all]}});
+    create(boss, "/open/", list);
+    create(boss, "/open/seen", json!({"value": "x"}));
+    let hidden = crate::cdmi_rights::entry("boss", "ALL_PERMS", "0x0");
+    let hidden = json!({"value": "x", "metadata": {"cdmi_acl": [hidden]}});
+    create(boss, "/open/unseen", hidden);
+    create(boss, "/closed/", json!({}));
+    create(boss, "/closed/unseen", json!({"value": "x"}));
+    let scope = json!([{"objectType": "== application/cdmi-object"}]);
+    let asked = query(scope, json!({"objectName": "", "parentURI": ""}));
+    // It lists no buckets by policies, and needs none to.
+    queue(ann, "/open/q", asked);
+    let found = drain(ann, "/open/q");
+    let expected = json!({"objectName": "seen", "parentURI": "/open/"});
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn queues_are_told_of_what_is_in_a_top_level_container_that_is_moved() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/other/", json!({}));
+    notified(client, "/other/q", json!([]));
+    create(client, "/from/", json!({}));
+    create(client, "/from/in/", json!({}));
+    for at in ["/from/o", "/from/in/p"] {
+        create(client, at, json!({"value": "x"}));
+    }
+    assert_eq!(told(client, "/other/q"), []);
+    create(client, "/c/", json!({"move": "/from/"}));
+    assert_eq!(
+        told(client, "/other/q"),
+        expected(&["in/", "o", "p"], &["cdmi_rename"])
+    );
+}
+
+#[test]
+fn changes_of_domains_are_counted() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    let domain = "/cdmi_domains/archive/";
+    let enabled = json!({"metadata": {"cdmi_domain_enabled": "true", "cdmi_mcount": "7"}});
+    let made = call(client, "PUT", domain, DOMAIN, enabled);
+    status(&made, 201);
+    assert_eq!(crate::json(&made)["metadata"]["cdmi_mcount"], "0");
+    let count =
+        |client: &mut Client, at: &str| read(client, at, DOMAIN)["metadata"]["cdmi_mcount"].clone();
+    for expected in ["1", "2"] {
+        let at = format!("{domain}?metadata=a");
+        let change = json!({"metadata": {"a": expected}});
+        status(&call(client, "PATCH", &at, DOMAIN, change), 204);
+        assert_eq!(count(client, domain), expected);
+    }
+    create(client, "/c/", json!({"domainURI": domain}));
+    assert_eq!(count(client, domain), "2", "what it has is not the domain");
+}
+
+#[test]
+fn documents_are_not_sent_to_who_takes_none() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    queue(client, "/c/q", json!({}));
+    for at in ["/c/q", "/cdmi_domains/root/", "/cdmi_capabilities/", "/c/"] {
+        let mut asked = |accept: &str| {
+            let headers = [("accept", accept)];
+            let answer = client.send("GET", &format!("/cdmi{at}"), &headers, b"");
+            answer.unwrap().status
+        };
+        assert_eq!(asked("text/plain"), 406, "{at}");
+        assert_eq!(asked("text/html, */*;q=0.1"), 200, "{at}");
+        assert_eq!(asked("application/json"), 200, "{at}");
+    }
+}
+
+#[test]
 fn domains_keep_fields_pass_metadata_on_and_are_copied_with_their_members() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
@@ -394,7 +513,7 @@ fn queues_are_told_of_all_that_a_request_does() {
     create(client, "/c/g/", json!({"move": "/c/f/"}));
     assert_eq!(
         told(client, "/other/q"),
-        expected(&["g/"], &["cdmi_rename"])
+        expected(&["a", "b", "g/"], &["cdmi_rename"])
     );
     status(&plain(client, "DELETE", "/c/g/", b""), 204);
     assert_eq!(

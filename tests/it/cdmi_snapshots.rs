@@ -12,6 +12,23 @@ fn take(client: &mut Client, at: &str, name: &str) -> Response {
 }
 
 #[test]
+fn a_snapshot_says_what_its_container_said() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    for path in ["/c/", "/c/in/"] {
+        create(client, path, json!({"metadata": {"a": "before"}}));
+        take(client, path, "monday");
+        let later = json!({"metadata": {"a": "after"}});
+        status(&call(client, "PATCH", path, CONTAINER, later), 204);
+        take(client, path, "tuesday");
+        for (name, said) in [("monday", "before"), ("tuesday", "after")] {
+            let at = format!("{path}cdmi_snapshots/{name}/");
+            assert_eq!(read(client, &at, CONTAINER)["metadata"]["a"], said, "{at}");
+        }
+    }
+}
+
+#[test]
 fn a_snapshot_shows_what_a_container_held() {
     let fixture = Fixture::new();
     let client = &mut fixture.client();
@@ -29,6 +46,10 @@ fn a_snapshot_shows_what_a_container_held() {
     status(&call(client, "POST", "/c/in/q", QUEUE, posted), 204);
     assert!(read(client, "/c/", CONTAINER).get("snapshots").is_none());
     status(&get(client, "/c/cdmi_snapshots/", CONTAINER), 404);
+    for name in [".", ".."] {
+        let taken = call(client, "PATCH", "/c/", CONTAINER, json!({"snapshot": name}));
+        status(&taken, 400);
+    }
     let taken = take(client, "/c/", "monday");
     let top = "/c/cdmi_snapshots/monday/";
     assert!(taken.header("location").unwrap().ends_with(top));

@@ -308,14 +308,17 @@ impl Acl {
     }
 
     /// The same list for another owner's: whom it names in the former owner's account, it goes on
-    /// naming there.
+    /// naming there, and whom it names in the new one's, by the name alone.
     #[must_use]
-    pub fn leaving(mut self, former: &AccountId) -> Self {
+    pub fn leaving(mut self, former: &AccountId, to: &AccountId) -> Self {
         for entry in self.entries.iter_mut().flatten() {
-            if let Who::User(account, _) | Who::NamedGroup(account, _) = &mut entry.who
-                && account.is_empty()
-            {
-                *account = former.as_str().to_owned();
+            if let Who::User(account, _) | Who::NamedGroup(account, _) = &mut entry.who {
+                if account.is_empty() {
+                    *account = former.as_str().to_owned();
+                }
+                if account == to.as_str() {
+                    account.clear();
+                }
             }
         }
         self

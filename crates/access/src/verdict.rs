@@ -379,6 +379,12 @@ impl<'a> Case<'a> {
         if of_acl && principal.is_root() {
             return None;
         }
+        // Who administers an account takes over whatever is of it.
+        let of_owner = matches!(self.asked.action, A::WriteObjectOwner | A::WriteBucketOwner);
+        let administers = principal.admin && principal.account() == Some(&owner.account);
+        if of_owner && (principal.is_root() || administers) {
+            return None;
+        }
         if object_level && let Some(shut) = self.traversal_denied() {
             return Some(Verdict::Denied(shut));
         }

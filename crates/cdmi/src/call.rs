@@ -11,7 +11,7 @@ use futures::FutureExt;
 use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use trestle_access::{Action, Asked, Context, Grant, Principal, Resource};
-use trestle_core::{AccountId, BucketName, Error, ErrorKind, Result};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Owner, Result};
 use trestle_store::VersionRef;
 
 /// The head of a request.
@@ -52,12 +52,24 @@ impl Call<'_> {
         self.grant_asked(self.asked(action, resource)).await
     }
 
-    /// The grant to list what is directly in a directory of a bucket.
-    pub(crate) async fn grant_listing(&self, bucket: &BucketName, prefix: &str) -> Result<Grant> {
+    /// The grant to list what is directly in a directory of a bucket: by the owner and the list of
+    /// that, where it has one, else by the bucket's.
+    pub(crate) async fn grant_listing(
+        &self,
+        (bucket, prefix): (&BucketName, &str),
+        of: Option<(&Owner, &str)>,
+    ) -> Result<Grant> {
         let mut asked = self.asked(Action::ListObjects, Resource::Bucket(bucket.clone()));
         let context = Arc::make_mut(&mut asked.context);
         context.set("s3:prefix", vec![prefix.to_owned()]);
         context.set("s3:delimiter", vec!["/".to_owned()]);
+        if let Some(of) = of {
+            let store = &self.cdmi.store;
+            match store.authorize_listing(asked.clone(), of).boxed().await {
+                Err(error) if error.kind() == ErrorKind::Forbidden => {}
+                decided => return decided,
+            }
+        }
         self.grant_asked(asked).await
     }
 
@@ -177,8 +189,10 @@ impl Call<'_> {
     /// Refuses to answer with a kind that is not acceptable.
     pub(crate) fn check_acceptable(&self, kind: Kind) -> Answered<()> {
         let parts = kind == Kind::Object || kind == Kind::Queue;
-        if !self.accepted.is_cdmi()
+        let reads = matches!(self.method, Method::GET | Method::HEAD);
+        if !reads
             || self.accepted.takes(kind)
+            || !self.accepted.is_cdmi() && self.accepted.takes_json()
             || parts && self.accepted.wants_parts()
         {
             return Ok(());

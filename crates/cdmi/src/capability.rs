@@ -225,7 +225,8 @@ const IN_CONTAINER: [&str; 19] = [
 ];
 
 /// Of domains.
-const DOMAIN: [&str; 14] = [
+const DOMAIN: [&str; 15] = [
+    "cdmi_mcount",
     "cdmi_size",
     "cdmi_ctime",
     "cdmi_mtime",

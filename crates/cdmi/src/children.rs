@@ -6,11 +6,13 @@ use crate::call::Call;
 use crate::fault::{Answered, Fault};
 use crate::node::{Container, Place, document, found, root_bucket};
 use crate::query::Span;
+use crate::rights::list_of;
 use crate::root::AtRoot;
 use crate::value::range_text;
 use http::StatusCode;
-use trestle_access::{Action, Resource};
-use trestle_core::{AccountId, BucketName};
+use std::sync::Arc;
+use trestle_access::{Action, Context, Grant, Resource};
+use trestle_core::{AccountId, BucketName, ErrorKind, Owner};
 use trestle_store::{ListBuckets, ListObjects, ListingItem};
 
 /// Most children of one answer; ranges reach the others.
@@ -75,6 +77,15 @@ impl Collector {
     }
 }
 
+/// By which right a container is listed.
+#[derive(Clone, Copy, PartialEq)]
+enum Listed<'a> {
+    /// The dialect's own: what only it knows.
+    Own,
+    /// That of who asks, by the owner and the list of a nested container that has one.
+    By(Option<(&'a Owner, &'a str)>),
+}
+
 impl Call<'_> {
     /// The children of a container, or those in a range.
     pub(crate) async fn children(
@@ -99,17 +110,23 @@ impl Call<'_> {
                     self.check_root(container, AtRoot::Does(Action::ListObjects))?;
                 }
                 self.collect_buckets(&mut collector).await?;
-                self.collect(&root_bucket(self)?, "", true, &mut collector)
+                self.collect((&root_bucket(self)?, ""), Listed::Own, &mut collector)
                     .await?;
                 for name in SYSTEM {
                     collector.take(name.to_owned())?;
                 }
             }
-            Place::Bucket(bucket) => self.collect(bucket, "", false, &mut collector).await?,
+            Place::Bucket(bucket) => {
+                let by = Listed::By(None);
+                self.collect((bucket, ""), by, &mut collector).await?;
+            }
             Place::Directory(bucket, key, _) => {
                 // The bucket's list is asked for with its keys, and knows of this one no more.
                 self.check_parent(container, mask::LIST_CONTAINER).await?;
-                self.collect(bucket, key.as_str(), false, &mut collector)
+                let acl = container.acl.as_deref();
+                let acl = acl.filter(|acl| list_of(Some(acl)).is_some());
+                let by = Listed::By(acl.map(|acl| (&container.owner, acl)));
+                self.collect((bucket, key.as_str()), by, &mut collector)
                     .await?;
             }
         }
@@ -119,16 +136,65 @@ impl Call<'_> {
         Ok(collector.finish())
     }
 
+    /// All that is in the root container, of the accounts that who asks knows, without what says
+    /// nothing to them.
+    pub(crate) async fn all_in_root(&self) -> Answered<Children> {
+        let mut collector = Collector::new(None);
+        for account in self.accounts().await? {
+            let resource = Resource::Account(account.clone());
+            let grant = self.cdmi.own_grant(Action::ListBuckets, resource).await?;
+            self.collect_account(&grant, account, &mut collector)
+                .await?;
+        }
+        let mut known = Vec::new();
+        for name in std::mem::take(&mut collector.names) {
+            if self.is_shown(name.trim_end_matches('/')).await? {
+                known.push(name);
+            }
+        }
+        collector.names = known;
+        self.collect((&root_bucket(self)?, ""), Listed::Own, &mut collector)
+            .await?;
+        Ok(collector.finish())
+    }
+
+    /// Whether anything of a top-level container may be seen. It is not the user who asks about each:
+    /// the audit log would be filled with what they may not see.
+    async fn is_shown(&self, name: &str) -> Answered<bool> {
+        let Ok(bucket) = BucketName::parse(name) else {
+            return Ok(true);
+        };
+        let mut quiet = self.clone();
+        quiet.context = Arc::new(Context::clone(&self.context).quietly());
+        for action in [
+            Action::ReadBucket,
+            Action::ListObjects,
+            Action::ReadBucketLocation,
+        ] {
+            let resource = Resource::Bucket(bucket.clone());
+            match quiet.grant(action, resource).await {
+                Err(error) if error.kind() == ErrorKind::Forbidden => {}
+                decided => return Ok(found(decided)?.is_some()),
+            }
+        }
+        Ok(false)
+    }
+
     async fn collect_buckets(&self, collector: &mut Collector) -> Answered<()> {
         for account in self.accounts().await? {
-            self.collect_account(account, collector).await?;
+            let resource = Resource::Account(account.clone());
+            let grant = self.grant(Action::ListBuckets, resource).await?;
+            self.collect_account(&grant, account, collector).await?;
         }
         Ok(())
     }
 
-    async fn collect_account(&self, account: AccountId, collector: &mut Collector) -> Answered<()> {
-        let resource = Resource::Account(account.clone());
-        let grant = self.grant(Action::ListBuckets, resource).await?;
+    async fn collect_account(
+        &self,
+        grant: &Grant,
+        account: AccountId,
+        collector: &mut Collector,
+    ) -> Answered<()> {
         let mut list = ListBuckets {
             account,
             prefix: String::new(),
@@ -138,7 +204,7 @@ impl Call<'_> {
             limit: PAGE,
         };
         while !collector.is_full() {
-            let Some((buckets, next)) = found(self.cdmi.store.list_buckets(&grant, &list).await)?
+            let Some((buckets, next)) = found(self.cdmi.store.list_buckets(grant, &list).await)?
             else {
                 return Ok(());
             };
@@ -155,15 +221,16 @@ impl Call<'_> {
 
     async fn collect(
         &self,
-        bucket: &BucketName,
-        prefix: &str,
-        own: bool,
+        (bucket, prefix): (&BucketName, &str),
+        by: Listed<'_>,
         collector: &mut Collector,
     ) -> Answered<()> {
-        let resource = Resource::Bucket(bucket.clone());
-        let grant = match own {
-            true => self.cdmi.own_grant(Action::ListObjects, resource).await,
-            false => self.grant_listing(bucket, prefix).await,
+        let grant = match by {
+            Listed::Own => {
+                let resource = Resource::Bucket(bucket.clone());
+                self.cdmi.own_grant(Action::ListObjects, resource).await
+            }
+            Listed::By(of) => self.grant_listing((bucket, prefix), of).await,
         };
         let Some(grant) = found(grant)? else {
             return Ok(());
@@ -186,7 +253,7 @@ impl Call<'_> {
                     ListingItem::Object(object) => {
                         let name = object.key.as_str().strip_prefix(prefix).unwrap_or_default();
                         // The container's own entry is not in it.
-                        if name.is_empty() || own && is_own(name) {
+                        if name.is_empty() || by == Listed::Own && is_own(name) {
                             continue;
                         }
                         let reference = object.documents.contains_key(document::REFERENCE);

@@ -71,7 +71,8 @@ impl Call<'_> {
         }
         let place = (parent, names);
         let to = self.heir_of_new_container(place, document).boxed().await?;
-        let (answer, made) = self.make_of(parent, names, document).await?;
+        let document = self.of_heir(document, to.as_ref());
+        let (answer, made) = self.make_of(parent, names, &document).await?;
         let Some(to) = to else { return Ok(answer) };
         if let Some(Node::Container(found)) = self.resolve(names).await? {
             // What came in its place is not given away.

@@ -62,6 +62,11 @@ impl Destination {
         }
     }
 
+    /// Whether nothing is to be there yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
+    }
+
     /// The data system metadata that counts for an object with this metadata of its own.
     pub(crate) fn effective(&self, own: &Metadata) -> Metadata {
         let mut effective = self.inherited.clone();
@@ -198,7 +203,9 @@ impl Call<'_> {
         let store = &self.cdmi.store;
         let written = match id {
             Some(id) => store.put_as(&grant, put, id, body).boxed().await,
-            None => store.put(&grant, put, body).boxed().await,
+            None if destination.new => store.put(&grant, put, body).boxed().await,
+            // What changes stays whose it is.
+            None => store.put_over(&grant, put, body).boxed().await,
         };
         let written = written?;
         if versioned {

@@ -306,10 +306,11 @@ impl Call<'_> {
     pub(crate) async fn store_new(
         &self,
         destination: &Destination,
-        submission: Submission,
+        mut submission: Submission,
     ) -> Answered<Object> {
         let to = self.heir_of_new(destination, &submission.document);
         let to = to.boxed().await?;
+        submission.document = self.of_heir(&submission.document, to.as_ref()).into_owned();
         let object = self.store_made(destination, submission).await?;
         self.give_new(destination, object, to).await
     }

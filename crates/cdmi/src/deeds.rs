@@ -2,9 +2,9 @@
 //! transaction, and of a container that goes or is copied. The store tells which keys were changed,
 //! whatever dialect the request is of, and what they showed before.
 //!
-//! Of what a moved container holds nothing is told, nor of what goes with more keys than a commit takes
-//! on. What is gone is told to who could read it, as far as that is known still: to its owner, to the
-//! root user, and, when it had no list and no tags of its own, to who has the right in its bucket.
+//! Nothing is told of what goes, or is moved, with more keys than a commit takes on. What is gone is told
+//! to who could read it, as far as that is known still: to its owner, to the root user, and, when it had
+//! no list and no tags of its own, to who has the right in its bucket.
 
 use crate::call::Call;
 use crate::media::Kind;
@@ -43,6 +43,18 @@ struct Change {
 }
 
 impl Change {
+    /// Of an object that is here now, and was in another bucket.
+    fn of_moved(bucket: &BucketName, object: Object) -> Self {
+        Change {
+            bucket: bucket.clone(),
+            key: object.key,
+            object: Some(object.id.0),
+            former: None,
+            existed: false,
+            exists: true,
+        }
+    }
+
     fn names(&self) -> Names {
         let key = self.key.as_str();
         let mut names = vec![self.bucket.as_str().to_owned()];
@@ -148,6 +160,46 @@ impl Call<'_> {
         }
         let changes = changes(deeds);
         let moved = moved(&changes);
+        let told = (changes.as_slice(), named);
+        self.tell_changes(watchers, told, (status, copies), &moved)
+            .await;
+    }
+
+    /// Tells queues what is in a top-level container that was moved, each key as one that was.
+    pub(crate) async fn tell_moved_bucket(
+        &self,
+        watchers: &[Arc<Watcher>],
+        bucket: &BucketName,
+        status: StatusCode,
+    ) {
+        let (mut after, mut left) = (None, LOOKS_MAX);
+        loop {
+            let Ok((objects, next)) = self.page(bucket, (String::new(), after)).await else {
+                return;
+            };
+            left = left.saturating_sub(objects.len());
+            let changes: Vec<Change> = objects
+                .into_iter()
+                .map(|object| Change::of_moved(bucket, object))
+                .collect();
+            let moved = changes.iter().filter_map(|change| change.object).collect();
+            let told: (_, &[Names]) = (changes.as_slice(), &[]);
+            self.tell_changes(watchers, told, (status, false), &moved)
+                .await;
+            match next.filter(|_| left > 0) {
+                Some(next) => after = Some(next),
+                None => return,
+            }
+        }
+    }
+
+    async fn tell_changes(
+        &self,
+        watchers: &[Arc<Watcher>],
+        (changes, named): (&[Change], &[Names]),
+        (status, copies): (StatusCode, bool),
+        moved: &BTreeSet<Id>,
+    ) {
         let mut queues: Vec<Told<'_>> = Vec::new();
         for watcher in watchers {
             let creator = self.cdmi.creator(watcher).boxed().await;
@@ -155,11 +207,10 @@ impl Call<'_> {
         }
         let (mut told, mut looks) = (0_usize, BTreeMap::new());
         let mut known = BTreeMap::new();
-        for change in &changes {
+        for change in changes {
             let names = change.names();
             let is_moved = change.object.is_some_and(|id| moved.contains(&id));
-            let within = |name: &Names| name.slash && names.names.starts_with(&name.names);
-            if named.contains(&names) || is_moved && named.iter().any(within) {
+            if named.contains(&names) {
                 continue;
             }
             let mut events: Vec<&'static str> = match (is_moved, change.exists) {

@@ -14,7 +14,7 @@ use crate::made::MadeContainer;
 use crate::media::Kind;
 use crate::members;
 use crate::metadata::{Update, is_inherited, select};
-use crate::node::found;
+use crate::node::{document, found};
 use crate::path::{Names, RESERVED};
 use crate::render::{Rendering, bare};
 use crate::route::{not_allowed, part_deleted};
@@ -24,6 +24,7 @@ use futures::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use trestle_access::{Action, Resource};
 use trestle_core::{AccountId, Error, ErrorKind, Id, Metadata, ObjectId, Result};
 use trestle_http::{RequestBody, incoming, read_whole};
@@ -83,6 +84,22 @@ fn methods(metadata: &Metadata) -> Result<Vec<String>> {
         Some(_) => None,
     };
     named.ok_or_else(|| Error::invalid("cdmi_authentication_methods is an array of strings"))
+}
+
+/// How often what a domain says of itself was changed.
+fn changes_of(documents: &BTreeMap<String, String>) -> u64 {
+    let changes = documents.get(document::CHANGES);
+    changes.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The methods that a domain admits, as what is known of it tells them.
+fn admitted(metadata: &Map<String, Value>) -> Vec<String> {
+    let named = metadata.get(METHODS).cloned();
+    let named = named.map(|named| (METHODS.to_owned(), named));
+    match methods(&named.into_iter().collect()) {
+        Ok(named) if !named.is_empty() => named,
+        _ => AUTHENTICATION_METHODS.map(str::to_owned).to_vec(),
+    }
 }
 
 /// Whether names below a domain lead to a data object rather than a container.
@@ -333,7 +350,7 @@ impl Call<'_> {
         metadata
             .entry(ENABLED)
             .or_insert_with(|| Value::from("false"));
-        let mut made = self.update_domain(id, &document).await;
+        let mut made = self.describe_domain(id, &document, true).await;
         if made.is_ok()
             && let Some(parent) = self.cdmi.domains().above(id)?.last()
         {
@@ -364,6 +381,16 @@ impl Call<'_> {
     }
 
     pub(crate) async fn update_domain(&self, id: &AccountId, document: &Document) -> Answered<()> {
+        self.describe_domain(id, document, false).await
+    }
+
+    /// Sets what a domain says of itself; when it is not new, that is a change, and is counted.
+    async fn describe_domain(
+        &self,
+        id: &AccountId,
+        document: &Document,
+        new: bool,
+    ) -> Answered<()> {
         let resource = Resource::Account(id.clone());
         let grant = self.grant(Action::WriteAccount, resource).await?;
         let given = document.metadata.clone();
@@ -375,6 +402,11 @@ impl Call<'_> {
         let says = given.is_some() || named;
         let update = Update::new(given.unwrap_or_default(), &self.fields);
         let change = |properties: &mut AccountProperties| -> Result<()> {
+            let changes = changes_of(&properties.documents).saturating_add(u64::from(!new));
+            let changes = changes.to_string();
+            properties
+                .documents
+                .insert(document::CHANGES.to_owned(), changes);
             keep_unknown(&mut properties.documents, &document.unknown)?;
             if !says {
                 return Ok(());
@@ -574,9 +606,15 @@ impl Call<'_> {
                 ("cdmi_ctime", time::text(account.created)),
                 ("cdmi_mtime", time::text(account.modified)),
                 ("cdmi_size", consumed(usage.bytes, usage.version_bytes)),
+                (
+                    "cdmi_mcount",
+                    changes_of(&account.properties.documents).to_string(),
+                ),
             ] {
                 metadata.insert(name.to_owned(), Value::from(value));
             }
+            let admitted = admitted(&metadata);
+            metadata.insert(format!("{METHODS}_provided"), admitted.into());
             rendering.add("metadata", select(metadata, fields));
         }
         for (name, value) in unknown_fields(&account.properties.documents) {

@@ -12,6 +12,7 @@ use crate::partial;
 use crate::path::Names;
 use futures::FutureExt;
 use http::StatusCode;
+use serde_json::Value;
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Key, Owner, Precondition, Result, Tag,
@@ -336,6 +337,36 @@ impl Call<'_> {
             self.check_heir(heir).await?;
         }
         Ok(heir)
+    }
+
+    /// A document of something new as whose it will be understands it: its list names those of that
+    /// domain, where it names no other.
+    pub(crate) fn of_heir<'d>(
+        &self,
+        document: &'d Document,
+        to: Option<&Heir>,
+    ) -> std::borrow::Cow<'d, Document> {
+        use std::borrow::Cow;
+        let crossing = to.filter(|to| to.crosses);
+        let listed = |document: &Document| {
+            let metadata = document.metadata.as_ref();
+            metadata.is_some_and(|metadata| metadata.contains_key(crate::rights::ITEM))
+        };
+        let Some(to) = crossing.filter(|_| listed(document)) else {
+            return Cow::Borrowed(document);
+        };
+        let mut document = document.clone();
+        let metadata = document.metadata.as_mut();
+        let list = metadata.and_then(|metadata| metadata.get_mut(crate::rights::ITEM));
+        for entry in list.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::String(name)) = entry.get_mut("identifier")
+                && !name.contains('/')
+                && !name.ends_with('@')
+            {
+                *name = format!("{}/{name}", to.owner.account);
+            }
+        }
+        Cow::Owned(document)
     }
 
     /// The new object, given away if it is to be.

@@ -208,6 +208,11 @@ impl Accepted {
         self.ranges.is_empty() || self.quality_of(kind) > 0
     }
 
+    /// Whether documents are taken for what they are written in.
+    pub(crate) fn takes_json(&self) -> bool {
+        self.quality("application/json").1 > 0
+    }
+
     /// Whether the value is to follow in parts of its own.
     pub(crate) fn wants_parts(&self) -> bool {
         let mut kinds = self.kinds.iter();

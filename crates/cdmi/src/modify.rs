@@ -146,7 +146,10 @@ impl Call<'_> {
             }
             return self.finish_patch(leaf, properties).await;
         }
-        let reader = self.open(leaf).await?;
+        // The right to write a range is one to all of it: what is around is read for that alone.
+        let around = self.grant(Action::WriteObject, leaf.resource()).await?;
+        drop(around);
+        let reader = self.cdmi.own_call().open(leaf).await?;
         let whole = ResolvedRange {
             start: 0,
             end: reader.object().length(),
@@ -334,7 +337,8 @@ impl Call<'_> {
             Ok(properties)
         };
         let store = &self.cdmi.store;
-        store.copy(&read, &write, copy, &properties).boxed().await?;
+        let over = store.copy_over(&read, &write, copy, &properties);
+        over.boxed().await?;
         Ok(())
     }
 

@@ -47,6 +47,8 @@ pub(crate) mod document {
     pub(crate) const UPLOAD: &str = "cdmi.upload";
     /// The id of another server that a reference is known by.
     pub(crate) const KNOWN_AS: &str = "cdmi.known-as";
+    /// How often what a domain says of itself was changed.
+    pub(crate) const CHANGES: &str = "cdmi.changes";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }

@@ -9,7 +9,7 @@ use crate::dialect::Cdmi;
 use crate::fault::{Answered, Fault};
 use crate::mailbox::Batch;
 use crate::media::Accepted;
-use crate::node::{Leaf, Node};
+use crate::node::{Leaf, Node, Place};
 use crate::path::{Names, Target};
 use crate::query::Fields;
 use crate::query_queue::LastValue;
@@ -228,6 +228,14 @@ impl Call<'_> {
             self.tell_deeds(&watchers, told, (outcome.status, copies))
                 .boxed()
                 .await;
+            if let Some(Node::Container(container)) = &after
+                && let Place::Bucket(bucket) = &container.place
+                && outcome.events.contains(&"cdmi_rename")
+            {
+                self.tell_moved_bucket(&watchers, bucket, outcome.status)
+                    .boxed()
+                    .await;
+            }
         }
         answered
     }

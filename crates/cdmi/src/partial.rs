@@ -654,7 +654,7 @@ impl Call<'_> {
         };
         let made = |_: &Object| -> Result<ObjectProperties> { Ok(properties.clone()) };
         let store = &self.cdmi.store;
-        match store.copy(&read, &write, copy, &made).boxed().await {
+        match store.copy_over(&read, &write, copy, &made).boxed().await {
             Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
                 return Err(Fault::conflict("the object was changed meanwhile"));
             }

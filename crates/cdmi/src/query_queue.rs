@@ -195,7 +195,12 @@ impl Call<'_> {
         (found, seen): (&'b mut Vec<QueueValue>, &'b mut usize),
     ) -> BoxFuture<'b, Answered<()>> {
         async move {
-            let names = match self.children(container, None).await {
+            let children = match container.names.names.is_empty() {
+                // What is found there is decided for each of them.
+                true => self.all_in_root().await,
+                false => self.children(container, None).await,
+            };
+            let names = match children {
                 Err(Fault::Error(error)) if error.kind() == ErrorKind::Forbidden => return Ok(()),
                 names => names?.names,
             };

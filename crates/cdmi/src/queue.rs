@@ -229,7 +229,8 @@ impl Call<'_> {
         document: &Document,
     ) -> Answered<Object> {
         let to = self.heir_of_new(destination, document).boxed().await?;
-        let object = self.store_made_queue(destination, document).await?;
+        let document = self.of_heir(document, to.as_ref());
+        let object = self.store_made_queue(destination, &document).await?;
         self.give_new(destination, object, to).await
     }
 

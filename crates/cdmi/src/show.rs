@@ -104,9 +104,10 @@ fn redundancy_provided(items: &Metadata, redundancy: Redundancy) -> Vec<(&'stati
     let at_once = items
         .get("cdmi_immediate_redundancy")
         .and_then(Value::as_str);
-    if let (Some(asked), Some("true")) = (copies, at_once) {
-        // What is answered is durable, in all the copies that there are.
-        let all = asked <= u64::from(redundancy.copies);
+    if at_once == Some("true") {
+        // What is answered is durable, in all the copies that there are; one is asked for where no
+        // number is.
+        let all = copies.unwrap_or(1) <= u64::from(redundancy.copies);
         let all = Value::from(all.to_string());
         made.push(("cdmi_immediate_redundancy_provided", all));
     }
@@ -177,10 +178,12 @@ impl Call<'_> {
         &self,
         names: &Names,
         own: &Metadata,
-        made: Vec<(&str, Value)>,
+        mut made: Vec<(&'static str, Value)>,
     ) -> Answered<Map<String, Value>> {
         let mut items = self.inherited(names).await?;
         items.extend(own.clone());
+        let redundancy = self.cdmi.store.redundancy();
+        made.extend(redundancy_provided(&items, redundancy));
         Ok(self.selected(items, made))
     }
 

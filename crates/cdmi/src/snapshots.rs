@@ -91,6 +91,9 @@ impl Call<'_> {
     /// whatever fails, one is left.
     pub(crate) async fn take_snapshot(&self, container: &Container, name: &str) -> Answered {
         self.note("cdmi_snapshot");
+        if name == "." || name == ".." {
+            return Err(Fault::bad("no path leads to a snapshot of this name"));
+        }
         let (bucket, prefix) =
             place(container).ok_or_else(|| Fault::bad("there are no snapshots of this"))?;
         let resource = Resource::Bucket(bucket.clone());

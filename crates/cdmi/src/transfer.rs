@@ -267,7 +267,13 @@ impl Call<'_> {
             Ok(properties)
         };
         let store = &self.cdmi.store;
-        let copied = store.copy(&read, &write, copy, &properties).boxed().await?;
+        let copied = match destination.is_new() {
+            true => store.copy(&read, &write, copy, &properties).boxed().await?,
+            false => {
+                let over = store.copy_over(&read, &write, copy, &properties);
+                over.boxed().await?
+            }
+        };
         if versioned {
             let place = (&destination.bucket, &destination.key);
             self.version_after(place, &effective, false).await;

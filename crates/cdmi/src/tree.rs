@@ -142,6 +142,9 @@ impl Call<'_> {
         let Place::Directory(bucket, prefix, made) = &source.place else {
             return Err(Fault::bad("the source is not a nested container"));
         };
+        let from = Resource::Object(bucket.clone(), prefix.clone());
+        let delete = self.grant(Action::DeleteObject, from).await;
+        let delete = delete.map_err(|error| Fault::from(error).of_source())?;
         self.check_below(bucket, prefix.as_str()).await?;
         if made.is_none() {
             // There by its keys only: it becomes an entry first, so that its id goes along.
@@ -150,13 +153,8 @@ impl Call<'_> {
             let properties = ObjectProperties::default();
             self.write_bytes(&entry, properties, Bytes::new()).await?;
         }
-        let from = Resource::Object(bucket.clone(), prefix.clone());
         let to = Resource::Object(to_bucket.clone(), to_prefix.clone());
-        let delete = self.grant(Action::DeleteObject, from).await;
-        let grants = [
-            delete.map_err(|error| Fault::from(error).of_source())?,
-            self.grant(Action::WriteObject, to).await?,
-        ];
+        let grants = [delete, self.grant(Action::WriteObject, to).await?];
         let of_bucket = self.cdmi.store.peek_bucket(bucket).await?.owner.account;
         for account in [&of_bucket, &source.owner.account] {
             self.note_abroad(account, &to_bucket).boxed().await?;
@@ -343,6 +341,16 @@ impl Call<'_> {
     async fn delete_tree(&self, container: &Container) -> Answered<TreeOutcome> {
         let (bucket, prefix) = inside(container)?;
         container.protection.check(self.cdmi.store.now())?;
+        match &container.place {
+            Place::Directory(_, key, _) => {
+                let resource = Resource::Object(bucket.clone(), key.clone());
+                self.grant(Action::DeleteObject, resource).await?;
+            }
+            _ => {
+                let resource = Resource::Bucket(bucket.clone());
+                self.grant(Action::DeleteBucket, resource).await?;
+            }
+        }
         let versioned = self.check_below(bucket, prefix).await?;
         // Snapshots go last: a deletion that is refused on the way leaves them.
         let snapshots = self.snapshots_going_with(container).await?;
@@ -408,8 +416,9 @@ impl Call<'_> {
         let mut versioned = Vec::new();
         let mut shut = Shut::default();
         let mut list = everything(bucket, prefix);
+        // Whether each may go is decided when it does: nothing is shown of them here.
         let resource = Resource::Bucket(bucket.clone());
-        let grant = self.grant(Action::ListObjects, resource).await?;
+        let grant = self.cdmi.own_grant(Action::ListObjects, resource).await?;
         loop {
             let listing = self.cdmi.store.list(&grant, &list).await?;
             for item in &listing.items {

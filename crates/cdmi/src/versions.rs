@@ -518,7 +518,8 @@ impl Call<'_> {
         // What the parent says besides its value comes back by the rights to change that.
         self.check_besides(main, &properties(parent)?).await?;
         let store = &self.cdmi.store;
-        let copied = store.copy(&read, &write, copy, &properties).boxed().await?;
+        let copied = store.copy_over(&read, &write, copy, &properties);
+        let copied = copied.boxed().await?;
         // The parent is the version of what is there now.
         let print = fingerprint(&copied.object).to_string();
         let change = |properties: &mut ObjectProperties| -> Result<()> {

@@ -143,6 +143,36 @@ impl Store {
         decided.ok_or_else(undecided)
     }
 
+    /// Decides on listing what is in a directory by the list of that, of this owner, as if that were its
+    /// bucket's. Who is shut out of the bucket by its own list has to be looked for before.
+    ///
+    /// # Errors
+    /// `Forbidden`; `NotFound(Bucket)`; `Corrupt`.
+    pub async fn authorize_listing(
+        &self,
+        asked: Asked,
+        (owner, acl): (&Owner, &str),
+    ) -> Result<Grant> {
+        let asked = Arc::new(asked);
+        let read = self.snapshot().await?;
+        let moment = self.moment(&*read).await?;
+        let bucket = self.bucket_of(&*read, &asked).await?;
+        let bucket = bucket.as_deref();
+        let facts = self.facts(moment, &asked, bucket).await?;
+        let of = (bucket, VersionRef::Current);
+        let mut facts = self.more(moment, &asked, of, facts).await?;
+        if let Some(bucket) = facts.bucket.as_mut() {
+            let bucket = Arc::make_mut(bucket);
+            bucket.owner = owner.clone();
+            bucket.acl = Some(Arc::new(identity::parse_acl(acl)?));
+        }
+        let (verdict, decided) = trestle_access::judge(&asked, &facts);
+        self.audit.decided(&asked, &verdict);
+        let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
+        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
+        decided.ok_or_else(undecided)
+    }
+
     /// Looks at the object first when its version is said, else where the decision needs it.
     async fn decide(&self, asked: Asked, version: Option<VersionRef>) -> Result<Grant> {
         let asked = Arc::new(asked);
@@ -329,7 +359,7 @@ impl Store {
 }
 
 /// What is under the key that is asked for.
-async fn object_of(
+pub(crate) async fn object_of(
     read: &dyn MetaRead,
     asked: &Asked,
     (bucket, version): (Option<&FoundBucket>, VersionRef),

@@ -32,10 +32,36 @@ impl Store {
         copy: CopyObject,
         properties: &PropertiesOf<'_>,
     ) -> Result<CopyOutcome> {
+        let grants = (source_grant, grant);
+        self.copy_under(grants, copy, properties, false).await
+    }
+
+    /// As [`Store::copy`], onto an object that changes: what is there stays whose it is.
+    ///
+    /// # Errors
+    /// As of [`Store::copy`].
+    pub async fn copy_over(
+        &self,
+        source_grant: &Grant,
+        grant: &Grant,
+        copy: CopyObject,
+        properties: &PropertiesOf<'_>,
+    ) -> Result<CopyOutcome> {
+        let grants = (source_grant, grant);
+        self.copy_under(grants, copy, properties, true).await
+    }
+
+    async fn copy_under(
+        &self,
+        (source_grant, grant): (&Grant, &Grant),
+        copy: CopyObject,
+        properties: &PropertiesOf<'_>,
+        stays: bool,
+    ) -> Result<CopyOutcome> {
         let resource = Resource::Object(copy.bucket.clone(), copy.key.clone());
         store::require(grant, Action::WriteObject, &resource)?;
         self.own(&copy.bucket, [&copy.key], Urgency::Normal).await?;
-        let owner = grant.principal().owner();
+        let writer = grant.principal().owner();
         let wanted: Vec<DigestAlgorithm> = copy.checksum.into_iter().collect();
         let mut hold = Hold::default();
         let mut hashed: Option<Hashed> = None;
@@ -46,6 +72,7 @@ impl Store {
             let mut slot = Slot::find(&*read, &copy.bucket, &copy.key).await?;
             slot.confirm(self, &*read, grant).await?;
             store::check_precondition(&copy.precondition, copy.tag_of, slot.live(self))?;
+            let owner = slot.owner_of_write(self, (&writer, stays));
             let encrypt = target_encryption(&copy, &source, &slot.bucket.bucket.properties);
             let otherwise = encrypt.as_ref().map(Encrypt::encryption) != source.object.encryption;
             if otherwise || source.is_joined() {

@@ -94,7 +94,7 @@ impl Store {
                 expectations.push(self.confirm(&*read, delete, Some(&found), None).await?);
                 let write = store::granted(grants, &[Action::WriteAccount], &account)?;
                 expectations.push(self.confirm(&*read, write, None, None).await?);
-                leave(&mut bucket.properties.acl, &from)?;
+                leave(&mut bucket.properties.acl, (&from, &to.account))?;
             }
             expectations.dedup();
             let id = Bytes::copy_from_slice(bucket.id.0.as_bytes());
@@ -176,7 +176,7 @@ impl Store {
             }
             let from = std::mem::replace(&mut object.owner, to.clone()).account;
             if from != to.account {
-                leave(&mut object.acl, &from)?;
+                leave(&mut object.acl, (&from, &to.account))?;
             }
             object.change = object.change.saturating_add(1);
             object.modifications = object.modifications.saturating_add(1);
@@ -201,10 +201,10 @@ impl Store {
     }
 }
 
-/// Has a list go on naming whom it named when what it is of belonged to this account.
-fn leave(acl: &mut Option<String>, former: &AccountId) -> Result<()> {
+/// Has a list go on naming whom it named when what it is of belonged to the former account.
+fn leave(acl: &mut Option<String>, (former, to): (&AccountId, &AccountId)) -> Result<()> {
     if let Some(text) = acl {
-        *text = Acl::parse(text)?.leaving(former).to_text()?;
+        *text = Acl::parse(text)?.leaving(former, to).to_text()?;
     }
     Ok(())
 }

@@ -54,7 +54,22 @@ impl Store {
     {
         let under = Under {
             id: Some(id),
-            written: Written::Whole,
+            ..Under::default()
+        };
+        self.put_under(grant, put, under, body).await
+    }
+
+    /// As [`Store::put`], of an object that changes: what is there stays whose it is.
+    ///
+    /// # Errors
+    /// As of [`Store::put`].
+    pub async fn put_over<B>(&self, grant: &Grant, put: PutObject, body: B) -> Result<PutOutcome>
+    where
+        B: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let under = Under {
+            stays: true,
+            ..Under::default()
         };
         self.put_under(grant, put, under, body).await
     }
@@ -70,7 +85,10 @@ impl Store {
     where
         B: Stream<Item = Result<Bytes>> + Send + Unpin,
     {
-        let under = Under { id: None, written };
+        let under = Under {
+            written,
+            ..Under::default()
+        };
         self.put_under(grant, put, under, body).await
     }
 
@@ -78,7 +96,7 @@ impl Store {
         &self,
         grant: &Grant,
         put: PutObject,
-        Under { id, written }: Under,
+        Under { id, written, stays }: Under,
         body: B,
     ) -> Result<PutOutcome>
     where
@@ -103,6 +121,7 @@ impl Store {
         let received = self.receive(&checks, encrypt.as_ref(), body).await?;
         let mut hold = Hold::default();
         for _ in 0..ATTEMPTS_MAX {
+            let owner = found.owner_of_write(self, (&owner, stays));
             let mut draft = draft(&put, &owner, encrypt.as_ref(), &received);
             if written != Written::Whole {
                 draft.digests = Digests::default();
@@ -155,6 +174,16 @@ impl Store {
 }
 
 impl Slot {
+    /// Whose a write by somebody is: of one that leaves what is there to whom it belongs, theirs.
+    pub(crate) fn owner_of_write(
+        &self,
+        store: &Store,
+        (writer, stays): (&Option<Owner>, bool),
+    ) -> Option<Owner> {
+        let there = self.live(store).filter(|_| stays);
+        there.map_or_else(|| writer.clone(), |found| Some(found.object.owner.clone()))
+    }
+
     /// Makes `object`, whose bytes were received, the key's current one. None when a concurrent
     /// change won.
     pub(crate) async fn install_received(
@@ -180,6 +209,8 @@ struct Under {
     id: Option<ObjectId>,
     /// How its content came about.
     written: Written,
+    /// Whether what is there stays whose it is.
+    stays: bool,
 }
 
 /// What a write makes of what it received.

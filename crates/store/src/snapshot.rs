@@ -82,6 +82,10 @@ impl Store {
                 prefix: create.prefix.clone(),
                 created: self.host.clock.now(),
                 hidden: false,
+                metadata: create
+                    .prefix
+                    .is_empty()
+                    .then(|| found.bucket.properties.metadata.clone()),
             };
             let snapshot = told(&found.bucket, &live)?;
             let mut commit = creation(&found, &snapshot, &live)?;
@@ -275,7 +279,7 @@ fn creation(found: &FoundBucket, snapshot: &Snapshot, live: &Live) -> Result<Com
             put_bucket(&bucket)?,
             put(
                 row_key::snapshot(bucket.id, live.ordinal),
-                SnapshotRecord::new(live).to_value()?,
+                SnapshotRecord::new(live)?.to_value()?,
             ),
         ],
         ..Commit::default()
@@ -295,7 +299,7 @@ fn hiding(found: &FoundBucket, reads_as: &BucketName, live: &Live) -> Result<Com
         ..live.clone()
     };
     let row = row_key::snapshot(found.bucket.id, live.ordinal);
-    let row = put(row, SnapshotRecord::new(&hidden).to_value()?);
+    let row = put(row, SnapshotRecord::new(&hidden)?.to_value()?);
     Ok(unnaming(found, reads_as, vec![row]))
 }
 
@@ -344,7 +348,7 @@ async fn live_rows(read: &dyn MetaRead, scan: &Scan) -> Result<(Vec<Live>, Optio
         let (_, ordinal) = row_key::split_ordinal(&key)
             .ok_or_else(|| Error::corrupt("a snapshot with a malformed key"))?;
         let record = SnapshotRecord::from_value(&row.value)?;
-        found.push(record.into_live(ordinal, row.revision));
+        found.push(record.into_live(ordinal, row.revision)?);
         last = Some(key);
     }
     Ok((found, last))
@@ -357,13 +361,13 @@ pub(crate) async fn all_live(read: &dyn MetaRead, bucket: BucketId) -> Result<Ve
     Ok(live_rows(read, &scan).await?.0)
 }
 
-/// A snapshot of a bucket as the bucket that it is read as. What the bucket allows and says of itself
-/// is as it is now.
+/// A snapshot of a bucket as the bucket that it is read as. Its metadata is what it was, of a snapshot of
+/// all of it; what it allows is as it is now.
 pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Result<Bucket> {
     let row = read.get(&row_key::snapshot(base.id, ordinal)).await?;
     let row =
         row.ok_or_else(|| Error::corrupt("a name leads to a snapshot that does not exist"))?;
-    let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision);
+    let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision)?;
     Ok(Bucket {
         id: live.id,
         name: reads_as(&base.name, &live.name)?,
@@ -377,6 +381,7 @@ pub(crate) async fn shown(read: &dyn MetaRead, base: Bucket, ordinal: u64) -> Re
             quota: Quota::default(),
             retention: None,
             legal_hold: false,
+            metadata: live.metadata.clone().unwrap_or(base.properties.metadata),
             ..base.properties
         },
         held: Vec::new(),

@@ -1,10 +1,13 @@
 //! Whole directories: everything whose key starts with a prefix is deleted, or renamed, in one
 //! commit when that is possible and by a job when it is not.
 
+use crate::authorize::object_of;
 use crate::decider::Decider;
 use crate::feed::{Event, EventKind};
 use crate::layer::Hold;
-use crate::nouns::{Bucket, DeleteDirectory, History, Job, RenameDirectory, TreeOutcome};
+use crate::nouns::{
+    Bucket, DeleteDirectory, History, Job, RenameDirectory, TreeOutcome, VersionRef,
+};
 use crate::placement::{Changes, Slot};
 use crate::properties::{BucketProperties, Versioning};
 use crate::protection::Guard;
@@ -133,7 +136,11 @@ impl Store {
             }
             let mut expectations = Vec::new();
             for grant in grants {
-                expectations.push(self.confirm(&*read, grant, Some(&bucket), None).await?);
+                // A list of the directory itself has been looked at.
+                let entry =
+                    object_of(&*read, grant.asked(), (Some(&bucket), VersionRef::Current)).await?;
+                let confirmed = self.confirm(&*read, grant, Some(&bucket), entry.as_ref());
+                expectations.push(confirmed.await?);
             }
             let owner = grant.principal().owner();
             let change = Change::Remove {
@@ -178,8 +185,11 @@ impl Store {
             let read = self.snapshot().await?;
             let bucket = store::find_bucket(&*read, &rename.bucket).await?;
             let to = store::find_bucket(&*read, &rename.to_bucket).await?;
+            let entry =
+                object_of(&*read, delete.asked(), (Some(&bucket), VersionRef::Current)).await?;
             let mut expectations = vec![
-                self.confirm(&*read, delete, Some(&bucket), None).await?,
+                self.confirm(&*read, delete, Some(&bucket), entry.as_ref())
+                    .await?,
                 self.confirm(&*read, write, Some(&to), None).await?,
             ];
             let same = to.bucket.id == bucket.bucket.id;

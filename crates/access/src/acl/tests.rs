@@ -175,8 +175,13 @@ fn a_list_that_goes_to_another_owner_names_the_same_people() {
         ..Acl::default()
     };
     let former = AccountId::parse("a").unwrap();
-    assert_eq!(of("").leaving(&former), of("a"));
-    assert_eq!(of("b").leaving(&former), of("b"));
+    let (new, other) = (
+        AccountId::parse("b").unwrap(),
+        AccountId::parse("c").unwrap(),
+    );
+    assert_eq!(of("").leaving(&former, &new), of("a"));
+    assert_eq!(of("b").leaving(&former, &other), of("b"));
+    assert_eq!(of("b").leaving(&former, &new), of(""));
 }
 
 #[test]

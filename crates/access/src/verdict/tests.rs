@@ -577,6 +577,11 @@ fn an_ordered_list_binds_everybody() {
     );
     assert!(with(Principal::root(account("root"), "r")).may(Action::WriteObjectAcl));
     assert!(!with(admin("home")).may(Action::WriteObjectAcl));
+    // Who administers its owner's account takes it over, and nobody else.
+    assert!(with(admin("home")).may(Action::WriteObjectOwner));
+    assert!(with(Principal::root(account("root"), "r")).may(Action::WriteObjectOwner));
+    assert!(!with(user("home")).may(Action::WriteObjectOwner));
+    assert!(!with(admin("away")).may(Action::WriteObjectOwner));
     // What the list has no say about is decided as ever.
     assert!(with(admin("home")).may(Action::BypassRetention));
     let mut on_bucket = asks(user("away"));

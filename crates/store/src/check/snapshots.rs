@@ -147,7 +147,7 @@ impl Check<'_> {
     ) -> Result<()> {
         let (bucket, ordinal) =
             row_key::split_ordinal(key).ok_or_else(|| Error::corrupt("a malformed key"))?;
-        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision);
+        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision)?;
         let Some(counted) = self.snapshots.get(&bucket) else {
             return Err(Error::corrupt("a snapshot of a bucket that has none"));
         };

@@ -1,7 +1,7 @@
 //! Snapshots of buckets and directories, as verbs take and give them.
 
 use std::sync::Arc;
-use trestle_core::{BucketId, BucketName, Sequence, Timestamp};
+use trestle_core::{BucketId, BucketName, Metadata, Sequence, Timestamp};
 
 /// A snapshot to be made.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub(crate) struct SnapshotCount {
 }
 
 /// That a bucket is a snapshot of another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct At {
     /// Whose rows it shows.
     pub(crate) base: BucketId,
@@ -60,7 +60,7 @@ pub(crate) struct At {
 }
 
 /// A snapshot that there is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Live {
     pub(crate) id: BucketId,
     pub(crate) ordinal: u64,
@@ -71,6 +71,8 @@ pub(crate) struct Live {
     pub(crate) created: Timestamp,
     /// Nobody can name it: only clones need it.
     pub(crate) hidden: bool,
+    /// The metadata that the bucket had, of a snapshot of all of it.
+    pub(crate) metadata: Option<Metadata>,
 }
 
 /// What a bucket's record says of what it is a clone of.
@@ -84,7 +86,7 @@ pub(crate) struct CloneOf {
 }
 
 /// The snapshot that a clone is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parent {
     /// Whose snapshot it is.
     pub(crate) base: BucketId,

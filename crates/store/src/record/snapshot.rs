@@ -1,10 +1,10 @@
 //! The records of snapshots of buckets, and of the rows that are kept for them.
 
-use super::{IdBytes, Record};
+use super::{IdBytes, Record, metadata_of, metadata_text};
 use crate::nouns::Live;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
-use trestle_core::{BucketId, Sequence, Timestamp};
+use trestle_core::{BucketId, Result, Sequence, Timestamp};
 
 /// `37`: a snapshot. The revision of the row says what the snapshot shows, until it is rewritten.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -25,6 +25,10 @@ pub(crate) struct SnapshotRecord {
     /// What it shows, once the row was rewritten.
     #[n(5)]
     sequence: Option<u64>,
+    /// The metadata that the bucket had, as JSON text; absent of a directory's snapshot, and of those
+    /// that were made when it was not kept.
+    #[n(6)]
+    metadata: Option<String>,
 }
 
 impl Record for SnapshotRecord {
@@ -33,21 +37,24 @@ impl Record for SnapshotRecord {
 }
 
 impl SnapshotRecord {
-    pub(crate) fn new(snapshot: &Live) -> Self {
-        SnapshotRecord {
+    pub(crate) fn new(snapshot: &Live) -> Result<Self> {
+        let metadata = snapshot.metadata.as_ref().map(metadata_text);
+        Ok(SnapshotRecord {
             id: IdBytes(snapshot.id.0),
             name: snapshot.name.clone(),
             prefix: (!snapshot.prefix.is_empty()).then(|| snapshot.prefix.clone()),
             created: snapshot.created.0,
             hidden: snapshot.hidden.then_some(true),
             sequence: (snapshot.sequence.0 > 0).then_some(snapshot.sequence.0),
-        }
+            metadata: metadata.transpose()?,
+        })
     }
 
     /// The snapshot of a row that was written by the commit `revision`.
-    pub(crate) fn into_live(self, ordinal: u64, revision: Sequence) -> Live {
+    pub(crate) fn into_live(self, ordinal: u64, revision: Sequence) -> Result<Live> {
         let sequence = self.sequence.map_or(revision, Sequence);
-        Live {
+        let metadata = self.metadata.as_deref().map(metadata_of);
+        Ok(Live {
             id: BucketId(self.id.0),
             ordinal,
             sequence,
@@ -55,7 +62,8 @@ impl SnapshotRecord {
             prefix: self.prefix.unwrap_or_default(),
             created: Timestamp(self.created),
             hidden: self.hidden == Some(true),
-        }
+            metadata: metadata.transpose()?,
+        })
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn parent<'a>(
         let missing = || Error::corrupt("a clone of a snapshot that does not exist");
         let row = read.get(&row_key::snapshot(base, ordinal)).await?;
         let row = row.ok_or_else(missing)?;
-        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision);
+        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision)?;
         let row = read
             .get(&row_key::bucket(base))
             .await?
@@ -273,12 +273,13 @@ impl Store {
             prefix: prefix.to_owned(),
             created: self.host.clock.now(),
             hidden: true,
+            metadata: None,
         };
         let writes = vec![
             put_bucket(&bucket)?,
             put(
                 row_key::snapshot(bucket.id, live.ordinal),
-                SnapshotRecord::new(&live).to_value()?,
+                SnapshotRecord::new(&live)?.to_value()?,
             ),
         ];
         let of = CloneOf {
@@ -317,7 +318,7 @@ impl Store {
         let key = row_key::snapshot(base, ordinal);
         let row = read.get(&key).await?;
         let row = row.ok_or_else(|| Error::corrupt("a clone of a snapshot that does not exist"))?;
-        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision);
+        let live = SnapshotRecord::from_value(&row.value)?.into_live(ordinal, row.revision)?;
         let links = row_key::links(base, ordinal);
         let others = read.scan(&Scan::prefix(links.clone(), 2)).await?;
         let last = live.hidden && others.len() == 1;
@@ -328,7 +329,7 @@ impl Store {
         if !last {
             commit
                 .writes
-                .push(put(key, SnapshotRecord::new(&live).to_value()?));
+                .push(put(key, SnapshotRecord::new(&live)?.to_value()?));
         } else {
             leave_none(&*read, &mut commit, (base, &live), Some(&link)).await?;
         }

@@ -175,7 +175,7 @@ impl Store {
 fn hidden(key: &[u8], row: &Row) -> Option<(BucketId, Live)> {
     let (base, ordinal) = row_key::split_ordinal(key)?;
     let record = SnapshotRecord::from_value(&row.value).ok()?;
-    let live = record.into_live(ordinal, row.revision);
+    let live = record.into_live(ordinal, row.revision).ok()?;
     live.hidden.then_some((base, live))
 }
 
