@@ -537,6 +537,93 @@ fn a_role_is_taken_over_http_and_its_token_is_borne() {
     );
 }
 
+/// Public lists of buckets and objects, set in each dialect's form: refused under a block, also when
+/// they are there already; what is beside them changes.
+fn public_lists(server: &Server, boss: &mut Client) -> Vec<u16> {
+    let login = [("x-auth-user", "home:boss"), ("x-auth-key", PASSWORD)];
+    let token = boss.send("GET", "/auth/v1.0", &login, b"").unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let swift = |method: &str, target: &str, name: &str, value: &str| {
+        let headers = [("x-auth-token", token.as_str()), (name, value)];
+        let client = &mut Client::anonymous(server.address);
+        client.send(method, target, &headers, b"").unwrap().status
+    };
+    let mut told = vec![
+        swift("POST", "/v1/AUTH_home/lists", "x-container-read", ".r:*"),
+        swift(
+            "POST",
+            "/v1/AUTH_home/lists",
+            "x-container-read",
+            ".r:.x.org",
+        ),
+        swift(
+            "PUT",
+            "/v1/AUTH_home/lists",
+            "x-container-read",
+            ".r:*,.rlistings",
+        ),
+    ];
+    let list = |who: &str| {
+        format!(
+            r#"{{"metadata":{{"cdmi_acl":[{{"acetype":"ALLOW","identifier":"OWNER@","aceflags":"0x3","acemask":"ALL_PERMS"}},{{"acetype":"ALLOW","identifier":"{who}","aceflags":"0x3","acemask":"READ"}}]}}}}"#
+        )
+    };
+    for (target, media, who) in [
+        ("/cdmi/shown/?metadata=cdmi_acl", "container", "EVERYONE@"),
+        ("/cdmi/shown/?metadata=cdmi_acl", "container", "ANONYMOUS@"),
+        (
+            "/cdmi/shown/k?metadata=cdmi_acl",
+            "object",
+            "AUTHENTICATED@",
+        ),
+        ("/cdmi/shown/d/?metadata=cdmi_acl", "container", "EVERYONE@"),
+    ] {
+        let media = format!("application/cdmi-{media}");
+        let headers = [("content-type", media.as_str())];
+        let set = boss.send("PATCH", target, &headers, list(who).as_bytes());
+        told.push(set.unwrap().status);
+    }
+    told
+}
+
+/// The account has a block; there are lists from before it.
+fn blocked_lists(server: &Server, boss: &mut Client) {
+    assert_eq!(public_lists(server, boss), [403; 7]);
+    // What is refused makes nothing, and what comes from a container is nobody's doing.
+    let nobody = &mut Client::anonymous(server.address);
+    let login = [("x-auth-user", "home:boss"), ("x-auth-key", PASSWORD)];
+    let token = nobody.send("GET", "/auth/v1.0", &login, b"").unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let mut swift = |method: &str, target: &str, (name, value): (&str, &str)| {
+        let headers = [("x-auth-token", token.as_str()), (name, value)];
+        nobody.send(method, target, &headers, b"").unwrap().status
+    };
+    let public = ("x-container-read", ".r:*");
+    assert_eq!(swift("PUT", "/v1/AUTH_home/fresh", public), 403);
+    assert_eq!(swift("HEAD", "/v1/AUTH_home/fresh", ("x-a", "b")), 404);
+    let beside = ("x-container-write", "away");
+    assert_eq!(swift("POST", "/v1/AUTH_home/lists", beside), 204);
+    let narrow = ("x-container-read", "away:ann");
+    assert_eq!(swift("POST", "/v1/AUTH_home/lists", narrow), 204);
+    let object = [("content-type", "application/cdmi-object")];
+    let mut cdmi = |method: &str, target: &str, text: &str| {
+        let sent = boss.send(method, target, &object, text.as_bytes());
+        sent.unwrap().status
+    };
+    assert_eq!(cdmi("PUT", "/cdmi/shown/new", r#"{"value":"x"}"#), 201);
+    assert_eq!(cdmi("PATCH", "/cdmi/shown/k", r#"{"value":"eQ=="}"#), 204);
+    assert_eq!(
+        cdmi(
+            "PATCH",
+            "/cdmi/shown/k?metadata=a",
+            r#"{"metadata":{"a":"b"}}"#
+        ),
+        204
+    );
+    let flagged = r#"{"value":"x","metadata":{"cdmi_acl":[{"acetype":"ALLOW","identifier":"EVERYONE@","aceflags":"0x80","acemask":"READ"}]}}"#;
+    assert_eq!(cdmi("PUT", "/cdmi/shown/flagged", flagged), 403);
+}
+
 #[test]
 fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
     let fixture = Fixture::new();
@@ -552,6 +639,14 @@ fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
         targets.map(|target| send(nobody, "GET", target).status)
     };
     assert_eq!(seen(), [200, 200]);
+    for bucket in ["lists", "shown"] {
+        assert_eq!(put(boss, &format!("/rest/{bucket}/"), b"").status, 201);
+    }
+    for key in ["k", "d/"] {
+        assert_eq!(put(boss, &format!("/rest/shown/{key}"), b"").status, 201);
+    }
+    let set = public_lists(server, boss);
+    assert_eq!(set, [204, 204, 202, 204, 204, 204, 204]);
     let block = "/-/accounts/home/public-access";
     let all =
         r#"{"block_acls":true,"ignore_acls":true,"block_policy":true,"restrict_buckets":true}"#;
@@ -590,6 +685,7 @@ fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
         let (status, text) = signed_wire(server, wire);
         assert_eq!(status, 403, "{target}: {text}");
     }
+    blocked_lists(server, boss);
     let tags = br#"{"tags":{"a":"b"}}"#;
     let patch = [("content-type", "application/merge-patch+json")];
     let beside = boss.send("PATCH", "/rest/open/", &patch, tags);
@@ -598,4 +694,89 @@ fn an_account_s_block_keeps_the_public_out_of_all_its_buckets() {
     assert_eq!(send(&mut stranger, "DELETE", block).status, 403);
     assert_eq!(send(boss, "DELETE", block).status, 204);
     assert_eq!(seen(), [200, 200]);
+}
+
+#[test]
+fn circumstances_are_supposed_or_refused() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let statement = r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"},"DateLessThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"},"Bool":{"aws:SecureTransport":"true"},"StringLike":{"aws:UserAgent":"x*"}}}"#;
+    let boss = &mut user(server, ("home", "boss"), true, NOTHING);
+    user(server, ("home", "ann"), false, statement);
+    assert_eq!(put(boss, "/rest/own/", b"").status, 201);
+    let mut asked = |context: &str| {
+        let text = format!(
+            r#"{{"user":"ann","action":"ReadObject","resource":"own/k","context":{{{context}}}}}"#
+        );
+        let answer = boss
+            .send("POST", "/-/explain", &[], text.as_bytes())
+            .unwrap();
+        match answer.status {
+            200 => Ok(crate::json(&answer)["allowed"].as_bool().unwrap()),
+            status => Err((status, answer.text())),
+        }
+    };
+    let [from, at, over, by] = [
+        r#""aws:SourceIp":["10.1.2.3"]"#,
+        r#""AWS:CurrentTime":["2019-12-31T23:59:59Z"]"#,
+        r#""aws:SecureTransport":["true"]"#,
+        r#""aws:UserAgent":["xyz"]"#,
+    ];
+    assert_eq!(asked(&[from, at, over, by].join(",")), Ok(true));
+    for left_out in [
+        [at, over, by],
+        [from, over, by],
+        [from, at, by],
+        [from, at, over],
+    ] {
+        assert_eq!(asked(&left_out.join(",")), Ok(false), "{left_out:?}");
+    }
+    let epoch = r#""aws:EpochTime":["1500000000"]"#;
+    assert_eq!(asked(&[from, epoch, over, by].join(",")), Ok(true));
+    for (wrong, said) in [
+        (r#""aws:SourceIp":["nowhere"]"#, "an address"),
+        (r#""aws:SourceIp":["10.0.0.1","10.0.0.2"]"#, "one value"),
+        (r#""aws:CurrentTime":["soon"]"#, "a time"),
+        (r#""aws:SecureTransport":["perhaps"]"#, "true or false"),
+        (r#""aws:username":["root"]"#, "follows from who asks"),
+        (r#""s3:ExistingObjectTag/a":["b"]"#, "follows from who asks"),
+        (r#""aws:SourceVpc":["v"]"#, "no policy can ask for"),
+    ] {
+        let (status, text) = asked(wrong).unwrap_err();
+        assert!(status == 400 && text.contains(said), "{wrong}: {text}");
+    }
+}
+
+#[test]
+fn who_may_do_nothing_is_told_so_of_nothing_and_of_bytes_alone() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let boss = &mut user(server, ("home", "boss"), true, NOTHING);
+    assert_eq!(put(boss, "/rest/own/", b"").status, 201);
+    assert_eq!(put(boss, "/rest/own/k", b"x").status, 201);
+    let stranger = &mut user(server, ("away", "ann"), true, NOTHING);
+    let patch = [("content-type", "application/merge-patch+json")];
+    let nothing = |client: &mut Client, target: &str| {
+        let sent = client.send("PATCH", target, &patch, b"{}");
+        sent.unwrap().status
+    };
+    for target in ["/rest/own/", "/rest/own/k"] {
+        assert_eq!(nothing(stranger, target), 403, "{target}");
+    }
+    assert_eq!(nothing(boss, "/rest/own/"), 204);
+    // Its metadata may be read, its bytes may not.
+    let list = br#"{"metadata":{"cdmi_acl":[{"acetype":"DENY","identifier":"EVERYONE@","aceflags":"0x0","acemask":"READ_OBJECT"},{"acetype":"ALLOW","identifier":"OWNER@","aceflags":"0x0","acemask":"ALL_PERMS"}]}}"#;
+    let object = [("content-type", "application/cdmi-object")];
+    let set = boss.send("PATCH", "/cdmi/own/k?metadata=cdmi_acl", &object, list);
+    assert_eq!(set.unwrap().status, 204);
+    let login = [("x-auth-user", "home:boss"), ("x-auth-key", PASSWORD)];
+    let token = boss.send("GET", "/auth/v1.0", &login, b"").unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let swift = &mut Client::anonymous(server.address);
+    let mut read = |method: &str| {
+        let headers = [("x-auth-token", token.as_str())];
+        let sent = swift.send(method, "/v1/AUTH_home/own/k", &headers, b"");
+        sent.unwrap().status
+    };
+    assert_eq!([read("HEAD"), read("GET")], [200, 403]);
 }

@@ -470,3 +470,20 @@ fn keys_are_rotated_and_a_rotation_that_was_cut_short_is_finished() {
     assert!(!in_use.status.success());
     server.stop().unwrap();
 }
+
+#[test]
+fn settings_that_would_do_nothing_or_mean_nothing_are_refused() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    for (name, value, said) in [
+        ("TRESTLE_TLS_CERTIFICATE", "c.pem", "set listen_tls"),
+        ("TRESTLE_TLS_KEY", "k.pem", "set listen_tls"),
+        ("TRESTLE_TLS_CLIENTS", "a.pem", "set listen_tls"),
+        ("TRESTLE_BODY_RATE_MIN", "fast", "body_rate_min"),
+        ("TRESTLE_BODY_GRACE", "0", "body_grace"),
+    ] {
+        let refused = fixture.launch().variable(name, value).refused();
+        let text = errors(&refused);
+        assert!(text.contains(said), "{name}: {text}");
+    }
+}

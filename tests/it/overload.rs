@@ -125,6 +125,108 @@ fn answered(streams: &mut [TcpStream], status: &str, count: usize) {
     }
 }
 
+/// What who sends a byte of a body at a time is told at last.
+fn sent_slowly(server: &Server, head: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!("{head}Host: x\r\nContent-Length: 100000\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let pause = Duration::from_millis(100);
+    stream.set_read_timeout(Some(pause)).unwrap();
+    let (mut told, began) = (Vec::new(), std::time::Instant::now());
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "{head}");
+        // The connection may end while this is on its way.
+        let _sent = stream.write(b" ");
+        let mut room = [0; 4096];
+        match stream.read(&mut room) {
+            Ok(0) => break,
+            Ok(read) => told.extend_from_slice(&room[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&told).into_owned()
+}
+
+#[test]
+fn who_sends_next_to_nothing_is_told_so_in_each_dialect() {
+    let mut fixture = Fixture::new();
+    fixture.stop();
+    let launch = fixture.launch().variable("TRESTLE_BODY_GRACE", "2");
+    fixture.server = Some(launch.start());
+    let server = fixture.server();
+    let writes = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    let mut client = fixture.client();
+    let policy = put(&mut client, "/-/buckets/b/policy", writes.as_bytes());
+    assert_eq!(policy.status, 200, "{}", policy.text());
+    crate::access::user(
+        server,
+        ("acme", "ann"),
+        true,
+        r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#,
+    );
+    let login = [
+        ("x-auth-user", "acme:ann"),
+        ("x-auth-key", crate::access::PASSWORD),
+    ];
+    let token = client.send("GET", "/auth/v1.0", &login, b"").unwrap();
+    let token = token.header("x-auth-token").unwrap();
+    let swift = format!("X-Auth-Token: {token}\r\n");
+    let made = client.send("PUT", "/v1/AUTH_acme/c", &[("x-auth-token", &token)], b"");
+    assert_eq!(made.unwrap().status, 201);
+    let basic = base64(format!("{USER}:{PASSWORD}").as_bytes());
+    let basic = format!("Authorization: Basic {basic}\r\n");
+    let cdmi = format!("{basic}Content-Type: application/cdmi-object\r\n");
+    let (basic, swift, cdmi) = (basic.as_str(), swift.as_str(), cdmi.as_str());
+    let problem = "application/problem+json";
+    for (target, headers, status, said) in [
+        ("/rest/b/slow", basic, "408 Request Timeout", problem),
+        (
+            "/-/accounts/a/policies/p",
+            basic,
+            "408 Request Timeout",
+            problem,
+        ),
+        ("/cdmi/b/slow", cdmi, "408 Request Timeout", problem),
+        ("/cdmi/b/slow", basic, "408 Request Timeout", problem),
+        (
+            "/v1/AUTH_acme/c/slow",
+            swift,
+            "408 Request Timeout",
+            "<h1>Request Timeout</h1>",
+        ),
+        (
+            "/b/slow",
+            "",
+            "400 Bad Request",
+            "<Code>RequestTimeout</Code>",
+        ),
+    ] {
+        let told = sent_slowly(server, &format!("PUT {target} HTTP/1.1\r\n{headers}"));
+        let first = format!("HTTP/1.1 {status}\r\n");
+        assert!(
+            told.starts_with(&first) && told.contains(said),
+            "{target}: {told}"
+        );
+        let ends = told.to_ascii_lowercase().contains("connection: close");
+        assert!(ends, "{target}: {told}");
+    }
+    assert_eq!(send(&mut client, "GET", "/rest/b/slow").status, 404);
+
+    // Who keeps to the pace is waited for, however long it takes.
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head =
+        format!("PUT /rest/b/steady HTTP/1.1\r\nHost: x\r\n{basic}Content-Length: 9000\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    for _ in 0..30 {
+        stream.write_all(&[7; 300]).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(first, *b"HTTP/1.1 201");
+}
+
 #[test]
 fn a_password_that_was_not_looked_at_is_not_called_wrong() {
     let fixture = Fixture::new();

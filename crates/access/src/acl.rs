@@ -324,10 +324,48 @@ impl Acl {
         self
     }
 
-    /// Whether it admits anybody who is not known, or whoever is known.
+    /// Whether it admits anybody who is not known, or whoever is known: also those who name a page,
+    /// which anybody can.
     pub fn is_public(&self) -> bool {
-        let public = [Grantee::Everyone, Grantee::Authenticated];
-        self.grants.iter().any(|one| public.contains(&one.grantee))
+        self.is_public_beside(&Acl::default())
+    }
+
+    /// The same of what it says and a former list did not.
+    pub fn is_public_beside(&self, former: &Acl) -> bool {
+        let mut new = self
+            .grants
+            .iter()
+            .filter(|one| !former.grants.contains(one));
+        new.any(|one| one.grantee.is_public())
+            || self.entries != former.entries && self.lists_the_public()
+    }
+
+    /// The list without what a container passes on.
+    #[must_use]
+    pub fn without_inherited(mut self) -> Self {
+        if let Some(entries) = &mut self.entries {
+            entries.retain(|entry| entry.flags & bits::INHERITED == 0);
+        }
+        self
+    }
+
+    /// Whether its ordered list grants something to who is not known, or to whoever is.
+    fn lists_the_public(&self) -> bool {
+        // These two grant nothing.
+        let something = !(bits::EXECUTE | bits::SYNCHRONIZE);
+        [Who::Anonymous, Who::Authenticated].iter().any(|stranger| {
+            let mut denied = 0;
+            let entries = self.entries.iter().flatten();
+            let mut about = entries.filter(|e| e.who == Who::Everyone || e.who == *stranger);
+            about.any(|entry| match entry.kind {
+                EntryKind::Allow => entry.mask & something & !denied != 0,
+                EntryKind::Deny => {
+                    denied |= entry.mask;
+                    false
+                }
+                EntryKind::Audit => false,
+            })
+        })
     }
 
     /// How its grants admit a principal to an action; the widest way.
@@ -417,6 +455,13 @@ fn is_of(referrer: Option<&str>, site: &str) -> bool {
 }
 
 impl Grantee {
+    fn is_public(&self) -> bool {
+        matches!(
+            self,
+            Grantee::Everyone | Grantee::Authenticated | Grantee::Referrer(_)
+        )
+    }
+
     fn admits(&self, asked: &AclAsked<'_>, index: usize) -> Option<Admission> {
         let principal = asked.principal;
         let account = principal.account().map(AccountId::as_str);

@@ -34,7 +34,7 @@ pub use generate::{new_access_key, new_password, new_secret_key};
 pub use password::{PasswordCache, Remembered, hash_secret, verify_secret};
 pub use policy::{
     AttachedPolicies, AttachedPolicy, Effect, Naming, POLICY_BYTES_MAX, Policy, PolicyKind,
-    actions_named,
+    actions_named, suppose,
 };
 pub use principal::{Borne, Principal, PrincipalKind};
 pub use signature::{

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trestle_access::{Action, Asked, Context, Level, Principal, Resource, Verdict, actions_named};
+use trestle_access::{
+    Action, Asked, Context, Level, Principal, Resource, Verdict, actions_named, suppose,
+};
 use trestle_core::{AccountId, BucketName, Key};
 use trestle_http::Problem;
 
@@ -126,7 +128,7 @@ fn context(call: &Call<'_>, document: &Document) -> Result<Context, Problem> {
         context.source = Some(parsed);
     }
     for (key, values) in &document.context {
-        context.set(key, values.clone());
+        suppose(&mut context, key, values.clone()).map_err(problem)?;
     }
     Ok(context)
 }

@@ -360,6 +360,7 @@ impl Call<'_> {
                     set_exports(properties, document, whose)?;
                     protect::apply_to_container(properties, &former, now)
                 };
+                self.check_named_list(bucket, document).await?;
                 self.update(bucket, key, &change).await?;
             }
             // It was there by its keys only: now it is there by itself, and keeps its id.
@@ -398,6 +399,7 @@ impl Call<'_> {
     ) -> Answered<()> {
         let resource = Resource::Bucket(bucket.clone());
         let grants = self.grants(&CHANGES, &resource).await?;
+        self.check_named_list(bucket, document).await?;
         let now = self.cdmi.store.now();
         let change = |properties: &mut BucketProperties| -> Result<()> {
             let mut shared = ObjectProperties {

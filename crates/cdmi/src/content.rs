@@ -3,6 +3,7 @@
 
 use crate::books::tag_of;
 use crate::call::Call;
+use crate::document::Document;
 use crate::fault::{Answered, Fault};
 use crate::node::{Leaf, document};
 use crate::rights;
@@ -11,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{
-    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, ObjectId, Owner, Precondition,
-    ResolvedRange, Result,
+    BucketName, DigestAlgorithm, Error, ErrorKind, Key, Metadata, Noun, ObjectId, Owner,
+    Precondition, ResolvedRange, Result,
 };
 use trestle_store::{
     BodyChecks, Encrypt, ObjectBytes, ObjectProperties, ObjectReader, PutObject, PutOutcome,
@@ -146,7 +147,39 @@ impl Call<'_> {
             let resource = Resource::Object(destination.bucket.clone(), destination.key.clone());
             self.check_made(action, resource, inherited).await?;
         }
-        Ok(())
+        match &new.acl {
+            Some(list) if Some(list.as_str()) != inherited => {
+                self.check_blocked(&destination.bucket, list).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a public list that a document names where public lists are blocked, also one that is
+    /// there already.
+    pub(crate) async fn check_named_list(
+        &self,
+        bucket: &BucketName,
+        document: &Document,
+    ) -> Result<()> {
+        let Some(update) = self.metadata_update(document) else {
+            return Ok(());
+        };
+        let mut list = None;
+        rights::apply(&update, &mut list)?;
+        match list {
+            Some(list) => self.check_blocked(bucket, &list).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_blocked(&self, bucket: &BucketName, list: &str) -> Result<()> {
+        let checked = self.cdmi.store.check_blocked(bucket, None, Some(list));
+        match checked.boxed().await {
+            // What the dialect keeps for itself is in no bucket that a block speaks of.
+            Err(error) if error.kind() == ErrorKind::NotFound(Noun::Bucket) => Ok(()),
+            checked => checked,
+        }
     }
 
     /// Writes a whole object; the hash that its metadata asks for is taken of the bytes.

@@ -588,6 +588,7 @@ impl Call<'_> {
         self.change_properties(&mut properties, document)?;
         set_partial(&mut properties, self.is_partial()?);
         protect::apply(&mut properties, &former, self.cdmi.store.now())?;
+        self.check_named_list(&leaf.bucket, document).await?;
         let named = self.fields.is_all() || self.fields.has("value");
         let value = match &document.source {
             Some(Source::Value(value)) if named => Some(value),

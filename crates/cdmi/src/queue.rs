@@ -634,6 +634,7 @@ impl Call<'_> {
         let to = self.heir_of_leaf(leaf, document).boxed().await?;
         if to.is_none() || !self.is_of_owner_alone() {
             self.check_queue_change(leaf, document)?;
+            self.check_named_list(&leaf.bucket, document).await?;
             self.change(leaf, document).await?;
             self.follow_type(leaf).await?;
         }

@@ -75,6 +75,8 @@ pub enum ErrorKind {
     DigestMismatch,
     /// The body ended early or its transfer failed; nothing was stored.
     IncompleteBody,
+    /// The client sent its body too slowly, or stood still in the middle of it; nothing was stored.
+    TooSlow,
     /// A part that was never uploaded, or has other digests than the caller says.
     InvalidPart {
         /// Its number.

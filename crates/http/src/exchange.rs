@@ -132,7 +132,7 @@ pub(crate) async fn answer(
     facts: Arc<Facts>,
     request: Request<Incoming>,
 ) -> Response<Logged> {
-    let (mut request, unread) = RequestBody::of(request);
+    let (mut request, unread) = RequestBody::of(request, service.pace);
     let id = service.host.id().to_string();
     let client = client(&service, &facts, &request);
     let mut line = Line {

@@ -187,14 +187,14 @@ fn item(route: &Route, name: &str, schema: &Value) -> Map<String, Value> {
     }
     if methods.put {
         let successes = [found, ("201", "Created", Some(schema))];
-        let problems = ["400", "404", "412", "413", "415", "422", "428"];
+        let problems = ["400", "404", "408", "412", "413", "415", "422", "428"];
         let mut put = operation(format!("put-{name}"), &successes, &problems);
         takes(&mut put, "application/json", schema);
         conditions(&mut put, &["If-Match", "If-None-Match"]);
         add(&mut paths, "put", put);
     }
     if methods.patch {
-        let problems = ["400", "404", "412", "413", "415", "422", "428"];
+        let problems = ["400", "404", "408", "412", "413", "415", "422", "428"];
         let mut patch = operation(format!("patch-{name}"), &[found], &problems);
         takes(&mut patch, MERGE_PATCH, &json!({"type": "object"}));
         conditions(&mut patch, &["If-Match"]);

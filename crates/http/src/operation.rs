@@ -59,7 +59,7 @@ pub struct Operation {
     pub gives: &'static [Content],
     /// Statuses of success.
     pub successes: &'static [u16],
-    /// Statuses of problems, besides 400, 401, 403, 500 and 503.
+    /// Statuses of problems, besides 400, 401, 403, 500 and 503, and 408 of what takes a body.
     pub problems: &'static [u16],
     /// Operations that lead on from a success, on the same resource or one above it.
     pub leads_to: &'static [&'static str],
@@ -278,7 +278,12 @@ impl OpenApi {
             responses.insert(status.to_string(), Value::Object(response));
         }
         let problem = [("application/problem+json", Some("Problem"))];
-        for status in ALWAYS.iter().chain(operation.problems) {
+        let slow: &[u16] = if operation.takes.is_empty() {
+            &[]
+        } else {
+            &[408]
+        };
+        for status in ALWAYS.iter().chain(slow).chain(operation.problems) {
             let mut response = Map::new();
             response.insert("description".to_owned(), json!(description(*status)));
             if operation.method != "HEAD" {

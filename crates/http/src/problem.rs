@@ -146,6 +146,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::Conflict
         | ErrorKind::InvalidOffset { .. }
         | ErrorKind::InvalidState => StatusCode::CONFLICT,
+        ErrorKind::TooSlow => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::NoLongerKept => StatusCode::GONE,
         ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -170,6 +171,7 @@ mod tests {
             (ErrorKind::WrongKey, 403),
             (ErrorKind::Locked, 403),
             (ErrorKind::NotFound(Noun::Job), 404),
+            (ErrorKind::TooSlow, 408),
             (ErrorKind::NotEmpty, 409),
             (ErrorKind::InvalidState, 409),
             (ErrorKind::InvalidOffset { length: 1 }, 409),

@@ -1,5 +1,6 @@
 //! Received bodies: a stream of pieces, the trailers after it, or the whole up to a limit.
 
+use crate::pace::TooSlow;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::HeaderMap;
@@ -8,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use trestle_core::{Error, ErrorKind, Result};
 
-/// How long a client may send nothing in the middle of a body.
+/// How long a client may send nothing in the middle of a body, empty pieces included.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The trailers of a body that is being received: there once its stream has ended.
@@ -22,8 +23,8 @@ impl Trailers {
     }
 }
 
-/// The pieces of a received body. A transfer that breaks off, or that stands still for 30 s, is
-/// `IncompleteBody`. Trailers are dropped: [`receive`] keeps them.
+/// The pieces of a received body. A transfer that breaks off is `IncompleteBody`, one that stands
+/// still for 30 s, or comes more slowly than the server's [pace](crate::BodyPace), `TooSlow`. Trailers are dropped: [`receive`] keeps them.
 pub fn incoming<B>(body: B) -> impl Stream<Item = Result<Bytes>> + Send + Unpin + use<B>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -47,15 +48,16 @@ where
     let kept = trailers.clone();
     let pieces = futures::stream::unfold(Some((body, kept)), |state| async move {
         let (mut body, kept) = state?;
+        let silent = tokio::time::Instant::now() + IDLE;
         loop {
             let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-            let broken = |message: &str| Error::new(ErrorKind::IncompleteBody, message);
-            return match tokio::time::timeout(IDLE, frame).await {
-                Err(_) => Some((Err(broken("the body stood still for 30 seconds")), None)),
-                Ok(None) => None,
-                Ok(Some(Err(error))) => {
-                    Some((Err(broken("the body broke off").with_source(error)), None))
+            return match tokio::time::timeout_at(silent, frame).await {
+                Err(_) => {
+                    let message = "the body stood still for 30 seconds";
+                    Some((Err(Error::new(ErrorKind::TooSlow, message)), None))
                 }
+                Ok(None) => None,
+                Ok(Some(Err(error))) => Some((Err(failed(error.into())), None)),
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if data.is_empty() => continue,
                     Ok(data) => Some((Ok(data), Some((body, kept)))),
@@ -71,6 +73,14 @@ where
         }
     });
     (Box::pin(pieces.fuse()), trailers)
+}
+
+/// What a body's own error means.
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    match error.downcast_ref::<TooSlow>() {
+        Some(slow) => Error::new(ErrorKind::TooSlow, slow.to_string()),
+        None => Error::new(ErrorKind::IncompleteBody, "the body broke off").with_source(error),
+    }
 }
 
 /// A whole body of at most `bytes_max` bytes.

@@ -1,7 +1,8 @@
 //! The body of a request. What its handler left unread is taken in before the answer goes out, up
 //! to a bound: an answer that overtakes the body costs the connection, at the client and at every
-//! proxy between.
+//! proxy between. It has to come at a pace.
 
+use crate::pace::{BodyPace, Pace};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use http::{Request, Response, Version};
@@ -24,6 +25,7 @@ pub struct RequestBody {
     body: Option<Incoming>,
     /// Whether anything asked for its bytes: that sends the 100 that its sender may wait for.
     asked: bool,
+    pace: Pace,
     left: Option<oneshot::Sender<Left>>,
 }
 
@@ -42,7 +44,7 @@ pub(crate) struct Unread {
 
 impl RequestBody {
     /// The request for its handler, and what the handler will have left of its body.
-    pub(crate) fn of(request: Request<Incoming>) -> (Request<Self>, Unread) {
+    pub(crate) fn of(request: Request<Incoming>, pace: BodyPace) -> (Request<Self>, Unread) {
         let first = request.version() < Version::HTTP_2;
         let expects = first && request.headers().contains_key(EXPECT);
         let (sender, receiver) = match first && !request.body().is_end_stream() {
@@ -55,6 +57,7 @@ impl RequestBody {
         let request = request.map(|body| RequestBody {
             body: Some(body),
             asked: false,
+            pace: Pace::new(pace),
             left: sender,
         });
         let unread = Unread {
@@ -82,16 +85,29 @@ impl Drop for RequestBody {
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        self.asked = true;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let own = &mut *self;
+        own.asked = true;
+        let Some(body) = &mut own.body else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(context) {
+            Poll::Pending => match own.pace.waits(context) {
+                Ok(()) => Poll::Pending,
+                Err(slow) => Poll::Ready(Some(Err(slow.into()))),
+            },
+            Poll::Ready(next) => {
+                let data = next
+                    .as_ref()
+                    .and_then(|next| next.as_ref().ok()?.data_ref());
+                own.pace.came(data.map_or(0, Bytes::len));
+                Poll::Ready(next.map(|frame| frame.map_err(Into::into)))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::connection;
 use crate::metrics::Metrics;
+use crate::pace::BodyPace;
 use crate::proxies::Proxies;
 use crate::request_body::RequestBody;
 use futures::future::BoxFuture;
@@ -44,6 +45,7 @@ pub struct Service {
     pub(crate) connections: u32,
     pub(crate) handler: Arc<Handler>,
     pub(crate) places: Arc<Semaphore>,
+    pub(crate) pace: BodyPace,
     pub(crate) vital: &'static [&'static str],
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) metrics: Arc<Metrics>,
@@ -66,6 +68,7 @@ impl Service {
             connections: connections.max(2),
             handler,
             places: Arc::new(Semaphore::new(connections as usize)),
+            pace: BodyPace::default(),
             vital: &[],
             proxies: Arc::default(),
             metrics: Arc::default(),
@@ -85,6 +88,13 @@ impl Service {
     #[must_use]
     pub fn vital(mut self, paths: &'static [&'static str]) -> Self {
         self.vital = paths;
+        self
+    }
+
+    /// Gives up bodies that come more slowly than this.
+    #[must_use]
+    pub fn pace(mut self, pace: BodyPace) -> Self {
+        self.pace = pace;
         self
     }
 

@@ -275,6 +275,11 @@ pub(crate) async fn patch(call: Call<'_>, name: BucketName) -> Answer {
         let action = document::bucket_action(member);
         grants.push(asker.grant(action, resource.clone()).await?);
     }
+    // A patch of nothing takes a right, too.
+    if members.is_empty() {
+        let action = Action::WriteBucketMetadata;
+        grants.push(asker.grant(action, resource.clone()).await?);
+    }
     if bypass {
         let action = Action::BypassBucketRetention;
         grants.push(asker.grant(action, resource.clone()).await?);

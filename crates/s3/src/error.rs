@@ -98,6 +98,7 @@ codes! {
     QuotaExceeded 403,
     TooManyBuckets 400,
     RequestTimeTooSkewed 403,
+    RequestTimeout 400,
     ServerSideEncryptionConfigurationNotFoundError 404,
     ServiceUnavailable 503,
     SignatureDoesNotMatch 403,
@@ -233,6 +234,11 @@ impl From<Error> for S3Error {
             ErrorKind::InvalidInput => with(Code::InvalidArgument),
             ErrorKind::DigestMismatch => with(Code::BadDigest),
             ErrorKind::IncompleteBody => with(Code::IncompleteBody),
+            ErrorKind::TooSlow => S3Error::new(
+                Code::RequestTimeout,
+                "Your socket connection to the server was not read from or written to within the \
+                 timeout period.",
+            ),
             ErrorKind::NotFound(Noun::Bucket) => {
                 S3Error::new(Code::NoSuchBucket, "The specified bucket does not exist")
             }

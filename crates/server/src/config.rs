@@ -109,6 +109,17 @@ const SETTINGS: &[Row] = &[
     text("requests_max", "TRESTLE_REQUESTS_MAX")
         .default("1024")
         .flag("COUNT", "Most requests that are answered at once"),
+    text("body_rate_min", "TRESTLE_BODY_RATE_MIN")
+        .default("500")
+        .flag(
+            "BYTES",
+            "How many bytes of a request's body have to come a second; 0 for any",
+        ),
+    text("body_grace", "TRESTLE_BODY_GRACE").default("30").flag(
+        "SECONDS",
+        "For how long a client is waited for before that counts, time of the server's own not \
+         included",
+    ),
     text("events_kept", "TRESTLE_EVENTS_KEPT")
         .default("168")
         .flag("HOURS", "How long a bucket's events can be read after they happened"),

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trestle_host::{Host, OpenMode};
-use trestle_http::{Network, Proxies, ProxyHeaders, Service, Tls, TlsFiles, self_signed};
+use trestle_http::{BodyPace, Network, Proxies, ProxyHeaders, Service, Tls, TlsFiles, self_signed};
 
 /// How long requests in progress may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ pub(crate) struct Listeners {
     tls: Option<Arc<Tls>>,
     connections: u32,
     requests: u32,
+    pace: BodyPace,
     proxies: Proxies,
 }
 
@@ -41,7 +42,10 @@ impl Listeners {
     pub(crate) async fn bind(host: &Host, config: &Config, dir: &Path) -> Outcome<Self> {
         let connections = connections()?;
         let tls = match config.list("listen_tls") {
-            [] => None,
+            [] => {
+                without_tls(config)?;
+                None
+            }
             addresses => Some(Arc::new(certificate(host, config, dir, addresses)?)),
         };
         Ok(Listeners {
@@ -50,6 +54,7 @@ impl Listeners {
             tls,
             connections,
             requests: number(config, "requests_max")?,
+            pace: pace(config)?,
             proxies: proxies(config)?,
         })
     }
@@ -82,6 +87,7 @@ impl Listeners {
         // Made once: what is counted is counted together.
         let service = service(share)
             .requests(self.requests)
+            .pace(self.pace)
             .vital(VITAL)
             .proxies(self.proxies);
         let mut serving = JoinSet::new();
@@ -140,6 +146,17 @@ fn number(config: &Config, name: &str) -> Outcome<u32> {
     number.ok_or_else(|| format!("{name}: {text:?} is not a number above 0"))
 }
 
+/// How fast bodies have to come; 0 asks for no rate.
+fn pace(config: &Config) -> Outcome<BodyPace> {
+    let text = config.get("body_rate_min").unwrap_or_default();
+    let rate = text.parse();
+    let seconds = number(config, "body_grace")?;
+    Ok(BodyPace {
+        rate_min: rate.map_err(|_| format!("body_rate_min: {text:?} is not a number"))?,
+        grace: Duration::from_secs(seconds.into()),
+    })
+}
+
 /// The proxies that are believed.
 fn proxies(config: &Config) -> Outcome<Proxies> {
     let network = |text: &String| {
@@ -194,6 +211,18 @@ fn certificate(host: &Host, config: &Config, dir: &Path, addresses: &[String]) -
         _ => return Err("tls_certificate and tls_key are given together or not at all".to_owned()),
     };
     Tls::load(files).map_err(|error| error.message().to_owned())
+}
+
+/// Refuses settings of TLS where no address speaks it: whoever gave them would take it to be on.
+fn without_tls(config: &Config) -> Outcome<()> {
+    for name in ["tls_certificate", "tls_key", "tls_clients"] {
+        if config.get(name).is_some() {
+            return Err(format!(
+                "{name} is set, but no address speaks TLS: set listen_tls"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the certificate of a trial unless there is one.

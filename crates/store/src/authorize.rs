@@ -428,7 +428,7 @@ pub(crate) fn check_bucket(
         }
     }
     if let Some(text) = new.acl.as_ref().filter(|_| new.acl != former.acl) {
-        check_acl(block, text)?;
+        check_acl(block, (text, former.acl.as_deref()))?;
     }
     if let Some(named) = &new.ownership
         && Ownership::named(named).is_none()
@@ -440,10 +440,43 @@ pub(crate) fn check_bucket(
     Ok(())
 }
 
-/// Refuses an ACL that is not understood, and one that a block of public access keeps out.
-pub(crate) fn check_acl(block: &PublicAccessBlock, text: &str) -> Result<()> {
+/// Refuses an ACL that is not understood, and what it says beside a former one that a block of public
+/// access keeps out.
+pub(crate) fn check_acl(
+    block: &PublicAccessBlock,
+    (text, former): (&str, Option<&str>),
+) -> Result<()> {
     let acl = Acl::parse(text)?;
-    match block.block_acls && acl.is_public() {
+    if !block.block_acls {
+        return Ok(());
+    }
+    let former = former.map(Acl::parse).transpose()?.unwrap_or_default();
+    match acl.is_public_beside(&former) {
+        true => Err(blocked()),
+        false => Ok(()),
+    }
+}
+
+/// The same of something that is written in a former one's place: grants come with the request, an
+/// ordered list may be what was there, or what a container passes on.
+pub(crate) fn check_written_acl(
+    block: &PublicAccessBlock,
+    (text, former): (&str, Option<&str>),
+) -> Result<()> {
+    let acl = Acl::parse(text)?;
+    if !block.block_acls {
+        return Ok(());
+    }
+    let former = Acl {
+        entries: match former {
+            Some(former) => Acl::parse(former)?.entries,
+            None => None,
+        },
+        ..Acl::default()
+    };
+    let kept = acl.entries == former.entries;
+    let acl = if kept { acl } else { acl.without_inherited() };
+    match acl.is_public_beside(&former) {
         true => Err(blocked()),
         false => Ok(()),
     }

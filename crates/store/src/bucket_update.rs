@@ -11,7 +11,7 @@ use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use trestle_access::{Action, Grant, Resource};
-use trestle_core::{BucketName, Error, ErrorKind, Result};
+use trestle_core::{AccountId, BucketName, Error, ErrorKind, Result};
 use trestle_engine::{Commit, Write};
 
 /// Largest policy and access control list of a bucket, together, in bytes.
@@ -114,6 +114,16 @@ impl Store {
             ..BucketProperties::default()
         };
         authorize::check_bucket(name, &BucketProperties::default(), &new, &block)
+    }
+
+    /// The same of the ACL of a bucket that is yet to be made in an account.
+    ///
+    /// # Errors
+    /// `Forbidden` for what is blocked; `InvalidInput` for what is not understood.
+    pub async fn check_blocked_in(&self, account: &AccountId, acl: &str) -> Result<()> {
+        let read = self.snapshot().await?;
+        let block = self.block_of_account(&*read, account).await?;
+        authorize::check_acl(&block, (acl, None))
     }
 }
 

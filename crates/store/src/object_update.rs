@@ -131,7 +131,7 @@ impl Store {
             .filter(|_| properties.acl != former.acl)
         {
             let block = self.block_within(read, &bucket.bucket).await?;
-            crate::authorize::check_acl(&block, acl)?;
+            crate::authorize::check_acl(&block, (acl, former.acl.as_deref()))?;
         }
         let mut object = found.object.clone();
         object.change = object.change.saturating_add(1);

@@ -300,7 +300,9 @@ impl Slot {
         if let Some(acl) = &object.acl {
             let read = store.snapshot().await?;
             let block = store.block_within(&*read, &self.bucket.bucket).await?;
-            crate::authorize::check_acl(&block, acl)?;
+            let former = self.current.as_ref();
+            let former = former.and_then(|found| found.object.acl.as_deref());
+            crate::authorize::check_written_acl(&block, (acl, former))?;
         }
         let guard = Guard::at(store.host.clock.now());
         let Some(mut changes) = self.make_way(store, guard).await? else {

@@ -295,7 +295,7 @@ impl Slot {
             let acl = version.object.acl.as_ref().filter(|_| !self.is_of(to.0));
             if let Some(acl) = acl {
                 let block = store.block_within(read, &to.0.bucket).await?;
-                crate::authorize::check_acl(&block, acl)?;
+                crate::authorize::check_written_acl(&block, (acl, None))?;
             }
             tally.add(match version.is_current() {
                 true => Tally::current(&version.object),

@@ -363,6 +363,15 @@ fn versions(call: &Call, change: &mut Change) -> Outcome<()> {
 }
 
 impl Change {
+    /// What the lists that are given say, whatever is there already.
+    fn given_list(&self) -> Result<Option<String>> {
+        let given = |side: &str| {
+            let mut documents = self.documents.iter();
+            documents.find_map(|(name, value)| value.as_deref().filter(|_| *name == side))
+        };
+        acl::of_container(None, given(READ), given(WRITE))
+    }
+
     fn apply(&self, properties: &mut BucketProperties) -> Result<()> {
         metadata::merge(&mut properties.metadata, &self.received, &self.removed)
             .map_err(|fault| Error::invalid(fault.body()))?;
@@ -452,6 +461,9 @@ async fn update(call: &Call, name: &BucketName, change: &Change) -> Outcome<()> 
         partner = Some(container.bucket.id);
     }
     let store = &call.swift.store;
+    if let Some(list) = change.given_list()? {
+        store.check_blocked(name, None, Some(&list)).await?;
+    }
     let now = call.swift.host.clock.now().0.to_string();
     store
         .update_bucket(&grants, name, &|properties| {
@@ -481,6 +493,14 @@ async fn put(call: &Call) -> Outcome<Response<Body>> {
     let ensured = account::ensure(call, &call.account).await?;
     if ensured.closed {
         return Err(Fault::new(503));
+    }
+    let there = call.container(&call.account, call.container_name()).await?;
+    if there.is_none()
+        && let Some(list) = change.given_list()?
+    {
+        // What is refused leaves no container.
+        let store = &call.swift.store;
+        store.check_blocked_in(&call.account, &list).await?;
     }
     let made = create(call, &name, policy.clone()).await?;
     if !made {

@@ -43,6 +43,10 @@ fn reason(status: u16) -> (&'static str, &'static str) {
             "Not Acceptable",
             "The resource is not available in a format acceptable to your browser.",
         ),
+        408 => (
+            "Request Timeout",
+            "The server has waited too long for the request to be sent by the client.",
+        ),
         409 => (
             "Conflict",
             "There was a conflict when trying to complete your request.",
@@ -210,6 +214,7 @@ impl From<Error> for Fault {
                 return Fault::new(416).with("content-range", format!("bytes */{length}"));
             }
             ErrorKind::DigestMismatch => 422,
+            ErrorKind::TooSlow => 408,
             ErrorKind::IncompleteBody => 499,
             ErrorKind::TooLarge => 413,
             ErrorKind::Expired => 401,

@@ -180,7 +180,7 @@ async fn open_plain(
 ) -> Outcome<BoxStream<'static, Result<Bytes>>> {
     let opened = open_itself(call, &found.place, found.version).await;
     let reader = opened.map_err(|error| match error.kind() {
-        ErrorKind::Conflict | ErrorKind::NotFound(_) | ErrorKind::Forbidden => Fault::moved(),
+        ErrorKind::Conflict | ErrorKind::NotFound(_) => Fault::moved(),
         _ => error.into(),
     })?;
     let (now, then) = (reader.object(), &found.object);

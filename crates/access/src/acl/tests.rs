@@ -64,6 +64,74 @@ fn grants_admit_whom_they_name() {
 }
 
 #[test]
+fn a_list_is_public_that_admits_whoever_comes() {
+    let entry = |kind, who, flags, mask| AclEntry {
+        kind,
+        who,
+        flags,
+        mask,
+        expires: None,
+    };
+    let allow = |who, mask| entry(EntryKind::Allow, who, 0, mask);
+    let deny = |who, mask| entry(EntryKind::Deny, who, 0, mask);
+    let list = |entries: &[AclEntry]| Acl {
+        entries: Some(entries.to_vec()),
+        ..Acl::default()
+    };
+    let ann = || Who::User("a".into(), "ann".into());
+    for (entries, public) in [
+        (vec![allow(Who::Everyone, bits::READ)], true),
+        (vec![allow(Who::Anonymous, bits::READ)], true),
+        (vec![allow(Who::Authenticated, bits::WRITE)], true),
+        (vec![allow(Who::Owner, !0), allow(ann(), !0)], false),
+        (
+            vec![allow(Who::Group, !0), allow(Who::AdminUsers, !0)],
+            false,
+        ),
+        // Nothing is left of it, or nothing was given.
+        (vec![deny(Who::Everyone, 3), allow(Who::Everyone, 3)], false),
+        (vec![deny(Who::Everyone, 1), allow(Who::Everyone, 3)], true),
+        (vec![deny(Who::Anonymous, 3), allow(Who::Everyone, 3)], true),
+        (vec![deny(ann(), 3), allow(Who::Everyone, 3)], true),
+        (vec![deny(Who::Everyone, 3)], false),
+        (vec![allow(Who::Everyone, bits::EXECUTE)], false),
+        (vec![allow(Who::Everyone, 0)], false),
+        // What is for those within alone makes those public.
+        (
+            vec![entry(
+                EntryKind::Allow,
+                Who::Everyone,
+                bits::INHERIT_ONLY,
+                1,
+            )],
+            true,
+        ),
+    ] {
+        assert_eq!(list(&entries).is_public(), public, "{entries:?}");
+    }
+    let site = |site: &str| Acl::default().grant(Grantee::Referrer(site.into()), Permission::List);
+    assert!(site("*").is_public() && site(".x.org").is_public());
+    let person = Acl::default().grant(Grantee::Members("a".into()), Permission::List);
+    assert!(!person.is_public());
+
+    // What was there already is nobody's doing, and neither is what comes from a container.
+    let former = list(&[allow(Who::Everyone, 1)]).grant(Grantee::Everyone, Permission::Read);
+    let same = former
+        .clone()
+        .grant(Grantee::Members("a".into()), Permission::List);
+    assert!(same.is_public() && !same.is_public_beside(&former));
+    let more = same.clone().grant(Grantee::Authenticated, Permission::Read);
+    assert!(more.is_public_beside(&former));
+    let other = Acl {
+        entries: Some(vec![allow(Who::Everyone, 2)]),
+        ..same
+    };
+    assert!(other.is_public_beside(&former));
+    let passed_on = list(&[entry(EntryKind::Allow, Who::Everyone, bits::INHERITED, 1)]);
+    assert!(passed_on.is_public() && !passed_on.without_inherited().is_public());
+}
+
+#[test]
 fn the_last_matching_referrer_counts() {
     let acl = Acl::default()
         .grant(Grantee::Referrer("*".into()), Permission::ReadContents)

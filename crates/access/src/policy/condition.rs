@@ -7,10 +7,10 @@
 use super::json::Node;
 use super::pattern::Pattern;
 use super::{Asking, Reading};
-use crate::Signed;
+use crate::{Context, Signed};
 use std::borrow::Cow;
 use std::net::IpAddr;
-use trestle_core::Timestamp;
+use trestle_core::{Error, Timestamp};
 
 /// Keys that may stand in a condition, in lower case; one that ends with `/` or `-` takes a name.
 const KEYS: &[&str] = &[
@@ -51,6 +51,18 @@ const KEYS: &[&str] = &[
     "s3:x-amz-",
     "sts:externalid",
     "sts:rolesessionname",
+];
+
+/// Those of them that nobody can suppose: they follow from who asks and what is there.
+const FOLLOWING: &[&str] = &[
+    "aws:multifactorauth",
+    "aws:principal",
+    "aws:resourceaccount",
+    "aws:tokenissuetime",
+    "aws:userid",
+    "aws:username",
+    "s3:existingobjecttag/",
+    "s3:resourceaccount",
 ];
 
 /// Whether this server can know what a condition key stands for.
@@ -177,6 +189,41 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// Makes values of a condition key part of circumstances that are asked about.
+///
+/// # Errors
+/// `InvalidInput` for a key that no policy can ask for, one that follows from who asks and what is
+/// there, and a value that the key cannot have.
+pub fn suppose(context: &mut Context, key: &str, values: Vec<String>) -> Result<(), Error> {
+    let lower = key.to_ascii_lowercase();
+    if !is_known_key(&lower) {
+        return Err(Error::invalid(format!("no policy can ask for {key:?}")));
+    }
+    let wrong = |what: &str| Error::invalid(format!("{key:?} is {what}"));
+    let only = || match values.as_slice() {
+        [only] => Ok(only.as_str()),
+        _ => Err(wrong("one value")),
+    };
+    match lower.as_str() {
+        "aws:currenttime" | "aws:epochtime" => {
+            let at = date(only()?).and_then(|at| u64::try_from(at).ok());
+            context.time = Timestamp(at.ok_or_else(|| wrong("a time"))?);
+        }
+        "aws:sourceip" => {
+            let address = only()?.parse().map_err(|_| wrong("an address"))?;
+            context.source = Some(address);
+        }
+        "aws:securetransport" => {
+            context.secure = truth(only()?).ok_or_else(|| wrong("true or false"))?;
+        }
+        key if FOLLOWING.iter().any(|known| key.starts_with(known)) => {
+            return Err(wrong("what follows from who asks and what is there"));
+        }
+        _ => context.set(key, values),
+    }
+    Ok(())
+}
+
 /// Microseconds since 1970, of ISO 8601 or of seconds.
 fn date(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<i64>() {
@@ -270,8 +317,9 @@ impl Condition {
                 reading.pass_over(|| format!("the condition key {key:?} cannot be known here"))?;
             }
             let mut wanted = Vec::new();
-            for text in super::texts(node)? {
-                wanted.push(parse_wanted(compare, &text, reading)?);
+            let of_key = |why| format!("{key:?}: {why}");
+            for text in super::texts(node).map_err(of_key)? {
+                wanted.push(parse_wanted(compare, &text, reading).map_err(of_key)?);
             }
             if wanted.is_empty() {
                 return Err(format!("the condition key {key:?} has no value"));

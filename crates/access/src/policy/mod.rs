@@ -14,6 +14,7 @@ mod names;
 mod pattern;
 
 pub use attached::{AttachedPolicies, AttachedPolicy};
+pub use condition::suppose;
 pub use named::Naming;
 pub use names::actions_named;
 

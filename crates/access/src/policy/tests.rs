@@ -130,7 +130,7 @@ fn what_is_not_understood_is_refused_with_its_place() {
         (
             r#""Effect""#,
             r#""Condition":{"NumericEquals":{"s3:max-keys":"ten"}},"Effect""#,
-            "ten",
+            r#"Condition.NumericEquals "s3:max-keys": "ten""#,
         ),
         (
             r#""Effect""#,

@@ -564,9 +564,18 @@ impl Store {
         read: &dyn MetaRead,
         bucket: &Bucket,
     ) -> Result<crate::PublicAccessBlock> {
+        let block = self.block_of_account(read, &bucket.owner.account).await?;
+        Ok(bucket.properties.public_access.or(block))
+    }
+
+    /// What public access all buckets of an account refuse.
+    pub(crate) async fn block_of_account(
+        &self,
+        read: &dyn MetaRead,
+        account: &AccountId,
+    ) -> Result<crate::PublicAccessBlock> {
         let moment = self.moment(read).await?;
-        let account = self.known_account(moment, &bucket.owner.account).await?;
-        Ok(bucket.properties.public_access.or(account.block))
+        Ok(self.known_account(moment, account).await?.block)
     }
 
     /// What decisions need to know of a bucket.
