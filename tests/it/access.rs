@@ -780,3 +780,45 @@ fn who_may_do_nothing_is_told_so_of_nothing_and_of_bytes_alone() {
     };
     assert_eq!([read("HEAD"), read("GET")], [200, 403]);
 }
+
+#[test]
+fn to_make_somebody_is_not_to_change_or_delete_them() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let boss = &mut user(server, ("home", "boss"), true, NOTHING);
+    let bob = "/-/accounts/home/users/bob";
+    document(boss, "PUT", bob, r#"{"access_key":"BOBSKEY"}"#);
+    let rename = ("PATCH", bob, r#"{"password":"another password"}"#);
+    let make = ("PUT", "/-/accounts/home/users/new", "{}");
+    let delete = ("DELETE", bob, "");
+    let key = ("POST", "/-/accounts/home/users/bob/keys", "{}");
+    let shut = (
+        "PATCH",
+        "/-/accounts/home/users/bob/keys/BOBSKEY",
+        r#"{"enabled":false}"#,
+    );
+    let forget = ("DELETE", "/-/accounts/home/users/bob/keys/BOBSKEY", "");
+    let all = [make, rename, key, shut, forget, delete];
+    for (index, (name, allowed)) in [
+        ("CreateUser", make),
+        ("UpdateUser", rename),
+        ("CreateAccessKey", key),
+        ("UpdateAccessKey", shut),
+        ("DeleteAccessKey", forget),
+        ("DeleteUser", delete),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let statement = format!(r#"{{"Effect":"Allow","Action":"iam:{name}","Resource":"*"}}"#);
+        let ann = &mut user(server, ("home", &format!("ann{index}")), false, &statement);
+        for one in all.iter().filter(|one| **one != allowed) {
+            let (method, target, text) = *one;
+            let refused = ann.send(method, target, &[], text.as_bytes()).unwrap();
+            assert_eq!(refused.status, 403, "{name}: {method} {target}");
+        }
+        let (method, target, text) = allowed;
+        let done = ann.send(method, target, &[], text.as_bytes()).unwrap();
+        assert!(done.status < 300, "{name}: {}", done.text());
+    }
+}

@@ -248,8 +248,12 @@ actions! {
     Identity {
         /// Read and list users.
         ReadUsers,
-        /// Create, change and delete users.
+        /// Create users.
+        CreateUsers,
+        /// Change users.
         WriteUsers,
+        /// Delete users.
+        DeleteUsers,
         /// Read and list groups.
         ReadGroups,
         /// Create, change and delete groups.
@@ -262,12 +266,18 @@ actions! {
         AssumeRole,
         /// Read and list identity policies.
         ReadPolicies,
-        /// Create, change, delete, attach and detach identity policies.
+        /// Create, change and delete identity policies.
         WritePolicies,
+        /// Attach identity policies to somebody, and detach them.
+        AttachPolicies,
         /// List access keys; never their secrets.
         ReadKeys,
-        /// Create, disable and delete access keys.
+        /// Create access keys.
+        CreateKeys,
+        /// Disable and enable access keys.
         WriteKeys,
+        /// Delete access keys.
+        DeleteKeys,
         /// Have a decision explained.
         ExplainDecisions,
     }

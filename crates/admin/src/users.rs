@@ -134,7 +134,7 @@ pub(crate) async fn answer(mut call: Call<'_>, account: &AccountId, name: &str) 
         }
         Method::DELETE => {
             call.no_body()?;
-            let grant = call.on(Action::WriteUsers, account, "user", name).await?;
+            let grant = call.on(Action::DeleteUsers, account, "user", name).await?;
             let deleted = call.store().delete_user(&grant, account, name).await;
             deleted.map_err(problem)?;
             nothing()
@@ -165,7 +165,7 @@ async fn hash(
 }
 
 async fn create(call: Call<'_>, account: &AccountId, name: &str, document: UserDocument) -> Answer {
-    let grant = call.on(Action::WriteUsers, account, "user", name).await?;
+    let grant = call.on(Action::CreateUsers, account, "user", name).await?;
     let mut warnings = Vec::new();
     if document.enabled == Some(false)
         || document.secret_key.is_some() && document.access_key.is_none()
@@ -187,7 +187,7 @@ async fn create(call: Call<'_>, account: &AccountId, name: &str, document: UserD
     };
     // Who asks must be allowed both before the first of them is done.
     let keys = match &document.access_key {
-        Some(_) => Some(call.on(Action::WriteKeys, account, "user", name).await?),
+        Some(_) => Some(call.on(Action::CreateKeys, account, "user", name).await?),
         None => None,
     };
     let created = call.store().create_user(&grant, account, name, &new).await;
@@ -208,7 +208,7 @@ async fn create(call: Call<'_>, account: &AccountId, name: &str, document: UserD
             Ok(made) => key = Some(KeyAnswer::new(made, Some(secret))),
             Err(error) => {
                 // Half a user is none: the same request can be sent again.
-                let undone = call.store().delete_user(&grant, account, name).await;
+                let undone = call.store().take_back_user(&grant, &user).await;
                 return Err(problem(undone.err().unwrap_or(error)));
             }
         }
@@ -289,7 +289,7 @@ pub(crate) async fn keys(mut call: Call<'_>, account: &AccountId, user: &str) ->
         }
         Method::POST => {
             let document: KeyDocument = call.json().await?;
-            let grant = call.on(Action::WriteKeys, account, "user", user).await?;
+            let grant = call.on(Action::CreateKeys, account, "user", user).await?;
             if document.enabled == Some(false)
                 || document.secret_key.is_some() && document.access_key.is_none()
             {
@@ -348,7 +348,7 @@ pub(crate) async fn key(
         }
         Method::DELETE => {
             call.no_body()?;
-            let grant = call.on(Action::WriteKeys, account, "user", user).await?;
+            let grant = call.on(Action::DeleteKeys, account, "user", user).await?;
             call.store()
                 .delete_access_key(&grant, (account, user), id)
                 .await

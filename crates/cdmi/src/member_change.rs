@@ -223,7 +223,7 @@ impl Call<'_> {
 
     async fn make_user(&self, id: &AccountId, member: &Member) -> Answered<()> {
         let grant = self
-            .on_identity(Action::WriteUsers, id, ("user", &member.principal))
+            .on_identity(Action::CreateUsers, id, ("user", &member.principal))
             .await?;
         self.make_groups(id, &member.groups).await?;
         let new = NewUser {
@@ -242,6 +242,8 @@ impl Call<'_> {
                 user.enabled = false;
                 Ok(())
             };
+            let of = ("user", member.principal.as_str());
+            let grant = self.on_identity(Action::WriteUsers, id, of).await?;
             store
                 .update_user(&grant, id, &member.principal, &disable)
                 .await?;
@@ -322,7 +324,7 @@ impl Call<'_> {
         match member.kind {
             MemberKind::User => {
                 let grant = self
-                    .on_identity(Action::WriteUsers, id, ("user", of))
+                    .on_identity(Action::DeleteUsers, id, ("user", of))
                     .await?;
                 store.delete_user(&grant, id, of).await?;
             }
@@ -374,7 +376,7 @@ impl Call<'_> {
         let id = &account.id;
         for user in self.all_users(id).await? {
             let of = ("user", user.name.as_str());
-            let grant = self.on_identity(Action::WriteUsers, id, of).await?;
+            let grant = self.on_identity(Action::DeleteUsers, id, of).await?;
             self.cdmi.store.delete_user(&grant, id, &user.name).await?;
         }
         for group in self.all_groups(id).await? {
@@ -411,7 +413,7 @@ impl Call<'_> {
             let name = user.name.as_str();
             if !user.root && !users.contains(name) {
                 let of = ("user", name);
-                let grant = self.on_identity(Action::WriteUsers, to, of).await?;
+                let grant = self.on_identity(Action::DeleteUsers, to, of).await?;
                 store.delete_user(&grant, to, name).await?;
             }
         }
@@ -467,9 +469,7 @@ impl Call<'_> {
 
     async fn copy_user(&self, to: &AccountId, user: &User) -> Answered<()> {
         let name = user.name.as_str();
-        let grant = self
-            .on_identity(Action::WriteUsers, to, ("user", name))
-            .await?;
+        let of = ("user", name);
         let new = NewUser {
             display_name: Some(user.display_name.clone()),
             password_hash: user.password_hash.clone(),
@@ -488,15 +488,18 @@ impl Call<'_> {
                 there.enabled = user.enabled;
                 Ok(())
             };
+            let grant = self.on_identity(Action::WriteUsers, to, of).await?;
             store.update_user(&grant, to, name, &change).await?;
             return Ok(());
         }
+        let grant = self.on_identity(Action::CreateUsers, to, of).await?;
         store.create_user(&grant, to, name, &new).await?;
         if !user.enabled {
             let disable = |user: &mut User| {
                 user.enabled = false;
                 Ok(())
             };
+            let grant = self.on_identity(Action::WriteUsers, to, of).await?;
             store.update_user(&grant, to, name, &disable).await?;
         }
         Ok(())

@@ -204,24 +204,24 @@ const BESIDE_S3: &[&str] = &[
 /// Names in `iam:` and `sts:`.
 const IAM: &[(&str, &[Action])] = &[
     ("AddUserToGroup", &[A::WriteGroups]),
-    ("AttachGroupPolicy", &[A::WritePolicies]),
-    ("AttachRolePolicy", &[A::WritePolicies]),
-    ("AttachUserPolicy", &[A::WritePolicies]),
-    ("CreateAccessKey", &[A::WriteKeys]),
+    ("AttachGroupPolicy", &[A::AttachPolicies]),
+    ("AttachRolePolicy", &[A::AttachPolicies]),
+    ("AttachUserPolicy", &[A::AttachPolicies]),
+    ("CreateAccessKey", &[A::CreateKeys]),
     ("CreateGroup", &[A::WriteGroups]),
     ("CreatePolicy", &[A::WritePolicies]),
     ("CreatePolicyVersion", &[A::WritePolicies]),
     ("CreateRole", &[A::WriteRoles]),
-    ("CreateUser", &[A::WriteUsers]),
-    ("DeleteAccessKey", &[A::WriteKeys]),
+    ("CreateUser", &[A::CreateUsers]),
+    ("DeleteAccessKey", &[A::DeleteKeys]),
     ("DeleteGroup", &[A::WriteGroups]),
     ("DeletePolicy", &[A::WritePolicies]),
     ("DeletePolicyVersion", &[A::WritePolicies]),
     ("DeleteRole", &[A::WriteRoles]),
-    ("DeleteUser", &[A::WriteUsers]),
-    ("DetachGroupPolicy", &[A::WritePolicies]),
-    ("DetachRolePolicy", &[A::WritePolicies]),
-    ("DetachUserPolicy", &[A::WritePolicies]),
+    ("DeleteUser", &[A::DeleteUsers]),
+    ("DetachGroupPolicy", &[A::AttachPolicies]),
+    ("DetachRolePolicy", &[A::AttachPolicies]),
+    ("DetachUserPolicy", &[A::AttachPolicies]),
     ("GetAccessKeyLastUsed", &[A::ReadKeys]),
     ("GetGroup", &[A::ReadGroups]),
     ("GetPolicy", &[A::ReadPolicies]),
@@ -336,6 +336,9 @@ fn wider(action: Action) -> &'static [Action] {
         A::AppendObject => &[A::WriteObject],
         A::WriteObjectAttributes => &[A::WriteObjectMetadata, A::WriteObjectDocument],
         A::WriteBucketAttributes => &[A::WriteBucketDocument],
+        A::CreateUsers | A::DeleteUsers => &[A::WriteUsers],
+        A::CreateKeys | A::DeleteKeys => &[A::WriteKeys],
+        A::AttachPolicies => &[A::WritePolicies],
         _ => &[],
     }
 }
@@ -381,6 +384,25 @@ mod tests {
         assert!(!set("s3:Get*").holds(A::WriteObject));
         assert!(set("s3:*").holds(A::WriteBucketQuota) && !set("s3:*").holds(A::WriteUsers));
         assert!(set("*").holds(A::WriteUsers) && set("iam:*").holds(A::WriteUsers));
+        // To make something is not to change it, nor to take it away.
+        for (one, others) in [
+            ("iam:CreateUser", [A::WriteUsers, A::DeleteUsers]),
+            ("iam:UpdateUser", [A::CreateUsers, A::DeleteUsers]),
+            ("iam:DeleteAccessKey", [A::CreateKeys, A::WriteKeys]),
+            ("iam:CreatePolicy", [A::AttachPolicies, A::WriteUsers]),
+            ("iam:AttachUserPolicy", [A::WritePolicies, A::WriteUsers]),
+        ] {
+            assert!(!others.iter().any(|other| set(one).holds(*other)), "{one}");
+        }
+        for (whole, part) in [
+            ("trestle:WriteUsers", A::CreateUsers),
+            ("trestle:WriteUsers", A::DeleteUsers),
+            ("trestle:WriteKeys", A::DeleteKeys),
+            ("trestle:WritePolicies", A::AttachPolicies),
+            ("iam:*", A::CreateKeys),
+        ] {
+            assert!(set(whole).holds(part), "{whole}");
+        }
         assert!(set("s3:?etObject").holds(A::ReadObject));
         assert!(set("trestle:ReadObject").holds(A::ReadObject));
         assert!(set("sts:AssumeRole").holds(A::AssumeRole));

@@ -93,7 +93,7 @@ impl Store {
         user: &str,
         new: &NewAccessKey,
     ) -> Result<AccessKey> {
-        store::require(grant, Action::WriteKeys, &resource(account, "user", user))?;
+        store::require(grant, Action::CreateKeys, &resource(account, "user", user))?;
         let secret = self.wrap_access_key(&new.id, new.secret.expose()).await?;
         for _ in 0..ATTEMPTS_MAX {
             let mut attempt = Attempt::start(self, &[grant]).await?;
@@ -156,7 +156,11 @@ impl Store {
         id: &str,
         enabled: Option<bool>,
     ) -> Result<()> {
-        store::require(grant, Action::WriteKeys, &resource(account, "user", user))?;
+        let action = match enabled {
+            Some(_) => Action::WriteKeys,
+            None => Action::DeleteKeys,
+        };
+        store::require(grant, action, &resource(account, "user", user))?;
         for _ in 0..ATTEMPTS_MAX {
             let mut attempt = Attempt::start(self, &[grant]).await?;
             attempt.check_keys_of(grant, account, user).await?;

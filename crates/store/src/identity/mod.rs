@@ -164,7 +164,7 @@ impl<'a> Attempt<'a> {
             true => Ok(()),
             false => {
                 let of = resource(account, word, name);
-                self.demand(grant, Action::WritePolicies, of).await
+                self.demand(grant, Action::AttachPolicies, of).await
             }
         }
     }

@@ -166,7 +166,7 @@ impl Store {
         for _ in 0..ATTEMPTS_MAX {
             let on = (account, name);
             let mut attempt =
-                Attempt::on::<UserRecord>(self, grant, Action::WriteUsers, on).await?;
+                Attempt::on::<UserRecord>(self, grant, Action::CreateUsers, on).await?;
             let found: Option<UserRecord> = find(&*attempt.read, account, name).await?;
             if found.is_some() {
                 return Err(taken(Noun::User, name));
@@ -253,13 +253,35 @@ impl Store {
     /// # Errors
     /// `NotFound(User)`; `Forbidden`, of the root user too.
     pub async fn delete_user(&self, grant: &Grant, account: &AccountId, name: &str) -> Result<()> {
+        self.remove_user((grant, Action::DeleteUsers), (account, name), None)
+            .await
+    }
+
+    /// Takes back a user that was just made, by the right to make it.
+    ///
+    /// # Errors
+    /// `NotFound(User)`, also when another one of its name is there; `Forbidden`.
+    pub async fn take_back_user(&self, grant: &Grant, made: &User) -> Result<()> {
+        let of = (&made.account, made.name.as_str());
+        self.remove_user((grant, Action::CreateUsers), of, Some(made))
+            .await
+    }
+
+    async fn remove_user(
+        &self,
+        (grant, action): (&Grant, Action),
+        (account, name): (&AccountId, &str),
+        made: Option<&User>,
+    ) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
             let on = (account, name);
-            let mut attempt =
-                Attempt::on::<UserRecord>(self, grant, Action::WriteUsers, on).await?;
+            let mut attempt = Attempt::on::<UserRecord>(self, grant, action, on).await?;
             let found: Option<UserRecord> = find(&*attempt.read, account, name).await?;
             let missing = || Error::not_found(Noun::User, format!("{account}/{name}"));
             let user = User::new(account, name, found.ok_or_else(missing)?);
+            if made.is_some_and(|made| made.epoch != user.epoch) {
+                return Err(missing());
+            }
             if user.root {
                 let message = "the root user cannot be deleted";
                 return Err(Error::new(ErrorKind::Forbidden, message));

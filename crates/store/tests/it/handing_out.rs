@@ -62,8 +62,11 @@ impl Fixture {
 async fn to_change_users_is_not_to_say_which_policies_and_groups_they_have() {
     let f = Fixture::new().await;
     f.allowing("all", &allow(r#""*""#, "*")).await;
-    f.allowing("users", &allow(r#"["iam:UpdateUser","s3:*"]"#, "*"))
-        .await;
+    f.allowing(
+        "users",
+        &allow(r#"["iam:CreateUser","iam:UpdateUser","s3:*"]"#, "*"),
+    )
+    .await;
     let groups = crate::identities::identity(Action::WriteGroups, "home", "group/staff");
     let all = ["all".to_owned()];
     let made = f.store.create_group(&groups, &home(), "staff", &all).await;
@@ -88,7 +91,7 @@ async fn to_change_users_is_not_to_say_which_policies_and_groups_they_have() {
     f.ann_changes("bob", |bob| bob.display_name = "Bob".into())
         .await
         .unwrap();
-    let grant = f.granted("ann", Action::WriteUsers, "user/eve").await;
+    let grant = f.granted("ann", Action::CreateUsers, "user/eve").await;
     let grant = grant.unwrap();
     let in_group = NewUser {
         groups: vec!["staff".into()],
@@ -198,7 +201,7 @@ async fn keys_of_administrators_are_no_foreign_administrator_s() {
     let make = async |user: &str| {
         let asked = Asked {
             principal: Arc::new(Principal::user(AccountId::parse("away").unwrap(), "eve")),
-            action: Action::WriteKeys,
+            action: Action::CreateKeys,
             resource: Resource::Identity(home(), format!("user/{user}")),
             context: Arc::default(),
         };
@@ -227,7 +230,7 @@ async fn no_token_of_a_former_user_stands_for_one_of_its_name() {
     let ann = ids.user(&home(), "ann").await.unwrap().unwrap();
     let token = ids.issue(&ann, &issue).await.unwrap().token;
     assert!(ids.bearer(&token, None).await.unwrap().is_some());
-    let delete = crate::identities::identity(Action::WriteUsers, "home", "user/ann");
+    let delete = crate::identities::identity(Action::DeleteUsers, "home", "user/ann");
     let deleted = f.store.delete_user(&delete, &home(), "ann").await;
     deleted.unwrap();
     assert!(ids.bearer(&token, None).await.unwrap().is_none());
@@ -304,7 +307,7 @@ async fn a_narrowed_token_makes_no_credentials_for_more_than_it_may() {
         let grant = may(Action::WriteUsers, user).await;
         let changed = f.store.update_user(&grant, &home(), user, &rename).await;
         assert_eq!(changed.is_ok(), allowed, "{user}");
-        let grant = may(Action::WriteKeys, user).await;
+        let grant = may(Action::CreateKeys, user).await;
         let new = NewAccessKey {
             id: format!("KEYOF{user}"),
             secret: SecretKey::new("secret".to_owned()),
@@ -313,7 +316,7 @@ async fn a_narrowed_token_makes_no_credentials_for_more_than_it_may() {
         let made = f.store.create_access_key(&grant, &home(), user, &new).await;
         assert_eq!(made.is_ok(), allowed, "{user}");
     }
-    let grant = may(Action::WriteUsers, "eve").await;
+    let grant = may(Action::CreateUsers, "eve").await;
     let made = f.store.create_user(&grant, &home(), "eve", &admin()).await;
     assert_eq!(kind(made), ErrorKind::Forbidden);
 }

@@ -24,7 +24,7 @@ fn password() -> Option<String> {
 
 impl Fixture {
     pub(crate) async fn user(&self, account: &str, name: &str, new: NewUser) -> Result<User> {
-        let grant = identity(Action::WriteUsers, account, &format!("user/{name}"));
+        let grant = identity(Action::CreateUsers, account, &format!("user/{name}"));
         self.store
             .create_user(&grant, &acct(account), name, &new)
             .await
@@ -351,7 +351,8 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
     let ids = Identities::new(f.store.clone()).unwrap();
     f.user("one", "ann", NewUser::default()).await.unwrap();
     let one = acct("one");
-    let grant = identity(Action::WriteKeys, "one", "user/ann");
+    let on_ann = |action| identity(action, "one", "user/ann");
+    let grant = on_ann(Action::CreateKeys);
     let new = |id: &str, expires| NewAccessKey {
         id: id.to_owned(),
         secret: SecretKey::new(format!("secret of {id}")),
@@ -386,6 +387,7 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
     );
     f.clock.advance(Duration::from_secs(11));
     assert!(ids.access_key("AK2", None).await.unwrap().is_none());
+    let grant = on_ann(Action::WriteKeys);
     f.store
         .enable_access_key(&grant, (&one, "ann"), "AK1", false)
         .await
@@ -396,12 +398,13 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
         .await
         .unwrap();
     assert!(ids.access_key("AK1", None).await.unwrap().is_some());
+    let grant = on_ann(Action::DeleteKeys);
     f.store
         .delete_access_key(&grant, (&one, "ann"), "AK1")
         .await
         .unwrap();
     assert!(ids.access_key("AK1", None).await.unwrap().is_none());
-    let delete = identity(Action::WriteUsers, "one", "user/ann");
+    let delete = identity(Action::DeleteUsers, "one", "user/ann");
     f.store.delete_user(&delete, &one, "ann").await.unwrap();
     f.user("one", "ann", NewUser::default()).await.unwrap();
     assert!(
@@ -435,7 +438,11 @@ async fn nobody_hands_out_more_than_they_have() {
         context: Arc::default(),
     };
     let create = async |by: &str, whom: &str, admin, reseller_admin| {
-        let grant = f.store.authorize(asks(by, "one", whom)).await.unwrap();
+        let asked = Asked {
+            action: Action::CreateUsers,
+            ..asks(by, "one", whom)
+        };
+        let grant = f.store.authorize(asked).await.unwrap();
         let new = NewUser {
             admin,
             reseller_admin,
@@ -464,6 +471,11 @@ async fn nobody_hands_out_more_than_they_have() {
         .update_user(&grant, &acct("one"), "boss", &disable)
         .await;
     assert_eq!(kind(changed), ErrorKind::Forbidden);
+    let asked = Asked {
+        action: Action::DeleteUsers,
+        ..asks("ann", "one", "boss")
+    };
+    let grant = f.store.authorize(asked).await.unwrap();
     assert_eq!(
         kind(f.store.delete_user(&grant, &acct("one"), "boss").await),
         ErrorKind::Forbidden
@@ -495,7 +507,7 @@ async fn the_root_user_keeps_its_name_and_is_made_anew() {
     assert!(root.is_root());
     let (secret, by_key) = ids.access_key("ROOTKEY", None).await.unwrap().unwrap();
     assert!(by_key.is_root() && secret.expose() == "s1");
-    let delete = identity(Action::WriteUsers, home.as_str(), "user/root");
+    let delete = identity(Action::DeleteUsers, home.as_str(), "user/root");
     assert_eq!(
         kind(f.store.delete_user(&delete, &home, "root").await),
         ErrorKind::Forbidden

@@ -60,7 +60,7 @@ async fn a_login_ends_with_whatever_it_rests_on() {
     assert!(!is_right(&ids, "ann", "px").await && is_right(&ids, "one/ann", "px").await);
     let one = AccountId::parse("one").unwrap();
     let delete = Resource::Identity(one.clone(), "user/ann".to_owned());
-    let delete = grant(Action::WriteUsers, delete);
+    let delete = grant(Action::DeleteUsers, delete);
     f.store.delete_user(&delete, &one, "ann").await.unwrap();
     assert!(is_right(&ids, "ann", "px").await && !is_right(&ids, "one/ann", "px").await);
 
@@ -206,7 +206,7 @@ async fn a_use_of_a_key_is_noted_now_and_then() {
         expires: None,
     };
     f.store
-        .create_access_key(&of_ann(Action::WriteKeys), &one, "ann", &new)
+        .create_access_key(&of_ann(Action::CreateKeys), &one, "ann", &new)
         .await
         .unwrap();
     let used = || async {

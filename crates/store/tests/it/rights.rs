@@ -18,7 +18,7 @@ pub(crate) async fn user(f: &Fixture, who: &str, statements: &str) -> Arc<Princi
         policies: vec![who.to_owned()],
         ..NewUser::default()
     };
-    let write = on(Action::WriteUsers, format!("user/{who}"));
+    let write = on(Action::CreateUsers, format!("user/{who}"));
     let made = f.store.create_user(&write, &home, who, &new).await;
     made.unwrap();
     Arc::new(Principal::user(home, who))
@@ -197,7 +197,7 @@ async fn a_job_goes_on_only_as_long_as_it_is_allowed() {
         panic!("it was done at once");
     };
     let delete = grant(
-        Action::WriteUsers,
+        Action::DeleteUsers,
         Resource::Identity(account(), "user/mover".to_owned()),
     );
     let gone = f.store.delete_user(&delete, &account(), "mover").await;
