@@ -27,6 +27,7 @@ mod dialects;
 mod faults;
 mod figures;
 mod framing;
+mod granted;
 mod identities;
 mod keys;
 mod lanes;

@@ -20,6 +20,8 @@ const KEYS: &[&str] = &[
     "aws:multifactorauthpresent",
     "aws:principalaccount",
     "aws:principalarn",
+    // Users have no tags here: it is always absent, as of a user without any.
+    "aws:principaltag/",
     "aws:principaltype",
     "aws:referer",
     "aws:resourceaccount",
