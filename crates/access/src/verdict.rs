@@ -381,7 +381,8 @@ impl<'a> Case<'a> {
         }
         // Who administers an account takes over whatever is of it.
         let of_owner = matches!(self.asked.action, A::WriteObjectOwner | A::WriteBucketOwner);
-        let administers = principal.admin && principal.account() == Some(&owner.account);
+        let admin = self.identity.is_some_and(|identity| identity.admin);
+        let administers = admin && principal.account() == Some(&owner.account);
         if of_owner && (principal.is_root() || administers) {
             return None;
         }

@@ -582,6 +582,9 @@ fn an_ordered_list_binds_everybody() {
     assert!(with(Principal::root(account("root"), "r")).may(Action::WriteObjectOwner));
     assert!(!with(user("home")).may(Action::WriteObjectOwner));
     assert!(!with(admin("away")).may(Action::WriteObjectOwner));
+    let mut former = with(admin("home"));
+    former.identity.as_mut().unwrap().admin = false;
+    assert!(!former.may(Action::WriteObjectOwner));
     // What the list has no say about is decided as ever.
     assert!(with(admin("home")).may(Action::BypassRetention));
     let mut on_bucket = asks(user("away"));
