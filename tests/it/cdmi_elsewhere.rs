@@ -212,15 +212,15 @@ fn a_series_of_puts_adds_to_what_was_written() {
     // The second example of the extension, and the third.
     assert_eq!(put("a", Some("true"), None, "one,"), 201);
     assert_eq!(put("a", Some("true"), None, "two,"), 204);
-    assert_eq!(put("a", Some("false"), None, "three"), 204);
+    assert_eq!(put("a", Some("false"), None, "three"), 201);
     assert_eq!(put("b", Some("true"), Some("0-3"), "one,"), 201);
     assert_eq!(put("b", Some("true"), Some("4-6"), "two"), 204);
-    assert_eq!(put("b", Some("false"), None, ""), 204);
+    assert_eq!(put("b", Some("false"), None, ""), 201);
     // What says nothing of a series is the whole value, and so is what comes after one.
     assert_eq!(put("c", Some("true"), None, "one,"), 201);
     assert_eq!(put("c", None, None, "whole"), 204);
     assert_eq!(put("d", Some("true"), None, "one,"), 201);
-    assert_eq!(put("d", Some("false"), None, "two"), 204);
+    assert_eq!(put("d", Some("false"), None, "two"), 201);
     assert_eq!(put("d", Some("false"), None, "new"), 204);
     for (name, value) in [
         ("a", "one,two,three"),
@@ -290,4 +290,61 @@ fn one_item_too_many_in_headers_is_a_bad_request() {
         .map(|name| (name.as_str(), one.as_str()))
         .collect();
     status(&send(client, ("PUT", "/c/large"), &large, b""), 400);
+}
+
+#[test]
+fn the_charset_of_a_header_is_no_part_of_the_mimetype() {
+    let fixture = Fixture::new();
+    let client = &mut fixture.client();
+    create(client, "/c/", json!({}));
+    let put = |client: &mut Client, kind: &str| {
+        let headers = [("content-type", kind)];
+        send(client, ("PUT", "/c/o"), &headers, b"x").status
+    };
+    let sent = |client: &mut Client| {
+        let value = plain(client, "GET", "/c/o", b"");
+        value.header("content-type").unwrap()
+    };
+    for (kind, shown) in [
+        ("Text/Plain; charset=UTF-8", "text/plain"),
+        (
+            "text/plain;charset=\"utf-8\";format=flowed",
+            "text/plain;format=flowed",
+        ),
+        (
+            "text/plain; charset=iso-8859-1",
+            "text/plain; charset=iso-8859-1",
+        ),
+    ] {
+        assert!(put(client, kind) < 300);
+        let object = read(client, "/c/o", OBJECT);
+        assert_eq!(object["mimetype"], shown);
+        // What is shown may be sent back.
+        let same = json!({"mimetype": shown});
+        status(&call(client, "PATCH", "/c/o", OBJECT, same), 204);
+        assert_eq!(sent(client), kind.to_lowercase());
+    }
+    for said in ["text/html;charset=utf-8", "text/html"] {
+        let body = json!({"mimetype": said});
+        status(&call(client, "PATCH", "/c/o", OBJECT, body), 204);
+        assert_eq!(read(client, "/c/o?mimetype", OBJECT)["mimetype"], said);
+        assert_eq!(sent(client), said);
+        let target = format!("/c/{}", said.len());
+        let body = json!({"mimetype": said, "value": "x"});
+        assert_eq!(create(client, &target, body)["mimetype"], said);
+    }
+    let parts = format!(
+        "--x\r\nContent-Type: {OBJECT}\r\n\r\n{{}}\r\n\
+         --x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\ny\r\n--x--"
+    );
+    let kind = [("content-type", "multipart/mixed; boundary=x")];
+    status(
+        &send(client, ("PUT", "/c/parts"), &kind, parts.as_bytes()),
+        201,
+    );
+    let object = read(client, "/c/parts", OBJECT);
+    assert_eq!(
+        (&object["mimetype"], &object["value"]),
+        (&json!("text/plain"), &json!("y"))
+    );
 }

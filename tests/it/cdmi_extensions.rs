@@ -461,7 +461,7 @@ fn values_come_in_pieces_of_an_upload() {
         assert_eq!(shown["value"], format!("{one}{two}"));
         assert_eq!(
             (&shown["completionStatus"], &shown["mimetype"]),
-            (&json!("Complete"), &json!("text/plain;charset=utf-8"))
+            (&json!("Complete"), &json!("text/plain"))
         );
     }
     // What is there stays as it is until all of it is there.

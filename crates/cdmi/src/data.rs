@@ -18,7 +18,7 @@ use crate::query::{Fields, Span};
 use crate::render::{Rendering, bare};
 use crate::rights;
 use crate::serial::Serialized;
-use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of};
+use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of, set_mimetype};
 use crate::value::{Encoding, from_base64};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -183,9 +183,13 @@ pub(crate) fn new_properties(
         metadata,
         ..ObjectProperties::default()
     };
-    properties
-        .representation
-        .insert(CONTENT_TYPE.to_owned(), value.mimetype.clone());
+    let mimetype = value.mimetype.clone();
+    if document.mimetype.is_some() {
+        set_mimetype(&mut properties, mimetype);
+    } else {
+        let name = CONTENT_TYPE.to_owned();
+        properties.representation.insert(name, mimetype);
+    }
     set_encoding(&mut properties, value.encoding);
     set_partial_new(&mut properties, partial);
     keep_unknown(&mut properties.documents, &document.unknown)?;
@@ -650,9 +654,7 @@ impl Call<'_> {
         let named = |name| self.fields.is_all() || self.fields.has(name);
         if let Some(mimetype) = document.mimetype()?.filter(|_| named("mimetype")) {
             MediaType::parse(&mimetype)?;
-            properties
-                .representation
-                .insert(CONTENT_TYPE.to_owned(), mimetype);
+            set_mimetype(properties, mimetype);
         }
         if let Some(update) = self.metadata_update(document) {
             self.note_metadata(&document.metadata.clone().unwrap_or_default());

@@ -49,6 +49,8 @@ pub(crate) mod document {
     pub(crate) const KNOWN_AS: &str = "cdmi.known-as";
     /// How often what a domain says of itself was changed.
     pub(crate) const CHANGES: &str = "cdmi.changes";
+    /// That a document said the mimetype, with its charset.
+    pub(crate) const MIMETYPE_SAID: &str = "cdmi.mimetype-said";
     /// The exports of a container, as JSON.
     pub(crate) const EXPORTS: &str = "cdmi.exports";
 }

@@ -254,7 +254,7 @@ impl Drop for Completion<'_> {
 }
 
 /// Whether an object has no value yet, but that of an upload to come.
-fn is_new(leaf: &Leaf) -> bool {
+pub(crate) fn is_new(leaf: &Leaf) -> bool {
     let status = leaf.object.documents.get(document::STATUS);
     status.is_some_and(|status| status == CREATING)
 }
@@ -557,6 +557,7 @@ impl Call<'_> {
         if let Some(mimetype) = &state.mimetype {
             let name = CONTENT_TYPE.to_owned();
             properties.representation.insert(name, mimetype.clone());
+            properties.documents.remove(document::MIMETYPE_SAID);
         }
         if let Some(encoding) = &state.encoding {
             let name = document::ENCODING.to_owned();

@@ -10,8 +10,8 @@ use crate::gaps;
 use crate::media::MediaType;
 use crate::metadata::is_header;
 use crate::multipart::ContentRange;
-use crate::node::{Container, Leaf, Node};
-use crate::partial::Upload;
+use crate::node::{Container, Leaf, Node, document};
+use crate::partial::{Upload, is_new};
 use crate::path::Names;
 use crate::render::bare;
 use crate::show::{CONTENT_TYPE, MIMETYPE_DEFAULT, is_processing, mimetype_of};
@@ -207,6 +207,7 @@ impl Call<'_> {
             None if existing => return,
             None => (MIMETYPE_DEFAULT.to_owned(), Encoding::Base64),
         };
+        properties.documents.remove(document::MIMETYPE_SAID);
         properties
             .representation
             .insert(CONTENT_TYPE.to_owned(), mimetype);
@@ -282,7 +283,8 @@ impl Call<'_> {
         let mut properties = leaf.object.properties();
         self.take_headers(&mut properties)?;
         self.describe_value(&mut properties, true);
-        set_partial(&mut properties, self.is_partial()?);
+        let partial = self.is_partial()?;
+        set_partial(&mut properties, partial);
         match self.content_range()? {
             None if self.goes_on(leaf) => {
                 let most = crate::content::VALUE_BYTES_MAX as usize;
@@ -291,6 +293,9 @@ impl Call<'_> {
                 let pieces = Some(end).filter(|(_, bytes)| !bytes.is_empty());
                 let pieces = pieces.into_iter().collect();
                 self.patch(leaf, properties, pieces).await?;
+                if is_new(leaf) && !partial {
+                    return Ok(bare(StatusCode::CREATED));
+                }
             }
             Some(range) => {
                 let bytes = self.ranged_body(range, body).await?;

@@ -15,7 +15,7 @@ use crate::query::{Fields, Span};
 use crate::query_queue::{IMMEDIATE, query_of};
 use crate::queue_content::{QueueContent, QueueValue};
 use crate::render::{Rendering, bare};
-use crate::show::{encoding_of, mimetype_of};
+use crate::show::{encoding_of, mimetype_shown};
 use crate::transfer::without_protection;
 use crate::value::{Encoding, range_text, to_base64};
 use bytes::Bytes;
@@ -565,7 +565,7 @@ impl Call<'_> {
             .await
             .map_err(Fault::of_source)?;
         let value = QueueValue {
-            mimetype: mimetype_of(&object),
+            mimetype: mimetype_shown(&object.representation, &object.documents),
             encoding: encoding_of(&object),
             bytes,
         };

@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::content::hash_of;
 use crate::fault::{Answered, Fault};
 use crate::listing::Extended;
-use crate::media::Kind;
+use crate::media::{Kind, split_outside_quotes};
 use crate::metadata::{is_inherited, select};
 use crate::node::{Container, Leaf, Place, document};
 use crate::path::Names;
@@ -22,9 +22,10 @@ use crate::watch::status_of as status_of_watch;
 use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use trestle_access::{Action, Resource};
 use trestle_core::{Key, Metadata, Owner};
-use trestle_store::{Object, Redundancy};
+use trestle_store::{Object, ObjectProperties, Redundancy};
 
 /// The media type of bytes that nobody said one for.
 pub(crate) const MIMETYPE_DEFAULT: &str = "application/octet-stream";
@@ -65,6 +66,42 @@ pub(crate) fn encoding_of(object: &Object) -> Encoding {
 pub(crate) fn mimetype_of(object: &Object) -> String {
     let set = object.representation.get(CONTENT_TYPE);
     set.map_or_else(|| MIMETYPE_DEFAULT.to_owned(), |set| set.to_lowercase())
+}
+
+/// The mimetype as a document shows it. The charset of a header, which the transfer encoding tells
+/// (6.2.3), is not part of it; what a document said is shown as it was said.
+pub(crate) fn mimetype_shown(
+    representation: &BTreeMap<String, String>,
+    documents: &BTreeMap<String, String>,
+) -> String {
+    let set = representation.get(CONTENT_TYPE);
+    let set = set.map_or_else(|| MIMETYPE_DEFAULT.to_owned(), |set| set.to_lowercase());
+    if documents.contains_key(document::MIMETYPE_SAID) {
+        return set;
+    }
+    let is_told = |parameter: &&str| {
+        let bare = parameter.replace([' ', '"'], "");
+        bare == "charset=utf-8"
+    };
+    let parts = split_outside_quotes(&set, ';').into_iter();
+    let parts: Vec<&str> = parts.filter(|part| !is_told(part)).collect();
+    parts.join(";").trim_end().to_owned()
+}
+
+/// Sets the mimetype that a document says, unless it is the one that is shown already.
+pub(crate) fn set_mimetype(properties: &mut ObjectProperties, mimetype: String) {
+    let there = mimetype_shown(&properties.representation, &properties.documents);
+    if there == mimetype && properties.representation.contains_key(CONTENT_TYPE) {
+        return;
+    }
+    let said = document::MIMETYPE_SAID.to_owned();
+    match mimetype.contains("charset") {
+        true => drop(properties.documents.insert(said, "true".to_owned())),
+        false => drop(properties.documents.remove(&said)),
+    }
+    properties
+        .representation
+        .insert(CONTENT_TYPE.to_owned(), mimetype);
 }
 
 /// Whether a series of writes of an object goes on.
@@ -290,7 +327,8 @@ impl Call<'_> {
         let status = status_of(is_processing(object));
         rendering.choose(fields, "completionStatus", status);
         if kind == Kind::Object {
-            rendering.choose(fields, "mimetype", mimetype_of(object));
+            let shown = mimetype_shown(&object.representation, &object.documents);
+            rendering.choose(fields, "mimetype", shown);
         }
         if fields.has("metadata") {
             rendering.add("metadata", self.leaf_metadata(leaf).await?);
