@@ -399,6 +399,9 @@ impl Call<'_> {
         if is_data(&leaf.object.documents) {
             self.forget_versions(&leaf.bucket, leaf.object.id).await?;
         }
+        if let Some(text) = leaf.object.documents.get(document::KNOWN_AS) {
+            self.forget_referral(text, leaf.object.id.0).await?;
+        }
         Ok(())
     }
 

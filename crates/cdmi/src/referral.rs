@@ -1,17 +1,22 @@
 //! References that only an id leads to, and that lead to what has that very id on another server:
 //! each has the id of what it leads to, so that ids go on leading to objects that are elsewhere (5.8).
 //!
-//! Ids of other servers, which are not ids of the store, are in the dialect's own books. An entry whose
-//! reference has gone leads nowhere, and the next reference takes its place.
+//! Ids of other servers, which are not ids of the store, are in the dialect's own books until their
+//! reference is deleted. An entry whose reference has gone in another way, such as with its account,
+//! leads nowhere, and the next reference takes its place.
 
+use crate::books::tag_of;
 use crate::call::Call;
 use crate::content::Destination;
 use crate::document::Source;
 use crate::fault::Answered;
+use crate::modify::unchanged;
 use crate::node::{Leaf, document, found, ids_bucket};
 use crate::object_id::well_formed;
 use crate::path::{Names, Target};
-use trestle_core::{Id, Key, ObjectId};
+use trestle_access::{Action, Resource};
+use trestle_core::{ErrorKind, Id, Key, ObjectId};
+use trestle_store::{DeleteObject, History};
 
 /// The id that a URI by object id ends in.
 fn id_at_end(uri: &str) -> Option<&str> {
@@ -46,6 +51,8 @@ impl Call<'_> {
         if self.referred(text).await?.is_some() {
             return Ok(());
         }
+        // Who may not make it leaves nothing in the books, either.
+        drop(self.right_to_write(destination).await?);
         let (id, text) = (self.cdmi.host.id(), text.to_ascii_uppercase());
         let place = (document::PLACE, id.to_string());
         self.keep_own(&ids_bucket(self)?, entry(&text)?, place)
@@ -75,6 +82,25 @@ impl Call<'_> {
         };
         let there = found(self.cdmi.store.find_by_id(ObjectId(id)).await)?;
         Ok(there.map(|_| id))
+    }
+
+    /// Takes a reference that has gone out of the books, unless another has its place by now.
+    pub(crate) async fn forget_referral(&self, text: &str, id: Id) -> Answered<()> {
+        let (bucket, key) = (ids_bucket(self)?, entry(text)?);
+        let Some(kept) = self.look(&bucket, &key).await? else {
+            return Ok(());
+        };
+        if kept.documents.get(document::PLACE) != Some(&id.to_string()) {
+            return Ok(());
+        }
+        let resource = Resource::Object(bucket.clone(), key.clone());
+        let grant = self.cdmi.own_grant(Action::DeleteObject, resource).await?;
+        let mut delete = DeleteObject::current(bucket, key, unchanged(&kept), tag_of);
+        delete.history = History::Erase;
+        match self.cdmi.store.delete(&[grant], delete).await {
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => Ok(()),
+            deleted => Ok(found(deleted).map(drop)?),
+        }
     }
 
     /// The id of something as clients see it.
