@@ -29,7 +29,7 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')
 }
 
 /// Adds bytes, each encoded that is not unreserved (RFC 3986), and perhaps not `/`.
@@ -122,15 +122,26 @@ impl Query {
 
 /// Adds a header's value as it is signed: no spaces around it, and one where there were several.
 pub(super) fn push_folded(text: &mut String, value: &[u8]) {
-    let value = String::from_utf8_lossy(value);
-    // Most values have no space at all.
-    if !value.bytes().any(|byte| byte == b' ' || byte == b'\t') {
-        return text.push_str(&value);
+    // Most values are text and have no space at all.
+    if let Some(value) = std::str::from_utf8(value)
+        .ok()
+        .filter(|_| !has_space(value))
+    {
+        return text.push_str(value);
     }
+    let value = String::from_utf8_lossy(value);
     let parts = value.split([' ', '\t']).filter(|part| !part.is_empty());
     for (place, part) in parts.enumerate() {
         text.extend([if place == 0 { "" } else { " " }, part]);
     }
+}
+
+/// Without a branch for each byte: several are looked at at once.
+fn has_space(value: &[u8]) -> bool {
+    let spaces = value
+        .iter()
+        .map(|byte| u8::from(*byte == b' ') | u8::from(*byte == b'\t'));
+    spaces.fold(0, |seen, space| seen | space) != 0
 }
 
 /// Adds a header's value without the spaces around it.

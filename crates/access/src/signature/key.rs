@@ -135,14 +135,19 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// What no digit stands for.
 const NO_DIGIT: u8 = 0xf0;
 
+/// The digits of 32 bytes, or of fewer in front of zeros: a digest at once.
+fn digits(bytes: &[u8]) -> [[u8; 2]; 32] {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [[0; 2]; 32];
+    for (to, byte) in digits.iter_mut().zip(bytes) {
+        *to = [digit(byte >> 4), digit(byte & 15)];
+    }
+    digits
+}
+
 fn push_hex(text: &mut String, bytes: &[u8]) {
-    // A digest at once.
     for bytes in bytes.chunks(32) {
-        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-        let mut digits = [[0; 2]; 32];
-        for (to, byte) in digits.iter_mut().zip(bytes) {
-            *to = [digit(byte >> 4), digit(byte & 15)];
-        }
+        let digits = digits(bytes);
         let digits = digits.as_flattened().get(..2 * bytes.len());
         text.push_str(
             digits
@@ -180,9 +185,9 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Adds the digits of a digest to a text.
-pub(super) fn push_sha256(text: &mut String, bytes: &[u8]) {
-    push_hex(text, &Sha256::digest(bytes));
+/// The digits of a digest, without a text of their own.
+pub(super) fn sha256_digits(bytes: &[u8]) -> [[u8; 2]; 32] {
+    digits(&Sha256::digest(bytes))
 }
 
 /// The key that signs what has one scope, ready to sign with.
@@ -200,7 +205,12 @@ impl SigningKey {
     }
 
     pub(super) fn sign(&self, text: &str) -> Mac<32> {
-        Mac(self.0.mac(&[text.as_bytes()]))
+        self.sign_parts(&[text.as_bytes()])
+    }
+
+    /// Signs the parts of a text, one after the other.
+    pub(super) fn sign_parts(&self, parts: &[&[u8]]) -> Mac<32> {
+        Mac(self.0.mac(parts))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use super::{Scope, SignatureError, SignatureResult};
 
+/// Bytes of the day that a scope begins with.
+const DAY_BYTES: usize = 8;
+
 /// A credential that is for what it must be for.
 #[derive(Clone, Debug)]
 pub(super) struct Credential {
@@ -45,7 +48,7 @@ impl Credential {
                 scope.service
             )));
         }
-        if date.len() != 8 || !date.bytes().all(|byte| byte.is_ascii_digit()) {
+        if date.len() != DAY_BYTES || !date.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(malformed(format!("{date:?} in the credential is no date")));
         }
         if !scope.regions.iter().any(|known| known == region) {
@@ -76,7 +79,7 @@ impl Credential {
         date: &str,
         malformed: &dyn Fn(String) -> SignatureError,
     ) -> SignatureResult<()> {
-        let day = self.scope().split('/').next();
+        let day = self.scope().get(..DAY_BYTES);
         if day.is_some_and(|day| date.starts_with(day)) {
             return Ok(());
         }

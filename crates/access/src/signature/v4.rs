@@ -2,19 +2,18 @@
 
 use super::canonical::{self, Query};
 use super::chunks::ChunkChain;
-use super::key::{Mac, from_hex, push_sha256};
+use super::key::{Mac, from_hex, sha256_digits};
 use super::scope::Credential;
 use super::{
     Mismatch, RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult,
     instant,
 };
+use std::borrow::Cow;
 use trestle_core::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What a canonical request mostly takes beside its path and query.
 const CANONICAL_BYTES_USUAL: usize = 512;
-/// What the text that is signed mostly takes at most.
-const STRING_TO_SIGN_BYTES_USUAL: usize = 192;
 /// How many headers are mostly signed at most.
 const SIGNED_HEADERS_USUAL: usize = 16;
 /// Longest life of a presigned URL, in seconds.
@@ -59,7 +58,8 @@ impl Payload {
 #[derive(Clone, Debug)]
 pub struct SignedV4 {
     credential: Credential,
-    date: String,
+    /// What is signed, up to the digest of the canonical request.
+    preamble: String,
     signature: Mac<32>,
     canonical_request: String,
     payload: Payload,
@@ -101,8 +101,10 @@ impl SignedV4 {
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Option<ChunkChain>> {
         let scope = self.credential.scope();
         let key = secret.signing(scope);
-        let string_to_sign = self.string_to_sign();
-        if key.sign(&string_to_sign) != self.signature {
+        let digits = sha256_digits(self.canonical_request.as_bytes());
+        let digits = digits.as_flattened();
+        if key.sign_parts(&[self.preamble.as_bytes(), digits]) != self.signature {
+            let string_to_sign = [&*self.preamble, &String::from_utf8_lossy(digits)].concat();
             return Err(SignatureError::Mismatch(Box::new(Mismatch {
                 access_key: self.access_key().to_owned(),
                 signature: self.signature.to_hex(),
@@ -112,19 +114,15 @@ impl SignedV4 {
         }
         let in_chunks = matches!(self.payload, Payload::Chunked { signed: true, .. });
         let chain = || {
-            let (date, scope) = (self.date.clone(), scope.to_owned());
-            ChunkChain::new(key, date, scope, self.signature)
+            let date = self.preamble.split('\n').nth(1).unwrap_or_default();
+            ChunkChain::new(key, date.to_owned(), scope.to_owned(), self.signature)
         };
         Ok(in_chunks.then(chain))
     }
+}
 
-    fn string_to_sign(&self) -> String {
-        let mut text = String::with_capacity(STRING_TO_SIGN_BYTES_USUAL);
-        let (date, scope) = (self.date.as_str(), self.credential.scope());
-        text.extend([ALGORITHM, "\n", date, "\n", scope, "\n"]);
-        push_sha256(&mut text, self.canonical_request.as_bytes());
-        text
-    }
+fn preamble(date: &str, credential: &Credential) -> String {
+    [ALGORITHM, "\n", date, "\n", credential.scope(), "\n"].concat()
 }
 
 fn malformed(why: impl Into<String>) -> SignatureError {
@@ -144,15 +142,18 @@ pub(super) fn in_header(
 ) -> SignatureResult<SignedV4> {
     let (mut credential, mut headers, mut signature) = (None, None, None);
     for part in text.split(',') {
-        let (name, value) = part
-            .trim()
-            .split_once('=')
-            .ok_or_else(|| malformed("a part of the Authorization header has no '='"))?;
-        let place = match name {
-            "Credential" => &mut credential,
-            "SignedHeaders" => &mut headers,
-            "Signature" => &mut signature,
-            _ => return Err(malformed("the Authorization header has an unknown part")),
+        let part = part.trim();
+        let (place, value) = if let Some(value) = part.strip_prefix("Credential=") {
+            (&mut credential, value)
+        } else if let Some(value) = part.strip_prefix("SignedHeaders=") {
+            (&mut headers, value)
+        } else if let Some(value) = part.strip_prefix("Signature=") {
+            (&mut signature, value)
+        } else {
+            return Err(malformed(match part.contains('=') {
+                true => "the Authorization header has an unknown part",
+                false => "a part of the Authorization header has no '='",
+            }));
         };
         if place.replace(value).is_some() {
             return Err(malformed("a part of the Authorization header is repeated"));
@@ -161,7 +162,8 @@ pub(super) fn in_header(
     let missing = || malformed("the Authorization header lacks a part");
     let refused = |why: String| malformed(why);
     let credential = Credential::parse(credential.ok_or_else(missing)?, scope, &refused)?;
-    let headers = signed_headers(request, headers.ok_or_else(missing)?, &refused)?;
+    let names = headers.ok_or_else(missing)?;
+    let headers = signed_headers(request, names, &refused)?;
     let signature = Mac::from_hex(signature.ok_or_else(missing)?)
         .ok_or_else(|| malformed("the signature is not 64 lower-case hexadecimal digits"))?;
     let (signed_at, date) = date_of(request)?;
@@ -176,10 +178,10 @@ pub(super) fn in_header(
         None => return Err(SignatureError::MissingPayload),
         Some(_) => payload_text(request)?,
     };
-    let canonical_request = canonical_request(request, query, None, &headers, payload);
+    let canonical_request = canonical_request(request, (query, None), (names, &headers), payload);
     Ok(SignedV4 {
+        preamble: preamble(&date, &credential),
         credential,
-        date,
         signature,
         canonical_request,
         payload: Payload::parse(payload)?,
@@ -215,7 +217,8 @@ pub(super) fn presigned(
         .ok_or_else(|| malformed_query("X-Amz-Date is like 20130524T000000Z"))?;
     let expires = one("X-Amz-Expires")?;
     let expires = seconds(expires)?;
-    let headers = signed_headers(request, one("X-Amz-SignedHeaders")?, &refused)?;
+    let names = one("X-Amz-SignedHeaders")?;
+    let headers = signed_headers(request, names, &refused)?;
     let signature = Mac::from_hex(one("X-Amz-Signature")?).ok_or_else(|| {
         malformed_query("X-Amz-Signature is not 64 lower-case hexadecimal digits")
     })?;
@@ -233,13 +236,13 @@ pub(super) fn presigned(
         (None, Some(text)) => text,
         (None, None) => "UNSIGNED-PAYLOAD",
     };
-    let without = Some("X-Amz-Signature");
     let token = query.one("X-Amz-Security-Token");
+    let query = (query, Some("X-Amz-Signature"));
     Ok(SignedV4 {
+        preamble: preamble(date, &credential),
         credential,
-        date: date.to_owned(),
         signature,
-        canonical_request: canonical_request(request, query, without, &headers, payload),
+        canonical_request: canonical_request(request, query, (names, &headers), payload),
         payload: Payload::parse(payload)?,
         token: token
             .or_else(|| request.text("x-amz-security-token"))
@@ -268,18 +271,18 @@ fn payload_text<'a>(request: &RawRequest<'a>) -> SignatureResult<&'a str> {
 }
 
 /// `X-Amz-Date`, or `Date` in either form; with its basic form, which is what is signed.
-fn date_of(request: &RawRequest<'_>) -> SignatureResult<(Timestamp, String)> {
+fn date_of<'a>(request: &RawRequest<'a>) -> SignatureResult<(Timestamp, Cow<'a, str>)> {
     let name = match request.header("x-amz-date") {
         Some(_) => "x-amz-date",
         None => "date",
     };
     let text = request.text(name).ok_or(SignatureError::MissingDate)?;
     if let Some(at) = instant::basic(text) {
-        return Ok((at, text.to_owned()));
+        return Ok((at, text.into()));
     }
     let at = instant::rfc1123(text).filter(|_| name == "date");
     let at = at.ok_or(SignatureError::MissingDate)?;
-    Ok((at, instant::to_basic(at)))
+    Ok((at, instant::to_basic(at).into()))
 }
 
 /// The names of the signed headers: sorted, each once, `host` among them, each there, and all
@@ -291,9 +294,11 @@ fn signed_headers<'a>(
 ) -> SignatureResult<Vec<&'a str>> {
     let mut names: Vec<&str> = Vec::with_capacity(SIGNED_HEADERS_USUAL);
     names.extend(text.split(';').take(SIGNED_HEADERS_MAX + 1));
-    let lower = |name: &&str| !name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase());
+    // Without a branch for each byte: several are looked at at once.
+    let upper = |seen, byte: u8| seen | u8::from(byte.is_ascii_uppercase());
+    let lower = text.bytes().fold(0, upper) == 0 && !names.contains(&"");
     let sorted = names.is_sorted_by(|one, next| one < next);
-    if names.len() > SIGNED_HEADERS_MAX || !sorted || !names.iter().all(lower) {
+    if names.len() > SIGNED_HEADERS_MAX || !sorted || !lower {
         return Err(malformed(
             "the signed headers are not lower-case, sorted and named once".to_owned(),
         ));
@@ -310,11 +315,12 @@ fn signed_headers<'a>(
     Ok(names)
 }
 
+/// The canonical form of a request: with its query but for the parameter that holds the signature,
+/// and with the signed headers, whose names are given as they were sent, too.
 fn canonical_request(
     request: &RawRequest<'_>,
-    query: &Query,
-    without: Option<&str>,
-    headers: &[&str],
+    (query, without): (&Query, Option<&str>),
+    (names, headers): (&str, &[&str]),
     payload: &str,
 ) -> String {
     let target = request.path.len() + request.query.map_or(0, str::len);
@@ -330,10 +336,7 @@ fn canonical_request(
         canonical::push_joined(&mut text, request, name, canonical::push_folded);
         text.push('\n');
     }
-    text.push('\n');
-    for (place, name) in headers.iter().enumerate() {
-        text.extend([if place == 0 { "" } else { ";" }, name]);
-    }
-    text.extend(["\n", payload]);
+    // They are sorted already, or were refused.
+    text.extend(["\n", names, "\n", payload]);
     text
 }
