@@ -546,3 +546,25 @@ fn signatures_that_swift_refuses_are_in_the_log() {
     let all = serde_json::to_string(&entries).unwrap();
     assert!(!all.contains(&"0".repeat(64)));
 }
+
+#[test]
+fn a_wrong_signature_is_no_use_of_a_key() {
+    let f = Fixture::new();
+    let root = &mut f.client();
+    user(f.server(), ("root", "ann"), false, NOTHING);
+    let keys = value!({"access_key": "ANN", "secret_key": "of-ann"}).to_string();
+    let place = "/-/accounts/root/users/ann/keys";
+    document(root, "POST", place, &keys);
+    let get = || Wire {
+        method: "GET".into(),
+        target: "/".into(),
+        ..Wire::default()
+    };
+    let mut used = || json(&send(root, "GET", place))["keys"][0]["used"].clone();
+    assert_eq!(sent(&f, Signer::new("ANN", "guessed"), get()).status, 403);
+    assert_eq!(used(), Value::Null);
+    // Right is right, whether she may or not.
+    let right = sent(&f, Signer::new("ANN", "of-ann"), get());
+    assert!(!right.text().contains("SignatureDoesNotMatch"));
+    assert!(used().is_string());
+}

@@ -96,6 +96,7 @@ impl S3 {
                     self.note(&error, signed.access_key(), source);
                     refused(error)
                 })?;
+                self.used(key).await;
                 Ok(Authenticated {
                     principal,
                     payload: signed.payload().clone(),
@@ -122,6 +123,7 @@ impl S3 {
                         refused(error)
                     })?;
                 }
+                self.used(key).await;
                 Ok(Authenticated {
                     principal,
                     payload: unsigned_payload(&parts.headers)?,
@@ -178,6 +180,7 @@ impl S3 {
                     self.note(&error, signed.access_key(), source);
                     of_form(error)
                 })?;
+                self.used(key).await;
                 Ok(FormSigner {
                     principal,
                     policy: Some(policy),
@@ -210,6 +213,13 @@ impl S3 {
     fn note(&self, error: &SignatureError, access_key: &str, source: Option<IpAddr>) {
         if matches!(error, SignatureError::Mismatch(_)) {
             self.store.audit_refused("signature", access_key, source);
+        }
+    }
+
+    /// Notes the use of a key whose signature was right; a session's is in the audit log.
+    async fn used(&self, key: PresentedKey<'_>) {
+        if key.token.is_none() {
+            self.store.note_key_use(key.access_key).await;
         }
     }
 

@@ -7,12 +7,16 @@ use crate::row_key;
 use crate::store::{self, ATTEMPTS_MAX, Store};
 use trestle_access::{Action, Grant, SecretKey};
 use trestle_core::{AccountId, Error, ErrorKind, Noun, Result, Timestamp};
-use trestle_engine::{MetaRead, Write};
+use trestle_engine::{Commit, MetaRead, Write};
 
 /// Longest access key, in bytes.
 pub(super) const ID_BYTES_MAX: usize = 128;
 /// Longest secret key, in bytes.
 const SECRET_BYTES_MAX: usize = 256;
+/// How exactly the last use of an access key is kept, in microseconds.
+const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
+/// Access keys whose last use is remembered at once.
+const USED_MAX: usize = 10_000;
 
 /// An access key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,30 @@ impl Store {
         let text = std::str::from_utf8(&secret);
         let text = text.map_err(|_| Error::corrupt("a secret key is not text"))?;
         Ok(SecretKey::new(text))
+    }
+
+    /// Notes that a key was used, now and then: a signature by its secret was right. It is no harm
+    /// when that fails.
+    pub async fn note_key_use(&self, id: &str) {
+        let now = self.host.clock.now();
+        let known = self.known_key_now(id).flatten();
+        if known.is_none_or(|key| key.is_used_anew(now, USED_GRAIN)) {
+            // What is seldom needed does not make every request's state larger.
+            Box::pin(self.write_key_use(id, now)).await;
+        }
+    }
+
+    async fn write_key_use(&self, id: &str, now: Timestamp) {
+        if !self.cache.is_key_used_anew(id, now, (USED_GRAIN, USED_MAX)) {
+            return;
+        }
+        let commit = Commit {
+            writes: vec![index(row_key::key_used(id), &now.0.to_be_bytes())],
+            ..Commit::default()
+        };
+        if let Err(error) = self.try_commit(commit).await {
+            tracing::debug!(%error, "the last use of an access key was not noted");
+        }
     }
 
     /// Gives a user another access key.

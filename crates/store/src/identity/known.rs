@@ -180,9 +180,30 @@ pub(crate) struct Cache {
     kept: Mutex<Kept>,
     buckets: Mutex<HashMap<BucketId, (Sequence, Arc<BucketFacts>)>>,
     shown: Mutex<Shown>,
+    /// When the use of an access key was last written down, whatever changed since.
+    key_uses: Mutex<HashMap<String, u64>>,
 }
 
 impl Cache {
+    /// Whether a key's use was not written down for `grain` microseconds; then it is from now on. At
+    /// most `max` are remembered.
+    pub(crate) fn is_key_used_anew(
+        &self,
+        id: &str,
+        now: Timestamp,
+        (grain, max): (u64, usize),
+    ) -> bool {
+        let mut uses = self.key_uses.lock();
+        if uses.get(id).is_some_and(|last| now.0 < last + grain) {
+            return false;
+        }
+        if uses.len() >= max {
+            uses.clear();
+        }
+        uses.insert(id.to_owned(), now.0);
+        true
+    }
+
     /// What is kept of a revision, unless a later one is known already.
     fn get<T>(&self, revision: Sequence, find: impl FnOnce(&Kept) -> Option<T>) -> Option<T> {
         let kept = self.kept.lock();

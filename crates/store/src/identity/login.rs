@@ -16,12 +16,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use trestle_access::{PasswordCache, Principal, Remembered, SecretKey, Throttle, hash_secret};
 use trestle_core::{AccountId, Error, ErrorKind, Result, Sequence, Timestamp};
-use trestle_engine::{Commit, Scan};
+use trestle_engine::Scan;
 
-/// How exactly the last use of an access key is kept, in microseconds.
-const USED_GRAIN: u64 = 10 * 60 * 1_000_000;
-/// Access keys whose last use is remembered at once.
-const USED_MAX: usize = 10_000;
 /// Logins that are remembered at once.
 const LOGINS_MAX: usize = 1000;
 /// Attempts that wait at once, because of wrong passwords before.
@@ -38,7 +34,6 @@ pub struct Identities {
     /// What a password is held against when there is no such user: it costs the same.
     nobody: String,
     pub(super) tokens: Tokens,
-    used: Mutex<HashMap<String, u64>>,
 }
 
 /// A name and a password that were right, at one revision of identities.
@@ -71,7 +66,6 @@ impl Identities {
             waiting: Semaphore::new(WAITING_MAX),
             nobody,
             tokens: Tokens::default(),
-            used: Mutex::default(),
             store,
         }))
     }
@@ -289,7 +283,8 @@ impl Identities {
     }
 
     /// The secret of an access key, and who it stands for; none when there is no such key, or it is
-    /// disabled or has ended.
+    /// disabled or has ended. Whether its holder asks is not known before a signature was right: its
+    /// use is noted then, by [`Store::note_key_use`].
     ///
     /// # Errors
     /// `Corrupt`; the engine's.
@@ -317,9 +312,6 @@ impl Identities {
         let Some(principal) = principal.filter(|_| !key.record.disabled && !ended) else {
             return Ok(None);
         };
-        if key.is_used_anew(now, USED_GRAIN) {
-            Box::pin(self.remember_use(id, now)).await;
-        }
         Ok(Some((key.secret.clone(), principal)))
     }
 
@@ -327,27 +319,6 @@ impl Identities {
         let read = self.store.snapshot().await?;
         let moment = self.store.moment(&*read).await?;
         self.store.known_key(moment, id).await
-    }
-
-    /// Notes when a key was used, now and then. It is no harm when that fails.
-    async fn remember_use(&self, id: &str, now: Timestamp) {
-        {
-            let mut used = self.used.lock();
-            if used.get(id).is_some_and(|last| now.0 < last + USED_GRAIN) {
-                return;
-            }
-            if used.len() >= USED_MAX {
-                used.clear();
-            }
-            used.insert(id.to_owned(), now.0);
-        }
-        let commit = Commit {
-            writes: vec![super::index(row_key::key_used(id), &now.0.to_be_bytes())],
-            ..Commit::default()
-        };
-        if let Err(error) = self.store.try_commit(commit).await {
-            tracing::debug!(%error, "the last use of an access key was not noted");
-        }
     }
 
     /// Whom a client certificate stands for, by its SHA-256 in lower-case hexadecimal.

@@ -209,11 +209,18 @@ async fn a_use_of_a_key_is_noted_now_and_then() {
         .create_access_key(&of_ann(Action::CreateKeys), &one, "ann", &new)
         .await
         .unwrap();
-    let used = || async {
-        ids.access_key("AK1", None).await.unwrap().unwrap();
+    let listed = || async {
         let list = of_ann(Action::ReadKeys);
         let keys = f.store.list_access_keys(&list, &one, "ann").await.unwrap();
-        keys[0].used.unwrap()
+        keys[0].used
+    };
+    // Who looks its secret up has shown nothing yet.
+    ids.access_key("AK1", None).await.unwrap().unwrap();
+    assert_eq!(listed().await, None);
+    let used = || async {
+        ids.access_key("AK1", None).await.unwrap().unwrap();
+        f.store.note_key_use("AK1").await;
+        listed().await.unwrap()
     };
     assert_eq!(used().await, START);
     f.clock.advance(Duration::from_secs(599));
