@@ -32,28 +32,34 @@ fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')
 }
 
+/// Adds parts of a text.
+pub(super) fn push_all(text: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
 /// Adds bytes, each encoded that is not unreserved (RFC 3986), and perhaps not `/`.
-pub(super) fn push_encoded(text: &mut String, bytes: &[u8], keep_slash: bool) {
+pub(super) fn push_encoded(text: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
     for byte in bytes {
         if is_unreserved(*byte) || keep_slash && *byte == b'/' {
-            text.push(char::from(*byte));
+            text.push(*byte);
         } else {
-            text.push('%');
+            text.push(b'%');
             for nibble in [byte >> 4, byte & 15] {
-                let digit = HEX.get(usize::from(nibble)).copied();
-                text.push(char::from(digit.unwrap_or(b'0')));
+                text.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
             }
         }
     }
 }
 
 /// Adds the path in canonical form.
-pub(super) fn push_path(text: &mut String, raw: &str) {
+pub(super) fn push_path(text: &mut Vec<u8>, raw: &str) {
     let plain = |byte: u8| is_unreserved(byte) || byte == b'/';
     match raw {
-        "" => text.push('/'),
+        "" => text.push(b'/'),
         // What needs no encoding is mostly all of it.
-        raw if raw.bytes().all(plain) => text.push_str(raw),
+        raw if raw.bytes().all(plain) => text.extend_from_slice(raw.as_bytes()),
         raw => push_encoded(text, &decode(raw), true),
     }
 }
@@ -100,13 +106,13 @@ impl Query {
     }
 
     /// Adds the query in canonical form, without the parameter that holds the signature.
-    pub(super) fn push_canonical(&self, text: &mut String, without: Option<&str>) {
+    pub(super) fn push_canonical(&self, text: &mut Vec<u8>, without: Option<&str>) {
         let encode = |bytes: &[u8]| {
-            let mut encoded = String::with_capacity(bytes.len());
+            let mut encoded = Vec::with_capacity(bytes.len());
             push_encoded(&mut encoded, bytes, false);
             encoded
         };
-        let mut pairs: Vec<(String, String)> = self
+        let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = self
             .pairs
             .iter()
             .filter(|(name, _)| without.is_none_or(|without| name != without.as_bytes()))
@@ -114,53 +120,43 @@ impl Query {
             .collect();
         pairs.sort_unstable();
         for (place, (name, value)) in pairs.iter().enumerate() {
-            let separator = if place == 0 { "" } else { "&" };
-            text.extend([separator, name, "=", value]);
+            let separator: &[u8] = if place == 0 { b"" } else { b"&" };
+            for part in [separator, name, b"=", value] {
+                text.extend_from_slice(part);
+            }
         }
     }
 }
 
-/// Adds a header's value as it is signed: no spaces around it, and one where there were several.
-pub(super) fn push_folded(text: &mut String, value: &[u8]) {
-    // Most values are text and have no space at all.
-    if let Some(value) = std::str::from_utf8(value)
-        .ok()
-        .filter(|_| !has_space(value))
-    {
-        return text.push_str(value);
+/// Adds all values of a header as they are signed, joined: no spaces around one, and one where there
+/// were several.
+pub(super) fn push_header(text: &mut Vec<u8>, request: &RawRequest<'_>, name: &[u8]) {
+    let values = request.headers.iter().filter(|(n, _)| n.as_bytes() == name);
+    for (place, (_, value)) in values.enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        push_folded(text, value);
+    }
+}
+
+fn push_folded(text: &mut Vec<u8>, value: &[u8]) {
+    // Most values are as they are signed.
+    if is_folded(value) {
+        return text.extend_from_slice(value);
     }
     let value = String::from_utf8_lossy(value);
     let parts = value.split([' ', '\t']).filter(|part| !part.is_empty());
     for (place, part) in parts.enumerate() {
-        text.extend([if place == 0 { "" } else { " " }, part]);
+        push_all(text, &[if place == 0 { "" } else { " " }, part]);
     }
 }
 
-/// Without a branch for each byte: several are looked at at once.
-fn has_space(value: &[u8]) -> bool {
-    let spaces = value
-        .iter()
-        .map(|byte| u8::from(*byte == b' ') | u8::from(*byte == b'\t'));
-    spaces.fold(0, |seen, space| seen | space) != 0
-}
-
-/// Adds a header's value without the spaces around it.
-pub(super) fn push_trimmed(text: &mut String, value: &[u8]) {
-    text.push_str(String::from_utf8_lossy(value).trim_matches([' ', '\t']));
-}
-
-/// Adds all values of a header, each as `push` does, joined.
-pub(super) fn push_joined(
-    text: &mut String,
-    request: &RawRequest<'_>,
-    name: &str,
-    push: fn(&mut String, &[u8]),
-) {
-    let values = request.headers.iter().filter(|(n, _)| *n == name);
-    for (place, (_, value)) in values.enumerate() {
-        if place > 0 {
-            text.push(',');
-        }
-        push(text, value);
-    }
+/// Whether a value is ASCII without a space. Without a branch for each byte: several are looked at at
+/// once.
+fn is_folded(value: &[u8]) -> bool {
+    let other = value.iter().map(|byte| {
+        u8::from(*byte == b' ') | u8::from(*byte == b'\t') | u8::from(!byte.is_ascii())
+    });
+    other.fold(0, |seen, other| seen | other) == 0
 }

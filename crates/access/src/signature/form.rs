@@ -22,7 +22,7 @@ pub struct SignedForm {
 
 #[derive(Clone, Debug)]
 enum Signature {
-    V4(Credential, Mac<32>),
+    V4 { scope: String, mac: Mac<32> },
     V2(Mac<20>),
 }
 
@@ -81,10 +81,13 @@ impl SignedForm {
             SignatureError::Malformed(why.to_owned())
         })?;
         Ok(Some(SignedForm {
-            access_key: credential.access_key().to_owned(),
+            access_key: credential.access_key.to_owned(),
             token,
             policy,
-            signature: Signature::V4(credential, signature),
+            signature: Signature::V4 {
+                scope: credential.scope.to_owned(),
+                mac: signature,
+            },
             at: Some(at),
         }))
     }
@@ -93,7 +96,7 @@ impl SignedForm {
     pub fn signed(&self) -> Signed {
         Signed {
             version: match self.signature {
-                Signature::V4(..) => "AWS4-HMAC-SHA256",
+                Signature::V4 { .. } => "AWS4-HMAC-SHA256",
                 Signature::V2(_) => "AWS",
             },
             way: "POST",
@@ -117,9 +120,7 @@ impl SignedForm {
     /// `Mismatch`; `MalformedQuery` for a policy that is not base64.
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Vec<u8>> {
         let right = match &self.signature {
-            Signature::V4(credential, signature) => {
-                secret.signing(credential.scope()).sign(&self.policy) == *signature
-            }
+            Signature::V4 { scope, mac } => secret.signing(scope).sign(&self.policy) == *mac,
             Signature::V2(signature) => {
                 Mac::<20>::sha1(secret.expose().as_bytes(), self.policy.as_bytes()) == *signature
             }
@@ -128,7 +129,7 @@ impl SignedForm {
             return Err(SignatureError::Mismatch(Box::new(Mismatch {
                 access_key: self.access_key.clone(),
                 signature: match &self.signature {
-                    Signature::V4(_, signature) => signature.to_hex(),
+                    Signature::V4 { mac, .. } => mac.to_hex(),
                     Signature::V2(signature) => signature.to_base64(),
                 },
                 string_to_sign: self.policy.clone(),

@@ -7,26 +7,20 @@ pub(super) const SKEW_MAX: u64 = 15 * 60 * 1_000_000;
 
 /// `20130524T000000Z`.
 pub(super) fn basic(text: &str) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
-    let shape = bytes.len() == 16 && bytes.get(8) == Some(&b'T') && bytes.get(15) == Some(&b'Z');
-    let number = |from: usize, to: usize| -> Option<i64> {
-        let digits = text.get(from..to)?;
-        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|_| all)
+    let shape = <[u8; 16]>::try_from(text.as_bytes()).ok()?;
+    let [c, e, y, z, m, n, d, f, b'T', h, i, j, k, s, t, b'Z'] = shape else {
+        return None;
     };
-    if !shape {
+    let digits = [c, e, y, z, m, n, d, f, h, i, j, k, s, t];
+    if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let date = jiff::civil::DateTime::new(
-        i16::try_from(number(0, 4)?).ok()?,
-        i8::try_from(number(4, 6)?).ok()?,
-        i8::try_from(number(6, 8)?).ok()?,
-        i8::try_from(number(9, 11)?).ok()?,
-        i8::try_from(number(11, 13)?).ok()?,
-        i8::try_from(number(13, 15)?).ok()?,
-        0,
-    )
-    .ok()?;
+    // Of two digits, which always fit.
+    let number = |tens: u8, ones: u8| ((tens - b'0') * 10 + (ones - b'0')).cast_signed();
+    let year = i16::from(number(c, e)) * 100 + i16::from(number(y, z));
+    let (month, day) = (number(m, n), number(d, f));
+    let (hour, minute, second) = (number(h, i), number(j, k), number(s, t));
+    let date = jiff::civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
     timestamp(jiff::tz::Offset::UTC.to_timestamp(date).ok()?)
 }
 

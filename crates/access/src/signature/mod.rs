@@ -159,7 +159,7 @@ pub enum Presented {
     /// Not at all.
     Nothing,
     /// By signature version 4, in a header or in the query.
-    V4(Box<SignedV4>),
+    V4(SignedV4),
     /// By signature version 2, in a header or in the query.
     V2(Box<SignedV2>),
 }
@@ -170,18 +170,10 @@ impl Presented {
     /// # Errors
     /// Anything that is there and is not one well-formed signature, for this scope, of now.
     pub fn of(request: &RawRequest<'_>, scope: &Scope<'_>) -> SignatureResult<Presented> {
-        const ONCE: [&str; 4] = ["authorization", "date", "host", "x-amz-date"];
-        let mut seen = [0; ONCE.len()];
-        for (name, _) in request.headers {
-            for (once, count) in ONCE.iter().zip(&mut seen) {
-                *count += usize::from(name == once);
-            }
-        }
-        if let Some((name, _)) = ONCE.iter().zip(seen).find(|(_, count)| *count > 1) {
-            return Err(SignatureError::Repeated(name));
-        }
+        let heads = Heads::of(request);
+        heads.check_once()?;
         let query = Query::parse(request.query);
-        let header = request.header("authorization");
+        let header = heads.authorization.first;
         let of_v4 = |name: &str| {
             let known = [
                 "X-Amz-Algorithm",
@@ -204,19 +196,17 @@ impl Presented {
             (None, false, false) if query.names().any(of_any) => Err(
                 SignatureError::MalformedQuery("a presigned URL needs a signature".to_owned()),
             ),
-            (None, false, false) if request.header("x-amz-security-token").is_some() => Err(
-                SignatureError::Malformed("a token goes along with a signature".to_owned()),
-            ),
+            (None, false, false) if heads.token.first.is_some() => Err(SignatureError::Malformed(
+                "a token goes along with a signature".to_owned(),
+            )),
             (None, false, false) => Ok(Presented::Nothing),
-            (None, true, false) => v4::presigned(request, &query, scope).map(Presented::v4),
+            (None, true, false) => {
+                v4::presigned((request, &heads), &query, scope).map(Presented::V4)
+            }
             (None, false, true) => v2::presigned(request, &query, scope).map(Presented::v2),
-            (Some(header), false, false) => of_header(request, header, &query, scope),
+            (Some(header), false, false) => of_header(request, (&heads, header), &query, scope),
             _ => Err(SignatureError::Ambiguous),
         }
-    }
-
-    fn v4(signed: SignedV4) -> Presented {
-        Presented::V4(Box::new(signed))
     }
 
     fn v2(signed: SignedV2) -> Presented {
@@ -226,7 +216,7 @@ impl Presented {
 
 fn of_header(
     request: &RawRequest<'_>,
-    header: &[u8],
+    (heads, header): (&Heads<'_>, &[u8]),
     query: &Query,
     scope: &Scope<'_>,
 ) -> SignatureResult<Presented> {
@@ -237,12 +227,74 @@ fn of_header(
         .split_once(' ')
         .ok_or_else(|| malformed("the Authorization header has no credential"))?;
     match scheme {
-        "AWS4-HMAC-SHA256" => v4::in_header(request, rest, query, scope).map(Presented::v4),
+        "AWS4-HMAC-SHA256" => {
+            v4::in_header((request, heads), rest, query, scope).map(Presented::V4)
+        }
         "AWS" => v2::in_header(request, rest, query, scope).map(Presented::v2),
         // The name is of the request, and harmless; what follows it may be a secret.
         _ => Err(SignatureError::Unsupported(format!(
             "the authorization scheme {scheme:?}"
         ))),
+    }
+}
+
+/// A header: its first value, and whether it has more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found<'a> {
+    first: Option<&'a [u8]>,
+    repeated: bool,
+}
+
+impl<'a> Found<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.repeated = self.first.is_some();
+        self.first = self.first.or(Some(value));
+    }
+
+    fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.first?).ok()
+    }
+}
+
+/// The headers that say how a request is signed, found in one walk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heads<'a> {
+    authorization: Found<'a>,
+    date: Found<'a>,
+    host: Found<'a>,
+    amz_date: Found<'a>,
+    payload: Found<'a>,
+    token: Found<'a>,
+}
+
+impl<'a> Heads<'a> {
+    fn of(request: &RawRequest<'a>) -> Heads<'a> {
+        let mut heads = Heads::default();
+        for (name, value) in request.headers {
+            let found = match *name {
+                "authorization" => &mut heads.authorization,
+                "date" => &mut heads.date,
+                "host" => &mut heads.host,
+                "x-amz-date" => &mut heads.amz_date,
+                "x-amz-content-sha256" => &mut heads.payload,
+                "x-amz-security-token" => &mut heads.token,
+                _ => continue,
+            };
+            found.add(value);
+        }
+        heads
+    }
+
+    /// Refuses a header that is repeated, so that nobody could say which one counts.
+    fn check_once(&self) -> SignatureResult<()> {
+        let once = [
+            ("authorization", &self.authorization),
+            ("date", &self.date),
+            ("host", &self.host),
+            ("x-amz-date", &self.amz_date),
+        ];
+        let repeated = once.into_iter().find(|(_, found)| found.repeated);
+        repeated.map_or(Ok(()), |(name, _)| Err(SignatureError::Repeated(name)))
     }
 }
 

@@ -6,37 +6,44 @@ use super::{Scope, SignatureError, SignatureResult};
 const DAY_BYTES: usize = 8;
 
 /// A credential that is for what it must be for.
-#[derive(Clone, Debug)]
-pub(super) struct Credential {
-    /// As it was presented.
-    text: String,
-    /// Where the slash after the access key is.
-    slash: usize,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credential<'a> {
+    /// The access key whose secret is needed.
+    pub(super) access_key: &'a str,
+    /// What is signed of it: all after the access key.
+    pub(super) scope: &'a str,
 }
 
-impl Credential {
+impl<'a> Credential<'a> {
     /// Reads a credential and holds it against what it must be for. `malformed` makes the error of
     /// the place where it stood.
     pub(super) fn parse(
-        text: &str,
+        text: &'a str,
         scope: &Scope<'_>,
         malformed: &dyn Fn(String) -> SignatureError,
-    ) -> SignatureResult<Credential> {
+    ) -> SignatureResult<Credential<'a>> {
         let wrong = || {
             malformed(
                 "the credential is not ACCESS-KEY/YYYYMMDD/REGION/SERVICE/aws4_request".to_owned(),
             )
         };
         // From the right: an access key may hold a slash.
-        let mut parts = text.rsplitn(5, '/');
+        let mut rest = text;
         let mut next = || {
-            parts
-                .next()
-                .filter(|part| !part.is_empty())
-                .ok_or_else(wrong)
+            let slash = rest.bytes().rposition(|byte| byte == b'/');
+            let (before, part) = rest.split_at_checked(slash?)?;
+            rest = before;
+            part.get(1..).filter(|part| !part.is_empty())
         };
-        let (terminator, service) = (next()?, next()?);
-        let (region, date, access_key) = (next()?, next()?, next()?);
+        let (Some(terminator), Some(service), Some(region), Some(date)) =
+            (next(), next(), next(), next())
+        else {
+            return Err(wrong());
+        };
+        let access_key = rest;
+        if access_key.is_empty() {
+            return Err(wrong());
+        }
         if terminator != "aws4_request" {
             return Err(SignatureError::WrongScope(
                 "the credential does not end with \"aws4_request\"".to_owned(),
@@ -58,28 +65,18 @@ impl Credential {
             });
         }
         Ok(Credential {
-            text: text.to_owned(),
-            slash: access_key.len(),
+            access_key,
+            scope: text.get(access_key.len() + 1..).unwrap_or_default(),
         })
-    }
-
-    /// The access key whose secret is needed.
-    pub(super) fn access_key(&self) -> &str {
-        self.text.get(..self.slash).unwrap_or_default()
-    }
-
-    /// What is signed of it: all after the access key.
-    pub(super) fn scope(&self) -> &str {
-        self.text.get(self.slash + 1..).unwrap_or_default()
     }
 
     /// The day of the credential must be the request's, whose basic form this is.
     pub(super) fn check_day(
-        &self,
+        self,
         date: &str,
         malformed: &dyn Fn(String) -> SignatureError,
     ) -> SignatureResult<()> {
-        let day = self.scope().get(..DAY_BYTES);
+        let day = self.scope.get(..DAY_BYTES);
         if day.is_some_and(|day| date.starts_with(day)) {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Signature version 2, in the Authorization header or in the query: for clients that know no
 //! better. It does not sign the host, nor parameters that name no part of a resource.
 
-use super::canonical::{self, Query};
+use super::canonical::Query;
 use super::key::Mac;
 use super::{Mismatch, RawRequest, Scope, SecretKey, SignatureError, SignatureResult, instant};
 use base64::Engine as _;
@@ -194,10 +194,14 @@ pub(super) fn presigned(
 }
 
 fn string_to_sign(request: &RawRequest<'_>, query: &Query, date: &str, empty: bool) -> String {
+    let trimmed = |value: &[u8]| {
+        let value = String::from_utf8_lossy(value);
+        value.trim_matches([' ', '\t']).to_owned()
+    };
     let header = |name: &str| {
-        let mut value = String::new();
-        canonical::push_joined(&mut value, request, name, canonical::push_trimmed);
-        value
+        let values = request.headers.iter().filter(|(n, _)| *n == name);
+        let values: Vec<String> = values.map(|(_, value)| trimmed(value)).collect();
+        values.join(",")
     };
     let mut text = format!(
         "{}\n{}\n{}\n{date}\n",

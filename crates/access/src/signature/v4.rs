@@ -5,8 +5,8 @@ use super::chunks::ChunkChain;
 use super::key::{Mac, from_hex, sha256_digits};
 use super::scope::Credential;
 use super::{
-    Mismatch, RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError, SignatureResult,
-    instant,
+    Heads, Mismatch, RawRequest, SIGNED_HEADERS_MAX, Scope, SecretKey, SignatureError,
+    SignatureResult, instant,
 };
 use std::borrow::Cow;
 use trestle_core::Timestamp;
@@ -38,6 +38,9 @@ pub enum Payload {
 impl Payload {
     fn parse(text: &str) -> SignatureResult<Payload> {
         let chunked = |signed, trailer| Ok(Payload::Chunked { signed, trailer });
+        if let Some(sha256) = from_hex(text) {
+            return Ok(Payload::Sha256(sha256));
+        }
         match text {
             "UNSIGNED-PAYLOAD" => Ok(Payload::Unsigned),
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(false, true),
@@ -46,8 +49,7 @@ impl Payload {
             _ if text.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") => Err(
                 SignatureError::Unsupported("the algorithm AWS4-ECDSA-P256-SHA256".to_owned()),
             ),
-            _ => from_hex(text)
-                .or_else(|| from_hex(&text.to_ascii_lowercase()))
+            _ => from_hex(&text.to_ascii_lowercase())
                 .map(Payload::Sha256)
                 .ok_or(SignatureError::MalformedPayload),
         }
@@ -57,11 +59,13 @@ impl Payload {
 /// A request that is signed by version 4; not verified yet.
 #[derive(Clone, Debug)]
 pub struct SignedV4 {
-    credential: Credential,
-    /// What is signed, up to the digest of the canonical request.
-    preamble: String,
+    /// The access key, and behind it what is signed, up to the digest of the canonical request.
+    head: String,
+    /// How long the access key is, and the scope, with which the head ends but for a line feed.
+    access_key: usize,
+    scope: usize,
     signature: Mac<32>,
-    canonical_request: String,
+    canonical_request: Vec<u8>,
     payload: Payload,
     token: Option<String>,
     signed_at: Timestamp,
@@ -71,7 +75,18 @@ pub struct SignedV4 {
 impl SignedV4 {
     /// The access key whose secret is needed.
     pub fn access_key(&self) -> &str {
-        self.credential.access_key()
+        self.head.get(..self.access_key).unwrap_or_default()
+    }
+
+    /// What is signed, up to the digest of the canonical request.
+    fn preamble(&self) -> &str {
+        self.head.get(self.access_key..).unwrap_or_default()
+    }
+
+    fn scope(&self) -> &str {
+        let end = self.head.len().saturating_sub(1);
+        let from = end.saturating_sub(self.scope);
+        self.head.get(from..end).unwrap_or_default()
     }
 
     /// The session's token, when one was presented.
@@ -99,30 +114,31 @@ impl SignedV4 {
     /// # Errors
     /// `Mismatch`.
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Option<ChunkChain>> {
-        let scope = self.credential.scope();
+        let (scope, preamble) = (self.scope(), self.preamble());
         let key = secret.signing(scope);
-        let digits = sha256_digits(self.canonical_request.as_bytes());
+        let digits = sha256_digits(&self.canonical_request);
         let digits = digits.as_flattened();
-        if key.sign_parts(&[self.preamble.as_bytes(), digits]) != self.signature {
-            let string_to_sign = [&*self.preamble, &String::from_utf8_lossy(digits)].concat();
+        if key.sign_parts(&[preamble.as_bytes(), digits]) != self.signature {
+            let string_to_sign = [preamble, &String::from_utf8_lossy(digits)].concat();
             return Err(SignatureError::Mismatch(Box::new(Mismatch {
                 access_key: self.access_key().to_owned(),
                 signature: self.signature.to_hex(),
                 string_to_sign,
-                canonical_request: self.canonical_request.clone(),
+                canonical_request: String::from_utf8_lossy(&self.canonical_request).into_owned(),
             })));
         }
         let in_chunks = matches!(self.payload, Payload::Chunked { signed: true, .. });
         let chain = || {
-            let date = self.preamble.split('\n').nth(1).unwrap_or_default();
+            let date = preamble.split('\n').nth(1).unwrap_or_default();
             ChunkChain::new(key, date.to_owned(), scope.to_owned(), self.signature)
         };
         Ok(in_chunks.then(chain))
     }
 }
 
-fn preamble(date: &str, credential: &Credential) -> String {
-    [ALGORITHM, "\n", date, "\n", credential.scope(), "\n"].concat()
+fn head(date: &str, credential: Credential<'_>) -> String {
+    let Credential { access_key, scope } = credential;
+    [access_key, ALGORITHM, "\n", date, "\n", scope, "\n"].concat()
 }
 
 fn malformed(why: impl Into<String>) -> SignatureError {
@@ -135,7 +151,7 @@ fn malformed_query(why: impl Into<String>) -> SignatureError {
 
 /// `Credential=…, SignedHeaders=…, Signature=…`, in any order, each once.
 pub(super) fn in_header(
-    request: &RawRequest<'_>,
+    (request, heads): (&RawRequest<'_>, &Heads<'_>),
     text: &str,
     query: &Query,
     scope: &Scope<'_>,
@@ -166,7 +182,7 @@ pub(super) fn in_header(
     let headers = signed_headers(request, names, &refused)?;
     let signature = Mac::from_hex(signature.ok_or_else(missing)?)
         .ok_or_else(|| malformed("the signature is not 64 lower-case hexadecimal digits"))?;
-    let (signed_at, date) = date_of(request)?;
+    let (signed_at, date) = date_of(heads)?;
     if instant::is_skewed(signed_at, scope.now) {
         return Err(SignatureError::Skewed {
             presented: signed_at,
@@ -174,18 +190,16 @@ pub(super) fn in_header(
         });
     }
     credential.check_day(&date, &refused)?;
-    let payload = match request.header("x-amz-content-sha256") {
-        None => return Err(SignatureError::MissingPayload),
-        Some(_) => payload_text(request)?,
-    };
+    let payload = payload_text(heads)?.ok_or(SignatureError::MissingPayload)?;
     let canonical_request = canonical_request(request, (query, None), (names, &headers), payload);
     Ok(SignedV4 {
-        preamble: preamble(&date, &credential),
-        credential,
+        head: head(&date, credential),
+        access_key: credential.access_key.len(),
+        scope: credential.scope.len(),
         signature,
         canonical_request,
         payload: Payload::parse(payload)?,
-        token: request.text("x-amz-security-token").map(str::to_owned),
+        token: heads.token.text().map(str::to_owned),
         signed_at,
         expires: None,
     })
@@ -193,7 +207,7 @@ pub(super) fn in_header(
 
 /// The parameters of a presigned URL.
 pub(super) fn presigned(
-    request: &RawRequest<'_>,
+    (request, heads): (&RawRequest<'_>, &Heads<'_>),
     query: &Query,
     scope: &Scope<'_>,
 ) -> SignatureResult<SignedV4> {
@@ -231,22 +245,18 @@ pub(super) fn presigned(
         return Err(SignatureError::Expired { at });
     }
     let in_query = query.one("X-Amz-Content-Sha256");
-    let payload = match (request.header("x-amz-content-sha256"), in_query) {
-        (Some(_), _) => payload_text(request)?,
-        (None, Some(text)) => text,
-        (None, None) => "UNSIGNED-PAYLOAD",
-    };
+    let payload = payload_text(heads)?.or(in_query);
+    let payload = payload.unwrap_or("UNSIGNED-PAYLOAD");
     let token = query.one("X-Amz-Security-Token");
     let query = (query, Some("X-Amz-Signature"));
     Ok(SignedV4 {
-        preamble: preamble(date, &credential),
-        credential,
+        head: head(date, credential),
+        access_key: credential.access_key.len(),
+        scope: credential.scope.len(),
         signature,
         canonical_request: canonical_request(request, query, (names, &headers), payload),
         payload: Payload::parse(payload)?,
-        token: token
-            .or_else(|| request.text("x-amz-security-token"))
-            .map(str::to_owned),
+        token: token.or(heads.token.text()).map(str::to_owned),
         signed_at,
         expires: Some(expires),
     })
@@ -262,25 +272,25 @@ fn seconds(text: &str) -> SignatureResult<u64> {
     seconds.ok_or_else(|| malformed_query("X-Amz-Expires is from 1 to 604800 seconds"))
 }
 
-fn payload_text<'a>(request: &RawRequest<'a>) -> SignatureResult<&'a str> {
-    let name = "x-amz-content-sha256";
-    if request.headers.iter().filter(|(n, _)| *n == name).count() > 1 {
-        return Err(SignatureError::Repeated(name));
+fn payload_text<'a>(heads: &Heads<'a>) -> SignatureResult<Option<&'a str>> {
+    if heads.payload.repeated {
+        return Err(SignatureError::Repeated("x-amz-content-sha256"));
     }
-    request.text(name).ok_or(SignatureError::MalformedPayload)
+    match (heads.payload.first, heads.payload.text()) {
+        (Some(_), None) => Err(SignatureError::MalformedPayload),
+        (_, text) => Ok(text),
+    }
 }
 
 /// `X-Amz-Date`, or `Date` in either form; with its basic form, which is what is signed.
-fn date_of<'a>(request: &RawRequest<'a>) -> SignatureResult<(Timestamp, Cow<'a, str>)> {
-    let name = match request.header("x-amz-date") {
-        Some(_) => "x-amz-date",
-        None => "date",
-    };
-    let text = request.text(name).ok_or(SignatureError::MissingDate)?;
+fn date_of<'a>(heads: &Heads<'a>) -> SignatureResult<(Timestamp, Cow<'a, str>)> {
+    let own = heads.amz_date.first.is_some();
+    let found = if own { &heads.amz_date } else { &heads.date };
+    let text = found.text().ok_or(SignatureError::MissingDate)?;
     if let Some(at) = instant::basic(text) {
         return Ok((at, text.into()));
     }
-    let at = instant::rfc1123(text).filter(|_| name == "date");
+    let at = instant::rfc1123(text).filter(|_| !own);
     let at = at.ok_or(SignatureError::MissingDate)?;
     Ok((at, instant::to_basic(at).into()))
 }
@@ -291,24 +301,25 @@ fn signed_headers<'a>(
     request: &RawRequest<'_>,
     text: &'a str,
     malformed: &dyn Fn(String) -> SignatureError,
-) -> SignatureResult<Vec<&'a str>> {
-    let mut names: Vec<&str> = Vec::with_capacity(SIGNED_HEADERS_USUAL);
-    names.extend(text.split(';').take(SIGNED_HEADERS_MAX + 1));
+) -> SignatureResult<Vec<&'a [u8]>> {
+    let mut names: Vec<&[u8]> = Vec::with_capacity(SIGNED_HEADERS_USUAL);
+    let parts = text.as_bytes().split(|byte| *byte == b';');
+    names.extend(parts.take(SIGNED_HEADERS_MAX + 1));
     // Without a branch for each byte: several are looked at at once.
     let upper = |seen, byte: u8| seen | u8::from(byte.is_ascii_uppercase());
-    let lower = text.bytes().fold(0, upper) == 0 && !names.contains(&"");
+    let lower = text.bytes().fold(0, upper) == 0 && !names.iter().any(|name| name.is_empty());
     let sorted = names.is_sorted_by(|one, next| one < next);
     if names.len() > SIGNED_HEADERS_MAX || !sorted || !lower {
         return Err(malformed(
             "the signed headers are not lower-case, sorted and named once".to_owned(),
         ));
     }
-    if !names.contains(&"host") {
+    if !names.contains(&&b"host"[..]) {
         return Err(SignatureError::Unsigned("host".to_owned()));
     }
     for (name, _) in request.headers {
         let must = name.starts_with("x-amz-") && *name != "x-amz-content-sha256";
-        if must && names.binary_search(name).is_err() {
+        if must && !names.contains(&name.as_bytes()) {
             return Err(SignatureError::Unsigned((*name).to_owned()));
         }
     }
@@ -320,23 +331,24 @@ fn signed_headers<'a>(
 fn canonical_request(
     request: &RawRequest<'_>,
     (query, without): (&Query, Option<&str>),
-    (names, headers): (&str, &[&str]),
+    (names, headers): (&str, &[&[u8]]),
     payload: &str,
-) -> String {
+) -> Vec<u8> {
     let target = request.path.len() + request.query.map_or(0, str::len);
-    let mut text = String::with_capacity(CANONICAL_BYTES_USUAL + target);
-    text.extend([request.method, "\n"]);
+    let mut text = Vec::with_capacity(CANONICAL_BYTES_USUAL + target);
+    canonical::push_all(&mut text, &[request.method, "\n"]);
     canonical::push_path(&mut text, request.path);
-    text.push('\n');
+    text.push(b'\n');
     query.push_canonical(&mut text, without);
-    text.push('\n');
+    text.push(b'\n');
     for name in headers {
-        text.extend([name, ":"]);
+        text.extend_from_slice(name);
+        text.push(b':');
         // One that is not there is signed as empty, which no signer does: it will not match.
-        canonical::push_joined(&mut text, request, name, canonical::push_folded);
-        text.push('\n');
+        canonical::push_header(&mut text, request, name);
+        text.push(b'\n');
     }
     // They are sorted already, or were refused.
-    text.extend(["\n", names, "\n", payload]);
+    canonical::push_all(&mut text, &["\n", names, "\n", payload]);
     text
 }
