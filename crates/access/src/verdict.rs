@@ -12,6 +12,7 @@ use crate::{
     Acl, Action, ActionSet, Asked, BucketFacts, Facts, IdentityFacts, Level, ObjectFacts,
     Ownership, Resource, Seen,
 };
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use trestle_core::{AccountId, Owner};
@@ -20,7 +21,7 @@ use trestle_core::{AccountId, Owner};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyPlace {
     /// Attached to who asks, under this name.
-    Identity(String),
+    Identity(Arc<str>),
     /// On the bucket.
     Bucket,
     /// On the session.
@@ -49,7 +50,7 @@ pub enum Reason {
         /// Which statement.
         index: usize,
         /// Its name, if it has one.
-        sid: Option<String>,
+        sid: Option<Arc<str>>,
     },
     /// A grant of an ACL.
     Grant {
@@ -438,7 +439,7 @@ impl<'a> Case<'a> {
         let Some(account) = self.asked.principal.account() else {
             return false;
         };
-        let by_bucket = || self.owner().as_ref() == Some(account);
+        let by_bucket = || self.owner().as_deref() == Some(account);
         let object = self.object;
         match object.filter(|_| self.asked.action.level() == Level::Object) {
             Some(object) if object.owner.account != *account => false,
@@ -537,18 +538,21 @@ impl<'a> Case<'a> {
     }
 
     /// The account that what is asked for belongs to.
-    fn owner(&self) -> Option<AccountId> {
+    fn owner(&self) -> Option<Cow<'a, AccountId>> {
         if let Some(foreign) = self.foreign_owner() {
-            return Some(foreign.clone());
+            return Some(Cow::Borrowed(foreign));
         }
         match &self.asked.resource {
-            Resource::Account(account) | Resource::Identity(account, _) => Some(account.clone()),
+            Resource::Account(account) | Resource::Identity(account, _) => {
+                Some(Cow::Borrowed(account))
+            }
             Resource::Server => None,
             Resource::Bucket(_) | Resource::Object(..) => match self.bucket {
-                Some(bucket) => Some(bucket.owner.account.clone()),
+                Some(bucket) => Some(Cow::Borrowed(&bucket.owner.account)),
                 None if self.asked.action == Action::CreateBucket => {
                     let named = self.asked.resource.bucket().and_then(|name| name.account());
-                    named.or_else(|| self.asked.principal.account().cloned())
+                    let own = || self.asked.principal.account().map(Cow::Borrowed);
+                    named.map(Cow::Owned).or_else(own)
                 }
                 None => None,
             },
@@ -561,7 +565,7 @@ impl<'a> Case<'a> {
         let (identity, trust) = (self.identity?, self.facts.trust.as_deref()?);
         let allowing = trust.spoken(Effect::Allow, &self.asking);
         let widest = allowing.max_by_key(|spoken| spoken.naming)?;
-        let own = self.owner().as_ref() == self.asked.principal.account();
+        let own = self.owner().as_deref() == self.asked.principal.account();
         let enough = own && widest.naming != Naming::Account;
         let used = || identity.admin || identity.reseller_admin || self.by_identity().is_some();
         (enough || used()).then(|| reason(Standing::Trust, &widest))
@@ -582,9 +586,7 @@ impl<'a> Case<'a> {
         }
         let identity = self.identity?;
         let owner = self.owner();
-        let own = owner
-            .as_ref()
-            .is_some_and(|o| Some(o) == self.asked.principal.account());
+        let own = owner.is_some() && owner.as_deref() == self.asked.principal.account();
         if identity.reseller_admin {
             return Some(Reason::ResellerAdministrator);
         }
@@ -675,7 +677,7 @@ impl<'a> Case<'a> {
 /// Where a policy stands, while it is being looked at.
 #[derive(Clone, Copy)]
 enum Standing<'a> {
-    Identity(&'a str),
+    Identity(&'a Arc<str>),
     Bucket,
     Session,
     Trust,
@@ -684,7 +686,7 @@ enum Standing<'a> {
 fn reason(place: Standing<'_>, spoken: &Spoken<'_>) -> Reason {
     Reason::Statement {
         policy: match place {
-            Standing::Identity(name) => PolicyPlace::Identity(name.to_owned()),
+            Standing::Identity(name) => PolicyPlace::Identity(name.clone()),
             Standing::Bucket => PolicyPlace::Bucket,
             Standing::Session => PolicyPlace::Session,
             Standing::Trust => PolicyPlace::Trust,

@@ -17,7 +17,7 @@ use trestle_access::{
     ChunkChain, Mismatch, Payload, Presented, Principal, RawRequest, Scope, SecretKey,
     SignatureError, Signed, SignedForm,
 };
-use trestle_core::{Digest, DigestAlgorithm, Hasher};
+use trestle_core::{Digest, DigestAlgorithm, Hasher, Timestamp};
 use trestle_http::Client;
 
 /// The service that signatures are for.
@@ -75,7 +75,8 @@ impl S3 {
             host_bucket,
         };
         let source = parts.extensions.get::<Client>().map(|one| one.address);
-        match Presented::of(&raw, &self.scope()).map_err(|error| match presigned(&raw) {
+        let scope = self.scope();
+        match Presented::of(&raw, &scope).map_err(|error| match presigned(&raw) {
             true => refused_url(error),
             false => refused(error),
         })? {
@@ -96,7 +97,7 @@ impl S3 {
                     self.note(&error, signed.access_key(), source);
                     refused(error)
                 })?;
-                self.used(key).await;
+                self.used(key, &secret, scope.now).await;
                 Ok(Authenticated {
                     principal,
                     payload: signed.payload().clone(),
@@ -117,13 +118,13 @@ impl S3 {
                 };
                 let (secret, principal) = self.key(key).await?;
                 if let Err(error) = signed.verify(&secret) {
-                    let folder = verify_as_folder(&raw, &self.scope(), &secret);
+                    let folder = verify_as_folder(&raw, &scope, &secret);
                     folder.ok_or_else(|| {
                         self.note(&error, signed.access_key(), source);
                         refused(error)
                     })?;
                 }
-                self.used(key).await;
+                self.used(key, &secret, scope.now).await;
                 Ok(Authenticated {
                     principal,
                     payload: unsigned_payload(&parts.headers)?,
@@ -180,7 +181,7 @@ impl S3 {
                     self.note(&error, signed.access_key(), source);
                     of_form(error)
                 })?;
-                self.used(key).await;
+                self.used(key, &secret, self.store.now()).await;
                 Ok(FormSigner {
                     principal,
                     policy: Some(policy),
@@ -217,9 +218,10 @@ impl S3 {
     }
 
     /// Notes the use of a key whose signature was right; a session's is in the audit log.
-    async fn used(&self, key: PresentedKey<'_>) {
+    async fn used(&self, key: PresentedKey<'_>, secret: &SecretKey, now: Timestamp) {
         if key.token.is_none() {
-            self.store.note_key_use(key.access_key).await;
+            let key = (key.access_key, secret);
+            self.store.note_key_use(key, now).await;
         }
     }
 

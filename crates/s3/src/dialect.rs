@@ -6,7 +6,7 @@ use crate::checksum::{self, Declared};
 use crate::error::{About, Code, Named, S3Error};
 use crate::route::{self, Level, Operation};
 use crate::{cors, headers, rename};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, Ready};
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
@@ -16,9 +16,12 @@ use trestle_host::Host;
 use trestle_http::{Body, Client, LoggedUser, MemoryLedger, RequestBody, RequestId, decode, query};
 use trestle_store::Store;
 
-/// Looks an access key up: its secret, and whose it is.
-pub type KeyOf =
-    dyn for<'a> Fn(PresentedKey<'a>) -> BoxFuture<'a, Result<Option<KnownKey>>> + Send + Sync;
+/// An access key that is looked up: its secret, and whose it is; mostly that is known at once.
+pub type LookedUp<'a> =
+    Either<Ready<Result<Option<KnownKey>>>, BoxFuture<'a, Result<Option<KnownKey>>>>;
+
+/// Looks an access key up.
+pub type KeyOf = dyn for<'a> Fn(PresentedKey<'a>) -> LookedUp<'a> + Send + Sync;
 
 /// How a grant names an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,4 +44,4 @@ mod upload;
 mod write;
 
 pub use authenticate::{KnownKey, PresentedKey};
-pub use dialect::{AccountBy, AccountOf, KeyOf, S3, Settings};
+pub use dialect::{AccountBy, AccountOf, KeyOf, LookedUp, S3, Settings};

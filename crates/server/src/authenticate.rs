@@ -1,13 +1,13 @@
 //! Who a request is from: what it presents, resolved by the store's identities, for each dialect in
 //! the form that it asks for.
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, ready};
 use std::sync::Arc;
 use trestle_access::Principal;
 use trestle_core::{AccountId, Result};
 use trestle_http::{BasicCredentials, Credentials, Presented};
 use trestle_rest::Authenticate;
-use trestle_s3::{AccountBy, AccountOf, KeyOf, KnownKey, PresentedKey};
+use trestle_s3::{AccountBy, AccountOf, KeyOf, LookedUp, PresentedKey};
 use trestle_store::Identities;
 
 /// Passwords, tokens and certificates; nobody in particular when there is none of these.
@@ -56,22 +56,25 @@ async fn resolve(identities: &Identities, presented: Presented) -> Result<Option
 /// Access keys.
 pub(crate) fn keys(identities: &Arc<Identities>) -> Arc<KeyOf> {
     let identities = identities.clone();
-    Arc::new(
-        move |presented: PresentedKey<'_>| -> BoxFuture<'_, Result<Option<KnownKey>>> {
-            let identities = identities.clone();
-            Box::pin(async move {
-                let PresentedKey {
-                    access_key,
-                    token,
-                    source,
-                } = presented;
-                match token {
-                    Some(token) => identities.session_key(access_key, token, source).await,
-                    None => identities.access_key(access_key, source).await,
-                }
-            })
-        },
-    )
+    Arc::new(move |presented: PresentedKey<'_>| -> LookedUp<'_> {
+        if presented.token.is_none()
+            && let Some(known) = identities.access_key_now(presented.access_key)
+        {
+            return Either::Left(ready(Ok(Some(known))));
+        }
+        let identities = identities.clone();
+        Either::Right(Box::pin(async move {
+            let PresentedKey {
+                access_key,
+                token,
+                source,
+            } = presented;
+            match token {
+                Some(token) => identities.session_key(access_key, token, source).await,
+                None => identities.access_key(access_key, source).await,
+            }
+        }))
+    })
 }
 
 /// Accounts as grants name them.

@@ -136,11 +136,8 @@ impl Store {
                 tags: Default::default(),
             });
         }
-        let (verdict, decided) = trestle_access::judge(&asked, &facts);
-        self.audit.decided(&asked, &verdict);
-        let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
-        decided.ok_or_else(undecided)
+        let judged = trestle_access::judge(&asked, &facts);
+        self.told(&asked, bucket, judged)
     }
 
     /// Decides on listing what is in a directory by the list of that, of this owner, as if that were its
@@ -176,11 +173,55 @@ impl Store {
     /// Looks at the object first when its version is said, else where the decision needs it.
     async fn decide(&self, asked: Asked, version: Option<VersionRef>) -> Result<Grant> {
         let asked = Arc::new(asked);
+        if version.is_none()
+            && let Some((bucket, facts)) = self.facts_now(&asked)
+        {
+            let judged = trestle_access::judge(&asked, &facts);
+            if judged.0 != Verdict::NeedsMore {
+                return self.told(&asked, Some(&bucket), judged);
+            }
+        }
+        // What is seldom needed does not make every request's state larger.
+        Box::pin(self.decide_by_reading(asked, version)).await
+    }
+
+    /// What [`Store::facts`] gives of a snapshot that is taken now, without taking one: when everything
+    /// that is asked for was looked at since the newest commit.
+    fn facts_now(&self, asked: &Asked) -> Option<(Arc<FoundBucket>, Facts)> {
+        let (sequence, identities) = self.seen_now()?;
+        let principal = &asked.principal;
+        let identity = match principal.is_root() || principal.is_anonymous() {
+            true => None,
+            false => Some(principal.known_at(identities)?.clone()),
+        };
+        let (found, bucket) = self.shown_now(sequence, asked.resource.bucket()?)?;
+        let facts = Facts {
+            revisions: revisions(identities, Some(&found), &Seen::Unread),
+            identity,
+            account_acl: Seen::Unread,
+            bucket: Some(bucket),
+            // No role is a bucket, or in one.
+            trust: None,
+            object: Seen::Unread,
+        };
+        Some((found, facts))
+    }
+
+    async fn decide_by_reading(
+        &self,
+        asked: Arc<Asked>,
+        version: Option<VersionRef>,
+    ) -> Result<Grant> {
         let read = self.snapshot().await?;
         let moment = self.moment(&*read).await?;
-        let bucket = self.bucket_of(&*read, &asked).await?;
-        let bucket = bucket.as_deref();
+        let found = self.bucket_of(&*read, &asked).await?;
+        let bucket = found.as_deref();
         let mut facts = self.facts(moment, &asked, bucket).await?;
+        if let (Some(found), Some(facts)) = (&found, &facts.bucket)
+            && let Some(name) = asked.resource.bucket()
+        {
+            self.keep_shown(read.sequence(), name, (found, facts));
+        }
         if let Some(version) = version {
             let of = (bucket, version);
             facts = self.more(moment, &asked, of, facts).await?;
@@ -191,9 +232,19 @@ impl Store {
             facts = self.more(moment, &asked, of, facts).await?;
             (verdict, decided) = trestle_access::judge(&asked, &facts);
         }
-        self.audit.decided(&asked, &verdict);
+        self.told(&asked, bucket, (verdict, decided))
+    }
+
+    /// Has the auditor told, and gives the grant.
+    fn told(
+        &self,
+        asked: &Asked,
+        bucket: Option<&FoundBucket>,
+        (verdict, decided): (Verdict, Result<Option<Grant>>),
+    ) -> Result<Grant> {
+        self.audit.decided(asked, &verdict);
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
+        let decided = decided.map_err(|error| missing(asked, bucket, error))?;
         decided.ok_or_else(undecided)
     }
 

@@ -21,7 +21,7 @@ pub struct AttachedPolicy {
 /// The policies that somebody has, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttachedPolicies {
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     /// What any statement grants, forbids, and decides by an object's tags.
     allows: ActionSet,
     denies: ActionSet,
@@ -57,7 +57,7 @@ impl Extend<AttachedPolicy> for AttachedPolicies {
                     statement: statement.clone(),
                 });
             }
-            self.names.push(name);
+            self.names.push(name.into());
         }
     }
 }
@@ -100,7 +100,7 @@ impl AttachedPolicies {
         &'a self,
         effect: Effect,
         asking: &Asking<'_>,
-    ) -> Option<(&'a str, Spoken<'a>)> {
+    ) -> Option<(&'a Arc<str>, Spoken<'a>)> {
         let (action, actions) = match effect {
             Effect::Allow => (asking.asked.action, self.allows),
             Effect::Deny => (asking.asked.action, self.denies),
@@ -115,7 +115,7 @@ impl AttachedPolicies {
                 continue;
             }
             if let Some(naming) = place.statement.is_about(asking) {
-                let name = self.names.get(place.policy).map_or("", String::as_str);
+                let name = self.names.get(place.policy)?;
                 let spoken = Spoken {
                     index: place.index,
                     statement: &place.statement,
@@ -253,7 +253,7 @@ mod tests {
                     let asking = Asking::new(&asked, &facts);
                     for effect in [Effect::Allow, Effect::Deny] {
                         let found = arranged.spoken(effect, &asking);
-                        let found = found.map(|(name, spoken)| (name, spoken.index));
+                        let found = found.map(|(name, spoken)| (&**name, spoken.index));
                         prop_assert_eq!(found, plainly(&policies, effect, &asking));
                     }
                 }

@@ -58,7 +58,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Statement {
     /// Its name, if it has one.
-    pub(crate) sid: Option<String>,
+    pub(crate) sid: Option<Arc<str>>,
     /// What it does.
     pub(crate) effect: Effect,
     principals: Option<Principals>,
@@ -295,7 +295,7 @@ impl Statement {
             let wrong = |why: String| (format!(".{name}"), why);
             let repeated = || at(name, "stands beside its opposite");
             match (name.as_str(), node) {
-                ("Sid", Node::Text(text)) => sid = Some(text.clone()),
+                ("Sid", Node::Text(text)) => sid = Some(text.as_str().into()),
                 ("Effect", Node::Text(text)) if text == "Allow" => effect = Some(Effect::Allow),
                 ("Effect", Node::Text(text)) if text == "Deny" => effect = Some(Effect::Deny),
                 ("Effect", _) => return Err(at(name, "is \"Allow\" or \"Deny\"")),

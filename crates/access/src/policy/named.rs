@@ -320,7 +320,9 @@ impl<'a> Asking<'a> {
             let (service, account, rest) = match &self.asked.resource {
                 Resource::Account(account) => ("s3", account.as_str(), Cow::Borrowed("")),
                 Resource::Bucket(_) => ("s3", owner, Cow::Borrowed(local)),
-                Resource::Object(_, key) => ("s3", owner, Cow::Owned(format!("{local}/{key}"))),
+                Resource::Object(_, key) => {
+                    ("s3", owner, Cow::Owned([local, "/", key.as_str()].concat()))
+                }
                 Resource::Identity(account, name) => {
                     ("iam", account.as_str(), Cow::Borrowed(name.as_str()))
                 }

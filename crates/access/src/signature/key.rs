@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use trestle_core::Timestamp;
 
 /// Keys derived of one secret that are remembered at once: a few regions, around midnight.
 const DERIVED_MAX: usize = 8;
@@ -21,6 +23,8 @@ pub struct SecretKey(Arc<Secret>);
 struct Secret {
     text: String,
     derived: Mutex<Vec<Derived>>,
+    /// When its use was last looked at, in microseconds.
+    used: AtomicU64,
 }
 
 /// A key that was derived, and for what.
@@ -35,7 +39,18 @@ impl SecretKey {
         SecretKey(Arc::new(Secret {
             text: text.into(),
             derived: Mutex::default(),
+            used: AtomicU64::new(0),
         }))
+    }
+
+    /// Whether its use was not looked at for so many microseconds; then it is now.
+    pub fn is_used_anew(&self, now: Timestamp, grain: u64) -> bool {
+        let used = &self.0.used;
+        let anew = now.0 >= used.load(Ordering::Relaxed).saturating_add(grain);
+        if anew {
+            used.store(now.0, Ordering::Relaxed);
+        }
+        anew
     }
 
     /// The text: to encrypt it, or to show it once to whom it was made for.

@@ -86,12 +86,10 @@ impl Store {
         Ok(SecretKey::new(text))
     }
 
-    /// Notes that a key was used, now and then: a signature by its secret was right. It is no harm
-    /// when that fails.
-    pub async fn note_key_use(&self, id: &str) {
-        let now = self.host.clock.now();
-        let known = self.known_key_now(id).flatten();
-        if known.is_none_or(|key| key.is_used_anew(now, USED_GRAIN)) {
+    /// Notes that a key was used, now and then: a signature by its secret, as it was looked up, was
+    /// right. It is no harm when that fails.
+    pub async fn note_key_use(&self, (id, secret): (&str, &SecretKey), now: Timestamp) {
+        if secret.is_used_anew(now, USED_GRAIN) {
             // What is seldom needed does not make every request's state larger.
             Box::pin(self.write_key_use(id, now)).await;
         }

@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use trestle_access::{
     Acl, Action, Asked, AttachedPolicies, AttachedPolicy, BucketFacts, IdentityFacts, Ownership,
     Policy, PolicyKind, Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
@@ -53,19 +52,6 @@ pub(crate) struct KnownKey {
     pub(crate) secret: SecretKey,
     /// Who it stands for; nobody when that is disabled or gone.
     pub(crate) principal: Option<Arc<Principal>>,
-    /// When its use was last looked at, in microseconds.
-    used: AtomicU64,
-}
-
-impl KnownKey {
-    /// Whether its use was not looked at for so many microseconds; then it is now.
-    pub(crate) fn is_used_anew(&self, now: Timestamp, grain: u64) -> bool {
-        let anew = now.0 >= self.used.load(Ordering::Relaxed).saturating_add(grain);
-        if anew {
-            self.used.store(now.0, Ordering::Relaxed);
-        }
-        anew
-    }
 }
 
 /// A user by the name of a login, and its full name.
@@ -109,20 +95,46 @@ impl Store {
         name: &BucketName,
     ) -> Result<Arc<FoundBucket>> {
         let sequence = read.sequence();
-        if let Some(found) = self.cache.shown.lock().get(sequence, name) {
+        if let Some((found, _)) = self.cache.shown.lock().get(sequence, name) {
             return Ok(found);
         }
         let found = Arc::new(store::find_shown(read, name).await?);
-        self.cache.shown.lock().put(sequence, name, found.clone());
+        let value = (found.clone(), None);
+        self.cache.shown.lock().put(sequence, name, value);
         Ok(found)
+    }
+
+    /// Keeps what decisions on the bucket of a name are made on, as all snapshots of a sequence show
+    /// it.
+    pub(crate) fn keep_shown(
+        &self,
+        sequence: Sequence,
+        name: &BucketName,
+        (found, facts): (&Arc<FoundBucket>, &Arc<BucketFacts>),
+    ) {
+        let value = (found.clone(), Some(facts.clone()));
+        self.cache.shown.lock().put(sequence, name, value);
+    }
+
+    /// The bucket of a name and what decisions on it are made on, when both are kept of this sequence.
+    pub(crate) fn shown_now(
+        &self,
+        sequence: Sequence,
+        name: &BucketName,
+    ) -> Option<(Arc<FoundBucket>, Arc<BucketFacts>)> {
+        let (found, facts) = self.cache.shown.lock().get(sequence, name)?;
+        Some((found, facts?))
     }
 }
 
+/// A bucket as it was found, and what decisions on it are made on once one was made.
+type ShownBucket = (Arc<FoundBucket>, Option<Arc<BucketFacts>>);
+
 /// Buckets as the snapshots of one sequence show them.
 #[derive(Debug)]
-struct Shown<B = FoundBucket> {
+struct Shown<B = ShownBucket> {
     sequence: Sequence,
-    buckets: HashMap<BucketName, Arc<B>>,
+    buckets: HashMap<BucketName, B>,
 }
 
 impl<B> Default for Shown<B> {
@@ -134,13 +146,13 @@ impl<B> Default for Shown<B> {
     }
 }
 
-impl<B> Shown<B> {
-    fn get(&self, sequence: Sequence, name: &BucketName) -> Option<Arc<B>> {
+impl<B: Clone> Shown<B> {
+    fn get(&self, sequence: Sequence, name: &BucketName) -> Option<B> {
         let same = self.sequence == sequence;
         same.then(|| self.buckets.get(name).cloned()).flatten()
     }
 
-    fn put(&mut self, sequence: Sequence, name: &BucketName, found: Arc<B>) {
+    fn put(&mut self, sequence: Sequence, name: &BucketName, found: B) {
         if self.sequence < sequence || self.buckets.len() >= SHOWN_MAX {
             self.buckets.clear();
             self.sequence = self.sequence.max(sequence);
@@ -493,7 +505,6 @@ impl Store {
                     record,
                     secret,
                     principal,
-                    used: AtomicU64::new(0),
                 }))
             }
         };

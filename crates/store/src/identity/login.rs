@@ -300,19 +300,28 @@ impl Identities {
         Ok(known)
     }
 
+    /// The same of a key that may be used and is known without a look at the store; none says
+    /// nothing.
+    pub fn access_key_now(&self, id: &str) -> Option<(SecretKey, Arc<Principal>)> {
+        let known = self.store.known_key_now(id)??;
+        self.good(&known)
+    }
+
     async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
         let known = match self.store.known_key_now(id) {
             Some(known) => known,
             None => Box::pin(self.find_key(id)).await?,
         };
-        let Some(key) = known else { return Ok(None) };
-        let now = self.store.host.clock.now();
-        let ended = key.record.expires.is_some_and(|at| at <= now.0);
-        let principal = key.principal.clone();
-        let Some(principal) = principal.filter(|_| !key.record.disabled && !ended) else {
-            return Ok(None);
-        };
-        Ok(Some((key.secret.clone(), principal)))
+        Ok(known.and_then(|key| self.good(&key)))
+    }
+
+    /// What a key gives, as long as it may be used.
+    fn good(&self, key: &KnownKey) -> Option<(SecretKey, Arc<Principal>)> {
+        let ended = |at| at <= self.store.host.clock.now().0;
+        if key.record.disabled || key.record.expires.is_some_and(ended) {
+            return None;
+        }
+        Some((key.secret.clone(), key.principal.clone()?))
     }
 
     async fn find_key(&self, id: &str) -> Result<Option<Arc<KnownKey>>> {

@@ -376,7 +376,7 @@ async fn access_keys_can_be_several_end_and_be_disabled() {
         let (secret, principal) = ids.access_key(id, None).await.unwrap().unwrap();
         assert_eq!(secret.expose(), format!("secret of {id}"));
         assert_eq!(principal.access_key.as_deref(), Some(id));
-        f.store.note_key_use(id).await;
+        f.store.note_key_use((id, &secret), f.store.now()).await;
     }
     let list = identity(Action::ReadKeys, "one", "user/ann");
     let keys = f.store.list_access_keys(&list, &one, "ann").await.unwrap();

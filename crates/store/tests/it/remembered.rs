@@ -188,6 +188,78 @@ async fn what_another_server_changes_counts_at_once() {
     assert_eq!(kind(stale), ErrorKind::Forbidden);
 }
 
+/// Who was known before a change is decided on by what is there after it: by the first decision, which
+/// looks, and by the second, which finds what the first has left.
+#[tokio::test]
+async fn a_decision_without_a_look_is_by_the_newest_commit() {
+    let f = &Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let home = account();
+    f.put("k", b"x").await.unwrap();
+    f.user(home.as_str(), "ann", with_password("pw"))
+        .await
+        .unwrap();
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let ann = || async { ids.password("ann", "pw", None).await.unwrap().unwrap() };
+    let attach = |names: &'static [&str]| {
+        let change = move |user: &mut User| {
+            user.policies = names.iter().map(|name| (*name).to_owned()).collect();
+        };
+        f.change_user(home.as_str(), "ann", change)
+    };
+    let reads = |who: Arc<Principal>| async move {
+        let first = f.may(&who, Action::ReadObject).await.is_ok();
+        assert_eq!(f.may(&who, Action::ReadObject).await.is_ok(), first);
+        first
+    };
+    attach(&["read"]).await.unwrap();
+    let before = ann().await;
+    assert!(reads(before.clone()).await);
+    // Whatever is nothing to it.
+    f.put("other", b"x").await.unwrap();
+    assert!(reads(before.clone()).await);
+    attach(&[]).await.unwrap();
+    assert!(!reads(before.clone()).await && !reads(ann().await).await);
+    attach(&["read"]).await.unwrap();
+    assert!(reads(before.clone()).await && reads(ann().await).await);
+    const WRITE_ONLY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    f.policy(home.as_str(), "read", WRITE_ONLY).await.unwrap();
+    assert!(!reads(before.clone()).await && !reads(ann().await).await);
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let known = ann().await;
+    assert!(reads(known.clone()).await);
+    f.change_user(home.as_str(), "ann", |user| user.enabled = false)
+        .await
+        .unwrap();
+    assert!(!reads(known).await && !reads(before).await);
+
+    // What the bucket's policy says, and its account's block.
+    let nobody = Arc::new(Principal::anonymous());
+    const PUBLIC: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    let public = |properties: &mut BucketProperties| {
+        properties.policy = Some(PUBLIC.to_owned());
+        Ok(())
+    };
+    assert!(!reads(nobody.clone()).await);
+    f.update_bucket(&public).await.unwrap();
+    assert!(reads(nobody.clone()).await);
+    let write = grant(
+        Action::WriteAccountPublicAccess,
+        Resource::Account(home.clone()),
+    );
+    for restricted in [true, false] {
+        let block = PublicAccessBlock {
+            restrict_buckets: restricted,
+            ..PublicAccessBlock::default()
+        };
+        f.store
+            .set_account_public_access(&write, &home, block)
+            .await
+            .unwrap();
+        assert_eq!(reads(nobody.clone()).await, !restricted);
+    }
+}
+
 #[tokio::test]
 async fn a_use_of_a_key_is_noted_now_and_then() {
     let f = Fixture::new().await;
@@ -218,8 +290,9 @@ async fn a_use_of_a_key_is_noted_now_and_then() {
     ids.access_key("AK1", None).await.unwrap().unwrap();
     assert_eq!(listed().await, None);
     let used = || async {
-        ids.access_key("AK1", None).await.unwrap().unwrap();
-        f.store.note_key_use("AK1").await;
+        let (secret, _) = ids.access_key("AK1", None).await.unwrap().unwrap();
+        let key = ("AK1", &secret);
+        f.store.note_key_use(key, f.store.now()).await;
         listed().await.unwrap()
     };
     assert_eq!(used().await, START);
