@@ -7,7 +7,6 @@
 use crate::Result;
 use crate::access::ANN;
 use crate::machine::median;
-use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
 use std::path::Path;
@@ -141,10 +140,7 @@ impl Way<'_> {
     /// Who asks, and how long it takes to know that.
     async fn known(&self) -> Result<(Arc<Principal>, f64)> {
         let principal = self.principal().await?;
-        let taken = timed(self.bench.times, || {
-            Box::pin(async { self.principal().await.map(drop) })
-        })
-        .await?;
+        let taken = timed(self.bench.times, async || self.principal().await.map(drop)).await?;
         Ok((principal, taken))
     }
 
@@ -188,9 +184,15 @@ impl Way<'_> {
         else {
             return Err("the request is not signed".into());
         };
-        let key = self.bench.identities.access_key(signed.access_key(), None);
-        let (secret, principal) = key.await?.ok_or("the access key is not known")?;
+        let (identities, key) = (&self.bench.identities, signed.access_key());
+        let known = match identities.access_key_now(key) {
+            Some(known) => Some(known),
+            None => identities.access_key(key, None).await?,
+        };
+        let (secret, principal) = known.ok_or("the access key is not known")?;
         signed.verify(&secret)?;
+        let used = (key, &secret);
+        self.bench.store.note_key_use(used, scope.now).await;
         Ok(principal)
     }
 
@@ -198,17 +200,15 @@ impl Way<'_> {
     async fn decided(&self, principal: &Arc<Principal>) -> Result<f64> {
         let (bucket, key) = (BucketName::parse(self.bucket)?, Key::parse("object")?);
         let context = Arc::new(Context::at(Timestamp(1)).of("rest", Some("a request")));
-        timed(self.bench.times, || {
+        timed(self.bench.times, async || {
             let asked = trestle_access::Asked {
                 principal: principal.clone(),
                 action: Action::ReadObject,
                 resource: Resource::Object(bucket.clone(), key.clone()),
                 context: context.clone(),
             };
-            Box::pin(async {
-                black_box(self.bench.store.authorize(asked).await?);
-                Ok(())
-            })
+            black_box(self.bench.store.authorize(asked).await?);
+            Ok(())
         })
         .await
     }
@@ -224,7 +224,7 @@ fn on_cpu() -> Result<f64> {
 }
 
 /// Nanoseconds that it takes, by the run in the middle.
-async fn timed<'a>(times: u32, mut work: impl FnMut() -> BoxFuture<'a, Result<()>>) -> Result<f64> {
+async fn timed(times: u32, mut work: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
     let mut runs = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
         let began = on_cpu()?;
