@@ -107,7 +107,7 @@ impl Store {
             .await?;
         let (verdict, decided) = trestle_access::judge(&Arc::new(asked.clone()), &facts);
         self.audit.decided(&asked, &verdict);
-        let decided = decided.map_err(|error| missing(&asked, bucket, error));
+        let decided = decided.map_err(|error| missing(&asked, bucket.is_some(), error));
         decided.map(drop)
     }
 
@@ -137,7 +137,7 @@ impl Store {
             });
         }
         let judged = trestle_access::judge(&asked, &facts);
-        self.told(&asked, bucket, judged)
+        self.told(&asked, bucket.is_some(), judged)
     }
 
     /// Decides on listing what is in a directory by the list of that, of this owner, as if that were its
@@ -174,11 +174,11 @@ impl Store {
     async fn decide(&self, asked: Asked, version: Option<VersionRef>) -> Result<Grant> {
         let asked = Arc::new(asked);
         if version.is_none()
-            && let Some((bucket, facts)) = self.facts_now(&asked)
+            && let Some(facts) = self.facts_now(&asked)
         {
             let judged = trestle_access::judge(&asked, &facts);
             if judged.0 != Verdict::NeedsMore {
-                return self.told(&asked, Some(&bucket), judged);
+                return self.told(&asked, true, judged);
             }
         }
         // What is seldom needed does not make every request's state larger.
@@ -187,24 +187,22 @@ impl Store {
 
     /// What [`Store::facts`] gives of a snapshot that is taken now, without taking one: when everything
     /// that is asked for was looked at since the newest commit.
-    fn facts_now(&self, asked: &Asked) -> Option<(Arc<FoundBucket>, Facts)> {
-        let (sequence, identities) = self.seen_now()?;
+    fn facts_now(&self, asked: &Asked) -> Option<Facts> {
+        let (revisions, bucket) = self.shown_now(asked.resource.bucket()?)?;
         let principal = &asked.principal;
         let identity = match principal.is_root() || principal.is_anonymous() {
             true => None,
-            false => Some(principal.known_at(identities)?.clone()),
+            false => Some(principal.known_at(revisions.identities)?.clone()),
         };
-        let (found, bucket) = self.shown_now(sequence, asked.resource.bucket()?)?;
-        let facts = Facts {
-            revisions: revisions(identities, Some(&found), &Seen::Unread),
+        Some(Facts {
+            revisions,
             identity,
             account_acl: Seen::Unread,
             bucket: Some(bucket),
             // No role is a bucket, or in one.
             trust: None,
             object: Seen::Unread,
-        };
-        Some((found, facts))
+        })
     }
 
     async fn decide_by_reading(
@@ -220,7 +218,8 @@ impl Store {
         if let (Some(found), Some(facts)) = (&found, &facts.bucket)
             && let Some(name) = asked.resource.bucket()
         {
-            self.keep_shown(read.sequence(), name, (found, facts));
+            let shown = (read.sequence(), moment.identities);
+            self.keep_shown(shown, name, (found, facts));
         }
         if let Some(version) = version {
             let of = (bucket, version);
@@ -232,19 +231,19 @@ impl Store {
             facts = self.more(moment, &asked, of, facts).await?;
             (verdict, decided) = trestle_access::judge(&asked, &facts);
         }
-        self.told(&asked, bucket, (verdict, decided))
+        self.told(&asked, bucket.is_some(), (verdict, decided))
     }
 
     /// Has the auditor told, and gives the grant.
     fn told(
         &self,
         asked: &Asked,
-        bucket: Option<&FoundBucket>,
+        has_bucket: bool,
         (verdict, decided): (Verdict, Result<Option<Grant>>),
     ) -> Result<Grant> {
         self.audit.decided(asked, &verdict);
         let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = decided.map_err(|error| missing(asked, bucket, error))?;
+        let decided = decided.map_err(|error| missing(asked, has_bucket, error))?;
         decided.ok_or_else(undecided)
     }
 
@@ -424,9 +423,9 @@ pub(crate) async fn object_of(
 }
 
 /// Nothing protects the name of a bucket that does not exist.
-fn missing(asked: &Asked, bucket: Option<&FoundBucket>, refused: Error) -> Error {
+fn missing(asked: &Asked, has_bucket: bool, refused: Error) -> Error {
     match asked.resource.bucket() {
-        Some(name) if bucket.is_none() && asked.action != Action::CreateBucket => {
+        Some(name) if !has_bucket && asked.action != Action::CreateBucket => {
             Error::not_found(Noun::Bucket, name)
         }
         _ => refused,

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use trestle_core::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// What a canonical request mostly takes beside its path and query.
-const CANONICAL_BYTES_USUAL: usize = 512;
+/// What is signed mostly takes beside its path and query.
+const SIGNED_BYTES_USUAL: usize = 640;
 /// How many headers are mostly signed at most.
 const SIGNED_HEADERS_USUAL: usize = 16;
 /// Longest life of a presigned URL, in seconds.
@@ -59,34 +59,40 @@ impl Payload {
 /// A request that is signed by version 4; not verified yet.
 #[derive(Clone, Debug)]
 pub struct SignedV4 {
-    /// The access key, and behind it what is signed, up to the digest of the canonical request.
-    head: String,
-    /// How long the access key is, and the scope, with which the head ends but for a line feed.
-    access_key: usize,
-    scope: usize,
+    /// The access key, what is signed up to the digest of the canonical request, and that request.
+    text: Vec<u8>,
+    parts: Parts,
     signature: Mac<32>,
-    canonical_request: Vec<u8>,
     payload: Payload,
     token: Option<String>,
     signed_at: Timestamp,
     expires: Option<u64>,
 }
 
+/// Where the parts of a text end, and how long the scope is that stands before the canonical request,
+/// but for a line feed.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    access_key: usize,
+    preamble: usize,
+    scope: usize,
+}
+
 impl SignedV4 {
     /// The access key whose secret is needed.
     pub fn access_key(&self) -> &str {
-        self.head.get(..self.access_key).unwrap_or_default()
-    }
-
-    /// What is signed, up to the digest of the canonical request.
-    fn preamble(&self) -> &str {
-        self.head.get(self.access_key..).unwrap_or_default()
+        self.part(0, self.parts.access_key)
     }
 
     fn scope(&self) -> &str {
-        let end = self.head.len().saturating_sub(1);
-        let from = end.saturating_sub(self.scope);
-        self.head.get(from..end).unwrap_or_default()
+        let end = self.parts.preamble.saturating_sub(1);
+        self.part(end.saturating_sub(self.parts.scope), end)
+    }
+
+    /// A part of the text that was text as it came.
+    fn part(&self, from: usize, end: usize) -> &str {
+        let part = self.text.get(from..end).unwrap_or_default();
+        std::str::from_utf8(part).unwrap_or_default()
     }
 
     /// The session's token, when one was presented.
@@ -114,31 +120,48 @@ impl SignedV4 {
     /// # Errors
     /// `Mismatch`.
     pub fn verify(&self, secret: &SecretKey) -> SignatureResult<Option<ChunkChain>> {
-        let (scope, preamble) = (self.scope(), self.preamble());
+        let scope = self.scope();
         let key = secret.signing(scope);
-        let digits = sha256_digits(&self.canonical_request);
+        let (head, canonical) = self
+            .text
+            .split_at_checked(self.parts.preamble)
+            .unwrap_or_default();
+        let preamble = head.get(self.parts.access_key..).unwrap_or_default();
+        let digits = sha256_digits(canonical);
         let digits = digits.as_flattened();
-        if key.sign_parts(&[preamble.as_bytes(), digits]) != self.signature {
-            let string_to_sign = [preamble, &String::from_utf8_lossy(digits)].concat();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if key.sign_parts(&[preamble, digits]) != self.signature {
+            let string_to_sign = text(preamble) + &text(digits);
             return Err(SignatureError::Mismatch(Box::new(Mismatch {
                 access_key: self.access_key().to_owned(),
                 signature: self.signature.to_hex(),
                 string_to_sign,
-                canonical_request: String::from_utf8_lossy(&self.canonical_request).into_owned(),
+                canonical_request: text(canonical),
             })));
         }
         let in_chunks = matches!(self.payload, Payload::Chunked { signed: true, .. });
         let chain = || {
-            let date = preamble.split('\n').nth(1).unwrap_or_default();
-            ChunkChain::new(key, date.to_owned(), scope.to_owned(), self.signature)
+            let date = preamble.split(|byte| *byte == b'\n').nth(1);
+            let date = text(date.unwrap_or_default());
+            ChunkChain::new(key, date, scope.to_owned(), self.signature)
         };
         Ok(in_chunks.then(chain))
     }
 }
 
-fn head(date: &str, credential: Credential<'_>) -> String {
+/// The text up to the canonical request, which follows.
+fn head(date: &str, credential: Credential<'_>, request: &RawRequest<'_>) -> (Vec<u8>, Parts) {
     let Credential { access_key, scope } = credential;
-    [access_key, ALGORITHM, "\n", date, "\n", scope, "\n"].concat()
+    let target = request.path.len() + request.query.map_or(0, str::len);
+    let mut text = Vec::with_capacity(SIGNED_BYTES_USUAL + target);
+    let parts = [access_key, ALGORITHM, "\n", date, "\n", scope, "\n"];
+    canonical::push_all(&mut text, &parts);
+    let parts = Parts {
+        access_key: access_key.len(),
+        preamble: text.len(),
+        scope: scope.len(),
+    };
+    (text, parts)
 }
 
 fn malformed(why: impl Into<String>) -> SignatureError {
@@ -158,7 +181,7 @@ pub(super) fn in_header(
 ) -> SignatureResult<SignedV4> {
     let (mut credential, mut headers, mut signature) = (None, None, None);
     for part in text.split(',') {
-        let part = part.trim();
+        let part = part.trim_ascii();
         let (place, value) = if let Some(value) = part.strip_prefix("Credential=") {
             (&mut credential, value)
         } else if let Some(value) = part.strip_prefix("SignedHeaders=") {
@@ -191,13 +214,18 @@ pub(super) fn in_header(
     }
     credential.check_day(&date, &refused)?;
     let payload = payload_text(heads)?.ok_or(SignatureError::MissingPayload)?;
-    let canonical_request = canonical_request(request, (query, None), (names, &headers), payload);
+    let (mut text, parts) = head(&date, credential, request);
+    push_canonical(
+        &mut text,
+        request,
+        (query, None),
+        (names, &headers),
+        payload,
+    );
     Ok(SignedV4 {
-        head: head(&date, credential),
-        access_key: credential.access_key.len(),
-        scope: credential.scope.len(),
+        text,
+        parts,
         signature,
-        canonical_request,
         payload: Payload::parse(payload)?,
         token: heads.token.text().map(str::to_owned),
         signed_at,
@@ -249,12 +277,12 @@ pub(super) fn presigned(
     let payload = payload.unwrap_or("UNSIGNED-PAYLOAD");
     let token = query.one("X-Amz-Security-Token");
     let query = (query, Some("X-Amz-Signature"));
+    let (mut text, parts) = head(date, credential, request);
+    push_canonical(&mut text, request, query, (names, &headers), payload);
     Ok(SignedV4 {
-        head: head(date, credential),
-        access_key: credential.access_key.len(),
-        scope: credential.scope.len(),
+        text,
+        parts,
         signature,
-        canonical_request: canonical_request(request, query, (names, &headers), payload),
         payload: Payload::parse(payload)?,
         token: token.or(heads.token.text()).map(str::to_owned),
         signed_at,
@@ -326,29 +354,27 @@ fn signed_headers<'a>(
     Ok(names)
 }
 
-/// The canonical form of a request: with its query but for the parameter that holds the signature,
+/// Adds the canonical form of a request: with its query but for the parameter that holds the signature,
 /// and with the signed headers, whose names are given as they were sent, too.
-fn canonical_request(
+fn push_canonical(
+    text: &mut Vec<u8>,
     request: &RawRequest<'_>,
     (query, without): (&Query, Option<&str>),
     (names, headers): (&str, &[&[u8]]),
     payload: &str,
-) -> Vec<u8> {
-    let target = request.path.len() + request.query.map_or(0, str::len);
-    let mut text = Vec::with_capacity(CANONICAL_BYTES_USUAL + target);
-    canonical::push_all(&mut text, &[request.method, "\n"]);
-    canonical::push_path(&mut text, request.path);
+) {
+    canonical::push_all(text, &[request.method, "\n"]);
+    canonical::push_path(text, request.path);
     text.push(b'\n');
-    query.push_canonical(&mut text, without);
+    query.push_canonical(text, without);
     text.push(b'\n');
     for name in headers {
         text.extend_from_slice(name);
         text.push(b':');
         // One that is not there is signed as empty, which no signer does: it will not match.
-        canonical::push_header(&mut text, request, name);
+        canonical::push_header(text, request, name);
         text.push(b'\n');
     }
     // They are sorted already, or were refused.
-    canonical::push_all(&mut text, &["\n", names, "\n", payload]);
-    text
+    canonical::push_all(text, &["\n", names, "\n", payload]);
 }

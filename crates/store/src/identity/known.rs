@@ -16,7 +16,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use trestle_access::{
     Acl, Action, Asked, AttachedPolicies, AttachedPolicy, BucketFacts, IdentityFacts, Ownership,
-    Policy, PolicyKind, Principal, PrincipalKind, PublicAccessBlock, Resource, SecretKey,
+    Policy, PolicyKind, Principal, PrincipalKind, PublicAccessBlock, Resource, Revisions,
+    SecretKey, Seen,
 };
 use trestle_core::{
     AccountId, BucketId, BucketName, Error, ErrorKind, Noun, Result, Sequence, Timestamp,
@@ -68,20 +69,18 @@ impl Store {
     /// The moment of a snapshot. As long as nothing is committed, all snapshots show the same.
     pub(crate) async fn moment<'a>(&self, read: &'a dyn MetaRead) -> Result<Moment<'a>> {
         let sequence = read.sequence();
-        let seen = *self.cache.seen.lock();
-        if let Some((_, identities)) = seen.filter(|(of, _)| *of == sequence) {
+        if let Some(identities) = self.cache.seen(sequence) {
             return Ok(Moment { read, identities });
         }
         let identities = super::revision(read).await?;
-        *self.cache.seen.lock() = Some((sequence, identities));
+        self.cache.kept.lock().seen = Some((sequence, identities));
         Ok(Moment { read, identities })
     }
 
-    /// The newest commit, and the revision of identities that it shows, when a snapshot of it was
-    /// looked at before. Without one, whatever is kept of that revision can be used, and nothing else.
-    pub(crate) fn seen_now(&self) -> Option<(Sequence, Sequence)> {
-        let sequence = self.engine.meta.sequence();
-        self.cache.seen.lock().filter(|(of, _)| *of == sequence)
+    /// The revision of identities that the newest commit shows, when a snapshot of it was looked at
+    /// before. Without one, whatever is kept of that revision can be used, and nothing else.
+    pub(crate) fn seen_now(&self) -> Option<Sequence> {
+        self.cache.seen(self.engine.meta.sequence())
     }
 
     /// The bucket of a name, or the snapshot, that is to be read, as [`store::find_shown`] finds it;
@@ -108,27 +107,33 @@ impl Store {
     /// it.
     pub(crate) fn keep_shown(
         &self,
-        sequence: Sequence,
+        (sequence, identities): (Sequence, Sequence),
         name: &BucketName,
         (found, facts): (&Arc<FoundBucket>, &Arc<BucketFacts>),
     ) {
-        let value = (found.clone(), Some(facts.clone()));
+        let value = (found.clone(), Some((identities, facts.clone())));
         self.cache.shown.lock().put(sequence, name, value);
     }
 
-    /// The bucket of a name and what decisions on it are made on, when both are kept of this sequence.
-    pub(crate) fn shown_now(
-        &self,
-        sequence: Sequence,
-        name: &BucketName,
-    ) -> Option<(Arc<FoundBucket>, Arc<BucketFacts>)> {
-        let (found, facts) = self.cache.shown.lock().get(sequence, name)?;
-        Some((found, facts?))
+    /// What decisions on the bucket of a name are made on, and the revisions of identities and of the
+    /// bucket, when they are kept of the newest commit.
+    pub(crate) fn shown_now(&self, name: &BucketName) -> Option<(Revisions, Arc<BucketFacts>)> {
+        let sequence = self.engine.meta.sequence();
+        let shown = self.cache.shown.lock();
+        let (found, facts) = shown.find(sequence, name)?;
+        let (identities, facts) = facts.as_ref()?;
+        let revisions = Revisions {
+            identities: *identities,
+            bucket: Some(found.revisions()),
+            object: Seen::Unread,
+        };
+        Some((revisions, facts.clone()))
     }
 }
 
-/// A bucket as it was found, and what decisions on it are made on once one was made.
-type ShownBucket = (Arc<FoundBucket>, Option<Arc<BucketFacts>>);
+/// A bucket as it was found, and what decisions on it are made on once one was made, with the revision
+/// of identities that it rests on, too.
+type ShownBucket = (Arc<FoundBucket>, Option<(Sequence, Arc<BucketFacts>)>);
 
 /// Buckets as the snapshots of one sequence show them.
 #[derive(Debug)]
@@ -147,9 +152,13 @@ impl<B> Default for Shown<B> {
 }
 
 impl<B: Clone> Shown<B> {
-    fn get(&self, sequence: Sequence, name: &BucketName) -> Option<B> {
+    fn find(&self, sequence: Sequence, name: &BucketName) -> Option<&B> {
         let same = self.sequence == sequence;
-        same.then(|| self.buckets.get(name).cloned()).flatten()
+        same.then(|| self.buckets.get(name)).flatten()
+    }
+
+    fn get(&self, sequence: Sequence, name: &BucketName) -> Option<B> {
+        self.find(sequence, name).cloned()
     }
 
     fn put(&mut self, sequence: Sequence, name: &BucketName, found: B) {
@@ -176,6 +185,8 @@ type UserName = (AccountId, String);
 #[derive(Debug, Default)]
 struct Kept {
     revision: Sequence,
+    /// A commit, and the revision of identities that its snapshots show.
+    seen: Option<(Sequence, Sequence)>,
     users: HashMap<UserName, Option<Arc<Known>>>,
     roles: HashMap<UserName, Option<Arc<Known>>>,
     policies: HashMap<UserName, Arc<Policy>>,
@@ -184,11 +195,16 @@ struct Kept {
     accounts: HashMap<AccountId, Arc<KnownAccount>>,
 }
 
+impl Kept {
+    fn seen(&self, sequence: Sequence) -> Option<Sequence> {
+        let (of, identities) = self.seen?;
+        (of == sequence).then_some(identities)
+    }
+}
+
 /// The cache.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    /// The revision of identities that the snapshots of a sequence show.
-    seen: Mutex<Option<(Sequence, Sequence)>>,
     kept: Mutex<Kept>,
     buckets: Mutex<HashMap<BucketId, (Sequence, Arc<BucketFacts>)>>,
     shown: Mutex<Shown>,
@@ -216,6 +232,11 @@ impl Cache {
         true
     }
 
+    /// The revision of identities that the snapshots of a sequence show, when one was looked at.
+    fn seen(&self, sequence: Sequence) -> Option<Sequence> {
+        self.kept.lock().seen(sequence)
+    }
+
     /// What is kept of a revision, unless a later one is known already.
     fn get<T>(&self, revision: Sequence, find: impl FnOnce(&Kept) -> Option<T>) -> Option<T> {
         let kept = self.kept.lock();
@@ -233,6 +254,7 @@ impl Cache {
         if kept.revision < revision {
             *kept = Kept {
                 revision,
+                seen: kept.seen,
                 ..Kept::default()
             };
         }
@@ -467,9 +489,21 @@ impl Store {
 
     /// An access key, or that there is none, when that is known of now.
     pub(crate) fn known_key_now(&self, id: &str) -> Option<Option<Arc<KnownKey>>> {
-        let (_, identities) = self.seen_now()?;
+        let identities = self.seen_now()?;
         self.cache
             .get(identities, |kept| kept.keys.get(id).cloned())
+    }
+
+    /// What an access key gives that is known of now; it is not copied for that.
+    pub(crate) fn of_key_now<T>(
+        &self,
+        id: &str,
+        of: impl FnOnce(&KnownKey) -> Option<T>,
+    ) -> Option<T> {
+        let sequence = self.engine.meta.sequence();
+        let kept = self.cache.kept.lock();
+        let newest = kept.seen(sequence)? == kept.revision;
+        newest.then(|| of(kept.keys.get(id)?.as_deref()?)).flatten()
     }
 
     /// An access key with its secret.

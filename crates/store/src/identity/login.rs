@@ -151,7 +151,7 @@ impl Identities {
     /// The user of a name and a password that were found right already, if nothing that is known of
     /// identities changed since.
     fn logged_in(&self, pair: &[u8; 32], source: Option<IpAddr>) -> Option<Arc<Known>> {
-        let (_, identities) = self.store.seen_now()?;
+        let identities = self.store.seen_now()?;
         let logins = self.logins.lock();
         let login = logins
             .get(pair)
@@ -303,8 +303,7 @@ impl Identities {
     /// The same of a key that may be used and is known without a look at the store; none says
     /// nothing.
     pub fn access_key_now(&self, id: &str) -> Option<(SecretKey, Arc<Principal>)> {
-        let known = self.store.known_key_now(id)??;
-        self.good(&known)
+        self.store.of_key_now(id, |key| self.good(key))
     }
 
     async fn good_key(&self, id: &str) -> Result<Option<(SecretKey, Arc<Principal>)>> {
