@@ -163,11 +163,8 @@ impl Store {
             bucket.owner = owner.clone();
             bucket.acl = Some(Arc::new(identity::parse_acl(acl)?));
         }
-        let (verdict, decided) = trestle_access::judge(&asked, &facts);
-        self.audit.decided(&asked, &verdict);
-        let undecided = || Error::new(ErrorKind::Internal, "a decision was not made");
-        let decided = decided.map_err(|error| missing(&asked, bucket, error))?;
-        decided.ok_or_else(undecided)
+        let judged = trestle_access::judge(&asked, &facts);
+        self.told(&asked, bucket.is_some(), judged)
     }
 
     /// Looks at the object first when its version is said, else where the decision needs it.

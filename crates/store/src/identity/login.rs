@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use trestle_access::{PasswordCache, Principal, Remembered, SecretKey, Throttle, hash_secret};
-use trestle_core::{AccountId, Error, ErrorKind, Result, Sequence, Timestamp};
+use trestle_core::{AccountId, Error, ErrorKind, Result, Sequence};
 use trestle_engine::Scan;
 
 /// Logins that are remembered at once.
