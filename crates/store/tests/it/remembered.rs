@@ -114,7 +114,7 @@ async fn who_was_authenticated_is_not_a_later_user_of_the_name() {
     let former = ids.password("ann", "pw", None).await.unwrap().unwrap();
     assert!(f.may(&former, Action::ReadObject).await.is_ok());
     let delete = Resource::Identity(home.clone(), "user/ann".to_owned());
-    let delete = grant(Action::WriteUsers, delete);
+    let delete = grant(Action::DeleteUsers, delete);
     f.store.delete_user(&delete, &home, "ann").await.unwrap();
     f.clock.advance(Duration::from_secs(1));
     f.user(home.as_str(), "ann", reader()).await.unwrap();
