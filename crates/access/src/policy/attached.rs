@@ -21,7 +21,8 @@ pub struct AttachedPolicy {
 /// The policies that somebody has, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttachedPolicies {
-    names: Vec<Arc<str>>,
+    /// How many there are.
+    count: usize,
     /// What any statement grants, forbids, and decides by an object's tags.
     allows: ActionSet,
     denies: ActionSet,
@@ -35,6 +36,8 @@ pub struct AttachedPolicies {
 /// A statement, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
+    /// The policy's name and place.
+    name: Arc<str>,
     policy: usize,
     index: usize,
     effect: Effect,
@@ -45,19 +48,21 @@ struct Place {
 impl Extend<AttachedPolicy> for AttachedPolicies {
     fn extend<I: IntoIterator<Item = AttachedPolicy>>(&mut self, policies: I) {
         for AttachedPolicy { name, policy } in policies {
+            let name: Arc<str> = name.into();
             self.allows = self.allows.or(policy.allows);
             self.denies = self.denies.or(policy.denies);
             self.by_tags = self.by_tags.or(policy.by_tags);
             for (index, statement) in policy.statements.iter().enumerate() {
                 self.add(Place {
-                    policy: self.names.len(),
+                    name: name.clone(),
+                    policy: self.count,
                     index,
                     effect: statement.effect,
                     actions: statement.actions,
                     statement: statement.clone(),
                 });
             }
-            self.names.push(name.into());
+            self.count += 1;
         }
     }
 }
@@ -87,7 +92,7 @@ impl AttachedPolicies {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.count == 0
     }
 
     /// Whether a statement that may be about this action asks about the object's tags.
@@ -115,13 +120,12 @@ impl AttachedPolicies {
                 continue;
             }
             if let Some(naming) = place.statement.is_about(asking) {
-                let name = self.names.get(place.policy)?;
                 let spoken = Spoken {
                     index: place.index,
                     statement: &place.statement,
                     naming,
                 };
-                return Some((name, spoken));
+                return Some((&place.name, spoken));
             }
         }
         None
