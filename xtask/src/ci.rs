@@ -56,7 +56,8 @@ pub fn run() -> Result<(), String> {
     step(
         "test",
         cargo()
-            .args(["test", "--locked", "--workspace"])
+            // One run shows all that is wrong.
+            .args(["test", "--locked", "--workspace", "--no-fail-fast"])
             .env("TRESTLE_BIN", release_binary()?)
             .env("TRESTLE_CLIENTS", &clients),
     )?;
