@@ -7,15 +7,15 @@ use trestle_tests::Client;
 use trestle_tests::client::base64;
 use trestle_tests::server::{PASSWORD, USER};
 
-const DOMAIN: &str = "application/cdmi-domain";
+pub(crate) const DOMAIN: &str = "application/cdmi-domain";
 
-fn make(client: &mut Client, path: &str, document: Value) -> Value {
+pub(crate) fn make(client: &mut Client, path: &str, document: Value) -> Value {
     let made = call(client, "PUT", path, DOMAIN, document);
     status(&made, 201);
     crate::json(&made)
 }
 
-fn enabled() -> Value {
+pub(crate) fn enabled() -> Value {
     json!({"metadata": {"cdmi_domain_enabled": "true", "a": "b"}})
 }
 

@@ -3,14 +3,12 @@
 use crate::Fixture;
 use crate::access::{PASSWORD, user};
 use crate::cdmi::{CONTAINER, OBJECT, call, create, get, plain, read, status};
+use crate::cdmi_domains::{DOMAIN, enabled, make};
 use serde_json::{Value, json};
 use trestle_tests::Client;
 
-const DOMAIN: &str = "application/cdmi-domain";
-
 fn domain(client: &mut Client, path: &str) {
-    let enabled = json!({"metadata": {"cdmi_domain_enabled": "true"}});
-    status(&call(client, "PUT", path, DOMAIN, enabled), 201);
+    make(client, path, enabled());
 }
 
 /// A user of the standard's example.
@@ -23,7 +21,7 @@ fn john() -> Value {
     })
 }
 
-fn put(client: &mut Client, at: &str, record: &Value) -> u16 {
+pub(crate) fn put(client: &mut Client, at: &str, record: &Value) -> u16 {
     let document = json!({"mimetype": "application/json", "value": record.to_string()});
     call(client, "PUT", at, OBJECT, document).status
 }

@@ -2,21 +2,11 @@
 
 use crate::Fixture;
 use crate::cdmi::{CONTAINER, OBJECT, QUEUE, call, create, get, plain, read, status};
+use crate::cdmi_domains::{DOMAIN, enabled, make};
+use crate::cdmi_members::put;
 use crate::cdmi_watch::drain;
 use serde_json::{Value, json};
 use trestle_tests::Client;
-
-const DOMAIN: &str = "application/cdmi-domain";
-
-fn make(client: &mut Client, path: &str, document: Value) -> Value {
-    let made = call(client, "PUT", path, DOMAIN, document);
-    status(&made, 201);
-    crate::json(&made)
-}
-
-fn enabled() -> Value {
-    json!({"metadata": {"cdmi_domain_enabled": "true"}})
-}
 
 fn moved(client: &mut Client, from: &str, to: &str) -> u16 {
     call(client, "PUT", to, DOMAIN, json!({"move": from})).status
@@ -29,8 +19,7 @@ fn member(client: &mut Client, domain: &str, name: &str) {
         "cdmi_member_privileges": ["administrator"],
     });
     let path = format!("{domain}cdmi_domain_members/{name}");
-    let document = json!({"mimetype": "application/json", "value": record.to_string()});
-    status(&call(client, "PUT", &path, OBJECT, document), 201);
+    assert_eq!(put(client, &path, &record), 201);
 }
 
 /// The domain keeps its id, its members, its objects and what is below it; only its place is another.

@@ -234,6 +234,11 @@ impl Call<'_> {
         format!("{}{}", self.origin, names.url())
     }
 
+    /// The URL of a path that is relative to the root URI.
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        format!("{}{}", self.origin, crate::path::url_of(path))
+    }
+
     /// An object id as clients see it.
     pub(crate) fn id_text(&self, id: trestle_core::Id) -> String {
         self.cdmi.ids.text(id)

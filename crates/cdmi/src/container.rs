@@ -13,11 +13,10 @@ use crate::node::{Container, Leaf, Node, Place, check_new_name, document};
 use crate::path::Names;
 use crate::plain::give_headers;
 use crate::protect;
-use crate::render::{Rendering, bare};
+use crate::render::{Rendering, bare, with_location};
 use crate::rights;
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, Id, Metadata, ObjectId, Owner, Result};
@@ -245,11 +244,8 @@ impl Call<'_> {
     }
 
     fn container_answer(&self, names: &Names, rendering: &Rendering) -> Answered {
-        let mut response = rendering.answer(StatusCode::CREATED, Kind::Container.media_type())?;
-        if let Ok(location) = HeaderValue::from_str(&self.url(names)) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Ok(response)
+        let response = rendering.answer(StatusCode::CREATED, Kind::Container.media_type())?;
+        Ok(with_location(response, &self.url(names)))
     }
 
     /// The document of a container.

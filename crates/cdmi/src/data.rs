@@ -15,14 +15,14 @@ use crate::node::{Container, Leaf, Node, check_new_name, document};
 use crate::path::{self, Names};
 use crate::protect;
 use crate::query::{Fields, Span};
-use crate::render::{Rendering, bare};
+use crate::render::{Rendering, bare, with_location};
 use crate::rights;
 use crate::serial::Serialized;
 use crate::show::{CONTENT_TYPE, encoding_of, is_processing, mimetype_of, set_mimetype};
 use crate::value::{Encoding, from_base64};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -412,20 +412,12 @@ impl Call<'_> {
     }
 
     /// An answer that says where something was made.
-    pub(crate) fn located(&self, mut response: Response<Body>, leaf: &Leaf) -> Response<Body> {
+    pub(crate) fn located(&self, response: Response<Body>, leaf: &Leaf) -> Response<Body> {
         let url = match &leaf.names {
             Some(names) => self.url(names),
-            None => format!(
-                "{}{}/cdmi_objectid/{}",
-                self.origin,
-                crate::path::ROOT,
-                self.id_of(leaf)
-            ),
+            None => self.url_of(&format!("/cdmi_objectid/{}", self.id_of(leaf))),
         };
-        if let Ok(location) = HeaderValue::from_str(&url) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        response
+        with_location(response, &url)
     }
 
     /// The same request without a choice of fields.

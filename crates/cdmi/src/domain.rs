@@ -16,12 +16,11 @@ use crate::members;
 use crate::metadata::{Update, is_inherited, select};
 use crate::node::{document, found};
 use crate::path::{Names, RESERVED};
-use crate::render::{Rendering, bare};
+use crate::render::{Rendering, bare, with_location};
 use crate::route::{not_allowed, part_deleted};
 use crate::show::consumed;
 use crate::time;
 use futures::FutureExt;
-use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -133,8 +132,7 @@ impl Call<'_> {
                 slash: true,
                 ..names.clone()
             };
-            let path = crate::path::escape(&whole.path());
-            let url = format!("{}{}/{TOP}{path}", self.origin, crate::path::ROOT);
+            let url = self.url_of(&format!("/{TOP}{}", whole.path()));
             return Err(Fault::Elsewhere(StatusCode::MOVED_PERMANENTLY, url));
         }
         let id = match &spot {
@@ -171,7 +169,7 @@ impl Call<'_> {
                     call.fields = limits.clone();
                 }
                 let (own, children) = self.domain_source(&mut document).boxed().await?;
-                if !copies && !self.is_domain(&id, own.as_deref())? {
+                if !copies && !self.is_id_of(&id, own.as_deref())? {
                     return Err(Fault::bad("what is serialised is another domain"));
                 }
                 call.update_domain(&id, &document).await?;
@@ -313,19 +311,19 @@ impl Call<'_> {
     async fn made_domain(&self, id: &AccountId) -> Answered {
         let made = self.domain_usage(id).await?;
         let all = self.with_all_fields();
-        let mut response = all.domain(&made, StatusCode::CREATED).await?;
-        let path = crate::path::escape(&self.domain_path(id));
-        let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
-        if let Ok(location) = HeaderValue::from_str(&url) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Ok(response)
+        let response = all.domain(&made, StatusCode::CREATED).await?;
+        Ok(with_location(response, &self.url_of(&self.domain_path(id))))
     }
 
     /// Whether there is a domain in a place.
-    pub(crate) async fn is_there(&self, spot: &Spot) -> Answered<bool> {
-        let account = found(self.cdmi.own_account(&spot.id).await)?;
-        Ok(!spot.left && account.is_some_and(|account| !account.properties.closed))
+    async fn is_there(&self, spot: &Spot) -> Answered<bool> {
+        Ok(!spot.left && self.is_domain(&spot.id).await?)
+    }
+
+    /// Whether an account is there, and thereby its domain.
+    pub(crate) async fn is_domain(&self, id: &AccountId) -> Answered<bool> {
+        let account = found(self.cdmi.own_account(id).await)?;
+        Ok(account.is_some_and(|account| !account.properties.closed))
     }
 
     /// The account of the domain that names lead to.
@@ -475,7 +473,7 @@ impl Call<'_> {
     }
 
     /// Whether an id in a serialised form is a domain's.
-    fn is_domain(&self, id: &AccountId, text: Option<&str>) -> Result<bool> {
+    fn is_id_of(&self, id: &AccountId, text: Option<&str>) -> Result<bool> {
         let given = match text {
             Some(text) => self.cdmi.ids.parse(text)?,
             None => None,

@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::content::Destination;
 use crate::document::{Document, Source};
 use crate::fault::{Answered, Fault};
-use crate::node::{Container, Leaf, Place, found, is_missing, nameless_bucket};
+use crate::node::{Container, Leaf, Place, is_missing, nameless_bucket};
 use crate::partial;
 use crate::path::Names;
 use futures::FutureExt;
@@ -183,9 +183,8 @@ impl Call<'_> {
                 _ => Fault::forbidden(message),
             });
         }
-        match found(self.cdmi.own_account(&to).await)? {
-            Some(account) if !account.properties.closed => {}
-            _ => return Err(wrong()),
+        if !self.is_domain(&to).await? {
+            return Err(wrong());
         }
         self.check_enabled(&to).await?;
         Ok(Some(to))
@@ -528,9 +527,8 @@ impl Call<'_> {
             None => None,
         };
         let to = to.filter(|to| *to != domain.id).ok_or_else(wrong)?;
-        match found(self.cdmi.own_account(&to).await)? {
-            Some(account) if !account.properties.closed => {}
-            _ => return Err(wrong()),
+        if !self.is_domain(&to).await? {
+            return Err(wrong());
         }
         // Who deletes this domain does not decide alone what becomes of the other one.
         let resource = Resource::Account(to.clone());

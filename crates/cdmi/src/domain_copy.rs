@@ -171,14 +171,14 @@ impl Call<'_> {
         away.map_err(|error| Fault::of_source(error.into()))?;
         let account = self.domain_account(&id).await.map_err(Fault::of_source)?;
         let of = (&id, account.created.0);
-        let (tree, above) = (self.cdmi.domains(), self.cdmi.domains().above(&id)?);
-        let former = (above.last(), tree.name(&id));
+        let tree = self.cdmi.domains();
+        let (above, former) = (tree.above(&id)?, tree.name(&id));
         self.note("cdmi_rename");
         self.cdmi.place_domain(of, (parent, name)).await?;
         if document.metadata.is_some() || !document.unknown.is_empty() {
             let all = self.with_all_fields();
             if let Err(fault) = all.update_domain(&id, document).await {
-                let back = (former.0, former.1.as_str());
+                let back = (above.last(), former.as_str());
                 self.cdmi.place_domain(of, back).await?;
                 return Err(fault);
             }

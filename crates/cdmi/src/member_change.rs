@@ -11,10 +11,9 @@ use crate::member::{Member, MemberKind, RECORD_BYTES_MAX, is_element};
 use crate::members::{Entries, Entry, Found, NAME, entries, set_entries};
 use crate::metadata::Update;
 use crate::path::RESERVED;
-use crate::render::bare;
+use crate::render::{bare, with_location};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderValue, LOCATION};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use trestle_access::{Action, Grant, Resource};
@@ -94,15 +93,11 @@ impl Call<'_> {
         let made = self.find_member(&account, name).await?;
         let made = made.ok_or_else(|| Fault::conflict("the member was removed meanwhile"))?;
         let all = self.with_all_fields();
-        let mut response = all
+        let response = all
             .member_document(id, (name, &made), StatusCode::CREATED)
             .await?;
-        let path = crate::path::escape(&format!("{}{NAME}/{name}", self.domain_path(id)));
-        let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
-        if let Ok(location) = HeaderValue::from_str(&url) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Ok(response)
+        let url = self.url_of(&format!("{}{NAME}/{name}", self.domain_path(id)));
+        Ok(with_location(response, &url))
     }
 
     /// Refuses a record of what has one already, and one that leads nowhere.

@@ -233,8 +233,13 @@ impl Names {
 
     /// As the path of a URL.
     pub(crate) fn url(&self) -> String {
-        format!("{ROOT}{}", escape(&self.path()))
+        url_of(&self.path())
     }
+}
+
+/// A path that is relative to the root URI, as the path of a URL.
+pub(crate) fn url_of(path: &str) -> String {
+    format!("{ROOT}{}", escape(path))
 }
 
 #[cfg(test)]

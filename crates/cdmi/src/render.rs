@@ -2,7 +2,7 @@
 
 use crate::query::Fields;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
@@ -100,6 +100,14 @@ fn levels(value: &Value) -> usize {
 pub(crate) fn bare(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
+    response
+}
+
+/// An answer that says where something is, by its URL.
+pub(crate) fn with_location(mut response: Response<Body>, url: &str) -> Response<Body> {
+    if let Ok(location) = HeaderValue::from_str(url) {
+        response.headers_mut().insert(LOCATION, location);
+    }
     response
 }
 

@@ -10,9 +10,8 @@ use crate::made::MadeContainer;
 use crate::media::Kind;
 use crate::node::{Container, Leaf, Node, Place, document, found};
 use crate::path::{Names, escape};
-use crate::render::bare;
+use crate::render::{bare, with_location};
 use crate::route::not_allowed;
-use http::header::{HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 use trestle_access::{Action, Resource};
 use trestle_core::{BucketName, ErrorKind, Id, Key, ObjectId};
@@ -119,13 +118,8 @@ impl Call<'_> {
                 self.drop_between(&between).await;
             }
         }
-        let mut response = bare(StatusCode::CREATED);
-        let path = escape(&format!("{}{NAME}/{name}/", container.names.path()));
-        let url = format!("{}{}{path}", self.origin, crate::path::ROOT);
-        if let Ok(location) = HeaderValue::from_str(&url) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        Ok(response)
+        let url = self.url_of(&format!("{}{NAME}/{name}/", container.names.path()));
+        Ok(with_location(bare(StatusCode::CREATED), &url))
     }
 
     /// Deletes a snapshot that was made only for the time between two; it is only too many if it stays.

@@ -8,12 +8,11 @@ use crate::fault::{Answered, Fault};
 use crate::node::{Container, Place, document};
 use crate::path::Names;
 use crate::protect;
-use crate::render::bare;
+use crate::render::{bare, with_location};
 use crate::rights::{self, shut_out};
 use crate::transfer::{take_unknown, without_protection};
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use trestle_access::{Action, Grant, Resource};
 use trestle_core::{BucketName, ErrorKind, Id, Key, ObjectId, Precondition, Result};
@@ -493,10 +492,6 @@ impl Call<'_> {
 
     /// 202 for what goes on in the background: the place to look.
     pub(crate) fn accepted(&self, names: &Names) -> Response<Body> {
-        let mut response = bare(StatusCode::ACCEPTED);
-        if let Ok(location) = HeaderValue::from_str(&self.url(names)) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        response
+        with_location(bare(StatusCode::ACCEPTED), &self.url(names))
     }
 }

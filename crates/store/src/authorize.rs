@@ -493,15 +493,7 @@ pub(crate) fn check_acl(
     block: &PublicAccessBlock,
     (text, former): (&str, Option<&str>),
 ) -> Result<()> {
-    let acl = Acl::parse(text)?;
-    if !block.block_acls {
-        return Ok(());
-    }
-    let former = former.map(Acl::parse).transpose()?.unwrap_or_default();
-    match acl.is_public_beside(&former) {
-        true => Err(blocked()),
-        false => Ok(()),
-    }
+    check_beside(block, (text, former), |acl, former| (acl, former))
 }
 
 /// The same of something that is written in a former one's place: grants come with the request, an
@@ -510,19 +502,28 @@ pub(crate) fn check_written_acl(
     block: &PublicAccessBlock,
     (text, former): (&str, Option<&str>),
 ) -> Result<()> {
+    check_beside(block, (text, former), |acl, former| {
+        let former = Acl {
+            entries: former.entries,
+            ..Acl::default()
+        };
+        let kept = acl.entries == former.entries;
+        (if kept { acl } else { acl.without_inherited() }, former)
+    })
+}
+
+/// `counted` says what of a list and of the former one is held against each other.
+fn check_beside(
+    block: &PublicAccessBlock,
+    (text, former): (&str, Option<&str>),
+    counted: fn(Acl, Acl) -> (Acl, Acl),
+) -> Result<()> {
     let acl = Acl::parse(text)?;
     if !block.block_acls {
         return Ok(());
     }
-    let former = Acl {
-        entries: match former {
-            Some(former) => Acl::parse(former)?.entries,
-            None => None,
-        },
-        ..Acl::default()
-    };
-    let kept = acl.entries == former.entries;
-    let acl = if kept { acl } else { acl.without_inherited() };
+    let former = former.map(Acl::parse).transpose()?.unwrap_or_default();
+    let (acl, former) = counted(acl, former);
     match acl.is_public_beside(&former) {
         true => Err(blocked()),
         false => Ok(()),

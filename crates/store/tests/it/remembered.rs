@@ -1,6 +1,7 @@
 //! What is remembered of who asks, and of what, is forgotten with whatever it rests on.
 
 use crate::fixture::*;
+use crate::identities::identity;
 use std::sync::Arc;
 use std::time::Duration;
 use trestle_access::{Action, Asked, Principal, Resource, hash_secret};
@@ -19,6 +20,19 @@ fn with_password(password: &str) -> NewUser {
         password_hash: hash(password),
         ..NewUser::default()
     }
+}
+
+/// Ann of the store's account, an object, and a policy to read it that she does not have yet.
+async fn with_ann() -> (Fixture, Arc<Identities>, AccountId) {
+    let f = Fixture::new().await;
+    let ids = Identities::new(f.store.clone()).unwrap();
+    let home = account();
+    f.put("k", b"x").await.unwrap();
+    f.user(home.as_str(), "ann", with_password("pw"))
+        .await
+        .unwrap();
+    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    (f, ids, home)
 }
 
 /// Whether a login is right: asked twice, since the second is answered by what the first left.
@@ -59,8 +73,7 @@ async fn a_login_ends_with_whatever_it_rests_on() {
     f.user("two", "ann", with_password("px")).await.unwrap();
     assert!(!is_right(&ids, "ann", "px").await && is_right(&ids, "one/ann", "px").await);
     let one = AccountId::parse("one").unwrap();
-    let delete = Resource::Identity(one.clone(), "user/ann".to_owned());
-    let delete = grant(Action::DeleteUsers, delete);
+    let delete = identity(Action::DeleteUsers, "one", "user/ann");
     f.store.delete_user(&delete, &one, "ann").await.unwrap();
     assert!(is_right(&ids, "ann", "px").await && !is_right(&ids, "one/ann", "px").await);
 
@@ -71,14 +84,7 @@ async fn a_login_ends_with_whatever_it_rests_on() {
 
 #[tokio::test]
 async fn a_login_has_the_rights_of_now() {
-    let f = Fixture::new().await;
-    let ids = Identities::new(f.store.clone()).unwrap();
-    let home = account();
-    f.put("k", b"x").await.unwrap();
-    f.user(home.as_str(), "ann", with_password("pw"))
-        .await
-        .unwrap();
-    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let (f, ids, home) = with_ann().await;
     let login = || async { ids.password("ann", "pw", None).await.unwrap().unwrap() };
     let reads = || async { f.may(&login().await, Action::ReadObject).await.is_ok() };
     assert!(!reads().await && !reads().await);
@@ -113,8 +119,7 @@ async fn who_was_authenticated_is_not_a_later_user_of_the_name() {
     f.user(home.as_str(), "ann", reader()).await.unwrap();
     let former = ids.password("ann", "pw", None).await.unwrap().unwrap();
     assert!(f.may(&former, Action::ReadObject).await.is_ok());
-    let delete = Resource::Identity(home.clone(), "user/ann".to_owned());
-    let delete = grant(Action::DeleteUsers, delete);
+    let delete = identity(Action::DeleteUsers, home.as_str(), "user/ann");
     f.store.delete_user(&delete, &home, "ann").await.unwrap();
     f.clock.advance(Duration::from_secs(1));
     f.user(home.as_str(), "ann", reader()).await.unwrap();
@@ -192,14 +197,8 @@ async fn what_another_server_changes_counts_at_once() {
 /// looks, and by the second, which finds what the first has left.
 #[tokio::test]
 async fn a_decision_without_a_look_is_by_the_newest_commit() {
-    let f = &Fixture::new().await;
-    let ids = Identities::new(f.store.clone()).unwrap();
-    let home = account();
-    f.put("k", b"x").await.unwrap();
-    f.user(home.as_str(), "ann", with_password("pw"))
-        .await
-        .unwrap();
-    f.policy(home.as_str(), "read", READ_B).await.unwrap();
+    let (f, ids, home) = with_ann().await;
+    let f = &f;
     let ann = || async { ids.password("ann", "pw", None).await.unwrap().unwrap() };
     let attach = |names: &'static [&str]| {
         let change = move |user: &mut User| {
